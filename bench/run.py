@@ -1,0 +1,265 @@
+"""Ours and the rivals on the same problems in one run: `python bench/run.py [all|rivals|ours] --problem NAME`.
+
+Every contestant is a script in its own process (rivals in their own environments, see rivals/setup.py) with a
+time limit. A failure is a row like any other. One JSON a problem goes to bench/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+
+import machine
+from measure import run_script
+from problems import PROBLEMS, Problem, shared
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE / "rivals"))
+from setup import interpreter
+
+# contestant: script, environment (None: the interpreter that runs this file), variant
+CONTESTANTS: dict[str, tuple[str, str | None, str]] = {
+    "lleval_jax": ("ours.py", None, "best"),
+    "mirt-py": ("rivals/mirt_py.py", "mirt", "best"),
+    "mirt-py, 61 nodes": ("rivals/mirt_py.py", "mirt", "nodes_61"),
+    "mirt-py, defaults": ("rivals/mirt_py.py", "mirt", "defaults"),
+    "theta-irt, priors": ("rivals/theta_irt.py", "theta_irt", "best"),
+    "theta-irt, no priors": ("rivals/theta_irt.py", "theta_irt", "no_priors"),
+    "girth, marginal": ("rivals/girth_ml.py", "girth", "best"),
+    "girth, joint": ("rivals/girth_ml.py", "girth", "joint"),
+    "py-irt": ("rivals/py_irt_svi.py", "py_irt", "best"),
+    "py-irt, complete": ("rivals/py_irt_svi.py", "py_irt", "complete"),
+    "torch_measure": ("rivals/torch_measure_mle.py", "torch_measure", "best"),
+    "torch_measure, L-BFGS": ("rivals/torch_measure_mle.py", "torch_measure", "lbfgs"),
+    "torch_measure, defaults": (
+        "rivals/torch_measure_mle.py",
+        "torch_measure",
+        "defaults",
+    ),
+    "joint L-BFGS baseline": ("rivals/lbfgs_joint.py", "baseline", "best"),
+    "scipy BFGS, numeric gradient": (
+        "rivals/scipy_abilities.py",
+        "baseline",
+        "numeric",
+    ),
+    "scipy BFGS, analytic gradient": ("rivals/scipy_abilities.py", "baseline", "best"),
+}
+MARGINAL = [
+    "lleval_jax",
+    "mirt-py",
+    "mirt-py, defaults",
+    "theta-irt, priors",
+    "theta-irt, no priors",
+]
+ITEMS = [
+    *MARGINAL,
+    "girth, marginal",
+    "py-irt",
+    "torch_measure",
+    "joint L-BFGS baseline",
+]
+REAL = ["lleval_jax", "mirt-py", "mirt-py, 61 nodes", *MARGINAL[3:], *ITEMS[5:]]
+CONTESTS: dict[str, list[str]] = {
+    "2pl_400x2000": ITEMS,
+    "2pl_400x14000": [*ITEMS[:6], "girth, joint", *ITEMS[6:]],
+    "2pl_20000x100": ITEMS,
+    "gsm8k_A": REAL,
+    "gsm8k_B": REAL,
+    "synth2pl_5": ["lleval_jax", "joint L-BFGS baseline"],
+    "synth2pl_10": ["lleval_jax", "joint L-BFGS baseline"],
+    "abilities_100000x100": [
+        "lleval_jax",
+        "scipy BFGS, numeric gradient",
+        "scipy BFGS, analytic gradient",
+    ],
+}
+COLUMNS = (
+    "status",
+    "cold s",
+    "warm s",
+    "CPU s",
+    "MiB",
+    "steps",
+    "r slope",
+    "r interc.",
+    "P-RMSE",
+    "log-lik.",
+)
+
+
+def compete(name: str, problem: Problem, folder: pathlib.Path, threads: int, timeout: float) -> dict:
+    """Run one contestant on a saved problem and judge what it found."""
+    script, environment, variant = CONTESTANTS[name]
+    python = sys.executable if environment is None else interpreter(environment)
+    if not pathlib.Path(python).exists():
+        return {
+            "status": "failed",
+            "error": "not installed, run: python bench/rivals/setup.py",
+        }
+    out = folder / "out.json"
+    for old in folder.glob("out.*"):
+        old.unlink()
+    command = [str(python), str(HERE / script), str(folder / "problem.npz"), str(out)]
+    record = run_script([*command, "--threads", str(threads), "--variant", variant], out, timeout)
+    if "cold_seconds" in record and record["status"] != "not finite":
+        with np.load(out.with_suffix(".npz"), allow_pickle=False) as arrays:
+            record["accuracy"] = judge(problem, dict(arrays))
+    return record
+
+
+def judge(problem: Problem, found: dict[str, np.ndarray]) -> dict[str, float]:
+    """Agreement with the truth, and the marginal log-likelihood on one yardstick for everybody."""
+    slopes, intercepts = found.get("slopes"), found.get("intercepts")
+    abilities, truth = found.get("abilities"), problem.truth
+    if slopes is None:
+        rows = truth["abilities"][: len(abilities)]
+        return {"ability_rmse": float(np.sqrt(np.mean((abilities - rows) ** 2)))}
+    figures = {}
+    if problem.dims == 1:
+        if abilities is not None:  # joint fits choose their own scale
+            intercepts = intercepts + slopes[:, 0] * abilities.mean()
+            slopes = slopes * abilities.std()
+        figures["log_likelihood"], abilities = marginal(problem.scores, slopes[:, 0], intercepts)
+    if truth:
+        if problem.dims == 1:
+            figures["r_slope"] = correlation(slopes[:, 0], truth["slopes"][:, 0])
+        figures["r_intercept"] = correlation(intercepts, truth["intercepts"])
+        if abilities is not None:
+            right = chance(truth["abilities"] @ truth["slopes"].T + truth["intercepts"])
+            error = chance(abilities @ slopes.T + intercepts) - right
+            figures["probability_rmse"] = float(np.sqrt(np.mean(error**2)))
+    return figures
+
+
+def marginal(scores: np.ndarray, slopes: np.ndarray, intercepts: np.ndarray) -> tuple[float, np.ndarray]:
+    """Marginal log-likelihood of a 2PL under N(0, 1), 61 nodes on [-6, 6], and the expected abilities."""
+    nodes = np.linspace(-6, 6, 61)
+    weights = -(nodes**2) / 2
+    weights -= np.log(np.exp(weights).sum())
+    logits = np.outer(slopes, nodes) + intercepts[:, None]
+    joint = scores.astype(np.float64) @ logits - np.logaddexp(0, logits).sum(0) + weights
+    peak = joint.max(1, keepdims=True)
+    posterior = np.exp(joint - peak)
+    total = posterior.sum(1, keepdims=True)
+    return float((np.log(total) + peak).sum()), posterior @ nodes[:, None] / total
+
+
+def chance(logits: np.ndarray) -> np.ndarray:
+    """The logistic curve without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * logits))
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's r."""
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def stored_py_irt(dims: int) -> dict:
+    """py-irt's fork (multidim_2pl, 1 thread) as measured for reference/baselines.json, not run again."""
+    stored = json.loads(shared("reference", "baselines.json").read_text())["py_irt_training"]
+    run = stored["synth_fork_D5_e2000" if dims == 5 else "synth_fork_D10"]
+    row = {"status": "stored", "peak_mib": run["peak_rss_mb"], "steps": run["epochs"]}
+    row |= {
+        "cold_seconds": run["train_wall_s"],
+        "cpu_seconds": run["train_cpu_s"],
+        "threads": run["threads"],
+    }
+    if run["epochs"] < 2000:
+        clean = stored["clean_timings"]["rows"][f"synth_D{dims}_t1"]
+        row |= {"cold_seconds": clean["wall_s_2000_epochs_extrapolated"], "threads": 1}
+        row |= {"cpu_seconds": 2000 * clean["cpu_s_per_epoch_median"]}
+        row |= {"extrapolated_from": f"12 of 2000 epochs; accuracy is that of {run['epochs']} epochs"}
+    row["accuracy"] = {"probability_rmse": run["accuracy"]["p_rmse"]}
+    return row | {
+        "source": "reference/baselines.json",
+        "note": "measured earlier, not in this run",
+    }
+
+
+def table(rows: dict[str, dict]) -> str:
+    """The rows as aligned text; * marks extrapolated seconds."""
+
+    def show(value, digits: int = 2) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    lines = [f"{'':30}" + "".join(f"{column:>14}" for column in COLUMNS)]
+    for name, row in rows.items():
+        star, right = "*" if "extrapolated_from" in row else "", row.get("accuracy", {})
+        seconds = [show(row.get(key)) + star for key in ("cold_seconds", "warm_seconds", "cpu_seconds")]
+        peak = row.get("peak_mib") or row.get("whole_run", {}).get("peak_mib")
+        cells = [row["status"], *seconds, show(peak, 0), str(row.get("steps", "-"))]
+        cells += [show(right.get(key), 3) for key in ("r_slope", "r_intercept")]
+        cells += [
+            show(right.get("probability_rmse"), 4),
+            show(right.get("log_likelihood"), 1),
+        ]
+        lines.append(f"{name:30}" + "".join(f"{cell:>14}" for cell in cells))
+        remarks = [row.get(key) for key in ("error", "note", "extrapolated_from")]
+        lines += [f"{'':6}{remark}" for remark in remarks if remark]
+    return "\n".join(lines)
+
+
+def contest(name: str, wanted: list[str], threads: int, timeout: float, results: pathlib.Path) -> None:
+    """One problem: run the wanted contestants, keep other rows of an earlier run, print and store."""
+    problem, file = PROBLEMS[name](), results / f"{name}.json"
+    earlier = json.loads(file.read_text())["rows"] if file.exists() else {}
+    rows, here = {}, machine.describe("jax", "numpy", "scipy")
+    print(
+        f"\n{name}: {' x '.join(map(str, problem.scores.shape))}, {problem.dims} dims",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        problem.save(pathlib.Path(folder) / "problem.npz")
+        for contestant in wanted:
+            print(f"  {contestant} ...", flush=True)
+            row = compete(contestant, problem, pathlib.Path(folder), threads, timeout)
+            row["measured"] = datetime.date.today().isoformat()
+            rows[contestant] = row
+            everybody = {**earlier, **rows}
+            if problem.name.startswith("synth2pl"):
+                everybody["py-irt fork"] = stored_py_irt(problem.dims)
+            about = {
+                "problem": name,
+                "shape": problem.scores.shape,
+                "dims": problem.dims,
+            }
+            about |= {
+                "reference": problem.reference,
+                "machine": here,
+                "timeout_seconds": timeout,
+            }
+            results.mkdir(exist_ok=True)
+            file.write_text(json.dumps(about | {"rows": everybody}, indent=1) + "\n")
+    print(table(everybody), flush=True)
+    if problem.reference:
+        print("  reference (R mirt):", problem.reference, flush=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("who", nargs="?", choices=("all", "rivals", "ours"), default="all")
+    parser.add_argument("--problem", action="append", choices=list(CONTESTS), help="default: every one")
+    parser.add_argument("--contestant", action="append", choices=list(CONTESTANTS), help="only these")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds a contestant and problem")
+    parser.add_argument("--results", type=pathlib.Path, default=HERE / "results")
+    wanted = parser.parse_args()
+    for name in wanted.problem or CONTESTS:
+        sides = {each: "ours" if each == "lleval_jax" else "rivals" for each in CONTESTS[name]}
+        entered = [each for each, side in sides.items() if wanted.who in ("all", side)]
+        entered = wanted.contestant or entered
+        try:
+            contest(name, entered, wanted.threads, wanted.timeout, wanted.results)
+        except FileNotFoundError as error:
+            print(f"{name} left out: {error}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

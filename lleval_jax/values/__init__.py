@@ -1,0 +1,10 @@
+"""What passes from hand to hand: frozen, named, on the host."""
+
+from lleval_jax.values.bank import Anchors as Anchors
+from lleval_jax.values.bank import Calibration as Calibration
+from lleval_jax.values.bank import ItemBank as ItemBank
+from lleval_jax.values.responses import Responses as Responses
+from lleval_jax.values.results import Estimate as Estimate
+from lleval_jax.values.results import FitResult as FitResult
+from lleval_jax.values.results import Source as Source
+from lleval_jax.values.sparse import SparseResponses as SparseResponses

@@ -1,0 +1,127 @@
+"""An item bank: calibrated items of one benchmark, ready to score a new model from few answers."""
+
+import dataclasses
+
+import numpy as np
+
+from lleval_jax.errors import require
+from lleval_jax.values.results import Source
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Anchors:
+    """The few items to ask.
+
+    index   (k,)  positions in the bank's items, all different
+    weight  (k,)  share of the benchmark's score that each anchor stands for; sums to 1
+    by      how they were chosen
+    """
+
+    index: np.ndarray
+    weight: np.ndarray
+    by: str
+
+    def __post_init__(self) -> None:
+        require(len(np.unique(self.index)) == len(self.index), "anchors must all be different items")
+        require(self.weight.shape == self.index.shape, "one weight per anchor")
+        require(bool(np.isclose(self.weight.sum(), 1.0, atol=1e-4)), "anchor weights must sum to 1")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Calibration:
+    """What is known of the calibration models: it teaches the step from answers to the full score.
+
+    rows     names of the calibration models
+    answers  (rows, items)  scores on the bank's items; 0 where not seen
+    seen     (rows, items)
+    full     (rows, 1 + groups)  score on the whole benchmark, then on each group; NaN-free
+    outside  True where `full` came from a table of its own (the bank holds only part of the benchmark)
+    """
+
+    rows: tuple[str, ...]
+    answers: np.ndarray
+    seen: np.ndarray
+    full: np.ndarray
+    outside: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.answers.shape == self.seen.shape, "answers and seen must have one shape")
+        require(len(self.rows) == len(self.answers) == len(self.full), "one row of answers and scores per model")
+        require(bool(np.isfinite(self.full).all()), "full scores must be finite numbers")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ItemBank:
+    """Calibrated items of one benchmark.
+
+    P(correct | ability) = floor + (ceiling - floor) sigmoid(slope . ability + intercept)
+
+    items       names, in the order of the arrays
+    slope       (items, dims)
+    intercept   (items,)
+    floor       (items,)   0 but for 3PL and 4PL
+    ceiling     (items,)   1 but for 4PL
+    weight      (items,)   share of each item in the benchmark's score; sums to 1
+    group       (items,)   index into `groups`
+    covariance  (items, dims + 1, dims + 1)  of (slope, intercept): the bank's own error
+    prior_mean  (dims,)    of ability among the calibration models
+    prior_cov   (dims, dims)
+    anchors     the few items to ask, if chosen
+    calibration the calibration models' answers and full scores, if kept
+    """
+
+    name: str
+    version: str
+    items: tuple[str, ...]
+    slope: np.ndarray
+    intercept: np.ndarray
+    floor: np.ndarray
+    ceiling: np.ndarray
+    weight: np.ndarray
+    group: np.ndarray
+    groups: tuple[str, ...]
+    covariance: np.ndarray
+    prior_mean: np.ndarray
+    prior_cov: np.ndarray
+    anchors: Anchors | None = None
+    calibration: Calibration | None = None
+    source: Source = dataclasses.field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        n, d = len(self.items), self.slope.shape[-1]
+        shapes = {
+            "slope": (n, d),
+            "intercept": (n,),
+            "floor": (n,),
+            "ceiling": (n,),
+            "weight": (n,),
+            "group": (n,),
+            "covariance": (n, d + 1, d + 1),
+            "prior_mean": (d,),
+            "prior_cov": (d, d),
+        }
+        for name, shape in shapes.items():
+            found = getattr(self, name).shape
+            require(found == shape, f"bank {self.name!r}: {name} has shape {found}; expected {shape}")
+        require(len(set(self.items)) == n, f"bank {self.name!r}: item names must be unique")
+        require(bool(np.isclose(self.weight.sum(), 1.0, atol=1e-4)), f"bank {self.name!r}: weights must sum to 1")
+        if self.calibration is not None:
+            found = self.calibration.answers.shape[1]
+            require(found == n, f"bank {self.name!r}: calibration answers {found} items of {n}")
+
+    @property
+    def dims(self) -> int:
+        """Number of abilities."""
+        return self.slope.shape[1]
+
+    @property
+    def anchor_items(self) -> tuple[str, ...]:
+        """Names of the anchors: what to run."""
+        return () if self.anchors is None else tuple(self.items[i] for i in self.anchors.index)
+
+    def group_weight(self, group: str) -> np.ndarray:
+        """(items,) each item's share in the score of one group, or of the whole for "all"."""
+        if group == "all":
+            return self.weight
+        inside = np.where(self.group == self.groups.index(group), self.weight, 0.0)
+        return inside / inside.sum()

@@ -1,0 +1,188 @@
+"""The response matrix: who answered what, how well, and what was never asked."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lleval_jax.errors import BadInput, require
+from lleval_jax.values.results import Source
+
+WHOLE = "all"  # the group that is the whole benchmark
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Responses:
+    """Scores of rows (models, or prompts of one model) on items.
+
+    scores  (rows, items)  in [0, 1]; 0 where not seen
+    seen    (rows, items)  True where an answer exists
+    weight  (rows, items)  answers behind a score: n of "k of n repeats are right"; 1 by default
+    rows    names of the rows
+    items   names of the items
+    group   (items,)       index into `groups`: the scenario an item belongs to
+    groups  names of the scenarios
+    source  which files this came from
+
+    Build one from plain arrays with `Responses.build`, which fills in names and takes NaN as missing.
+    """
+
+    scores: np.ndarray
+    seen: np.ndarray
+    weight: np.ndarray
+    rows: tuple[str, ...]
+    items: tuple[str, ...]
+    group: np.ndarray
+    groups: tuple[str, ...]
+    source: Source = dataclasses.field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.rows), len(self.items))
+        for name in ("scores", "seen", "weight"):
+            found = getattr(self, name).shape
+            require(found == shape, f"{name} has shape {found}; the names say {shape}")
+        require(self.group.shape == shape[1:], f"group has shape {self.group.shape}; there are {shape[1]} items")
+        _require_unique("rows", self.rows)
+        _require_unique("items", self.items)
+        for position, value in zip(*_outside(self.scores, self.seen), strict=True):
+            row, item = np.unravel_index(position, shape)
+            raise BadInput(
+                f"the score of row {self.rows[row]!r} on item {self.items[item]!r} is {value:g}; "
+                "scores must lie in [0, 1]. Rescale them first."
+            )
+
+    @classmethod
+    def build(
+        cls,
+        scores: np.ndarray,
+        *,
+        seen: np.ndarray | None = None,
+        weight: np.ndarray | None = None,
+        rows: Sequence[str] | None = None,
+        items: Sequence[str] | None = None,
+        group: Sequence[str] | None = None,
+        source: Source | None = None,
+    ) -> "Responses":
+        """From a (rows, items) matrix. NaN is missing; names default to their place, groups to one."""
+        scores = np.asarray(scores)
+        require(scores.ndim == 2, f"scores must be a matrix rows x items; this has shape {scores.shape}")
+        if scores.dtype.kind == "f":
+            seen = np.isfinite(scores) if seen is None else seen & np.isfinite(scores)
+        seen = np.ones(scores.shape, bool) if seen is None else np.asarray(seen, bool)
+        names, codes = (WHOLE,), np.zeros(scores.shape[1], np.int32)
+        if group is not None and len(set(group)) > 1:
+            found, codes = np.unique(np.asarray(group, str), return_inverse=True)
+            names, codes = tuple(found.tolist()), codes.astype(np.int32)
+        return cls(
+            scores=np.where(seen, scores, scores.dtype.type(0)) if not seen.all() else scores,
+            seen=seen,
+            weight=np.broadcast_to(np.float32(1), scores.shape) if weight is None else np.asarray(weight),
+            rows=_names(rows, scores.shape[0], "row"),
+            items=_names(items, scores.shape[1], "item"),
+            group=codes,
+            groups=names,
+            source=source or Source(),
+        )
+
+    @property
+    def n_seen(self) -> np.ndarray:
+        """(rows,) how many items each row has answered."""
+        return self.seen.sum(1)
+
+    @property
+    def fill(self) -> float:
+        """Share of the cells that were seen."""
+        return float(self.seen.mean()) if self.seen.size else 0.0
+
+    def take(self, rows: Iterable[int]) -> "Responses":
+        """Only these rows, by position."""
+        index = np.asarray(list(rows), int)
+        return dataclasses.replace(
+            self,
+            scores=self.scores[index],
+            seen=self.seen[index],
+            weight=self.weight[index],
+            rows=tuple(self.rows[i] for i in index),
+        )
+
+    def select(self, items: Sequence[str]) -> "Responses":
+        """The same rows on `items`, in that order; items never asked come out unseen."""
+        place = {name: i for i, name in enumerate(self.items)}
+        column = np.array([place.get(name, -1) for name in items], int)
+        known = column >= 0
+        return dataclasses.replace(
+            self,
+            scores=np.where(known, self.scores[:, column], self.scores.dtype.type(0)),
+            seen=np.where(known, self.seen[:, column], False),
+            weight=np.where(known, self.weight[:, column], self.weight.dtype.type(1)),
+            items=tuple(items),
+            group=np.where(known, self.group[column], 0).astype(np.int32),
+        )
+
+    def merge(self, other: "Responses") -> "Responses":
+        """Rows and items of both. A cell seen in both must agree; it is an error if it does not."""
+        rows = tuple(dict.fromkeys((*self.rows, *other.rows)))
+        items = tuple(dict.fromkeys((*self.items, *other.items)))
+        both = [part._spread(rows, items) for part in (self, other)]
+        (s1, m1, w1), (s2, m2, w2) = both
+        clash = m1 & m2 & (np.abs(s1 - s2) > 1e-6)
+        for row, item in np.argwhere(clash)[:1]:
+            raise BadInput(
+                f"row {rows[row]!r} has two different answers on item {items[item]!r}: "
+                f"{s1[row, item]:g} and {s2[row, item]:g} ({int(clash.sum())} such cells). Keep one of them."
+            )
+        names = dict(zip(other.items, (other.groups[g] for g in other.group), strict=True))
+        names |= dict(zip(self.items, (self.groups[g] for g in self.group), strict=True))
+        return Responses.build(
+            np.where(m1, s1, s2),
+            seen=m1 | m2,
+            weight=np.where(m1, w1, w2),
+            rows=rows,
+            items=items,
+            group=[names[item] for item in items],
+            source=self.source.merge(other.source),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """The seen cells as a long table: model, item, score, group, weight."""
+        row, item = np.nonzero(self.seen)
+        return pd.DataFrame(
+            {
+                "model": np.asarray(self.rows, object)[row],
+                "item": np.asarray(self.items, object)[item],
+                "score": self.scores[row, item],
+                "group": np.asarray(self.groups, object)[self.group[item]],
+                "weight": self.weight[row, item],
+            }
+        )
+
+    def _spread(self, rows: tuple[str, ...], items: tuple[str, ...]) -> tuple[np.ndarray, ...]:
+        """Scores, seen and weight laid out on larger axes."""
+        at_row = {name: i for i, name in enumerate(rows)}
+        at_item = {name: i for i, name in enumerate(items)}
+        cells = np.ix_([at_row[r] for r in self.rows], [at_item[i] for i in self.items])
+        out = np.zeros((len(rows), len(items)), np.float32), np.zeros((len(rows), len(items)), bool)
+        weight = np.ones((len(rows), len(items)), np.float32)
+        out[0][cells], out[1][cells], weight[cells] = self.scores, self.seen, self.weight
+        return *out, weight
+
+
+def _outside(scores: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Flat position and value of the first seen score outside [0, 1], if any."""
+    if scores.dtype.kind == "b" or scores.size == 0 or (scores.min() >= 0 and scores.max() <= 1):
+        return np.empty(0, int), np.empty(0)
+    bad = np.flatnonzero(seen & ~((scores >= 0) & (scores <= 1)))[:1]
+    return bad, scores.ravel()[bad]
+
+
+def _names(names: Sequence[str] | None, length: int, what: str) -> tuple[str, ...]:
+    if names is None:
+        return tuple(f"{what}-{i}" for i in range(length))
+    return tuple(map(str, names))
+
+
+def _require_unique(what: str, names: tuple[str, ...]) -> None:
+    if len(set(names)) < len(names):
+        unique, counts = np.unique(np.asarray(names, object), return_counts=True)
+        raise BadInput(f"{what} must have unique names; {unique[counts.argmax()]!r} stands {counts.max()} times")

@@ -1,0 +1,161 @@
+"""What a user takes home: a number, its interval, and where both came from."""
+
+import dataclasses
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from lleval_jax.errors import require
+
+SCHEMA = "lleval/estimate/1"
+Params = TypeVar("Params")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Provenance of a value.
+
+    files    name of each file read -> "sha256:..."
+    bank     name of the item bank used, if any
+    version  of lleval_jax that made the value
+    command  as typed in the shell, if it was
+    seed     of the random key used
+    cite     BibTeX keys of the methods used
+    """
+
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
+    bank: str = ""
+    version: str = ""
+    command: str = ""
+    seed: int = 0
+    cite: tuple[str, ...] = ()
+
+    def merge(self, other: "Source") -> "Source":
+        """Files and citations of both; the rest of `self`, or of `other` where `self` says nothing."""
+        return Source(
+            files=self.files | other.files,
+            bank=self.bank or other.bank,
+            version=self.version or other.version,
+            command=self.command or other.command,
+            seed=self.seed or other.seed,
+            cite=tuple(dict.fromkeys((*self.cite, *other.cite))),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return dataclasses.asdict(self) | {"cite": list(self.cite)}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FitResult(Generic[Params]):
+    """What `fit` learns from many answers: keep it with `save`, use it with `estimate` and `choose`.
+
+    params      the method's own NamedTuple of numpy arrays
+    covariance  of the item parameters, one small block an item: (items, k, k)
+    rows, items names of the models and items fitted
+    group       (items,) index into `groups`
+    loglik      log likelihood reached (marginal or penalised joint, as `method` says)
+    steps       iterations taken
+    status      how the fit ended: "ok", "not converged", "not finite"
+    n_seen      (rows,) answers used per row
+    method      name of the model and engine
+    settings    everything that chose this fit, as plain values
+    trace       (steps,) objective after each step, where the engine keeps it
+    """
+
+    params: Params
+    covariance: np.ndarray
+    rows: tuple[str, ...]
+    items: tuple[str, ...]
+    group: np.ndarray
+    groups: tuple[str, ...]
+    loglik: float
+    steps: int
+    status: str
+    n_seen: np.ndarray
+    method: str
+    settings: dict[str, Any]
+    source: Source = dataclasses.field(default_factory=Source)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the solver met its tolerance."""
+        return self.status == "ok"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.method}: {len(self.rows)} models x {len(self.items)} items, "
+            f"log likelihood {self.loglik:.2f}, {self.steps} steps, {self.status}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Estimate:
+    """One estimated quantity per entry; an entry is a row (a model) on a group ("all": the benchmark).
+
+    value, low, high  (entries,)  point and interval, in the unit of `target`
+    level             coverage the interval aims at, e.g. 0.95
+    std_error         (entries,)  half width of a 68% interval, same unit
+    n_seen            (entries,)  answers used
+    status            (entries,)  "ok", or what went wrong
+    """
+
+    target: str
+    method: str
+    rows: tuple[str, ...]
+    group: tuple[str, ...]
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    level: float
+    std_error: np.ndarray
+    n_seen: np.ndarray
+    status: tuple[str, ...]
+    source: Source = dataclasses.field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        for name in ("group", "value", "low", "high", "std_error", "n_seen", "status"):
+            found = len(getattr(self, name))
+            require(found == len(self.rows), f"{name} has {found} entries; there are {len(self.rows)} rows")
+        require(0 < self.level < 1, f"level is {self.level}; it must lie strictly between 0 and 1")
+        require(bool(np.all((self.low <= self.value) & (self.value <= self.high))), "low <= value <= high fails")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line an entry."""
+        return pd.DataFrame(
+            {
+                "row": self.rows,
+                "group": self.group,
+                "value": self.value,
+                "low": self.low,
+                "high": self.high,
+                "std_error": self.std_error,
+                "n_seen": self.n_seen,
+                "status": self.status,
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of an estimate, schema `lleval/estimate/1`."""
+        entries = self.to_frame().to_dict(orient="records")
+        return {
+            "schema": SCHEMA,
+            "target": self.target,
+            "method": self.method,
+            "level": self.level,
+            "estimates": entries,
+            "source": self.source.to_dict(),
+        }
+
+    def __str__(self) -> str:
+        """A plain table: one line an entry."""
+        names = [r if g == "all" else f"{r} / {g}" for r, g in zip(self.rows, self.group, strict=True)]
+        width = max(map(len, names), default=0)
+        lines = [f"{self.target} by {self.method}, {self.level:.0%} intervals"]
+        for name, v, low, high, n, status in zip(
+            names, self.value, self.low, self.high, self.n_seen, self.status, strict=True
+        ):
+            note = "" if status == "ok" else f"  ({status})"
+            lines.append(f"{name:<{width}}  {v:.3f}  [{low:.3f}, {high:.3f}]  from {n} answers{note}")
+        return "\n".join(lines)

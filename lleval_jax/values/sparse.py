@@ -1,0 +1,98 @@
+"""Observed cells as coordinates, for a huge matrix of which few cells were seen."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lleval_jax.errors import BadInput, require
+from lleval_jax.values.responses import Responses, _require_unique
+from lleval_jax.values.results import Source
+
+DENSE_FROM = 0.11  # a coordinate costs 9 bytes, a dense cell 1: dense is smaller above this fill
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SparseResponses:
+    """The same as `Responses`, cell by cell.
+
+    row, item  (cells,)  positions of the seen cells, each cell once
+    scores     (cells,)  in [0, 1]
+    weight     (cells,)  answers behind a score
+    """
+
+    row: np.ndarray
+    item: np.ndarray
+    scores: np.ndarray
+    weight: np.ndarray
+    rows: tuple[str, ...]
+    items: tuple[str, ...]
+    group: np.ndarray
+    groups: tuple[str, ...]
+    source: Source = dataclasses.field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        for name in ("item", "scores", "weight"):
+            require(getattr(self, name).shape == self.row.shape, f"{name} must have one entry a seen cell")
+        _require_unique("rows", self.rows)
+        _require_unique("items", self.items)
+        for at in np.flatnonzero(~((self.scores >= 0) & (self.scores <= 1)))[:1]:
+            raise BadInput(
+                f"the score of row {self.rows[self.row[at]]!r} on item {self.items[self.item[at]]!r} is "
+                f"{self.scores[at]:g}; scores must lie in [0, 1]. Rescale them first."
+            )
+        cell = self.row.astype(np.int64) * len(self.items) + self.item
+        require(len(np.unique(cell)) == len(cell), "a cell stands twice; each (row, item) may be given once")
+
+    @property
+    def n_seen(self) -> np.ndarray:
+        """(rows,) how many items each row has answered."""
+        return np.bincount(self.row, minlength=len(self.rows))
+
+    @property
+    def fill(self) -> float:
+        """Share of the cells that were seen."""
+        return len(self.row) / max(1, len(self.rows) * len(self.items))
+
+    def dense(self) -> Responses:
+        """As a matrix with a mask."""
+        shape = len(self.rows), len(self.items)
+        scores, seen, weight = np.zeros(shape, np.float32), np.zeros(shape, bool), np.ones(shape, np.float32)
+        cell = self.row, self.item
+        scores[cell], seen[cell], weight[cell] = self.scores, True, self.weight
+        names = dict(rows=self.rows, items=self.items, group=self.group, groups=self.groups)
+        return Responses(scores, seen, weight, **names, source=self.source)
+
+    def take(self, rows: Iterable[int]) -> "SparseResponses":
+        """Only these rows, by position."""
+        index = np.asarray(list(rows), int)
+        place = np.full(len(self.rows), -1)
+        place[index] = np.arange(len(index))
+        kept = place[self.row] >= 0
+        return self._keep(kept, row=place[self.row[kept]], rows=tuple(self.rows[i] for i in index))
+
+    def select(self, items: Sequence[str]) -> "SparseResponses":
+        """The same rows on `items`, in that order; items never asked come out unseen."""
+        at = {name: i for i, name in enumerate(items)}
+        place = np.array([at.get(name, -1) for name in self.items])
+        kept = place[self.item] >= 0
+        known = {name: g for name, g in zip(self.items, self.group, strict=True)}
+        group = np.array([known.get(name, 0) for name in items], np.int32)
+        return self._keep(kept, item=place[self.item[kept]], items=tuple(items), group=group)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The seen cells as a long table: model, item, score, group, weight."""
+        return pd.DataFrame(
+            {
+                "model": np.asarray(self.rows, object)[self.row],
+                "item": np.asarray(self.items, object)[self.item],
+                "score": self.scores,
+                "group": np.asarray(self.groups, object)[self.group[self.item]],
+                "weight": self.weight,
+            }
+        )
+
+    def _keep(self, kept: np.ndarray, **changes) -> "SparseResponses":
+        cells = {name: getattr(self, name)[kept] for name in ("row", "item", "scores", "weight")}
+        return dataclasses.replace(self, **(cells | changes))
