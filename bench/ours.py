@@ -6,14 +6,15 @@ import sys
 sys.path.append(str(pathlib.Path(__file__).resolve().parent / "rivals"))
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
-import common
+import common  # noqa: E402
 
 
 def prepare(problem, threads):
     """The 2PL of `lleval_jax.irt`, default settings."""
     import jax
-    import lleval_jax
     import numpy as np
+
+    import lleval_jax
 
     responses = lleval_jax.Responses.build(scores=problem["scores"])
 

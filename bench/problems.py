@@ -20,6 +20,7 @@ class Problem:
     given: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     truth: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     reference: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    fitted: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def save(self, path: pathlib.Path) -> None:
         """Write what a contestant may see."""
@@ -67,7 +68,8 @@ def leaderboard(form: str) -> Problem:
             "log_likelihood": float(stored["loglik"]),
             "steps": int(stored["em_iterations"]),
         }
-        return Problem(form, stored["responses"].astype(np.int8), reference=reference)
+        fitted = {"slopes": stored["a"][:, None], "intercepts": stored["d"]}
+        return Problem(form, stored["responses"].astype(np.int8), reference=reference, fitted=fitted)
 
 
 def synth2pl(dims: int) -> Problem:

@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
-from machine import versions
-from measure import measure, without_paths
+from machine import versions  # noqa: E402
+from measure import measure, without_paths  # noqa: E402
 
 ARRAYS = ("slopes", "intercepts", "abilities")
 
@@ -87,6 +87,21 @@ def main(variants: Mapping[str, Callable[..., Callable[[], dict]]], *packages: s
             "failed_after_seconds": time.perf_counter() - started,
         }
         write()
+
+
+def faster_threads(trial: Callable[[], object], threads: int) -> int:
+    """Leave torch at the number of threads, 1 or `threads`, with which a short trial is faster."""
+    import torch
+
+    seconds = {}
+    for number in (1, 1, threads):  # once more at first: the first call of all is slow
+        torch.set_num_threads(number)
+        started = time.perf_counter()
+        trial()
+        seconds[number] = time.perf_counter() - started
+    best = min(seconds, key=seconds.get)
+    torch.set_num_threads(best)
+    return best
 
 
 def limit(threads: int) -> None:

@@ -10,9 +10,10 @@ def fit_with(**settings):
         import torch
         from torch_measure.models.twopl import TwoPL
 
-        torch.set_num_threads(threads)
         scores = torch.tensor(problem["scores"], dtype=torch.float32)
         most = settings["max_epochs"]
+        short = {"method": "mle", "verbose": False, "max_epochs": 3}
+        chosen = common.faster_threads(lambda: TwoPL(*scores.shape).fit(scores, **short), threads)
 
         def fit():
             torch.manual_seed(0)
@@ -25,7 +26,7 @@ def fit_with(**settings):
                 "abilities": model.ability.detach().numpy().reshape(-1, 1),
                 "steps": len(history["losses"]),
                 "converged": len(history["losses"]) < most,
-                "settings": ", ".join(f"{k}={v}" for k, v in settings.items()),
+                "settings": ", ".join(f"{k}={v}" for k, v in settings.items()) + f", {chosen} threads",
             }
 
         return fit
@@ -35,7 +36,7 @@ def fit_with(**settings):
 
 if __name__ == "__main__":
     adam = fit_with(lr=0.1, max_epochs=1000)
-    quasi_newton = fit_with(optimizer_cls="lbfgs", lr=1.0, max_epochs=100)
+    quasi_newton = fit_with(optimizer_cls="lbfgs", lr=0.2, max_epochs=100)
     plain = fit_with(lr=0.01, max_epochs=1000)
     common.main(
         {"best": adam, "lbfgs": quasi_newton, "defaults": plain},

@@ -1,0 +1,14 @@
+"""Files <-> values: the only place that reads and writes user files."""
+
+from lleval_jax.data.read import FORMATS as FORMATS
+from lleval_jax.data.read import Format as Format
+from lleval_jax.data.read import read as read
+from lleval_jax.data.simulate import Truth as Truth
+from lleval_jax.data.simulate import simulate as simulate
+from lleval_jax.data.store import list_banks as list_banks
+from lleval_jax.data.store import load as load
+from lleval_jax.data.store import load_bank as load_bank
+from lleval_jax.data.store import register as register
+from lleval_jax.data.store import save as save
+from lleval_jax.data.store import verify as verify
+from lleval_jax.data.table import read_scores as read_scores

@@ -1,0 +1,102 @@
+"""From information to standard errors, without ever forming an items-by-items matrix.
+
+The observed information of all items is  A - G V G'  (Louis 1982): A is block-diagonal, one small block an item, and
+the second term is what is lost because abilities are not known. Abilities enter through few nodes, so G is thin and
+
+    (A - G V G')^-1 = A^-1 + A^-1 G (V^-1 - G' A^-1 G)^-1 G' A^-1          (Woodbury)
+
+costs one small solve. Only the diagonal blocks of the result are kept.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from lleval_jax.core import em, irf, small
+from lleval_jax.core.likelihood import Prior
+from lleval_jax.types import Array
+
+CHUNK = 2048  # items handled at once
+
+
+def item_covariance(
+    curve: irf.Curve, free: Array, right: Array, asked: Array, nodes: Array, node_mass: Array, prior: Prior
+) -> Array:
+    """Covariance of each item's free coordinates, the abilities' uncertainty included.
+
+    free       (items, width)
+    right      (items, nodes)  expected score at each node
+    asked      (items, nodes)  expected answers at each node
+    nodes      (nodes, dims)
+    node_mass  (nodes,)        rows at each node
+    prior      of the items
+    ->         (items, width, width)
+
+    The posterior covariance of an ability at a node, V, is taken from the information of the items asked there, so
+    that what is lost can never exceed what there is.
+    """
+    rows_there = jnp.where(node_mass > 1e-3, node_mass, jnp.inf)[None, :]
+    inputs = free, right, asked, jnp.where(asked > 0, asked, 0) / rows_there
+    information = _chunked_sum(lambda *x: jnp.sum(jax.vmap(_node_information, (None, None, 0, 0))(curve, nodes, x[0], x[3]), 0), inputs)
+    root = jnp.linalg.cholesky(jnp.linalg.inv(information + jnp.eye(curve.dims)))
+
+    def split(free: Array, right: Array, asked: Array, share: Array) -> tuple[Array, Array]:
+        """Inverse blocks (chunk, width, width) and thin columns (chunk, width, nodes * dims)."""
+        thin = jax.vmap(_thin_column, (None, None, None, 0, 0))(curve, nodes, root, free, share * jnp.sqrt(jnp.where(node_mass > 1e-3, node_mass, 0)))
+        _, info = jax.vmap(em.curvature, (None, 0, 0, 0, None))(curve, free, right, asked, nodes)
+        return jax.vmap(small.inverse)(em.posterior_information(info, prior)), thin
+
+    def gram(*x: Array) -> Array:
+        block, thin = split(*x)
+        side = jnp.einsum("iab,ibq->iaq", block, thin)
+        return thin.reshape(-1, thin.shape[-1]).T @ side.reshape(-1, thin.shape[-1])
+
+    middle = jnp.linalg.inv(jnp.eye(len(nodes) * curve.dims) - _chunked_sum(gram, inputs))
+    middle = 0.5 * (middle + middle.T)
+
+    def corrected(*x: Array) -> Array:
+        block, thin = split(*x)
+        side = jnp.einsum("iab,ibq->iaq", block, thin)
+        return block + jnp.einsum("iaq,ibq->iab", side @ middle, side)
+
+    return _chunked_map(corrected, inputs)
+
+
+def _node_information(curve: irf.Curve, nodes: Array, free: Array, share: Array) -> Array:
+    """(nodes, dims, dims) one item's information about abilities at the nodes, times how often it is asked there."""
+    item, s = irf.constrain(curve, free), irf.slant(curve, free, nodes)
+    worth = share * s.by_z**2 * s.inverse
+    return worth[:, None, None] * item.slope[:, None] * item.slope[None, :]
+
+
+def _thin_column(curve: irf.Curve, nodes: Array, root: Array, free: Array, asked: Array) -> Array:
+    """(width, nodes * dims) the cross information of one item with the abilities at the nodes, whitened by V."""
+    item, s = irf.constrain(curve, free), irf.slant(curve, free, nodes)
+    line = jnp.concatenate([nodes, jnp.ones_like(nodes[:, :1])], axis=1) * irf.stretch(curve, free)
+    by_free = jnp.concatenate([s.by_z[:, None] * line, *[e[:, None] for e in s.extra]], axis=1)
+    by_ability = jnp.einsum("q,qde,d->qe", s.by_z, root, item.slope)
+    cross = (asked * s.inverse)[:, None, None] * by_free[:, :, None] * by_ability[:, None, :]
+    return jnp.moveaxis(cross, 0, 1).reshape(curve.width, -1)
+
+
+def _chunks(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Zero-padded to (chunks, CHUNK, ...); a zero item asks nobody and adds nothing."""
+    items = inputs[0].shape[0]
+    size = min(CHUNK, items)
+    short = -items % size
+    return tuple(jnp.pad(a, [(0, short)] + [(0, 0)] * (a.ndim - 1)).reshape(-1, size, *a.shape[1:]) for a in inputs)
+
+
+def _chunked_sum(fn, inputs: tuple[Array, ...]) -> Array:
+    """Sum of fn over chunks of items."""
+    shape = jax.eval_shape(fn, *(a[0] for a in _chunks(inputs)))
+
+    def add(total: Array, chunk: tuple[Array, ...]) -> tuple[Array, None]:
+        return total + fn(*chunk), None
+
+    return jax.lax.scan(add, jnp.zeros(shape.shape, shape.dtype), _chunks(inputs))[0]
+
+
+def _chunked_map(fn, inputs: tuple[Array, ...]) -> Array:
+    """fn over chunks of items, joined again."""
+    out = jax.lax.map(lambda chunk: fn(*chunk), _chunks(inputs))
+    return out.reshape(-1, *out.shape[2:])[: inputs[0].shape[0]]

@@ -1,0 +1,145 @@
+"""Answers of one file before they are a matrix: one cell a line, names as codes."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from lleval_jax.errors import BadInput, require
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the caller asked of every reader.
+
+    metric     the metric (lm-eval) or scorer (Inspect) to read; None: the only one, or the documented choice
+    filter     the lm-eval answer filter to read
+    rows       what a row is: a "model", or a "prompt"
+    scale      (lowest, highest) score the file can hold; answers are moved to [0, 1] linearly
+    no_answer  what Inspect's "N" (no answer) means: a "zero", or "missing"
+    """
+
+    metric: str | None = None
+    filter: str | None = None
+    rows: Literal["model", "prompt"] = "model"
+    scale: tuple[float, float] | None = None
+    no_answer: Literal["zero", "missing"] = "zero"
+
+    def __post_init__(self) -> None:
+        require(self.rows in ("model", "prompt"), f"rows is {self.rows!r}; it must be 'model' or 'prompt'")
+        known = self.no_answer in ("zero", "missing")
+        require(known, f"no_answer is {self.no_answer!r}; it must be 'zero' or 'missing'")
+        if self.scale is not None:
+            low, high = self.scale
+            good = bool(np.isfinite([low, high]).all()) and low < high
+            require(good, f"scale is {self.scale}; it must be (lowest, highest)")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers of one file, cell by cell.
+
+    file    name of the file, for messages
+    rows    (rows,)  names, each once
+    items   (items,) names, each once
+    group   (items,) name of each item's scenario; "" where the file has none
+    row, item  (cells,) positions in `rows` and `items`; a cell may stand more than once
+    score   (cells,) as in the file; NaN is no answer
+    weight  (cells,) answers behind a score
+    line    (cells,) where each stands in the file, from 1; None where that means nothing
+    notes   what was counted and set aside
+    """
+
+    file: str
+    rows: np.ndarray
+    items: np.ndarray
+    group: np.ndarray
+    row: np.ndarray
+    item: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray | None = None
+    line: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def place(self, cell: int) -> str:
+        """Where a cell stands: `file:line`, or the file and the names."""
+        if self.line is not None:
+            return f"{self.file}:{self.line[cell]}"
+        return f"{self.file}: model {self.rows[self.row[cell]]!r}, item {self.items[self.item[cell]]!r}"
+
+    def scaled(self, scale: tuple[float, float] | None) -> "Answers":
+        """Scores moved to [0, 1]; cells without an answer left out. `BadInput` for a score outside."""
+        low, high = (0.0, 1.0) if scale is None else scale
+        with np.errstate(invalid="ignore", over="ignore"):
+            score = (self.score.astype(np.float64) - low) / (high - low)
+        answered = ~np.isnan(score)
+        for cell in np.flatnonzero(answered & ~((score >= 0) & (score <= 1)))[:1]:
+            found = self.score[answered]
+            raise BadInput(
+                f"{self.place(cell)}: score {self.score[cell]:g} lies outside [{low:g}, {high:g}]; "
+                f"this file's scores run from {found.min():g} to {found.max():g}. "
+                "Pass scale=(lowest, highest), such as scale=(1, 10), to rescale them."
+            )
+        if answered.all():
+            return dataclasses.replace(self, score=score)
+        cells = {name: getattr(self, name) for name in ("row", "item", "weight", "line")}
+        kept = {name: None if column is None else column[answered] for name, column in cells.items()}
+        return dataclasses.replace(self, score=score[answered], **kept)
+
+
+def from_columns(
+    file: str,
+    *,
+    row: Sequence[str],
+    item: Sequence[str],
+    score: Sequence[float],
+    group: Sequence[str] | None = None,
+    weight: Sequence[float] | None = None,
+    line: Sequence[int] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Answers:
+    """From plain columns, one entry a cell. Each item must have one group."""
+    row_code, rows = pd.factorize(np.asarray(row, object))
+    item_code, items = pd.factorize(np.asarray(item, object))
+    group_code, groups = pd.factorize(np.asarray([""] * len(item) if group is None else group, object))
+    return Answers(
+        file=file,
+        rows=rows,
+        items=items,
+        group=group_of_items(file, items, item_code, groups, group_code),
+        row=row_code,
+        item=item_code,
+        score=np.asarray(score, np.float64),
+        weight=None if weight is None else np.asarray(weight, np.float32),
+        line=None if line is None else np.asarray(line, np.int64),
+        notes=notes,
+    )
+
+
+def group_of_items(
+    file: str, items: np.ndarray, item: np.ndarray, groups: np.ndarray, group: np.ndarray
+) -> np.ndarray:
+    """(items,) the one group of each item; `BadInput` where an item has two."""
+    found = np.zeros(len(items), np.int64)
+    found[item] = group
+    for cell in np.flatnonzero(found[item] != group)[:1]:
+        raise BadInput(
+            f"{file}: item {items[item[cell]]!r} stands in two groups, {groups[group[cell]]!r} and "
+            f"{groups[found[item[cell]]]!r}; an item belongs to one."
+        )
+    return groups[found] if len(groups) else np.full(len(items), "", object)
+
+
+def row_name(model: str, prompt: str, rows: str) -> str:
+    """What a row is called: its model, or the prompt of that model."""
+    return model if rows == "model" else f"{model}\n{prompt}"
+
+
+def short_rows(rows: Sequence[str]) -> list[str]:
+    """Names of `row_name` for people: the prompt alone where there is one model, else model/prompt."""
+    split = [name.split("\n", 1) for name in rows]
+    if len({model for model, *_ in split}) <= 1:
+        return [parts[-1] for parts in split]
+    return ["/".join(parts) for parts in split]

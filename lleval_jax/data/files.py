@@ -1,0 +1,148 @@
+"""Files as bytes: the first of them, the lines of plain and gzip files, the members of a zip, all capped."""
+
+import contextlib
+import gzip
+import io
+import json
+import pathlib
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any
+
+import pyarrow as pa
+import zstandard
+
+from lleval_jax.errors import BadInput, require
+
+HEAD = 1 << 16  # bytes looked at to know a format
+LONGEST_LINE = 1 << 28
+LARGEST_MEMBER = 1 << 32  # of a zip, once decompressed
+LARGEST_GZIP = 1 << 34
+ZSTD = 93  # method number of zstd in a zip; Python's own zipfile reads it from 3.14 on
+
+# What the parsers below us raise on damaged bytes.
+DAMAGED = (
+    *(
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+        SyntaxError,
+    ),
+    *(EOFError, OSError, MemoryError),
+    *(struct.error, zlib.error, zipfile.BadZipFile, zstandard.ZstdError, pa.ArrowException),
+)
+
+
+@contextlib.contextmanager
+def damage(file: str) -> Iterator[None]:
+    """Turn whatever a parser raises on damaged bytes into a `BadInput` that names the file."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except DAMAGED as error:
+        what = f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")
+        raise BadInput(f"{file} is damaged or cut short ({what}). Copy or write it again.") from error
+
+
+def head(path: pathlib.Path) -> bytes:
+    """The first bytes, decompressed if the file is a gzip; b"" of a gzip that cannot be read."""
+    with path.open("rb") as stream:
+        first = stream.read(HEAD)
+    if not first.startswith(b"\x1f\x8b"):
+        return first
+    decompressor = zlib.decompressobj(wbits=31)
+    try:
+        return decompressor.decompress(first, HEAD)
+    except zlib.error:
+        return b""
+
+
+def open_plain(path: pathlib.Path) -> IO[bytes]:
+    """The bytes of a file, of a gzip decompressed."""
+    with path.open("rb") as stream:
+        is_gzip = stream.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if is_gzip else path.open("rb")  # type: ignore[return-value]
+
+
+def lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
+    """(number, bytes) of each line that is not blank, from 1. A gzip is read as its content."""
+    total = 0
+    with damage(path.name), open_plain(path) as stream:
+        number = 0
+        while line := stream.readline(LONGEST_LINE):
+            number, total = number + 1, total + len(line)
+            require(len(line) < LONGEST_LINE, f"{path.name}:{number} is longer than {LONGEST_LINE >> 20} MiB")
+            require(
+                total < LARGEST_GZIP, f"{path.name} is larger than {LARGEST_GZIP >> 30} GiB once decompressed"
+            )
+            if line.strip():
+                yield number, line
+
+
+def objects(path: pathlib.Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, object) of each line of JSON. `BadInput` names the line that is not an object."""
+    for number, line in lines(path):
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            what = "is cut short" if not line.endswith(b"\n") else "is not JSON"
+            text = f"{path.name}:{number} {what} ({str(error)[:80]}): {snippet(line)}"
+            raise BadInput(text) from error
+        require(isinstance(found, dict), f"{path.name}:{number} is not a JSON object: {snippet(line)}")
+        yield number, found
+
+
+def snippet(line: bytes, length: int = 80) -> str:
+    """The beginning of some bytes, fit to print."""
+    text = line[:length].decode("utf-8", "replace").rstrip("\r\n")
+    return repr(text + ("..." if len(line) > length else ""))
+
+
+def members(path: pathlib.Path) -> frozenset[str]:
+    """Names inside a zip; none where the file is not a whole zip."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return frozenset(archive.namelist())
+    except DAMAGED:
+        return frozenset()
+
+
+def member_bytes(archive: zipfile.ZipFile, name: str) -> bytes:
+    """One member of a zip, decompressed (stored, deflate or zstd), at most `LARGEST_MEMBER` bytes."""
+    info = archive.getinfo(name)
+    require(
+        info.file_size <= LARGEST_MEMBER, f"{name} says it is {info.file_size} bytes; refused as too large"
+    )
+    if info.compress_type != ZSTD:
+        with archive.open(info) as stream:
+            return stream.read(LARGEST_MEMBER + 1)
+    content = io.BytesIO()
+    with zstandard.ZstdDecompressor().stream_reader(_raw(archive, info), read_across_frames=True) as stream:
+        while part := stream.read(1 << 20):
+            content.write(part)
+            too_large = content.tell() > info.file_size
+            require(not too_large, f"{name} is larger than the {info.file_size} bytes it says it has")
+    found = content.getvalue()
+    require(len(found) == info.file_size, f"{name} has {len(found)} bytes; {info.file_size} were promised")
+    require(zlib.crc32(found) == info.CRC, f"{name} does not have the checksum it was written with")
+    return found
+
+
+def _raw(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The compressed bytes of a member, found by its local header (PKWARE appnote 4.3.7)."""
+    stream = archive.fp
+    if stream is None:
+        raise BadInput("the zip is closed")
+    stream.seek(info.header_offset)
+    local = stream.read(30)
+    require(local[:4] == b"PK\x03\x04" and len(local) == 30, f"{info.filename} has no local header")
+    name, extra = struct.unpack("<HH", local[26:30])
+    stream.seek(info.header_offset + 30 + name + extra)
+    return stream.read(info.compress_size)

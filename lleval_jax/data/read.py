@@ -1,0 +1,191 @@
+"""`read`: from files of any known format to one response matrix."""
+
+import dataclasses
+import glob
+import hashlib
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Literal
+
+from lleval_jax.data import files, inspect_log, lm_eval, matrix, table
+from lleval_jax.data.answers import Answers, Options
+from lleval_jax.data.pivot import pivot
+from lleval_jax.errors import BadInput, DataWarning, require
+from lleval_jax.values import Responses, Source, SparseResponses
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """One way of writing answers.
+
+    name        for messages
+    recognises  (first bytes, path) -> whether this file is written so
+    read        (path, options) -> its answers
+    """
+
+    name: str
+    recognises: Callable[[bytes, pathlib.Path], bool]
+    read: Callable[[pathlib.Path, Options], Answers]
+
+
+FORMATS = [
+    Format("lm-eval samples (.jsonl)", lm_eval.recognises, lm_eval.read),
+    Format("Inspect log (.eval, .json)", inspect_log.recognises, inspect_log.read),
+    Format("matrix (.npz with responses, models, items)", matrix.recognises, matrix.read),
+    Format("table (.parquet, .csv, .jsonl with model, item, score)", table.recognises, table.read),
+]
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+def read(
+    paths: Paths,
+    *,
+    metric: str | None = None,
+    filter: str | None = None,  # noqa: A002  the word of lm-eval
+    rows: Literal["model", "prompt"] = "model",
+    scale: tuple[float, float] | None = None,
+    no_answer: Literal["zero", "missing"] = "zero",
+    strict: bool = False,
+) -> Responses | SparseResponses:
+    """Read answers: a file, a list of files, a folder with all below it, or a glob as in "logs/**/*.jsonl".
+
+    The content of a file tells its format, never its name. All answers become one matrix; models and items
+    are joined by name. `SparseResponses` come back where a large matrix holds few answers.
+
+    Args:
+        paths: what to read.
+        metric: the metric of lm-eval, or the scorer of Inspect, where a log has several.
+        filter: the answer filter of lm-eval, where a log has several.
+        rows: "model": a row is a model; "prompt": a row is a prompt (template) of one model.
+        scale: (lowest, highest) score possible in the files, if not (0, 1); rescaled linearly.
+        no_answer: what Inspect's "N" means: "zero", or "missing".
+        strict: raise `BadInput` for everything that would be a `DataWarning`.
+
+    Raises:
+        BadInput: no such file, no known format, damaged content, scores that are no scores, or answers that
+            disagree. The message names the file and line.
+    """
+    options = Options(metric=metric, filter=filter, rows=rows, scale=scale, no_answer=no_answer)
+    found, base = _find(paths)
+    parts, notes, hashes = [], {}, {}
+    for path, named in found:
+        head = _head(path)
+        if not head and not path.stat().st_size:
+            require(not named, f"{path} is empty")
+            _note(notes, "is empty and was skipped", path.name)
+            continue
+        known = next((format for format in FORMATS if format.recognises(head, path)), None)
+        if known is None:
+            if named:
+                raise BadInput(_unknown(path, head))
+            _note(notes, "is not a file of answers and was skipped", path.name)
+            continue
+        with files.damage(path.name):
+            parts.append(known.read(path, options).scaled(scale))
+            hashes[_name(path, base)] = sha256(path)
+        for text in parts[-1].notes:
+            _note(notes, text, path.name)
+    if not parts:
+        raise BadInput(f"no file in {paths!s} holds answers; known formats: {_known()}")
+    value, more = pivot(parts, Source(files=hashes, version=_version()))
+    _tell([*(_said(text, names) for text, names in notes.items()), *more], strict)
+    return value
+
+
+def sha256(path: pathlib.Path) -> str:
+    """The file's hash, as "sha256:..."."""
+    with path.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+def _find(paths: Paths) -> tuple[list[tuple[pathlib.Path, bool]], pathlib.Path]:
+    """([(file, whether it was named itself)], the folder that holds them all)."""
+    several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    require(bool(several), "no path was given")
+    found: dict[pathlib.Path, bool] = {}
+    for text in several:
+        try:
+            inside, named = _expand(os.fspath(text))
+        except (ValueError, OSError) as error:
+            raise BadInput(f"cannot look for {text!r}: {error}") from error
+        for path in inside:
+            found[path] = found.get(path, False) or named
+    base = os.path.commonpath([os.path.abspath(path.parent) for path in found])
+    return list(found.items()), pathlib.Path(base)
+
+
+def _expand(text: str) -> tuple[list[pathlib.Path], bool]:
+    """(files, whether `text` is one file's name) of a path, a folder or a glob."""
+    path = pathlib.Path(text).expanduser()
+    if path.is_file():
+        return [path], True
+    is_folder = path.is_dir()
+    inside = path.rglob("*") if is_folder else map(pathlib.Path, glob.glob(str(path), recursive=True))
+    found = sorted(each for each in inside if each.is_file() and not each.name.startswith("."))
+    kind = "no file in the folder" if is_folder else "no such file, folder or glob:"
+    require(bool(found), f"{kind} {text}. The current folder is {pathlib.Path.cwd()}.")
+    return [each for each in found if len(found) == 1 or not lm_eval.is_companion(each)], False
+
+
+def _head(path: pathlib.Path) -> bytes:
+    """The first bytes of a file that can be read."""
+    try:
+        return files.head(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _unknown(path: pathlib.Path, head: bytes) -> str:
+    """What to say of a file in no known format."""
+    kind = "a file that begins"
+    with path.open("rb") as stream:
+        raw = stream.read(64)
+    if raw.startswith(b"PK"):
+        inside = sorted(files.members(path))[:8]
+        kind = (
+            f"a zip that holds {inside} and begins"
+            if inside
+            else "a zip that is damaged or cut short, and begins"
+        )
+    elif raw.startswith(b"\x1f\x8b"):
+        kind = "a gzip that is damaged or" if not head else "a gzip whose content begins"
+    return (
+        f"{path} is not in a format that can be read: {kind} {files.snippet(head or raw)}. Known: {_known()}."
+    )
+
+
+def _known() -> str:
+    return "; ".join(format.name for format in FORMATS)
+
+
+def _name(path: pathlib.Path, base: pathlib.Path) -> str:
+    """The file's name relative to what holds all files."""
+    return pathlib.Path(os.path.relpath(os.path.abspath(path), base)).as_posix()
+
+
+def _version() -> str:
+    try:
+        return metadata.version("lleval-jax")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _note(notes: dict[str, list[str]], text: str, file: str) -> None:
+    notes.setdefault(text, []).append(file)
+
+
+def _said(text: str, names: list[str]) -> str:
+    """One note for all files that it is true of."""
+    return f"{names[0]}: {text}" + (f" (and so in {len(names) - 1} more files)" if len(names) > 1 else "")
+
+
+def _tell(notes: list[str], strict: bool) -> None:
+    """Warn of what was set aside; with `strict` it is an error."""
+    if strict and notes:
+        raise BadInput(" | ".join(notes) + " (strict=True)")
+    for text in notes:
+        warnings.warn(text, DataWarning, stacklevel=3)
