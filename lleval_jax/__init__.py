@@ -1,1 +1,58 @@
 """lleval_jax: questions about language models, answered from few answers, with how sure the answer is."""
+
+import importlib
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lleval_jax import report as report
+    from lleval_jax.data import list_banks as list_banks
+    from lleval_jax.data import load as load
+    from lleval_jax.data import load_bank as load_bank
+    from lleval_jax.data import read as read
+    from lleval_jax.data import read_scores as read_scores
+    from lleval_jax.data import save as save
+    from lleval_jax.data import verify as verify
+    from lleval_jax.errors import BadInput as BadInput
+    from lleval_jax.errors import BankMismatch as BankMismatch
+    from lleval_jax.errors import DataWarning as DataWarning
+    from lleval_jax.errors import LlevalError as LlevalError
+    from lleval_jax.errors import NotConverged as NotConverged
+    from lleval_jax.estimators import ability as ability
+    from lleval_jax.estimators import anchors as anchors
+    from lleval_jax.estimators import irt as irt
+    from lleval_jax.estimators import tiny as tiny
+    from lleval_jax.report.cite import cite as cite
+    from lleval_jax.values import Anchors as Anchors
+    from lleval_jax.values import Estimate as Estimate
+    from lleval_jax.values import FitResult as FitResult
+    from lleval_jax.values import ItemBank as ItemBank
+    from lleval_jax.values import Responses as Responses
+    from lleval_jax.values import Source as Source
+    from lleval_jax.values import SparseResponses as SparseResponses
+
+# Each public name and the module that holds it, loaded when first used: `import lleval_jax` is quick.
+_HOME = {
+    **dict.fromkeys(("read", "read_scores", "save", "load", "load_bank", "list_banks", "verify"), "data"),
+    **dict.fromkeys(("Responses", "SparseResponses", "ItemBank", "Anchors"), "values"),
+    **dict.fromkeys(("FitResult", "Estimate", "Source"), "values"),
+    **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "DataWarning"), "errors"),
+    **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability")},
+    "report": "report",
+    "cite": "report.cite",
+}
+
+__all__ = [*_HOME, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+__version__ = metadata.version("lleval-jax")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lleval_jax' has no attribute {name!r}")
+    home = _HOME[name]
+    module = importlib.import_module(f"lleval_jax.{home}")
+    return module if home.rpartition(".")[2] == name and name != "cite" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,1 @@
+"""The words typed in a shell: read -> call -> show. Contains no statistics."""

@@ -117,7 +117,7 @@ def _keep_moments(at: Array, loglik: Array, mass: Array, nodes: Array) -> tuple[
     bend = jnp.maximum(2 * here - left - right, jnp.finfo(at.dtype).tiny)
     offset = jnp.clip(0.5 * (right - left) / bend, -1.0, 1.0)
     second = offset**2 + 1 / bend
-    place = jnp.arange(len(nodes))[None, :] - best[:, None]
+    place = (jnp.arange(len(nodes))[None, :] - best[:, None]).astype(at.dtype)
     three = jnp.where(place == 0, (1 - second)[:, None], 0.5 * (second[:, None] + place * offset[:, None]))
     three = jnp.where(jnp.abs(place) <= 1, three, 0)
     narrow = bend > 1 / NARROW**2
@@ -149,7 +149,7 @@ def maximise(task: Task, data: Data, prior: Prior, free: Array, counts: Expected
 
     def scoring(free: Array, _) -> tuple[Array, Array]:
         score, info = each(task.curve, free, counts.right, counts.asked, data.nodes)
-        score = score - prior.precision * (free - prior.mean)
+        score = score - prior.precision[None, :] * (free - prior.mean[None, :])
         info = posterior_information(info, prior)
         shared = task.curve.shared_slope
         move = _shared_move(score, info, data.item_weight) if shared else jax.vmap(small.solve)(info, score)
@@ -187,7 +187,7 @@ def _expand(task: Task, data: Data, mass: Array, now: Unknowns) -> Unknowns:
     """Let abilities have the mean and covariance that the rows show, then fold both into the items (PX-EM)."""
     share = data.row_weight @ mass / jnp.sum(data.row_weight)
     mean = share @ data.nodes
-    gap = data.nodes - mean
+    gap = data.nodes - mean[None, :]
     root = jnp.linalg.cholesky((share[:, None] * gap).T @ gap)
     dims = task.curve.dims
     free, centre, log_sd = now
@@ -211,7 +211,8 @@ def posterior_information(info: Array, prior: Prior) -> Array:
     """Information plus the prior's, and a whisper of ridge so that an item nobody answered stays put."""
     width = info.shape[-1]
     whisper = 1e-7 * (1 + jnp.trace(info, axis1=-2, axis2=-1) / width)
-    return info + jnp.diag(prior.precision) + whisper[:, None, None] * jnp.eye(width, dtype=info.dtype)
+    eye = jnp.eye(width, dtype=info.dtype)
+    return info + jnp.diag(prior.precision)[None] + whisper[:, None, None] * eye[None]
 
 
 def item_prior(task: Task, now: Unknowns) -> Prior:
@@ -226,7 +227,7 @@ def _learn(task: Task, data: Data, now: Unknowns, free: Array, spread: Array) ->
     w = data.item_weight[:, None]
     count = jnp.sum(w)
     mean = jnp.sum(w * free, 0) / count
-    second = jnp.sum(w * ((free - mean) ** 2 + jnp.diagonal(spread, axis1=1, axis2=2)), 0)
+    second = jnp.sum(w * ((free - mean[None, :]) ** 2 + jnp.diagonal(spread, axis1=1, axis2=2)), 0)
     usual, worth = 1.0, 2.0  # two items' worth of belief that the spread is 1
     log_sd = 0.5 * jnp.log((second + worth * usual) / (count + worth))
     if task.curve.shared_slope:

@@ -67,7 +67,7 @@ def start(data: Data, ability: Array, items: Array) -> Beliefs:
     one = jnp.ones_like(ability[:, :1])
     width = items.shape[1]
     eye = jnp.eye(width, dtype=items.dtype)
-    items = items * jnp.append(data.active, 1)
+    items = items * jnp.append(data.active, 1)[None, :]
     held = eye.at[-1, -1].set(0)
     rows = Normals(jnp.concatenate([ability, one], 1), jnp.broadcast_to(0.1 * held, (len(ability), width, width)))
     spread = jnp.broadcast_to(0.05 * eye, (len(items), width, width))
@@ -124,7 +124,7 @@ def _update_rows(data: Data, now: Beliefs) -> Normals:
     blocks = data.cells.sum_items(curve, second).reshape(-1, dims + 1, dims + 1)
     centred = data.cells.scores - 0.5 * data.cells.weights()
     pull = data.cells.sum_items(centred, now.items.mean)[:, :dims] - blocks[:, :dims, dims]
-    precision = blocks[:, :dims, :dims] + jnp.eye(dims, dtype=pull.dtype)
+    precision = blocks[:, :dims, :dims] + jnp.eye(dims, dtype=pull.dtype)[None]
     cov = jax.vmap(small.inverse)(precision)
     value = jnp.einsum("rij,rj->ri", cov, pull)
     one = jnp.ones_like(value[:, :1])
@@ -139,8 +139,8 @@ def _update_items(data: Data, now: Beliefs) -> Normals:
     weighted = now.rows.second() * data.row_weight[:, None]
     blocks = data.cells.sum_rows(curve, weighted).reshape(-1, width, width)
     centred = data.cells.scores - 0.5 * data.cells.weights()
-    pull = data.cells.sum_rows(centred, now.rows.mean * data.row_weight[:, None]) + now.mean / now.variance
-    cov = jax.vmap(small.inverse)(blocks + jnp.diag(1 / now.variance))
+    pull = data.cells.sum_rows(centred, now.rows.mean * data.row_weight[:, None]) + (now.mean / now.variance)[None, :]
+    cov = jax.vmap(small.inverse)(blocks + jnp.diag(1 / now.variance)[None])
     return Normals(jnp.einsum("rij,rj->ri", cov, pull), cov)
 
 
@@ -151,7 +151,7 @@ def _learn(data: Data, items: Normals) -> tuple[Array, Array]:
     centre = jnp.sum(w * items.mean, 0) / count
     mean = jnp.where(jnp.arange(len(centre)) < len(centre) - 1, 0, centre)
     own = jnp.diagonal(items.cov, axis1=1, axis2=2)
-    variance = jnp.sum(w * ((items.mean - mean) ** 2 + own), 0) / count
+    variance = jnp.sum(w * ((items.mean - mean[None, :]) ** 2 + own), 0) / count
     return mean, jnp.where(jnp.append(data.active, 1) > 0, variance, ABSENT)
 
 
@@ -159,6 +159,6 @@ def _whiten(data: Data, now: Beliefs) -> Beliefs:
     """Fold the abilities' mean into the intercepts: the prior says they are centred."""
     w = data.row_weight[:, None]
     centre = (jnp.sum(w * now.rows.mean, 0) / jnp.sum(w)).at[-1].set(0)
-    rows = now.rows._replace(mean=now.rows.mean - centre)
+    rows = now.rows._replace(mean=now.rows.mean - centre[None, :])
     items = now.items._replace(mean=now.items.mean.at[:, -1].add(now.items.mean @ centre))
     return now._replace(rows=rows, items=items)

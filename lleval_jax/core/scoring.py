@@ -86,15 +86,15 @@ def mode(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *
         value = value - 0.5 * gap @ belief.precision @ gap
         grad = grad - belief.precision @ gap
         if warm:
-            bonus, slope = jax.value_and_grad(lambda t: 0.5 * _log_information(items, answers.weight, t))(x)
+            bonus, slope = jax.value_and_grad(lambda t: 0.5 * _log_information(curve, items, answers, t))(x)
             value, grad = value + bonus, grad + slope
         return value, grad, info + belief.precision
 
     start = jnp.clip(belief.mean, -FARTHEST, FARTHEST)
     tol = 100 * float(jnp.finfo(start.dtype).eps) ** 0.5 if start.dtype == jnp.float32 else 1e-7
-    end = solve(Scoring(curve, warm), objective, start, tol=tol, max_steps=100)
+    end = solve(Scoring(curve, warm), objective, start, tol=tol, max_steps=50)
     _, _, info = objective(end.x)
-    return Ability(end.x, _inverse(info), end.steps, end.status)
+    return Ability(end.x, small.inverse(info), end.steps, end.status)
 
 
 def mean(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *, per_dim: int = 21) -> Ability:
@@ -104,7 +104,7 @@ def mean(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *
     axis, weight = np.polynomial.hermite_e.hermegauss(per_dim)
     grid = np.stack(np.meshgrid(*[axis] * dims, indexing="ij"), -1).reshape(-1, dims)
     log_weight = np.log(np.stack(np.meshgrid(*[weight] * dims, indexing="ij"), -1)).sum(-1).ravel()
-    nodes = at.value + jnp.asarray(grid, at.value.dtype) @ jnp.linalg.cholesky(at.covariance).T
+    nodes = at.value[None, :] + jnp.asarray(grid, at.value.dtype) @ jnp.linalg.cholesky(at.covariance).T
 
     def density(x: Array) -> Array:
         value = likelihood.bernoulli(curve, items, x, answers.scores, answers.weight)
@@ -113,7 +113,7 @@ def mean(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *
     log_mass = jax.vmap(density)(nodes) + jnp.asarray(log_weight + 0.5 * (grid**2).sum(1), at.value.dtype)
     mass = jax.nn.softmax(log_mass)
     centre = mass @ nodes
-    gap = nodes - centre
+    gap = nodes - centre[None, :]
     return at._replace(value=centre, covariance=(mass[:, None] * gap).T @ gap)
 
 
@@ -136,7 +136,7 @@ def _loglik(curve: irf.Curve, items: irf.Items, answers: Answers, x: Array) -> t
     return value, pull @ items.slope, (worth @ pairs).reshape(dims, dims)
 
 
-def _log_information(items: irf.Items, weight: Array, x: Array) -> Array:
-    total = jnp.einsum("i,ide->de", weight, irf.information(x, items))
-    return jnp.linalg.slogdet(total + 1e-6 * jnp.eye(len(x)))[1]
-
+def _log_information(curve: irf.Curve, items: irf.Items, answers: Answers, x: Array) -> Array:
+    """Log determinant of the test's information at x, with a whisper of ridge."""
+    _, _, info = _loglik(curve, items, answers, x)
+    return jnp.linalg.slogdet(info + 1e-6 * jnp.eye(len(x), dtype=x.dtype))[1]

@@ -37,11 +37,13 @@ def item_covariance(
     rows_there = jnp.where(node_mass > 1e-3, node_mass, jnp.inf)[None, :]
     inputs = free, right, asked, jnp.where(asked > 0, asked, 0) / rows_there
     information = _chunked_sum(lambda *x: jnp.sum(jax.vmap(_node_information, (None, None, 0, 0))(curve, nodes, x[0], x[3]), 0), inputs)
-    root = jnp.linalg.cholesky(jnp.linalg.inv(information + jnp.eye(curve.dims)))
+    root = jnp.linalg.cholesky(jnp.linalg.inv(information + jnp.eye(curve.dims, dtype=free.dtype)[None]))
+
+    often = jnp.sqrt(jnp.where(node_mass > 1e-3, node_mass, 0))[None, :]
 
     def split(free: Array, right: Array, asked: Array, share: Array) -> tuple[Array, Array]:
         """Inverse blocks (chunk, width, width) and thin columns (chunk, width, nodes * dims)."""
-        thin = jax.vmap(_thin_column, (None, None, None, 0, 0))(curve, nodes, root, free, share * jnp.sqrt(jnp.where(node_mass > 1e-3, node_mass, 0)))
+        thin = jax.vmap(_thin_column, (None, None, None, 0, 0))(curve, nodes, root, free, share * often)
         _, info = jax.vmap(em.curvature, (None, 0, 0, 0, None))(curve, free, right, asked, nodes)
         return jax.vmap(small.inverse)(em.posterior_information(info, prior)), thin
 
@@ -50,7 +52,7 @@ def item_covariance(
         side = jnp.einsum("iab,ibq->iaq", block, thin)
         return thin.reshape(-1, thin.shape[-1]).T @ side.reshape(-1, thin.shape[-1])
 
-    middle = jnp.linalg.inv(jnp.eye(len(nodes) * curve.dims) - _chunked_sum(gram, inputs))
+    middle = jnp.linalg.inv(jnp.eye(len(nodes) * curve.dims, dtype=free.dtype) - _chunked_sum(gram, inputs))
     middle = 0.5 * (middle + middle.T)
 
     def corrected(*x: Array) -> Array:
@@ -65,13 +67,13 @@ def _node_information(curve: irf.Curve, nodes: Array, free: Array, share: Array)
     """(nodes, dims, dims) one item's information about abilities at the nodes, times how often it is asked there."""
     item, s = irf.constrain(curve, free), irf.slant(curve, free, nodes)
     worth = share * s.by_z**2 * s.inverse
-    return worth[:, None, None] * item.slope[:, None] * item.slope[None, :]
+    return worth[:, None, None] * (item.slope[:, None] * item.slope[None, :])[None]
 
 
 def _thin_column(curve: irf.Curve, nodes: Array, root: Array, free: Array, asked: Array) -> Array:
     """(width, nodes * dims) the cross information of one item with the abilities at the nodes, whitened by V."""
     item, s = irf.constrain(curve, free), irf.slant(curve, free, nodes)
-    line = jnp.concatenate([nodes, jnp.ones_like(nodes[:, :1])], axis=1) * irf.stretch(curve, free)
+    line = jnp.concatenate([nodes, jnp.ones_like(nodes[:, :1])], axis=1) * irf.stretch(curve, free)[None, :]
     by_free = jnp.concatenate([s.by_z[:, None] * line, *[e[:, None] for e in s.extra]], axis=1)
     by_ability = jnp.einsum("q,qde,d->qe", s.by_z, root, item.slope)
     cross = (asked * s.inverse)[:, None, None] * by_free[:, :, None] * by_ability[:, None, :]

@@ -116,10 +116,8 @@ def members(path: pathlib.Path) -> frozenset[str]:
 
 def member_bytes(archive: zipfile.ZipFile, name: str) -> bytes:
     """One member of a zip, decompressed (stored, deflate or zstd), at most `LARGEST_MEMBER` bytes."""
-    info = archive.getinfo(name)
-    require(
-        info.file_size <= LARGEST_MEMBER, f"{name} says it is {info.file_size} bytes; refused as too large"
-    )
+    info, where = archive.getinfo(name), f"{pathlib.Path(archive.filename or '').name}: {name}"
+    require(info.file_size <= LARGEST_MEMBER, f"{where} says it is {info.file_size} bytes; that is too large")
     if info.compress_type != ZSTD:
         with archive.open(info) as stream:
             return stream.read(LARGEST_MEMBER + 1)
@@ -127,11 +125,11 @@ def member_bytes(archive: zipfile.ZipFile, name: str) -> bytes:
     with zstandard.ZstdDecompressor().stream_reader(_raw(archive, info), read_across_frames=True) as stream:
         while part := stream.read(1 << 20):
             content.write(part)
-            too_large = content.tell() > info.file_size
-            require(not too_large, f"{name} is larger than the {info.file_size} bytes it says it has")
+            good = content.tell() <= info.file_size
+            require(good, f"{where} is larger than the {info.file_size} bytes it says it has")
     found = content.getvalue()
-    require(len(found) == info.file_size, f"{name} has {len(found)} bytes; {info.file_size} were promised")
-    require(zlib.crc32(found) == info.CRC, f"{name} does not have the checksum it was written with")
+    require(len(found) == info.file_size, f"{where} is cut short: {len(found)} bytes of {info.file_size}")
+    require(zlib.crc32(found) == info.CRC, f"{where} does not have the checksum it was written with")
     return found
 
 
@@ -139,10 +137,11 @@ def _raw(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """The compressed bytes of a member, found by its local header (PKWARE appnote 4.3.7)."""
     stream = archive.fp
     if stream is None:
-        raise BadInput("the zip is closed")
+        raise zipfile.BadZipFile("the zip is closed")
     stream.seek(info.header_offset)
     local = stream.read(30)
-    require(local[:4] == b"PK\x03\x04" and len(local) == 30, f"{info.filename} has no local header")
+    if local[:4] != b"PK\x03\x04" or len(local) < 30:
+        raise zipfile.BadZipFile(f"{info.filename} has no local header")
     name, extra = struct.unpack("<HH", local[26:30])
     stream.seek(info.header_offset + 30 + name + extra)
     return stream.read(info.compress_size)

@@ -92,9 +92,9 @@ def _disagreement(parts: Sequence[Answers], cells: _Cells, cell: int, other: int
         said.append(f"{cells.score[which]:g} ({part.place(at)}, weight {cells.weight[which]:g})")
     row, item = part.rows[part.row[at]], part.items[part.item[at]]
     return (
-        f"model {short_rows([row])[0]!r} has two different answers on item {item!r}: {said[0]} and {said[1]}; "
-        f"{count} such answers. Keep one; if they are repeats, give their mean as score and their number as "
-        "weight; if they are different prompts, pass rows='prompt'."
+        f"model {short_rows([row])[0]!r} has two different answers on item {item!r}: "
+        f"{said[0]} and {said[1]}; {count} such answers. Keep one; if they are repeats, give their mean as "
+        "score and their number as weight; if they are different prompts, pass rows='prompt'."
     )
 
 
@@ -137,5 +137,6 @@ def _matrix(
     if weighted:
         weight = np.ones(scores.shape, np.float32)
         weight[at] = cells.weight
-    names = dict(rows=rows, items=items, group=group, source=source)
-    return Responses.build(scores, seen=seen, weight=weight, **names)
+    return Responses.build(
+        scores, seen=seen, weight=weight, rows=rows, items=items, group=group, source=source
+    )

@@ -110,6 +110,8 @@ def _find(paths: Paths) -> tuple[list[tuple[pathlib.Path, bool]], pathlib.Path]:
     for text in several:
         try:
             inside, named = _expand(os.fspath(text))
+        except BadInput:
+            raise
         except (ValueError, OSError) as error:
             raise BadInput(f"cannot look for {text!r}: {error}") from error
         for path in inside:

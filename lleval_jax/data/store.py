@@ -153,11 +153,11 @@ def _put_together(cls: type, facts: dict[str, Any], prefix: str, arrays: archive
         elif field.name == "params" and isinstance(fact, dict):
             made[field.name] = _params(fact, name, arrays)
         elif field.name == "source" and fact is not None:
-            made[field.name] = _source(fact)
+            made[field.name] = _source(facts["source"])
         elif field.name in PARTS and fact is not None:
             made[field.name] = _put_together(PARTS[field.name], fact, f"{name}.", arrays)
         elif field.name == "loglik":
-            made[field.name] = float(fact)
+            made[field.name] = float(str(fact))
         elif field.name in facts:
             made[field.name] = tuple(fact) if isinstance(fact, list) else fact
     return cls(**made)
@@ -172,7 +172,8 @@ def _params(fact: dict[str, Any], name: str, arrays: archive.Arrays) -> NamedTup
 
 
 def _source(fact: dict[str, Any]) -> Source:
-    return Source(**(fact | {"cite": tuple(fact["cite"])}))
+    whole: dict[str, Any] = fact | {"cite": tuple(fact["cite"])}
+    return Source(**whole)
 
 
 def _estimate(facts: dict[str, Any], place: pathlib.Path) -> Estimate:

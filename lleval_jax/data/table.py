@@ -3,13 +3,15 @@
 import csv
 import io
 import pathlib
+import zlib
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
+import pyarrow.csv as pa_csv
+import pyarrow.json as pa_json
+import pyarrow.parquet as pa_parquet
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, group_of_items, row_name
@@ -98,24 +100,40 @@ def _load(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[str, ...])
     """The columns that the file has of `columns`, as written."""
     head = files.head(path).removeprefix(b"\xef\xbb\xbf")
     if head.startswith(b"PAR1"):
-        with pa.parquet.ParquetFile(path, page_checksum_verification=True) as parquet:
+        with pa_parquet.ParquetFile(path, page_checksum_verification=True) as parquet:
             present = _present(path, parquet.schema_arrow.names, columns, needed)
             return parquet.read(columns=present)
     if head.lstrip().startswith(b"{"):
-        return _load_objects(path, columns, needed)
+        quick = _load_quickly(path, columns, needed)
+        return _load_objects(path, columns, needed) if quick is None else quick
     delimiter, header = _header(head.split(b"\n", 1)[0])
     present = _present(path, header, columns, needed)
-    convert = pa.csv.ConvertOptions(
+    convert = pa_csv.ConvertOptions(
         column_types=dict.fromkeys(present, pa.string()), include_columns=present, strings_can_be_null=False
     )
-    parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with files.open_plain(path) as stream:
         try:
-            reader = pa.csv.ReadOptions(use_threads=False)
-            return pa.csv.read_csv(stream, read_options=reader, parse_options=parse, convert_options=convert)
+            reader = pa_csv.ReadOptions(use_threads=False)
+            return pa_csv.read_csv(stream, read_options=reader, parse_options=parse, convert_options=convert)
         except pa.ArrowInvalid as error:
             text = str(error)[:200].replace("Row #", f"{path.name}:")
             raise BadInput(f"{path.name} is not a whole CSV: {text}") from error
+
+
+def _load_quickly(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[str, ...]) -> pa.Table | None:
+    """JSON lines in bulk; None where any line is unusual, for `_load_objects` to read or to name it."""
+    kinds = {name: pa.float64() if name in ("score", "weight") else pa.string() for name in columns}
+    _, first = next(files.objects(path))
+    schema = pa.schema([(name, kinds[name]) for name in _present(path, list(first), columns, needed)])
+    options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    try:
+        with files.open_plain(path) as stream:
+            table = pa_json.read_json(stream, parse_options=options)
+    except (pa.ArrowException, OSError, EOFError, zlib.error):
+        return None
+    usual = all(table[name].null_count == 0 for name in schema.names if name != "score")
+    return table if usual else None
 
 
 def _load_objects(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[str, ...]) -> pa.Table:
@@ -180,7 +198,7 @@ def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     if isinstance(encoded, pa.ChunkedArray):  # an empty column has no chunks to combine
         encoded = pa.array([], column.type)
     if not pa.types.is_dictionary(encoded.type):
-        encoded = pc.dictionary_encode(encoded)
+        encoded = encoded.dictionary_encode()
     return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(
         np.int64
     ), encoded.dictionary

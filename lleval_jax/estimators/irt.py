@@ -96,7 +96,7 @@ def fit(
     """
     require(model in irf.CURVES, f"model {model!r} is not known; there are {', '.join(irf.CURVES)}")
     with layout.precise(precision):
-        data = layout.arrange(responses)
+        data = layout.arrange(responses, precision)
         if dims == "auto":
             dims = choose_dims(responses, seed=seed) if model == "2pl" else 1
         curve = dataclasses.replace(irf.CURVES[model], dims=dims)
@@ -144,12 +144,12 @@ def fit_many(
     task = _task(curve, prior, moments=True)
     with layout.precise(precision):
         if isinstance(responses, Responses):
-            parts = [layout.arrange(responses)]
+            parts = [layout.arrange(responses, precision)]
             batch = _marginal_data(parts[0], rule, 1)._replace(row_weight=layout.lanes(row_weight, parts[0]))
             axes = em.Data(None, None, None, 0, None)  # type: ignore[arg-type]
             parts = parts * len(batch.row_weight)
         else:
-            parts = layout.arrange_alike(responses)
+            parts = layout.arrange_alike(responses, precision)
             one = [_marginal_data(part, rule, 1) for part in parts]
             batch, axes = jax.tree.map(lambda *x: jnp.stack(x), *one), 0
         begun = _begin_lanes(batch, task, tol, max_steps, axes)
@@ -280,9 +280,9 @@ def _start(data: em.Data, task: em.Task) -> em.Unknowns:
         slope = jnp.clip(slope, 0.2, 3.0)
     if curve.shared_slope:
         slope = jnp.full_like(slope, jnp.sum(slope * data.item_weight) / jnp.sum(data.item_weight))
-    twist = jnp.cos(jnp.arange(curve.dims)[None, :] * jnp.arange(1, len(slope) + 1)[:, None] * 2.399)
+    twist = jnp.cos(2.399 * jnp.outer(jnp.arange(1, len(slope) + 1, dtype=slope.dtype), jnp.arange(curve.dims, dtype=slope.dtype)))
     items = irf.Items(
-        slope=slope[:, None] * jnp.where(jnp.arange(curve.dims) == 0, 1, 0.5 * twist),
+        slope=slope[:, None] * jnp.where(jnp.arange(curve.dims)[None, :] == 0, 1, 0.5 * twist),
         intercept=intercept,
         floor=jnp.full_like(mean, 1 / (1 + math.exp(-USUAL["floor"][0]))),
         ceiling=jnp.full_like(mean, 0.97),
@@ -318,10 +318,10 @@ def _finish_marginal(data: em.Data, progress: Progress, task: em.Task, standard_
     flip = jnp.concatenate([sign, jnp.ones(curve.width - curve.dims, sign.dtype)])
     loglik = jnp.sum(data.row_weight * counts.loglik)
     return _Numbers(
-        items._replace(slope=items.slope * sign),
-        covariance * flip[:, None] * flip[None, :],
-        ability * sign,
-        cov * sign[:, None] * sign[None, :],
+        items._replace(slope=items.slope * sign[None, :]),
+        covariance * (flip[:, None] * flip[None, :])[None],
+        ability * sign[None, :],
+        cov * (sign[:, None] * sign[None, :])[None],
         loglik,
         progress.steps,
         progress.status,
@@ -360,7 +360,7 @@ def _finish_joint(data: joint.Data, progress: Progress, standard_errors: bool) -
     slope, ability = now.items.mean[:, :dims], now.rows.mean[:, :dims]
     scatter = jnp.einsum("i,id,ie->de", data.item_weight, slope, slope)
     axes = jnp.linalg.eigh(scatter)[1][:, ::-1]
-    axes = axes * layout.orientation(data.cells, ability @ axes, data.row_weight)
+    axes = axes * layout.orientation(data.cells, ability @ axes, data.row_weight)[None, :]
     turn = jnp.zeros((dims + 1, dims + 1), slope.dtype).at[:dims, :dims].set(axes).at[dims, dims].set(1)
     cov = jnp.einsum("ab,iac,cd->ibd", turn, now.items.cov, turn)
     rows = jnp.einsum("ab,iac,cd->ibd", axes, now.rows.cov[:, :dims, :dims], axes)

@@ -222,6 +222,6 @@ def _svd_start(cells, row_weight: Array, item_weight: Array, key: Array, dims: i
     left, size, right = jnp.linalg.svd(cells.sum_rows(residual, basis).T, full_matrices=False)
     root = jnp.sqrt(jnp.sum(row_weight))
     ability = (basis @ left[:, :dims]) * root
-    slope = right[:dims].T * size[:dims] / root / fill * 4
+    slope = (size[:dims, None] * right[:dims]).T / root / fill * 4
     intercept = jnp.log(mean) - jnp.log1p(-mean)
     return ability, jnp.concatenate([jnp.clip(slope, -4, 4), intercept[:, None]], axis=1)

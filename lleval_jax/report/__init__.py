@@ -1,0 +1,6 @@
+"""Results for readers: text, plots, comparisons, citations. Reads values only."""
+
+from lleval_jax.report import cite as cite
+from lleval_jax.report import compare as compare
+from lleval_jax.report import plot as plot
+from lleval_jax.report import text as text

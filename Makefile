@@ -1,0 +1,47 @@
+# make demo: install into .venv and run the main job on real data. make test, lint, notebooks: what they say.
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+.PHONY: demo install test slow lint notebooks clean
+.DEFAULT_GOAL := demo
+
+demo: $(STAMP)
+	@echo
+	@echo '$$ lleval estimate demo:livexiv-vqa --bank livexiv-vqa --truth demo:livexiv-vqa'
+	@$(BIN)/lleval estimate demo:livexiv-vqa --bank livexiv-vqa --truth demo:livexiv-vqa
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: lleval_jax needs Python 3.11 or newer, and '$(PYTHON)' is not ($$($(PYTHON) -V 2>&1))." >&2; \
+	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	  rm -rf $(VENV); exit 1; }
+	@echo "Installing lleval_jax and its tools into $(VENV) (once; a few minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plot]'
+	@touch $@
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) -q
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pyright --pythonpath $(BIN)/python
+
+# Notebooks run from top to bottom, in a copy; `make notebooks KEEP=1` keeps what they print.
+notebooks: $(STAMP)
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && \
+	for book in notebooks/*.ipynb; do echo "$$book"; \
+	  $(BIN)/python -m nbconvert --log-level WARN --to notebook --execute "$$book" \
+	    $(if $(KEEP),--inplace,--output-dir "$$out") || exit 1; done
+
+clean:
+	rm -rf $(VENV) dist build

@@ -1,0 +1,163 @@
+"""tinyBenchmarks as published (`estimators/paper.py`) beside the authors' own code, on AlpacaEval 2.0.
+
+`python bench/tinybench_reference.py [--seeds 8] [--workers 2] [--out FILE]` runs the whole protocol of
+reference/tinybench_alpaca_shared.json once a seed: 3 samplings x 4 estimators x 5 sizes x 5 restarts x 4 folds, with
+new fits and new items each time. The stored row is one such run of the original program (its seed 42), so it must
+lie among ours: it differs by at most `WIDE` standard errors of the difference of one run and the mean of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import itertools
+import json
+import multiprocessing
+import os
+import pathlib
+import time
+
+import jax
+import numpy as np
+from machine import describe
+from problems import shared
+
+from lleval_jax.estimators import paper
+
+SIZES = (10, 20, 30, 60, 100)
+SAMPLINGS = ("random", "anchor", "anchor-irt")
+ESTIMATORS = ("naive", "pirt", "pirt_pkg", "gpirt")
+FOLDS, RESTARTS, DIMS = 4, 5, (2, 5)
+WIDE = 4.0
+RESULT = pathlib.Path(__file__).resolve().parent / "results" / "tinybench_reference.json"
+
+
+def load() -> tuple[np.ndarray, dict]:
+    """Scores (36 models, 801 items) in [0, 1], and the stored reference."""
+    with np.load(shared("data", "alpaca_eval", "alpaca_eval2.npz"), allow_pickle=False) as z:
+        scores = z["responses"][z["note"] == ""].astype(float)
+    reference = json.loads(shared("reference", "tinybench_alpaca_shared.json").read_text())
+    return scores[:, ~np.isnan(scores).any(0)], reference
+
+
+def protocol(scores: np.ndarray, seed: int) -> tuple[np.ndarray, list[int]]:
+    """One run: mean absolute errors (samplings, estimators, sizes), and the dims chosen in each fold."""
+    keys = jax.random.split(jax.random.key(seed), FOLDS)
+    runs = [fold(scores, np.arange(k, len(scores), FOLDS), key=key) for k, key in enumerate(keys)]
+    return np.concatenate([e for e, _ in runs]).mean(0), [dims for _, dims in runs]
+
+
+def fold(scores: np.ndarray, test: np.ndarray, *, key: jax.Array) -> tuple[np.ndarray, int]:
+    """Absolute errors (test models, samplings, estimators, sizes), averaged over restarts, and the dims."""
+    train = np.delete(scores, test, 0)
+    answers, c = paper.binarise(train)
+    choose_key, fit_key, draw_key = jax.random.split(key, 3)
+    choice = paper.choose_dims(train, answers, DIMS, key=choose_key)
+    fitted = paper.fit(answers, choice.dims, key=fit_key)
+    found = np.empty((len(SAMPLINGS), len(SIZES), RESTARTS, len(test), len(ESTIMATORS)))
+    cells = list(itertools.product(range(len(SAMPLINGS)), range(len(SIZES)), range(RESTARTS)))
+    for cell, k in zip(cells, jax.random.split(draw_key, len(cells)), strict=True):
+        size = SIZES[cell[1]]
+        chosen = draw(SAMPLINGS[cell[0]], train, fitted, size, key=k)
+        share = paper.lambda_(choice.bias[0], train.var(1).mean(), size, SAMPLINGS[cell[0]] != "random")
+        found[cell] = [estimates(row, row > c, chosen, fitted, share) for row in scores[test]]
+    error = np.abs(found - scores[test].mean(1)[:, None]).mean(2)
+    return error.transpose(2, 0, 3, 1), choice.dims
+
+
+def draw(sampling: str, train: np.ndarray, fitted: paper.Fit, size: int, *, key: jax.Array) -> paper.Anchors:
+    """The items to ask, one scenario with equal weights."""
+    if sampling == "random":
+        return paper.random(np.zeros(train.shape[1], int), size, key=key)
+    features = paper.correctness_features(train) if sampling == "anchor" else paper.irt_features(fitted)
+    return paper.anchors(features, np.ones(train.shape[1]), size, key=key)
+
+
+def estimates(
+    row: np.ndarray, right: np.ndarray, chosen: paper.Anchors, fitted: paper.Fit, share: float
+) -> list:
+    """One model's score by each of `ESTIMATORS`."""
+    theta = paper.ability(right[chosen.items].astype(float), chosen.items, fitted)
+    seen, probability = row[chosen.items], paper.curve(theta, fitted)
+    naive = paper.naive(seen, chosen)
+    weighted = paper.pirt(seen, chosen, probability)
+    plain = paper.pirt(seen, chosen, probability, datapart="plain")
+    return [naive, weighted, plain, paper.gpirt(naive, weighted, share)]
+
+
+def stored(reference: dict) -> np.ndarray:
+    """The reference's errors as (samplings, estimators, sizes)."""
+    mae = reference["mae"]
+    return np.array([[[mae[s][e][str(n)] for n in SIZES] for e in ESTIMATORS] for s in SAMPLINGS])
+
+
+def deviation(runs: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """(reference - our mean) in standard errors of that difference.  runs (seeds, ...) -> (...)."""
+    return (reference - runs.mean(0)) / (runs.std(0, ddof=1) * np.sqrt(1 + 1 / len(runs)))
+
+
+def table(runs: np.ndarray, reference: np.ndarray) -> str:
+    """Ours (sd over seeds) | reference in points, * where they differ by more than `WIDE` standard errors."""
+    wide = np.abs(deviation(runs, reference)) > WIDE
+    mean, sd = 100 * runs.mean(0), 100 * runs.std(0, ddof=1)
+    lines = [f"{'MAE in points':21}" + "".join(f"{n:>5} items         " for n in SIZES)]
+    for i, j in itertools.product(range(len(SAMPLINGS)), range(len(ESTIMATORS))):
+        cells = [
+            f"{mean[i, j, n]:5.2f} ({sd[i, j, n]:.2f}) |{100 * reference[i, j, n]:5.2f}" + " *"[wide[i, j, n]]
+            for n in range(len(SIZES))
+        ]
+        lines.append(f"{SAMPLINGS[i] + ' ' + ESTIMATORS[j]:21}" + " ".join(cells))
+    return "\n".join(lines)
+
+
+def one(seed: int) -> tuple[np.ndarray, list[int], float]:
+    """A seed's errors, dims and seconds."""
+    start = time.perf_counter()
+    return *protocol(load()[0], seed), time.perf_counter() - start
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=8, help="runs of the whole protocol (at least 2)")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time")
+    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
+    options = parser.parse_args()
+    reference = load()[1]
+    context = multiprocessing.get_context("spawn")
+    runs, dims, seconds = [], [], []
+    with concurrent.futures.ProcessPoolExecutor(options.workers, mp_context=context) as pool:
+        for errors, chosen, took in pool.map(one, range(options.seeds)):
+            runs.append(errors)
+            dims.append(chosen)
+            seconds.append(round(took, 1))
+            print(f"seed {len(runs) - 1}: dims {chosen}, {took:.0f} s", flush=True)
+    errors, theirs = np.array(runs), stored(reference)
+    apart = deviation(errors, theirs)
+    print(table(errors, theirs))
+    print(f"{(np.abs(apart) <= WIDE).sum()} of {apart.size} cells within {WIDE:g} standard errors")
+    rows = {
+        f"{s} {e} {n}": {
+            "mae": round(float(errors[:, i, j, k].mean()), 5),
+            "sd_over_seeds": round(float(errors[:, i, j, k].std(ddof=1)), 5),
+            "reference": float(theirs[i, j, k]),
+            "standard_errors_apart": round(float(apart[i, j, k]), 2),
+        }
+        for (i, s), (j, e), (k, n) in itertools.product(*map(enumerate, (SAMPLINGS, ESTIMATORS, SIZES)))
+    }
+    record = {
+        "problem": "AlpacaEval 2.0, 36 models x 801 items, tinyBenchmarks as published",
+        "source": "reference/tinybench_alpaca_shared.json",
+        "machine": describe("jax", "numpy", "scipy", "optax"),
+        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
+        "seconds": seconds,
+        "dims_per_fold": {"ours": dims, "reference": reference["dims_per_fold"]},
+        "rows": rows,
+        "runs": np.round(errors, 6).tolist(),
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""`lleval`: parses words, calls the library, turns an expected failure into one line and an exit status."""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+import lleval_jax as ll
+from lleval_jax.cli import typed
+from lleval_jax.cli.bank import bank
+from lleval_jax.cli.calibrate import calibrate
+from lleval_jax.cli.estimate import estimate
+from lleval_jax.cli.shown import help_of
+from lleval_jax.errors import BadInput, LlevalError
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 128 + signal.SIGINT
+EXPECTED = (
+    LlevalError,
+    OSError,
+    MemoryError,
+)  # what a run may end with: said in one line, without a traceback
+WrongWords: type[Exception] = typer.BadParameter.__mro__[2]  # the root of all that typer says of words it cannot parse
+
+app = typer.Typer(
+    name="lleval",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (estimate, calibrate):
+    app.command(help=help_of(verb), no_args_is_help=True)(verb)
+app.add_typer(bank, name="bank")
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(ll.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def lleval(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """How good is a language model on the whole benchmark, from few answers, and how sure is that?
+
+    Example, with answers that come with the package:
+
+      lleval estimate demo:livexiv-vqa --bank livexiv-vqa
+    """
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """Do what the words say; returns the exit status."""
+    with typed.remembered(words), warnings.catch_warnings():
+        warnings.simplefilter("always", ll.DataWarning)
+        warnings.simplefilter("always", RuntimeWarning)
+        warnings.showwarning = _warn(warnings.showwarning)
+        try:
+            return app(list(words), standalone_mode=False) or OK
+        except (KeyboardInterrupt, typer.Abort):
+            print("stopped: interrupted; files written before are whole", file=sys.stderr)
+            return INTERRUPTED
+        except BrokenPipeError:  # whoever read our output has gone: `lleval ... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        except WrongWords as error:
+            return _fail(error.format_message(), BAD_INPUT)  # type: ignore[attr-defined]
+        except EXPECTED as error:
+            return _fail(_said(error), BAD_INPUT if isinstance(error, BadInput) else FAILED)
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return "out of memory; give fewer files, rows or items at once"
+    return str(error)
+
+
+def _fail(message: str, status: int) -> int:
+    if message:  # none where the help text has been printed instead
+        print("error: " + " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _warn(usual: Callable[..., None]) -> Callable[..., None]:
+    """Shows our warnings as one line each; leaves those meant for developers as they are."""
+    told = set()
+
+    def show(message, category, filename, lineno, file=None, line=None) -> None:  # noqa: ANN001
+        if not issubclass(category, RuntimeWarning | ll.DataWarning):
+            usual(message, category, filename, lineno, file, line)
+        elif str(message) not in told:
+            told.add(str(message))
+            print("warning: " + " ".join(str(message).split()), file=sys.stderr)
+
+    return show

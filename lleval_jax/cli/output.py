@@ -1,0 +1,59 @@
+"""Answers out: JSON to a file or to stdout, tables to the terminal."""
+
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import lleval_jax as ll
+
+if TYPE_CHECKING:
+    from lleval_jax.report.text import Table
+
+STDOUT = pathlib.Path("-")
+
+
+def write(tables: "Sequence[Table]", content: dict[str, Any], path: pathlib.Path | None) -> None:
+    """The JSON where it was asked for; the tables on stdout, unless the JSON goes there."""
+    if path is not None:
+        _json(content, path)
+    if path != STDOUT:
+        _tables(tables)
+
+
+def _tables(tables: "Sequence[Table]") -> None:
+    from rich.console import Console  # not needed for --help
+
+    console = Console()
+    for i, table in enumerate(tables):
+        if i:
+            console.out()
+        ll.report.text.show(table, console)
+
+
+def _json(content: dict[str, Any], path: pathlib.Path) -> None:
+    """Whole or not at all: written beside, then put in place."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    if path == STDOUT:
+        print(text, end="", flush=True)
+        return
+    if path.exists() and not path.is_file():  # a pipe or /dev/stderr cannot be replaced
+        path.write_text(text, encoding="utf-8")
+        return
+    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        pathlib.Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    found = os.umask(0)
+    os.umask(found)
+    return found

@@ -1,0 +1,73 @@
+"""What was typed: the command as a line, words as values, places to write to."""
+
+import contextlib
+import contextvars
+import dataclasses
+import os
+import pathlib
+import shlex
+from collections.abc import Iterator, Sequence
+
+import typer
+
+import lleval_jax as ll
+from lleval_jax.errors import BadInput, require
+
+_LINE = contextvars.ContextVar("line", default="")
+
+
+@contextlib.contextmanager
+def remembered(words: Sequence[str]) -> Iterator[None]:
+    """Keep the command line for the results made meanwhile."""
+    token = _LINE.set(f"lleval {shlex.join(words)}".strip())
+    try:
+        yield
+    finally:
+        _LINE.reset(token)
+
+
+def stamped(source: "ll.Source", seed: int) -> "ll.Source":
+    """The source of a result, with the command that made it."""
+    return dataclasses.replace(source, version=ll.__version__, command=_LINE.get(), seed=seed)
+
+
+def level(value: float) -> float:
+    """Check a coverage."""
+    if not 0 < value < 1:
+        hint = f"; did you mean {value / 100:g}?" if 1 < value < 100 else ""
+        raise typer.BadParameter(f"{value:g} must lie strictly between 0 and 1{hint}")
+    return value
+
+
+def dims(text: str) -> int | str:
+    """A number of dimensions, or "auto"."""
+    if text == "auto":
+        return text
+    if not (text.isdecimal() and int(text) > 0):
+        raise typer.BadParameter(f"{text!r} is neither 'auto' nor a whole number above 0")
+    return int(text)
+
+
+def place_for(folder: pathlib.Path, kind: str) -> None:
+    """Before the work: may a value of this kind be kept there? Other folders are left alone."""
+    if folder.is_dir() and any(folder.iterdir()):
+        message = f"{folder} holds something that is not a {kind}; name a new folder"
+        require((folder / f"{kind}.json").is_file(), message)
+    _require_writable(folder)
+
+
+def file_for(path: pathlib.Path | None) -> None:
+    """Before the work: may a file be written there? `-` is stdout."""
+    if path is None or str(path) == "-":
+        return
+    require(not path.is_dir(), f"{path} is a folder; --json takes a file, or - for stdout")
+    require(path.absolute().parent.is_dir(), f"{path}: there is no folder {path.parent}; make it first")
+    _require_writable(path)
+
+
+def _require_writable(path: pathlib.Path) -> None:
+    above = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    if above != path.absolute() and not above.is_dir():
+        raise BadInput(f"{path} cannot be made: {above} is a file")
+    if not os.access(above, os.W_OK):
+        raise BadInput(f"{path} cannot be written: no permission to write to {above}")

@@ -1,0 +1,129 @@
+"""A model's ability, given a bank: MAP, EAP, maximum likelihood or Warm's weighted likelihood, with standard errors."""
+
+import functools
+from statistics import NormalDist
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lleval_jax.core import irf, scoring
+from lleval_jax.core.shapes import pad, rung
+from lleval_jax.errors import BankMismatch, require
+from lleval_jax.types import Array, Status
+from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.responses import Responses
+from lleval_jax.values.results import Estimate, Source
+from lleval_jax.values.sparse import SparseResponses
+
+METHODS = {
+    "map": "most probable ability under the calibration models' distribution",
+    "eap": "posterior mean under the calibration models' distribution",
+    "mle": "maximum likelihood; all-right and all-wrong rows end at the border of the scale",
+    "wle": "Warm's weighted likelihood: no prior, less bias, always finite",
+}
+BATCH = 2048  # rows scored at once
+
+
+def estimate(
+    responses: Responses | SparseResponses, bank: ItemBank, *, method: str = "map", level: float = 0.95
+) -> Estimate:
+    """Ability of each row on the bank's scale, one entry a dimension ("ability" alone, or "ability-1", ...).
+
+    Args:
+        responses: answers to any items of the bank.
+        bank: calibrated items.
+        method: one of `METHODS`. MAP and EAP are Lord's (1980) and Bock & Mislevy's (1982), WLE is Warm's (1989).
+        level: coverage of the normal interval.
+
+    Raises:
+        BadInput: an unknown method.
+        BankMismatch: none of the bank's items was answered.
+    """
+    require(method in METHODS, f"method {method!r} is not known; there are {', '.join(METHODS)}")
+    here = known_answers(responses, bank)
+    value, cov, status = score(here, bank, method)
+    std_error = np.sqrt(np.maximum(np.diagonal(cov, axis1=1, axis2=2), 0))
+    half = NormalDist().inv_cdf(0.5 + level / 2) * std_error
+    names = ["ability"] if bank.dims == 1 else [f"ability-{d + 1}" for d in range(bank.dims)]
+    n = len(here.rows)
+    return Estimate(
+        target="ability",
+        method=method,
+        rows=tuple(row for row in here.rows for _ in names),
+        group=tuple(names * n),
+        value=value.ravel(),
+        low=(value - half).ravel(),
+        high=(value + half).ravel(),
+        level=level,
+        std_error=std_error.ravel(),
+        n_seen=np.repeat(here.n_seen, len(names)),
+        status=tuple(Status(int(s)).word for s in status for _ in names),
+        source=here.source.merge(Source(bank=bank.name, cite=("lord1980",))),
+    )
+
+
+def known_answers(responses: Responses | SparseResponses, bank: ItemBank) -> Responses:
+    """The answers to the bank's items, in the bank's order, as a matrix. Raises `BankMismatch` if there are none."""
+    unknown = sorted(set(responses.items) - set(bank.items))
+    if len(unknown) == len(responses.items):
+        raise BankMismatch(
+            f"none of the {len(unknown)} items answered is in bank {bank.name!r} (first: {unknown[:1]}); "
+            f"its items look like {bank.items[0]!r}. Is it the right bank, and are items named as in it?"
+        )
+    part = responses.select(bank.items)
+    part = part.dense() if isinstance(part, SparseResponses) else part
+    empty = [row for row, n in zip(part.rows, part.n_seen, strict=True) if n == 0]
+    if empty:
+        raise BankMismatch(f"{empty[0]!r} answered no item of bank {bank.name!r} ({len(empty)} such rows); drop it")
+    return part
+
+
+def score(here: Responses, bank: ItemBank, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ability (rows, dims), covariance (rows, dims, dims) and status (rows,) of answers in the bank's order."""
+    asked = np.flatnonzero(here.seen.any(0))
+    weight = (here.seen * here.weight)[:, asked].astype(np.float32)
+    rows, items = rung(len(here.rows)), rung(len(asked))
+    scores = pad(here.scores[:, asked].astype(np.float32), (rows, items))
+    answers = scoring.Answers(jnp.asarray(scores), jnp.asarray(pad(weight, (rows, items))))
+    value, cov, status = _score(answers, bank_items(bank, asked, items), prior(bank, method), method, is_logistic(bank))
+    n = len(here.rows)
+    return np.asarray(value)[:n], np.asarray(cov)[:n], np.asarray(status)[:n]
+
+
+def bank_items(bank: ItemBank, index: np.ndarray, size: int | None = None) -> irf.Items:
+    """The bank's parameters at `index` on the device, padded with items that nobody is asked."""
+    size = size or len(index)
+    parts = bank.slope[index], bank.intercept[index], bank.floor[index], bank.ceiling[index]
+    fill = 0, 0, 0, 1
+    return irf.Items(
+        *(
+            jnp.asarray(pad(p.astype(np.float32), (size, *p.shape[1:]), f))
+            for p, f in zip(parts, fill, strict=True)
+        )
+    )
+
+
+def prior(bank: ItemBank, method: str = "map") -> scoring.Belief:
+    """The calibration models' distribution, or nothing for the methods without a prior."""
+    precision = np.linalg.inv(bank.prior_cov) * (method in ("map", "eap"))
+    return scoring.Belief(jnp.asarray(bank.prior_mean, jnp.float32), jnp.asarray(precision, jnp.float32))
+
+
+def is_logistic(bank: ItemBank) -> bool:
+    """Whether all items run from 0 to 1."""
+    return bool((bank.floor == 0).all() and (bank.ceiling == 1).all())
+
+
+@functools.partial(jax.jit, static_argnames=("method", "logistic"))
+def _score(answers: scoring.Answers, items: irf.Items, belief: scoring.Belief, method: str, logistic: bool):
+    curve = irf.Curve(dims=items.slope.shape[1], floor=not logistic, ceiling=not logistic)
+
+    def one(row: scoring.Answers) -> tuple[Array, Array, Array]:
+        if method == "eap":
+            found = scoring.mean(curve, items, row, belief)
+        else:
+            found = scoring.mode(curve, items, row, belief, warm=method == "wle")
+        return found.value, found.covariance, found.status
+
+    return jax.lax.map(one, answers, batch_size=BATCH)

@@ -1,0 +1,56 @@
+"""BibTeX of the methods behind a result."""
+
+from lleval_jax.errors import require
+from lleval_jax.values.results import Estimate, FitResult, Source
+
+BIBTEX = {
+    "polo2024tiny": """@inproceedings{polo2024tiny,
+  title = {tinyBenchmarks: evaluating {LLMs} with fewer examples},
+  author = {Maia Polo, Felipe and Weber, Lucas and Choshen, Leshem and Sun, Yuekai and Xu, Gongjun
+    and Yurochkin, Mikhail},
+  booktitle = {International Conference on Machine Learning},
+  year = {2024},
+  eprint = {2402.14992},
+  archiveprefix = {arXiv}
+}""",
+    "shabtay2024livexiv": """@article{shabtay2024livexiv,
+  title = {{LiveXiv}: a multi-modal live benchmark based on {arXiv} papers content},
+  author = {Shabtay, Nimrod and Maia Polo, Felipe and Doveh, Sivan and Lin, Wei and Mirza, M. Jehanzeb
+    and Choshen, Leshem and Yurochkin, Mikhail and Sun, Yuekai
+    and Arbelle, Assaf and Karlinsky, Leonid and Giryes, Raja},
+  journal = {arXiv preprint arXiv:2410.10783},
+  year = {2024}
+}""",
+    "bock1981marginal": """@article{bock1981marginal,
+  title = {Marginal maximum likelihood estimation of item parameters: application of an {EM} algorithm},
+  author = {Bock, R. Darrell and Aitkin, Murray},
+  journal = {Psychometrika},
+  volume = {46},
+  number = {4},
+  pages = {443--459},
+  year = {1981}
+}""",
+    "lord1980": """@book{lord1980,
+  title = {Applications of item response theory to practical testing problems},
+  author = {Lord, Frederic M.},
+  publisher = {Lawrence Erlbaum},
+  year = {1980}
+}""",
+    "warm1989": """@article{warm1989,
+  title = {Weighted likelihood estimation of ability in item response theory},
+  author = {Warm, Thomas A.},
+  journal = {Psychometrika},
+  volume = {54},
+  number = {3},
+  pages = {427--450},
+  year = {1989}
+}""",
+}
+
+
+def cite(result: Estimate | FitResult | Source) -> str:
+    """The BibTeX of what was used, one entry a method."""
+    source = result if isinstance(result, Source) else result.source
+    for key in source.cite:
+        require(key in BIBTEX, f"there is no BibTeX for {key!r}; there is for {', '.join(BIBTEX)}")
+    return "\n\n".join(BIBTEX[key] for key in source.cite)

@@ -1,0 +1,23 @@
+"""How all tests run: x64 on, no silent promotion of types or ranks, four CPU devices."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_num_cpu_devices", 4)
+
+CHECKOUT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> pathlib.Path:
+    """The folder of public data sets and reference numbers beside the checkout, or LLEVAL_SHARED."""
+    place = pathlib.Path(os.environ.get("LLEVAL_SHARED", CHECKOUT.parent / "shared"))
+    if not (place / "data").is_dir():
+        pytest.skip(f"needs the shared data: no folder {place / 'data'}; name it with LLEVAL_SHARED")
+    return place
