@@ -1,9 +1,9 @@
 """tinyBenchmarks as published (`estimators/paper.py`) beside the authors' own code, on AlpacaEval 2.0.
 
 `python bench/tinybench_reference.py [--seeds 8] [--workers 2] [--out FILE]` runs the whole protocol of
-reference/tinybench_alpaca_shared.json once a seed: 3 samplings x 4 estimators x 5 sizes x 5 restarts x 4 folds, with
-new fits and new items each time. The stored row is one such run of the original program (its seed 42), so it must
-lie among ours: it differs by at most `WIDE` standard errors of the difference of one run and the mean of ours.
+reference/tinybench_alpaca_shared.json once a seed: 3 samplings x 4 estimators x 5 sizes x 5 restarts x 4
+folds, with new fits and new items each time. The stored row is one such run of the original program, so it
+must lie among ours: it differs from our mean by at most `WIDE` standard errors of that difference.
 """
 
 from __future__ import annotations
@@ -42,23 +42,27 @@ def load() -> tuple[np.ndarray, dict]:
 
 def protocol(scores: np.ndarray, seed: int) -> tuple[np.ndarray, list[int]]:
     """One run: mean absolute errors (samplings, estimators, sizes), and the dims chosen in each fold."""
-    keys = jax.random.split(jax.random.key(seed), FOLDS)
-    runs = [fold(scores, np.arange(k, len(scores), FOLDS), key=key) for k, key in enumerate(keys)]
+    draws, *fits = jax.random.split(jax.random.key(seed), 1 + FOLDS)
+    tests = [np.arange(k, len(scores), FOLDS) for k in range(FOLDS)]
+    runs = [fold(scores, test, draws, key) for test, key in zip(tests, fits, strict=True)]
     return np.concatenate([e for e, _ in runs]).mean(0), [dims for _, dims in runs]
 
 
-def fold(scores: np.ndarray, test: np.ndarray, *, key: jax.Array) -> tuple[np.ndarray, int]:
-    """Absolute errors (test models, samplings, estimators, sizes), averaged over restarts, and the dims."""
+def fold(scores: np.ndarray, test: np.ndarray, draws: jax.Array, key: jax.Array) -> tuple[np.ndarray, int]:
+    """Absolute errors (test models, samplings, estimators, sizes), averaged over restarts, and the dims.
+
+    A restart has one key in all folds and sizes, as the original has one seed: five draws of random items a run.
+    """
     train = np.delete(scores, test, 0)
     answers, c = paper.binarise(train)
-    choose_key, fit_key, draw_key = jax.random.split(key, 3)
+    choose_key, fit_key = jax.random.split(key)
+    restarts = jax.random.split(draws, RESTARTS)
     choice = paper.choose_dims(train, answers, DIMS, key=choose_key)
     fitted = paper.fit(answers, choice.dims, key=fit_key)
     found = np.empty((len(SAMPLINGS), len(SIZES), RESTARTS, len(test), len(ESTIMATORS)))
-    cells = list(itertools.product(range(len(SAMPLINGS)), range(len(SIZES)), range(RESTARTS)))
-    for cell, k in zip(cells, jax.random.split(draw_key, len(cells)), strict=True):
+    for cell in itertools.product(range(len(SAMPLINGS)), range(len(SIZES)), range(RESTARTS)):
         size = SIZES[cell[1]]
-        chosen = draw(SAMPLINGS[cell[0]], train, fitted, size, key=k)
+        chosen = draw(SAMPLINGS[cell[0]], train, fitted, size, key=restarts[cell[2]])
         share = paper.lambda_(choice.bias[0], train.var(1).mean(), size, SAMPLINGS[cell[0]] != "random")
         found[cell] = [estimates(row, row > c, chosen, fitted, share) for row in scores[test]]
     error = np.abs(found - scores[test].mean(1)[:, None]).mean(2)
@@ -100,10 +104,11 @@ def table(runs: np.ndarray, reference: np.ndarray) -> str:
     """Ours (sd over seeds) | reference in points, * where they differ by more than `WIDE` standard errors."""
     wide = np.abs(deviation(runs, reference)) > WIDE
     mean, sd = 100 * runs.mean(0), 100 * runs.std(0, ddof=1)
-    lines = [f"{'MAE in points':21}" + "".join(f"{n:>5} items         " for n in SIZES)]
+    lines = [f"{'MAE in points':21}" + "".join(f"{n:>9} items      " for n in SIZES)]
     for i, j in itertools.product(range(len(SAMPLINGS)), range(len(ESTIMATORS))):
         cells = [
-            f"{mean[i, j, n]:5.2f} ({sd[i, j, n]:.2f}) |{100 * reference[i, j, n]:5.2f}" + " *"[wide[i, j, n]]
+            f"{mean[i, j, n]:5.2f} ({sd[i, j, n]:.2f}) |{100 * reference[i, j, n]:5.2f}"
+            + (" *" if wide[i, j, n] else "  ")
             for n in range(len(SIZES))
         ]
         lines.append(f"{SAMPLINGS[i] + ' ' + ESTIMATORS[j]:21}" + " ".join(cells))
@@ -120,7 +125,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=8, help="runs of the whole protocol (at least 2)")
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time")
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)
     options = parser.parse_args()
     reference = load()[1]

@@ -75,7 +75,7 @@ def verify(
     """
     typed.file_for(json)
     files = ll.verify(folder)
-    table = ll.report.text.Table(f"{folder}: whole", ("file", "hash"), tuple(files.items()))
+    table = ll.report.text.Table(f"{folder}: whole", ("file", "hash"), tuple(files.items()), left=2)
     output.write([table], {"schema": "lleval/verify/1", "files": files}, json)
 
 
@@ -109,4 +109,4 @@ def _table(found: "ll.ItemBank", facts: dict[str, Any]) -> "Table":
             lines.append(
                 (f"group {group}", f"{inside.sum()} items, {found.weight[inside].sum():.1%} of the score")
             )
-    return ll.report.text.Table(f"bank {found.name!r}", ("what", "found"), tuple(lines))
+    return ll.report.text.Table(f"bank {found.name!r}", ("what", "found"), tuple(lines), left=2)

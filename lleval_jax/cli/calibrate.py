@@ -139,5 +139,5 @@ def _table(summary: dict[str, Any], held: Held | None, out: pathlib.Path) -> "Ta
     ]
     remark = f"what to run on a new model: lleval bank show {out} --anchors"
     return ll.report.text.Table(
-        f"bank {summary['name']!r}, kept in {out}", ("what", "found"), tuple(lines), (remark,)
+        f"bank {summary['name']!r}, kept in {out}", ("what", "found"), tuple(lines), (remark,), left=2
     )

@@ -9,7 +9,7 @@ import lleval_jax as ll
 from lleval_jax.cli.waiting import Waiting
 
 EVERY = 5  # one model in five is left out
-FEWEST, MOST = 15, 200  # models needed for a check; models left out at most
+FEWEST, MOST = 10, 200  # models needed for a check; models left out at most
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,12 +18,15 @@ from lleval_jax.cli.shown import help_of
 from lleval_jax.errors import BadInput, LlevalError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 128 + signal.SIGINT
+STOPPED = "stopped: interrupted; nothing is half-written"
 EXPECTED = (
     LlevalError,
     OSError,
     MemoryError,
 )  # what a run may end with: said in one line, without a traceback
-WrongWords: type[Exception] = typer.BadParameter.__mro__[2]  # the root of all that typer says of words it cannot parse
+WrongWords: type[Exception] = typer.BadParameter.__mro__[
+    2
+]  # the root of all that typer says of words it cannot parse
 
 app = typer.Typer(
     name="lleval",
@@ -60,7 +63,16 @@ def lleval(
 
 def main() -> NoReturn:
     """The console script."""
+    signal.signal(signal.SIGINT, _leave)
     sys.exit(run(sys.argv[1:]))
+
+
+def _leave(*_: object) -> NoReturn:
+    """Ctrl-C: out at once. An exception that surfaces inside a compilation can crash the process instead."""
+    if sys.stderr.isatty():
+        os.write(2, b"\r\x1b[2K\x1b[?25h")  # wipe the moving line, show the cursor
+    os.write(2, f"{STOPPED}\n".encode())
+    os._exit(INTERRUPTED)
 
 
 def run(words: Sequence[str]) -> int:
@@ -70,10 +82,10 @@ def run(words: Sequence[str]) -> int:
         warnings.simplefilter("always", RuntimeWarning)
         warnings.showwarning = _warn(warnings.showwarning)
         try:
-            return app(list(words), standalone_mode=False) or OK
-        except (KeyboardInterrupt, typer.Abort):
-            print("stopped: interrupted; files written before are whole", file=sys.stderr)
-            return INTERRUPTED
+            status = app(list(words), standalone_mode=False) or OK
+            return _stopped() if status == INTERRUPTED else status
+        except (KeyboardInterrupt, typer.Abort):  # typer makes either of them, or the status, of Ctrl-C
+            return _stopped()
         except BrokenPipeError:  # whoever read our output has gone: `lleval ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
@@ -81,6 +93,11 @@ def run(words: Sequence[str]) -> int:
             return _fail(error.format_message(), BAD_INPUT)  # type: ignore[attr-defined]
         except EXPECTED as error:
             return _fail(_said(error), BAD_INPUT if isinstance(error, BadInput) else FAILED)
+
+
+def _stopped() -> int:
+    print(STOPPED, file=sys.stderr)
+    return INTERRUPTED
 
 
 def _said(error: BaseException) -> str:

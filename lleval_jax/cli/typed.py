@@ -50,8 +50,9 @@ def dims(text: str) -> int | str:
 
 def place_for(folder: pathlib.Path, kind: str) -> None:
     """Before the work: may a value of this kind be kept there? Other folders are left alone."""
+    require(not folder.is_file(), f"{folder} is a file; --out takes a folder")
     if folder.is_dir() and any(folder.iterdir()):
-        message = f"{folder} holds something that is not a {kind}; name a new folder"
+        message = f"{folder} is not empty and holds no {kind}; name a new folder"
         require((folder / f"{kind}.json").is_file(), message)
     _require_writable(folder)
 

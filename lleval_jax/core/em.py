@@ -174,8 +174,8 @@ def em_map(task: Task, data: Data):
         density = jax.vmap(likelihood.log_prior, in_axes=(None, 0))(prior, now.free)
         value += jnp.sum(data.item_weight * density)
         if not task.learn:
-            after = Unknowns(free, now.mean, now.log_sd)
-            return (_expand(task, data, counts.mass, after) if task.expands else after), value
+            after = Unknowns(free, now.mean, now.log_sd)  # the prior is not used: it must not drift
+            return (after._replace(free=_expand(task, data, counts.mass, after).free) if task.expands else after), value
         mean, log_sd = _learn(task, data, now, free, spread)
         after = Unknowns(free, mean, log_sd)
         return (_expand(task, data, counts.mass, after) if task.expands else after), value + _entropy(spread, data.item_weight)

@@ -150,7 +150,7 @@ def _put_together(cls: type, facts: dict[str, Any], prefix: str, arrays: archive
         fact = facts.get(field.name)
         if name in arrays:
             made[field.name] = arrays[name]
-        elif field.name == "params" and isinstance(fact, dict):
+        elif isinstance(fact, dict) and "fields" in fact:
             made[field.name] = _params(fact, name, arrays)
         elif field.name == "source" and fact is not None:
             made[field.name] = _source(facts["source"])

@@ -1,9 +1,8 @@
 """tinyBenchmarks exactly as published, kept to measure against; `estimators/tiny.py` is what to use.
 
 Maia Polo et al. 2024, *tinyBenchmarks: evaluating LLMs with fewer examples*, arXiv:2402.14992, and its code
-(`efficbench`, the fork of `py-irt`). Where paper and code differ the code is followed, because it made the
-figures: difficulties are counted once a dimension, abilities have no prior, the lowest of 2000 noisy ELBOs picks
-the fit.
+(`efficbench`, a fork of `py-irt`). Where they differ the code is followed, because it made the figures:
+difficulties count once a dimension, abilities have no prior, the best of 2000 noisy ELBOs picks the fit.
 
 Everything but the variational fit runs on the host in float64. A function takes one scenario; items that it
 weights unequally come with `weight`, their balance weights (mean 1).
@@ -25,6 +24,7 @@ from lleval_jax.errors import require
 from lleval_jax.types import Array
 
 TINY = 1e-10  # inside the logarithms of the ability's likelihood
+STEP = float(np.sqrt(np.finfo(float).eps))  # of scipy's forward differences
 NEAR_BEST = 0.0025  # validation error by which a smaller fit may be worse
 KMEANS_FITS = 5
 KMEANS_STEPS = 300  # at most, as in scikit-learn
@@ -57,7 +57,7 @@ class Choice(NamedTuple):
 
 
 class Anchors(NamedTuple):
-    """Items to ask: `items` (k,), which may repeat, and `omega` (k,), what each stands for; it sums to 1."""
+    """Items to ask: `items` (k,), which may repeat, and `omega` (k,), what each stands for, of sum 1."""
 
     items: np.ndarray
     omega: np.ndarray
@@ -85,9 +85,6 @@ def binarise(scores: np.ndarray, grid: int = 1000) -> tuple[np.ndarray, float]:
     return (scores > c).astype(float), c
 
 
-# --- the variational fit: py-irt's fork, multidim_2pl.py with hierarchical priors ---
-
-
 class _Guide(NamedTuple):
     """Unconstrained parameters of the mean-field guide, each a vector.
 
@@ -106,10 +103,10 @@ def fit(scores: np.ndarray, dims: int, *, key: Array, epochs: int = 2000, rate: 
 
     logit_ri = sum_d (a_id theta_rd - b_i) = a_i . theta_r - dims * b_i
 
-    Priors: b_i ~ N(mu, 1/u), and theta_rd ~ N(mu_d, 1/u_d), a_id ~ N(mu_d, 1/u_d) for each d, where every mu
-    is N(0, 10) and every u is Gamma(1, 1); 1/u is a standard deviation. Guide: independent normals, started at
-    (0, 1), and Gammas, started at (1, 1). Adam on the ELBO at one sample, its rate times .9999 an epoch; kept is
-    what the epoch with the best sampled ELBO left behind. float32.
+    Priors: b_i ~ N(mu, 1/u), and theta_rd ~ N(mu_d, 1/u_d), a_id ~ N(mu_d, 1/u_d) for each d; every mu is
+    N(0, 10), every u Gamma(1, 1), and 1/u a standard deviation. Guide: independent normals, from (0, 1), and
+    Gammas, from (1, 1). Adam on the ELBO at one sample, its rate times .9999 an epoch; kept is what the epoch
+    with the best sampled ELBO left behind. float32.
 
     Args:
         scores: (rows, items) in {0, 1}, all seen.
@@ -118,7 +115,8 @@ def fit(scores: np.ndarray, dims: int, *, key: Array, epochs: int = 2000, rate: 
         epochs: of all answers.
         rate: Adam's first learning rate.
     """
-    loc = _fit(jnp.asarray(scores, jnp.float32), jnp.float32(rate), key, dims, epochs)
+    with jax.numpy_dtype_promotion("standard"):  # optax raises a float to its integer count
+        loc = _fit(jnp.asarray(scores, jnp.float32), jnp.float32(rate), key, dims, epochs)
     slope, difficulty, ability = (np.asarray(loc[site], float) for site in ("slope", "difficulty", "ability"))
     return Fit(slope, difficulty[:, 0], ability)
 
@@ -126,7 +124,7 @@ def fit(scores: np.ndarray, dims: int, *, key: Array, epochs: int = 2000, rate: 
 @functools.partial(jax.jit, static_argnames=("dims", "epochs"))
 def _fit(scores: Array, rate: Array, key: Array, dims: int, epochs: int) -> dict[str, Array]:
     adam = optax.scale_by_adam()
-    size, sites = _sites(*scores.shape, dims)
+    size, sites = _sites(scores, dims)
     normal, gamma = jnp.zeros(size, jnp.float32), jnp.zeros(2 * dims + 1, jnp.float32)
     guide = _Guide(normal, normal, gamma, gamma)
 
@@ -144,8 +142,9 @@ def _fit(scores: Array, rate: Array, key: Array, dims: int, epochs: int) -> dict
     return sites(best)
 
 
-def _sites(rows: int, items: int, dims: int) -> tuple[int, Callable[[Array], dict[str, Array]]]:
+def _sites(scores: Array, dims: int) -> tuple[int, Callable[[Array], dict[str, Array]]]:
     """How many normal variables there are, and the function from a vector of them to named arrays."""
+    rows, items = scores.shape
     shapes = {"slope": (items, dims), "difficulty": (items, 1), "ability": (rows, dims)}
     shapes |= {"mean_slope": (dims,), "mean_difficulty": (1,), "mean_ability": (dims,)}
     flat, unravel = ravel_pytree({site: jnp.zeros(shape, jnp.float32) for site, shape in shapes.items()})
@@ -157,11 +156,11 @@ def _loss(guide: _Guide, scores: Array, key: Array, dims: int) -> Array:
     normal_key, gamma_key = jax.random.split(key)
     noise = jax.random.normal(normal_key, guide.loc.shape, guide.loc.dtype)
     flat = guide.loc + jnp.exp(guide.log_scale) * noise
-    log_u = jax.random.loggamma(gamma_key, jnp.exp(guide.log_shape)) - guide.log_rate
+    log_u = jax.random.loggamma(gamma_key, jnp.exp(guide.log_shape), dtype=jnp.float32) - guide.log_rate
     log_q = _log_normal(flat, guide.loc, guide.log_scale).sum()
     log_q += _log_gamma(log_u, guide.log_shape, guide.log_rate).sum()
     log_p = _log_gamma(log_u, jnp.float32(0), jnp.float32(0)).sum()
-    z = _sites(*scores.shape, dims)[1](flat)
+    z = _sites(scores, dims)[1](flat)
     log_sd = {"slope": -log_u[:dims], "ability": -log_u[dims:-1], "difficulty": -log_u[-1:]}
     for site in log_sd:
         mean = z["mean_" + site]
@@ -182,24 +181,21 @@ def _log_gamma(log_u: Array, log_shape: Array, log_rate: Array) -> Array:
     return shape * log_rate - jax.lax.lgamma(shape) + (shape - 1) * log_u - jnp.exp(log_u + log_rate)
 
 
-# --- abilities, predictions and the choice of dims ---
-
-
 def curve(ability: np.ndarray, fitted: Fit) -> np.ndarray:
     """P(correct) = sigma(sum_d clip(a_d theta_d - b, -30, 30)), clipped before the sum (`item_curve`).
 
-    (dims,) -> (items,).
+    (..., dims) -> (..., items).
     """
-    terms = fitted.slope * ability[None, :] - fitted.difficulty[:, None]
-    return expit(np.clip(terms, -30, 30).sum(1))
+    terms = ability[..., None, :] * fitted.slope - fitted.difficulty[:, None]
+    return expit(np.clip(terms, -30, 30).sum(-1))
 
 
 def ability(scores: np.ndarray, items: np.ndarray, fitted: Fit) -> np.ndarray:
     """Ability without a prior (efficbench, `estimate_ability_parameters`).
 
-    scipy's BFGS on -sum_i y log(p + 1e-10) + (1 - y) log(1 - p + 1e-10), from 0, with its two-point finite
-    differences, until they fall below 1e-5 or precision is lost. With few items the likelihood has no maximum,
-    and that end of the search *is* the definition.
+    scipy's BFGS on -sum_i y log(p + 1e-10) + (1 - y) log(1 - p + 1e-10), from 0, until the gradient is below
+    1e-5 or precision is lost. The gradient is scipy's default, forward differences, all at once. Where few
+    items leave the likelihood without a maximum, that end of the search *is* the definition.
 
     Args:
         scores: (k,) answers of one model, in {0, 1}.
@@ -210,12 +206,15 @@ def ability(scores: np.ndarray, items: np.ndarray, fitted: Fit) -> np.ndarray:
         (dims,).
     """
     part = Fit(fitted.slope[items], fitted.difficulty[items], fitted.ability)
+    dims = fitted.slope.shape[1]
+    moves = STEP * np.eye(dims + 1, dims, -1)  # first none, then one for each dimension
 
-    def loss(theta: np.ndarray) -> float:
-        p = curve(theta, part)
-        return -float(scores @ np.log(p + TINY) + (1 - scores) @ np.log(1 - p + TINY))
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        p = curve(theta + moves, part)
+        values = -(np.log(p + TINY) @ scores + np.log(1 - p + TINY) @ (1 - scores))
+        return float(values[0]), (values[1:] - values[0]) / STEP
 
-    return minimize(loss, np.zeros(fitted.slope.shape[1]), method="BFGS").x
+    return minimize(loss, np.zeros(dims), jac=True, method="BFGS").x
 
 
 def choose_dims(
@@ -230,8 +229,8 @@ def choose_dims(
 ) -> Choice:
     """The smallest number of dimensions nearly the best on every fifth model (efficbench, experiments.py).
 
-    Fits the other models; a validation model's ability comes from items 0, 2, 4, ..., and is judged by the score
-    it predicts on items 1, 3, 5, .... As published, the prediction is balanced and the truth is not.
+    Fits the other models; a validation model's ability comes from items 0, 2, 4, ..., and is judged by the
+    score it predicts on items 1, 3, 5, .... As published, the prediction is balanced and the truth is not.
 
     Args:
         scores: (rows, items) of the training models, not binarised.
@@ -258,20 +257,17 @@ def choose_dims(
     return Choice(candidates[chosen], errors, table[chosen])
 
 
-# --- which items to ask ---
-
-
 def random(group: np.ndarray, k: int, *, key: Array) -> Anchors:
     """Stratified random items (efficbench, `get_random`).
 
     Each sub-scenario of `group` (items,) gives k // sub-scenarios items, and the first k mod sub-scenarios of
-    them in a random order give one more. All weigh 1/k.
+    them in a random order give one more. All weigh 1/k. In a single sub-scenario one key's draws are nested.
     """
     rng = _generator(key)
     names = rng.permutation(np.unique(group))
     share = k // len(names) + (np.arange(len(names)) < k % len(names))
     pairs = zip(names, share, strict=True)
-    drawn = [rng.choice(np.flatnonzero(group == name), size, replace=False) for name, size in pairs]
+    drawn = [rng.permutation(np.flatnonzero(group == name))[:size] for name, size in pairs]
     return Anchors(np.concatenate(drawn), np.full(k, 1 / k))
 
 
@@ -350,9 +346,6 @@ def _lloyd(x: np.ndarray, weight: np.ndarray, centres: np.ndarray) -> tuple[np.n
     squared = _squared(x, centres)
     label = squared.argmin(1)
     return centres, label, float(weight @ squared[everyone, label])
-
-
-# --- the estimators: a model's score on a scenario ---
 
 
 def naive(scores: np.ndarray, chosen: Anchors) -> float:

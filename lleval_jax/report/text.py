@@ -13,24 +13,24 @@ from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
 
 Truth = Mapping[tuple[str, str], float]  # (row, group) -> the score, where it is known
-LEFT = 1  # columns that hold names and stand to the left; the others are numbers
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A title, a line of headings, lines of cells, and remarks below."""
+    """A title, a line of headings, lines of cells, and remarks below. The first `left` columns stand to the left."""
 
     title: str
     head: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
     remarks: tuple[str, ...] = ()
+    left: int = 1
 
     def __str__(self) -> str:
         """Plain text, columns aligned, nothing cut."""
         width = [max(map(len, column)) for column in zip(self.head, *self.lines, strict=True)]
         body = [
             "  ".join(
-                _place(cell, w, i) for i, (cell, w) in enumerate(zip(line, width, strict=True))
+                _place(cell, w, i < self.left) for i, (cell, w) in enumerate(zip(line, width, strict=True))
             ).rstrip()
             for line in (self.head, *self.lines)
         ]
@@ -45,7 +45,7 @@ def show(table: Table, console: Console) -> None:
         return
     drawn = RichTable(title=Text(table.title), title_justify="left", box=None, pad_edge=False)
     for i, name in enumerate(table.head):
-        drawn.add_column(Text(name), justify="left" if i < LEFT else "right", no_wrap=True)
+        drawn.add_column(Text(name), justify="left" if i < table.left else "right", no_wrap=True)
     for line in table.lines:
         drawn.add_row(*map(Text, line))
     console.print(drawn)
@@ -117,7 +117,8 @@ def _lay_out(
         remarks = (_score_card(estimate, truth, held),)
     if any(estimate.status[i] != "ok" for i in entries):
         columns["status"] = [estimate.status[i] for i in entries]
-    return Table(title, tuple(columns), tuple(zip(*columns.values(), strict=True)), remarks)
+    left = 2 if "group" in columns else 1
+    return Table(title, tuple(columns), tuple(zip(*columns.values(), strict=True)), remarks, left)
 
 
 def _score_card(estimate: Estimate, truth: Truth, held: Mapping[tuple[str, str], bool]) -> str:
@@ -136,5 +137,5 @@ def _verdict(found: Estimate, i: int, first: str, second: str) -> str:
     return f"these answers do not tell {first} and {second} apart{where}"
 
 
-def _place(cell: str, width: int, column: int) -> str:
-    return f"{cell:<{width}}" if column < LEFT else f"{cell:>{width}}"
+def _place(cell: str, width: int, left: bool) -> str:
+    return f"{cell:<{width}}" if left else f"{cell:>{width}}"

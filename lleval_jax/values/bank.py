@@ -1,6 +1,7 @@
 """An item bank: calibrated items of one benchmark, ready to score a new model from few answers."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,13 @@ class Anchors:
     index   (k,)  positions in the bank's items, all different
     weight  (k,)  share of the benchmark's score that each anchor stands for; sums to 1
     by      how they were chosen
+    mix     (1,)  share of the regression head in the default estimate
     """
 
     index: np.ndarray
     weight: np.ndarray
     by: str
+    mix: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(1))
 
     def __post_init__(self) -> None:
         require(len(np.unique(self.index)) == len(self.index), "anchors must all be different items")
@@ -68,6 +71,8 @@ class ItemBank:
     prior_cov   (dims, dims)
     anchors     the few items to ask, if chosen
     calibration the calibration models' answers and full scores, if kept
+    learned     what the default estimator learned from them: a NamedTuple of arrays, if kept
+    misfit      errors of the IRT estimators on models left out of the fit: a NamedTuple of arrays, if kept
     """
 
     name: str
@@ -85,6 +90,8 @@ class ItemBank:
     prior_cov: np.ndarray
     anchors: Anchors | None = None
     calibration: Calibration | None = None
+    learned: Any = None
+    misfit: Any = None
     source: Source = dataclasses.field(default_factory=Source)
 
     def __post_init__(self) -> None:
@@ -119,9 +126,21 @@ class ItemBank:
         """Names of the anchors: what to run."""
         return () if self.anchors is None else tuple(self.items[i] for i in self.anchors.index)
 
-    def group_weight(self, group: str) -> np.ndarray:
-        """(items,) each item's share in the score of one group, or of the whole for "all"."""
-        if group == "all":
-            return self.weight
-        inside = np.where(self.group == self.groups.index(group), self.weight, 0.0)
-        return inside / inside.sum()
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What can be estimated: "all", then each group if there are several."""
+        return ("all", *self.groups) if len(self.groups) > 1 else ("all",)
+
+    @property
+    def target_weight(self) -> np.ndarray:
+        """(targets, items) each item's share in the score of each target; rows sum to 1."""
+        return target_weight(self.weight, self.group, len(self.groups))
+
+
+def target_weight(weight: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """(1 + groups, items) shares of the items in the whole and in each group, or (1, items) with one group."""
+    whole = weight / weight.sum()
+    if groups == 1:
+        return whole[None, :]
+    inside = np.where(group[None, :] == np.arange(groups)[:, None], whole, 0.0)
+    return np.concatenate([whole[None, :], inside / inside.sum(1, keepdims=True)])

@@ -1,0 +1,339 @@
+"""Which items to ask: the few whose answers tell most about the whole benchmark."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lleval_jax.core import cluster
+from lleval_jax.errors import BadInput, require
+from lleval_jax.estimators import head, irt, kriging, linear
+from lleval_jax.values.bank import Anchors, Calibration, ItemBank, target_weight
+from lleval_jax.values.responses import Responses
+from lleval_jax.values.results import FitResult
+from lleval_jax.values.sparse import SparseResponses
+
+FEWEST = 8  # calibration models with complete answers that the default estimator needs
+WIDEN_DF = 4.0  # prior strength of the nominal width, in models
+Tell = Callable[[str], None]
+
+
+class Problem(NamedTuple):
+    """What a rule for choosing anchors may look at.
+
+    weight  (items,)  shares of the benchmark; group (items,)
+    scores  (models, items)  calibration answers, items' means where not seen; empty without calibration models
+    """
+
+    bank: ItemBank
+    scores: np.ndarray
+    k: int
+    rng: np.random.Generator
+
+
+class Misfit(NamedTuple):
+    """Errors of the IRT estimators on models left out of the item fit; each (targets,) but `df`.
+
+    bias      signed mean error of p-IRT, which lambda of gp-IRT weighs against the variance of the weighted mean
+    weighted  left-out error of the weighted mean in units of its nominal standard error
+    pirt      the same of p-IRT
+    df        models behind it, and the prior's
+    """
+
+    bias: np.ndarray
+    weighted: np.ndarray
+    pirt: np.ndarray
+    df: np.ndarray
+
+
+def choose(
+    fit: FitResult[irt.IrtParams],
+    responses: Responses | SparseResponses | None = None,
+    *,
+    k: int | None = 100,
+    by: str = "auto",
+    full_scores: pd.DataFrame | None = None,
+    balance: bool = False,
+    name: str = "bench",
+    version: str = "1",
+    seed: int = 0,
+    tell: Tell | None = None,
+) -> ItemBank:
+    """A bank from a fit: its items, the k anchors to ask, and what the calibration models teach.
+
+    Args:
+        fit: from `irt.fit`.
+        responses: the answers it was fitted to. Without them no estimator can learn from the models and intervals
+            rest on the IRT model alone.
+        k: how many anchors; None for a bank without.
+        by: "auto" is "spread" with at least 8 complete calibration models, else "irt"; or one of `METHODS`.
+        full_scores: columns model, score[, group] when the answers hold only part of the benchmark.
+        balance: groups count alike whatever their number of items (tinyBenchmarks' balance weights).
+        name: of the bank.
+        version: of the bank.
+        seed: of the random parts.
+        tell: called with a word before each longer part, for a progress line.
+
+    Raises:
+        BadInput: an unknown rule, more anchors than items, or full scores that fit no model.
+    """
+    tell = tell or (lambda word: None)
+    require(by == "auto" or by in METHODS, f"by {by!r} is not known; there are auto, {', '.join(METHODS)}")
+    items = len(fit.items)
+    require(k is None or 0 < k <= items, f"{k} anchors were asked for; the bank has {items} items")
+    answers = None if responses is None else _aligned(responses, fit)
+    bank = _bank(fit, answers, full_scores, balance, name, version)
+    known = bank.calibration
+    complete = np.zeros(0, int) if known is None else np.flatnonzero(known.seen.all(1))
+    learns = len(complete) >= FEWEST and known is not None and not known.outside
+    if k is None:
+        return bank
+    rule = by if by != "auto" else "spread" if learns else "irt"
+    require(rule not in NEEDS_ANSWERS or known is not None, f"by={rule!r} looks at the models' answers; pass responses")
+    rng = np.random.default_rng(seed)
+    if known is not None and learns:
+        tell(f"learning from {len(complete)} models")
+        kept, index, share, left = kriging.fit(
+            known.answers[complete].astype(float), bank.target_weight, known.full[complete], k, seed
+        )
+        kept = kept._replace(models=complete[kept.models])
+        bank = dataclasses.replace(bank, learned=kept)
+        if rule == "spread":
+            mix = _mix(known, complete, kept, index, left, seed, tell)
+            bank = dataclasses.replace(bank, anchors=Anchors(index, share, "spread", mix))
+    if bank.anchors is None:
+        index, share = METHODS[rule](Problem(bank, _filled(known, items), k, rng))
+        bank = dataclasses.replace(bank, anchors=Anchors(index, share, rule))
+    if answers is None or known is None or known.outside or len(complete) < FEWEST:
+        return bank
+    tell("checking the fit on models left out of it")
+    return dataclasses.replace(bank, misfit=_misfit(bank, fit, answers, complete, seed))
+
+
+def random(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Stratified random: each group gets its share of the benchmark, items within it at random."""
+    bank, k, rng = problem.bank, problem.k, problem.rng
+    mass = np.bincount(bank.group, bank.weight, len(bank.groups))
+    order = rng.permutation(len(bank.items))
+    rank = np.empty(len(order))
+    for g in range(len(bank.groups)):  # spread each group's items evenly over (0, 1), more densely the more it weighs
+        mine = order[bank.group[order] == g]
+        rank[mine] = (np.arange(len(mine)) + rng.random()) / max(mass[g], 1e-12)
+    index = np.argsort(rank)[:k]
+    taken = np.bincount(bank.group[index], minlength=len(bank.groups))
+    share = np.where(taken > 0, mass / np.maximum(taken, 1), 0)[bank.group[index]]
+    return index, share / share.sum()
+
+
+def correctness(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Medoids of K-means on which models got the item right."""
+    scores = problem.scores[:128].T
+    return _clustered(scores / np.sqrt(scores.shape[1]), problem)
+
+
+def irt_parameters(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Medoids of K-means on slopes and intercepts."""
+    return _clustered(_parameters(problem.bank), problem)
+
+
+def information(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The items with the most Fisher information, averaged over the calibration models' abilities."""
+    bank = problem.bank
+    theta = problem.rng.multivariate_normal(bank.prior_mean, bank.prior_cov, 256)
+    s = 1 / (1 + np.exp(-(theta @ bank.slope.T + bank.intercept)))
+    span = bank.ceiling - bank.floor
+    p = bank.floor + span * s
+    worth = ((span * s * (1 - s)) ** 2 / np.maximum(p * (1 - p), 1e-9)).mean(0) * (bank.slope**2).sum(1)
+    return _best(worth, problem)
+
+
+def disagreement(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The items on which the calibration models differ most."""
+    return _best(problem.scores.var(0), problem)
+
+
+def spread(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Medoids of K-means on item curves and shrunken residuals (`kriging`)."""
+    scores = problem.scores.astype(float)
+    return _clustered(kriging.embedding(kriging.fit_curves(scores), scores), problem)
+
+
+METHODS: dict[str, Callable[[Problem], tuple[np.ndarray, np.ndarray]]] = {
+    "random": random,
+    "correctness": correctness,
+    "irt": irt_parameters,
+    "information": information,
+    "disagreement": disagreement,
+    "spread": spread,
+}
+NEEDS_ANSWERS = ("correctness", "disagreement", "spread")
+
+
+def _clustered(features: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    index = cluster.medoids(features, problem.bank.weight, problem.k, problem.rng)
+    return index, cluster.shares(features, problem.bank.weight, index)
+
+
+def _best(worth: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The k best items; each stands for the items nearest to it in slope and intercept."""
+    index = np.argsort(-worth, kind="stable")[: problem.k]
+    return index, cluster.shares(_parameters(problem.bank), problem.bank.weight, index)
+
+
+def _parameters(bank: ItemBank) -> np.ndarray:
+    return np.concatenate([bank.slope, bank.intercept[:, None]], axis=1).astype(float)
+
+
+def _aligned(responses: Responses | SparseResponses, fit: FitResult) -> Responses:
+    part = responses.select(fit.items)
+    return part.dense() if isinstance(part, SparseResponses) else part
+
+
+def _bank(
+    fit: FitResult[irt.IrtParams],
+    answers: Responses | None,
+    full_scores: pd.DataFrame | None,
+    balance: bool,
+    name: str,
+    version: str,
+) -> ItemBank:
+    """The bank without anchors. Abilities of the calibration models give the prior of a new one."""
+    dims, items = fit.params.slope.shape[1], len(fit.items)
+    weight = np.full(items, 1 / items)
+    if balance:
+        weight = 1 / np.bincount(fit.group, minlength=len(fit.groups))[fit.group]
+        weight = weight / weight.sum()
+    mean = fit.params.ability.mean(0)
+    gap = fit.params.ability - mean
+    cov = gap.T @ gap / max(1, len(gap) - 1) + fit.params.ability_cov.mean(0)
+    covariance = fit.covariance[:, : dims + 1, : dims + 1]
+    bank = ItemBank(
+        name=name,
+        version=version,
+        items=fit.items,
+        slope=fit.params.slope,
+        intercept=fit.params.intercept,
+        floor=fit.params.floor,
+        ceiling=fit.params.ceiling,
+        weight=weight,
+        group=fit.group,
+        groups=fit.groups,
+        covariance=covariance.astype(np.float32),
+        prior_mean=mean,
+        prior_cov=cov + 1e-3 * np.eye(dims),
+        source=fit.source,
+    )
+    return bank if answers is None else dataclasses.replace(bank, calibration=_calibration(bank, answers, full_scores))
+
+
+def _calibration(bank: ItemBank, answers: Responses, full_scores: pd.DataFrame | None) -> Calibration:
+    """Answers and full scores of the calibration models; from a table if there is one, else from complete answers."""
+    if full_scores is None:
+        full = answers.scores.astype(float) @ bank.target_weight.T
+        return Calibration(answers.rows, answers.scores, answers.seen, full)
+    wide = full_scores.pivot_table(index="model", columns="group", values="score", aggfunc="first")
+    rows = [i for i, row in enumerate(answers.rows) if row in wide.index]
+    if not rows:
+        raise BadInput(
+            f"no model of the full scores is among the {len(answers.rows)} models that answered "
+            f"(first: {str(wide.index[0])!r} and {answers.rows[0]!r})"
+        )
+    require("all" in wide.columns, "the full scores need a row with group 'all' (or no group column) for each model")
+    columns = ["all", *(g for g in bank.groups if g in wide.columns and len(bank.groups) > 1)]
+    table = wide.loc[[answers.rows[i] for i in rows], columns].to_numpy(float)
+    known = np.isfinite(table).all(1)
+    rows, table = np.asarray(rows)[known], table[known]
+    part = answers.take(rows)
+    return Calibration(part.rows, part.scores, part.seen, table, outside=True)
+
+
+def _filled(known: Calibration | None, items: int) -> np.ndarray:
+    """Calibration answers with the item's mean where not seen."""
+    if known is None:
+        return np.zeros((0, items))
+    mean = np.where(known.seen, known.answers, 0).sum(0) / np.maximum(known.seen.sum(0), 1)
+    return np.where(known.seen, known.answers, mean)
+
+
+def _mix(
+    known: Calibration, complete: np.ndarray, kept: Any, index: np.ndarray, left: np.ndarray, seed: int, tell: Tell
+) -> np.ndarray:
+    """(1,) share of the regression head in the default estimate: what would have been best on left-out models.
+
+    Few models cannot teach a regression on many answers, nor the mixing: below 40 models the share is zero.
+    """
+    if len(complete) < 40:
+        return np.zeros(1)
+    tell("comparing with a regression on the answers")
+    x, y = known.answers[complete][:, index].astype(float), known.full[complete, 0]
+    error = head.left_out_errors(x, y, seed)
+    place = np.searchsorted(complete, kept.models)
+    a, b = left[:, 0], error[place]
+    gap = a - b
+    share = float(np.clip((a @ gap) / max(gap @ gap, 1e-12), 0, 1))
+    return np.array([share * len(a) / (len(a) + 20)])
+
+
+def _misfit(bank: ItemBank, fit: FitResult, answers: Responses, complete: np.ndarray, seed: int, folds: int = 5) -> Misfit:
+    """Refit the items without each fold of models and estimate those from the anchors."""
+    assert_anchors = bank.anchors
+    require(assert_anchors is not None, "a bank without anchors has no left-out errors")
+    settings = {key: fit.settings[key] for key in ("model", "dims", "engine", "prior", "positive", "seed")}
+    fold = np.full(len(answers.rows), -1)
+    fold[complete] = np.random.default_rng(seed).permutation(len(complete)) % min(folds, len(complete))
+    weight, parts = bank.target_weight, []
+    for f in range(fold.max() + 1):
+        out = np.flatnonzero(fold == f)
+        part = irt.fit(answers.take(np.flatnonzero(fold != f)), **settings)
+        trial = _bank(part, None, None, False, bank.name, bank.version)
+        trial = dataclasses.replace(trial, weight=bank.weight, anchors=bank.anchors)
+        asked = anchors_only(answers.take(out), bank)
+        truth = answers.take(out).scores.astype(float) @ weight.T
+        found = [linear.apply(asked, trial, weight, *plan(asked, bank, weight)) for plan in (weighted_plan, pirt_plan)]
+        parts.append([(v.value - truth, v.variance) for v in found])
+    errors = [np.concatenate([p[m][0] for p in parts]) for m in (0, 1)]
+    variances = [np.concatenate([p[m][1] for p in parts]) + 1e-12 for m in (0, 1)]
+    n = len(errors[0])
+    widen = [np.sqrt((WIDEN_DF + (e**2 / v).sum(0)) / (WIDEN_DF + n)) for e, v in zip(errors, variances, strict=True)]
+    return Misfit(errors[1].mean(0), widen[0], widen[1], np.asarray(WIDEN_DF + n))
+
+
+def anchors_only(answers: Responses, bank: ItemBank) -> Responses:
+    """The same answers with all but the anchors hidden."""
+    asked = np.zeros(len(bank.items), bool)
+    if bank.anchors is not None:
+        asked[bank.anchors.index] = True
+    seen = answers.seen & asked
+    return dataclasses.replace(answers, seen=seen, scores=np.where(seen, answers.scores, 0))
+
+
+def weighted_plan(here: Responses, bank: ItemBank, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares (c, h) of the weighted mean of what was answered, each (rows, targets, items).
+
+    The anchors' own weights where a row answered them all and nothing else matters to the target; otherwise each
+    answered item stands for the items nearest to it in slope and intercept. Where a target has no answered item the
+    whole benchmark's shares are used.
+    """
+    features = _parameters(bank)
+    patterns, which = np.unique(here.seen, axis=0, return_inverse=True)
+    share = np.zeros((len(patterns), len(weight), len(bank.items)))
+    for j, pattern in enumerate(patterns):
+        index = np.flatnonzero(pattern)
+        for t, w in enumerate(weight):
+            inside = index[w[index] > 0]
+            inside = inside if len(inside) else index
+            anchors = bank.anchors
+            if t == 0 and anchors is not None and set(index) == set(anchors.index):
+                share[j, t, anchors.index] = anchors.weight
+            else:
+                share[j, t, inside] = cluster.shares(features, w, inside)
+    c = share[which.ravel()]
+    return c, np.zeros_like(c)
+
+
+def pirt_plan(here: Responses, bank: ItemBank, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares (c, h) of p-IRT: what was answered as it is, the rest as predicted."""
+    seen = here.seen[:, None, :]
+    return np.where(seen, weight[None], 0.0), np.where(seen, 0.0, weight[None])

@@ -1,0 +1,251 @@
+"""The default estimate: item response curves for what ability explains, kriging for what it leaves over.
+
+Score of model l on item i, binary or fractional (quasi-likelihood; Papke & Wooldridge 1996):
+
+    y_li = p_i(theta_l) + e_li,   p_i(theta) = sigmoid(b_i + a_i . theta),   theta ~ N(0, I),   Var(e_li) = phi p (1 - p)
+
+Item coefficients have a normal prior with learned mean and variance, so 15 models are enough. Two items are near when
+models answer them alike, in what ability explains and in what it leaves over. Anchors are the medoids of a K-means on
+that embedding (Vivek et al. 2023; Maia Polo et al. 2024), and the residuals of the answered items are carried to the
+others by simple kriging (Matheron 1963). How wide the interval must be is learned from models left out of everything, the
+choice of their anchors included.
+
+On the host in float64: with few models and one pattern of answers, compiling would cost more than computing.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lleval_jax.core import cluster
+
+FACTORS, SWEEPS, NEWTON = 2, 25, 25
+LOCAL, SHRINK = 32, 0.75  # residual directions in the embedding, share of their variance kept
+GRID = np.linspace(-3.0, 4.0, 15)  # abilities at which item curves are compared ...
+GRID_WEIGHT = (1 + (GRID / 1.5) ** 2) ** -1.5
+GRID_WEIGHT /= GRID_WEIGHT.sum()  # ... under a heavy-tailed density: new models are often better
+SHIFT = 0.25  # prior variance of a new model's shift common to all items, in logits
+RHO = 0.7  # share of the kriged residual that is believed; learning it from few models only adds noise
+WIDEN_DF = 4.0  # prior strength of the nominal width, in models
+TAIL_DF = 12.0  # degrees of freedom of the interval: some models are unlike all others
+LEFT_OUT_STARTS = 2
+MOST_MODELS, FOLDS, BLOCK = 128, 9, 1024
+
+
+class Curves(NamedTuple):
+    """Two fits of the response model to the same scores.
+
+    coef     (items, 1 + FACTORS)  intercept and slopes, for prediction
+    phi      ()                    dispersion of the scores around the curves
+    single   (items, 2)            intercept and slope of the one-ability curve, for comparing items
+    ability  (models,)             of the models under `single`
+    """
+
+    coef: np.ndarray
+    phi: np.ndarray
+    single: np.ndarray
+    ability: np.ndarray
+
+
+class Kriging(NamedTuple):
+    """What is kept in a bank.
+
+    models  (n,)  rows of the calibration that were used
+    widen   (targets,)  left-out error in units of the nominal standard error; the whole, then the groups
+    """
+
+    models: np.ndarray
+    coef: np.ndarray
+    phi: np.ndarray
+    single: np.ndarray
+    ability: np.ndarray
+    widen: np.ndarray
+
+
+def fit(
+    scores: np.ndarray, weight: np.ndarray, full: np.ndarray, k: int, seed: int
+) -> tuple[Kriging, np.ndarray, np.ndarray, np.ndarray]:
+    """Learn from complete answers of calibration models.
+
+    scores (models, items) in [0, 1]; weight (targets, items), each row summing to 1; full (models, targets); k items
+    will be asked.  -> what to keep, the anchors (k,), their shares of the first target (k,), and the errors of models
+    left out, (used models, targets).
+    """
+    models = _spread_over_ranking(full[:, 0])
+    scores, full = scores[models], full[models]
+    fold = np.arange(len(scores)) % min(FOLDS, len(scores))
+    value, variance = np.empty((2, *full.shape))
+    for f in range(fold.max() + 1):
+        out, rng = fold == f, np.random.default_rng((seed, f + 1))
+        curves = fit_curves(scores[~out])
+        near = embedding(curves, scores[~out])
+        index = cluster.medoids(near, weight[0], k, rng, LEFT_OUT_STARTS)
+        value[out], variance[out] = _predict(curves, near, weight, index, scores[out][:, index])
+    error = full - value
+    widen = np.sqrt((WIDEN_DF + (error**2 / (variance + 1e-12)).sum(0)) / (WIDEN_DF + len(error)))
+    curves = fit_curves(scores)
+    near = embedding(curves, scores)
+    index = cluster.medoids(near, weight[0], k, np.random.default_rng((seed, 0)))
+    return Kriging(models, *curves, widen), index, cluster.shares(near, weight[0], index), error
+
+
+def predict(
+    kept: Kriging, calibration: np.ndarray, weight: np.ndarray, targets: np.ndarray, answers: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Value and standard error of each target from answers to any items, (models, targets) each.
+
+    calibration  (calibration models, items)  the answers that `fit` saw
+    weight       (targets, items);  targets (targets,) says which entries of `kept.widen` they are
+    answers, seen (models, items); models with the same seen items are done together
+    """
+    curves = Curves(kept.coef, kept.phi, kept.single, kept.ability)
+    near = embedding(curves, calibration[kept.models])
+    value, sd = np.empty((2, len(answers), len(weight)))
+    patterns, which = np.unique(seen, axis=0, return_inverse=True)
+    for j, pattern in enumerate(patterns):
+        rows, index = np.flatnonzero(which.ravel() == j), np.flatnonzero(pattern)
+        value[rows], variance = _predict(curves, near, weight, index, answers[np.ix_(rows, index)])
+        sd[rows] = np.sqrt(variance) * kept.widen[targets]
+    return value, sd
+
+
+def fit_curves(scores: np.ndarray) -> Curves:
+    """Item curves from complete scores (models, items)."""
+    coef, _, phi = _joint_map(scores, FACTORS, 0.05)
+    single, ability, _ = _joint_map(scores, 1, 1.0)
+    return Curves(coef, np.asarray(phi), single, ability[:, 0])
+
+
+def embedding(curves: Curves, scores: np.ndarray) -> np.ndarray:
+    """(items, coordinates) in which items that are answered alike are near.
+
+    One-ability curves at `GRID`, and the models' residuals, which are mostly noise and so shrunk: with SHRINK = 1 and
+    no curves this is K-means on raw answers, with SHRINK = 0 on item parameters; between them beats both.
+    """
+    single = curves.single
+    residual = scores - _sigmoid(single[:, 0] + curves.ability[:, None] * single[:, 1])
+    local = residual.T @ _directions(residual, LOCAL) / len(scores)
+    shape = _sigmoid(single[:, :1] + single[:, 1:] * GRID) * np.sqrt(GRID_WEIGHT)
+    return np.concatenate([shape, np.sqrt(SHRINK) * local], axis=1)
+
+
+def _predict(
+    curves: Curves, near: np.ndarray, weight: np.ndarray, index: np.ndarray, answers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Answered items, p-IRT of the rest and the kriged residual; and the nominal variance.  (models, targets) each."""
+    coef = np.concatenate([curves.coef, np.ones((len(curves.coef), 1))], axis=1)  # a new model may be better everywhere
+    prior = np.append(np.ones(FACTORS), 1 / SHIFT)
+    theta, precision = np.zeros((len(answers), len(prior))), np.eye(len(prior))
+    for _ in range(NEWTON):
+        theta, precision = _ability_step(coef[index], answers, theta, prior)
+    p = _sigmoid(coef[:, 0] + theta @ coef[:, 1:].T)
+    spread, residual = p * (1 - p), answers - p[:, index]
+    unseen = weight.copy()
+    unseen[:, index] = 0
+    carry = RHO * _carry(near, unseen, index)
+    columns = []
+    for rest, share in zip(unseen, carry, strict=True):
+        tilt = (rest * spread) @ coef[:, 1:] - (share * spread[:, index]) @ coef[index, 1:]
+        ability = (tilt * np.linalg.solve(precision, tilt[..., None])[..., 0]).sum(1)
+        columns.append(ability + curves.phi * (spread @ rest**2 + spread[:, index] @ share**2))
+    return answers @ weight[:, index].T + p @ unseen.T + residual @ carry.T, np.stack(columns, 1)
+
+
+def _carry(near: np.ndarray, unseen: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """(targets, k) kriging weights of answered residuals for the weighted sums of unseen ones (targets, items).
+
+    Gaussian kernel whose variance is the mean squared distance of an item to its nearest answered one, noise as large
+    as the signal. More than BLOCK answered items are kriged in interleaved blocks whose predictions are averaged.
+    """
+    count = -(-len(index) // BLOCK)
+    carry = np.zeros((len(unseen), len(index)))
+    for b in range(count):
+        block = index[b::count]
+        distance = cluster.squared_distance(near, near[block])
+        scale = 2 * (unseen[0] @ distance.min(1)) / max(unseen[0].sum(), 1e-12) + 1e-12
+        kernel = np.exp(-distance / scale)
+        carry[:, b::count] = np.linalg.solve(kernel[block].T + np.eye(len(block)), kernel.T @ unseen.T).T / count
+    return carry
+
+
+def _joint_map(scores: np.ndarray, factors: int, least_phi: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Joint MAP with learned priors by alternating Newton steps -> coef (items, 1 + factors), ability (n, factors), phi.
+
+    Unlike `core.joint` it learns a dispersion below the Bernoulli's, which fractional scores need.
+    """
+    n, size = scores.shape
+    first = _logit(scores.mean(1))
+    first = (first - first.mean()) / (first.std() + 1e-6)
+    theta = first[:, None]
+    if factors > 1:
+        centred = scores - scores.mean(0)
+        rest = _directions(centred - np.outer(first, first @ centred) / n, factors - 1)
+        theta = np.concatenate([theta, rest], axis=1)
+    centre = np.concatenate([[_logit(scores.mean()), 1.0], np.zeros(factors - 1)])
+    variance = np.append(6.0, np.ones(factors))
+    least, most = np.append(0.25, np.full(factors, 0.05)), np.append(16.0, np.full(factors, 4.0))
+    coef, phi = np.tile(centre, (size, 1)), 1.0
+    for sweep in range(SWEEPS):
+        design = np.concatenate([np.ones((n, 1)), theta], axis=1)
+        for _ in range(1 if sweep else 3):
+            p = _sigmoid(coef @ design.T)
+            hessian = _gram(p * (1 - p) / phi, design) + np.diag(1 / variance)
+            gradient = (scores.T - p) @ design / phi - (coef - centre) / variance
+            coef = coef + _clipped(np.linalg.solve(hessian, gradient[..., None])[..., 0], 2.0)
+        if sweep >= 3:  # the first sweeps run on the starting prior
+            centre = np.concatenate([coef[:, :2].mean(0), np.zeros(factors - 1)])
+            posterior = np.linalg.inv(hessian).diagonal(0, 1, 2).mean(0)
+            variance = np.clip(((coef - centre) ** 2).mean(0) + posterior, least, most)
+        theta, _ = _ability_step(coef, scores, theta, np.ones(factors))
+        if sweep >= 10:
+            p = _sigmoid(coef[:, 0] + theta @ coef[:, 1:].T)
+            phi = float(np.clip(((scores - p) ** 2).sum() / (p * (1 - p)).sum(), least_phi, 1.0))
+        mean, sd = theta.mean(0), theta.std(0) + 1e-6  # fix origin and unit of the abilities
+        coef[:, 0] += coef[:, 1:] @ mean
+        centre[0] += centre[1:] @ mean
+        coef[:, 1:] *= sd
+        theta = (theta - mean) / sd
+    return coef, theta, phi
+
+
+def _ability_step(
+    coef: np.ndarray, answers: np.ndarray, theta: np.ndarray, prior: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """One damped Newton step of the abilities (n, q) under N(0, diag 1 / prior), and the posterior precision."""
+    slope = coef[:, 1:]
+    p = _sigmoid(coef[:, 0] + theta @ slope.T)
+    precision = _gram(p * (1 - p), slope) + np.diag(prior)
+    step = np.linalg.solve(precision, ((answers - p) @ slope - prior * theta)[..., None])[..., 0]
+    return theta + _clipped(step, 1.0), precision
+
+
+def _gram(weight: np.ndarray, design: np.ndarray) -> np.ndarray:
+    """sum_j weight_ij design_j design_j' for every i: (rows, columns), (columns, q) -> (rows, q, q)."""
+    q = design.shape[1]
+    return (weight @ (design[:, :, None] * design[:, None]).reshape(-1, q * q)).reshape(-1, q, q)
+
+
+def _directions(matrix: np.ndarray, rank: int) -> np.ndarray:
+    """Leading left singular vectors times sqrt(n), (n, rank), from the n x n Gram matrix."""
+    return np.linalg.eigh(matrix @ matrix.T)[1][:, ::-1][:, :rank] * np.sqrt(len(matrix))
+
+
+def _spread_over_ranking(full: np.ndarray) -> np.ndarray:
+    """Rows to learn from: all, or MOST_MODELS evenly spread over the ranking."""
+    if len(full) <= MOST_MODELS:
+        return np.arange(len(full))
+    rank = np.argsort(full, kind="stable")
+    return np.sort(rank[np.linspace(0, len(full) - 1, MOST_MODELS).round().astype(int)])
+
+
+def _clipped(step: np.ndarray, largest: float) -> np.ndarray:
+    return step * np.minimum(1, largest / np.maximum(np.abs(step).max(1, keepdims=True), 1e-12))
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
+def _logit(p: np.ndarray) -> np.ndarray:
+    p = np.clip(p, 0.01, 0.99)
+    return np.log(p / (1 - p))

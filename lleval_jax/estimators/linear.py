@@ -1,0 +1,75 @@
+"""Estimators that are linear in the answers and the item curves, with their model-based variance.
+
+    T = sum_seen c_i y_i + sum_all h_i p_i(theta)
+
+The weighted mean of anchors has h = 0, p-IRT has c = w on the answered items and h = w on the rest (Maia Polo et al.
+2024, eq. 5 to 7). One kernel gives value and variance for all of them.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lleval_jax.core import irf
+from lleval_jax.estimators import ability
+from lleval_jax.types import Array
+from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.responses import Responses
+
+BATCH = 64  # rows at once: a row needs a few vectors of all items
+
+
+class Value(NamedTuple):
+    """Estimate and its nominal variance, each (rows, targets)."""
+
+    value: np.ndarray
+    variance: np.ndarray
+
+
+def apply(here: Responses, bank: ItemBank, weight: np.ndarray, seen_share: np.ndarray, predicted: np.ndarray) -> Value:
+    """T and its variance for each row and target.
+
+    here       answers in the bank's order
+    weight     (targets, items)  shares w of the items in the target
+    seen_share (rows, targets, items)  c, zero where not seen
+    predicted  (rows, targets, items)  h
+    """
+    theta, cov, _ = ability.score(here, bank, "map")
+    items = ability.bank_items(bank, np.arange(len(bank.items)))
+    inputs = theta, cov, here.scores, here.seen, here.weight, seen_share, predicted
+    value, variance = _apply(
+        tuple(jnp.asarray(x, bool if x.dtype == bool else jnp.float32) for x in inputs),
+        items,
+        jnp.asarray(bank.covariance, jnp.float32),
+        jnp.asarray(weight, jnp.float32),
+    )
+    return Value(np.asarray(value, float), np.asarray(variance, float))
+
+
+@jax.jit
+def _apply(inputs: tuple[Array, ...], items: irf.Items, item_cov: Array, weight: Array) -> tuple[Array, Array]:
+    def row(x: tuple[Array, ...]) -> tuple[Array, Array]:
+        theta, cov, scores, seen, repeats, share, predicted = x
+        z = irf.logit(theta, items)
+        p = irf.squash(z, items.floor, items.ceiling)
+        by_z = (items.ceiling - items.floor) * jax.nn.sigmoid(z) * jax.nn.sigmoid(-z)
+        noise = p * (1 - p)
+        per_answer = noise / jnp.where(seen, jnp.maximum(repeats, 1e-9), 1)
+        line = jnp.concatenate([jnp.broadcast_to(theta, items.slope.shape), jnp.ones_like(z)[:, None]], axis=1)
+
+        def target(w: Array, c: Array, h: Array) -> tuple[Array, Array]:
+            """The error of T is noise, an offset at the true ability, the ability's error, and the items' error."""
+            value = jnp.sum(c * scores + h * p)
+            missed = jnp.sum(jnp.where(seen, (c - w) ** 2 * per_answer, w**2 * noise))
+            offset = jnp.sum((c + h - w) * p)
+            tilt = (h * by_z) @ items.slope
+            lever = jnp.where(seen, repeats * noise, 0) * (items.slope @ (cov @ tilt))
+            moved = ((h * by_z - lever)[:, None] * line)[:, :, None]
+            of_items = jnp.sum(moved * jnp.swapaxes(moved, 1, 2) * item_cov)
+            return value, missed + offset**2 + tilt @ cov @ tilt + of_items
+
+        return jax.vmap(target)(weight, share, predicted)
+
+    return jax.lax.map(row, inputs, batch_size=BATCH)

@@ -1,0 +1,238 @@
+"""A benchmark's score from few of its items (tinyBenchmarks, Maia Polo et al. 2024, arXiv:2402.14992, and beyond).
+
+    weighted   sum_k omega_k y_k                                   "IRT" in the paper
+    pirt       answered items as they are, the rest as predicted   eq. 5 to 7
+    gpirt      lambda weighted + (1 - lambda) pirt                 eq. 8, lambda from signed held-out bias
+    kriged     p-IRT of two abilities plus the kriged residual of what was answered (`kriging`)
+    head       Gaussian-process regression of the full score on the answers (`head`)
+    auto       what the calibration models allow: head if only their full scores are known, else the mixture of kriged
+               and head that was best on models left out, else gpirt
+
+All intervals hold the finite population, the ability's error, the items' error, and the misfit seen on models that were
+left out of everything. None leaves [0, 1], nor what the answers already given make certain.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t as student
+
+from lleval_jax.errors import BankMismatch, require
+from lleval_jax.estimators import anchors, head, kriging, linear
+from lleval_jax.estimators.ability import known_answers
+from lleval_jax.values.bank import Calibration, ItemBank
+from lleval_jax.values.responses import Responses
+from lleval_jax.values.results import Estimate, Source
+from lleval_jax.values.sparse import SparseResponses
+
+CITE = ("polo2024tiny",)
+
+
+class Spread(NamedTuple):
+    """An estimate and how wide it is: value, standard error, low and high, each (rows, targets)."""
+
+    value: np.ndarray
+    std_error: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def estimate(
+    responses: Responses | SparseResponses,
+    bank: ItemBank,
+    *,
+    method: str = "auto",
+    level: float = 0.95,
+    groups: bool = False,
+    seed: int = 0,
+) -> Estimate:
+    """Full-benchmark score of each row, from answers to any of the bank's items.
+
+    Args:
+        responses: answers; items the bank does not know are an error unless some are known, then they are ignored.
+        bank: calibrated items, with what the calibration models teach.
+        method: "auto" or one of `METHODS`.
+        level: coverage of the intervals.
+        groups: also each group's score, one entry each.
+        seed: of the regression's random subsets.
+
+    Raises:
+        BadInput: an unknown method or level.
+        BankMismatch: no answer to any item of the bank, or a method that the bank has not what it takes for.
+    """
+    require(method == "auto" or method in METHODS, f"method {method!r} is not known; there are auto, {', '.join(METHODS)}")
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    here = known_answers(responses, bank)
+    chosen = default_method(bank) if method == "auto" else method
+    targets = _targets(bank, chosen, groups)
+    found = METHODS[chosen](here, bank, targets, level, seed)
+    found = _certain(found, here, bank, targets)
+    names = [_target_names(bank)[t] for t in targets]
+    n = len(here.rows)
+    return Estimate(
+        target="accuracy",
+        method=chosen,
+        rows=tuple(row for row in here.rows for _ in names),
+        group=tuple(names * n),
+        value=found.value.ravel(),
+        low=found.low.ravel(),
+        high=found.high.ravel(),
+        level=level,
+        std_error=found.std_error.ravel(),
+        n_seen=np.repeat(here.n_seen, len(names)),
+        status=("ok",) * (n * len(names)),
+        source=here.source.merge(Source(bank=bank.name, seed=seed, cite=CITE)),
+    )
+
+
+def default_method(bank: ItemBank) -> str:
+    """What "auto" stands for with this bank."""
+    if bank.calibration is not None and bank.calibration.outside:
+        return "head"
+    if bank.learned is not None:
+        return "mixed" if bank.anchors is not None and bank.anchors.mix[0] > 0.05 else "kriged"
+    return "gpirt"
+
+
+def weighted(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
+    """Weighted mean of the answers; anchors carry their clusters' weights."""
+    _require_whole(bank, "weighted")
+    w = bank.target_weight[targets]
+    found = linear.apply(here, bank, w, *anchors.weighted_plan(here, bank, w))
+    widen, df = _widen(bank, "weighted", targets)
+    return _student(found.value, np.sqrt(found.variance) * widen, df, level)
+
+
+def pirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
+    """Answered items as they are, the rest as the item curves predict."""
+    _require_whole(bank, "pirt")
+    w = bank.target_weight[targets]
+    found = linear.apply(here, bank, w, *anchors.pirt_plan(here, bank, w))
+    widen, df = _widen(bank, "pirt", targets)
+    return _student(found.value, np.sqrt(found.variance) * widen, df, level)
+
+
+def gpirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
+    """Mixture of the two; the share of the weighted mean is b^2 / (v + b^2)."""
+    _require_whole(bank, "gpirt")
+    w = bank.target_weight[targets]
+    plain, plans = linear.apply(here, bank, w, *anchors.weighted_plan(here, bank, w)), anchors.pirt_plan(here, bank, w)
+    curve = linear.apply(here, bank, w, *plans)
+    (wide, df), (narrow, _) = _widen(bank, "weighted", targets), _widen(bank, "pirt", targets)
+    bias = np.zeros(len(targets)) if bank.misfit is None else bank.misfit.bias[targets]
+    unseen = 1 - np.einsum("rti->rt", plans[0])
+    squared = (bias * unseen) ** 2
+    share = squared / (plain.variance * wide**2 + squared + 1e-12)
+    value = share * plain.value + (1 - share) * curve.value
+    sd = share * np.sqrt(plain.variance) * wide + (1 - share) * np.sqrt(curve.variance) * narrow
+    return _student(value, sd, df, level)
+
+
+def kriged(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
+    """Two abilities' p-IRT plus the kriged residual, learned from the calibration models' complete answers."""
+    if bank.learned is None or bank.calibration is None:
+        raise BankMismatch(
+            f"bank {bank.name!r} keeps no complete answers of at least {anchors.FEWEST} calibration models, which "
+            "method 'kriged' learns from; calibrate with them, or use method='gpirt'"
+        )
+    w = bank.target_weight[targets]
+    answers, seen = here.scores.astype(float), here.seen
+    value, sd = kriging.predict(bank.learned, bank.calibration.answers.astype(float), w, targets, answers, seen)
+    return _student(value, sd, kriging.TAIL_DF, level)
+
+
+def regression(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
+    """Gaussian-process regression of the full score on the answers of the calibration models."""
+    known = bank.calibration
+    if known is None or len(known.rows) < anchors.FEWEST:
+        raise BankMismatch(
+            f"bank {bank.name!r} keeps fewer than {anchors.FEWEST} calibration models, which method 'head' learns from"
+        )
+    out = np.empty((4, len(here.rows), len(targets)))
+    patterns, which = np.unique(here.seen, axis=0, return_inverse=True)
+    for j, pattern in enumerate(patterns):
+        rows, index = np.flatnonzero(which.ravel() == j), np.flatnonzero(pattern)
+        teachers, x = _teachers(known, index)
+        for column, t in enumerate(targets):
+            out[:, rows, column] = head.estimate(
+                x, known.full[teachers, t], here.scores[np.ix_(rows, index)].astype(float), level, seed
+            )
+    return Spread(*out)
+
+
+def mixed(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
+    """Mixture of kriged and head; the share was best on models left out."""
+    share = 0.0 if bank.anchors is None else float(bank.anchors.mix[0])
+    a = kriged(here, bank, targets, level, seed)
+    b = regression(here, bank, targets, level, seed)
+    return Spread(*((1 - share) * x + share * y for x, y in zip(a, b, strict=True)))
+
+
+Method = Callable[[Responses, ItemBank, np.ndarray, float, int], Spread]
+METHODS: dict[str, Method] = {
+    "weighted": weighted,
+    "pirt": pirt,
+    "gpirt": gpirt,
+    "kriged": kriged,
+    "head": regression,
+    "mixed": mixed,
+}
+
+
+def _teachers(known: Calibration, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Calibration models that answered at least half of these items, and their answers with gaps at the items' means."""
+    seen, answers = known.seen[:, index], known.answers[:, index].astype(float)
+    rows = np.flatnonzero(seen.mean(1) >= 0.5)
+    if not known.outside:
+        rows = rows[known.seen[rows].all(1)]  # their full score is not known otherwise
+    if len(rows) < anchors.FEWEST:
+        raise BankMismatch(f"only {len(rows)} calibration models answered the items that were answered here")
+    seen, answers = seen[rows], answers[rows]
+    mean = np.where(seen, answers, 0).sum(0) / np.maximum(seen.sum(0), 1)
+    return rows, np.where(seen, answers, mean)
+
+
+def _certain(found: Spread, here: Responses, bank: ItemBank, targets: np.ndarray) -> Spread:
+    """Within [0, 1]; and within what the answers make certain, where the bank holds the whole benchmark."""
+    low, high = np.zeros_like(found.value), np.ones_like(found.value)
+    if bank.calibration is None or not bank.calibration.outside:
+        w = bank.target_weight[targets]
+        low = (here.scores * here.seen).astype(float) @ w.T
+        high = np.minimum(low + 1 - here.seen @ w.T, 1)
+        low = np.minimum(low, high)
+    value = np.clip(found.value, low, high)
+    lower = np.minimum(np.clip(found.low, low, high), value)
+    return Spread(value, found.std_error, lower, np.maximum(np.clip(found.high, low, high), value))
+
+
+def _student(value: np.ndarray, sd: np.ndarray, df: float, level: float) -> Spread:
+    half = student.ppf(0.5 + level / 2, df) * sd
+    return Spread(value, sd, value - half, value + half)
+
+
+def _widen(bank: ItemBank, name: str, targets: np.ndarray) -> tuple[np.ndarray, float]:
+    """Left-out error in units of the nominal one, (targets,), and its degrees of freedom."""
+    if bank.misfit is None:
+        return np.ones(len(targets)), np.inf
+    return getattr(bank.misfit, name)[targets], float(bank.misfit.df)
+
+
+def _targets(bank: ItemBank, method: str, groups: bool) -> np.ndarray:
+    known = bank.calibration
+    count = len(_target_names(bank)) if groups else 1
+    if known is not None and known.outside:
+        count = min(count, known.full.shape[1])
+    return np.arange(count)
+
+
+def _target_names(bank: ItemBank) -> tuple[str, ...]:
+    return bank.targets
+
+
+def _require_whole(bank: ItemBank, method: str) -> None:
+    if bank.calibration is not None and bank.calibration.outside:
+        raise BankMismatch(
+            f"bank {bank.name!r} holds only part of its benchmark (its full scores came from a table), so method "
+            f"{method!r} would estimate that part; use method='head'"
+        )

@@ -1,0 +1,116 @@
+"""Tables, comparisons, pictures and citations of results."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import lleval_jax as ll
+from lleval_jax.report import compare, plot, text
+from lleval_jax.report.cite import BIBTEX, cite
+
+
+def an_estimate(value=(0.60, 0.62, 0.80), error=0.03, group=None, status=None) -> ll.Estimate:
+    value = np.array(value)
+    n = len(value)
+    half = 1.959963984540054 * error
+    return ll.Estimate(
+        target="accuracy",
+        method="pirt",
+        rows=tuple(f"[bold]model-{i}" for i in range(n)),
+        group=group or ("all",) * n,
+        value=value,
+        low=value - half,
+        high=value + half,
+        level=0.95,
+        std_error=np.full(n, error),
+        n_seen=np.full(n, 60),
+        status=status or ("ok",) * n,
+        source=ll.Source(cite=("polo2024tiny",)),
+    )
+
+
+def test_a_difference_has_the_variance_of_both() -> None:
+    found = compare.difference(an_estimate(), "[bold]model-2", "[bold]model-0")
+    np.testing.assert_allclose(found.value, 0.2, rtol=1e-12)
+    np.testing.assert_allclose(found.std_error, np.sqrt(2) * 0.03, rtol=1e-12)
+    np.testing.assert_allclose(found.high - found.low, 2 * 1.959963984540054 * np.sqrt(2) * 0.03, rtol=1e-9)
+
+
+def test_a_difference_with_itself_or_a_stranger_is_refused() -> None:
+    with pytest.raises(ll.BadInput, match="two different rows"):
+        compare.difference(an_estimate(), "[bold]model-2", "[bold]model-2")
+    with pytest.raises(ll.BadInput, match="no row 'x' to compare; there are '.bold.model-0'"):
+        compare.difference(an_estimate(), "[bold]model-2", "x")
+
+
+def test_ranks_are_shared_where_intervals_do_not_tell_rows_apart() -> None:
+    found = compare.ranks(an_estimate())
+    assert found.order.tolist() == [2, 1, 0]
+    assert found.best.tolist() == [1, 2, 2]
+    assert found.worst.tolist() == [1, 3, 3]
+
+
+def test_ranks_agree_with_the_differences() -> None:
+    estimate = an_estimate(np.random.default_rng(3).uniform(0.3, 0.7, 12))
+    found = compare.ranks(estimate)
+    for place, i in enumerate(found.order):
+        gaps = [
+            compare.difference(estimate, o, estimate.rows[i]) for o in estimate.rows if o != estimate.rows[i]
+        ]
+        assert found.best[place] == 1 + sum(g.low[0] > 0 for g in gaps)
+        assert found.worst[place] == 12 - sum(g.high[0] < 0 for g in gaps)
+
+
+def test_a_table_shows_every_entry_with_its_interval() -> None:
+    lines = str(text.table(an_estimate())).splitlines()
+    assert lines[0] == "accuracy by pirt, 95% intervals"
+    assert lines[2].split() == ["[bold]model-0", "0.600", "[0.541,", "0.659]", "60"]
+
+
+def test_groups_and_status_get_a_column_only_where_they_say_something() -> None:
+    assert text.table(an_estimate()).head == ("model", "accuracy", "interval", "answers")
+    found = text.table(an_estimate(group=("all", "a", "b"), status=("ok", "ok", "not converged")))
+    assert found.head == ("model", "group", "accuracy", "interval", "answers", "status")
+
+
+def test_the_truth_stands_beside_the_estimate() -> None:
+    truth = {("[bold]model-0", "all"): 0.61, ("[bold]model-2", "all"): 0.5}
+    found = text.table(an_estimate(), truth)
+    assert [line[-2:] for line in found.lines] == [("0.610", "yes"), ("-", "-"), ("0.500", "no")]
+    assert found.remarks == ("1 of 2 intervals hold the truth; mean absolute error 0.155",)
+
+
+def test_names_are_printed_as_they_are_on_a_terminal_and_in_a_file(capsys: pytest.CaptureFixture) -> None:
+    for terminal in (True, False):
+        text.show(
+            text.leaderboard(an_estimate(), compare.ranks(an_estimate())),
+            Console(force_terminal=terminal, width=200),
+        )
+        assert "[bold]model-2" in capsys.readouterr().out
+
+
+def test_a_narrow_terminal_loses_nothing(capsys: pytest.CaptureFixture) -> None:
+    text.show(text.table(an_estimate()), Console(force_terminal=True, width=20))
+    assert "[0.541, 0.659]" in capsys.readouterr().out
+
+
+def test_the_comparison_says_what_it_cannot_tell() -> None:
+    assert "do not tell" in text.comparison(an_estimate(), "[bold]model-0", "[bold]model-1").remarks[0]
+    assert "is better" in text.comparison(an_estimate(), "[bold]model-0", "[bold]model-2").remarks[0]
+
+
+def test_a_forest_is_drawn_best_on_top(tmp_path: pathlib.Path) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs the extra `plot`")
+    pyplot.switch_backend("agg")
+    axes = plot.forest(an_estimate(), {("[bold]model-0", "all"): 0.61}, tmp_path / "forest.png")
+    assert [tick.get_text() for tick in axes.get_yticklabels()][-1] == "[bold]model-2"
+    assert (tmp_path / "forest.png").stat().st_size > 1000
+    pyplot.close("all")
+
+
+def test_citations_are_the_entries_used() -> None:
+    assert cite(an_estimate()) == BIBTEX["polo2024tiny"]
+    with pytest.raises(ll.BadInput, match="no BibTeX for 'nobody'"):
+        cite(ll.Source(cite=("nobody",)))

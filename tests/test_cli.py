@@ -1,0 +1,308 @@
+"""The shell contract: exit status, what goes where, what is kept, and what a user never sees."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+import lleval_jax as ll
+from lleval_jax.cli import calibrate as calibrate_verb
+from lleval_jax.cli import waiting
+from lleval_jax.cli.main import BAD_INPUT, FAILED, INTERRUPTED, OK, run
+from lleval_jax.data import simulate
+
+SCHEMA = {"schema", "target", "method", "level", "estimates", "source"}
+ENTRY = {"row", "group", "value", "low", "high", "std_error", "n_seen", "status"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with answers of 40 models on 60 items, full scores, and a bank made in the shell."""
+    folder = tmp_path_factory.mktemp("shell")
+    responses, _ = simulate(40, 60, seed=1)
+    responses.to_frame().to_csv(folder / "answers.csv", index=False)
+    truth = [
+        f"{row},{score:.6f}" for row, score in zip(responses.rows, responses.scores.mean(1), strict=True)
+    ]
+    (folder / "truth.csv").write_text("\n".join(["model,score", *truth]) + "\n")
+    words = ["calibrate", f"{folder}/answers.csv", "--anchors", "20", "--out", f"{folder}/bank", "--no-check"]
+    assert run(words) == OK
+    return folder
+
+
+def lleval(*words: object, **more) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, as a user has it."""
+    command = [sys.executable, "-c", "from lleval_jax.cli.main import main; main()", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **more)
+
+
+def test_help_needs_neither_jax_nor_pandas() -> None:
+    code = (
+        "import sys; from lleval_jax.cli.main import run; run(['--help']); run(['estimate', '--help']); "
+        "print([m for m in ('jax', 'pandas', 'pyarrow', 'matplotlib', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "verb", [[], ["estimate"], ["calibrate"], ["bank", "list"], ["bank", "show"], ["bank", "verify"]]
+)
+def test_every_help_carries_an_example(verb: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert run([*verb, "--help"]) == OK
+    shown = capsys.readouterr().out
+    assert re.search(
+        r"lleval " + " ".join(verb or ["estimate"]) + r"\b", shown.split("Options:")[0].split("\n", 1)[1]
+    )
+
+
+def test_help_names_the_methods_there_are(capsys: pytest.CaptureFixture) -> None:
+    for verb, methods in {
+        "estimate": [*ll.tiny.METHODS, *ll.ability.METHODS],
+        "calibrate": ll.anchors.METHODS,
+    }.items():
+        run([verb, "--help"])
+        shown = capsys.readouterr().out
+        assert [name for name in methods if not re.search(rf"\b{name}\b", shown)] == []
+
+
+def test_json_on_stdout_is_all_there_is_on_stdout(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["estimate", f"{place}/answers.csv", "--bank", f"{place}/bank", "--json", "-", "--seed", "7"]
+    assert run(words) == OK
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == SCHEMA
+    assert found["schema"] == "lleval/estimate/1"
+    assert set(found["estimates"][0]) == ENTRY
+    assert len(found["estimates"]) == 40
+    assert found["source"]["command"] == " ".join(["lleval", *words])
+    assert (found["source"]["seed"], found["source"]["version"]) == (7, ll.__version__)
+    assert list(found["source"]["files"]) == ["answers.csv"]
+
+
+def test_json_in_a_file_leaves_the_table_on_stdout(
+    place: pathlib.Path, tmp_path: pathlib.Path, capsys
+) -> None:
+    target = tmp_path / "result.json"
+    words = ["estimate", f"{place}/answers.csv", "--bank", f"{place}/bank", "--json", str(target)]
+    assert (
+        run([*words, "--truth", f"{place}/truth.csv", "--leaderboard", "--compare", "row-0", "row-1"]) == OK
+    )
+    found = json.loads(target.read_text())
+    assert set(found) == SCHEMA | {"ranks", "comparison"}
+    assert all(ENTRY | {"truth", "inside"} == set(entry) for entry in found["estimates"])
+    assert [r["best"] for r in found["ranks"]] == sorted(r["best"] for r in found["ranks"])
+    shown = capsys.readouterr().out
+    assert "intervals hold the truth" in shown
+    assert "sqrt(s1^2 + s2^2)" in shown
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_ability_is_a_target_of_its_own(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    words = [
+        "estimate",
+        f"{place}/answers.csv",
+        "--bank",
+        f"{place}/bank",
+        "--target",
+        "ability",
+        "--json",
+        "-",
+    ]
+    assert run([*words, "--method", "wle", "--level", "0.8"]) == OK
+    found = json.loads(capsys.readouterr().out)
+    assert (found["target"], found["method"], found["level"]) == ("ability", "wle", 0.8)
+    assert run([*words, "--groups"]) == BAD_INPUT
+    assert "--groups goes with --target accuracy" in capsys.readouterr().err
+
+
+def test_an_estimate_is_kept_and_comes_back(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    words = ["estimate", f"{place}/answers.csv", "--bank", f"{place}/bank", "--out", str(tmp_path / "kept")]
+    assert run(words) == OK
+    assert isinstance(ll.load(tmp_path / "kept"), ll.Estimate)
+    assert run(words) == OK
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["estimate", "nowhere.csv", "--bank", "{bank}"], "no such file, folder or glob: nowhere.csv"),
+        (["estimate", "{answers}", "--bank", "no-such-bank"], "there is no bank 'no-such-bank'"),
+        (["estimate", "{answers}", "--bank", "{bank}", "--method", "magic"], "'magic' is not known"),
+        (["estimate", "{answers}", "--bank", "{bank}", "--level", "95"], "did you mean 0.95"),
+        (["estimate", "{answers}", "--bank", "{bank}", "--compare", "row-0", "x"], "no row 'x' to compare"),
+        (["estimate", "{answers}", "--bank", "{bank}", "--truth", "{answers}"], "has two scores"),
+        (["estimate", "{answers}", "--bank", "{bank}", "--json", "nowhere/x.json"], "no folder nowhere"),
+        (["estimate", "{answers}", "--bank", "{bank}", "--out", "{place}"], "holds no estimate"),
+        (["estimate", "demo:nobody", "--bank", "{bank}"], "no demo.parquet for 'nobody'"),
+        (["estimate", "{answers}"], "Missing option '--bank'"),
+        (["estimate", "{answers}", "--bank", "{bank}", "--colour", "red"], "No such option: --colour"),
+        (["calibrate", "{answers}", "--out", "{place}"], "holds no bank"),
+        (["calibrate", "{answers}", "--out", "{place}/truth.csv"], "truth.csv is a file"),
+        (["calibrate", "{answers}", "--out", "{place}/new", "--dims", "few"], "'few' is neither 'auto' nor"),
+        (["calibrate", "{answers}", "--out", "{place}/new", "--by", "magic"], "magic"),
+        (["calibrate", "{answers}", "bank:x", "--out", "{place}/new"], "stands alone"),
+        (["bank", "show", "no-such-bank"], "there is no bank 'no-such-bank'"),
+        (["bank", "verify", "{place}"], "holds no bank.json"),
+        (["dance"], "No such command 'dance'"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else value,
+)
+def test_bad_input_is_one_line_and_status_2(place, words, message, capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = {"place": place, "answers": place / "answers.csv", "bank": place / "bank"}
+    assert run([word.format(**known) for word in words]) == BAD_INPUT
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+    assert not (place / "new").exists()
+
+
+def test_a_fit_that_did_not_converge_says_so(place: pathlib.Path, tmp_path, monkeypatch, capsys) -> None:
+    usual = ll.irt.fit
+    monkeypatch.setattr(ll.irt, "fit", lambda *data, **words: usual(*data, max_steps=1, tol=1e-9, **words))
+    words = [
+        "calibrate",
+        f"{place}/answers.csv",
+        "--anchors",
+        "5",
+        "--no-check",
+        "--out",
+        str(tmp_path / "bank"),
+    ]
+    assert run([*words, "--strict"]) == FAILED
+    assert "without converging" in capsys.readouterr().err
+    assert not (tmp_path / "bank").exists()
+    assert run(words) == OK
+    shown = capsys.readouterr()
+    assert re.search("warning: .*without converging", shown.err)
+    assert "not converged" in shown.out
+
+
+def test_interrupting_stops_with_one_line(capsys: pytest.CaptureFixture, monkeypatch) -> None:
+    monkeypatch.setitem(ll.__dict__, "list_banks", _interrupted)
+    assert run(["bank", "list"]) == INTERRUPTED
+    assert capsys.readouterr().err.strip().startswith("stopped: ")
+
+
+def _interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("seconds", [1.5, 3.0, 4.5])  # while reading, compiling, fitting, on most machines
+def test_ctrl_c_in_a_shell_leaves_nothing_half_written(place, tmp_path: pathlib.Path, seconds: float) -> None:
+    command = [sys.executable, "-c", "from lleval_jax.cli.main import main; main()", "calibrate"]
+    command += [f"{place}/answers.csv", "--out", str(tmp_path / "bank"), "--anchors", "5", "--dims", "auto"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].startswith("stopped: ")
+    assert not (tmp_path / "bank" / "bank.json").exists()
+
+
+def test_warnings_are_lines(place: pathlib.Path, monkeypatch, capsys) -> None:
+    def warned(*_, **__):  # noqa: ANN202
+        for _ in range(2):
+            warnings.warn("three answers were\nset aside", ll.DataWarning, stacklevel=1)
+        raise ll.BadInput("enough")
+
+    monkeypatch.setitem(ll.__dict__, "read", warned)
+    assert run(["estimate", "x", "--bank", f"{place}/bank"]) == BAD_INPUT
+    assert capsys.readouterr().err == "warning: three answers were set aside\nerror: enough\n"
+
+
+def test_a_reader_that_goes_away_is_no_error(place: pathlib.Path) -> None:
+    start = f"{sys.executable} -c 'from lleval_jax.cli.main import main; main()'"
+    command = f"{start} bank show {place}/bank --anchors | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_waiting_in_a_log_speaks_from_the_first_second(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(waiting, "SOON", 0.05)
+    monkeypatch.setattr(waiting, "EVERY", 0.05)
+    with waiting.waiting("reading") as wait:
+        time.sleep(0.2)
+        wait.step(24, 0.0123)
+        time.sleep(0.2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "reading (0 s)"
+    assert lines[-1] == "fitting: step 24, error 0.012 (0 s)"
+
+
+def test_calibrate_says_what_was_found(place: pathlib.Path, tmp_path: pathlib.Path, capsys) -> None:
+    out, result = tmp_path / "my-bench", tmp_path / "choice.json"
+    words = ["calibrate", f"{place}/answers.csv", "--anchors", "15", "--out", str(out), "--json", str(result)]
+    assert run([*words, "--float64", "--dims", "auto", "--by", "random", "--seed", "3"]) == OK
+    shown = capsys.readouterr().out
+    for word in ("negative slopes", "ok after", "15 by random", "models left out lie inside"):
+        assert word in shown
+    found, bank = json.loads(result.read_text()), ll.load_bank(out)
+    assert found["schema"] == calibrate_verb.CHOICE
+    assert found["items"] == list(bank.anchor_items)
+    assert found["check"]["of"] == 8
+    assert (bank.name, bank.source.seed) == ("my-bench", 3)
+    assert run(["bank", "show", str(out), "--anchors"]) == OK
+    assert capsys.readouterr().out.splitlines() == list(bank.anchor_items)
+    assert run(["bank", "verify", str(out)]) == OK
+    assert run(words) == OK  # a bank may be made again in its own folder
+
+
+def test_full_scores_of_their_own_are_taken(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    lines = (place / "truth.csv").read_text().splitlines()
+    halved = [f"{m},{float(s) / 2:.6f}" for m, s in (line.split(",") for line in lines[1:])]
+    (tmp_path / "full.csv").write_text("\n".join([lines[0], *halved]))
+    words = ["calibrate", f"{place}/answers.csv", "--anchors", "15", "--out", str(tmp_path / "bank")]
+    assert run([*words, "--scores", str(tmp_path / "full.csv"), "--no-check"]) == OK
+    made = ll.load_bank(tmp_path / "bank").calibration
+    assert made is not None
+    assert made.outside
+    assert made.full[:, 0].max() <= 0.5
+
+
+@pytest.mark.parametrize("name", [name for name in ll.__all__ if name != "__version__"])
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(ll, name) is not None
+
+
+def test_a_name_that_is_not_there_says_so() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ll.nothing  # noqa: B018
+
+
+def test_shipped_banks_work_by_name(capsys: pytest.CaptureFixture) -> None:
+    banks = ll.list_banks()
+    assert "livexiv-vqa" in banks
+    assert (
+        run(
+            [
+                "estimate",
+                "demo:livexiv-vqa",
+                "--bank",
+                "livexiv-vqa",
+                "--truth",
+                "demo:livexiv-vqa",
+                "--json",
+                "-",
+            ]
+        )
+        == OK
+    )
+    found = json.loads(capsys.readouterr().out)
+    inside = np.mean([entry["inside"] for entry in found["estimates"] if "inside" in entry])
+    assert inside > 0.5
+    assert run(["estimate", "bank:livexiv-vqa", "--bank", "livexiv-vqa", "--groups"]) == OK
