@@ -9,30 +9,73 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 import common  # noqa: E402
 
 
-def prepare(problem, threads):
-    """The 2PL of `lleval_jax.irt`, default settings."""
-    import jax
+def prepare(problem, threads, **options):
+    """The 2PL of `lleval_jax.irt`, default settings, standard errors included; or abilities if items are given."""
     import numpy as np
 
     import lleval_jax
 
-    responses = lleval_jax.Responses.build(scores=problem["scores"])
+    if "slopes" in problem:
+        return prepare_abilities(problem)
+    responses = lleval_jax.Responses.build(problem["scores"])
+    dims = int(problem["dims"])
 
     def fit():
-        result = lleval_jax.irt.fit(responses, model="2pl", dims=int(problem["dims"]))
-        jax.block_until_ready(jax.tree.leaves(result))
-        found = {name: getattr(result, name, None) for name in common.ARRAYS}
-        found = {name: np.asarray(array, float) for name, array in found.items() if array is not None}
-        if "slopes" in found:
-            found["slopes"] = found["slopes"].reshape(len(found["intercepts"]), -1)
-        said = {name: getattr(result, name, None) for name in ("converged", "steps")}
-        return {
-            **found,
-            **{name: value.item() for name, value in said.items() if value is not None},
-        }
+        result = lleval_jax.irt.fit(responses, model="2pl", dims=dims, **options)
+        found = {"slopes": result.params.slope, "intercepts": result.params.intercept}
+        if dims > 1:  # in one dimension the judge integrates abilities out
+            found["abilities"] = result.params.ability
+        found = {name: np.asarray(array, float) for name, array in found.items()}
+        said = {"converged": result.converged, "steps": result.steps, "log_likelihood": result.loglik}
+        return found | said | {"settings": result.settings}
 
     return fit
 
 
+def no_errors(problem, threads):
+    """Without standard errors, as most rivals fit."""
+    return prepare(problem, threads, standard_errors=False)
+
+
+def likelihood(problem, threads):
+    """Maximum likelihood on R mirt's 61 nodes in float64: the definition its stored fit reports."""
+    from lleval_jax.core.quadrature import Grid
+
+    nodes = {"nodes": Grid(61, 6.0), "fixed_nodes": True}
+    return prepare(problem, threads, prior=None, precision="float64", tol=1e-4, **nodes)
+
+
+def prepare_abilities(problem):
+    """MAP abilities with standard errors, items known."""
+    import numpy as np
+
+    import lleval_jax
+
+    items, dims = problem["slopes"].shape
+    bank = lleval_jax.ItemBank(
+        name="problem",
+        version="1",
+        items=tuple(f"item-{i}" for i in range(items)),
+        slope=problem["slopes"],
+        intercept=problem["intercepts"],
+        floor=np.zeros(items),
+        ceiling=np.ones(items),
+        weight=np.full(items, 1 / items),
+        group=np.zeros(items, int),
+        groups=("all",),
+        covariance=np.zeros((items, dims + 1, dims + 1)),
+        prior_mean=np.zeros(dims),
+        prior_cov=np.eye(dims),
+    )
+    responses = lleval_jax.Responses.build(problem["scores"], items=bank.items)
+
+    def score():
+        value, _, status = lleval_jax.ability.score(responses, bank, "map")
+        return {"abilities": value.astype(float), "converged": bool((status == 1).all())}
+
+    return score
+
+
 if __name__ == "__main__":
-    common.main({"best": prepare}, "lleval-jax", "jax", "numpy")
+    variants = {"best": prepare, "no_errors": no_errors, "likelihood": likelihood}
+    common.main(variants, "lleval-jax", "jax", "numpy")

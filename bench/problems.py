@@ -41,8 +41,12 @@ def shared(*parts: str) -> pathlib.Path:
 
 def answer(random: np.random.Generator, abilities, slopes, intercepts) -> np.ndarray:
     """Draw 0/1 scores with logit slopes . ability + intercept."""
-    logits = abilities @ slopes.T + intercepts
-    return (random.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.int8)
+    scores = np.empty((len(abilities), len(slopes)), np.int8)
+    for start in range(0, len(abilities), 500):
+        part = slice(start, start + 500)
+        logits = abilities[part] @ slopes.T + intercepts
+        scores[part] = random.random(logits.shape) < 1 / (1 + np.exp(-logits))
+    return scores
 
 
 def simulated_2pl(rows: int, items: int, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -100,6 +104,7 @@ def abilities(rows: int = 100_000, items: int = 100, dims: int = 5, seed: int = 
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     "2pl_400x2000": lambda: two_parameter(400, 2_000),
     "2pl_400x14000": lambda: two_parameter(400, 14_000),
+    "2pl_5000x28000": lambda: two_parameter(5_000, 28_000),
     "2pl_20000x100": lambda: two_parameter(20_000, 100),
     "gsm8k_A": lambda: leaderboard("gsm8k_A"),
     "gsm8k_B": lambda: leaderboard("gsm8k_B"),

@@ -25,6 +25,8 @@ from setup import interpreter  # noqa: E402
 # contestant: script, environment (None: the interpreter that runs this file), variant
 CONTESTANTS: dict[str, tuple[str, str | None, str]] = {
     "lleval_jax": ("ours.py", None, "best"),
+    "lleval_jax, no SEs": ("ours.py", None, "no_errors"),
+    "lleval_jax, ML, 61 nodes": ("ours.py", None, "likelihood"),
     "mirt-py": ("rivals/mirt_py.py", "mirt", "best"),
     "mirt-py, 61 nodes": ("rivals/mirt_py.py", "mirt", "nodes_61"),
     "mirt-py, defaults": ("rivals/mirt_py.py", "mirt", "defaults"),
@@ -63,11 +65,12 @@ ITEMS = [
     "torch_measure",
     "joint L-BFGS baseline",
 ]
-REAL = ["lleval_jax", "mirt-py", "mirt-py, 61 nodes", *MARGINAL[3:], *ITEMS[5:]]
+REAL = ["lleval_jax", "lleval_jax, ML, 61 nodes", "mirt-py", "mirt-py, 61 nodes", *MARGINAL[3:], *ITEMS[5:]]
 CONTESTS: dict[str, list[str]] = {
     "2pl_400x2000": [*ITEMS, "py-irt, complete", "torch_measure, L-BFGS"],
-    "2pl_400x14000": [*ITEMS[:6], "girth, joint", *ITEMS[6:], "torch_measure, L-BFGS"],
+    "2pl_400x14000": ["lleval_jax, no SEs", *ITEMS[:6], "girth, joint", *ITEMS[6:], "torch_measure, L-BFGS"],
     "2pl_20000x100": ITEMS,
+    "2pl_5000x28000": ["lleval_jax", "lleval_jax, no SEs"],
     "gsm8k_A": REAL,
     "gsm8k_B": REAL,
     "synth2pl_5": ["lleval_jax", "joint L-BFGS baseline"],
@@ -126,24 +129,30 @@ def judge(problem: Problem, found: dict[str, np.ndarray]) -> dict[str, float]:
             intercepts = intercepts + slopes[:, 0] * abilities.mean()
             slopes = slopes * abilities.std()
         figures["log_likelihood"], abilities = marginal(problem.scores, slopes[:, 0], intercepts)
+        figures["log_likelihood_61_nodes"], _ = marginal(problem.scores, slopes[:, 0], intercepts, 61)
     if truth:
         if problem.dims == 1:
             figures["r_slope"] = correlation(slopes[:, 0], truth["slopes"][:, 0])
         figures["r_intercept"] = correlation(intercepts, truth["intercepts"])
         if abilities is not None:
-            right = chance(truth["abilities"] @ truth["slopes"].T + truth["intercepts"])
-            error = chance(abilities @ slopes.T + intercepts) - right
+            some = slice(None, 500)  # rows enough to tell, and no gigabytes
+            right = chance(truth["abilities"][some] @ truth["slopes"].T + truth["intercepts"])
+            error = chance(abilities[some] @ slopes.T + intercepts) - right
             figures["probability_rmse"] = float(np.sqrt(np.mean(error**2)))
     return figures
 
 
-def marginal(scores: np.ndarray, slopes: np.ndarray, intercepts: np.ndarray) -> tuple[float, np.ndarray]:
-    """Marginal log-likelihood of a 2PL under N(0, 1) and the expected abilities; 1,201 nodes on [-6, 6]."""
-    nodes = np.linspace(-6, 6, 1201)  # spaced .01: with 14,000 items a posterior is .02 wide
+def marginal(
+    scores: np.ndarray, slopes: np.ndarray, intercepts: np.ndarray, count: int = 1201
+) -> tuple[float, np.ndarray]:
+    """Marginal log-likelihood of a 2PL under N(0, 1) and the expected abilities; nodes equally spaced on [-6, 6]."""
+    nodes = np.linspace(-6, 6, count)  # 1,201 are spaced .01: with 14,000 items a posterior is .02 wide
     weights = -(nodes**2) / 2
     weights -= np.log(np.exp(weights).sum())
     logits = np.outer(slopes, nodes) + intercepts[:, None]
-    joint = scores.astype(np.float64) @ logits - np.logaddexp(0, logits).sum(0) + weights
+    parts = np.array_split(scores, max(1, scores.size // 20_000_000))  # a float64 copy of a large matrix is too much
+    joint = np.concatenate([part.astype(np.float64) @ logits for part in parts])
+    joint += weights - np.logaddexp(0, logits).sum(0)
     peak = joint.max(1, keepdims=True)
     posterior = np.exp(joint - peak)
     total = posterior.sum(1, keepdims=True)
@@ -255,7 +264,7 @@ def main() -> None:
     parser.add_argument("--results", type=pathlib.Path, default=HERE / "results")
     wanted = parser.parse_args()
     for name in wanted.problem or CONTESTS:
-        sides = {each: "ours" if each == "lleval_jax" else "rivals" for each in CONTESTS[name]}
+        sides = {each: "ours" if each.startswith("lleval_jax") else "rivals" for each in CONTESTS[name]}
         entered = [each for each, side in sides.items() if wanted.who in ("all", side)]
         entered = wanted.contestant or entered
         try:

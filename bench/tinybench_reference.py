@@ -51,7 +51,8 @@ def protocol(scores: np.ndarray, seed: int) -> tuple[np.ndarray, list[int]]:
 def fold(scores: np.ndarray, test: np.ndarray, draws: jax.Array, key: jax.Array) -> tuple[np.ndarray, int]:
     """Absolute errors (test models, samplings, estimators, sizes), averaged over restarts, and the dims.
 
-    A restart has one key in all folds and sizes, as the original has one seed: five draws of random items a run.
+    A restart has one key in all folds and sizes, as the original has one seed: a run draws random items five
+    times.
     """
     train = np.delete(scores, test, 0)
     answers, c = paper.binarise(train)

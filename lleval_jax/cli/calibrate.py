@@ -31,7 +31,13 @@ Dims = Annotated[
 Anchors = Annotated[int, typer.Option(metavar="K", min=1, help="Items to choose for asking new models.")]
 By = Annotated[
     str,
-    typer.Option(help="How to choose them: auto, random, correctness, irt, information, disagreement."),
+    typer.Option(
+        help="How to choose them: auto, random, correctness, irt, information, disagreement, spread."
+    ),
+]
+Balance = Annotated[
+    bool,
+    typer.Option("--balance", help="Let each part of the benchmark count alike, however many items it has."),
 ]
 Name = Annotated[str | None, typer.Option(help="The bank's name; that of its folder if not given.")]
 Version = Annotated[str, typer.Option("--bank-version", help="The bank's version.")]
@@ -54,6 +60,7 @@ def calibrate(
     dims: Dims = "1",
     anchors: Anchors = 100,
     by: By = "auto",
+    balance: Balance = False,
     name: Name = None,
     bank_version: Version = "1",
     scores: Scores = None,
@@ -87,6 +94,7 @@ def calibrate(
     }
     name = name or out.absolute().name
     choosing: dict[str, Any] = {"k": anchors, "by": by, "seed": seed, "name": name, "version": bank_version}
+    choosing |= {"balance": balance}
     with waiting("reading answers") as wait:
         choosing["full_scores"] = None if scores is None else ll.read_scores(scores)
         responses = given.answers(
@@ -95,7 +103,7 @@ def calibrate(
         wait.say(f"fitting {len(responses.rows)} models x {len(responses.items)} items; compiling first")
         fit = ll.irt.fit(responses, report=wait.step, **fitting)
         wait.say("choosing anchors")
-        bank = ll.anchors.choose(fit, responses, **choosing)
+        bank = ll.anchors.choose(fit, responses, tell=wait.say, **choosing)
         bank = dataclasses.replace(bank, source=typed.stamped(bank.source, seed))
         held = held_out(responses, bank, fitting, choosing, level, wait) if check else None
         wait.say("writing")

@@ -22,7 +22,7 @@ Target = Annotated[
 Method = Annotated[
     str | None,
     typer.Option(
-        help="For accuracy: auto (default), weighted, pirt, gpirt, head. "
+        help="For accuracy: auto (default), weighted, pirt, gpirt, kriged, head, mixed. "
         "For ability: map (default), eap, mle, wle."
     ),
 ]
@@ -40,9 +40,7 @@ Known = Annotated[
         metavar="PATH", help="Known full scores (model, score[, group]) to show beside; or demo:BANK."
     ),
 ]
-Seed = Annotated[
-    int, typer.Option(help="Kept in the result. Estimates draw nothing: they are the same for every seed.")
-]
+Seed = Annotated[int, typer.Option(help="Seed of what a method draws at random; kept in the result.")]
 Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the estimate in this folder.")]
 
 
@@ -89,7 +87,7 @@ def estimate(
         if target == "ability":
             found = ll.ability.estimate(responses, chosen, **words)
         else:
-            found = ll.tiny.estimate(responses, chosen, groups=groups, **words)
+            found = ll.tiny.estimate(responses, chosen, groups=groups, seed=seed, **words)
     found = dataclasses.replace(found, source=typed.stamped(found.source, seed))
     if strict:
         _require_converged(found)

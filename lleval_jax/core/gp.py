@@ -143,8 +143,8 @@ def predict(fitted: Regression, x: np.ndarray, level: float) -> tuple[Array, Arr
     x = jnp.asarray(x, float)
     mean, sd = posterior(fitted, x)
     gap = distance(x, fitted.known).min(1)
-    half = _multiplier(fitted.radii, fitted.errors, gap, level) * sd
-    one = _multiplier(fitted.radii, fitted.errors, gap, 0.6827) * sd
+    half = multiplier(fitted.radii, fitted.errors, gap, level) * sd
+    one = multiplier(fitted.radii, fitted.errors, gap, 0.6827) * sd
     score = functools.partial(_unstandardise, fitted)
     return score(mean), fitted.scale * one, score(mean - half), score(mean + half)
 
@@ -272,7 +272,7 @@ def _matched_errors(errors: Array, gaps: Array, count: int = 12) -> tuple[Array,
     return radii, jnp.sort(jnp.take_along_axis(errors, last.T, 1).T, axis=1)
 
 
-def _multiplier(radii: Array, errors: Array, gap: Array, level: float) -> Array:
+def multiplier(radii: Array, errors: Array, gap: Array, level: float) -> Array:
     """Conformal quantile of the errors made with nothing known closer than `gap`.  (m,) -> (m,)."""
     count = errors.shape[1]
     rank = min(count, math.ceil(level * (count + 1))) - 1

@@ -100,10 +100,10 @@ class Alternating:
         rows = _update_rows(data, now.x)
         middle = now.x._replace(rows=rows)
         items = _update_items(data, middle)
-        shift = data.item_weight[:, None] * (items.mean - now.x.items.mean)
-        error = jnp.sqrt(jnp.sum(shift**2) / jnp.sum(data.item_weight))
         mean, variance = _learn(data, items) if self.learn else (now.x.mean, now.x.variance)
         x = _whiten(data, Beliefs(rows, items, mean, variance))
+        shift = data.item_weight[:, None] * (x.items.mean - now.x.items.mean)
+        error = jnp.sqrt(jnp.sum(shift**2) / jnp.sum(data.item_weight))
         return Step(x, now.value, error, None)
 
 

@@ -29,6 +29,7 @@ Answers = Responses | SparseResponses | Sequence[Responses]
 Report = Callable[[int, float], None]  # (steps so far, error) -> None, between pieces of a fit
 PIECE = 8  # steps between two looks at the clock
 CANDIDATES = (1, 2, 3, 5, 8)  # dimensions that "auto" compares
+TRIFLE = 1e-4  # nats an answer: spare dimensions shrink away, and what is left of them may differ from none by this
 USUAL = {"slope": (1.0, 1.0), "intercept": (0.0, 2.0), "floor": (-1.6, 0.7), "ceiling": (3.0, 1.0)}
 
 
@@ -175,7 +176,7 @@ def choose_dims(responses: Answers, *, candidates: Sequence[int] = CANDIDATES, s
     total, best = loss.mean(1), loss.mean(1).argmin()
     for d, row, mean in zip(candidates, loss, total, strict=True):
         gap = row - loss[best]
-        if mean - total[best] <= gap.std(ddof=1) / math.sqrt(len(gap)):
+        if mean - total[best] <= max(TRIFLE, gap.std(ddof=1) / math.sqrt(len(gap))):
             return d
     return candidates[best]
 

@@ -17,7 +17,7 @@ Truth = Mapping[tuple[str, str], float]  # (row, group) -> the score, where it i
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A title, a line of headings, lines of cells, and remarks below. The first `left` columns stand to the left."""
+    """A title, a line of headings, lines of cells, and remarks below. The first `left` columns hold names."""
 
     title: str
     head: tuple[str, ...]

@@ -322,7 +322,7 @@ def bench(monkeypatch):
 
 
 def test_random_items_of_the_reference_give_its_row(bench):
-    """To the last stored digit: the original draws the same five samples of items for all models and folds."""
+    """To the last stored digit: the original draws the same five samples for all models and folds."""
     scores, reference = bench.load()
     for size in bench.SIZES:
         errors = []
@@ -335,10 +335,10 @@ def test_random_items_of_the_reference_give_its_row(bench):
 
 @pytest.mark.slow
 def test_fit_is_as_good_as_the_forks():
-    """400 models x 5,000 items, 5 dims, 40 epochs: the fork's one run is within 4 standard errors of our eight.
+    """400 models x 5,000 items, 5 dims, 40 epochs: the fork's run is within 4 standard errors of our eight.
 
-    Early in training a difference in the model, the guide or the optimiser shows most. The fork's figure minus the
-    mean of S of ours has the standard error sd * sqrt(1 + 1/S).
+    Early in training a difference in the model, the guide or the optimiser shows most. The fork's figure less
+    the mean of S of ours has the standard error sd * sqrt(1 + 1/S).
     """
     with np.load(shared("reference", "synth2pl.npz"), allow_pickle=False) as z:
         answers = np.unpackbits(z["Y_D5_packed"], axis=1)[:, :5000].astype(float)
@@ -359,8 +359,8 @@ def test_fit_is_as_good_as_the_forks():
 def test_alpaca_eval_reproduces_the_reference(bench):
     """The original program's 60 errors are within 4 standard errors of the mean of our runs.
 
-    A run of ours and theirs are draws from the same distribution, so the logarithm of the reference minus the mean
-    logarithm of S runs has the standard error sd * sqrt(1 + 1/S). The sd is pooled over the five sizes of a row.
+    A run of ours and theirs are draws from the same distribution, so the logarithm of the reference minus the
+    mean logarithm of S runs has the standard error sd * sqrt(1 + 1/S); sd is pooled over a row's five sizes.
     """
     scores, reference = bench.load()
     runs = np.log([bench.protocol(scores, seed)[0] for seed in range(4)])

@@ -1,0 +1,123 @@
+"""Full score from one form's answers: `python bench/full_score.py [SET ...]` (open_llm_irt, duplicate rows removed).
+
+Two protocols. `folds`: 5-fold over models through the public calls (irt.fit, anchors.choose with full scores,
+tiny.estimate). `strangers`: 150 targets, each left out by its fold, and every calibration model within 10% Hamming
+distance of it taken out of the regression exactly (rows and columns of the inverse removed); kernel and error table
+stay those of the fold's fit, which has not seen the target. Prints and stores MAE in points, coverage with
+Clopper-Pearson bounds, mean width, CPU seconds.
+"""
+
+import argparse
+import json
+import pathlib
+import time
+
+import jax
+import jax.numpy as jnp
+import machine
+import numpy as np
+import pandas as pd
+from problems import shared
+from scipy.stats import beta
+
+import lleval_jax as ll
+from lleval_jax.core import gp
+
+SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B")
+BARS = {"arc_A": 0.90, "arc_B": 1.22, "gsm8k_A": 1.25, "gsm8k_B": 1.21, "truthfulqa_B": 0.92}
+STRANGER_BARS = {"arc_A": 1.17, "arc_B": 1.48, "gsm8k_A": 1.44, "gsm8k_B": 1.40, "truthfulqa_B": 1.39}
+RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+
+
+def load(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Answers and full scores, first of each set of equal rows kept."""
+    with np.load(shared("data", "open_llm_irt", f"{name}.npz"), allow_pickle=False) as stored:
+        answers, full = stored["responses"].astype(np.int8), stored["full_score"]
+    first = np.sort(np.unique(answers, axis=0, return_index=True)[1])
+    return answers[first], full[first]
+
+
+def estimate(answers: np.ndarray, full: np.ndarray, out: np.ndarray) -> ll.Estimate:
+    """Full scores of the models in `out`, everything learned from the others, by the public calls."""
+    responses = ll.Responses.build(answers)
+    known = responses.take(np.flatnonzero(~out))
+    scores = pd.DataFrame({"model": known.rows, "score": full[~out], "group": "all"})
+    fit = ll.irt.fit(known, standard_errors=False)
+    bank = ll.anchors.choose(fit, known, k=None, full_scores=scores)
+    return ll.tiny.estimate(responses.take(np.flatnonzero(out)), bank)
+
+
+def stranger(fitted: gp.Regression, answers: np.ndarray) -> tuple[float, float, float]:
+    """Estimate, low and high of one model with all known models within 10% of its answers taken out."""
+    x = jnp.asarray(answers, float)[None]
+    gap = gp.distance(x, fitted.known)[0]
+    near = np.flatnonzero(np.asarray(gap) <= 0.10)
+    inverse, cross = fitted.drop, gp.gram(fitted.kernel, x, fitted.support)[0]
+    block, columns = inverse[np.ix_(near, near)], inverse[:, near]
+    alpha = fitted.alpha - columns @ jnp.linalg.solve(block, fitted.alpha[near])
+    lost = jnp.linalg.solve(block, columns.T @ cross)
+    drop = cross @ (inverse @ cross) - (columns.T @ cross) @ lost
+    noise = gp.noise(fitted.kernel)
+    sd = jnp.sqrt(jnp.maximum(gp.variance(fitted.kernel, x)[0] + noise - drop, noise))
+    away = jnp.min(jnp.where(jnp.isin(jnp.arange(len(gap)), near), jnp.inf, gap))
+    half = gp.multiplier(fitted.radii, fitted.errors, away[None], 0.95)[0] * sd
+    ends = [float(np.clip(fitted.location + fitted.scale * (cross @ alpha + s * half), 0, 1)) for s in (0, -1, 1)]
+    return ends[0], ends[1], ends[2]
+
+
+def summary(value, low, high, truth) -> dict[str, float]:
+    """MAE and width in points, coverage with its 95% Clopper-Pearson bounds."""
+    inside, n = int(np.sum((low <= truth) & (truth <= high))), len(truth)
+    return {
+        "mae": 100 * float(np.mean(np.abs(value - truth))),
+        "coverage": inside / n,
+        "coverage_low": float(beta.ppf(0.025, inside, n - inside + 1)),
+        "coverage_high": float(beta.ppf(0.975, inside + 1, n - inside)),
+        "width": 100 * float(np.mean(high - low)),
+        "models": n,
+    }
+
+
+def run(name: str, targets: int, folds: int = 5, seed: int = 0) -> dict:
+    """Both protocols on one set."""
+    answers, full = load(name)
+    rng = np.random.default_rng(seed)
+    fold = rng.permutation(len(full)) % folds
+    wanted = rng.permutation(len(full))[:targets]
+    ends, strangers, cpu = np.empty((3, len(full))), np.full((3, len(full)), np.nan), []
+    for f in range(folds):
+        out, started = fold == f, time.process_time()
+        found = estimate(answers, full, out)
+        cpu.append(time.process_time() - started)
+        ends[:, out] = found.value, found.low, found.high
+        with jax.enable_x64(True):
+            fitted = gp.fit(answers[~out].astype(float), full[~out])
+            for i in wanted[out[wanted]]:
+                strangers[:, i] = stranger(fitted, answers[i])
+    row = {"folds": summary(*ends, full) | {"bar": BARS[name], "cpu_seconds_a_fold": float(np.median(cpu))}}
+    row["strangers"] = summary(*strangers[:, wanted], full[wanted]) | {"bar": STRANGER_BARS[name]}
+    for protocol, r in row.items():
+        print(
+            f"{name:13} {protocol:10} MAE {r['mae']:.3f} (bar {r['bar']:.2f})  coverage {r['coverage']:.3f} "
+            f"[{r['coverage_low']:.3f}, {r['coverage_high']:.3f}]  width {r['width']:.2f}",
+            flush=True,
+        )
+    return row
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", default=list(SETS))
+    parser.add_argument("--targets", type=int, default=150)
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "full_score.json")
+    wanted = parser.parse_args()
+    rows = json.loads(wanted.out.read_text())["rows"] if wanted.out.exists() else {}
+    for name in wanted.sets:
+        rows[name] = run(name, wanted.targets)
+        wanted.out.parent.mkdir(exist_ok=True)
+        wanted.out.write_text(json.dumps({"machine": machine.describe("jax", "numpy"), "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Makes the banks that ship: `python models/build.py livexiv-vqa`; the data it needs lies beside each bank.
+
+    --out DIR           write the bank there and leave the one that ships alone
+    --from-shared DIR   first make answers.npz anew from a folder that holds livexiv/*.npz
+
+recipe.toml says what is done; the bank, the demonstration answers and their true scores follow from it.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import pathlib
+import sys
+import time
+import tomllib
+import zlib
+
+import numpy as np
+import pandas as pd
+
+import lleval_jax as ll
+
+HERE = pathlib.Path(__file__).resolve().parent
+CITE = ("shabtay2024livexiv",)
+
+
+def pack(shared: pathlib.Path, recipe: dict, path: pathlib.Path) -> None:
+    """All versions of one modality as one file: answers as bits, names as compressed text.
+
+    models, versions    names
+    size (versions,)    items of each version, in order
+    answered (models, versions)  whether the model was asked; all or nothing
+    bits                (models, items) answers, eight to a byte, 0 where not asked
+    names               the items' names, one a line, zlib
+    """
+    parts = [
+        np.load(shared / "livexiv" / f"{recipe['modality']}_{version}.npz", allow_pickle=False)
+        for version in recipe["versions"]
+    ]
+    models = max((part["models"].tolist() for part in parts), key=len)
+    blocks, answered = [], []
+    for part in parts:
+        has = np.isin(models, part["models"])
+        block = np.zeros((len(models), part["responses"].shape[1]), bool)
+        block[[models.index(model) for model in part["models"].tolist()]] = part["responses"] == 1
+        blocks.append(block)
+        answered.append(has)
+    names = "\n".join(name for part in parts for name in part["items"].tolist())
+    np.savez(
+        path,
+        models=np.array(models),
+        versions=np.array(recipe["versions"]),
+        size=np.array([block.shape[1] for block in blocks]),
+        answered=np.stack(answered, 1),
+        bits=np.packbits(np.concatenate(blocks, 1)),
+        names=np.frombuffer(zlib.compress(names.encode(), 9), np.uint8),
+    )
+
+
+def answers(path: pathlib.Path) -> ll.Responses:
+    """What `pack` wrote."""
+    with np.load(path, allow_pickle=False) as kept:
+        models, size = kept["models"].tolist(), kept["size"]
+        shape = len(models), int(size.sum())
+        scores = np.unpackbits(kept["bits"], count=shape[0] * shape[1]).reshape(shape)
+        names = zlib.decompress(kept["names"].tobytes()).decode().split("\n")
+        seen, group = np.repeat(kept["answered"], size, axis=1), np.repeat(kept["versions"], size)
+    return ll.Responses.build(scores.astype(np.float32), seen=seen, rows=models, items=names, group=group.tolist())
+
+
+def recipe_of(name: str) -> dict:
+    """The recipe of a bank; `BadInput` unless its data are those it names."""
+    recipe = tomllib.loads((HERE / name / "recipe.toml").read_text(encoding="utf-8"))
+    found = file_hash(HERE / name / recipe["data"])
+    if found != recipe["sha256"]:
+        raise ll.BadInput(f"{name}/{recipe['data']} has {found}; the recipe says {recipe['sha256']}")
+    return recipe
+
+
+def make(recipe: dict, responses: ll.Responses) -> ll.ItemBank:
+    """Fit the items to all models but those left out, and choose the anchors."""
+    kept = responses.take([i for i, row in enumerate(responses.rows) if row not in recipe["left_out"]])
+    fit = ll.irt.fit(kept, model=recipe["model"], dims=recipe["dims"], seed=recipe["seed"])
+    bank = ll.anchors.choose(
+        fit,
+        kept,
+        k=recipe["k"],
+        by=recipe["by"],
+        name=recipe["name"],
+        version=recipe["version"],
+        seed=recipe["seed"],
+    )
+    single = {
+        name: array.astype(np.float32)
+        for name, array in bank.learned._asdict().items()
+        if array.dtype == np.float64 and array.size > 1000
+    }
+    source = ll.Source(
+        files={recipe["data"]: recipe["sha256"]},
+        version=ll.__version__,
+        command=f"python models/build.py {recipe['name']}",
+        seed=recipe["seed"],
+        bank=recipe["name"],
+        cite=CITE,
+    )
+    return dataclasses.replace(bank, learned=bank.learned._replace(**single), source=source)
+
+
+def demo(recipe: dict, responses: ll.Responses, bank: ll.ItemBank) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Answers of the models left out to the anchors alone, and their true scores."""
+    rows = [responses.rows.index(row) for row in recipe["left_out"]]
+    left = responses.take(rows)
+    asked = left.select(bank.anchor_items).to_frame()[["model", "item", "score", "group"]]
+    truth = left.select(bank.items).scores.astype(float) @ bank.target_weight.T
+    scores = pd.DataFrame(
+        [(row, target, truth[i, t]) for i, row in enumerate(left.rows) for t, target in enumerate(bank.targets)],
+        columns=["model", "group", "score"],
+    )
+    return asked, scores
+
+
+def file_hash(path: pathlib.Path) -> str:
+    """As it stands in a recipe."""
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="folder in models/")
+    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--from-shared", type=pathlib.Path, metavar="DIR")
+    options = parser.parse_args()
+    folder = HERE / options.name
+    if options.from_shared is not None:
+        recipe = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
+        pack(options.from_shared, recipe, folder / recipe["data"])
+        print(f"{folder / recipe['data']}: {file_hash(folder / recipe['data'])}")
+    start = time.perf_counter()
+    recipe = recipe_of(options.name)
+    responses = answers(folder / recipe["data"])
+    bank = make(recipe, responses)
+    out = options.out or folder
+    ll.save(bank, out)
+    asked, scores = demo(recipe, responses, bank)
+    asked.to_parquet(out / "demo.parquet", index=False, compression="zstd")
+    scores.to_csv(out / "demo_truth.csv", index=False, float_format="%.6f", lineterminator="\n")
+    print(f"{out}: {len(bank.items)} items, {len(bank.anchor_items)} anchors, {time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ll.BadInput as error:
+        sys.exit(f"error: {error}")
