@@ -5,7 +5,8 @@ the second term is what is lost because abilities are not known. Abilities enter
 
     (A - G V G')^-1 = A^-1 + A^-1 G (V^-1 - G' A^-1 G)^-1 G' A^-1          (Woodbury)
 
-costs one small solve. Only the diagonal blocks of the result are kept.
+costs one small solve. Only the diagonal blocks of the result are kept. That takes a row's posterior to be narrow, as it
+is when a row answers many items; with few items in all (up to `FEW` coordinates) nothing is approximated.
 """
 
 import jax
@@ -16,6 +17,7 @@ from lleval_jax.core.likelihood import Prior
 from lleval_jax.types import Array
 
 CHUNK = 2048  # items handled at once
+FEW = 256  # free coordinates up to which the information of all items is one small matrix
 
 
 def item_covariance(
@@ -63,6 +65,38 @@ def item_covariance(
     return _chunked_map(corrected, inputs)
 
 
+def few_item_covariance(curve: irf.Curve, data: em.Data, free: Array, counts: em.Expected, prior: Prior) -> Array:
+    """As `item_covariance`, for few items: Louis' (1982) observed information, complete minus missing, inverted whole.
+
+    Needs dense cells. (items, width) -> (items, width, width).
+    """
+    items, width = free.shape
+    s = jax.vmap(irf.slant, (None, 0, None))(curve, free, data.nodes)
+    by_free = jax.vmap(_by_free, (None, None, 0))(curve, data.nodes, free) * s.inverse[:, :, None]
+    _, info = jax.vmap(em.curvature, (None, 0, 0, 0, None))(curve, free, counts.right, counts.asked, data.nodes)
+    weight = data.cells.weights()
+
+    def add(missing: Array, row: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
+        right, asked, mass, often = row
+        residual = right[:, None] - asked[:, None] * s.p
+        score = jnp.moveaxis(residual[:, :, None] * by_free, 1, 0).reshape(len(data.nodes), -1)
+        centred = score - (mass @ score)[None, :]
+        return missing + often * (centred * mass[:, None]).T @ centred, None
+
+    rows = data.cells.scores, weight, counts.mass, data.row_weight
+    missing, _ = jax.lax.scan(add, jnp.zeros((items * width, items * width), free.dtype), rows)
+    complete = jax.scipy.linalg.block_diag(*em.posterior_information(info, prior))
+    whole = jnp.linalg.inv(complete - missing).reshape(items, width, items, width)
+    return jnp.moveaxis(jnp.diagonal(whole, axis1=0, axis2=2), -1, 0)
+
+
+def _by_free(curve: irf.Curve, nodes: Array, free: Array) -> Array:
+    """(nodes, width) dP / d(free coordinates) of one item."""
+    s = irf.slant(curve, free, nodes)
+    line = jnp.concatenate([nodes, jnp.ones_like(nodes[:, :1])], axis=1) * irf.stretch(curve, free)[None, :]
+    return jnp.concatenate([s.by_z[:, None] * line, *[e[:, None] for e in s.extra]], axis=1)
+
+
 def _node_information(curve: irf.Curve, nodes: Array, free: Array, share: Array) -> Array:
     """(nodes, dims, dims) one item's information about abilities at the nodes, times how often it is asked there."""
     item, s = irf.constrain(curve, free), irf.slant(curve, free, nodes)
@@ -73,8 +107,7 @@ def _node_information(curve: irf.Curve, nodes: Array, free: Array, share: Array)
 def _thin_column(curve: irf.Curve, nodes: Array, root: Array, free: Array, asked: Array) -> Array:
     """(width, nodes * dims) the cross information of one item with the abilities at the nodes, whitened by V."""
     item, s = irf.constrain(curve, free), irf.slant(curve, free, nodes)
-    line = jnp.concatenate([nodes, jnp.ones_like(nodes[:, :1])], axis=1) * irf.stretch(curve, free)[None, :]
-    by_free = jnp.concatenate([s.by_z[:, None] * line, *[e[:, None] for e in s.extra]], axis=1)
+    by_free = _by_free(curve, nodes, free)
     by_ability = jnp.einsum("q,qde,d->qe", s.by_z, root, item.slope)
     cross = (asked * s.inverse)[:, None, None] * by_free[:, :, None] * by_ability[:, None, :]
     return jnp.moveaxis(cross, 0, 1).reshape(curve.width, -1)

@@ -17,6 +17,7 @@ import numpy as np
 
 from lleval_jax.core import em, irf, joint, quadrature, uncertainty
 from lleval_jax.core.anderson import Anderson
+from lleval_jax.core.cells import Dense
 from lleval_jax.core.solve import Progress, advance, begin
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators import layout
@@ -80,7 +81,7 @@ def fit(
         prior: "learned" estimates mean and spread of the item parameters from the items; a mapping such as
             {"slope": (1, 0.5), "intercept": (0, 3)} fixes (mean, sd); None is maximum likelihood.
         positive: hold slopes above zero (log-normal prior); else a negative slope is allowed.
-        nodes: quadrature of the marginal engine; by default 41 nodes on [-4.5, 4.5] in one dimension.
+        nodes: quadrature of the marginal engine; by default 55 nodes on [-6, 6] in one dimension.
         fixed_nodes: let the nodes be the ability's whole distribution, as other programs do. Without it narrow
             posteriors are integrated between the nodes.
         standard_errors: also the covariance of each item's parameters; without it `covariance` is zero.
@@ -309,10 +310,7 @@ def _finish_marginal(data: em.Data, progress: Progress, task: em.Task, standard_
     items = irf.constrain(curve, now.free)
     covariance = jnp.zeros((len(now.free), curve.width, curve.width), now.free.dtype)
     if standard_errors:
-        covered = data.row_weight @ counts.mass
-        free_cov = uncertainty.item_covariance(
-            curve, now.free, counts.right, counts.asked, data.nodes, covered, em.item_prior(task, now)
-        )
+        free_cov = _free_covariance(data, task, now, counts)
         jacobian = jax.vmap(jax.jacfwd(functools.partial(_readable, curve)))(now.free)
         covariance = jnp.einsum("iab,ibc,idc->iad", jacobian, free_cov, jacobian)
     sign = layout.orientation(data.cells, ability, data.row_weight)
@@ -327,6 +325,17 @@ def _finish_marginal(data: em.Data, progress: Progress, task: em.Task, standard_
         progress.steps,
         progress.status,
     )
+
+
+def _free_covariance(data: em.Data, task: em.Task, now: em.Unknowns, counts: em.Expected) -> Array:
+    """Covariance of the free coordinates, exact for few items; a shared slope is taken as known: all items tell of it."""
+    curve, prior = task.curve, em.item_prior(task, now)
+    if curve.shared_slope:
+        prior = prior._replace(precision=prior.precision.at[: curve.dims].set(1e6))
+    if isinstance(data.cells, Dense) and now.free.size <= uncertainty.FEW:
+        return uncertainty.few_item_covariance(curve, data, now.free, counts, prior)
+    covered = data.row_weight @ counts.mass
+    return uncertainty.item_covariance(curve, now.free, counts.right, counts.asked, data.nodes, covered, prior)
 
 
 def _readable(curve: irf.Curve, free: Array) -> Array:
