@@ -46,13 +46,11 @@ class Anderson:
     ridge: float = 1e-8
 
     def init(self, fn: Map, x: Any) -> Step:
-        """Evaluate the map at x."""
+        """Before the first evaluation: the first step takes the map at x itself, whatever comes."""
         flat, _ = ravel_pytree(x)
-        image, value = fn(x)
-        image, _ = ravel_pytree(image)
+        big = jnp.asarray(jnp.finfo(flat.dtype).max, flat.dtype)
         trail = jnp.zeros((self.memory, flat.size), flat.dtype)
-        memory = Memory(image, image, jnp.asarray(True), trail, trail, jnp.asarray(0))
-        return Step(x, value, jnp.max(jnp.abs(image - flat)), memory)
+        return Step(x, -big, big, Memory(flat, flat, jnp.asarray(True), trail, trail, jnp.asarray(-1)))
 
     def step(self, fn: Map, now: Step) -> Step:
         """Evaluate the map at the trial point; accept it, or fall back to the plain image."""

@@ -41,6 +41,7 @@ def estimate(
         BankMismatch: none of the bank's items was answered.
     """
     require(method in METHODS, f"method {method!r} is not known; there are {', '.join(METHODS)}")
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
     here = known_answers(responses, bank)
     value, cov, status = score(here, bank, method)
     std_error = np.sqrt(np.maximum(np.diagonal(cov, axis1=1, axis2=2), 0))

@@ -233,15 +233,17 @@ def _calibration(bank: ItemBank, answers: Responses, full_scores: pd.DataFrame |
     if full_scores is None:
         full = answers.scores.astype(float) @ bank.target_weight.T
         return Calibration(answers.rows, answers.scores, answers.seen, full)
+    full_scores = full_scores if "group" in full_scores else full_scores.assign(group="all")
     wide = full_scores.pivot_table(index="model", columns="group", values="score", aggfunc="first")
     rows = [i for i, row in enumerate(answers.rows) if row in wide.index]
     if not rows:
         raise BadInput(
             f"no model of the full scores is among the {len(answers.rows)} models that answered "
-            f"(first: {str(wide.index[0])!r} and {answers.rows[0]!r})"
+            f"(first: {[*map(str, wide.index[:1])]} and {answers.rows[0]!r})"
         )
     require("all" in wide.columns, "the full scores need a row with group 'all' (or no group column) for each model")
-    columns = ["all", *(g for g in bank.groups if g in wide.columns and len(bank.groups) > 1)]
+    known_groups = len(bank.groups) > 1 and set(bank.groups) <= set(wide.columns)  # all of them or none: by position
+    columns = ["all", *bank.groups] if known_groups else ["all"]
     table = wide.loc[[answers.rows[i] for i in rows], columns].to_numpy(float)
     known = np.isfinite(table).all(1)
     rows, table = np.asarray(rows)[known], table[known]
@@ -277,9 +279,13 @@ def _mix(
 
 
 def _misfit(bank: ItemBank, fit: FitResult, answers: Responses, complete: np.ndarray, seed: int, folds: int = 5) -> Misfit:
-    """Refit the items without each fold of models and estimate those from the anchors."""
-    assert_anchors = bank.anchors
-    require(assert_anchors is not None, "a bank without anchors has no left-out errors")
+    """Refit the items without each fold of models, choose anchors again, and estimate the models left out from those.
+
+    Anchors chosen with a model's own answers tell more of it than of a new model: the intervals would be too narrow.
+    """
+    chosen = bank.anchors
+    if chosen is None:
+        raise BadInput("a bank without anchors has no left-out errors")
     settings = {key: fit.settings[key] for key in ("model", "dims", "engine", "prior", "positive", "seed")}
     fold = np.full(len(answers.rows), -1)
     fold[complete] = np.random.default_rng(seed).permutation(len(complete)) % min(folds, len(complete))
@@ -287,11 +293,13 @@ def _misfit(bank: ItemBank, fit: FitResult, answers: Responses, complete: np.nda
     for f in range(fold.max() + 1):
         out = np.flatnonzero(fold == f)
         part = irt.fit(answers.take(np.flatnonzero(fold != f)), **settings)
-        trial = _bank(part, None, None, False, bank.name, bank.version)
-        trial = dataclasses.replace(trial, weight=bank.weight, anchors=bank.anchors)
-        asked = anchors_only(answers.take(out), bank)
+        trial = dataclasses.replace(_bank(part, None, None, False, bank.name, bank.version), weight=bank.weight)
+        teachers = answers.scores[complete[fold[complete] != f][: kriging.MOST_MODELS]].astype(float)
+        problem = Problem(trial, teachers, len(chosen.index), np.random.default_rng((seed, f)))
+        trial = dataclasses.replace(trial, anchors=Anchors(*METHODS[chosen.by](problem), chosen.by))
+        asked = anchors_only(answers.take(out), trial)
         truth = answers.take(out).scores.astype(float) @ weight.T
-        found = [linear.apply(asked, trial, weight, *plan(asked, bank, weight)) for plan in (weighted_plan, pirt_plan)]
+        found = [linear.apply(asked, trial, weight, *plan(asked, trial, weight)) for plan in (weighted_plan, pirt_plan)]
         parts.append([(v.value - truth, v.variance) for v in found])
     errors = [np.concatenate([p[m][0] for p in parts]) for m in (0, 1)]
     variances = [np.concatenate([p[m][1] for p in parts]) + 1e-12 for m in (0, 1)]

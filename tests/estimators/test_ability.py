@@ -57,6 +57,11 @@ def log_posterior(bank, here, r, method):
     return value
 
 
+def known(got):
+    """How well a maximiser is known: the gradient at which the float32 solve stops, over the information."""
+    return 100 * np.sqrt(np.finfo(np.float32).eps) * got.std_error**2 + 1e-4
+
+
 @pytest.mark.parametrize("repeats", [1, 4])
 @pytest.mark.parametrize("method", ability.METHODS)
 def test_the_estimate_is_scipys(method, repeats):
@@ -72,8 +77,7 @@ def test_the_estimate_is_scipys(method, repeats):
             mass = np.exp(mass - mass.max()) / np.exp(mass - mass.max()).sum()
             best = mass @ grid
             np.testing.assert_allclose(got.std_error[r], np.sqrt(mass @ (grid - best) ** 2), rtol=2e-3)
-        # a float32 likelihood of size 20 is known to 20 * 1e-7: a maximiser to sqrt(2 * 2e-6 / information), 0.001
-        assert abs(got.value[r] - best) < 3e-3
+        assert abs(got.value[r] - best) < known(got)[r]
 
 
 @pytest.mark.parametrize("method", ability.METHODS)
@@ -107,8 +111,8 @@ def test_without_a_prior_the_prior_does_not_matter_and_with_it_does():
     other = dataclasses.replace(bank, prior_mean=np.full(1, 3.0))
     here = answers(bank, np.zeros((3, 1)))
     for method in ability.METHODS:
-        a, b = (ability.estimate(here, x, method=method).value for x in (bank, other))
-        assert (np.abs(a - b) < 1e-6).all() == (method in ("mle", "wle"))
+        a, b = (ability.estimate(here, x, method=method) for x in (bank, other))
+        assert (np.abs(a.value - b.value) < 2 * known(a)).all() == (method in ("mle", "wle"))
 
 
 def test_two_abilities_are_two_entries_a_row():
@@ -131,9 +135,8 @@ def test_order_of_rows_and_items_and_sparsity_change_nothing():
     turned = here.take([5, 4, 3, 2, 1, 0]).select([bank.items[i] for i in order])
     np.testing.assert_allclose(ability.estimate(turned, bank).value[::-1], plain.value, atol=1e-6)
     row, item = np.nonzero(here.seen)
-    sparse = SparseResponses.build(
-        row, item, here.scores[row, item], rows=here.rows, items=here.items, weight=here.weight[row, item]
-    )
+    cells = row, item, here.scores[row, item], here.weight[row, item]
+    sparse = SparseResponses(*cells, here.rows, here.items, here.group, here.groups)
     np.testing.assert_allclose(ability.estimate(sparse, bank).value, plain.value, atol=1e-6)
 
 

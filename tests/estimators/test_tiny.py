@@ -1,0 +1,202 @@
+"""Scores from few answers: the paper's formulas by hand, what is certain, bad inputs, and coverage in simulation."""
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lleval_jax.data.simulate import simulate
+from lleval_jax.errors import BadInput, BankMismatch
+from lleval_jax.estimators import anchors, irt, tiny
+from lleval_jax.values import Anchors, Calibration, ItemBank, Responses
+
+FALSE_ALARM = 1e-5  # of this file
+SLOPE, INTERCEPT = np.array([1.0, 0.8, 1.3, 0.5]), np.array([0.2, -0.5, 0.0, 1.0])
+
+
+def four(**other):
+    """A bank of four items, of which the first and the third are asked."""
+    return dataclasses.replace(
+        ItemBank(
+            name="four",
+            version="1",
+            items=("a", "b", "c", "d"),
+            slope=SLOPE[:, None].astype(np.float32),
+            intercept=INTERCEPT.astype(np.float32),
+            floor=np.zeros(4, np.float32),
+            ceiling=np.ones(4, np.float32),
+            weight=np.full(4, 0.25),
+            group=np.zeros(4, np.int32),
+            groups=("all",),
+            covariance=np.zeros((4, 2, 2), np.float32),
+            prior_mean=np.zeros(1),
+            prior_cov=np.eye(1),
+            anchors=Anchors(np.array([0, 2]), np.array([0.7, 0.3]), "by hand"),
+        ),
+        **other,
+    )
+
+
+ASKED = Responses.build(np.array([[1.0, 0.0]], np.float32), items=("a", "c"))
+
+
+def by_hand():
+    """p of all four items at the most probable ability of right on a and wrong on c, and the ability's variance."""
+    grid = np.linspace(-4, 4, 800001)
+    z = SLOPE[:, None] * grid + INTERCEPT[:, None]
+    log = z[0] - np.logaddexp(0, z[0]) - np.logaddexp(0, z[2]) - grid**2 / 2
+    p = 1 / (1 + np.exp(-z[:, log.argmax()]))
+    return p, 1 / (1 + (SLOPE**2 * p * (1 - p))[[0, 2]].sum())
+
+
+def misfit(bias):
+    one = np.ones(1)
+    return anchors.Misfit(np.array([bias]), 1.2 * one, 1.1 * one, np.asarray(10.0))
+
+
+def test_weighted_is_the_sum_of_omega_y():
+    got = tiny.estimate(ASKED, four(), method="weighted")
+    np.testing.assert_allclose(got.value, 0.7 * 1 + 0.3 * 0, rtol=1e-6)
+
+
+def test_pirt_is_answers_as_they_are_and_the_rest_as_predicted():
+    p, var = by_hand()
+    got = tiny.estimate(ASKED, four(), method="pirt")
+    np.testing.assert_allclose(got.value, (1 + 0 + p[1] + p[3]) / 4, atol=1e-4)
+    tilt = (SLOPE * p * (1 - p))[[1, 3]].sum() / 4
+    np.testing.assert_allclose(got.std_error**2, tilt**2 * var + (p * (1 - p))[[1, 3]].sum() / 16, rtol=1e-3)
+    half = stats.norm.ppf(0.975) * got.std_error
+    np.testing.assert_allclose(got.low, np.maximum(got.value - half, 0.25), rtol=1e-5)  # one right of four is certain
+    np.testing.assert_allclose(got.high, np.minimum(got.value + half, 0.75), rtol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.05, -0.3, 30.0])
+def test_lambda_of_gpirt_is_b2_over_v_plus_b2(bias):
+    """b is the bias per unseen share here, as answers leave less and less to the curves."""
+    bank = four(misfit=misfit(bias))
+    z_w, z_p = (tiny.estimate(ASKED, bank, method=m) for m in ("weighted", "pirt"))
+    b = bias * 0.5  # half is unseen
+    share = b**2 / (z_w.std_error**2 + b**2)
+    got = tiny.estimate(ASKED, bank, method="gpirt")
+    np.testing.assert_allclose(got.value, share * z_w.value + (1 - share) * z_p.value, rtol=1e-6)
+    np.testing.assert_allclose(got.std_error, share * z_w.std_error + (1 - share) * z_p.std_error, rtol=1e-6)
+
+
+def test_misfit_widens_and_its_degrees_of_freedom_fatten():
+    narrow, wide = (tiny.estimate(ASKED, b, method="pirt", level=0.5) for b in (four(), four(misfit=misfit(0.0))))
+    np.testing.assert_allclose(wide.std_error, 1.1 * narrow.std_error, rtol=1e-6)
+    np.testing.assert_allclose(wide.high - wide.low, 2 * stats.t.ppf(0.75, 10) * wide.std_error, rtol=1e-5)
+    np.testing.assert_allclose(narrow.high - narrow.low, 2 * stats.norm.ppf(0.75) * narrow.std_error, rtol=1e-5)
+
+
+def test_other_items_than_the_anchors_are_shares_of_the_nearest():
+    """b and d are asked: a and c lie nearest to b in slope and intercept."""
+    other = Responses.build(np.array([[1.0, 0.0]], np.float32), items=("b", "d"))
+    np.testing.assert_allclose(tiny.estimate(other, four(), method="weighted").value, 0.75, rtol=1e-6)
+
+
+def test_what_is_certain_bounds_every_interval():
+    """Three of four answered, one right: the score is 1/4 or 1/2."""
+    here = Responses.build(np.array([[1.0, 0.0, 0.0]], np.float32), items=("a", "b", "c"))
+    for method in ("weighted", "pirt", "gpirt"):
+        got = tiny.estimate(here, four(), method=method, level=0.9999)
+        assert 0.25 <= got.low[0] <= got.value[0] <= got.high[0] <= 0.5 + 1e-12
+
+
+def test_the_default_is_what_the_bank_allows():
+    assert tiny.default_method(four()) == "gpirt"
+    outside = Calibration(("m",), np.ones((1, 4)), np.ones((1, 4), bool), np.ones((1, 1)), outside=True)
+    assert tiny.default_method(four(calibration=outside)) == "head"
+    assert tiny.default_method(four(learned=object())) == "kriged"
+    mixed = Anchors(np.array([0, 2]), np.array([0.7, 0.3]), "by hand", np.array([0.3]))
+    assert tiny.default_method(four(learned=object(), anchors=mixed)) == "mixed"
+
+
+def test_what_cannot_be_meant_is_refused():
+    bank = four()
+    with pytest.raises(BadInput, match="method 'best' is not known; there are auto, weighted, pirt"):
+        tiny.estimate(ASKED, bank, method="best")
+    for level in (0.0, 1.0, 1.5):
+        with pytest.raises(BadInput, match=f"level is {level}; it must lie strictly between 0 and 1"):
+            tiny.estimate(ASKED, bank, level=level)
+    strangers = Responses.build(np.ones((1, 2), np.float32), items=("x", "y"))
+    with pytest.raises(BankMismatch, match="none of the 2 items answered is in bank 'four' .first: .'x'..; its items"):
+        tiny.estimate(strangers, bank)
+    empty = Responses.build(np.array([[1.0, 0.0], [np.nan, np.nan]]), items=("a", "b"))
+    with pytest.raises(BankMismatch, match="'row-1' answered no item of bank 'four' .1 such rows.; drop it"):
+        tiny.estimate(empty, bank)
+    with pytest.raises(BankMismatch, match="keeps fewer than 8 calibration models, which method 'head' learns from"):
+        tiny.estimate(ASKED, bank, method="head")
+    for method in ("kriged", "mixed"):
+        with pytest.raises(BankMismatch, match="keeps no complete answers of at least 8 calibration models"):
+            tiny.estimate(ASKED, bank, method=method)
+    few = Calibration(("m",) * 9, np.ones((9, 4)), np.ones((9, 4), bool), np.ones((9, 1)), outside=True)
+    part = four(calibration=few)
+    for method in ("weighted", "pirt", "gpirt"):
+        with pytest.raises(BankMismatch, match=f"holds only part of its benchmark .*, so method '{method}' would"):
+            tiny.estimate(ASKED, part, method=method)
+
+
+def test_unknown_items_are_left_aside_when_some_are_known():
+    more = Responses.build(np.array([[1.0, 0.0, 1.0]], np.float32), items=("a", "c", "stranger"))
+    np.testing.assert_allclose(tiny.estimate(more, four()).value, tiny.estimate(ASKED, four()).value, rtol=1e-6)
+    assert tiny.estimate(more, four()).n_seen.tolist() == [2]
+
+
+# --- coverage -----------------------------------------------------------------------------------------------------
+
+SETS, MODELS, NEW, ITEMS, K = 30, 40, 20, 300, 30
+TRUTHS = ("1-d", "2-d and misfit")
+
+
+def draw(truth, seed):
+    """Calibration models and new ones."""
+    if truth == "1-d":
+        answers = simulate(MODELS + NEW, ITEMS, seed=seed)[0]
+    else:  # two abilities, a fourth of the items guessed, and each model's luck with each of 15 topics
+        rng = np.random.default_rng((seed, 7))
+        own = np.where(np.arange(ITEMS)[:, None] % 2 == np.arange(2), 1, 0.3)
+        slope = 1.3 * np.exp(0.3 * rng.standard_normal((ITEMS, 2))) * own
+        ability = rng.standard_normal((MODELS + NEW, 2))
+        shift = 0.6 * rng.standard_normal((MODELS + NEW, 15))[:, np.arange(ITEMS) % 15]
+        floor = np.where(np.arange(ITEMS) % 4 == 0, 0.2, 0)
+        z = ability @ slope.T + rng.standard_normal(ITEMS) + shift
+        p = floor + (1 - floor) / (1 + np.exp(-z))
+        answers = Responses.build((rng.random(p.shape) < p).astype(np.float32))
+    return answers.take(range(MODELS)), answers.take(range(MODELS, MODELS + NEW))
+
+
+@functools.cache
+def covered(truth):
+    """method -> (sets,) share of new models whose interval holds their score."""
+    out = {method: [] for method in ("auto", "weighted", "pirt", "gpirt", "kriged")}
+    for s in range(SETS):
+        known, new = draw(truth, 1000 + s)
+        bank = anchors.choose(irt.fit(known), known, k=K, seed=s)
+        full, asked = new.scores.mean(1), anchors.anchors_only(new, bank)
+        for method, found in out.items():
+            got = tiny.estimate(asked, bank, method=method)
+            found.append(((got.low <= full) & (full <= got.high)).mean())
+    return {method: np.array(found) for method, found in out.items()}
+
+
+def least_coverage(checks):
+    """The mean over sets that a 95% interval falls below once in 1 / FALSE_ALARM.
+
+    New models of one set share its interval's scale, which rests on the errors of MODELS left-out models and the
+    prior's WIDEN_DF: it is off by a share sqrt(1 / 2 df), and the coverage of a set by d coverage / d log scale
+    times that. To this comes the binomial variance of NEW models, and SETS such means are averaged.
+    """
+    df = anchors.WIDEN_DF + MODELS
+    z = stats.norm.ppf(0.975)
+    of_set = 2 * z * stats.norm.pdf(z) * np.sqrt(1 / (2 * df))
+    sd = np.sqrt((0.95 * 0.05 / NEW + of_set**2) / SETS)
+    return 0.95 - stats.norm.isf(FALSE_ALARM / checks) * sd
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["auto", "weighted", "pirt", "gpirt", "kriged"])
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_intervals_cover(truth, method):
+    assert covered(truth)[method].mean() > least_coverage(10)
