@@ -1,7 +1,8 @@
-"""Coverage of the shipped banks' way of estimating, on models left out two at a time: `python bench/coverage_livexiv.py`.
+"""Coverage of the shipped banks' way of estimating, on models left out in turn: `python bench/coverage_livexiv.py`.
 
-The 17 models with complete answers are paired at random. Each pair is left out in turn; items are calibrated and anchors
-chosen anew from the others (as many as the shipped bank has), and the two are estimated from their answers to the anchors
+The 17 models with complete answers are paired at random. Each pair is left out in turn; items are calibrated and
+anchors chosen anew from the others (as many as the shipped bank has), and the two are estimated from their answers to
+the anchors
 alone. To end in minutes each benchmark is a random part of its items, the same share of each version (--items); the
 finite rest that is to be estimated stays more than forty times what is asked.
 """
@@ -55,14 +56,16 @@ def one(task: tuple[str, int, list[int], tuple[int, ...], int]) -> tuple[list[di
     start, responses, found = time.perf_counter(), part(name, items, seed), []
     left_out = pair if len(pair) == 2 else [*pair, pairs(responses, seed)[0][0]]
     kept = responses.take([i for i in range(len(responses.rows)) if i not in left_out])
-    fit = ll.irt.fit(kept, seed=seed)
+    fit = build.fit(build.recipe_of(name) | {"seed": seed}, kept)
     for k in sizes:
         bank = ll.anchors.choose(fit, kept, k=k, name=name, seed=seed)
         left = responses.take(pair).select(bank.items)
         asked, truth = ll.anchors.anchors_only(left, bank), left.scores.astype(float) @ bank.target_weight.T
         for method in METHODS:
             estimate = ll.tiny.estimate(asked, bank, method=method, groups=True, seed=seed)
-            numbers = zip(estimate.rows, estimate.group, estimate.value, estimate.low, estimate.high, truth.ravel(), strict=True)
+            numbers = zip(
+                estimate.rows, estimate.group, estimate.value, estimate.low, estimate.high, truth.ravel(), strict=True
+            )
             for row, group, value, low, high, true in numbers:
                 entry = {"bank": name, "k": k, "method": method, "group": group, "model": row}
                 spread = {"truth": true, "value": value, "low": low, "high": high}
@@ -113,7 +116,8 @@ def main() -> None:
     rows = summary(found)
     for row in rows:
         print(
-            f"{row['bank']} k={row['k']:3} {row['method']:8} {row['group']:3}  MAE {row['mae']:.3f}  bias {row['bias']:+.3f}"
+            f"{row['bank']} k={row['k']:3} {row['method']:8} {row['group']:3}"
+            f" MAE {row['mae']:.3f} bias {row['bias']:+.3f}"
             f"  {row['covered']}/{row['models']}  width {row['mean_width']:.3f}"
         )
     record = {

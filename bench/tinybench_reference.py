@@ -78,9 +78,7 @@ def draw(sampling: str, train: np.ndarray, fitted: paper.Fit, size: int, *, key:
     return paper.anchors(features, np.ones(train.shape[1]), size, key=key)
 
 
-def estimates(
-    row: np.ndarray, right: np.ndarray, chosen: paper.Anchors, fitted: paper.Fit, share: float
-) -> list:
+def estimates(row: np.ndarray, right: np.ndarray, chosen: paper.Anchors, fitted: paper.Fit, share: float) -> list:
     """One model's score by each of `ESTIMATORS`."""
     theta = paper.ability(right[chosen.items].astype(float), chosen.items, fitted)
     seen, probability = row[chosen.items], paper.curve(theta, fitted)

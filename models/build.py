@@ -77,12 +77,25 @@ def recipe_of(name: str) -> dict:
     return recipe
 
 
+def fit(recipe: dict, responses: ll.Responses) -> ll.FitResult:
+    """The items' parameters, as the recipe wants them; `NotConverged` rather than a bad bank."""
+    return ll.irt.fit(
+        responses,
+        model=recipe["model"],
+        dims=recipe["dims"],
+        prior={name: tuple(numbers) for name, numbers in recipe["prior"].items()},
+        precision=recipe["precision"],
+        tol=recipe["tol"],
+        seed=recipe["seed"],
+        strict=True,
+    )
+
+
 def make(recipe: dict, responses: ll.Responses) -> ll.ItemBank:
     """Fit the items to all models but those left out, and choose the anchors."""
     kept = responses.take([i for i, row in enumerate(responses.rows) if row not in recipe["left_out"]])
-    fit = ll.irt.fit(kept, model=recipe["model"], dims=recipe["dims"], seed=recipe["seed"])
     bank = ll.anchors.choose(
-        fit,
+        fit(recipe, kept),
         kept,
         k=recipe["k"],
         by=recipe["by"],
@@ -103,7 +116,8 @@ def make(recipe: dict, responses: ll.Responses) -> ll.ItemBank:
         bank=recipe["name"],
         cite=CITE,
     )
-    return dataclasses.replace(bank, learned=bank.learned._replace(**single), source=source)
+    short = {name: getattr(bank, name).astype(np.float32) for name in ("slope", "intercept", "floor", "ceiling")}
+    return dataclasses.replace(bank, **short, learned=bank.learned._replace(**single), source=source)
 
 
 def demo(recipe: dict, responses: ll.Responses, bank: ll.ItemBank) -> tuple[pd.DataFrame, pd.DataFrame]:

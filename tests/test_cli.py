@@ -29,9 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("shell")
     responses, _ = simulate(40, 60, seed=1)
     responses.to_frame().to_csv(folder / "answers.csv", index=False)
-    truth = [
-        f"{row},{score:.6f}" for row, score in zip(responses.rows, responses.scores.mean(1), strict=True)
-    ]
+    truth = [f"{row},{score:.6f}" for row, score in zip(responses.rows, responses.scores.mean(1), strict=True)]
     (folder / "truth.csv").write_text("\n".join(["model,score", *truth]) + "\n")
     words = ["calibrate", f"{folder}/answers.csv", "--anchors", "20", "--out", f"{folder}/bank", "--no-check"]
     assert run(words) == OK
@@ -60,9 +58,7 @@ def test_help_needs_neither_jax_nor_pandas() -> None:
 def test_every_help_carries_an_example(verb: list[str], capsys: pytest.CaptureFixture) -> None:
     assert run([*verb, "--help"]) == OK
     shown = capsys.readouterr().out
-    assert re.search(
-        r"lleval " + " ".join(verb or ["estimate"]) + r"\b", shown.split("Options:")[0].split("\n", 1)[1]
-    )
+    assert re.search(r"lleval " + " ".join(verb or ["estimate"]) + r"\b", shown.split("Options:")[0].split("\n", 1)[1])
 
 
 def test_help_names_the_methods_there_are(capsys: pytest.CaptureFixture) -> None:
@@ -88,14 +84,10 @@ def test_json_on_stdout_is_all_there_is_on_stdout(place: pathlib.Path, capsys: p
     assert list(found["source"]["files"]) == ["answers.csv"]
 
 
-def test_json_in_a_file_leaves_the_table_on_stdout(
-    place: pathlib.Path, tmp_path: pathlib.Path, capsys
-) -> None:
+def test_json_in_a_file_leaves_the_table_on_stdout(place: pathlib.Path, tmp_path: pathlib.Path, capsys) -> None:
     target = tmp_path / "result.json"
     words = ["estimate", f"{place}/answers.csv", "--bank", f"{place}/bank", "--json", str(target)]
-    assert (
-        run([*words, "--truth", f"{place}/truth.csv", "--leaderboard", "--compare", "row-0", "row-1"]) == OK
-    )
+    assert run([*words, "--truth", f"{place}/truth.csv", "--leaderboard", "--compare", "row-0", "row-1"]) == OK
     found = json.loads(target.read_text())
     assert set(found) == SCHEMA | {"ranks", "comparison"}
     assert all(ENTRY | {"truth", "inside"} == set(entry) for entry in found["estimates"])
@@ -162,9 +154,10 @@ def test_bad_input_is_one_line_and_status_2(place, words, message, capsys, monke
     assert run([word.format(**known) for word in words]) == BAD_INPUT
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert message in shown.err
-    assert shown.err.startswith("error: ")
-    assert shown.err.count("\n") == 1
+    lines = [line for line in shown.err.splitlines() if not re.search(r"\(\d+ s\)$", line)]  # progress, if slow
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
     assert list(tmp_path.iterdir()) == []
     assert not (place / "new").exists()
 

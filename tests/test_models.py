@@ -20,7 +20,8 @@ each_bank = pytest.mark.parametrize("name", BANKS)
 @pytest.fixture(scope="module")
 def build():
     spec = importlib.util.spec_from_file_location("models_build", MODELS / "build.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -79,7 +80,9 @@ def test_demonstration(name):
     assert set(found.group) == {"all", *recipe["versions"]}
     for row, group, value, low, high in zip(found.rows, found.group, found.value, found.low, found.high, strict=True):
         true = truth[row, group]
-        print(f"{name} {row} {group}: {value:.3f} [{low:.3f}, {high:.3f}], truth {true:.3f}, inside {low <= true <= high}")
+        print(
+            f"{name} {row} {group}: {value:.3f} [{low:.3f}, {high:.3f}], truth {true:.3f}, inside {low <= true <= high}"
+        )
         assert np.isfinite(abs(value - true))
         assert 0 <= low <= value <= high <= 1
 

@@ -1,4 +1,5 @@
 """Properties that every estimator of full scores has, with every rule that chooses what to ask."""
+
 import dataclasses
 import functools
 import json

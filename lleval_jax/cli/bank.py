@@ -12,12 +12,8 @@ from lleval_jax.errors import require
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table
 
-bank = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Banks of calibrated items: list, show, verify."
-)
-Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name of a bank, or its folder.", show_default=False)
-]
+bank = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Banks of calibrated items: list, show, verify.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a bank, or its folder.", show_default=False)]
 
 
 @bank.command("list")
@@ -106,7 +102,5 @@ def _table(found: "ll.ItemBank", facts: dict[str, Any]) -> "Table":
     if len(found.groups) > 1:
         for i, group in enumerate(found.groups):
             inside = found.group == i
-            lines.append(
-                (f"group {group}", f"{inside.sum()} items, {found.weight[inside].sum():.1%} of the score")
-            )
+            lines.append((f"group {group}", f"{inside.sum()} items, {found.weight[inside].sum():.1%} of the score"))
     return ll.report.text.Table(f"bank {found.name!r}", ("what", "found"), tuple(lines), left=2)

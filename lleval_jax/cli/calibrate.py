@@ -31,9 +31,7 @@ Dims = Annotated[
 Anchors = Annotated[int, typer.Option(metavar="K", min=1, help="Items to choose for asking new models.")]
 By = Annotated[
     str,
-    typer.Option(
-        help="How to choose them: auto, random, correctness, irt, information, disagreement, spread."
-    ),
+    typer.Option(help="How to choose them: auto, random, correctness, irt, information, disagreement, spread."),
 ]
 Balance = Annotated[
     bool,
@@ -97,9 +95,7 @@ def calibrate(
     choosing |= {"balance": balance}
     with waiting("reading answers") as wait:
         choosing["full_scores"] = None if scores is None else ll.read_scores(scores)
-        responses = given.answers(
-            inputs, metric=metric, filter=filter, scale=scale, no_answer=no_answer, strict=strict
-        )
+        responses = given.answers(inputs, metric=metric, filter=filter, scale=scale, no_answer=no_answer, strict=strict)
         wait.say(f"fitting {len(responses.rows)} models x {len(responses.items)} items; compiling first")
         fit = ll.irt.fit(responses, report=wait.step, **fitting)
         wait.say("choosing anchors")

@@ -73,8 +73,4 @@ def _known_scores(bank: "ll.ItemBank") -> dict[str, float]:
     if made is None:
         return {}
     whole = np.logical_or(made.seen.all(axis=1), made.outside)
-    return {
-        row: float(score)
-        for row, score, known in zip(made.rows, made.full[:, 0], whole, strict=True)
-        if known
-    }
+    return {row: float(score) for row, score, known in zip(made.rows, made.full[:, 0], whole, strict=True) if known}

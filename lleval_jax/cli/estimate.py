@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from lleval_jax.report.text import Table, Truth
 
 Bank = Annotated[str, typer.Option(help="Name of a bank (see 'lleval bank list'), or its folder.")]
-Target = Annotated[
-    Literal["accuracy", "ability"], typer.Option(help="The benchmark's score, or ability on its scale.")
-]
+Target = Annotated[Literal["accuracy", "ability"], typer.Option(help="The benchmark's score, or ability on its scale.")]
 Method = Annotated[
     str | None,
     typer.Option(
@@ -36,9 +34,7 @@ Compare = Annotated[
 ]
 Known = Annotated[
     str | None,
-    typer.Option(
-        metavar="PATH", help="Known full scores (model, score[, group]) to show beside; or demo:BANK."
-    ),
+    typer.Option(metavar="PATH", help="Known full scores (model, score[, group]) to show beside; or demo:BANK."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of what a method draws at random; kept in the result.")]
 Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the estimate in this folder.")]
@@ -79,9 +75,7 @@ def estimate(
         known = None if truth is None else given.known_scores(truth)
         chosen = ll.load_bank(bank)
         wait.say("reading answers")
-        responses = given.answers(
-            inputs, metric=metric, filter=filter, scale=scale, no_answer=no_answer, strict=strict
-        )
+        responses = given.answers(inputs, metric=metric, filter=filter, scale=scale, no_answer=no_answer, strict=strict)
         wait.say(f"estimating {len(responses.rows)} models; compiling first")
         words: dict[str, Any] = {"level": level} | ({} if method is None else {"method": method})
         if target == "ability":
@@ -99,9 +93,7 @@ def estimate(
 
 def _refuse(words: dict[str, Any]) -> None:
     for word, value in words.items():
-        require(
-            not value, f"{word} goes with --target accuracy; abilities have no groups, ranks or known scores"
-        )
+        require(not value, f"{word} goes with --target accuracy; abilities have no groups, ranks or known scores")
 
 
 def _require_converged(found: "ll.Estimate") -> None:

@@ -32,9 +32,7 @@ def known_scores(text: str) -> dict[tuple[str, str], float]:
     """(model, group) -> score, from a file; "demo:NAME" is the one that ships with bank NAME."""
     path = _shipped(text, "demo_truth.csv") if text.startswith(DEMO) else text
     scores = ll.read_scores(path)
-    return {
-        (str(m), str(g)): float(s) for m, g, s in zip(scores.model, scores.group, scores.score, strict=True)
-    }
+    return {(str(m), str(g)): float(s) for m, g, s in zip(scores.model, scores.group, scores.score, strict=True)}
 
 
 def _shipped(text: str, file: str) -> str:

@@ -24,9 +24,7 @@ EXPECTED = (
     OSError,
     MemoryError,
 )  # what a run may end with: said in one line, without a traceback
-WrongWords: type[Exception] = typer.BadParameter.__mro__[
-    2
-]  # the root of all that typer says of words it cannot parse
+WrongWords: type[Exception] = typer.BadParameter.__mro__[2]  # the root of all that typer says of words it cannot parse
 
 app = typer.Typer(
     name="lleval",

@@ -33,7 +33,5 @@ NoAnswer = Annotated[
 ]
 Strict = Annotated[
     bool,
-    typer.Option(
-        "--strict", help="Make an error of every warning about the data and of a fit not converged."
-    ),
+    typer.Option("--strict", help="Make an error of every warning about the data and of a fit not converged."),
 ]

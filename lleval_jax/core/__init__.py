@@ -1,0 +1,1 @@
+"""Mathematics on arrays: pure, for one model and one item, mapped from outside."""

@@ -49,7 +49,7 @@ class Dense:
         return jnp.broadcast_to(self.item_weight[None, :], shape) if self.weight is None else self.weight
 
     def at_cells(self, rows: Array, items: Array) -> Array:
-        """rows . items in each cell.  (rows, k) and (items, k) -> (rows, items)."""
+        """Rows . items in each cell.  (rows, k) and (items, k) -> (rows, items)."""
         return rows @ items.T
 
     def sum_items(self, cells: Array, items: Array) -> Array:
@@ -95,7 +95,7 @@ class Sparse:
         return self.weight
 
     def at_cells(self, rows: Array, items: Array) -> Array:
-        """rows . items in each seen cell -> (cells,)."""
+        """Rows . items in each seen cell -> (cells,)."""
         return jnp.sum(rows[self.row] * items[self.item], axis=-1)
 
     def sum_items(self, cells: Array, items: Array) -> Array:

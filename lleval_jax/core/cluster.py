@@ -14,10 +14,8 @@ def squared_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.maximum((x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1), 0.0)
 
 
-def medoids(
-    x: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Generator, starts: int = STARTS
-) -> np.ndarray:
-    """k different rows of x (n, d), each nearest to a centre of the best of `starts` runs.  -> (k,)."""
+def medoids(x: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Generator, starts: int = STARTS) -> np.ndarray:
+    """K different rows of x (n, d), each nearest to a centre of the best of `starts` runs.  -> (k,)."""
     most = max(SAMPLE, 20 * k)
     some = rng.choice(len(x), most, replace=False) if len(x) > most else slice(None)
     runs = [_kmeans(x[some], weight[some], k, rng) for _ in range(starts)]

@@ -111,7 +111,6 @@ def _keep_moments(at: Array, loglik: Array, mass: Array, nodes: Array) -> tuple[
     with s = u^2 + v on the nodes around the best one have mean u and second moment s; so they integrate every
     quadratic exactly. The log likelihood is Laplace's.
     """
-    gap = nodes[1] - nodes[0]
     best = jnp.clip(jnp.argmax(at, axis=1), 1, len(nodes) - 2)
     left, here, right = (jnp.take_along_axis(at, best[:, None] + k, axis=1)[:, 0] for k in (-1, 0, 1))
     bend = jnp.maximum(2 * here - left - right, jnp.finfo(at.dtype).tiny)
@@ -178,7 +177,9 @@ def em_map(task: Task, data: Data):
             return (after._replace(free=_expand(task, data, counts.mass, after).free) if task.expands else after), value
         mean, log_sd = _learn(task, data, now, free, spread)
         after = Unknowns(free, mean, log_sd)
-        return (_expand(task, data, counts.mass, after) if task.expands else after), value + _entropy(spread, data.item_weight)
+        return (_expand(task, data, counts.mass, after) if task.expands else after), value + _entropy(
+            spread, data.item_weight
+        )
 
     return step
 
@@ -193,7 +194,11 @@ def _expand(task: Task, data: Data, mass: Array, now: Unknowns) -> Unknowns:
     free, centre, log_sd = now
     if task.curve.positive:
         shift = jnp.exp(free[:, :dims]) @ mean
-        slope, centre_slope, log_sd_slope = free[:, :dims] + jnp.log(root[0, 0]), centre[0] + jnp.log(root[0, 0]), log_sd[0]
+        slope, centre_slope, log_sd_slope = (
+            free[:, :dims] + jnp.log(root[0, 0]),
+            centre[0] + jnp.log(root[0, 0]),
+            log_sd[0],
+        )
         centre_shift = jnp.exp(centre[:dims]) @ mean
     else:
         shift, slope = free[:, :dims] @ mean, free[:, :dims] @ root
@@ -216,6 +221,7 @@ def posterior_information(info: Array, prior: Prior) -> Array:
 
 
 def item_prior(task: Task, now: Unknowns) -> Prior:
+    """The prior in force: learned, or as the task says."""
     if task.learn:
         return Prior(now.mean, jnp.exp(-2 * now.log_sd))
     mean, sd = jnp.asarray(task.prior, now.free.dtype).T

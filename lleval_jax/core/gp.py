@@ -116,22 +116,22 @@ def fit(
     at most 700 rows. The errors are made by `queries` of the calibration models with their nearest neighbours, up to
     `depth` of them, left out in turn.
     """
-    x, full = jnp.asarray(x, float), jnp.asarray(full, float)
-    location, scale = full.mean(), jnp.maximum(full.std(), 1e-6)
-    y, n = (full - location) / scale, len(x)
+    known, target = jnp.asarray(x, float), jnp.asarray(full, float)
+    location, scale = target.mean(), jnp.maximum(target.std(), 1e-6)
+    y, n = (target - location) / scale, len(known)
     rng = np.random.default_rng(seed)
-    kernel = _fit_kernel(x, y, rng.permutation(n)[:700])
+    kernel = _fit_kernel(known, y, rng.permutation(n)[:700])
     chosen = jnp.asarray(rng.permutation(n)[:queries])
-    gaps, order = _neighbours(x, chosen, max(2, min(depth, n // 2)))
+    gaps, order = _neighbours(known, chosen, max(2, min(depth, n // 2)))
     if n <= limit:
-        support, (alpha, drop) = x, _exact(kernel, x, y)
+        support, (alpha, drop) = known, _exact(kernel, known, y)
         errors = _path_errors(_dense_block, drop, alpha, order)
     else:
-        support = x[rng.permutation(n)[:inducing]]
-        alpha, drop, dual, lam, half = _fitc(kernel, x, y, support)
+        support = known[rng.permutation(n)[:inducing]]
+        alpha, drop, dual, lam, half = _fitc(kernel, known, y, support)
         errors = _path_errors(_fitc_block, (lam, half), dual, order)
     radii, errors = _matched_errors(errors, gaps)
-    return Regression(kernel, support, alpha, drop, x, location, scale, radii, errors)
+    return Regression(kernel, support, alpha, drop, known, location, scale, radii, errors)
 
 
 def predict(fitted: Regression, x: np.ndarray, level: float) -> tuple[Array, Array, Array, Array]:
@@ -140,9 +140,9 @@ def predict(fitted: Regression, x: np.ndarray, level: float) -> tuple[Array, Arr
     The half width is a conformal quantile (Lei et al. 2018; normalised as in Papadopoulos et al. 2011) of the errors
     made when nothing was known closer than the nearest known model is to this one.
     """
-    x = jnp.asarray(x, float)
-    mean, sd = posterior(fitted, x)
-    gap = distance(x, fitted.known).min(1)
+    new = jnp.asarray(x, float)
+    mean, sd = posterior(fitted, new)
+    gap = distance(new, fitted.known).min(1)
     half = multiplier(fitted.radii, fitted.errors, gap, level) * sd
     one = multiplier(fitted.radii, fitted.errors, gap, 0.6827) * sd
     score = functools.partial(_unstandardise, fitted)
@@ -239,7 +239,7 @@ def _exclusion_path(block: Array, alpha: Array) -> tuple[Array, Array]:
 
 @functools.partial(jax.jit, static_argnames="block")
 def _path_errors(block: Callable, parts, alpha: Array, order: Array) -> Array:
-    """|residual| / sd along the exclusion path of each query; block(parts, idx) is the noisy inverse there.  -> (q, g)."""
+    """|residual| / sd along the exclusion path of each query; block(parts, idx) is the inverse there.  -> (q, g)."""
 
     def one(idx: Array) -> Array:
         gap, var = _exclusion_path(block(parts, idx), alpha[idx])

@@ -85,7 +85,7 @@ def release(curve: Curve, items: Items) -> Array:
 
 
 def logit(ability: Array, items: Items) -> Array:
-    """slope . ability + intercept.  (dims,) and Items -> (items,)."""
+    """Slope . ability + intercept.  (dims,) and Items -> (items,)."""
     return items.slope @ ability + items.intercept
 
 
@@ -105,8 +105,8 @@ def tails(curve: Curve, z: Array, floor: Array, ceiling: Array) -> tuple[Array, 
         return z, -jax.nn.softplus(z)
     span = jnp.log(ceiling - floor)
     right = jnp.logaddexp(jnp.log(floor), span - jax.nn.softplus(-z))
-    wrong = jnp.logaddexp(jnp.log1p(-ceiling), span - jax.nn.softplus(z)) if curve.ceiling else (
-        span - jax.nn.softplus(z)
+    wrong = (
+        jnp.logaddexp(jnp.log1p(-ceiling), span - jax.nn.softplus(z)) if curve.ceiling else (span - jax.nn.softplus(z))
     )
     return right - wrong, wrong
 

@@ -3,8 +3,8 @@
 Each logit is bounded by a parabola (Jaakkola & Jordan 2000; the Polya-gamma view of Polson, Scott & Windle 2013), so
 that each row and each item has a normal posterior in closed form given the others: alternating MM steps, one small
 ridge regression a row and an item. Because the posterior's covariance enters the next step, abilities and slopes are
-integrated out rather than plugged in, and the spread of the item parameters is learned as they go (Bishop 2006, ch. 10).
-This is what keeps the fitted probabilities from chasing noise.
+integrated out rather than plugged in, and the spread of the item parameters is learned on the way (Bishop 2006, ch.
+10). This is what keeps the fitted probabilities from chasing noise.
 """
 
 import dataclasses
@@ -17,7 +17,6 @@ from lleval_jax.core import small
 from lleval_jax.core.cells import Dense, Sparse
 from lleval_jax.core.solve import Step
 from lleval_jax.types import Array
-
 
 ABSENT = 1e-8  # prior variance of the slopes of a dimension that is switched off
 

@@ -58,4 +58,3 @@ def accurate_sum(x: Array) -> Array:
         low = low[::2] + low[1::2] + ((a - (total - back)) + (b - back))
         high = total
     return high[0] + low[0]
-

@@ -98,7 +98,7 @@ def mode(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *
 
 
 def mean(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *, per_dim: int = 21) -> Ability:
-    """Posterior mean and covariance (EAP) by Gauss-Hermite quadrature centred and scaled at the mode (Liu & Pierce 1994)."""
+    """Posterior mean and covariance (EAP) by Gauss-Hermite quadrature around the mode (Liu & Pierce 1994)."""
     at = mode(curve, items, answers, belief)
     dims = at.value.shape[0]
     axis, weight = np.polynomial.hermite_e.hermegauss(per_dim)

@@ -54,14 +54,12 @@ class Solution(NamedTuple):
     status: Array
 
 
-def begin(solver: Solver, fn: Callable, x0: Any) -> Progress:
+def begin(solver: Solver, fn: Any, x0: Any) -> Progress:
     """A loop before its first step."""
     return Progress(solver.init(fn, x0), jnp.asarray(0), jnp.asarray(int(Status.RUNNING)))
 
 
-def advance(
-    solver: Solver, fn: Callable, progress: Progress, *, tol: float, at_most: int, max_steps: int
-) -> Progress:
+def advance(solver: Solver, fn: Any, progress: Progress, *, tol: float, at_most: int, max_steps: int) -> Progress:
     """Take `at_most` more steps, or fewer if the loop ends. A lane that has ended stays as it is under vmap."""
 
     def running(carry: tuple[Progress, Array]) -> Array:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from lleval_jax.core import em, irf, small
+from lleval_jax.core.cells import Dense
 from lleval_jax.core.likelihood import Prior
 from lleval_jax.types import Array
 
@@ -38,7 +39,9 @@ def item_covariance(
     """
     rows_there = jnp.where(node_mass > 1e-3, node_mass, jnp.inf)[None, :]
     inputs = free, right, asked, jnp.where(asked > 0, asked, 0) / rows_there
-    information = _chunked_sum(lambda *x: jnp.sum(jax.vmap(_node_information, (None, None, 0, 0))(curve, nodes, x[0], x[3]), 0), inputs)
+    information = _chunked_sum(
+        lambda *x: jnp.sum(jax.vmap(_node_information, (None, None, 0, 0))(curve, nodes, x[0], x[3]), 0), inputs
+    )
     root = jnp.linalg.cholesky(jnp.linalg.inv(information + jnp.eye(curve.dims, dtype=free.dtype)[None]))
 
     often = jnp.sqrt(jnp.where(node_mass > 1e-3, node_mass, 0))[None, :]
@@ -74,7 +77,7 @@ def few_item_covariance(curve: irf.Curve, data: em.Data, free: Array, counts: em
     s = jax.vmap(irf.slant, (None, 0, None))(curve, free, data.nodes)
     by_free = jax.vmap(_by_free, (None, None, 0))(curve, data.nodes, free) * s.inverse[:, :, None]
     _, info = jax.vmap(em.curvature, (None, 0, 0, 0, None))(curve, free, counts.right, counts.asked, data.nodes)
-    weight = data.cells.weights()
+    cells: Dense = data.cells  # type: ignore[assignment]
 
     def add(missing: Array, row: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
         right, asked, mass, often = row
@@ -83,7 +86,7 @@ def few_item_covariance(curve: irf.Curve, data: em.Data, free: Array, counts: em
         centred = score - (mass @ score)[None, :]
         return missing + often * (centred * mass[:, None]).T @ centred, None
 
-    rows = data.cells.scores, weight, counts.mass, data.row_weight
+    rows = cells.scores, cells.weights(), counts.mass, data.row_weight
     missing, _ = jax.lax.scan(add, jnp.zeros((items * width, items * width), free.dtype), rows)
     complete = jax.scipy.linalg.block_diag(*em.posterior_information(info, prior))
     whole = jnp.linalg.inv(complete - missing).reshape(items, width, items, width)
@@ -132,6 +135,6 @@ def _chunked_sum(fn, inputs: tuple[Array, ...]) -> Array:
 
 
 def _chunked_map(fn, inputs: tuple[Array, ...]) -> Array:
-    """fn over chunks of items, joined again."""
+    """Fn over chunks of items, joined again."""
     out = jax.lax.map(lambda chunk: fn(*chunk), _chunks(inputs))
     return out.reshape(-1, *out.shape[2:])[: inputs[0].shape[0]]

@@ -118,9 +118,7 @@ def from_columns(
     )
 
 
-def group_of_items(
-    file: str, items: np.ndarray, item: np.ndarray, groups: np.ndarray, group: np.ndarray
-) -> np.ndarray:
+def group_of_items(file: str, items: np.ndarray, item: np.ndarray, groups: np.ndarray, group: np.ndarray) -> np.ndarray:
     """(items,) the one group of each item; `BadInput` where an item has two."""
     found = np.zeros(len(items), np.int64)
     found[item] = group

@@ -26,9 +26,7 @@ def write(folder: pathlib.Path, kind: str, facts: dict[str, Any], arrays: Arrays
     settle(folder, kind)
     facts = dict(facts)
     if arrays is not None:
-        content = safetensors.numpy.save(
-            {name: np.asarray(value, order="C") for name, value in arrays.items()}
-        )
+        content = safetensors.numpy.save({name: np.asarray(value, order="C") for name, value in arrays.items()})
         facts["arrays"] = _hash(content)
         _put(_next(folder, kind), content)
     text = json.dumps(_sealed(facts), indent=1, ensure_ascii=False, allow_nan=False)

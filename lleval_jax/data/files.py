@@ -79,9 +79,7 @@ def lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
         while line := stream.readline(LONGEST_LINE):
             number, total = number + 1, total + len(line)
             require(len(line) < LONGEST_LINE, f"{path.name}:{number} is longer than {LONGEST_LINE >> 20} MiB")
-            require(
-                total < LARGEST_GZIP, f"{path.name} is larger than {LARGEST_GZIP >> 30} GiB once decompressed"
-            )
+            require(total < LARGEST_GZIP, f"{path.name} is larger than {LARGEST_GZIP >> 30} GiB once decompressed")
             if line.strip():
                 yield number, line
 

@@ -46,9 +46,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     scored, notes = _scored(path.name, samples, options)
     status = header.get("status", "started")
     if status != "success":
-        notes.append(
-            f"the log's status is {status!r}: the run did not end well; {len(scored)} answers were read"
-        )
+        notes.append(f"the log's status is {status!r}: the run did not end well; {len(scored)} answers were read")
     require(bool(scored), f"{path.name} holds no scored sample (status {status!r})")
     frame = pd.DataFrame(scored, columns=["item", "epoch", "score"])
     frame = frame.drop_duplicates()
@@ -121,9 +119,7 @@ def _names(file: str, header: Any) -> tuple[str, str, str]:
     return task, f"{task}({arguments})" if arguments else task, model
 
 
-def _scored(
-    file: str, samples: Iterable[Any], options: Options
-) -> tuple[list[tuple[str, int, float]], list[str]]:
+def _scored(file: str, samples: Iterable[Any], options: Options) -> tuple[list[tuple[str, int, float]], list[str]]:
     """(item, epoch, score) of each scored sample, and what was set aside."""
     kept = [sample for sample in samples if isinstance(sample, dict) and "id" in sample]
     flat = [_flat(sample) for sample in kept]
@@ -137,15 +133,12 @@ def _scored(
         name, number = str(sample["id"]), to_number(scores[scorer], options.no_answer)
         if number is None:
             raise BadInput(
-                f"{file}: sample {name!r}: {scorer} is {str(scores[scorer])[:60]!r}; "
-                "it must be a number or C, I, P, N"
+                f"{file}: sample {name!r}: {scorer} is {str(scores[scorer])[:60]!r}; it must be a number or C, I, P, N"
             )
         if math.isnan(number):
             unscored += 1
             continue
-        found.append(
-            (name, int(sample.get("epoch") or 1), _in_scale(f"{file}: sample {name!r}", number, options))
-        )
+        found.append((name, int(sample.get("epoch") or 1), _in_scale(f"{file}: sample {name!r}", number, options)))
     counted = ((failed, "ended in an error"), (unfinished, "are not finished"), (unscored, "were not scored"))
     return found, [f"{n} samples {what}; they were left out as missing answers" for n, what in counted if n]
 
@@ -155,8 +148,7 @@ def _in_scale(where: str, number: float, options: Options) -> float:
     low, high = options.scale or (0.0, 1.0)
     require(
         low <= number <= high,
-        f"{where}: score {number:g} lies outside [{low:g}, {high:g}]. "
-        "Pass scale=(lowest, highest) to rescale.",
+        f"{where}: score {number:g} lies outside [{low:g}, {high:g}]. Pass scale=(lowest, highest) to rescale.",
     )
     return number
 
@@ -184,7 +176,6 @@ def _scorer(file: str, found: list[str], asked: str | None) -> str:
         return asked
     require(
         len(found) <= 1,
-        f"{file} holds {len(found)} scorers, {found}; they must not be mixed. "
-        f"Pass metric={(found or [''])[0]!r}.",
+        f"{file} holds {len(found)} scorers, {found}; they must not be mixed. Pass metric={(found or [''])[0]!r}.",
     )
     return found[0] if found else ""

@@ -107,9 +107,7 @@ def _entries(path: pathlib.Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     with files.damage(path.name), files.open_plain(path) as stream:
         content = stream.read(files.LONGEST_LINE)
-        require(
-            len(content) < files.LONGEST_LINE, f"{path.name} is too large for a log that is one JSON list"
-        )
+        require(len(content) < files.LONGEST_LINE, f"{path.name} is too large for a log that is one JSON list")
         for number, entry in enumerate(json.loads(content), start=1):
             require(isinstance(entry, dict), f"{path.name}:{number} is not a JSON object")
             yield number, entry
@@ -118,9 +116,7 @@ def _entries(path: pathlib.Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _metric(where: str, entry: dict[str, Any], asked: str | None) -> tuple[str, list[str]]:
     """(metric to read, what to warn of), decided on the first line."""
     listed = entry.get("metrics")
-    named = (
-        listed if isinstance(listed, list) and listed else [name for name in entry if name not in NOT_METRICS]
-    )
+    named = listed if isinstance(listed, list) and listed else [name for name in entry if name not in NOT_METRICS]
     found = [name for name in named if isinstance(name, str) and name in entry]
     if asked is not None:
         require(
@@ -145,9 +141,7 @@ def _score(where: str, entry: dict[str, Any], metric: str, options: Options) -> 
     low, high = options.scale or (0.0, 1.0)
     good = isinstance(value, int | float) and low <= value <= high
     hint = " Pass scale=(lowest, highest) if that is its unit." if isinstance(value, int | float) else ""
-    require(
-        good, f"{where}: {metric} is {str(value)[:60]!r}; it must be a number in [{low:g}, {high:g}].{hint}"
-    )
+    require(good, f"{where}: {metric} is {str(value)[:60]!r}; it must be a number in [{low:g}, {high:g}].{hint}")
     return float(value)
 
 
@@ -155,9 +149,7 @@ def _filter(file: str, found: list[str], asked: str | None) -> str:
     """The filter to read. A task without filters answers to any name."""
     if asked in found or (asked is not None and found == [UNFILTERED]):
         return asked if asked in found else UNFILTERED  # type: ignore[return-value]
-    require(
-        asked is None, f"{file} has no filter {asked!r}; it has {found}. Pass filter=... with one of these."
-    )
+    require(asked is None, f"{file} has no filter {asked!r}; it has {found}. Pass filter=... with one of these.")
     require(
         len(found) == 1,
         f"{file} holds {len(found)} filters, {found}; they must not be mixed. Pass filter={found[0]!r}.",
@@ -175,7 +167,5 @@ def _items(frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
     copies = keys.merge(copy, on=["name", "doc"], how="left")["copy"].to_numpy(int)
     names = [f"{item}#{n + 1}" if n else str(item) for item, n in zip(name, copies, strict=True)]
     without = int((~hashed).sum())
-    note = (
-        f"{without} answers have no doc_hash; their item is the doc_id, which does not survive a new data set"
-    )
+    note = f"{without} answers have no doc_hash; their item is the doc_id, which does not survive a new data set"
     return names, (note,) if without else ()

@@ -68,9 +68,7 @@ def _array(archive: zipfile.ZipFile, name: str, file: str) -> np.ndarray:
     member = f"{name}.npy"
     require(member in archive.namelist(), f"{file} has no array {name!r}")
     size = archive.getinfo(member).file_size
-    require(
-        size <= files.LARGEST_MEMBER, f"{file}: array {name!r} says it is {size} bytes; refused as too large"
-    )
+    require(size <= files.LARGEST_MEMBER, f"{file}: array {name!r} says it is {size} bytes; refused as too large")
     with archive.open(member) as stream:
         shape, dtype = _header(stream)
         require(

@@ -105,9 +105,7 @@ def _groups(parts: Sequence[Answers], items: list[str]) -> list[str]:
         for item, group in zip(part.items.tolist(), part.group.tolist(), strict=True):
             before = found.setdefault(item, group)
             if before != group and before and group:
-                raise BadInput(
-                    f"{part.file}: item {item!r} is in group {group!r}; another file has it in {before!r}"
-                )
+                raise BadInput(f"{part.file}: item {item!r} is in group {group!r}; another file has it in {before!r}")
             found[item] = before or group
     return [found[item] or WHOLE for item in items]
 
@@ -137,6 +135,4 @@ def _matrix(
     if weighted:
         weight = np.ones(scores.shape, np.float32)
         weight[at] = cells.weight
-    return Responses.build(
-        scores, seen=seen, weight=weight, rows=rows, items=items, group=group, source=source
-    )
+    return Responses.build(scores, seen=seen, weight=weight, rows=rows, items=items, group=group, source=source)

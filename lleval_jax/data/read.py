@@ -148,16 +148,10 @@ def _unknown(path: pathlib.Path, head: bytes) -> str:
         raw = stream.read(64)
     if raw.startswith(b"PK"):
         inside = sorted(files.members(path))[:8]
-        kind = (
-            f"a zip that holds {inside} and begins"
-            if inside
-            else "a zip that is damaged or cut short, and begins"
-        )
+        kind = f"a zip that holds {inside} and begins" if inside else "a zip that is damaged or cut short, and begins"
     elif raw.startswith(b"\x1f\x8b"):
         kind = "a gzip that is damaged or" if not head else "a gzip whose content begins"
-    return (
-        f"{path} is not in a format that can be read: {kind} {files.snippet(head or raw)}. Known: {_known()}."
-    )
+    return f"{path} is not in a format that can be read: {kind} {files.snippet(head or raw)}. Known: {_known()}."
 
 
 def _known() -> str:

@@ -181,10 +181,7 @@ def _estimate(facts: dict[str, Any], place: pathlib.Path) -> Estimate:
     try:
         entries = facts["estimates"]
         columns = {name: [entry[name] for entry in entries] for name in ("row", "group", "status")}
-        numbers = {
-            name: np.array([e[name] for e in entries], float)
-            for name in ("value", "low", "high", "std_error")
-        }
+        numbers = {name: np.array([e[name] for e in entries], float) for name in ("value", "low", "high", "std_error")}
         return Estimate(
             target=facts["target"],
             method=facts["method"],

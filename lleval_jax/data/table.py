@@ -149,16 +149,10 @@ def _load_objects(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[st
                 raise BadInput(f"{path.name}:{number} has no {name!r}; it has {have}")
             is_number = isinstance(value, int | float)
             good = value is None or is_number or isinstance(value, str)
-            require(
-                good, f"{path.name}:{number}: {name} is {str(value)[:60]!r}; it must be a text or a number"
-            )
+            require(good, f"{path.name}:{number}: {name} is {str(value)[:60]!r}; it must be a text or a number")
             column.append(float(value) if isinstance(value, bool) else value)
-    kinds = {
-        name: "" if column and name not in ("score", "weight") else None for name, column in found.items()
-    }
-    text = {
-        n: pa.array([kinds[n] if v is None else str(v) for v in c], pa.string()) for n, c in found.items()
-    }
+    kinds = {name: "" if column and name not in ("score", "weight") else None for name, column in found.items()}
+    text = {n: pa.array([kinds[n] if v is None else str(v) for v in c], pa.string()) for n, c in found.items()}
     return pa.table(text)
 
 
@@ -178,9 +172,7 @@ def _first_line(path: pathlib.Path) -> int:
     return 1 if head.startswith(b"PAR1") or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else 2
 
 
-def _present(
-    path: pathlib.Path, found: list[str], columns: tuple[str, ...], needed: tuple[str, ...]
-) -> list[str]:
+def _present(path: pathlib.Path, found: list[str], columns: tuple[str, ...], needed: tuple[str, ...]) -> list[str]:
     """Which of `columns` the file has, each once; `BadInput` if one of `needed` is not there."""
     for name in needed:
         have = ", ".join(map(repr, found[:12])) or "no columns"
@@ -199,9 +191,7 @@ def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
         encoded = pa.array([], column.type)
     if not pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_encode()
-    return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(
-        np.int64
-    ), encoded.dictionary
+    return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
 
 
 def _names(
@@ -228,9 +218,7 @@ def _numbers(path: pathlib.Path, table: pa.Table, name: str, first: int) -> np.n
             found[at] = np.nan if value is None or str(value).strip().lower() in NO_NUMBER else float(value)
         except (TypeError, ValueError) as error:
             line = first + int(np.flatnonzero(codes == at)[0])
-            raise BadInput(
-                f"{path.name}:{line}: {name} is {str(value)[:60]!r}; it must be a number"
-            ) from error
+            raise BadInput(f"{path.name}:{line}: {name} is {str(value)[:60]!r}; it must be a number") from error
     return found[codes]
 
 

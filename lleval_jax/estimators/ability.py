@@ -98,10 +98,7 @@ def bank_items(bank: ItemBank, index: np.ndarray, size: int | None = None) -> ir
     parts = bank.slope[index], bank.intercept[index], bank.floor[index], bank.ceiling[index]
     fill = 0, 0, 0, 1
     return irf.Items(
-        *(
-            jnp.asarray(pad(p.astype(np.float32), (size, *p.shape[1:]), f))
-            for p, f in zip(parts, fill, strict=True)
-        )
+        *(jnp.asarray(pad(p.astype(np.float32), (size, *p.shape[1:]), f)) for p, f in zip(parts, fill, strict=True))
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from lleval_jax.core import cluster
 from lleval_jax.errors import BadInput, require
 from lleval_jax.estimators import head, irt, kriging, linear
-from lleval_jax.values.bank import Anchors, Calibration, ItemBank, target_weight
+from lleval_jax.values.bank import Anchors, Calibration, ItemBank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses
@@ -278,7 +278,9 @@ def _mix(
     return np.array([share * len(a) / (len(a) + 20)])
 
 
-def _misfit(bank: ItemBank, fit: FitResult, answers: Responses, complete: np.ndarray, seed: int, folds: int = 5) -> Misfit:
+def _misfit(
+    bank: ItemBank, fit: FitResult, answers: Responses, complete: np.ndarray, seed: int, folds: int = 5
+) -> Misfit:
     """Refit the items without each fold of models, choose anchors again, and estimate the models left out from those.
 
     Anchors chosen with a model's own answers tell more of it than of a new model: the intervals would be too narrow.

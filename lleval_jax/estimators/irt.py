@@ -103,10 +103,10 @@ def fit(
             dims = choose_dims(responses, seed=seed) if model == "2pl" else 1
         curve = dataclasses.replace(irf.CURVES[model], dims=dims)
         curve = dataclasses.replace(curve, positive=curve.positive or positive)
-        engine = _engine(engine, curve, data)
-        settings: dict[str, Any] = {"model": model, "dims": dims, "engine": engine, "precision": precision}
+        chosen = _engine(engine, curve, data)
+        settings: dict[str, Any] = {"model": model, "dims": dims, "engine": chosen, "precision": precision}
         settings |= {"prior": prior, "positive": curve.positive, "max_steps": max_steps, "seed": seed}
-        if engine == "marginal":
+        if chosen == "marginal":
             task = _task(curve, prior, moments=not fixed_nodes)
             rule = nodes or quadrature.default(dims)
             settings |= {"nodes": repr(rule), "fixed_nodes": fixed_nodes}
@@ -114,7 +114,7 @@ def fit(
         else:
             require(prior == "learned", "the joint engine learns its prior; pass engine='marginal' for a fixed one")
             numbers = _fit_joint(data, dims, tol or 3e-3, max_steps, standard_errors, seed, report)
-    return _result(numbers, data, f"{model} {dims}-d, {engine}", settings, strict)
+    return _result(numbers, data, f"{model} {dims}-d, {chosen}", settings, strict)
 
 
 def fit_many(
@@ -155,9 +155,7 @@ def fit_many(
             one = [_marginal_data(part, rule, 1) for part in parts]
             batch, axes = jax.tree.map(lambda *x: jnp.stack(x), *one), 0
         begun = _begin_lanes(batch, task, tol, max_steps, axes)
-        numbers = jax.vmap(
-            lambda d, p: _finish_marginal(d, p, task, standard_errors), in_axes=(axes, 0)
-        )(batch, begun)
+        numbers = jax.vmap(lambda d, p: _finish_marginal(d, p, task, standard_errors), in_axes=(axes, 0))(batch, begun)
         lanes = [jax.tree.map(lambda x, i=i: np.asarray(x[i]), numbers) for i in range(len(parts))]
     settings = {"model": model, "dims": 1, "engine": "marginal", "precision": precision, "prior": prior}
     return [_result(n, part, f"{model} 1-d, marginal", settings, False) for n, part in zip(lanes, parts, strict=True)]
@@ -221,7 +219,9 @@ def _task(curve: irf.Curve, prior: Any, *, moments: bool) -> em.Task:
 def _marginal_data(data: layout.Layout, rule: quadrature.Grid | quadrature.Points, dims: int) -> em.Data:
     nodes, log_weight = rule.nodes(dims)
     dtype = data.row_weight.dtype
-    return em.Data(data.cells, jnp.asarray(nodes, dtype), jnp.asarray(log_weight, dtype), data.row_weight, data.item_weight)
+    return em.Data(
+        data.cells, jnp.asarray(nodes, dtype), jnp.asarray(log_weight, dtype), data.row_weight, data.item_weight
+    )
 
 
 def _fit_marginal(data, task, rule, tol, max_steps, standard_errors, report) -> _Numbers:
@@ -229,7 +229,9 @@ def _fit_marginal(data, task, rule, tol, max_steps, standard_errors, report) -> 
     solver = Anderson()
     if not task.moments:  # nodes alone make a lumpy likelihood: come near on the smooth one first
         smooth = dataclasses.replace(task, moments=True)
-        near = _drive(_begin(here, smooth, solver), lambda p: _advance(here, p, smooth, solver, 10 * tol, max_steps), None)
+        near = _drive(
+            _begin(here, smooth, solver), lambda p: _advance(here, p, smooth, solver, 10 * tol, max_steps), None
+        )
         progress = _begin_at(here, near.now.x, task, solver)
     else:
         progress = _begin(here, task, solver)
@@ -258,7 +260,9 @@ def _begin_at(data: em.Data, x: em.Unknowns, task: em.Task, solver: Anderson) ->
 
 
 @functools.partial(jax.jit, static_argnames=("task", "solver", "tol", "max_steps"))
-def _advance(data: em.Data, progress: Progress, task: em.Task, solver: Anderson, tol: float, max_steps: int) -> Progress:
+def _advance(
+    data: em.Data, progress: Progress, task: em.Task, solver: Anderson, tol: float, max_steps: int
+) -> Progress:
     return advance(solver, em.em_map(task, data), progress, tol=tol, at_most=PIECE, max_steps=max_steps)
 
 
@@ -282,7 +286,9 @@ def _start(data: em.Data, task: em.Task) -> em.Unknowns:
         slope = jnp.clip(slope, 0.2, 3.0)
     if curve.shared_slope:
         slope = jnp.full_like(slope, jnp.sum(slope * data.item_weight) / jnp.sum(data.item_weight))
-    twist = jnp.cos(2.399 * jnp.outer(jnp.arange(1, len(slope) + 1, dtype=slope.dtype), jnp.arange(curve.dims, dtype=slope.dtype)))
+    twist = jnp.cos(
+        2.399 * jnp.outer(jnp.arange(1, len(slope) + 1, dtype=slope.dtype), jnp.arange(curve.dims, dtype=slope.dtype))
+    )
     items = irf.Items(
         slope=slope[:, None] * jnp.where(jnp.arange(curve.dims)[None, :] == 0, 1, 0.5 * twist),
         intercept=intercept,
@@ -328,7 +334,7 @@ def _finish_marginal(data: em.Data, progress: Progress, task: em.Task, standard_
 
 
 def _free_covariance(data: em.Data, task: em.Task, now: em.Unknowns, counts: em.Expected) -> Array:
-    """Covariance of the free coordinates, exact for few items; a shared slope is taken as known: all items tell of it."""
+    """Covariance of the free coordinates, exact for few items; a shared slope counts as known."""
     curve, prior = task.curve, em.item_prior(task, now)
     if curve.shared_slope:
         prior = prior._replace(precision=prior.precision.at[: curve.dims].set(1e6))

@@ -2,13 +2,13 @@
 
 Score of model l on item i, binary or fractional (quasi-likelihood; Papke & Wooldridge 1996):
 
-    y_li = p_i(theta_l) + e_li,   p_i(theta) = sigmoid(b_i + a_i . theta),   theta ~ N(0, I),   Var(e_li) = phi p (1 - p)
+    y_li = p_i(theta_l) + e_li,   p_i(theta) = sigmoid(b_i + a_i . theta),  theta ~ N(0, I),  Var(e_li) = phi p (1 - p)
 
 Item coefficients have a normal prior with learned mean and variance, so 15 models are enough. Two items are near when
 models answer them alike, in what ability explains and in what it leaves over. Anchors are the medoids of a K-means on
 that embedding (Vivek et al. 2023; Maia Polo et al. 2024), and the residuals of the answered items are carried to the
-others by simple kriging (Matheron 1963). How wide the interval must be is learned from models left out of everything, the
-choice of their anchors included.
+others by simple kriging (Matheron 1963). How wide the interval must be is learned from models left out of everything,
+the choice of their anchors included.
 
 On the host in float64: with few models and one pattern of answers, compiling would cost more than computing.
 """
@@ -75,7 +75,7 @@ def fit(
     models = _spread_over_ranking(full[:, 0])
     scores, full = scores[models], full[models]
     fold = np.arange(len(scores)) % min(FOLDS, len(scores))
-    value, variance = np.empty((2, *full.shape))
+    value, variance = np.empty(full.shape), np.empty(full.shape)
     for f in range(fold.max() + 1):
         out, rng = fold == f, np.random.default_rng((seed, f + 1))
         curves = fit_curves(scores[~out])
@@ -91,7 +91,12 @@ def fit(
 
 
 def predict(
-    kept: Kriging, calibration: np.ndarray, weight: np.ndarray, targets: np.ndarray, answers: np.ndarray, seen: np.ndarray
+    kept: Kriging,
+    calibration: np.ndarray,
+    weight: np.ndarray,
+    targets: np.ndarray,
+    answers: np.ndarray,
+    seen: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Value and standard error of each target from answers to any items, (models, targets) each.
 
@@ -178,7 +183,7 @@ def _carry(near: np.ndarray, unseen: np.ndarray, index: np.ndarray) -> np.ndarra
 
 
 def _joint_map(scores: np.ndarray, factors: int, least_phi: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Joint MAP with learned priors by alternating Newton steps -> coef (items, 1 + factors), ability (n, factors), phi.
+    """Joint MAP with learned priors by alternating Newton steps -> coef (items, 1 + factors), ability, phi.
 
     Unlike `core.joint` it learns a dispersion below the Bernoulli's, which fractional scores need.
     """

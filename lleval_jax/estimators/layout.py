@@ -72,7 +72,9 @@ def arrange_alike(parts: Sequence[Responses], dtype: str = "float32") -> list[La
 def lanes(row_weight: np.ndarray | None, layout: Layout) -> Array:
     """(lanes, rows) -> (lanes, padded rows)."""
     weight = np.atleast_2d(np.asarray(row_weight))
-    require(weight.shape[1] == len(layout.rows), f"row_weight has {weight.shape[1]} columns for {len(layout.rows)} rows")
+    require(
+        weight.shape[1] == len(layout.rows), f"row_weight has {weight.shape[1]} columns for {len(layout.rows)} rows"
+    )
     dtype = layout.row_weight.dtype
     return jnp.asarray(pad(weight.astype(dtype), (len(weight), len(layout.row_weight))))
 
@@ -181,9 +183,9 @@ def _blocks(parts: Sequence[Responses], dtype: str) -> Layout:
     source = parts[0].source
     for part in parts[1:]:
         source = source.merge(part.source)
-    ones = [jnp.ones(n, dtype) for n in (len(rows), len(items))]
-    cells = Blocks(tuple(dense), index, len(rows))
-    return Layout(cells, *ones, rows, items, group.astype(np.int32), tuple(groups.tolist()), seen, source, True)
+    row_weight, item_weight = jnp.ones(len(rows), dtype), jnp.ones(len(items), dtype)
+    cells, codes, words = Blocks(tuple(dense), index, len(rows)), group.astype(np.int32), tuple(groups.tolist())
+    return Layout(cells, row_weight, item_weight, rows, items, codes, words, seen, source, True)
 
 
 def _layout(responses: Responses | SparseResponses, cells, row_weight: np.ndarray, item_weight: np.ndarray) -> Layout:

@@ -61,7 +61,9 @@ def estimate(
         BadInput: an unknown method or level.
         BankMismatch: no answer to any item of the bank, or a method that the bank has not what it takes for.
     """
-    require(method == "auto" or method in METHODS, f"method {method!r} is not known; there are auto, {', '.join(METHODS)}")
+    require(
+        method == "auto" or method in METHODS, f"method {method!r} is not known; there are auto, {', '.join(METHODS)}"
+    )
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
     here = known_answers(responses, bank)
     chosen = default_method(bank) if method == "auto" else method
@@ -181,7 +183,7 @@ METHODS: dict[str, Method] = {
 
 
 def _teachers(known: Calibration, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Calibration models that answered at least half of these items, and their answers with gaps at the items' means."""
+    """Calibration models that answered at least half of these items; their answers, gaps at the items' means."""
     seen, answers = known.seen[:, index], known.answers[:, index].astype(float)
     rows = np.flatnonzero(seen.mean(1) >= 0.5)
     if not known.outside:

@@ -39,11 +39,7 @@ def forest(
     axes.hlines(height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3, capstyle="round")
     axes.plot(estimate.value[here], height, "o", color=DOT, markersize=5, label="estimate and interval")
     if truth is not None:
-        known = [
-            (truth[estimate.rows[i], group], y)
-            for y, i in enumerate(here)
-            if (estimate.rows[i], group) in truth
-        ]
+        known = [(truth[estimate.rows[i], group], y) for y, i in enumerate(here) if (estimate.rows[i], group) in truth]
         if known:
             x, y = zip(*known, strict=True)
             axes.plot(x, y, "|", color=TRUE, markersize=11, markeredgewidth=2, label="truth")

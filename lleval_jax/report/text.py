@@ -75,9 +75,7 @@ def comparison(estimate: Estimate, first: str, second: str) -> Table:
     found = difference(estimate, first, second)
     remarks = [_verdict(found, i, first, second) for i in range(len(found.rows))]
     remarks.append("the errors of the two are taken as independent, sd = sqrt(s1^2 + s2^2): the safe side")
-    return dataclasses.replace(
-        _lay_out(_title(found), found, list(range(len(found.rows)))), remarks=tuple(remarks)
-    )
+    return dataclasses.replace(_lay_out(_title(found), found, list(range(len(found.rows)))), remarks=tuple(remarks))
 
 
 def inside(estimate: Estimate, truth: Truth) -> dict[tuple[str, str], bool]:

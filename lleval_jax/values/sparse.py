@@ -61,8 +61,7 @@ class SparseResponses:
         scores, seen, weight = np.zeros(shape, np.float32), np.zeros(shape, bool), np.ones(shape, np.float32)
         cell = self.row, self.item
         scores[cell], seen[cell], weight[cell] = self.scores, True, self.weight
-        names = dict(rows=self.rows, items=self.items, group=self.group, groups=self.groups)
-        return Responses(scores, seen, weight, **names, source=self.source)
+        return Responses(scores, seen, weight, self.rows, self.items, self.group, self.groups, self.source)
 
     def take(self, rows: Iterable[int]) -> "SparseResponses":
         """Only these rows, by position."""

@@ -1,4 +1,5 @@
 """Three ways to store the answers, one algebra."""
+
 import jax.numpy as jnp
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
 """K-means and medoids against loops, on clusters known beforehand, and on hard cases."""
+
 import numpy as np
 import pytest
 

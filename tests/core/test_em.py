@@ -1,4 +1,5 @@
 """Marginal likelihood by enumeration and quadrature; EM climbs, and stops where the gradient is zero."""
+
 import dataclasses
 import math
 
@@ -134,7 +135,10 @@ def test_an_unanswered_row_keeps_the_prior():
 )
 def test_curvature_is_the_gradient_and_the_fisher_information(curve):
     draw = np.random.default_rng(3)
-    free, nodes = jnp.asarray(0.5 * draw.standard_normal(curve.width)), jnp.asarray(draw.uniform(-2, 2, (9, curve.dims)))
+    free, nodes = (
+        jnp.asarray(0.5 * draw.standard_normal(curve.width)),
+        jnp.asarray(draw.uniform(-2, 2, (9, curve.dims))),
+    )
     asked = jnp.asarray(draw.uniform(1, 5, 9))
     p = irf.slant(curve, free, nodes).p
 

@@ -1,4 +1,5 @@
 """Gaussian-process regression against direct numpy, explicit refits, and finite differences; all in float64."""
+
 import math
 
 import jax.numpy as jnp

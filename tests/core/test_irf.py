@@ -1,4 +1,5 @@
 """Curves: derivatives against automatic ones, tails against exact formulas, bijectors there and back."""
+
 import dataclasses
 
 import jax

@@ -1,4 +1,5 @@
 """Likelihoods by enumeration, sums by exact arithmetic."""
+
 import math
 
 import jax

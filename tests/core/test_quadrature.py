@@ -1,4 +1,5 @@
 """Nodes integrate what they claim to."""
+
 import numpy as np
 import pytest
 

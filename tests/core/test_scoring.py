@@ -1,4 +1,5 @@
 """One row's ability against scipy's optimiser and dense integration."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,7 +65,9 @@ def test_modes_are_scipys(name, method):
     assert (np.asarray(got.status) == Status.CONVERGED).all()
     for r in range(len(rows.scores)):
         fn = objective(name, np.asarray(rows.scores[r]), np.asarray(rows.weight[r]), precision, mean, warm)
-        end = optimize.minimize_scalar(lambda x: -fn(x), bounds=(-6, 6), method="bounded", options={"xatol": 1e-9})
+        end = optimize.minimize_scalar(
+            lambda x, fn=fn: -fn(x), bounds=(-6, 6), method="bounded", options={"xatol": 1e-9}
+        )
         # a value known to eps |value| fixes a maximiser to sqrt(2 eps |value| / information)
         known = np.sqrt(64 * np.finfo(float).eps * abs(end.fun) * float(got.covariance[r, 0, 0])) + 1e-6
         assert abs(float(got.value[r, 0]) - end.x) < known

@@ -1,4 +1,5 @@
 """The ladder of sizes."""
+
 import numpy as np
 
 from lleval_jax.core.shapes import pad, rung

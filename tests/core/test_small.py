@@ -1,4 +1,5 @@
 """Unrolled algebra of tiny matrices against LAPACK."""
+
 import jax.numpy as jnp
 import numpy as np
 import pytest

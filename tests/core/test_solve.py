@@ -1,4 +1,5 @@
 """The one loop: how it ends, and that pieces make the whole."""
+
 import dataclasses
 
 import jax

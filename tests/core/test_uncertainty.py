@@ -1,4 +1,5 @@
 """Standard errors against the inverse of the whole observed information matrix."""
+
 import math
 
 import jax
@@ -31,7 +32,8 @@ def problem(rows, items, seed=3):
 
 
 @pytest.mark.parametrize(
-    ("rows", "items"), [(1000, 20), pytest.param(2000, 8, marks=pytest.mark.slow), pytest.param(500, 60, marks=pytest.mark.slow)]
+    ("rows", "items"),
+    [(1000, 20), pytest.param(2000, 8, marks=pytest.mark.slow), pytest.param(500, 60, marks=pytest.mark.slow)],
 )
 def test_standard_errors_are_those_of_the_whole_matrix(rows, items):
     """The thin form leaves out terms of the order of a row's posterior variance, which is what may be missing.
@@ -64,7 +66,13 @@ def test_abilities_that_are_not_known_widen_the_errors():
     counts = em.expect(CURVE, data, free, False)
     _, info = jax.vmap(em.curvature, (None, 0, 0, 0, None))(CURVE, free, counts.right, counts.asked, data.nodes)
     got = uncertainty.item_covariance(
-        CURVE, free, counts.right, counts.asked, data.nodes, data.row_weight @ counts.mass, Prior(jnp.zeros(2), jnp.zeros(2))
+        CURVE,
+        free,
+        counts.right,
+        counts.asked,
+        data.nodes,
+        data.row_weight @ counts.mass,
+        Prior(jnp.zeros(2), jnp.zeros(2)),
     )
     extra = np.asarray(got) - np.linalg.inv(info)
     assert np.linalg.eigvalsh(extra).min() > -1e-6 * np.abs(extra).max()

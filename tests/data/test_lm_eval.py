@@ -60,10 +60,7 @@ def test_a_score_that_is_none_names_its_line(tmp_path, value):
 
 
 def test_old_logs(tmp_path):
-    old = [
-        {k: v for k, v in e.items() if k not in ("filter", "metrics", "doc_hash", "acc_norm")}
-        for e in entries()
-    ]
+    old = [{k: v for k, v in e.items() if k not in ("filter", "metrics", "doc_hash", "acc_norm")} for e in entries()]
     path = tmp_path / "samples_t.jsonl"
     for text in ("".join(json.dumps(e) + "\n" for e in old), json.dumps(old, indent=2)):
         path.write_text(text)

@@ -53,9 +53,7 @@ def test_a_header_that_promises_more_than_there_is(tmp_path):
     path = tmp_path / "bomb.npz"
     save(path, responses=np.ones((2, 3)))
     head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        head, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6)}
-    )
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6)})
     with zipfile.ZipFile(path) as old:
         members = {name: old.read(name) for name in old.namelist()} | {"responses.npy": head.getvalue()}
     with zipfile.ZipFile(path, "w") as new:

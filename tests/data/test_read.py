@@ -26,9 +26,7 @@ def originals(tmp_path_factory):
     frame.to_csv(folder / "a.csv", index=False)
     frame.to_json(folder / "a.jsonl", orient="records", lines=True)
     frame.to_json(folder / "a.jsonl.gz", orient="records", lines=True)
-    np.savez_compressed(
-        folder / "a.npz", responses=np.eye(2), models=np.array(["a", "b"]), items=np.array(["i", "j"])
-    )
+    np.savez_compressed(folder / "a.npz", responses=np.eye(2), models=np.array(["a", "b"]), items=np.array(["i", "j"]))
     logs = [*FIXTURES.rglob("*.eval"), *FIXTURES.rglob("*.jsonl"), FIXTURES / "inspect" / "tiny-sums.json"]
     return [path.read_bytes() for path in [*sorted(folder.iterdir()), *sorted(logs)]]
 

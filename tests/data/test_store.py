@@ -152,9 +152,7 @@ def test_errors(tmp_path):
     with pytest.raises(BadInput, match="cannot be saved"):
         data.save("text", tmp_path)
     with pytest.raises(BadInput, match="settings.f is .*plain"):
-        data.save(
-            dataclasses.replace(fit(Curve(np.ones(1), np.ones(1))), settings={"f": print}), tmp_path / "f"
-        )
+        data.save(dataclasses.replace(fit(Curve(np.ones(1), np.ones(1))), settings={"f": print}), tmp_path / "f")
 
 
 class Killed(BaseException):

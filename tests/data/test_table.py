@@ -128,9 +128,7 @@ def test_scale(tmp_path):
 
 def test_few_cells_of_a_large_matrix_stay_sparse(tmp_path):
     n = 1100
-    frame = pd.DataFrame(
-        {"model": [f"m{i}" for i in range(n)], "item": [f"i{i}" for i in range(n)], "score": 1.0}
-    )
+    frame = pd.DataFrame({"model": [f"m{i}" for i in range(n)], "item": [f"i{i}" for i in range(n)], "score": 1.0})
     found = data.read(write(frame, tmp_path / "a.parquet"))
     assert isinstance(found, SparseResponses)
     assert len(found.row) == n

@@ -1,4 +1,5 @@
 """Abilities with known items: scipy's maxima, hard rows, standard errors against simulated truth."""
+
 import dataclasses
 import json
 

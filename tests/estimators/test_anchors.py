@@ -1,4 +1,5 @@
 """Rules that choose what to ask, the bank that comes of them, and its bad inputs."""
+
 import dataclasses
 import functools
 
@@ -12,12 +13,12 @@ from lleval_jax.errors import BadInput, BankMismatch
 from lleval_jax.estimators import anchors, irt, tiny
 from lleval_jax.values import Responses
 
-MODELS, ITEMS, K = 24, 48, 12
+MODELS, ITEMS, K, GROUPS = 24, 48, 12, 2
 
 
 @functools.cache
 def calibration(missing=0.0, repeats=1):
-    return simulate(MODELS, ITEMS, seed=0, groups=3, missing=missing, repeats=repeats)[0]
+    return simulate(MODELS, ITEMS, seed=0, groups=GROUPS, missing=missing, repeats=repeats)[0]
 
 
 @functools.cache
@@ -69,9 +70,9 @@ def test_random_takes_each_group_by_its_weight():
     for seed in range(10):
         p = problem()._replace(rng=np.random.default_rng(seed))
         index, share = anchors.random(p)
-        taken = np.bincount(found.group[index], minlength=3)
-        assert (np.abs(taken - K / 3) <= 1).all()  # sixteen items each
-        np.testing.assert_allclose(np.bincount(found.group[index], share), 1 / 3, rtol=1e-9)
+        taken = np.bincount(found.group[index], minlength=GROUPS)
+        assert (np.abs(taken - K / GROUPS) <= 1).all()  # all groups are as large
+        np.testing.assert_allclose(np.bincount(found.group[index], share), 1 / GROUPS, rtol=1e-9)
 
 
 def test_information_is_the_average_of_fisher_information():
@@ -140,14 +141,16 @@ def test_rules_that_look_at_answers_take_missing_ones_and_need_some(by):
 
 
 def test_balance_counts_groups_alike():
-    part = [name for i, name in enumerate(calibration().items) if i % 3 or i < 12]  # one group is small
-    answers = calibration().select(part)
-    found = anchors.choose(irt.fit(answers), answers, k=None, balance=True)
-    assert len(set(np.bincount(found.group).tolist())) > 1
-    np.testing.assert_allclose(np.bincount(found.group, found.weight), 1 / 3, rtol=1e-9)
+    uneven = np.where(np.arange(ITEMS) < 12, 0, 1).astype(np.int32)
+    answers = dataclasses.replace(calibration(), group=uneven)
+    fit = dataclasses.replace(fitted(), group=uneven)
+    found = anchors.choose(fit, answers, k=None, balance=True)
+    np.testing.assert_allclose(np.bincount(found.group, found.weight), 1 / 2, rtol=1e-9)
     np.testing.assert_allclose(found.target_weight.sum(1), 1, rtol=1e-9)
-    full = np.stack([[answers.scores[:, found.group == g].mean(1)] for g in range(3)]).mean((0, 1))
-    np.testing.assert_allclose(found.calibration.full[:, 0], full, rtol=1e-5)
+    of_groups = [answers.scores[:, uneven == g].mean(1) for g in range(2)]
+    np.testing.assert_allclose(found.calibration.full, np.stack([sum(of_groups) / 2, *of_groups], 1), rtol=1e-5)
+    plain = anchors.choose(fit, answers, k=None)
+    np.testing.assert_allclose(np.bincount(uneven, plain.weight), [1 / 4, 3 / 4], rtol=1e-9)
 
 
 def test_the_prior_of_a_new_model_is_the_calibration_models_distribution():
@@ -169,7 +172,7 @@ def test_misfit_is_that_of_explicit_refits():
         index, _ = anchors.spread(looked)
         here = out.select([trial.items[i] for i in index]).select(trial.items)
         assert (here.n_seen == K).all()
-        value = tiny.pirt(here, trial, np.arange(4), 0.95, 0).value
+        value = tiny.pirt(here, trial, np.arange(1 + GROUPS), 0.95, 0).value
         error.append(value - out.scores @ found.target_weight.T)
     np.testing.assert_allclose(found.misfit.bias, np.concatenate(error).mean(0), atol=1e-4)
     assert float(found.misfit.df) == anchors.WIDEN_DF + MODELS
@@ -220,13 +223,13 @@ def test_full_scores_make_a_bank_of_a_part():
 
 
 def test_full_scores_of_some_groups_are_not_given_to_others():
-    """A table that knows the whole and group-2 must not name group-2's scores group-0's."""
-    frame = table(("all", "group-2"))
-    frame.loc[frame["group"] == "group-2", "score"] = 0.9
+    """A table that knows the whole and group-1 must not name group-1's scores group-0's."""
+    frame = table(("all", "group-1"))
+    frame.loc[frame["group"] == "group-1", "score"] = 0.9
     found = anchors.choose(fitted(), calibration(), k=K, full_scores=frame)
     here = anchors.anchors_only(calibration().take(range(2)), found)
     got = tiny.estimate(here, found, groups=True)
-    assert set(got.group) <= {"all", "group-2"}
+    assert set(got.group) <= {"all", "group-1"}
     for g, v in zip(got.group, got.value, strict=True):
         assert g == "all" or abs(v - 0.9) < 0.05
 
@@ -252,6 +255,7 @@ def test_what_cannot_be_meant_is_refused():
         anchors.choose(fitted(), calibration(), k=K, full_scores=table().iloc[:0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeats", [4])
 def test_fractional_scores_with_counts_are_learned_from(repeats):
     found = anchors.choose(fitted(0.0, repeats), calibration(0.0, repeats), k=K)

@@ -1,4 +1,5 @@
 """The regression head: bounds, copies of known models, and left-out errors against explicit folds."""
+
 import jax
 import numpy as np
 

@@ -1,4 +1,5 @@
 """Fits: properties over a registry, mirt's own numbers, theorems, and coverage with derived tolerances."""
+
 import dataclasses
 import functools
 import pathlib

@@ -1,4 +1,5 @@
 """The default estimate: hand computation of its parts, exactness, invariances, and nothing seen of models left out."""
+
 import numpy as np
 import pytest
 

@@ -1,4 +1,5 @@
 """Linear estimators: a loop in numpy, and the variance against simulated truth."""
+
 import numpy as np
 import pytest
 from scipy import stats

@@ -289,13 +289,9 @@ def test_choose_dims_prefers_the_small_when_it_is_as_good(monkeypatch):
 
     monkeypatch.setattr(paper, "curve", predicted)
     weight, scenario = np.linspace(0.5, 1.5, 12), np.repeat([0, 1], 6)
-    found = paper.choose_dims(
-        truth, answers, (2, 5, 7), key=jax.random.key(0), weight=weight, scenario=scenario
-    )
+    found = paper.choose_dims(truth, answers, (2, 5, 7), key=jax.random.key(0), weight=weight, scenario=scenario)
     odd = [np.array([1, 3, 5]), np.array([7, 9, 11])]
-    gaps = [
-        [[g * weight[s].mean() - truth[r, s].mean() for r in (0, 5)] for s in odd] for g in given.values()
-    ]
+    gaps = [[[g * weight[s].mean() - truth[r, s].mean() for r in (0, 5)] for s in odd] for g in given.values()]
     table = np.abs(gaps).mean(2)
     np.testing.assert_allclose(found.errors, np.mean(table, axis=1))
     near = np.mean(table, axis=1) - np.mean(table, axis=1).min() < 0.0025

@@ -1,4 +1,5 @@
 """Scores from few answers: the paper's formulas by hand, what is certain, bad inputs, and coverage in simulation."""
+
 import dataclasses
 import functools
 
@@ -170,7 +171,7 @@ def draw(truth, seed):
 @functools.cache
 def covered(truth):
     """method -> (sets,) share of new models whose interval holds their score."""
-    out = {method: [] for method in ("auto", "weighted", "pirt", "gpirt", "kriged")}
+    out = {method: [] for method in ("auto", "weighted", "pirt", "gpirt", "kriged", "head")}
     for s in range(SETS):
         known, new = draw(truth, 1000 + s)
         bank = anchors.choose(irt.fit(known), known, k=K, seed=s)
@@ -195,8 +196,11 @@ def least_coverage(checks):
     return 0.95 - stats.norm.isf(FALSE_ALARM / checks) * sd
 
 
+SHORT = pytest.mark.xfail(strict=True, reason="its errors are of models that had a say in the anchors: 0.81 to 0.84")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["auto", "weighted", "pirt", "gpirt", "kriged"])
+@pytest.mark.parametrize("method", ["auto", "weighted", "pirt", "gpirt", "kriged", pytest.param("head", marks=SHORT)])
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_intervals_cover(truth, method):
-    assert covered(truth)[method].mean() > least_coverage(10)
+    assert covered(truth)[method].mean() > least_coverage(2 * 6)

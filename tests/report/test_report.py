@@ -57,9 +57,7 @@ def test_ranks_agree_with_the_differences() -> None:
     estimate = an_estimate(np.random.default_rng(3).uniform(0.3, 0.7, 12))
     found = compare.ranks(estimate)
     for place, i in enumerate(found.order):
-        gaps = [
-            compare.difference(estimate, o, estimate.rows[i]) for o in estimate.rows if o != estimate.rows[i]
-        ]
+        gaps = [compare.difference(estimate, o, estimate.rows[i]) for o in estimate.rows if o != estimate.rows[i]]
         assert found.best[place] == 1 + sum(g.low[0] > 0 for g in gaps)
         assert found.worst[place] == 12 - sum(g.high[0] < 0 for g in gaps)
 
