@@ -5,8 +5,8 @@
 
 Two things make it fit for LLM data, where a model answers thousands of items. The ability's scale and place are
 refreshed in each step by parameter expansion (Liu, Rubin & Wu 1998), without which plain EM crawls. And a posterior
-that is narrower than the spacing of the nodes does not snap to one of them: its mean and variance, from a parabola
-through the three best nodes, are kept by the weights given to these three.
+that is narrower than the spacing of the nodes does not snap to one of them: its mean and variance, from the
+values at the best nodes, are kept by the weights given to the nodes around it.
 
 One EM step is a map from parameters to parameters; `core.anderson` accelerates it on the one loop.
 """
@@ -24,7 +24,8 @@ from lleval_jax.core.likelihood import Prior
 from lleval_jax.types import Array
 
 LONGEST = 1.0  # of one scoring step, in units of the free coordinates
-NARROW = 0.6  # node spacings: above, summing over the nodes is exact to 1e-3; below, moments are kept instead
+# In node spacings: above the second the sum over nodes is exact to 1e-4, below the first moments are kept instead.
+NARROW = (0.5, 0.75)
 
 
 class Unknowns(NamedTuple):
@@ -105,23 +106,42 @@ def expect(curve: irf.Curve, data: Data, free: Array, moments: bool = True) -> E
 
 
 def _keep_moments(at: Array, loglik: Array, mass: Array, nodes: Array) -> tuple[Array, Array]:
-    """Replace the posterior of rows narrower than `NARROW` node spacings by three weights that keep its moments.
+    """Replace the posterior of rows narrower than about half a node spacing by four weights that keep its moments.
 
-    With offset u and variance v of the parabola's peak in units of the spacing, weights (s - u)/2, 1 - s, (s + u)/2
-    with s = u^2 + v on the nodes around the best one have mean u and second moment s; so they integrate every
-    quadratic exactly. The log likelihood is Laplace's.
+    The peak lies a fraction f of the way between two nodes, where the central differences change sign. Around either
+    node, with offset u and variance v in units of the spacing, weights (s - u)/2, 1 - s, (s + u)/2 with s = u^2 + v
+    have mean u and second moment s. The two triples are blended by 1 - f and f, so that nothing jumps when a peak
+    passes a node: with few rows a jump would keep EM from settling. The log likelihood is Laplace's.
     """
-    best = jnp.clip(jnp.argmax(at, axis=1), 1, len(nodes) - 2)
-    left, here, right = (jnp.take_along_axis(at, best[:, None] + k, axis=1)[:, 0] for k in (-1, 0, 1))
-    bend = jnp.maximum(2 * here - left - right, jnp.finfo(at.dtype).tiny)
-    offset = jnp.clip(0.5 * (right - left) / bend, -1.0, 1.0)
-    second = offset**2 + 1 / bend
-    place = (jnp.arange(len(nodes))[None, :] - best[:, None]).astype(at.dtype)
-    three = jnp.where(place == 0, (1 - second)[:, None], 0.5 * (second[:, None] + place * offset[:, None]))
-    three = jnp.where(jnp.abs(place) <= 1, three, 0)
-    narrow = bend > 1 / NARROW**2
-    laplace = here + 0.5 * bend * offset**2 + 0.5 * jnp.log(2 * jnp.pi / bend)
-    return jnp.where(narrow, laplace, loglik), jnp.where(narrow[:, None], three, mass)
+    top = jnp.argmax(at, axis=1)
+    inner = jnp.clip(top, 1, len(nodes) - 2)
+    rising = _take(at, inner + 1) > _take(at, inner - 1)
+    first = jnp.clip(jnp.where(rising, inner, inner - 1), 1, len(nodes) - 3)
+    a, b, c, d = (_take(at, first + k) for k in (-1, 0, 1, 2))
+    slope, slope_next = 0.5 * (c - a), 0.5 * (d - b)
+    tiny = jnp.finfo(at.dtype).tiny
+    f = jnp.clip(slope / jnp.maximum(slope - slope_next, tiny), 0, 1)
+    bend_here, bend_next = 2 * b - a - c, 2 * c - b - d
+    bend = jnp.maximum((1 - f) * bend_here + f * bend_next, tiny)
+    peak = (1 - f) * (b + slope * f - 0.5 * bend_here * f**2)
+    peak += f * (c + slope_next * (f - 1) - 0.5 * bend_next * (f - 1) ** 2)
+    place = (jnp.arange(len(nodes))[None, :] - first[:, None]).astype(at.dtype)
+    blended = (1 - f)[:, None] * _triple(place, f, 1 / bend) + f[:, None] * _triple(place - 1, f - 1, 1 / bend)
+    laplace = peak + 0.5 * jnp.log(2 * jnp.pi / bend)
+    wide = jnp.clip((1 / jnp.sqrt(bend) - NARROW[0]) / (NARROW[1] - NARROW[0]), 0, 1)
+    return laplace + wide * (loglik - laplace), blended + wide[:, None] * (mass - blended)
+
+
+def _take(at: Array, index: Array) -> Array:
+    """(rows,) one entry of each row."""
+    return jnp.take_along_axis(at, index[:, None], axis=1)[:, 0]
+
+
+def _triple(place: Array, offset: Array, variance: Array) -> Array:
+    """Weights on the nodes at places -1, 0, 1 with the given mean and variance, zero elsewhere.  -> (rows, nodes)."""
+    second = (offset**2 + variance)[:, None]
+    three = jnp.where(place == 0, 1 - second, 0.5 * (second + place * offset[:, None]))
+    return jnp.where(jnp.abs(place) <= 1, three, 0)
 
 
 def curvature(curve: irf.Curve, free: Array, right: Array, asked: Array, nodes: Array) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,11 @@ from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses
 
+ENOUGH_TO_MIX = 40  # models: fewer cannot teach a regression on many answers, nor how much to trust it
+FEW_MODELS = 300  # up to which their say in the choice of anchors would flatter a regression
 FEWEST = 8  # calibration models with complete answers that the default estimator needs
 WIDEN_DF = 4.0  # prior strength of the nominal width, in models
+SETTINGS = ("model", "dims", "engine", "prior", "positive", "precision", "tol", "max_steps", "seed")  # of a refit
 Tell = Callable[[str], None]
 
 
@@ -39,12 +42,14 @@ class Misfit(NamedTuple):
     bias      signed mean error of p-IRT, which lambda of gp-IRT weighs against the variance of the weighted mean
     weighted  left-out error of the weighted mean in units of its nominal standard error
     pirt      the same of p-IRT
+    head      the same of the regression head, over its own interval's scale
     df        models behind it, and the prior's
     """
 
     bias: np.ndarray
     weighted: np.ndarray
     pirt: np.ndarray
+    head: np.ndarray
     df: np.ndarray
 
 
@@ -95,21 +100,25 @@ def choose(
     rng = np.random.default_rng(seed)
     if known is not None and learns:
         tell(f"learning from {len(complete)} models")
-        kept, index, share, left = kriging.fit(
+        kept, index, weight, left = kriging.fit(
             known.answers[complete].astype(float), bank.target_weight, known.full[complete], k, seed
         )
         kept = kept._replace(models=complete[kept.models])
         bank = dataclasses.replace(bank, learned=kept)
         if rule == "spread":
-            mix = _mix(known, complete, kept, index, left, seed, tell)
-            bank = dataclasses.replace(bank, anchors=Anchors(index, share, "spread", mix))
+            bank = dataclasses.replace(bank, anchors=Anchors(index, weight, "spread"))
     if bank.anchors is None:
         index, share = METHODS[rule](Problem(bank, _filled(known, items), k, rng))
         bank = dataclasses.replace(bank, anchors=Anchors(index, share, rule))
     if answers is None or known is None or known.outside or len(complete) < FEWEST:
         return bank
     tell("checking the fit on models left out of it")
-    return dataclasses.replace(bank, misfit=_misfit(bank, fit, answers, complete, seed))
+    misfit, head_error = _misfit(bank, fit, answers, complete, seed)
+    bank = dataclasses.replace(bank, misfit=misfit)
+    if rule == "spread" and learns and len(complete) >= ENOUGH_TO_MIX:
+        share = _mix(left[:, 0], head_error[np.searchsorted(complete, kept.models)])
+        bank = dataclasses.replace(bank, anchors=Anchors(index, weight, "spread", share))
+    return bank
 
 
 def random(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -259,55 +268,77 @@ def _filled(known: Calibration | None, items: int) -> np.ndarray:
     return np.where(known.seen, known.answers, mean)
 
 
-def _mix(
-    known: Calibration, complete: np.ndarray, kept: Any, index: np.ndarray, left: np.ndarray, seed: int, tell: Tell
-) -> np.ndarray:
+def _mix(left: np.ndarray, head_error: np.ndarray) -> np.ndarray:
     """(1,) share of the regression head in the default estimate: what would have been best on left-out models.
 
-    Few models cannot teach a regression on many answers, nor the mixing: below 40 models the share is zero.
+    left, head_error  (models,)  errors of the kriged estimate and of the head on models left out of everything. The
+    share shrinks to zero where few models teach it.
     """
-    if len(complete) < 40:
-        return np.zeros(1)
-    tell("comparing with a regression on the answers")
-    x, y = known.answers[complete][:, index].astype(float), known.full[complete, 0]
-    error = head.left_out_errors(x, y, seed)
-    place = np.searchsorted(complete, kept.models)
-    a, b = left[:, 0], error[place]
-    gap = a - b
-    share = float(np.clip((a @ gap) / max(gap @ gap, 1e-12), 0, 1))
-    return np.array([share * len(a) / (len(a) + 20)])
+    gap = left - head_error
+    share = float(np.clip((left @ gap) / max(gap @ gap, 1e-12), 0, 1))
+    return np.array([share * len(left) / (len(left) + 20)])
 
 
 def _misfit(
     bank: ItemBank, fit: FitResult, answers: Responses, complete: np.ndarray, seed: int, folds: int = 5
-) -> Misfit:
-    """Refit the items without each fold of models, choose anchors again, and estimate the models left out from those.
+) -> tuple[Misfit, np.ndarray]:
+    """Left-out errors of all estimators, and the head's error on each complete model.
+
+    Refit the items without each fold of models, choose anchors again, and estimate the models left out from those.
 
     Anchors chosen with a model's own answers tell more of it than of a new model: the intervals would be too narrow.
     """
     chosen = bank.anchors
     if chosen is None:
         raise BadInput("a bank without anchors has no left-out errors")
-    settings = {key: fit.settings[key] for key in ("model", "dims", "engine", "prior", "positive", "seed")}
+    settings = {key: fit.settings[key] for key in SETTINGS}
     fold = np.full(len(answers.rows), -1)
     fold[complete] = np.random.default_rng(seed).permutation(len(complete)) % min(folds, len(complete))
-    weight, parts = bank.target_weight, []
+    weight, parts, regressions = bank.target_weight, [], []
+    few = len(complete) <= FEW_MODELS
     for f in range(fold.max() + 1):
         out = np.flatnonzero(fold == f)
         part = irt.fit(answers.take(np.flatnonzero(fold != f)), **settings)
         trial = dataclasses.replace(_bank(part, None, None, False, bank.name, bank.version), weight=bank.weight)
         teachers = answers.scores[complete[fold[complete] != f][: kriging.MOST_MODELS]].astype(float)
         problem = Problem(trial, teachers, len(chosen.index), np.random.default_rng((seed, f)))
-        trial = dataclasses.replace(trial, anchors=Anchors(*METHODS[chosen.by](problem), chosen.by))
+        again = Anchors(*METHODS[chosen.by](problem), chosen.by)
+        trial = dataclasses.replace(trial, anchors=again)
         asked = anchors_only(answers.take(out), trial)
         truth = answers.take(out).scores.astype(float) @ weight.T
         found = [linear.apply(asked, trial, weight, *plan(asked, trial, weight)) for plan in (weighted_plan, pirt_plan)]
         parts.append([(v.value - truth, v.variance) for v in found])
+        if few:
+            taught = complete[fold[complete] != f]
+            regressions.append(_head_errors(answers, weight, taught, out, again.index, seed))
     errors = [np.concatenate([p[m][0] for p in parts]) for m in (0, 1)]
     variances = [np.concatenate([p[m][1] for p in parts]) + 1e-12 for m in (0, 1)]
     n = len(errors[0])
     widen = [np.sqrt((WIDEN_DF + (e**2 / v).sum(0)) / (WIDEN_DF + n)) for e, v in zip(errors, variances, strict=True)]
-    return Misfit(errors[1].mean(0), widen[0], widen[1], np.asarray(WIDEN_DF + n))
+    wide, head_error = np.ones(len(weight)), np.zeros(len(complete))
+    if few:
+        scaled = np.concatenate([z for _, z in regressions])
+        wide = np.sqrt((WIDEN_DF + (scaled**2).sum(0)) / (WIDEN_DF + n))
+        order = np.argsort(np.concatenate([np.flatnonzero(fold == f) for f in range(fold.max() + 1)]))
+        head_error = np.concatenate([e for e, _ in regressions])[order]
+    elif len(complete) >= ENOUGH_TO_MIX:
+        x = answers.scores[complete][:, chosen.index].astype(float)
+        head_error = head.left_out_errors(x, answers.scores[complete].astype(float) @ weight[0], seed)
+    return Misfit(errors[1].mean(0), widen[0], widen[1], np.maximum(wide, 1), np.asarray(WIDEN_DF + n)), head_error
+
+
+def _head_errors(
+    answers: Responses, weight: np.ndarray, taught: np.ndarray, out: np.ndarray, index: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Error of the head on the whole, (out,), and errors of all targets over the scale of their intervals."""
+    scores = answers.scores.astype(float)
+    x, new, scaled, first = scores[taught][:, index], scores[out][:, index], [], np.zeros(len(out))
+    for t, w in enumerate(weight):
+        value, sd, _, _ = head.estimate(x, scores[taught] @ w, new, 0.95, seed)
+        error = scores[out] @ w - value
+        scaled.append(error / np.maximum(sd, 1e-9))
+        first = error if t == 0 else first
+    return first, np.stack(scaled, axis=1)
 
 
 def anchors_only(answers: Responses, bank: ItemBank) -> Responses:

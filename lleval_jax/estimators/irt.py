@@ -31,7 +31,8 @@ Report = Callable[[int, float], None]  # (steps so far, error) -> None, between 
 PIECE = 8  # steps between two looks at the clock
 CANDIDATES = (1, 2, 3, 5, 8)  # dimensions that "auto" compares
 TRIFLE = 1e-4  # nats an answer: spare dimensions shrink away, and what is left of them may differ from none by this
-USUAL = {"slope": (1.0, 1.0), "intercept": (0.0, 2.0), "floor": (-1.6, 0.7), "ceiling": (3.0, 1.0)}
+USUAL = {"slope": (1.0, 0.6), "intercept": (0.0, 2.0), "floor": (-1.6, 0.7), "ceiling": (3.0, 1.0)}
+ENOUGH_ROWS = 60  # models that can teach the spread of the slopes; with fewer the prior is `USUAL`
 
 
 class IrtParams(NamedTuple):
@@ -59,7 +60,7 @@ def fit(
     model: Literal["rasch", "2pl", "3pl", "4pl"] = "2pl",
     dims: int | Literal["auto"] = 1,
     engine: Literal["auto", "marginal", "joint"] = "auto",
-    prior: Literal["learned"] | Mapping[str, tuple[float, float]] | None = "learned",
+    prior: Literal["auto", "learned"] | Mapping[str, tuple[float, float]] | None = "auto",
     positive: bool = False,
     nodes: quadrature.Grid | quadrature.Points | None = None,
     fixed_nodes: bool = False,
@@ -79,7 +80,8 @@ def fit(
         dims: abilities; "auto" takes the fewest that predict held-out cells as well as any.
         engine: "auto" is marginal in one dimension and for 3PL/4PL, joint otherwise.
         prior: "learned" estimates mean and spread of the item parameters from the items; a mapping such as
-            {"slope": (1, 0.5), "intercept": (0, 3)} fixes (mean, sd); None is maximum likelihood.
+            {"slope": (1, 0.5), "intercept": (0, 3)} fixes (mean, sd), of log slopes where they are positive; None is
+            maximum likelihood; "auto" learns with at least 60 rows, else takes slopes N(1, 0.6), intercepts N(0, 2).
         positive: hold slopes above zero (log-normal prior); else a negative slope is allowed.
         nodes: quadrature of the marginal engine; by default 55 nodes on [-6, 6] in one dimension.
         fixed_nodes: let the nodes be the ability's whole distribution, as other programs do. Without it narrow
@@ -105,7 +107,9 @@ def fit(
         curve = dataclasses.replace(curve, positive=curve.positive or positive)
         chosen = _engine(engine, curve, data)
         settings: dict[str, Any] = {"model": model, "dims": dims, "engine": chosen, "precision": precision}
-        settings |= {"prior": prior, "positive": curve.positive, "max_steps": max_steps, "seed": seed}
+        settings |= {"positive": curve.positive, "tol": tol, "max_steps": max_steps, "seed": seed}
+        prior = _prior(prior, len(data.rows), curve, chosen)
+        settings["prior"] = prior
         if chosen == "marginal":
             task = _task(curve, prior, moments=not fixed_nodes)
             rule = nodes or quadrature.default(dims)
@@ -122,7 +126,7 @@ def fit_many(
     *,
     row_weight: np.ndarray | None = None,
     model: Literal["rasch", "2pl", "3pl", "4pl"] = "2pl",
-    prior: Literal["learned"] | Mapping[str, tuple[float, float]] | None = "learned",
+    prior: Literal["auto", "learned"] | Mapping[str, tuple[float, float]] | None = "auto",
     standard_errors: bool = False,
     tol: float = 1e-3,
     max_steps: int = 500,
@@ -143,6 +147,8 @@ def fit_many(
     shared = isinstance(responses, Responses)
     require(shared != (row_weight is None), "pass row_weight with one set of answers, or a list of sets without it")
     curve, rule = irf.CURVES[model], quadrature.default(1)
+    least = min(len(p.rows) for p in ([responses] if isinstance(responses, Responses) else responses))
+    prior = _prior(prior, least, curve, "marginal")
     task = _task(curve, prior, moments=True)
     with layout.precise(precision):
         if isinstance(responses, Responses):
@@ -203,6 +209,15 @@ def _engine(engine: str, curve: irf.Curve, data: layout.Layout) -> str:
         require(plain, "the joint engine fits the 2pl with slopes of either sign; use engine='marginal'")
         require(not data.blocked, "the joint engine takes one matrix; merge the blocks or use engine='marginal'")
     return engine
+
+
+def _prior(prior: Any, rows: int, curve: irf.Curve, engine: str) -> Any:
+    """What "auto" stands for. Few models cannot tell how much slopes differ; learning it from them may run away."""
+    if prior != "auto":
+        return prior
+    if engine == "joint" or rows >= ENOUGH_ROWS:
+        return "learned"
+    return USUAL | ({"slope": (0.0, 0.5)} if curve.positive else {"slope": (0.0, 1.0)} if curve.dims > 1 else {})
 
 
 def _task(curve: irf.Curve, prior: Any, *, moments: bool) -> em.Task:

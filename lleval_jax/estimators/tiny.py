@@ -160,7 +160,9 @@ def regression(here: Responses, bank: ItemBank, targets: np.ndarray, level: floa
             out[:, rows, column] = head.estimate(
                 x, known.full[teachers, t], here.scores[np.ix_(rows, index)].astype(float), level, seed
             )
-    return Spread(*out)
+    value, sd, low, high = out
+    wide = np.ones(len(targets)) if bank.misfit is None else bank.misfit.head[targets]
+    return Spread(value, sd * wide, value - wide * (value - low), value + wide * (high - value))
 
 
 def mixed(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:

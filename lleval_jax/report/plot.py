@@ -35,7 +35,7 @@ def forest(
     here = np.array([i for i, found in enumerate(estimate.group) if found == group], int)
     here = here[np.argsort(estimate.value[here], kind="stable")]
     height = np.arange(len(here))
-    figure, axes = plt.subplots(figsize=(6.4, 0.9 + 0.27 * len(here)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(6.4, 1.1 + 0.27 * len(here)), layout="constrained")
     axes.hlines(height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3, capstyle="round")
     axes.plot(estimate.value[here], height, "o", color=DOT, markersize=5, label="estimate and interval")
     if truth is not None:
@@ -43,7 +43,7 @@ def forest(
         if known:
             x, y = zip(*known, strict=True)
             axes.plot(x, y, "|", color=TRUE, markersize=11, markeredgewidth=2, label="truth")
-            axes.legend(frameon=False, loc="lower right", fontsize=9)
+            axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9)
     axes.set_yticks(height, [estimate.rows[i] for i in here], fontsize=9)
     axes.set_ylim(-0.7, len(here) - 0.3)
     axes.set_xlabel(f"{estimate.target} ({estimate.method}, {100 * estimate.level:.4g}% intervals)")

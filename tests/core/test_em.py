@@ -98,7 +98,7 @@ def laplace_error(free, mean, sd, gap=9 / 40):
     loglik = 5 / 24 * third**2 * sd**6 + fourth * sd**4 / 8
     loglik += third * gap**3 / (9 * math.sqrt(3)) + fourth * gap**2 / 24 * sd**2
     shift = third * sd**3 / 2 + third * gap**2 / 6 * sd + fourth * gap**3 / 12 * sd
-    summed = 2 * math.exp(-2 * math.pi**2 * em.NARROW**2)
+    summed = 2 * math.exp(-2 * math.pi**2 * em.NARROW[0] ** 2)
     return max(loglik, summed), max(shift, summed)
 
 
