@@ -164,7 +164,7 @@ def test_bad_input_is_one_line_and_status_2(place, words, message, capsys, monke
 
 def test_a_fit_that_did_not_converge_says_so(place: pathlib.Path, tmp_path, monkeypatch, capsys) -> None:
     usual = ll.irt.fit
-    monkeypatch.setattr(ll.irt, "fit", lambda *data, **words: usual(*data, max_steps=1, tol=1e-9, **words))
+    monkeypatch.setattr(ll.irt, "fit", lambda *data, **words: usual(*data, **(words | {"max_steps": 1, "tol": 1e-9})))
     words = [
         "calibrate",
         f"{place}/answers.csv",
@@ -237,6 +237,7 @@ def test_waiting_in_a_log_speaks_from_the_first_second(capsys, monkeypatch) -> N
     assert lines[-1] == "fitting: step 24, error 0.012 (0 s)"
 
 
+@pytest.mark.slow
 def test_calibrate_says_what_was_found(place: pathlib.Path, tmp_path: pathlib.Path, capsys) -> None:
     out, result = tmp_path / "my-bench", tmp_path / "choice.json"
     words = ["calibrate", f"{place}/answers.csv", "--anchors", "15", "--out", str(out), "--json", str(result)]
@@ -277,6 +278,7 @@ def test_a_name_that_is_not_there_says_so() -> None:
         ll.nothing  # noqa: B018
 
 
+@pytest.mark.slow
 def test_shipped_banks_work_by_name(capsys: pytest.CaptureFixture) -> None:
     banks = ll.list_banks()
     assert "livexiv-vqa" in banks

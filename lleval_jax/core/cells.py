@@ -48,6 +48,10 @@ class Dense:
         shape = self.scores.shape
         return jnp.broadcast_to(self.item_weight[None, :], shape) if self.weight is None else self.weight
 
+    def dense(self) -> "Dense":
+        """Itself."""
+        return self
+
     def at_cells(self, rows: Array, items: Array) -> Array:
         """Rows . items in each cell.  (rows, k) and (items, k) -> (rows, items)."""
         return rows @ items.T
@@ -106,6 +110,12 @@ class Sparse:
         """Sum over each item's seen cells -> (items, k)."""
         return jax.lax.map(lambda x: self._to_items(cells * x[self.row]), rows.T).T
 
+    def dense(self) -> Dense:
+        """The same cells as a matrix."""
+        zero = jnp.zeros(self.shape, self.scores.dtype)
+        at = self.row, self.item
+        return Dense(zero.at[at].add(self.scores), zero.at[at].add(self.weight), jnp.ones_like(zero[0]))
+
     def _to_rows(self, cells: Array) -> Array:
         return jax.ops.segment_sum(cells, self.row, self.shape[0])
 
@@ -133,6 +143,15 @@ class Blocks:
         """As `Dense.over_rows`, the parts' items one after another."""
         pairs = [part.over_rows(mass[rows]) for part, rows, _ in self._each()]
         return jnp.concatenate([r for r, _ in pairs]), jnp.concatenate([a for _, a in pairs])
+
+    def dense(self) -> Dense:
+        """The same cells as one matrix; rows that did not take a part are unseen there."""
+        shape = self.n_rows, sum(part.scores.shape[1] for part in self.parts)
+        scores = weight = jnp.zeros(shape, self.parts[0].scores.dtype)
+        for part, rows, here in self._each():
+            scores = scores.at[rows, here].add(part.scores)
+            weight = weight.at[rows, here].add(part.weights())
+        return Dense(scores, weight, jnp.ones_like(scores[0]))
 
     def _each(self):
         start = 0

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 
 from lleval_jax.core import em, irf, small
-from lleval_jax.core.cells import Dense
 from lleval_jax.core.likelihood import Prior
 from lleval_jax.types import Array
 
@@ -71,13 +70,13 @@ def item_covariance(
 def few_item_covariance(curve: irf.Curve, data: em.Data, free: Array, counts: em.Expected, prior: Prior) -> Array:
     """As `item_covariance`, for few items: Louis' (1982) observed information, complete minus missing, inverted whole.
 
-    Needs dense cells. (items, width) -> (items, width, width).
+    (items, width) -> (items, width, width).
     """
     items, width = free.shape
     s = jax.vmap(irf.slant, (None, 0, None))(curve, free, data.nodes)
     by_free = jax.vmap(_by_free, (None, None, 0))(curve, data.nodes, free) * s.inverse[:, :, None]
     _, info = jax.vmap(em.curvature, (None, 0, 0, 0, None))(curve, free, counts.right, counts.asked, data.nodes)
-    cells: Dense = data.cells  # type: ignore[assignment]
+    cells = data.cells.dense()
 
     def add(missing: Array, row: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
         right, asked, mass, often = row

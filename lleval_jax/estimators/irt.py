@@ -17,7 +17,6 @@ import numpy as np
 
 from lleval_jax.core import em, irf, joint, quadrature, uncertainty
 from lleval_jax.core.anderson import Anderson
-from lleval_jax.core.cells import Dense
 from lleval_jax.core.solve import Progress, advance, begin
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators import layout
@@ -353,7 +352,7 @@ def _free_covariance(data: em.Data, task: em.Task, now: em.Unknowns, counts: em.
     curve, prior = task.curve, em.item_prior(task, now)
     if curve.shared_slope:
         prior = prior._replace(precision=prior.precision.at[: curve.dims].set(1e6))
-    if isinstance(data.cells, Dense) and now.free.size <= uncertainty.FEW:
+    if now.free.size <= uncertainty.FEW:
         return uncertainty.few_item_covariance(curve, data, now.free, counts, prior)
     covered = data.row_weight @ counts.mass
     return uncertainty.item_covariance(curve, now.free, counts.right, counts.asked, data.nodes, covered, prior)

@@ -123,8 +123,7 @@ def gpirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, se
     curve = linear.apply(here, bank, w, *plans)
     (wide, df), (narrow, _) = _widen(bank, "weighted", targets), _widen(bank, "pirt", targets)
     bias = np.zeros(len(targets)) if bank.misfit is None else bank.misfit.bias[targets]
-    unseen = 1 - np.einsum("rti->rt", plans[0])
-    squared = (bias * unseen) ** 2
+    squared = bias[None, :] ** 2
     share = squared / (plain.variance * wide**2 + squared + 1e-12)
     value = share * plain.value + (1 - share) * curve.value
     sd = share * np.sqrt(plain.variance) * wide + (1 - share) * np.sqrt(curve.variance) * narrow

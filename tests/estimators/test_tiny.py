@@ -53,7 +53,7 @@ def by_hand():
 
 def misfit(bias):
     one = np.ones(1)
-    return anchors.Misfit(np.array([bias]), 1.2 * one, 1.1 * one, np.asarray(10.0))
+    return anchors.Misfit(np.array([bias]), 1.2 * one, 1.1 * one, one, np.asarray(10.0))
 
 
 def test_weighted_is_the_sum_of_omega_y():
@@ -74,10 +74,9 @@ def test_pirt_is_answers_as_they_are_and_the_rest_as_predicted():
 
 @pytest.mark.parametrize("bias", [0.0, 0.05, -0.3, 30.0])
 def test_lambda_of_gpirt_is_b2_over_v_plus_b2(bias):
-    """b is the bias per unseen share here, as answers leave less and less to the curves."""
     bank = four(misfit=misfit(bias))
     z_w, z_p = (tiny.estimate(ASKED, bank, method=m) for m in ("weighted", "pirt"))
-    b = bias * 0.5  # half is unseen
+    b = bias
     share = b**2 / (z_w.std_error**2 + b**2)
     got = tiny.estimate(ASKED, bank, method="gpirt")
     np.testing.assert_allclose(got.value, share * z_w.value + (1 - share) * z_p.value, rtol=1e-6)
