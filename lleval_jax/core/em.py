@@ -186,7 +186,7 @@ def em_map(task: Task, data: Data):
     """
 
     def step(now: Unknowns) -> tuple[Unknowns, Array]:
-        prior = item_prior(task, now)
+        prior = item_prior(task, data, now)
         counts = expect(task.curve, data, now.free, task.moments)
         free, spread = maximise(task, data, prior, now.free, counts)
         value = likelihood.accurate_sum(data.row_weight * counts.loglik)
@@ -240,12 +240,13 @@ def posterior_information(info: Array, prior: Prior) -> Array:
     return info + jnp.diag(prior.precision)[None] + whisper[:, None, None] * eye[None]
 
 
-def item_prior(task: Task, now: Unknowns) -> Prior:
-    """The prior in force: learned, or as the task says."""
+def item_prior(task: Task, data: Data, now: Unknowns) -> Prior:
+    """The prior of one item: learned, or as the task says. That of a shared slope is split over the items."""
     if task.learn:
         return Prior(now.mean, jnp.exp(-2 * now.log_sd))
     mean, sd = jnp.asarray(task.prior, now.free.dtype).T
-    return Prior(mean, 1 / sd**2)
+    share = jnp.ones_like(sd).at[: task.curve.dims].set(1 / jnp.sum(data.item_weight))
+    return Prior(mean, (share if task.curve.shared_slope else 1) / sd**2)
 
 
 def _learn(task: Task, data: Data, now: Unknowns, free: Array, spread: Array) -> tuple[Array, Array]:

@@ -349,7 +349,7 @@ def _finish_marginal(data: em.Data, progress: Progress, task: em.Task, standard_
 
 def _free_covariance(data: em.Data, task: em.Task, now: em.Unknowns, counts: em.Expected) -> Array:
     """Covariance of the free coordinates, exact for few items; a shared slope counts as known."""
-    curve, prior = task.curve, em.item_prior(task, now)
+    curve, prior = task.curve, em.item_prior(task, data, now)
     if curve.shared_slope:
         prior = prior._replace(precision=prior.precision.at[: curve.dims].set(1e6))
     if now.free.size <= uncertainty.FEW:
