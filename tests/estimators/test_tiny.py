@@ -195,11 +195,8 @@ def least_coverage(checks):
     return 0.95 - stats.norm.isf(FALSE_ALARM / checks) * sd
 
 
-SHORT = pytest.mark.xfail(strict=True, reason="its errors are of models that had a say in the anchors: 0.81 to 0.84")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["auto", "weighted", "pirt", "gpirt", "kriged", pytest.param("head", marks=SHORT)])
+@pytest.mark.parametrize("method", ["auto", "weighted", "pirt", "gpirt", "kriged", "head"])
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_intervals_cover(truth, method):
     assert covered(truth)[method].mean() > least_coverage(2 * 6)
