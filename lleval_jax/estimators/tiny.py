@@ -99,20 +99,12 @@ def default_method(bank: ItemBank) -> str:
 
 def weighted(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Weighted mean of the answers; anchors carry their clusters' weights."""
-    _require_whole(bank, "weighted")
-    w = bank.target_weight[targets]
-    found = linear.apply(here, bank, w, *anchors.weighted_plan(here, bank, w))
-    widen, df = _widen(bank, "weighted", targets)
-    return _student(found.value, np.sqrt(found.variance) * widen, df, level)
+    return _planned("weighted", anchors.weighted_plan, here, bank, targets, level)
 
 
 def pirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Answered items as they are, the rest as the item curves predict."""
-    _require_whole(bank, "pirt")
-    w = bank.target_weight[targets]
-    found = linear.apply(here, bank, w, *anchors.pirt_plan(here, bank, w))
-    widen, df = _widen(bank, "pirt", targets)
-    return _student(found.value, np.sqrt(found.variance) * widen, df, level)
+    return _planned("pirt", anchors.pirt_plan, here, bank, targets, level)
 
 
 def gpirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
@@ -194,6 +186,15 @@ def _teachers(known: Calibration, index: np.ndarray) -> tuple[np.ndarray, np.nda
     seen, answers = seen[rows], answers[rows]
     mean = np.where(seen, answers, 0).sum(0) / np.maximum(seen.sum(0), 1)
     return rows, np.where(seen, answers, mean)
+
+
+def _planned(name: str, plan: Callable, here: Responses, bank: ItemBank, targets: np.ndarray, level: float) -> Spread:
+    """A linear estimator by its plan, as wide as its errors on models left out."""
+    _require_whole(bank, name)
+    w = bank.target_weight[targets]
+    found = linear.apply(here, bank, w, *plan(here, bank, w))
+    widen, df = _widen(bank, name, targets)
+    return _student(found.value, np.sqrt(found.variance) * widen, df, level)
 
 
 def _certain(found: Spread, here: Responses, bank: ItemBank, targets: np.ndarray) -> Spread:
