@@ -108,7 +108,8 @@ def choose(
         if rule == "spread":
             bank = dataclasses.replace(bank, anchors=Anchors(index, weight, "spread"))
     if bank.anchors is None:
-        index, share = METHODS[rule](Problem(bank, _filled(known, items), k, rng))
+        scores = np.zeros((0, items)) if known is None else filled(known.answers, known.seen)
+        index, share = METHODS[rule](Problem(bank, scores, k, rng))
         bank = dataclasses.replace(bank, anchors=Anchors(index, share, rule))
     if answers is None or known is None or known.outside or len(complete) < FEWEST:
         return bank
@@ -260,12 +261,10 @@ def _calibration(bank: ItemBank, answers: Responses, full_scores: pd.DataFrame |
     return Calibration(part.rows, part.scores, part.seen, table, outside=True)
 
 
-def _filled(known: Calibration | None, items: int) -> np.ndarray:
-    """Calibration answers with the item's mean where not seen."""
-    if known is None:
-        return np.zeros((0, items))
-    mean = np.where(known.seen, known.answers, 0).sum(0) / np.maximum(known.seen.sum(0), 1)
-    return np.where(known.seen, known.answers, mean)
+def filled(answers: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(models, items) answers with the item's mean where not seen."""
+    mean = np.where(seen, answers, 0).sum(0) / np.maximum(seen.sum(0), 1)
+    return np.where(seen, answers, mean)
 
 
 def _mix(left: np.ndarray, head_error: np.ndarray) -> np.ndarray:

@@ -67,10 +67,10 @@ def estimate(
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
     here = known_answers(responses, bank)
     chosen = default_method(bank) if method == "auto" else method
-    targets = _targets(bank, chosen, groups)
+    targets = _targets(bank, groups)
     found = METHODS[chosen](here, bank, targets, level, seed)
     found = _certain(found, here, bank, targets)
-    names = [_target_names(bank)[t] for t in targets]
+    names = [bank.targets[t] for t in targets]
     n = len(here.rows)
     return Estimate(
         target="accuracy",
@@ -110,16 +110,13 @@ def pirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, see
 def gpirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Mixture of the two; the share of the weighted mean is b^2 / (v + b^2)."""
     _require_whole(bank, "gpirt")
-    w = bank.target_weight[targets]
-    plain, plans = linear.apply(here, bank, w, *anchors.weighted_plan(here, bank, w)), anchors.pirt_plan(here, bank, w)
-    curve = linear.apply(here, bank, w, *plans)
-    (wide, df), (narrow, _) = _widen(bank, "weighted", targets), _widen(bank, "pirt", targets)
+    plain, curve = (method(here, bank, targets, level, seed) for method in (weighted, pirt))
     bias = np.zeros(len(targets)) if bank.misfit is None else bank.misfit.bias[targets]
     squared = bias[None, :] ** 2
-    share = squared / (plain.variance * wide**2 + squared + 1e-12)
+    share = squared / (plain.std_error**2 + squared + 1e-12)
     value = share * plain.value + (1 - share) * curve.value
-    sd = share * np.sqrt(plain.variance) * wide + (1 - share) * np.sqrt(curve.variance) * narrow
-    return _student(value, sd, df, level)
+    sd = share * plain.std_error + (1 - share) * curve.std_error
+    return _student(value, sd, _widen(bank, "pirt", targets)[1], level)
 
 
 def kriged(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
@@ -183,9 +180,7 @@ def _teachers(known: Calibration, index: np.ndarray) -> tuple[np.ndarray, np.nda
         rows = rows[known.seen[rows].all(1)]  # their full score is not known otherwise
     if len(rows) < anchors.FEWEST:
         raise BankMismatch(f"only {len(rows)} calibration models answered the items that were answered here")
-    seen, answers = seen[rows], answers[rows]
-    mean = np.where(seen, answers, 0).sum(0) / np.maximum(seen.sum(0), 1)
-    return rows, np.where(seen, answers, mean)
+    return rows, anchors.filled(answers[rows], seen[rows])
 
 
 def _planned(name: str, plan: Callable, here: Responses, bank: ItemBank, targets: np.ndarray, level: float) -> Spread:
@@ -222,16 +217,13 @@ def _widen(bank: ItemBank, name: str, targets: np.ndarray) -> tuple[np.ndarray, 
     return getattr(bank.misfit, name)[targets], float(bank.misfit.df)
 
 
-def _targets(bank: ItemBank, method: str, groups: bool) -> np.ndarray:
+def _targets(bank: ItemBank, groups: bool) -> np.ndarray:
+    """Positions in `bank.targets` of what is asked for and known."""
     known = bank.calibration
-    count = len(_target_names(bank)) if groups else 1
+    count = len(bank.targets) if groups else 1
     if known is not None and known.outside:
         count = min(count, known.full.shape[1])
     return np.arange(count)
-
-
-def _target_names(bank: ItemBank) -> tuple[str, ...]:
-    return bank.targets
 
 
 def _require_whole(bank: ItemBank, method: str) -> None:
