@@ -82,7 +82,7 @@ class Anderson:
         gram = gram / (scale[:, None] * scale[None, :])
         eye = jnp.eye(self.memory, dtype=gram.dtype)
         gram = gram * (1 - eye) + eye * (1 + jnp.maximum(self.ridge, 10 * jnp.finfo(gram.dtype).eps))
-        share = jnp.linalg.solve(gram, (falls_now @ residual) / scale) / scale
+        share = jax.scipy.linalg.solve(gram, (falls_now @ residual) / scale, assume_a="pos") / scale
         share = jnp.where(filled, share, 0)
         trial = image - share @ (moves + falls)
         return Memory(image, trial, jnp.asarray(False), moves, falls, count)

@@ -115,9 +115,9 @@ def _keep_moments(at: Array, loglik: Array, mass: Array, nodes: Array) -> tuple[
     """
     top = jnp.argmax(at, axis=1)
     inner = jnp.clip(top, 1, len(nodes) - 2)
-    rising = _take(at, inner + 1) > _take(at, inner - 1)
-    first = jnp.clip(jnp.where(rising, inner, inner - 1), 1, len(nodes) - 3)
-    a, b, c, d = (_take(at, first + k) for k in (-1, 0, 1, 2))
+    before, after = _window(at, inner - 1, 3)[::2]
+    first = jnp.clip(jnp.where(after > before, inner, inner - 1), 1, len(nodes) - 3)
+    a, b, c, d = _window(at, first - 1, 4)
     slope, slope_next = 0.5 * (c - a), 0.5 * (d - b)
     tiny = jnp.finfo(at.dtype).tiny
     f = jnp.clip(slope / jnp.maximum(slope - slope_next, tiny), 0, 1)
@@ -132,9 +132,9 @@ def _keep_moments(at: Array, loglik: Array, mass: Array, nodes: Array) -> tuple[
     return laplace + wide * (loglik - laplace), blended + wide[:, None] * (mass - blended)
 
 
-def _take(at: Array, index: Array) -> Array:
-    """(rows,) one entry of each row."""
-    return jnp.take_along_axis(at, index[:, None], axis=1)[:, 0]
+def _window(at: Array, start: Array, size: int) -> Array:
+    """(size, rows) neighbouring entries of each row."""
+    return jnp.take_along_axis(at, start[:, None] + jnp.arange(size)[None, :], axis=1, mode="clip").T
 
 
 def _triple(place: Array, offset: Array, variance: Array) -> Array:
@@ -147,18 +147,17 @@ def _triple(place: Array, offset: Array, variance: Array) -> Array:
 def curvature(curve: irf.Curve, free: Array, right: Array, asked: Array, nodes: Array) -> tuple[Array, Array]:
     """Score vector (width,) and Fisher information (width, width) of one item's free coordinates."""
     s = irf.slant(curve, free, nodes)
-    residual = (right - asked * s.p) * s.inverse
-    weight = asked * s.inverse
+    residual = right - asked * s.p
     line = jnp.concatenate([nodes, jnp.ones_like(nodes[:, :1])], axis=1)
     scale = irf.stretch(curve, free)
     pairs = (line[:, :, None] * line[:, None, :]).reshape(len(nodes), -1)
-    score = [(residual * s.by_z) @ line * scale]
-    block = ((weight * s.by_z**2) @ pairs).reshape(len(scale), -1) * scale[:, None] * scale[None, :]
+    score = [(residual * s.pull) @ line * scale]
+    block = ((asked * s.worth) @ pairs).reshape(len(scale), -1) * scale[:, None] * scale[None, :]
     if not s.extra:
         return score[0], block
-    side = jnp.stack([(weight * s.by_z * e) @ line * scale for e in s.extra])
-    corner = jnp.stack([jnp.stack([jnp.sum(weight * e * f) for f in s.extra]) for e in s.extra])
-    score.append(jnp.stack([jnp.sum(residual * e) for e in s.extra]))
+    side = jnp.stack([(asked * s.pull * e) @ line * scale for e in s.extra])
+    corner = jnp.stack([jnp.stack([jnp.sum(asked * s.inverse * e * f) for f in s.extra]) for e in s.extra])
+    score.append(jnp.stack([jnp.sum(residual * s.inverse * e) for e in s.extra]))
     return jnp.concatenate(score), jnp.block([[block, side.T], [side, corner]])
 
 

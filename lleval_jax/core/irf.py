@@ -117,12 +117,16 @@ class Slant(NamedTuple):
     p        P(correct)
     by_z     dP / dz
     inverse  1 / (p (1 - p)), kept finite
+    pull     by_z inverse: what a residual says of z; one for a logistic curve
+    worth    by_z^2 inverse: information about z
     extra    dP / d(free coordinate) for floor and ceiling, in that order
     """
 
     p: Array
     by_z: Array
     inverse: Array
+    pull: Array
+    worth: Array
     extra: tuple[Array, ...]
 
 
@@ -132,6 +136,9 @@ def slant(curve: Curve, free: Array, nodes: Array) -> Slant:
     s = jax.nn.sigmoid(nodes @ item.slope + item.intercept)
     p = item.floor + (item.ceiling - item.floor) * s
     by_z = (item.ceiling - item.floor) * s * (1 - s)
+    inverse = 1 / jnp.maximum(p * (1 - p), SAFE)
+    if curve.logistic:
+        return Slant(s, s * (1 - s), inverse, jnp.ones_like(s), s * (1 - s), ())
     extra = ()
     if curve.floor:
         share = (item.ceiling - item.floor) / (1 - item.floor)
@@ -139,7 +146,7 @@ def slant(curve: Curve, free: Array, nodes: Array) -> Slant:
     if curve.ceiling:
         share = (item.ceiling - item.floor) / (1 - item.floor)
         extra += ((1 - item.floor) * share * (1 - share) * s,)
-    return Slant(p, by_z, 1 / jnp.maximum(p * (1 - p), SAFE), extra)
+    return Slant(p, by_z, inverse, by_z * inverse, by_z**2 * inverse, extra)
 
 
 def stretch(curve: Curve, free: Array) -> Array:

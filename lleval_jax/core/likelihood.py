@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from lleval_jax.core import irf
@@ -47,14 +48,13 @@ def gaussian(x: Array, mean: Array, precision: Array) -> Array:
 
 
 def accurate_sum(x: Array) -> Array:
-    """Sum of a vector with the rounding errors kept (Knuth's two-sum, over a halving tree): float32 near float64."""
-    size = 1 << max(0, (x.size - 1).bit_length())
-    high = jnp.pad(x.ravel(), (0, size - x.size))
-    low = jnp.zeros_like(high)
-    while high.size > 1:
-        a, b = high[::2], high[1::2]
-        total = a + b
-        back = total - a
-        low = low[::2] + low[1::2] + ((a - (total - back)) + (b - back))
-        high = total
-    return high[0] + low[0]
+    """Sum of a vector with the rounding errors kept (Knuth's two-sum): float32 near float64."""
+
+    def add(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
+        total = a[0] + b[0]
+        back = total - a[0]
+        return total, a[1] + b[1] + ((a[0] - (total - back)) + (b[0] - back))
+
+    zero = jnp.zeros((), x.dtype)
+    total, lost = jax.lax.reduce((x, jnp.zeros_like(x)), (zero, zero), add, tuple(range(x.ndim)))
+    return total + lost

@@ -46,5 +46,5 @@ class Points:
 
 
 def default(dims: int) -> Grid | Points:
-    """55 nodes on [-6, 6] in one dimension, product grids to three, quasi-random points beyond."""
-    return {1: Grid(55, 6.0), 2: Grid(17), 3: Grid(11, 4.0)}.get(dims) or Points(2048)
+    """48 nodes on [-6, 6] in one dimension, product grids to three, quasi-random points beyond."""
+    return {1: Grid(48, 6.0), 2: Grid(17), 3: Grid(11, 4.0)}.get(dims) or Points(2048)

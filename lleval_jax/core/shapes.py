@@ -2,6 +2,8 @@
 
 import numpy as np
 
+PAGE = 512  # numbers: 4096 bytes of float64, half of that in float32
+
 
 def rung(size: int, steps: int = 8) -> int:
     """The next size of the form m 2^e with `steps` values of m an octave: at most 1/8 more."""
@@ -11,10 +13,16 @@ def rung(size: int, steps: int = 8) -> int:
     return -(-size // unit) * unit
 
 
-def pad(array: np.ndarray, shape: tuple[int, ...], value: float = 0) -> np.ndarray:
-    """`array` in the leading corner of a larger one."""
+def rung_of_columns(size: int) -> int:
+    """`rung` for the last axis: never a whole number of memory pages, which puts a column's cells in one cache line."""
+    size = rung(size)
+    return size if size % PAGE else size + 16
+
+
+def pad(array: np.ndarray, shape: tuple[int, ...], value: float = 0, dtype: str | None = None) -> np.ndarray:
+    """`array` in the leading corner of a larger one, of another type if asked."""
     if array.shape == shape:
-        return array
-    out = np.full(shape, value, array.dtype)
+        return array.astype(dtype or array.dtype, copy=False)
+    out = np.full(shape, value, dtype or array.dtype) if value else np.zeros(shape, dtype or array.dtype)
     out[tuple(slice(0, n) for n in array.shape)] = array
     return out

@@ -16,7 +16,7 @@ from lleval_jax.core import em, irf, small
 from lleval_jax.core.likelihood import Prior
 from lleval_jax.types import Array
 
-CHUNK = 2048  # items handled at once
+ROOM = 1 << 22  # item-node pairs handled at once
 FEW = 256  # free coordinates up to which the information of all items is one small matrix
 
 
@@ -38,33 +38,33 @@ def item_covariance(
     """
     rows_there = jnp.where(node_mass > 1e-3, node_mass, jnp.inf)[None, :]
     inputs = free, right, asked, jnp.where(asked > 0, asked, 0) / rows_there
+    chunk = max(1, ROOM // nodes.size)
     information = _chunked_sum(
-        lambda *x: jnp.sum(jax.vmap(_node_information, (None, None, 0, 0))(curve, nodes, x[0], x[3]), 0), inputs
+        lambda *x: jnp.sum(jax.vmap(_node_information, (None, None, 0, 0))(curve, nodes, x[0], x[3]), 0), inputs, chunk
     )
     root = jnp.linalg.cholesky(jnp.linalg.inv(information + jnp.eye(curve.dims, dtype=free.dtype)[None]))
 
     often = jnp.sqrt(jnp.where(node_mass > 1e-3, node_mass, 0))[None, :]
 
-    def split(free: Array, right: Array, asked: Array, share: Array) -> tuple[Array, Array]:
-        """Inverse blocks (chunk, width, width) and thin columns (chunk, width, nodes * dims)."""
+    def split(free: Array, right: Array, asked: Array, share: Array) -> tuple[Array, Array, Array]:
+        """Inverse blocks A^-1 (chunk, width, width), thin columns G and A^-1 G, each (chunk, width, nodes * dims)."""
         thin = jax.vmap(_thin_column, (None, None, None, 0, 0))(curve, nodes, root, free, share * often)
         _, info = jax.vmap(em.curvature, (None, 0, 0, 0, None))(curve, free, right, asked, nodes)
-        return jax.vmap(small.inverse)(em.posterior_information(info, prior)), thin
+        block = jax.vmap(small.inverse)(em.posterior_information(info, prior))
+        return block, thin, jnp.sum(block[:, :, :, None] * thin[:, None, :, :], 2)
 
     def gram(*x: Array) -> Array:
-        block, thin = split(*x)
-        side = jnp.einsum("iab,ibq->iaq", block, thin)
+        _, thin, side = split(*x)
         return thin.reshape(-1, thin.shape[-1]).T @ side.reshape(-1, thin.shape[-1])
 
-    middle = jnp.linalg.inv(jnp.eye(len(nodes) * curve.dims, dtype=free.dtype) - _chunked_sum(gram, inputs))
+    middle = jnp.linalg.inv(jnp.eye(nodes.size, dtype=free.dtype) - _chunked_sum(gram, inputs, chunk))
     middle = 0.5 * (middle + middle.T)
 
     def corrected(*x: Array) -> Array:
-        block, thin = split(*x)
-        side = jnp.einsum("iab,ibq->iaq", block, thin)
-        return block + jnp.einsum("iaq,ibq->iab", side @ middle, side)
+        block, _, side = split(*x)
+        return block + jnp.sum((side @ middle)[:, :, None, :] * side[:, None, :, :], 3)
 
-    return _chunked_map(corrected, inputs)
+    return _chunked_map(corrected, inputs, chunk)
 
 
 def few_item_covariance(curve: irf.Curve, data: em.Data, free: Array, counts: em.Expected, prior: Prior) -> Array:
@@ -102,38 +102,40 @@ def _by_free(curve: irf.Curve, nodes: Array, free: Array) -> Array:
 def _node_information(curve: irf.Curve, nodes: Array, free: Array, share: Array) -> Array:
     """(nodes, dims, dims) one item's information about abilities at the nodes, times how often it is asked there."""
     item, s = irf.constrain(curve, free), irf.slant(curve, free, nodes)
-    worth = share * s.by_z**2 * s.inverse
+    worth = share * s.worth
     return worth[:, None, None] * (item.slope[:, None] * item.slope[None, :])[None]
 
 
 def _thin_column(curve: irf.Curve, nodes: Array, root: Array, free: Array, asked: Array) -> Array:
     """(width, nodes * dims) the cross information of one item with the abilities at the nodes, whitened by V."""
     item, s = irf.constrain(curve, free), irf.slant(curve, free, nodes)
-    by_free = _by_free(curve, nodes, free)
-    by_ability = jnp.einsum("q,qde,d->qe", s.by_z, root, item.slope)
-    cross = (asked * s.inverse)[:, None, None] * by_free[:, :, None] * by_ability[:, None, :]
+    line = jnp.concatenate([nodes, jnp.ones_like(nodes[:, :1])], axis=1) * irf.stretch(curve, free)[None, :]
+    by_free = jnp.concatenate([s.worth[:, None] * line, *[(s.pull * e)[:, None] for e in s.extra]], axis=1)
+    by_ability = jnp.sum(root * item.slope[None, :, None], 1)
+    cross = asked[:, None, None] * by_free[:, :, None] * by_ability[:, None, :]
     return jnp.moveaxis(cross, 0, 1).reshape(curve.width, -1)
 
 
-def _chunks(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Zero-padded to (chunks, CHUNK, ...); a zero item asks nobody and adds nothing."""
+def _chunks(inputs: tuple[Array, ...], size: int) -> tuple[Array, ...]:
+    """Zero-padded to (chunks, size, ...); a zero item asks nobody and adds nothing."""
     items = inputs[0].shape[0]
-    size = min(CHUNK, items)
+    size = min(size, items)
     short = -items % size
     return tuple(jnp.pad(a, [(0, short)] + [(0, 0)] * (a.ndim - 1)).reshape(-1, size, *a.shape[1:]) for a in inputs)
 
 
-def _chunked_sum(fn, inputs: tuple[Array, ...]) -> Array:
+def _chunked_sum(fn, inputs: tuple[Array, ...], size: int) -> Array:
     """Sum of fn over chunks of items."""
-    shape = jax.eval_shape(fn, *(a[0] for a in _chunks(inputs)))
+    chunks = _chunks(inputs, size)
+    shape = jax.eval_shape(fn, *(a[0] for a in chunks))
 
     def add(total: Array, chunk: tuple[Array, ...]) -> tuple[Array, None]:
         return total + fn(*chunk), None
 
-    return jax.lax.scan(add, jnp.zeros(shape.shape, shape.dtype), _chunks(inputs))[0]
+    return jax.lax.scan(add, jnp.zeros(shape.shape, shape.dtype), chunks)[0]
 
 
-def _chunked_map(fn, inputs: tuple[Array, ...]) -> Array:
+def _chunked_map(fn, inputs: tuple[Array, ...], size: int) -> Array:
     """Fn over chunks of items, joined again."""
-    out = jax.lax.map(lambda chunk: fn(*chunk), _chunks(inputs))
+    out = jax.lax.map(lambda chunk: fn(*chunk), _chunks(inputs, size))
     return out.reshape(-1, *out.shape[2:])[: inputs[0].shape[0]]

@@ -82,7 +82,7 @@ def fit(
             {"slope": (1, 0.5), "intercept": (0, 3)} fixes (mean, sd), of log slopes where they are positive; None is
             maximum likelihood; "auto" learns with at least 60 rows, else takes slopes N(1, 0.6), intercepts N(0, 2).
         positive: hold slopes above zero (log-normal prior); else a negative slope is allowed.
-        nodes: quadrature of the marginal engine; by default 55 nodes on [-6, 6] in one dimension.
+        nodes: quadrature of the marginal engine; by default 48 nodes on [-6, 6] in one dimension.
         fixed_nodes: let the nodes be the ability's whole distribution, as other programs do. Without it narrow
             posteriors are integrated between the nodes.
         standard_errors: also the covariance of each item's parameters; without it `covariance` is zero.
@@ -332,8 +332,10 @@ def _finish_marginal(data: em.Data, progress: Progress, task: em.Task, standard_
     if standard_errors:
         free_cov = _free_covariance(data, task, now, counts)
         jacobian = jax.vmap(jax.jacfwd(functools.partial(_readable, curve)))(now.free)
-        covariance = jnp.einsum("iab,ibc,idc->iad", jacobian, free_cov, jacobian)
-    sign = layout.orientation(data.cells, ability, data.row_weight)
+        half = jnp.sum(jacobian[:, :, :, None] * free_cov[:, None, :, :], 2)
+        covariance = jnp.sum(half[:, :, None, :] * jacobian[:, None, :, :], 3)
+    line = jnp.concatenate([data.nodes, jnp.ones_like(data.nodes[:, :1])], axis=1)
+    sign = layout.orientation(counts.right @ line, counts.asked @ line)
     flip = jnp.concatenate([sign, jnp.ones(curve.width - curve.dims, sign.dtype)])
     loglik = jnp.sum(data.row_weight * counts.loglik)
     return _Numbers(
@@ -390,7 +392,8 @@ def _finish_joint(data: joint.Data, progress: Progress, standard_errors: bool) -
     slope, ability = now.items.mean[:, :dims], now.rows.mean[:, :dims]
     scatter = jnp.einsum("i,id,ie->de", data.item_weight, slope, slope)
     axes = jnp.linalg.eigh(scatter)[1][:, ::-1]
-    axes = axes * layout.orientation(data.cells, ability @ axes, data.row_weight)[None, :]
+    line = data.row_weight[:, None] * jnp.concatenate([ability @ axes, jnp.ones_like(ability[:, :1])], axis=1)
+    axes = axes * layout.orientation(*data.cells.over_rows(line))[None, :]
     turn = jnp.zeros((dims + 1, dims + 1), slope.dtype).at[:dims, :dims].set(axes).at[dims, dims].set(1)
     cov = jnp.einsum("ab,iac,cd->ibd", turn, now.items.cov, turn)
     rows = jnp.einsum("ab,iac,cd->ibd", axes, now.rows.cov[:, :dims, :dims], axes)

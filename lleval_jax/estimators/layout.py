@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.cells import Blocks, Cells, Dense, Sparse
-from lleval_jax.core.shapes import pad, rung
+from lleval_jax.core.shapes import pad, rung, rung_of_columns
 from lleval_jax.errors import require
 from lleval_jax.types import Array
 from lleval_jax.values.responses import Responses
@@ -53,7 +53,8 @@ def arrange(responses: Responses | SparseResponses | Sequence[Responses], dtype:
     """One matrix, coordinates, or a list of blocks with rows in common -> `Layout`."""
     if isinstance(responses, Responses):
         _require_answers(responses.n_seen, responses.items)
-        return _dense(responses, rung(len(responses.rows)), rung(len(responses.items)), dtype, _complete(responses))
+        rows, items = rung(len(responses.rows)), rung_of_columns(len(responses.items))
+        return _dense(responses, rows, items, dtype, _complete(responses))
     if isinstance(responses, SparseResponses):
         _require_answers(responses.n_seen, responses.items)
         return _sparse(responses, dtype)
@@ -64,7 +65,7 @@ def arrange(responses: Responses | SparseResponses | Sequence[Responses], dtype:
 def arrange_alike(parts: Sequence[Responses], dtype: str = "float32") -> list[Layout]:
     """Several sets of answers on one padded shape, so that they can be lanes of one call."""
     rows = rung(max(len(p.rows) for p in parts))
-    items = rung(max(len(p.items) for p in parts))
+    items = rung_of_columns(max(len(p.items) for p in parts))
     complete = all(map(_complete, parts))
     return [_dense(p, rows, items, dtype, complete) for p in parts]
 
@@ -91,20 +92,25 @@ def moments(cells: Cells, row_weight: Array, item_weight: Array) -> tuple[Array,
 
 def standing(cells: Cells, mean: Array, row_weight: Array, item_weight: Array) -> Array:
     """(rows,) how far above the items' means a row scores, standardised over the rows."""
-    one = item_weight[:, None]
-    above = cells.over_items(one, -mean[:, None] * one)[:, 0]
-    count = cells.over_items(jnp.zeros_like(one), one)[:, 0]
+    here = item_weight[:, None] * jnp.ones(2, mean.dtype)[None, :]
+    by_score = here.at[:, 1].set(0)
+    by_weight = here.at[:, 0].multiply(-mean)
+    above, count = cells.over_items(by_score, by_weight).T
     level = above / jnp.maximum(count, 1e-9)
     total = jnp.maximum(jnp.sum(row_weight), 1e-9)
     level = level - jnp.sum(row_weight * level) / total
     return level / jnp.sqrt(jnp.maximum(jnp.sum(row_weight * level**2) / total, 1e-12))
 
 
-def orientation(cells: Cells, ability: Array, row_weight: Array) -> Array:
-    """(dims,) +1 or -1: the sign by which a better model has a larger ability."""
-    mean, _ = moments(cells, row_weight, jnp.ones(_items(cells), ability.dtype))
-    z = standing(cells, mean, row_weight, jnp.ones_like(mean))
-    return jnp.where((row_weight * z) @ ability < 0, -1, 1).astype(ability.dtype)
+def orientation(right: Array, asked: Array) -> Array:
+    """(dims,) +1 or -1: the sign by which a better model has a larger ability.
+
+    right  (items, dims + 1)  sum over rows of the score times (ability, 1)
+    asked  (items, dims + 1)  the same of the answers
+    """
+    mean = right[:, -1:] / jnp.maximum(asked[:, -1:], 1e-9)
+    covariance = jnp.sum(right - mean * asked, 0)[:-1]
+    return jnp.where(covariance < 0, -1, 1).astype(right.dtype)
 
 
 def svd_start(layout: Layout, dims: int, seed: int) -> tuple[Array, Array]:
@@ -135,12 +141,6 @@ def hold_out(layout: Layout, share: float, seed: int) -> tuple[Dense, tuple[Arra
     return kept, tuple(jnp.asarray(x) for x in held)  # type: ignore[return-value]
 
 
-def _items(cells: Cells) -> int:
-    if isinstance(cells, Blocks):
-        return sum(part.scores.shape[1] for part in cells.parts)
-    return cells.shape[1] if isinstance(cells, Sparse) else cells.scores.shape[1]
-
-
 def _complete(responses: Responses) -> bool:
     """Each item answered exactly once by each row."""
     return bool(responses.seen.all()) and (responses.weight.strides == (0, 0) or bool((responses.weight == 1).all()))
@@ -150,12 +150,12 @@ def _dense(responses: Responses, rows: int, items: int, dtype: str, complete: bo
     real = len(responses.rows), len(responses.items)
     row_weight = pad(np.ones(real[0], dtype), (rows,))
     item_weight = pad(np.ones(real[1], dtype), (items,))
-    scores, weight = responses.scores.astype(dtype), None
+    scores, weight = responses.scores, None
     if not complete:
         weight = responses.seen * responses.weight.astype(dtype)
-        scores = scores * weight
+        scores = scores.astype(dtype) * weight
         weight = jnp.asarray(pad(weight, (rows, items)))
-    cells = Dense(jnp.asarray(pad(scores, (rows, items))), weight, jnp.asarray(item_weight))
+    cells = Dense(jnp.asarray(pad(scores, (rows, items), dtype=dtype)), weight, jnp.asarray(item_weight))
     return _layout(responses, cells, row_weight, item_weight)
 
 

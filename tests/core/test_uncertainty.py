@@ -84,5 +84,5 @@ def test_chunks_of_items_make_the_whole(monkeypatch):
     args = CURVE, free, counts.right, counts.asked, data.nodes, data.row_weight @ counts.mass
     args += (Prior(jnp.zeros(2), jnp.ones(2)),)
     whole = uncertainty.item_covariance(*args)
-    monkeypatch.setattr(uncertainty, "CHUNK", 4)
+    monkeypatch.setattr(uncertainty, "ROOM", 4 * data.nodes.size)
     np.testing.assert_allclose(uncertainty.item_covariance(*args), whole, rtol=1e-8, atol=1e-12)
