@@ -162,6 +162,16 @@ def test_bad_input_is_one_line_and_status_2(place, words, message, capsys, monke
     assert not (place / "new").exists()
 
 
+def test_items_the_bank_does_not_know_are_counted_and_an_error_when_strict(place, tmp_path, capsys) -> None:
+    lines = (place / "answers.csv").read_text().splitlines()
+    (tmp_path / "more.csv").write_text("\n".join([*lines, "row-0,stranger,1,all,1.0", ""]))
+    words = ["estimate", str(tmp_path / "more.csv"), "--bank", f"{place}/bank"]
+    assert run(words) == OK
+    assert "warning: 1 of 61 items answered are not in bank" in capsys.readouterr().err
+    assert run([*words, "--strict"]) == BAD_INPUT
+    assert "error: 1 of 61 items answered are not in bank" in capsys.readouterr().err
+
+
 def test_a_fit_that_did_not_converge_says_so(place: pathlib.Path, tmp_path, monkeypatch, capsys) -> None:
     usual = ll.irt.fit
     monkeypatch.setattr(ll.irt, "fit", lambda *data, **words: usual(*data, **(words | {"max_steps": 1, "tol": 1e-9})))

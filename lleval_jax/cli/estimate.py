@@ -77,7 +77,7 @@ def estimate(
         wait.say("reading answers")
         responses = given.answers(inputs, metric=metric, filter=filter, scale=scale, no_answer=no_answer, strict=strict)
         wait.say(f"estimating {len(responses.rows)} models; compiling first")
-        words: dict[str, Any] = {"level": level} | ({} if method is None else {"method": method})
+        words: dict[str, Any] = {"level": level, "strict": strict} | ({} if method is None else {"method": method})
         if target == "ability":
             found = ll.ability.estimate(responses, chosen, **words)
         else:

@@ -1,6 +1,7 @@
 """A model's ability, given a bank: MAP, EAP, maximum likelihood or Warm's weighted likelihood, with standard errors."""
 
 import functools
+import warnings
 from statistics import NormalDist
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 
 from lleval_jax.core import irf, scoring
 from lleval_jax.core.shapes import pad, rung
-from lleval_jax.errors import BankMismatch, require
+from lleval_jax.errors import BankMismatch, DataWarning, require
 from lleval_jax.types import Array, Status
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
@@ -26,7 +27,12 @@ BATCH = 2048  # rows scored at once
 
 
 def estimate(
-    responses: Responses | SparseResponses, bank: ItemBank, *, method: str = "map", level: float = 0.95
+    responses: Responses | SparseResponses,
+    bank: ItemBank,
+    *,
+    method: str = "map",
+    level: float = 0.95,
+    strict: bool = False,
 ) -> Estimate:
     """Ability of each row on the bank's scale, one entry a dimension ("ability" alone, or "ability-1", ...).
 
@@ -35,14 +41,15 @@ def estimate(
         bank: calibrated items.
         method: one of `METHODS`. MAP and EAP are Lord's (1980) and Bock & Mislevy's (1982), WLE is Warm's (1989).
         level: coverage of the normal interval.
+        strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
 
     Raises:
         BadInput: an unknown method.
-        BankMismatch: none of the bank's items was answered.
+        BankMismatch: none of the bank's items was answered, or with `strict` an item that it does not know.
     """
     require(method in METHODS, f"method {method!r} is not known; there are {', '.join(METHODS)}")
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    here = known_answers(responses, bank)
+    here = known_answers(responses, bank, strict)
     value, cov, status = score(here, bank, method)
     std_error = np.sqrt(np.maximum(np.diagonal(cov, axis1=1, axis2=2), 0))
     half = NormalDist().inv_cdf(0.5 + level / 2) * std_error
@@ -64,14 +71,24 @@ def estimate(
     )
 
 
-def known_answers(responses: Responses | SparseResponses, bank: ItemBank) -> Responses:
-    """The answers to the bank's items, in the bank's order, as a matrix. Raises `BankMismatch` if there are none."""
+def known_answers(responses: Responses | SparseResponses, bank: ItemBank, strict: bool = False) -> Responses:
+    """The answers to the bank's items, in the bank's order, as a matrix. Raises `BankMismatch` if there are none.
+
+    Items that the bank does not know are counted in a `DataWarning`; with `strict` they are a `BankMismatch`.
+    """
     unknown = sorted(set(responses.items) - set(bank.items))
     if len(unknown) == len(responses.items):
         raise BankMismatch(
             f"none of the {len(unknown)} items answered is in bank {bank.name!r} (first: {unknown[:1]}); "
             f"its items look like {bank.items[0]!r}. Is it the right bank, and are items named as in it?"
         )
+    if unknown:
+        found = (
+            f"{len(unknown)} of {len(responses.items)} items answered are not in bank {bank.name!r} ({unknown[0]!r})"
+        )
+        if strict:
+            raise BankMismatch(f"{found}; drop their answers, or name them as the bank does")
+        warnings.warn(f"{found}; their answers were left out", DataWarning, stacklevel=3)
     part = responses.select(bank.items)
     part = part.dense() if isinstance(part, SparseResponses) else part
     empty = [row for row, n in zip(part.rows, part.n_seen, strict=True) if n == 0]

@@ -46,26 +46,28 @@ def estimate(
     level: float = 0.95,
     groups: bool = False,
     seed: int = 0,
+    strict: bool = False,
 ) -> Estimate:
     """Full-benchmark score of each row, from answers to any of the bank's items.
 
     Args:
-        responses: answers; items the bank does not know are an error unless some are known, then they are ignored.
+        responses: answers; none of them to an item of the bank is an error.
         bank: calibrated items, with what the calibration models teach.
         method: "auto" or one of `METHODS`.
         level: coverage of the intervals.
         groups: also each group's score, one entry each.
         seed: of the regression's random subsets.
+        strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
 
     Raises:
         BadInput: an unknown method or level.
-        BankMismatch: no answer to any item of the bank, or a method that the bank has not what it takes for.
+        BankMismatch: no answer to any item of the bank, with `strict` an item that it does not know, or a method that the bank has not what it takes for.
     """
     require(
         method == "auto" or method in METHODS, f"method {method!r} is not known; there are auto, {', '.join(METHODS)}"
     )
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    here = known_answers(responses, bank)
+    here = known_answers(responses, bank, strict)
     chosen = default_method(bank) if method == "auto" else method
     targets = _targets(bank, groups)
     found = METHODS[chosen](here, bank, targets, level, seed)

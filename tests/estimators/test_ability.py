@@ -8,7 +8,7 @@ import pytest
 from scipy import optimize, stats
 
 from lleval_jax import data
-from lleval_jax.errors import BadInput, BankMismatch
+from lleval_jax.errors import BadInput, BankMismatch, DataWarning
 from lleval_jax.estimators import ability
 from lleval_jax.values import ItemBank, Responses, SparseResponses
 
@@ -141,14 +141,18 @@ def test_order_of_rows_and_items_and_sparsity_change_nothing():
     np.testing.assert_allclose(ability.estimate(sparse, bank).value, plain.value, atol=1e-6)
 
 
-def test_repeats_narrow_and_unknown_items_are_left_aside():
+def test_repeats_narrow_and_unknown_items_are_counted_and_left_out():
     bank = a_bank()
     here = answers(bank, np.zeros((2, 1)))
     often = dataclasses.replace(here, weight=np.full((2, 40), np.float32(9)))
     assert (ability.estimate(often, bank).std_error < ability.estimate(here, bank).std_error).all()
     more = Responses.build(np.ones((2, 41), np.float32), items=(*bank.items, "stranger"))
     more.scores[:, :40] = here.scores
-    np.testing.assert_allclose(ability.estimate(more, bank).value, ability.estimate(here, bank).value, atol=1e-6)
+    with pytest.warns(DataWarning, match="1 of 41 items answered are not in bank"):
+        got = ability.estimate(more, bank)
+    np.testing.assert_allclose(got.value, ability.estimate(here, bank).value, atol=1e-6)
+    with pytest.raises(BankMismatch, match="1 of 41 items answered are not in bank"):
+        ability.estimate(more, bank, strict=True)
 
 
 def test_the_interval_is_normal_and_survives_json(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from lleval_jax.data.simulate import simulate
-from lleval_jax.errors import BadInput, BankMismatch
+from lleval_jax.errors import BadInput, BankMismatch, DataWarning
 from lleval_jax.estimators import anchors, irt, tiny
 from lleval_jax.values import Anchors, Calibration, ItemBank, Responses
 
@@ -138,10 +138,14 @@ def test_what_cannot_be_meant_is_refused():
             tiny.estimate(ASKED, part, method=method)
 
 
-def test_unknown_items_are_left_aside_when_some_are_known():
+def test_unknown_items_are_counted_and_left_out_when_some_are_known():
     more = Responses.build(np.array([[1.0, 0.0, 1.0]], np.float32), items=("a", "c", "stranger"))
-    np.testing.assert_allclose(tiny.estimate(more, four()).value, tiny.estimate(ASKED, four()).value, rtol=1e-6)
-    assert tiny.estimate(more, four()).n_seen.tolist() == [2]
+    with pytest.warns(DataWarning, match=r"1 of 3 items answered are not in bank '.*' \('stranger'\).*left out"):
+        got = tiny.estimate(more, four())
+    np.testing.assert_allclose(got.value, tiny.estimate(ASKED, four()).value, rtol=1e-6)
+    assert got.n_seen.tolist() == [2]
+    with pytest.raises(BankMismatch, match=r"1 of 3 items answered are not in bank .* or name them as the bank does"):
+        tiny.estimate(more, four(), strict=True)
 
 
 # --- coverage -----------------------------------------------------------------------------------------------------
