@@ -61,7 +61,8 @@ def estimate(
 
     Raises:
         BadInput: an unknown method or level.
-        BankMismatch: no answer to any item of the bank, with `strict` an item that it does not know, or a method that the bank has not what it takes for.
+        BankMismatch: no answer to any item of the bank, with `strict` an item that it does not know, or a method
+            that the bank has not what it takes for.
     """
     require(
         method == "auto" or method in METHODS, f"method {method!r} is not known; there are auto, {', '.join(METHODS)}"
