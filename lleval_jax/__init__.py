@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from lleval_jax.errors import LlevalError as LlevalError
     from lleval_jax.errors import NotConverged as NotConverged
     from lleval_jax.estimators import ability as ability
+    from lleval_jax.estimators import adaptive as adaptive
     from lleval_jax.estimators import anchors as anchors
     from lleval_jax.estimators import irt as irt
+    from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import tiny as tiny
     from lleval_jax.report.cite import cite as cite
     from lleval_jax.values import Anchors as Anchors
+    from lleval_jax.values import Choice as Choice
     from lleval_jax.values import Estimate as Estimate
     from lleval_jax.values import FitResult as FitResult
     from lleval_jax.values import ItemBank as ItemBank
@@ -34,10 +37,10 @@ if TYPE_CHECKING:
 # Each public name and the module that holds it, loaded when first used: `import lleval_jax` is quick.
 _HOME = {
     **dict.fromkeys(("read", "read_scores", "save", "load", "load_bank", "list_banks", "verify"), "data"),
-    **dict.fromkeys(("Responses", "SparseResponses", "ItemBank", "Anchors"), "values"),
+    **dict.fromkeys(("Responses", "SparseResponses", "ItemBank", "Anchors", "Choice"), "values"),
     **dict.fromkeys(("FitResult", "Estimate", "Source"), "values"),
     **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "DataWarning"), "errors"),
-    **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability")},
+    **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability", "adaptive", "sessions")},
     "report": "report",
     "cite": "report.cite",
 }

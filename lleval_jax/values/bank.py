@@ -73,6 +73,7 @@ class ItemBank:
     calibration the calibration models' answers and full scores, if kept
     learned     what the default estimator learned from them: a NamedTuple of arrays, if kept
     misfit      errors of the IRT estimators on models left out of the fit: a NamedTuple of arrays, if kept
+    replayed    errors of adaptive sessions of models left out of the fit: a NamedTuple of arrays, if kept
     """
 
     name: str
@@ -92,6 +93,7 @@ class ItemBank:
     calibration: Calibration | None = None
     learned: Any = None
     misfit: Any = None
+    replayed: Any = None
     source: Source = dataclasses.field(default_factory=Source)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from lleval_jax.errors import require
 
 SCHEMA = "lleval/estimate/1"
+CHOICE_SCHEMA = "lleval/choice/1"
 Params = TypeVar("Params")
 
 
@@ -159,3 +160,39 @@ class Estimate:
             note = "" if status == "ok" else f"  ({status})"
             lines.append(f"{name:<{width}}  {v:.3f}  [{low:.3f}, {high:.3f}]  from {n} answers{note}")
         return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Choice:
+    """What to ask next.
+
+    rows   (rows,)  who is asked; empty names stand for a session from nothing
+    items  (rows,)  tuples of item names, best first; empty where it is enough
+    why    (rows,)  why these, or why it is enough
+    """
+
+    rows: tuple[str, ...]
+    items: tuple[tuple[str, ...], ...]
+    why: tuple[str, ...]
+    source: Source = dataclasses.field(default_factory=Source)
+
+    @property
+    def enough(self) -> bool:
+        """Whether nobody needs to be asked anything more."""
+        return not any(self.items)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of a choice, schema `lleval/choice/1`: all items to run, and each row's own."""
+        each = [
+            {"row": row, "items": list(items), "why": why}
+            for row, items, why in zip(self.rows, self.items, self.why, strict=True)
+        ]
+        asked = dict.fromkeys(item for items in self.items for item in items)
+        return {
+            "schema": CHOICE_SCHEMA,
+            "rows": list(self.rows),
+            "items": list(asked),
+            "why": "; ".join(dict.fromkeys(self.why)),
+            "choices": each,
+            "source": self.source.to_dict(),
+        }

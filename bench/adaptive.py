@@ -1,0 +1,154 @@
+"""Items needed for a full score's standard error of 2 points and of 1: `python bench/adaptive.py [SET ...]`.
+
+Sets of open_llm_irt (duplicate rows removed, one model in five left out, at most 1,000 of them) and AlpacaEval 2.0 (36
+models, 4-fold). Adaptive sessions by three rules stop as soon as their own standard error, widened by what
+`sessions.prepare` learned on the other models, is small enough; coverage and root mean squared error are measured at
+that moment. Fixed anchors are the default of `anchors.choose` and `tiny.estimate` with k = 10, 20, 30, ..., and need
+the first k at which the root mean square of their standard errors is small enough.
+"""
+
+import argparse
+import json
+import pathlib
+import time
+
+import machine
+import numpy as np
+from alpaca import load as load_alpaca
+from full_score import load as load_form
+from scipy.stats import beta
+
+import lleval_jax as ll
+from lleval_jax.estimators import adaptive, sessions
+
+SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B", "alpaca")
+GOALS = (0.02, 0.01)
+SIZES = (10, 20, 30, 40, 50, 60, 75, 90, 110, 130, 160, 200, 250, 300)
+RULES = ("score", "information", "random")
+MOST = 1000  # models left out that are tried
+RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+
+
+def folds(name: str) -> list[tuple[ll.Responses, ll.Responses]]:
+    """(known models, left-out models), one pair or four."""
+    if name == "alpaca":
+        whole, rows = load_alpaca(), np.arange(36)
+        return [(whole.take(rows[rows % 4 != f]), whole.take(rows[rows % 4 == f])) for f in range(4)]
+    whole = ll.Responses.build(load_form(name)[0])
+    order = np.random.default_rng(0).permutation(len(whole.rows))
+    cut = len(order) // 5
+    return [(whole.take(np.sort(order[cut:])), whole.take(np.sort(order[:cut][:MOST])))]
+
+
+def stopped(
+    found: sessions.Sessions, error: np.ndarray, reach: float, truth: np.ndarray, goal: float
+) -> dict[str, np.ndarray]:
+    """Each session at the first look at which its standard error is small enough, or at its end."""
+    enough = error <= goal
+    at = np.where(enough.any(1), enough.argmax(1), error.shape[1] - 1)
+    row = np.arange(len(at))
+    value, half = found.value[row, at], reach * error[row, at]
+    return {
+        "items": found.length[at],
+        "reached": enough.any(1),
+        "miss": value - truth,
+        "inside": np.abs(value - truth) <= half,
+    }
+
+
+def judged(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
+    """Means over all sessions, and exact bounds of the coverage."""
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    n, held = len(whole["inside"]), int(whole["inside"].sum())
+    return {
+        "items": float(whole["items"].mean()),
+        "reached": float(whole["reached"].mean()),
+        "rmse": float(np.sqrt((whole["miss"] ** 2).mean())),
+        "coverage": held / n,
+        "coverage_low": float(beta.ppf(0.025, held, n - held + 1)),
+        "coverage_high": float(beta.ppf(0.975, held + 1, n - held)) if held < n else 1.0,
+        "sessions": n,
+    }
+
+
+def fixed(fit: ll.FitResult, known: ll.Responses, new: ll.Responses, truth: np.ndarray, sizes) -> list[dict]:
+    """Anchors of each size and the default estimate from them."""
+    found = []
+    for k in sizes:
+        bank = ll.anchors.choose(fit, known, k=int(k))
+        e = ll.tiny.estimate(new.select(bank.anchor_items), bank)
+        inside = (e.low <= truth) & (truth <= e.high)
+        found.append({"k": int(k), "variance": e.std_error**2, "miss": e.value - truth, "inside": inside})
+        if np.sqrt((e.std_error**2).mean()) <= min(GOALS):
+            break
+    return found
+
+
+def needed(parts: list[list[dict]], goal: float) -> dict[str, float]:
+    """The first k at which the standard error is small enough."""
+    for step in range(min(map(len, parts))):
+        here = [part[step] for part in parts]
+        variance = np.concatenate([p["variance"] for p in here])
+        if np.sqrt(variance.mean()) <= goal:
+            break
+    inside, miss = np.concatenate([p["inside"] for p in here]), np.concatenate([p["miss"] for p in here])
+    reached = float(np.sqrt(variance.mean()) <= goal)
+    return {
+        "items": here[0]["k"],
+        "reached": reached,
+        "rmse": float(np.sqrt((miss**2).mean())),
+        "coverage": float(inside.mean()),
+    }
+
+
+def run(name: str, with_fixed: bool) -> dict:
+    """All methods on one set."""
+    found: dict[str, list] = {rule: [] for rule in RULES}
+    anchors, seconds, dims = [], 0.0, []
+    for known, new in folds(name):
+        fit = ll.irt.fit(known, dims="auto" if len(known.rows) > 100 else 1)
+        dims.append(int(fit.settings["dims"]))
+        bank = ll.anchors.choose(fit, None, k=None)
+        truth = new.scores.astype(float) @ bank.target_weight[0]
+        budget = min(len(bank.items) - 1, 400)
+        for rule in RULES:
+            ready = sessions.prepare(bank, fit, known, rule=rule, budget=budget)
+            begun = time.perf_counter()
+            got = sessions.replay(new, ready, rule=rule, budget=budget)
+            seconds += time.perf_counter() - begun
+            length = np.broadcast_to(got.length, got.value.shape)
+            error = np.sqrt(np.maximum(got.variance, 0)) * adaptive.widen_of(ready, length)
+            error[:, 0] = np.inf
+            reach = adaptive.reach_of(ready, 0.95)
+            found[rule].append({goal: stopped(got, error, reach, truth, goal) for goal in GOALS})
+        if with_fixed:
+            anchors.append(fixed(fit, known, new, truth, [k for k in SIZES if k <= budget]))
+    table = {rule: {str(goal): judged([p[goal] for p in parts]) for goal in GOALS} for rule, parts in found.items()}
+    if with_fixed:
+        table["fixed anchors"] = {str(goal): needed(anchors, goal) for goal in GOALS}
+    return {"dims": dims, "seconds": seconds, "methods": table}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", default=list(SETS))
+    parser.add_argument("--no-fixed", action="store_true", help="leave out the fixed anchors, which take longest")
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "adaptive.json")
+    wanted = parser.parse_args()
+    kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
+    for name in wanted.sets:
+        kept[name] = run(name, not wanted.no_fixed)
+        for method, goals in kept[name]["methods"].items():
+            for goal, r in goals.items():
+                print(
+                    f"{name:<13} {method:<14} standard error {float(goal):.2f}: {r['items']:6.1f} items, reached by "
+                    f"{r['reached']:.0%}, rmse {r['rmse']:.4f}, coverage {r['coverage']:.3f}",
+                    flush=True,
+                )
+        record = {"machine": machine.describe("jax", "numpy"), "sets": kept}
+        wanted.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,383 @@
+"""Ask only what still matters: the next best items, when to stop, and an estimate that holds when stopped so.
+
+What an item is worth is how much its answer lowers the variance of the full-benchmark score (`core.sequential`): it
+tells of ability, and it is one answer less to guess. That a session stops when its own error looks small would not
+harm the interval if the item curves were true. They are not, so `sessions.prepare` replays whole sessions on models
+that were left out of the fit and learns how much larger the real errors are, at each length.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import t as student
+
+from lleval_jax.core import irf, sequential
+from lleval_jax.core.shapes import pad, rung
+from lleval_jax.errors import require
+from lleval_jax.estimators import ability
+from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.responses import Responses
+from lleval_jax.values.results import Choice, Estimate, Source
+from lleval_jax.values.sparse import SparseResponses
+
+Rule = Literal["score", "information", "random"]
+CITE = ("lord1980",)
+NEWTON = 12  # scoring steps from nothing
+TAIL_DF = 12.0  # degrees of freedom of the interval: some models are unlike all others
+
+
+class Replayed(NamedTuple):
+    """What sessions on models left out of the fit taught; kept in a bank.
+
+    length  (lengths,)  answers given
+    widen   (lengths,)  error of the score in units of its nominal standard error
+    pair    (lengths,)  the same of the difference of two models that answered the same items
+    phi     (1,)        dispersion of answers around their curves
+    models  (1,)        how many were left out
+    """
+
+    length: np.ndarray
+    widen: np.ndarray
+    pair: np.ndarray
+    phi: np.ndarray
+    models: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Stop:
+    """When enough is enough; whichever comes first.
+
+    std_error  the score's standard error is at most this
+    width      its interval is at most so wide
+    threshold  it is above or below this with probability `certainty`
+    budget     so many answers were given
+    """
+
+    std_error: float | None = None
+    width: float | None = None
+    threshold: float | None = None
+    certainty: float = 0.95
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("std_error", "width"):
+            value = getattr(self, name)
+            require(value is None or 0 < value < 1, f"{name} is {value}; it must lie strictly between 0 and 1")
+        require(0.5 < self.certainty < 1, f"certainty is {self.certainty}; it must lie between 0.5 and 1")
+        require(self.budget is None or self.budget > 0, f"budget is {self.budget}; it must be positive")
+
+    def reasons(self, found: Estimate) -> list[str]:
+        """Why each entry can stop, or "" where it must go on."""
+        return [self._reason(found, i) for i in range(len(found.rows))]
+
+    def _reason(self, found: Estimate, i: int) -> str:
+        error, width = found.std_error[i], found.high[i] - found.low[i]
+        if self.std_error is not None and error <= self.std_error:
+            return f"standard error {error:.3f} is at most {self.std_error:g}"
+        if self.width is not None and width <= self.width:
+            return f"the interval is {width:.3f} wide, at most {self.width:g}"
+        if self.threshold is not None:
+            sure = float(student.cdf(abs(found.value[i] - self.threshold) / max(error, 1e-12), TAIL_DF))
+            if sure >= self.certainty:
+                side = "above" if found.value[i] > self.threshold else "below"
+                return f"{side} {self.threshold:g} with probability {sure:.3f}"
+        if self.budget is not None and found.n_seen[i] >= self.budget:
+            return f"the budget of {self.budget} answers is spent"
+        return ""
+
+
+def choose(
+    responses: Responses | SparseResponses | None,
+    bank: ItemBank,
+    *,
+    size: int = 1,
+    rule: Rule = "score",
+    stop: Stop | None = None,
+    compare: tuple[str, str] | None = None,
+    price: np.ndarray | None = None,
+    balance: bool = False,
+    exposure: int = 1,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Choice:
+    """The next items of each row, or "enough".
+
+    Args:
+        responses: answers so far; None starts one session from nothing.
+        bank: calibrated items, best with what `sessions.prepare` adds.
+        size: how many items at a time; they are chosen as a set, each as if the others were answered as expected.
+        rule: "score" lowers the variance of the full score most, "information" that of ability, "random" is random.
+        stop: when to say "enough"; None never does before all items were asked.
+        compare: ask two rows the same items, those that lower the variance of their difference most, and say "enough"
+            when the sign of the difference is certain (`stop.certainty`, 0.95).
+        price: (items,) cost of each item; what is gained is divided by it.
+        balance: ask each group in proportion to its share of the score.
+        exposure: draw each item from the best so many, so that no item is asked of everybody.
+        level: of the intervals that `stop.width` looks at.
+        seed: of what is drawn.
+
+    Raises:
+        BadInput: an unknown rule, row or price.
+        BankMismatch: no answer to any item of the bank.
+    """
+    require(rule in sequential.RULES, f"rule {rule!r} is not known; there are {', '.join(sequential.RULES)}")
+    require(size > 0, f"size is {size}; ask for at least one item")
+    require(0 < exposure <= len(bank.items), f"exposure is {exposure}; it must lie between 1 and the number of items")
+    rows = () if responses is None else _rows_to_compare(responses.rows, compare)
+    here = _answers(responses if compare is None else _only(responses, rows), bank)
+    pool, now = pool_of(bank, price), _believe(here, bank)
+    why = [""] * len(here.rows)
+    if responses is not None:
+        found = _estimate(here, bank, now, level)
+        goal = stop or Stop()
+        why = goal.reasons(found) if compare is None else _decided(here, bank, now, goal, level)
+    free = ~here.seen
+    if compare is not None:
+        free = np.broadcast_to(free.all(0), free.shape)
+    left = free.sum(1)
+    why = [reason or ("" if n else "all items were asked") for reason, n in zip(why, left, strict=True)]
+    if stop is not None and stop.budget is not None:
+        left = np.minimum(left, np.maximum(stop.budget - here.n_seen, 0))
+    size = min(size, int(left.max()))
+    picked = np.zeros((len(here.rows), 0), int)
+    if size > 0 and not all(why):
+        picked = _pick(here, bank, pool, now, free, (rule, size, exposure, balance, compare is not None), seed)
+    items = [
+        () if reason else tuple(bank.items[i] for i in row[: int(n)])
+        for reason, row, n in zip(why, picked, left, strict=True)
+    ]
+    told = [reason or f"lowers the variance of the {_goal(rule)} most" for reason in why]
+    return Choice(here.rows, tuple(items), tuple(told), here.source.merge(Source(bank=bank.name, seed=seed, cite=CITE)))
+
+
+def estimate(responses: Responses | SparseResponses, bank: ItemBank, *, level: float = 0.95) -> Estimate:
+    """Full-benchmark score of each row from the items that it was asked, however they were chosen.
+
+    What was answered counts as it is, the rest as the curves predict at the most probable ability (p-IRT). The
+    interval holds when the answers were chosen and stopped by this module, as far as `sessions.prepare` saw.
+
+    Raises:
+        BankMismatch: no answer to any item of the bank.
+    """
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    here = ability.known_answers(responses, bank)
+    return _estimate(here, bank, _believe(here, bank), level)
+
+
+def difference(
+    responses: Responses | SparseResponses, bank: ItemBank, first: str, second: str, *, level: float = 0.95
+) -> Estimate:
+    """Score of `first` minus that of `second`, from the items that both were asked.
+
+    On common items the two errors go together, and the replayed sessions say how far.
+
+    Raises:
+        BadInput: rows that are not there, or without a common item.
+    """
+    rows = _rows_to_compare(responses.rows, (first, second))
+    here = _common(ability.known_answers(_only(responses, rows), bank))
+    return _difference(here, bank, _believe(here, bank), level)
+
+
+def curve_of(bank: ItemBank) -> irf.Curve:
+    """The form of the bank's item curves."""
+    return irf.Curve(bank.dims, floor=bool((bank.floor > 0).any()), ceiling=bool((bank.ceiling < 1).any()))
+
+
+def pool_of(bank: ItemBank, price: np.ndarray | None = None) -> sequential.Pool:
+    """The bank's items, their shares of the whole score and their prices, on the device."""
+    price = np.ones(len(bank.items)) if price is None else np.asarray(price, float)
+    good = price.shape == (len(bank.items),) and bool(np.isfinite(price).all()) and bool((price > 0).all())
+    require(good, f"prices must be {len(bank.items)} positive numbers, one an item of bank {bank.name!r}")
+    items = ability.bank_items(bank, np.arange(len(bank.items)))
+    numbers = bank.target_weight[0], price, dispersion_of(bank)
+    return sequential.Pool(items, *(jnp.asarray(x, jnp.float32) for x in numbers))
+
+
+def prior_of(bank: ItemBank) -> sequential.Belief:
+    """The calibration models' distribution of ability."""
+    return sequential.Belief(jnp.asarray(bank.prior_mean, jnp.float32), jnp.asarray(bank.prior_cov, jnp.float32))
+
+
+def dispersion_of(bank: ItemBank) -> float:
+    """Variance of answers around their curves, in units of p (1 - p)."""
+    return 1.0 if bank.replayed is None else float(bank.replayed.phi[0])
+
+
+def widen_of(bank: ItemBank, length: np.ndarray, what: Literal["widen", "pair"] = "widen") -> np.ndarray:
+    """Left-out errors in units of the nominal ones, after `length` answers; 1 for a bank that replayed none."""
+    if bank.replayed is None:
+        return np.ones(np.shape(length))
+    known = bank.replayed
+    return np.interp(np.log(np.maximum(length, 1)), np.log(known.length), getattr(known, what))
+
+
+def reach_of(bank: ItemBank, level: float) -> float:
+    """Half an interval in standard errors: Student's, of unit variance, for some models are unlike all others.
+
+    Few replayed models leave the standard error itself uncertain, which lowers the degrees of freedom.
+    """
+    models = 0.0 if bank.replayed is None else float(bank.replayed.models[0])
+    df = 1 / (1 / TAIL_DF + (1 / models if models else 0))
+    return float(student.ppf(0.5 + level / 2, df)) * math.sqrt(1 - 2 / TAIL_DF)
+
+
+class _State(NamedTuple):
+    """Belief and outlook of each row, on the host: value and nominal variance (rows,)."""
+
+    belief: sequential.Belief
+    outlook: sequential.Outlook
+    value: np.ndarray
+    variance: np.ndarray
+
+
+def _answers(responses: Responses | SparseResponses | None, bank: ItemBank) -> Responses:
+    """Answers so far in the bank's order; one row without any where there are none."""
+    if responses is not None:
+        return ability.known_answers(responses, bank)
+    group = [bank.groups[g] for g in bank.group]
+    nothing = np.zeros((1, len(bank.items)), np.float32)
+    return Responses.build(nothing, seen=nothing > 0, rows=("",), items=bank.items, group=group)
+
+
+def _believe(here: Responses, bank: ItemBank) -> _State:
+    """Abilities and what follows from them. Columns that nobody answered are left out of the first."""
+    asked = np.flatnonzero(here.seen.any(0))
+    rows, k = len(here.rows), rung(max(len(asked), 1))
+    size = rung(rows)
+    weight = pad((here.seen * here.weight)[:, asked].astype(np.float32), (size, k))
+    scores = pad(here.scores[:, asked].astype(np.float32), (size, k))
+    right = pad((here.scores * here.seen).astype(float) @ bank.target_weight[0], (size,)).astype(np.float32)
+    seen = pad(here.seen, (size, len(bank.items)))
+    items = ability.bank_items(bank, asked, k)
+    belief, outlook = _see(
+        curve_of(bank), pool_of(bank), prior_of(bank), items, scores, weight, right, jnp.asarray(seen)
+    )
+    return _State(belief, outlook, np.asarray(outlook.value)[:rows], np.asarray(outlook.variance)[:rows])
+
+
+@functools.partial(jax.jit, static_argnames="curve")
+def _see(curve, pool, prior, items, scores, weight, right, seen):
+    each = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (len(scores), *x.shape)), items)
+    start = jnp.broadcast_to(prior.mean[None, :], (len(scores), len(prior.mean)))
+    belief = sequential.learn(curve, each, prior, start, scores, weight, pool.phi, NEWTON)
+    return belief, sequential.outlook(curve, pool, belief, seen, right)
+
+
+def _estimate(here: Responses, bank: ItemBank, now: _State, level: float) -> Estimate:
+    error = np.sqrt(np.maximum(now.variance, 0)) * widen_of(bank, here.n_seen)
+    half = reach_of(bank, level) * error
+    sure = (here.scores * here.seen).astype(float) @ bank.target_weight[0]
+    most = np.minimum(sure + 1 - here.seen @ bank.target_weight[0], 1)
+    value = np.clip(now.value, sure, np.maximum(most, sure))
+    n = len(here.rows)
+    return Estimate(
+        target="accuracy",
+        method="adaptive",
+        rows=here.rows,
+        group=("all",) * n,
+        value=value,
+        low=np.minimum(np.clip(value - half, sure, None), value),
+        high=np.maximum(np.clip(value + half, None, most), value),
+        level=level,
+        std_error=error,
+        n_seen=here.n_seen,
+        status=("ok",) * n,
+        source=here.source.merge(Source(bank=bank.name, cite=CITE)),
+    )
+
+
+def _difference(here: Responses, bank: ItemBank, now: _State, level: float) -> Estimate:
+    error = np.sqrt(np.maximum(now.variance.sum(keepdims=True), 0)) * widen_of(bank, here.n_seen[:1], "pair")
+    half = reach_of(bank, level) * error
+    value = now.value[:1] - now.value[1:2]
+    return Estimate(
+        target="difference in accuracy",
+        method="adaptive",
+        rows=(f"{here.rows[0]} - {here.rows[1]}",),
+        group=("all",),
+        value=value,
+        low=np.maximum(value - half, -1),
+        high=np.minimum(value + half, 1),
+        level=level,
+        std_error=error,
+        n_seen=here.n_seen[:1],
+        status=("ok",),
+        source=here.source.merge(Source(bank=bank.name, cite=CITE)),
+    )
+
+
+def _decided(here: Responses, bank: ItemBank, now: _State, goal: Stop, level: float) -> list[str]:
+    """Why two rows need no more answers, the same for both, or ""."""
+    both = _common(here)
+    if both.n_seen[0] == 0:
+        return ["", ""]
+    gap = _difference(both, bank, _believe(both, bank), level)
+    why = dataclasses.replace(goal, threshold=0.0 if goal.threshold is None else goal.threshold).reasons(gap)[0]
+    return [f"{gap.rows[0]}: {why}" if why else ""] * 2
+
+
+def _common(here: Responses) -> Responses:
+    """Only what all rows answered."""
+    seen = np.broadcast_to(here.seen.all(0), here.seen.shape)
+    return dataclasses.replace(here, seen=seen, scores=np.where(seen, here.scores, 0))
+
+
+def _rows_to_compare(rows: tuple[str, ...], compare: tuple[str, str] | None) -> tuple[str, ...]:
+    if compare is None:
+        return rows
+    require(compare[0] != compare[1], f"two different rows are needed to compare; both are {compare[0]!r}")
+    for name in compare:
+        require(name in rows, f"there is no row {name!r} to compare; there are {', '.join(map(repr, rows[:6]))}")
+    return compare
+
+
+def _only(responses: Responses | SparseResponses | None, rows: tuple[str, ...]) -> Responses | SparseResponses:
+    require(responses is not None, "a comparison needs answers of both rows")
+    return responses.take([responses.rows.index(name) for name in rows])  # type: ignore[union-attr]
+
+
+def _goal(rule: str) -> str:
+    return {"score": "score", "information": "ability", "random": "score, drawn at random, not"}[rule]
+
+
+def _pick(here: Responses, bank: ItemBank, pool, now: _State, free: np.ndarray, how: tuple, seed: int) -> np.ndarray:
+    """(rows, size) positions of the items to ask."""
+    rule, size, exposure, balance, paired = how
+    rows, padded = len(here.rows), len(now.belief.mean)
+    key = jax.random.key(seed)
+    together = 2 if paired else 1
+    if not balance:
+        return np.asarray(
+            _choose(rule, pool, now.belief, now.outlook, _padded(free, padded), size, key, exposure, together)
+        )[:rows]
+    picked, count = np.zeros((rows, size), int), _asked(here, bank)
+    free = free.copy()
+    share = np.bincount(bank.group, bank.target_weight[0], len(bank.groups))
+    for s in range(size):  # one at a time, each from the group that lags most behind its share
+        lag = share[None, :] * (count.sum(1, keepdims=True) + 1) - count
+        lag[np.stack([~free[:, bank.group == g].any(1) for g in range(len(share))], 1)] = -np.inf
+        turn = lag.sum(0, keepdims=True).repeat(rows, 0).argmax(1) if paired else lag.argmax(1)
+        allowed = _padded(free & (bank.group[None, :] == turn[:, None]), padded)
+        step = _choose(rule, pool, now.belief, now.outlook, allowed, 1, jax.random.fold_in(key, s), exposure, together)
+        picked[:, s] = np.asarray(step)[:rows, 0]
+        free[np.arange(rows), picked[:, s]] = False
+        count[np.arange(rows), turn] += 1
+    return picked
+
+
+_choose = jax.jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
+
+
+def _padded(free: np.ndarray, rows: int) -> jax.Array:
+    return jnp.asarray(pad(np.ascontiguousarray(free), (rows, free.shape[1])))
+
+
+def _asked(here: Responses, bank: ItemBank) -> np.ndarray:
+    """(rows, groups) answers given in each group."""
+    return np.stack([here.seen[:, bank.group == g].sum(1) for g in range(len(bank.groups))], axis=1)
