@@ -47,6 +47,10 @@ Check = Annotated[
     bool,
     typer.Option("--check/--no-check", help="Leave models out and see whether intervals hold their scores."),
 ]
+Replay = Annotated[
+    bool,
+    typer.Option("--replay", help="Replay adaptive sessions of models left out, to check the intervals of 'ask'."),
+]
 Float64 = Annotated[bool, typer.Option("--float64", help="Fit in double precision.")]
 Seed = Annotated[int, typer.Option(help="Seed of starts, of held-out cells and of chosen anchors.")]
 
@@ -63,6 +67,7 @@ def calibrate(
     bank_version: Version = "1",
     scores: Scores = None,
     check: Check = True,
+    replay: Replay = False,
     float64: Float64 = False,
     level: options.Level = 0.95,
     metric: options.Metric = None,
@@ -100,6 +105,8 @@ def calibrate(
         fit = ll.irt.fit(responses, report=wait.step, **fitting)
         wait.say("choosing anchors")
         bank = ll.anchors.choose(fit, responses, tell=wait.say, **choosing)
+        if replay:
+            bank = ll.sessions.prepare(bank, fit, responses, seed=seed, tell=wait.say)
         bank = dataclasses.replace(bank, source=typed.stamped(bank.source, seed))
         held = held_out(responses, bank, fitting, choosing, level, wait) if check else None
         wait.say("writing")

@@ -33,9 +33,17 @@ def _tables(tables: "Sequence[Table]") -> None:
         ll.report.text.show(table, console)
 
 
+def lines(items: Sequence[str], path: pathlib.Path) -> None:
+    """One a line."""
+    _put("".join(f"{item}\n" for item in items), path)
+
+
 def _json(content: dict[str, Any], path: pathlib.Path) -> None:
+    _put(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def _put(text: str, path: pathlib.Path) -> None:
     """Whole or not at all: written beside, then put in place."""
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if path == STDOUT:
         print(text, end="", flush=True)
         return

@@ -188,5 +188,5 @@ def learn(
 def _quadratic(slope: Array, covariance: Array) -> Array:
     """a_i' C_r a_i for all rows and items: one matrix product over the pairs of dimensions.  -> (rows, items)."""
     i, j = np.triu_indices(slope.shape[1])
-    twice = np.where(i == j, 1, 2).astype(np.float32)
-    return jnp.maximum((covariance[:, i, j] * twice) @ (slope[:, i] * slope[:, j]).T, 0)
+    twice = np.where(i == j, 1, 2).astype(covariance.dtype)
+    return jnp.maximum((covariance[:, i, j] * twice[None, :]) @ (slope[:, i] * slope[:, j]).T, 0)

@@ -18,7 +18,7 @@ from scipy.stats import t as student
 
 from lleval_jax.core import irf, sequential
 from lleval_jax.core.shapes import pad, rung
-from lleval_jax.errors import require
+from lleval_jax.errors import BankMismatch, require
 from lleval_jax.estimators import ability
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
@@ -104,6 +104,7 @@ def choose(
     exposure: int = 1,
     level: float = 0.95,
     seed: int = 0,
+    strict: bool = False,
 ) -> Choice:
     """The next items of each row, or "enough".
 
@@ -120,16 +121,18 @@ def choose(
         exposure: draw each item from the best so many, so that no item is asked of everybody.
         level: of the intervals that `stop.width` looks at.
         seed: of what is drawn.
+        strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
 
     Raises:
         BadInput: an unknown rule, row or price.
-        BankMismatch: no answer to any item of the bank.
+        BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
     require(rule in sequential.RULES, f"rule {rule!r} is not known; there are {', '.join(sequential.RULES)}")
     require(size > 0, f"size is {size}; ask for at least one item")
     require(0 < exposure <= len(bank.items), f"exposure is {exposure}; it must lie between 1 and the number of items")
     rows = () if responses is None else _rows_to_compare(responses.rows, compare)
-    here = _answers(responses if compare is None else _only(responses, rows), bank)
+    _require_whole(bank)
+    here = _answers(responses if compare is None else _only(responses, rows), bank, strict)
     pool, now = pool_of(bank, price), _believe(here, bank)
     why = [""] * len(here.rows)
     if responses is not None:
@@ -162,9 +165,10 @@ def estimate(responses: Responses | SparseResponses, bank: ItemBank, *, level: f
     interval holds when the answers were chosen and stopped by this module, as far as `sessions.prepare` saw.
 
     Raises:
-        BankMismatch: no answer to any item of the bank.
+        BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    _require_whole(bank)
     here = ability.known_answers(responses, bank)
     return _estimate(here, bank, _believe(here, bank), level)
 
@@ -179,6 +183,7 @@ def difference(
     Raises:
         BadInput: rows that are not there, or without a common item.
     """
+    _require_whole(bank)
     rows = _rows_to_compare(responses.rows, (first, second))
     here = _common(ability.known_answers(_only(responses, rows), bank))
     return _difference(here, bank, _believe(here, bank), level)
@@ -236,10 +241,18 @@ class _State(NamedTuple):
     variance: np.ndarray
 
 
-def _answers(responses: Responses | SparseResponses | None, bank: ItemBank) -> Responses:
+def _require_whole(bank: ItemBank) -> None:
+    if bank.calibration is not None and bank.calibration.outside:
+        raise BankMismatch(
+            f"bank {bank.name!r} holds only part of its benchmark (its full scores came from a table), so "
+            "sessions would estimate that part; calibrate on all items"
+        )
+
+
+def _answers(responses: Responses | SparseResponses | None, bank: ItemBank, strict: bool = False) -> Responses:
     """Answers so far in the bank's order; one row without any where there are none."""
     if responses is not None:
-        return ability.known_answers(responses, bank)
+        return ability.known_answers(responses, bank, strict)
     group = [bank.groups[g] for g in bank.group]
     nothing = np.zeros((1, len(bank.items)), np.float32)
     return Responses.build(nothing, seen=nothing > 0, rows=("",), items=bank.items, group=group)

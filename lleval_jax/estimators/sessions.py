@@ -195,7 +195,7 @@ def _run(
     def look(now, key):
         belief, asked, given, free, done, right = now
         outlook = sequential.outlook(curve, pool, belief, done, right)
-        picked = sequential.choose(rule, pool, belief, outlook, free, size, key, exposure, together)
+        picked = sequential.choose(rule, pool, belief, outlook, free, size, key, exposure, together).astype(jnp.int32)
         count = jnp.sum(given > 0, 1)[:1]
         place = count + jnp.arange(size)
         asked = asked.at[:, place].set(picked)

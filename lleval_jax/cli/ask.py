@@ -1,0 +1,148 @@
+"""`lleval ask`: the next items to run, or "enough"."""
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+import lleval_jax as ll
+from lleval_jax.cli import inputs as given
+from lleval_jax.cli import options, output, typed
+from lleval_jax.cli.waiting import waiting
+from lleval_jax.errors import require
+
+if TYPE_CHECKING:
+    from lleval_jax.report.text import Table
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[INPUT...]",
+        help="Answers so far: files, folders or globs of any known format, or demo:BANK; none: a new model.",
+        show_default=False,
+    ),
+]
+Bank = Annotated[str, typer.Option(help="Name of a bank (see 'lleval bank list'), or its folder.")]
+Size = Annotated[int, typer.Option(metavar="N", min=1, help="Items to ask at a time.")]
+Rule = Annotated[
+    Literal["score", "information", "random"],
+    typer.Option(help="Items that tell most of the full score, or of ability; or drawn at random."),
+]
+Error = Annotated[float | None, typer.Option("--std-error", help="Enough when the score's standard error is so small.")]
+Width = Annotated[float | None, typer.Option(help="Enough when the interval is so narrow.")]
+Threshold = Annotated[float | None, typer.Option(help="Enough when the score is surely above or below this.")]
+Certainty = Annotated[float, typer.Option(help="How sure --threshold and --compare must be.")]
+Budget = Annotated[int | None, typer.Option(min=1, help="Enough after so many answers.")]
+Compare = Annotated[
+    tuple[str, str] | None,
+    typer.Option(metavar="A B", help="Ask two models the same items until it is clear which is better."),
+]
+Prices = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Cost of each item: a table with columns item, price.")
+]
+Balance = Annotated[bool, typer.Option("--balance", help="Ask each part of the benchmark in its proportion.")]
+Exposure = Annotated[int, typer.Option(metavar="R", min=1, help="Draw each item from the best R, to spread exposure.")]
+Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
+Out = Annotated[pathlib.Path | None, typer.Option(metavar="FILE", help="Write the items there, one a line.")]
+
+
+def ask(
+    bank: Bank,
+    inputs: Inputs = None,
+    size: Size = 10,
+    rule: Rule = "score",
+    std_error: Error = None,
+    width: Width = None,
+    threshold: Threshold = None,
+    certainty: Certainty = 0.95,
+    budget: Budget = None,
+    compare: Compare = None,
+    prices: Prices = None,
+    balance: Balance = False,
+    exposure: Exposure = 1,
+    level: options.Level = 0.95,
+    metric: options.Metric = None,
+    filter: options.Filter = None,  # noqa: A002  the word of lm-eval
+    scale: options.Scale = None,
+    no_answer: options.NoAnswer = "zero",
+    strict: options.Strict = False,
+    seed: Seed = 0,
+    out: Out = None,
+    json: options.Json = None,
+) -> None:
+    """The next items to run on each model, those that tell most; or "enough", and why.
+
+    Examples, the first for a new model, the second after some answers:
+
+      lleval ask --bank livexiv-vqa --size 5
+      lleval ask demo:livexiv-vqa --bank livexiv-vqa --std-error 0.03
+    """
+    typed.file_for(json)
+    typed.file_for(out)
+    stop = ll.adaptive.Stop(std_error, width, threshold, certainty, budget)
+    with waiting("reading the bank") as wait:
+        known = ll.load_bank(bank)
+        words: dict[str, Any] = {"size": size, "rule": rule, "stop": stop, "compare": compare, "balance": balance}
+        words |= {"exposure": exposure, "level": level, "seed": seed}
+        words["price"] = None if prices is None else _prices(prices, known)
+        responses = None
+        if inputs:
+            wait.say("reading answers")
+            reading: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
+            responses = given.answers(inputs, **reading, strict=strict)
+        wait.say("choosing; compiling first")
+        chosen = ll.adaptive.choose(responses, known, strict=strict, **words)
+        found = None if responses is None else _so_far(responses, known, compare, level)
+    chosen = dataclasses.replace(chosen, source=typed.stamped(chosen.source, seed))
+    content = chosen.to_dict() | {"enough": chosen.enough, "checked": known.replayed is not None}
+    if found is not None:
+        content |= {name: found.to_dict()[name] for name in ("target", "level", "estimates")}
+    if out is not None:
+        output.lines(content["items"], out)
+    output.write(_shown(chosen, found, known), content, json)
+
+
+def _so_far(
+    responses: "ll.Responses | ll.SparseResponses", bank: "ll.ItemBank", compare: tuple[str, str] | None, level: float
+) -> "ll.Estimate":
+    if compare is None:
+        return ll.adaptive.estimate(responses, bank, level=level)
+    return ll.adaptive.difference(responses, bank, *compare, level=level)
+
+
+def _prices(path: str, bank: "ll.ItemBank") -> np.ndarray:
+    """(items,) from a table; every item of the bank must have one."""
+    import pandas as pd  # not needed for --help
+
+    require(pathlib.Path(path).is_file(), f"there is no file {path}")
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ll.BadInput(f"{path} is not a table: {error}") from error
+    require({"item", "price"} <= set(table), f"{path} has columns {list(table)}; it needs item and price")
+    priced = dict(zip(table.item.astype(str), pd.to_numeric(table.price, errors="coerce"), strict=True))
+    missing = [item for item in bank.items if item not in priced]
+    require(not missing, f"{path} has no price for {len(missing)} items of the bank, such as {missing[:1]}")
+    return np.array([priced[item] for item in bank.items], float)
+
+
+def _shown(chosen: "ll.Choice", found: "ll.Estimate | None", bank: "ll.ItemBank") -> list["Table"]:
+    tables = [] if found is None else [ll.report.text.table(found)]
+    group = dict(zip(bank.items, (bank.groups[g] for g in bank.group), strict=True))
+    lines, remarks = [], []
+    for row, items, why in zip(chosen.rows, chosen.items, chosen.why, strict=True):
+        name = row or "new model"
+        lines += [(name, item, group[item]) for item in items]
+        remarks += [] if items else [f"{name}: enough, {why}"]
+    if bank.replayed is None:
+        remarks.append("this bank has replayed no sessions, so intervals rest on its item curves alone;")
+        remarks.append("make it with 'lleval calibrate --replay' to have them checked on models left out")
+    if lines:
+        tables.append(ll.report.text.Table("ask next", ("model", "item", "group"), tuple(lines), tuple(remarks), 3))
+    else:
+        tables.append(
+            ll.report.text.Table("enough", ("model", "why"), tuple(zip(chosen.rows, chosen.why, strict=True)), (), 2)
+        )
+    return tables
