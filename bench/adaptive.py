@@ -3,7 +3,7 @@
 Sets of open_llm_irt (duplicate rows removed, one model in five left out, at most 1,000 of them) and AlpacaEval 2.0 (36
 models, 4-fold). Adaptive sessions by three rules stop as soon as their own standard error, widened by what
 `sessions.prepare` learned on the other models, is small enough; coverage and root mean squared error are measured at
-that moment. Fixed anchors are the default of `anchors.choose` and `tiny.estimate` with k = 10, 20, 30, ..., and need
+that moment. Fixed anchors are the default of `anchors.choose` and `tiny.estimate` with k = 20, 40, 60, ..., and need
 the first k at which the root mean square of their standard errors is small enough.
 """
 
@@ -23,7 +23,7 @@ from lleval_jax.estimators import adaptive, sessions
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B", "alpaca")
 GOALS = (0.02, 0.01)
-SIZES = (10, 20, 30, 40, 50, 60, 75, 90, 110, 130, 160, 200, 250, 300)
+SIZES = (20, 40, 60, 80, 100, 130, 160, 200, 250, 300)
 RULES = ("score", "information", "random")
 MOST = 1000  # models left out that are tried
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
