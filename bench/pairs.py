@@ -1,0 +1,85 @@
+"""Items needed to tell two neighbours of a leaderboard apart: `python bench/pairs.py [SET ...]`.
+
+Pairs of left-out models of open_llm_irt, 1 to 20 places apart among the left-out ones. Both are asked the same items,
+those best for their difference, until the interval of the difference leaves zero, judged in three ways: by the error
+of the difference (`adaptive.difference`), by the two models' own errors taken as independent, and by independent
+errors on the same number of random common items. Says how many items were asked, and how often the wrong model won.
+"""
+
+import argparse
+import functools
+import json
+import pathlib
+
+import machine
+import numpy as np
+from adaptive import folds
+
+import lleval_jax as ll
+from lleval_jax.estimators import adaptive, sessions
+
+SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B")
+FAR, PAIRS = 20, 500
+RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+
+
+def pairs_of(truth: np.ndarray) -> np.ndarray:
+    """(2 PAIRS,) rows, pair after pair, in random order."""
+    rng, order = np.random.default_rng(0), np.argsort(truth)
+    low = rng.integers(0, len(order) - FAR, PAIRS)
+    pairs = np.stack([order[low], order[low + rng.integers(1, FAR + 1, PAIRS)]], axis=1)
+    return np.take_along_axis(pairs, rng.permuted(np.tile([0, 1], (PAIRS, 1)), axis=1), axis=1).ravel()
+
+
+def judged(gap: np.ndarray, error: np.ndarray, length: np.ndarray, reach: float, truth: np.ndarray) -> dict[str, float]:
+    """When each pair is decided, if it is, and whether rightly."""
+    sure = np.abs(gap) > reach * error
+    sure[:, 0] = False
+    decided = sure.any(1)
+    at = np.where(decided, sure.argmax(1), len(length) - 1)
+    wrong = decided & (np.sign(gap[np.arange(len(at)), at]) != np.sign(truth)) & (truth != 0)
+    return {"items": float(length[at].mean()), "decided": float(decided.mean()), "wrong": float(wrong.mean())}
+
+
+def run(name: str) -> dict[str, dict[str, float]]:
+    """Three ways on one set."""
+    ((known, new),) = folds(name)
+    fit = ll.irt.fit(known, dims="auto")
+    bank = ll.anchors.choose(fit, None, k=None)
+    budget = len(bank.items) - 1
+    ready = sessions.prepare(bank, fit, known, budget=budget)
+    score = new.scores.astype(float) @ bank.target_weight[0]
+    rows = pairs_of(score)
+    gap = score[rows[::2]] - score[rows[1::2]]
+    two = ll.Responses.build(new.scores[rows], items=new.items)
+    replay = functools.partial(sessions.replay, two, ready, budget=budget, together=2)
+    found, reach = {}, adaptive.reach_of(ready, 0.95)
+    for rule in ("score", "random"):
+        ran = replay(rule=rule)
+        value, variance = ran.value[::2] - ran.value[1::2], np.maximum(ran.variance[::2] + ran.variance[1::2], 0)
+        ways = {"difference": "pair", "independent": "widen"} if rule == "score" else {"independent, random": "widen"}
+        for word, what in ways.items():
+            error = np.sqrt(variance) * adaptive.widen_of(ready, ran.length, what)[None, :]
+            found[word] = judged(value, error, ran.length, reach, gap)
+    return found
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", default=list(SETS))
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "pairs.json")
+    wanted = parser.parse_args()
+    kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
+    for name in wanted.sets:
+        kept[name] = run(name)
+        for word, r in kept[name].items():
+            print(
+                f"{name:<13} {word:<20} {r['items']:6.1f} items, {r['decided']:.0%} decided, {r['wrong']:.1%} wrong",
+                flush=True,
+            )
+        wanted.out.write_text(json.dumps({"machine": machine.describe("jax", "numpy"), "sets": kept}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
