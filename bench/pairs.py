@@ -1,9 +1,9 @@
 """Items needed to tell two neighbours of a leaderboard apart: `python bench/pairs.py [SET ...]`.
 
 Pairs of left-out models of open_llm_irt, 1 to 20 places apart among the left-out ones. Both are asked the same items,
-those best for their difference, until the interval of the difference leaves zero, judged in three ways: by the error
-of the difference (`adaptive.difference`), by the two models' own errors taken as independent, and by independent
-errors on the same number of random common items. Says how many items were asked, and how often the wrong model won.
+those best for their difference or random ones, until the interval of the difference leaves zero: one that holds at
+every look at once (what `adaptive.choose(compare=)` does), a plain one, or a plain one of the two models' own errors
+taken as independent. Says how many items were asked, and how often the wrong model won.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def judged(gap: np.ndarray, error: np.ndarray, length: np.ndarray, reach: float,
 
 
 def run(name: str) -> dict[str, dict[str, float]]:
-    """Three ways on one set."""
+    """All ways on one set."""
     ((known, new),) = folds(name)
     fit = ll.irt.fit(known, dims="auto")
     bank = ll.anchors.choose(fit, None, k=None)
@@ -53,14 +53,17 @@ def run(name: str) -> dict[str, dict[str, float]]:
     gap = score[rows[::2]] - score[rows[1::2]]
     two = ll.Responses.build(new.scores[rows], items=new.items)
     replay = functools.partial(sessions.replay, two, ready, budget=budget, together=2)
-    found, reach = {}, adaptive.reach_of(ready, 0.95)
+    found, plain = {}, adaptive.reach_of(ready, 0.95)
+    always = adaptive.always_reach(ready, 0.95, "always_pair")
     for rule in ("score", "random"):
         ran = replay(rule=rule)
         value, variance = ran.value[::2] - ran.value[1::2], np.maximum(ran.variance[::2] + ran.variance[1::2], 0)
-        ways = {"difference": "pair", "independent": "widen"} if rule == "score" else {"independent, random": "widen"}
-        for word, what in ways.items():
+        ways = [("difference, at every look", "pair", always), ("difference, plain", "pair", plain)]
+        ways.append(("independent, at every look", "widen", adaptive.always_reach(ready, 0.95)))
+        ways.append(("independent, plain", "widen", plain))
+        for word, what, reach in ways:
             error = np.sqrt(variance) * adaptive.widen_of(ready, ran.length, what)[None, :]
-            found[word] = judged(value, error, ran.length, reach, gap)
+            found[f"{rule}: {word}"] = judged(value, error, ran.length, reach, gap)
     return found
 
 
@@ -75,7 +78,7 @@ def main() -> None:
         kept[name] = run(name)
         for word, r in kept[name].items():
             print(
-                f"{name:<13} {word:<20} {r['items']:6.1f} items, {r['decided']:.0%} decided, {r['wrong']:.1%} wrong",
+                f"{name:<13} {word:<34} {r['items']:6.1f} items, {r['decided']:.0%} decided, {r['wrong']:.1%} wrong",
                 flush=True,
             )
         wanted.out.write_text(json.dumps({"machine": machine.describe("jax", "numpy"), "sets": kept}, indent=1) + "\n")

@@ -28,6 +28,7 @@ from lleval_jax.values.sparse import SparseResponses
 Rule = Literal["score", "information", "random"]
 CITE = ("lord1980",)
 NEWTON = 12  # scoring steps from nothing
+LOOKS = 10  # at an interval, that Bonferroni guards against where no session was replayed
 TAIL_DF = 12.0  # degrees of freedom of the interval: some models are unlike all others
 
 
@@ -39,6 +40,9 @@ class Replayed(NamedTuple):
     pair    (lengths,)  the same of the difference of two models that answered the same items
     phi     (1,)        dispersion of answers around their curves
     models  (1,)        how many were left out
+    level   (levels,)   probabilities, rising
+    always  (levels,)   largest error that a session has at any of its looks, in standard errors: its quantiles
+    always_pair (levels,)  the same of differences
     """
 
     length: np.ndarray
@@ -46,6 +50,9 @@ class Replayed(NamedTuple):
     pair: np.ndarray
     phi: np.ndarray
     models: np.ndarray
+    level: np.ndarray
+    always: np.ndarray
+    always_pair: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +61,8 @@ class Stop:
 
     std_error  the score's standard error is at most this
     width      its interval is at most so wide
-    threshold  it is above or below this with probability `certainty`
+    threshold  it is surely above or below this: an interval that holds at every look at once, with probability
+               `certainty`, is clear of it. Looking again and again until an ordinary interval is clear errs far more.
     budget     so many answers were given
     """
 
@@ -71,21 +79,19 @@ class Stop:
         require(0.5 < self.certainty < 1, f"certainty is {self.certainty}; it must lie between 0.5 and 1")
         require(self.budget is None or self.budget > 0, f"budget is {self.budget}; it must be positive")
 
-    def reasons(self, found: Estimate) -> list[str]:
-        """Why each entry can stop, or "" where it must go on."""
-        return [self._reason(found, i) for i in range(len(found.rows))]
+    def reasons(self, found: Estimate, always: float) -> list[str]:
+        """Why each entry can stop, or "" where it must go on. `always` is from `always_reach`."""
+        return [self._reason(found, i, always) for i in range(len(found.rows))]
 
-    def _reason(self, found: Estimate, i: int) -> str:
+    def _reason(self, found: Estimate, i: int, always: float) -> str:
         error, width = found.std_error[i], found.high[i] - found.low[i]
         if self.std_error is not None and error <= self.std_error:
             return f"standard error {error:.3f} is at most {self.std_error:g}"
         if self.width is not None and width <= self.width:
             return f"the interval is {width:.3f} wide, at most {self.width:g}"
-        if self.threshold is not None:
-            sure = float(student.cdf(abs(found.value[i] - self.threshold) / max(error, 1e-12), TAIL_DF))
-            if sure >= self.certainty:
-                side = "above" if found.value[i] > self.threshold else "below"
-                return f"{side} {self.threshold:g} with probability {sure:.3f}"
+        if self.threshold is not None and abs(found.value[i] - self.threshold) > always * error:
+            side = "above" if found.value[i] > self.threshold else "below"
+            return f"{side} {self.threshold:g} with certainty {self.certainty:g}"
         if self.budget is not None and found.n_seen[i] >= self.budget:
             return f"the budget of {self.budget} answers is spent"
         return ""
@@ -138,7 +144,8 @@ def choose(
     if responses is not None:
         found = _estimate(here, bank, now, level)
         goal = stop or Stop()
-        why = goal.reasons(found) if compare is None else _decided(here, bank, now, goal, level)
+        always = always_reach(bank, goal.certainty)
+        why = goal.reasons(found, always) if compare is None else _decided(here, bank, goal, level)
     free = ~here.seen
     if compare is not None:
         free = np.broadcast_to(free.all(0), free.shape)
@@ -230,6 +237,20 @@ def reach_of(bank: ItemBank, level: float) -> float:
     models = 0.0 if bank.replayed is None else float(bank.replayed.models[0])
     df = 1 / (1 / TAIL_DF + (1 / models if models else 0))
     return float(student.ppf(0.5 + level / 2, df)) * math.sqrt(1 - 2 / TAIL_DF)
+
+
+def always_reach(bank: ItemBank, certainty: float, what: Literal["always", "always_pair"] = "always") -> float:
+    """Half an interval, in standard errors, that holds at all looks of a session at once.
+
+    From replayed sessions; for a bank that replayed none, Bonferroni's over ten looks.
+    """
+    plain = reach_of(bank, 1 - (1 - certainty) / LOOKS)
+    if bank.replayed is None or len(bank.replayed.level) < 2:
+        return plain
+    known = bank.replayed
+    if certainty > known.level[-1]:  # beyond what so many sessions can tell
+        return max(plain, float(getattr(known, what)[-1]))
+    return float(np.interp(certainty, known.level, getattr(known, what)))
 
 
 class _State(NamedTuple):
@@ -325,13 +346,14 @@ def _difference(here: Responses, bank: ItemBank, now: _State, level: float) -> E
     )
 
 
-def _decided(here: Responses, bank: ItemBank, now: _State, goal: Stop, level: float) -> list[str]:
+def _decided(here: Responses, bank: ItemBank, goal: Stop, level: float) -> list[str]:
     """Why two rows need no more answers, the same for both, or ""."""
     both = _common(here)
     if both.n_seen[0] == 0:
         return ["", ""]
     gap = _difference(both, bank, _believe(both, bank), level)
-    why = dataclasses.replace(goal, threshold=0.0 if goal.threshold is None else goal.threshold).reasons(gap)[0]
+    goal = dataclasses.replace(goal, threshold=0.0 if goal.threshold is None else goal.threshold)
+    why = goal.reasons(gap, always_reach(bank, goal.certainty, "always_pair"))[0]
     return [f"{gap.rows[0]}: {why}" if why else ""] * 2
 
 

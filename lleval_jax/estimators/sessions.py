@@ -26,6 +26,8 @@ WIDEN_DF = 4.0  # prior strength of the nominal width, in models
 LENGTHS = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)
 NEIGHBOURS = 5  # places in the ranking that two models to compare may lie apart
 PAIRS = 500  # compared at most
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995)
+SETTLED = 1e-3  # a standard error below this is no longer in units of anything
 
 
 class Sessions(NamedTuple):
@@ -134,10 +136,12 @@ def prepare(
         two = _neighbours(truth, -(-PAIRS // count), seed)
         both = run(scores[two], answers.seen[out][two], together=2)
         paired.append(_errors(_halved(both), truth[two[::2]] - truth[two[1::2]]))
-    length, widen = _widths(alone)
-    _, pair = _widths(paired)
-    models = np.array([sum(len(error) for _, error, _ in alone)])
-    return dataclasses.replace(bank, replayed=adaptive.Replayed(length, widen, pair, phi, models))
+    length, widen, always, models = _widths(alone)
+    _, pair, always_pair, _ = _widths(paired)
+    level = np.array([level for level in LEVELS if (1 - level) * models >= 1])  # rarer than one session: not told
+    always, always_pair = (np.quantile(worst, level) for worst in (always, always_pair))
+    found = adaptive.Replayed(length, widen, pair, phi, np.array([models]), level, always, always_pair)
+    return dataclasses.replace(bank, replayed=found)
 
 
 def _sessions(
@@ -234,7 +238,8 @@ def _dispersion(fit: FitResult[irt.IrtParams], answers: Responses) -> np.ndarray
 
 def _nothing(phi: np.ndarray) -> adaptive.Replayed:
     """Before any session was replayed."""
-    return adaptive.Replayed(np.ones(1), np.ones(1), np.ones(1), phi, np.zeros(1))
+    one = np.ones(1)
+    return adaptive.Replayed(one, one, one, phi, np.zeros(1), one, one, one)
 
 
 def _neighbours(truth: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -256,8 +261,10 @@ def _errors(found: Sessions, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     return found.length, found.value - truth[:, None], found.variance
 
 
-def _widths(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Error in units of the nominal one at some lengths, (lengths,) each; 1 where nothing is left to guess."""
+def _widths(
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Error in units of the nominal one at some lengths, (lengths,) each; each session's largest; their number."""
     looks = min(len(length) for length, _, _ in parts)
     length = parts[0][0][:looks]
     error, variance = (np.concatenate([part[i][:, :looks] for part in parts]) for i in (1, 2))
@@ -266,5 +273,7 @@ def _widths(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.
     widen = np.sqrt((WIDEN_DF + n * ratio) / (WIDEN_DF + n))
     kept = np.unique([np.abs(length - wanted).argmin() for wanted in LENGTHS if wanted <= length[-1]])
     kept = kept[length[kept] > 0]
-    near = [widen[max(1, int(i * 0.85)) : int(i * 1.15) + 2].mean() for i in kept]
-    return length[kept].astype(float), np.array(near)
+    near = np.array([widen[max(1, int(i * 0.85)) : int(i * 1.15) + 2].mean() for i in kept])
+    sd = np.sqrt(np.maximum(variance, 0)) * np.interp(np.log(np.maximum(length, 1)), np.log(length[kept]), near)
+    worst = np.where((sd > SETTLED) & (length > 0), np.abs(error) / np.maximum(sd, SETTLED), 0).max(1)
+    return length[kept].astype(float), near, worst, n

@@ -117,8 +117,7 @@ def test_a_pair_is_asked_the_same_items_until_the_better_one_is_clear(world):
         assert chosen.items[0] == chosen.items[1]
         asked += chosen.items[0]
     assert chosen.enough
-    assert f"{first} - {second}: above 0 with probability" in chosen.why[0]
-    assert len(asked) < 30
+    assert f"{first} - {second}: above 0 with certainty 0.95" in chosen.why[0]
     one = adaptive.difference(pair.select(asked), bank, first, second)
     other = adaptive.difference(pair.select(asked), bank, second, first)
     np.testing.assert_allclose(one.value, -other.value, atol=1e-6)
@@ -132,7 +131,7 @@ def test_every_way_to_stop_says_why():
     for stop, why in (
         (adaptive.Stop(std_error=0.9), r"standard error 0\.\d+ is at most 0.9"),
         (adaptive.Stop(width=0.9), r"the interval is 0\.\d+ wide, at most 0.9"),
-        (adaptive.Stop(threshold=0.1), r"above 0.1 with probability"),
+        (adaptive.Stop(threshold=0.01), "above 0.01 with certainty 0.95"),
         (adaptive.Stop(budget=4), "the budget of 4 answers is spent"),
     ):
         found = adaptive.choose(asked, bank, stop=stop)
