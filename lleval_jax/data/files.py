@@ -19,7 +19,8 @@ from lleval_jax.errors import BadInput, require
 HEAD = 1 << 16  # bytes looked at to know a format
 LONGEST_LINE = 1 << 28
 LARGEST_MEMBER = 1 << 32  # of a zip, once decompressed
-LARGEST_GZIP = 1 << 34
+TEXT, ARRAYS = (1 << 26, 200), (1 << 24, 100)  # what may come of a compressed file: so much, and so many times its size
+LARGEST_JSON = 1 << 32  # of a file that is one JSON value and must be held whole
 ZSTD = 93  # method number of zstd in a zip; Python's own zipfile reads it from 3.14 on
 
 # What the parsers below us raise on damaged bytes.
@@ -65,36 +66,76 @@ def head(path: pathlib.Path) -> bytes:
 
 
 def open_plain(path: pathlib.Path) -> IO[bytes]:
-    """The bytes of a file, of a gzip decompressed."""
+    """The bytes of a file; of a gzip decompressed, as many as are allowed."""
     with path.open("rb") as stream:
         is_gzip = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if is_gzip else path.open("rb")  # type: ignore[return-value]
+    return io.BufferedReader(_Unzipped(path), 1 << 20) if is_gzip else path.open("rb")
+
+
+class _Unzipped(io.RawIOBase):
+    """The content of a gzip; `BadInput` where more comes of it than is allowed."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.name, self.most, self.inner = path.name, allowed(path, TEXT), gzip.open(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = self.inner.readinto(buffer)  # type: ignore[attr-defined]
+        self.most -= count
+        if self.most < 0:
+            raise BadInput(f"{self.name} is more than {TEXT[1]} times as large once decompressed; refused as a bomb")
+        return count
+
+    def close(self) -> None:
+        self.inner.close()
+        super().close()
+
+
+def whole(path: pathlib.Path) -> bytes:
+    """All bytes of a file that must be held whole, of a gzip decompressed."""
+    most = min(LARGEST_JSON, allowed(path, TEXT))
+    with open_plain(path) as stream:
+        content = stream.read(most + 1)
+    require(
+        len(content) <= most, f"{path.name} is larger than {most >> 20} MiB; refused as too large for one JSON value"
+    )
+    return content
+
+
+def allowed(path: pathlib.Path, kind: tuple[int, int]) -> int:
+    """How many bytes may come of a compressed file. A bomb is a file that promises far more than it holds."""
+    return kind[0] + kind[1] * path.stat().st_size
 
 
 def lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
     """(number, bytes) of each line that is not blank, from 1. A gzip is read as its content."""
-    total = 0
     with damage(path.name), open_plain(path) as stream:
         number = 0
         while line := stream.readline(LONGEST_LINE):
-            number, total = number + 1, total + len(line)
-            require(len(line) < LONGEST_LINE, f"{path.name}:{number} is longer than {LONGEST_LINE >> 20} MiB")
-            require(total < LARGEST_GZIP, f"{path.name} is larger than {LARGEST_GZIP >> 30} GiB once decompressed")
-            if line.strip():
+            number += 1
+            if len(line) >= LONGEST_LINE:
+                raise BadInput(f"{path.name}:{number} is longer than {LONGEST_LINE >> 20} MiB")
+            if not line.isspace():
                 yield number, line
 
 
 def objects(path: pathlib.Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line, object) of each line of JSON. `BadInput` names the line that is not an object."""
     for number, line in lines(path):
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            what = "is cut short" if not line.endswith(b"\n") else "is not JSON"
-            text = f"{path.name}:{number} {what} ({str(error)[:80]}): {snippet(line)}"
-            raise BadInput(text) from error
-        require(isinstance(found, dict), f"{path.name}:{number} is not a JSON object: {snippet(line)}")
-        yield number, found
+        yield number, parsed(path.name, number, line)
+
+
+def parsed(file: str, number: int, line: bytes) -> dict[str, Any]:
+    """The object on one line. `BadInput` names the line that is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        what = "is cut short" if not line.endswith(b"\n") else "is not JSON"
+        raise BadInput(f"{file}:{number} {what} ({str(error)[:80]}): {snippet(line)}") from error
+    require(isinstance(found, dict), f"{file}:{number} is not a JSON object: {snippet(line)}")
+    return found
 
 
 def snippet(line: bytes, length: int = 80) -> str:
@@ -113,12 +154,14 @@ def members(path: pathlib.Path) -> frozenset[str]:
 
 
 def member_bytes(archive: zipfile.ZipFile, name: str) -> bytes:
-    """One member of a zip, decompressed (stored, deflate or zstd), at most `LARGEST_MEMBER` bytes."""
-    info, where = archive.getinfo(name), f"{pathlib.Path(archive.filename or '').name}: {name}"
-    require(info.file_size <= LARGEST_MEMBER, f"{where} says it is {info.file_size} bytes; that is too large")
+    """One member of a zip, decompressed (stored, deflate or zstd), if it keeps to the size it says and to `TEXT`."""
+    path = pathlib.Path(archive.filename or "")
+    info, where = archive.getinfo(name), f"{path.name}: {name}"
+    most = min(LARGEST_MEMBER, allowed(path, TEXT))
+    require(info.file_size <= most, f"{where} says it is {info.file_size} bytes; refused as too large for this zip")
     if info.compress_type != ZSTD:
         with archive.open(info) as stream:
-            return stream.read(LARGEST_MEMBER + 1)
+            return stream.read(info.file_size + 1)
     content = io.BytesIO()
     with zstandard.ZstdDecompressor().stream_reader(_raw(archive, info), read_across_frames=True) as stream:
         while part := stream.read(1 << 20):

@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Literal
 
 from lleval_jax.data import files, inspect_log, lm_eval, matrix, table
-from lleval_jax.data.answers import Answers, Options
+from lleval_jax.data.answers import Answers, Options, Repeats
 from lleval_jax.data.pivot import pivot
 from lleval_jax.errors import BadInput, DataWarning, require
 from lleval_jax.values import Responses, Source, SparseResponses
@@ -49,6 +49,7 @@ def read(
     rows: Literal["model", "prompt"] = "model",
     scale: tuple[float, float] | None = None,
     no_answer: Literal["zero", "missing"] = "zero",
+    repeats: Repeats = "count",
     strict: bool = False,
 ) -> Responses | SparseResponses:
     """Read answers: a file, a list of files, a folder with all below it, or a glob as in "logs/**/*.jsonl".
@@ -63,13 +64,16 @@ def read(
         rows: "model": a row is a model; "prompt": a row is a prompt (template) of one model.
         scale: (lowest, highest) score possible in the files, if not (0, 1); rescaled linearly.
         no_answer: what Inspect's "N" means: "zero", or "missing".
+        repeats: what several answers of one model to one question are (epochs, trials, several runs): "count": k of n,
+            the mean as score and n as weight; "first": the first alone; "error": a `BadInput`. Files that agree on
+            every answer they share are copies, and count once.
         strict: raise `BadInput` for everything that would be a `DataWarning`.
 
     Raises:
         BadInput: no such file, no known format, damaged content, scores that are no scores, or answers that
             disagree. The message names the file and line.
     """
-    options = Options(metric=metric, filter=filter, rows=rows, scale=scale, no_answer=no_answer)
+    options = Options(metric, filter, rows, scale, no_answer, repeats)
     found, base = _find(paths)
     parts, notes, hashes = [], {}, {}
     for path, named in found:
@@ -91,7 +95,7 @@ def read(
             _note(notes, text, path.name)
     if not parts:
         raise BadInput(f"no file in {paths!s} holds answers; known formats: {_known()}")
-    value, more = pivot(parts, Source(files=hashes, version=_version()))
+    value, more = pivot(parts, Source(files=hashes, version=_version()), files=list(hashes), repeats=repeats)
     _tell([*(_said(text, names) for text, names in notes.items()), *more], strict)
     return value
 
