@@ -9,9 +9,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
+import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import zstandard
 
 from lleval_jax.errors import BadInput, require
@@ -19,10 +21,12 @@ from lleval_jax.errors import BadInput, require
 HEAD = 1 << 16  # bytes looked at to know a format
 LONGEST_LINE = 1 << 28
 LARGEST_MEMBER = 1 << 32  # of a zip, once decompressed
+MOST_ROWS = 1_000_000, 100  # of a parquet file: so many, and so many for each of its bytes
 TEXT, ARRAYS = (1 << 26, 200), (1 << 24, 100)  # what may come of a compressed file: so much, and so many times its size
 LARGEST_JSON = 1 << 32  # of a file that is one JSON value and must be held whole
 ZSTD = 93  # method number of zstd in a zip; Python's own zipfile reads it from 3.14 on
 
+Kind = TypeVar("Kind")
 # What the parsers below us raise on damaged bytes.
 DAMAGED = (
     *(
@@ -138,6 +142,36 @@ def parsed(file: str, number: int, line: bytes) -> dict[str, Any]:
     return found
 
 
+def records(path: pathlib.Path, kind: type[Kind]) -> Iterator[tuple[int, Kind]]:
+    """(line, the fields of `kind` on it) of each line of JSON; `BadInput` for a line that does not have them."""
+    decode = msgspec.json.Decoder(kind).decode
+    for number, line in lines(path):
+        try:
+            found = decode(line)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            found = _converted(f"{path.name}:{number}", parsed(path.name, number, line), kind)
+        yield number, found
+
+
+def record(path: pathlib.Path, kind: type[Kind]) -> Kind:
+    """The fields of `kind` in a file that is one JSON value."""
+    content = whole(path)
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        with damage(path.name):
+            found = json.loads(content)
+        return _converted(path.name, found, kind)
+
+
+def _converted(where: str, found: Any, kind: type[Kind]) -> Kind:
+    """What Python's own parser found, as `kind`; it reads the NaN that is not JSON."""
+    try:
+        return msgspec.convert(found, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise BadInput(f"{where} is not as its format says: {str(error)[:200]}") from error
+
+
 def snippet(line: bytes, length: int = 80) -> str:
     """The beginning of some bytes, fit to print."""
     text = line[:length].decode("utf-8", "replace").rstrip("\r\n")
@@ -186,3 +220,30 @@ def _raw(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     name, extra = struct.unpack("<HH", local[26:30])
     stream.seek(info.header_offset + 30 + name + extra)
     return stream.read(info.compress_size)
+
+
+def parquet_columns(path: pathlib.Path, head: bytes) -> frozenset[str]:
+    """Names of the columns of a parquet file; none where it is none that can be read."""
+    if not head.startswith(b"PAR1"):
+        return frozenset()
+    try:
+        with pa_parquet.ParquetFile(path) as parquet:
+            return frozenset(parquet.schema_arrow.names)
+    except DAMAGED:
+        return frozenset()
+
+
+@contextlib.contextmanager
+def parquet(path: pathlib.Path) -> Iterator[pa_parquet.ParquetFile]:
+    """A parquet file, if it does not promise far more than it holds."""
+    with pa_parquet.ParquetFile(path, page_checksum_verification=True) as found:
+        about, size = found.metadata, path.stat().st_size
+        groups = [about.row_group(i) for i in range(about.num_row_groups)]
+        chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+        most = allowed(path, TEXT)
+        total = sum(max(0, chunk.total_uncompressed_size) for chunk in chunks)
+        require(total <= most, f"{path.name} says it is {total} bytes once decompressed; refused as a bomb")
+        rows = MOST_ROWS[0] + MOST_ROWS[1] * size
+        good = 0 <= about.num_rows <= rows and sum(group.num_rows for group in groups) == about.num_rows
+        require(good, f"{path.name} says it has {about.num_rows} rows in {size} bytes; refused as a bomb")
+        yield found

@@ -10,7 +10,19 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Literal
 
-from lleval_jax.data import files, inspect_log, lm_eval, matrix, table
+from lleval_jax.data import (
+    every_eval,
+    files,
+    helm,
+    inspect_log,
+    lighteval,
+    lm_eval,
+    matrix,
+    opencompass,
+    pyirt,
+    table,
+    torch_measure,
+)
 from lleval_jax.data.answers import Answers, Options, Repeats
 from lleval_jax.data.pivot import pivot
 from lleval_jax.errors import BadInput, DataWarning, require
@@ -24,16 +36,24 @@ class Format:
     name        for messages
     recognises  (first bytes, path) -> whether this file is written so
     read        (path, options) -> its answers
+    beside      what `read` takes from elsewhere than the content: the path, a file beside it
     """
 
     name: str
     recognises: Callable[[bytes, pathlib.Path], bool]
     read: Callable[[pathlib.Path, Options], Answers]
+    beside: Callable[[pathlib.Path], tuple[str, ...]] = lambda path: ()
 
 
 FORMATS = [
-    Format("lm-eval samples (.jsonl)", lm_eval.recognises, lm_eval.read),
+    Format("lm-eval samples (.jsonl)", lm_eval.recognises, lm_eval.read, lm_eval.beside),
     Format("Inspect log (.eval, .json)", inspect_log.recognises, inspect_log.read),
+    Format("lighteval details (.parquet)", lighteval.recognises, lighteval.read, lighteval.beside),
+    Format("HELM per_instance_stats.json", helm.recognises, helm.read, helm.beside),
+    Format("OpenCompass results with details (.json)", opencompass.recognises, opencompass.read, opencompass.beside),
+    Format("Every Eval Ever instances (.jsonl)", every_eval.recognises, every_eval.read),
+    Format("py-irt data (.jsonlines)", pyirt.recognises, pyirt.read),
+    Format("torch_measure long form (.parquet)", torch_measure.recognises, torch_measure.read),
     Format("matrix (.npz with responses, models, items)", matrix.recognises, matrix.read),
     Format("table (.parquet, .csv, .jsonl with model, item, score)", table.recognises, table.read),
 ]
@@ -134,7 +154,9 @@ def _expand(text: str) -> tuple[list[pathlib.Path], bool]:
     found = sorted(each for each in inside if each.is_file() and not each.name.startswith("."))
     kind = "no file in the folder" if is_folder else "no such file, folder or glob:"
     require(bool(found), f"{kind} {text}. The current folder is {pathlib.Path.cwd()}.")
-    return [each for each in found if len(found) == 1 or not lm_eval.is_companion(each)], False
+    return [
+        each for each in found if len(found) == 1 or not (lm_eval.is_companion(each) or helm.is_companion(each))
+    ], False
 
 
 def _head(path: pathlib.Path) -> bytes:
