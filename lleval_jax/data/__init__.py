@@ -1,7 +1,7 @@
 """Files <-> values: the only place that reads and writes user files."""
 
-from lleval_jax.data.read import FORMATS as FORMATS
-from lleval_jax.data.read import Format as Format
+from lleval_jax.data.formats import FORMATS as FORMATS
+from lleval_jax.data.formats import Format as Format
 from lleval_jax.data.read import read as read
 from lleval_jax.data.simulate import Truth as Truth
 from lleval_jax.data.simulate import simulate as simulate

@@ -35,6 +35,11 @@ def recognises(head: bytes, path: pathlib.Path) -> bool:
     return start and SCHEMA.search(head[:4096]) is not None and b'"sample_id"' in head and b'"evaluation_name"' in head
 
 
+def is_companion(path: pathlib.Path) -> bool:
+    """Whether this is the file of totals that lies beside an instance-level file."""
+    return path.suffix == ".json" and path.with_name(f"{path.stem}_samples.jsonl").is_file()
+
+
 def read(path: pathlib.Path, options: Options) -> Answers:
     """The answers of one file: items are `evaluation/sample_hash` (`sample_id` where there is none).
 

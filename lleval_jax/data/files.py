@@ -1,6 +1,7 @@
 """Files as bytes: the first of them, the lines of plain and gzip files, the members of a zip, all capped."""
 
 import contextlib
+import contextvars
 import gzip
 import io
 import json
@@ -8,7 +9,7 @@ import pathlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any, TypeVar
 
 import msgspec
@@ -26,6 +27,8 @@ TEXT, ARRAYS = (1 << 26, 200), (1 << 24, 100)  # what may come of a compressed f
 LARGEST_JSON = 1 << 32  # of a file that is one JSON value and must be held whole
 ZSTD = 93  # method number of zstd in a zip; Python's own zipfile reads it from 3.14 on
 
+WATCHED = 1000  # lines
+_WATCH: contextvars.ContextVar[Callable[[int], None] | None] = contextvars.ContextVar("watch", default=None)
 Kind = TypeVar("Kind")
 # What the parsers below us raise on damaged bytes.
 DAMAGED = (
@@ -108,6 +111,16 @@ def whole(path: pathlib.Path) -> bytes:
     return content
 
 
+@contextlib.contextmanager
+def watched(watch: Callable[[int], None]) -> Iterator[None]:
+    """Tell `watch` how many bytes were read of a file of lines, now and then, inside the block."""
+    token = _WATCH.set(watch)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
 def allowed(path: pathlib.Path, kind: tuple[int, int]) -> int:
     """How many bytes may come of a compressed file. A bomb is a file that promises far more than it holds."""
     return kind[0] + kind[1] * path.stat().st_size
@@ -116,9 +129,11 @@ def allowed(path: pathlib.Path, kind: tuple[int, int]) -> int:
 def lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
     """(number, bytes) of each line that is not blank, from 1. A gzip is read as its content."""
     with damage(path.name), open_plain(path) as stream:
-        number = 0
+        number, total, watch = 0, 0, _WATCH.get()
         while line := stream.readline(LONGEST_LINE):
-            number += 1
+            number, total = number + 1, total + len(line)
+            if watch is not None and number % WATCHED == 0:
+                watch(total)
             if len(line) >= LONGEST_LINE:
                 raise BadInput(f"{path.name}:{number} is longer than {LONGEST_LINE >> 20} MiB")
             if not line.isspace():
