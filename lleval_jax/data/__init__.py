@@ -12,3 +12,4 @@ from lleval_jax.data.store import register as register
 from lleval_jax.data.store import save as save
 from lleval_jax.data.store import verify as verify
 from lleval_jax.data.table import read_scores as read_scores
+from lleval_jax.data.write import write as write

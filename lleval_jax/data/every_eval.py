@@ -59,6 +59,8 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     who = [f"{entry.model_id}\n{entry.sample_id}" if entry.sample_hash else "" for entry in entries]
     by_model = options.rows == "model"
     item = _copies(names, who, entries)
+    ours = [(entry.metadata or {}).get("item") for entry in entries]  # whole names, as `write` keeps them
+    item = [own if isinstance(own, str) and own else name for own, name in zip(ours, item, strict=True)]
     answers = from_columns(
         path.name,
         row=[row_name(entry.model_id, name, options.rows) for name, entry in zip(task, entries, strict=True)],

@@ -22,7 +22,7 @@ from lleval_jax.errors import BadInput, require
 HEAD = 1 << 16  # bytes looked at to know a format
 LONGEST_LINE = 1 << 28
 LARGEST_MEMBER = 1 << 32  # of a zip, once decompressed
-MOST_ROWS = 1_000_000, 100  # of a parquet file: so many, and so many for each of its bytes
+MOST_ROWS = 1_000_000, 20  # of a parquet file: so many, and so many for each of its bytes
 TEXT, ARRAYS = (1 << 26, 200), (1 << 24, 100)  # what may come of a compressed file: so much, and so many times its size
 LARGEST_JSON = 1 << 32  # of a file that is one JSON value and must be held whole
 ZSTD = 93  # method number of zstd in a zip; Python's own zipfile reads it from 3.14 on
