@@ -107,10 +107,10 @@ def from_columns(
     *,
     row: Sequence[str],
     item: Sequence[str],
-    score: Sequence[float],
+    score: Sequence[float] | np.ndarray,
     group: Sequence[str] | None = None,
     weight: Sequence[float] | None = None,
-    line: Sequence[int] | None = None,
+    line: Sequence[int] | np.ndarray | None = None,
     notes: tuple[str, ...] = (),
 ) -> Answers:
     """From plain columns, one entry a cell. Each item must have one group."""

@@ -132,5 +132,6 @@ def _score(where: str, row: dict[str, Any], metric: str) -> float:
             raise BadInput(f"{where} has no log-probabilities of choices; leave out metric={metric!r}")
         return found
     value = row["metric"].get(metric) if isinstance(row["metric"], dict) else None
-    require(isinstance(value, int | float), f"{where}: {metric} is {str(value)[:60]!r}; it must be a number")
+    if not isinstance(value, int | float):
+        raise BadInput(f"{where}: {metric} is {str(value)[:60]!r}; it must be a number")
     return float(value)

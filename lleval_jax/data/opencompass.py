@@ -64,9 +64,10 @@ def _correct(where: str, entry: dict[str, Any]) -> list[float]:
     """The scores of one example, one a repeat."""
     found = next((entry[name] for name in CORRECT if entry.get(name) is not None), None)
     values = found if isinstance(found, list) else [found]
-    if not values or not all(isinstance(value, int | float) for value in values):
+    scores = [float(value) for value in values if isinstance(value, int | float)]
+    if not values or len(scores) < len(values):
         raise BadInput(
             f"{where} does not say whether it is correct; it has {list(entry)[:8]}. Its evaluator gives no details; "
             "score the predictions and pass them as a table."
         )
-    return [float(value) for value in values]
+    return scores

@@ -28,6 +28,8 @@ def pivot(
     """
     rows = list(dict.fromkeys(name for part in parts for name in part.rows.tolist()))
     items = list(dict.fromkeys(name for part in parts for name in part.items.tolist()))
+    _require_text("model", rows)
+    _require_text("item", items)
     cells = join(parts, rows, items)
     require(len(cells.row) > 0, f"there is no answer in {', '.join(part.file for part in parts[:5])}")
     cells, notes = joined(parts, cells, len(items), repeats)
@@ -41,6 +43,15 @@ def pivot(
     group = _groups(parts, items)
     origin = _origins(parts, cells, [part.file for part in parts] if files is None else list(files))
     return _matrix(cells, short_rows(rows), items, group, source, origin), notes
+
+
+def _require_text(what: str, names: list[str]) -> None:
+    """`BadInput` for a name that no file or terminal can take: JSON can spell halves of characters."""
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        bad = next(name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name))
+        raise BadInput(f"{what} {bad!r} is not text: it holds half of a character. Name it otherwise.") from error
 
 
 def _origins(parts: Sequence[Answers], cells: Cells, files: list[str]) -> Origin:

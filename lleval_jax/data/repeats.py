@@ -33,7 +33,7 @@ def reduced(answers: Answers, repeat: np.ndarray, how: Repeats, scale: tuple[flo
     new = np.r_[True, (key[1:] != key[:-1]) | (number[1:] != number[:-1])][: len(key)]
     first = np.flatnonzero(new)[np.cumsum(new) - 1]
     for cell in np.flatnonzero(np.abs(score - score[first]) > AGREE)[:1]:
-        one, two = (f"{score[at]:g} ({answers.place(order[at])})" for at in (first[cell], cell))
+        one, two = (f"{score[at]:g} ({answers.place(int(order[at]))})" for at in (first[cell], cell))
         item = answers.items[answers.item[order[cell]]]
         raise BadInput(f"item {item!r} has two different answers in one repeat: {one} and {two}. Keep one.")
     order, key, score, weight = order[new], key[new], score[new], weight[new]
@@ -71,8 +71,9 @@ def joined(parts: Sequence[Answers], cells: Cells, n_items: int, repeats: Repeat
     if copies + more:
         notes.append(f"{copies + more} answers stand twice, with the same score; they were counted once")
     if len(starts) < len(key):
-        at = int(starts[np.argmax(size > 1)])
-        said = disagreement(parts, cells, at, at + 1, int((size > 1).sum()))
+        one = np.repeat(starts, size)
+        two = int(np.argmin(cells.agree(np.arange(len(key)), one)))  # the first that differs from its cell's first
+        said = disagreement(parts, cells, int(one[two]), two, int((size > 1).sum()))
         require(repeats != "error", f"{said} Keep one run; or pass repeats='count' to read them as k of n.")
         notes.append(f"{said} {_read_as(repeats)}")
     found = cells.take(starts)

@@ -39,7 +39,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     if options.rows == "prompt":
         pair, row = np.unique(subject[0] * len(condition[1]) + condition[0], return_inverse=True)
         at = zip(*np.divmod(pair, max(1, len(condition[1]))), strict=True)
-        rows = np.asarray([row_name(subject[1][s], condition[1][c], "prompt") for s, c in at], object)
+        rows = np.asarray([row_name(str(subject[1][s]), str(condition[1][c]), "prompt") for s, c in at], object)
     score = _numbers(path, table, "response")
     missing = int(np.isnan(score).sum())
     trial = _numbers(path, table, "trial") if "trial" in table.column_names else np.zeros(len(table))
