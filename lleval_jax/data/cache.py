@@ -23,8 +23,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import safetensors.numpy
-from safetensors import SafetensorError
 
 from lleval_jax.data.answers import Answers, Options
 
@@ -73,53 +71,83 @@ def store(place: pathlib.Path, name: str, answers: Answers) -> None:
         pass
 
 
-def content_hash(path: pathlib.Path, place: pathlib.Path | None) -> str:
+def content_hash(path: pathlib.Path, place: pathlib.Path | None, format: str = "") -> str:  # noqa: A002
     """The hash of a file's content, as "sha256:..."; from memory where the file surely did not change."""
     if place is None:
         return _hashed(path)
-    memory = place / "files" / hashlib.sha256(os.fsencode(path.absolute())).hexdigest()
-    now = _state(path)
-    try:
-        known = json.loads(memory.read_bytes())
-        if known["state"] == now and max(now[1:3]) + int(SETTLED * 1e9) <= known["began"]:
-            return str(known["hash"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    began = time.time_ns()
+    known = remembered(path, place)
+    if known is not None:
+        return known[0]
+    now, began = _state(path), time.time_ns()
     found = _hashed(path)
     if _state(path) == now:
+        facts = {"state": now, "began": began, "hash": found, "format": format, "readers": _readers()}
         try:
-            _put(memory, json.dumps({"state": now, "began": began, "hash": found}).encode())
+            _put(_memory(path, place), json.dumps(facts).encode())
         except OSError:
             pass
     return found
 
 
+def remembered(path: pathlib.Path, place: pathlib.Path) -> tuple[str, str] | None:
+    """(hash, name of the format) of a file that surely did not change since they were found."""
+    try:
+        known, now = json.loads(_memory(path, place).read_bytes()), _state(path)
+        settled = max(now[1:3]) + int(SETTLED * 1e9) <= known["began"]
+        same = known["state"] == now and known["readers"] == _readers()
+        return (str(known["hash"]), str(known["format"])) if settled and same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _memory(path: pathlib.Path, place: pathlib.Path) -> pathlib.Path:
+    """Where the hash of a file is remembered."""
+    return place / "files" / hashlib.sha256(os.fsencode(path.absolute())).hexdigest()
+
+
 def packed(answers: Answers) -> bytes:
-    """Answers as bytes that begin with their own hash; arrays as safetensors, names as JSON, nothing pickled."""
+    """Answers as bytes: their own hash, the length of the facts, the facts and names as JSON, the arrays; no pickle."""
     groups, code = np.unique(answers.group.astype(str), return_inverse=True)
-    names = {"file": answers.file, "notes": answers.notes, "groups": groups.tolist()}
-    names |= {"rows": answers.rows.tolist(), "items": answers.items.tolist()}
-    text = json.dumps(names, allow_nan=False).encode()
-    arrays = {name: getattr(answers, name) for name in ARRAYS}
-    tensors = {name: np.ascontiguousarray(value) for name, value in arrays.items() if value is not None}
-    tensors |= {"group": code.astype(np.int32), "names": np.frombuffer(text, np.uint8)}
-    content = safetensors.numpy.save(tensors)
+    found = {name: getattr(answers, name) for name in ARRAYS} | {"group": code}
+    arrays = {name: np.ascontiguousarray(_small(value)) for name, value in found.items() if value is not None}
+    facts = {"file": answers.file, "notes": answers.notes, "groups": groups.tolist()}
+    facts |= {"rows": answers.rows.tolist(), "items": answers.items.tolist()}
+    facts |= {"arrays": [[name, value.dtype.str, len(value)] for name, value in arrays.items()]}
+    text = _even(json.dumps(facts, allow_nan=False).encode(), b" ")
+    content = b"".join(
+        [len(text).to_bytes(8, "little"), text, *(_even(each.tobytes(), b"\0") for each in arrays.values())]
+    )
     return hashlib.sha256(content).digest() + content
 
 
 def unpacked(content: bytes) -> Answers | None:
     """The answers in some bytes; None where they are not as they were written."""
-    if len(content) < 32 or hashlib.sha256(memoryview(content)[32:]).digest() != content[:32]:
+    view = memoryview(content)[32:]
+    if len(content) < 40 or hashlib.sha256(view).digest() != content[:32]:
         return None
     try:
-        arrays = safetensors.numpy.load(content[32:])
-        names: dict[str, Any] = msgspec.json.decode(arrays.pop("names").tobytes())
-        group = np.asarray(names["groups"], object)[arrays.pop("group")]
-        rows, items = (np.asarray(names[name], object) for name in ("rows", "items"))
-        return Answers(names["file"], rows, items, group, notes=tuple(names["notes"]), **arrays)
-    except (SafetensorError, ValueError, KeyError, TypeError, IndexError):
+        at = 8 + int.from_bytes(view[:8], "little")
+        facts: dict[str, Any] = msgspec.json.decode(view[8:at])
+        arrays = {}
+        for name, kind, length in facts["arrays"]:
+            arrays[name] = np.frombuffer(view, np.dtype(kind), length, at)
+            at += -(-arrays[name].nbytes // 8) * 8
+        group = np.asarray(facts["groups"], object)[arrays.pop("group")]
+        rows, items = (np.asarray(facts[name], object) for name in ("rows", "items"))
+        return Answers(facts["file"], rows, items, group, notes=tuple(facts["notes"]), **arrays)
+    except (ValueError, KeyError, TypeError, IndexError):
         return None
+
+
+def _even(content: bytes, fill: bytes) -> bytes:
+    """The same, up to a whole number of eight bytes."""
+    return content + fill * (-len(content) % 8)
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    """Whole numbers in four bytes where they fit."""
+    fits = values.dtype.kind == "i" and (values.size == 0 or -(2**31) <= values.min() <= values.max() < 2**31)
+    return values.astype(np.int32) if fits else values
 
 
 def _hashed(path: pathlib.Path) -> str:

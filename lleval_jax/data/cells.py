@@ -39,15 +39,22 @@ class Cells:
         return same & (self.weight[one] == self.weight[two])
 
 
-def join(parts: Sequence[Answers], rows: list[str], items: list[str]) -> Cells:
-    """The cells of all files, their codes moved to the common names."""
-    at_row = {name: i for i, name in enumerate(rows)}
-    at_item = {name: i for i, name in enumerate(items)}
+def axis(names: Sequence[np.ndarray]) -> tuple[list[str], list[np.ndarray]]:
+    """(all names in the order they are first met, of each file the places of its names among them)."""
+    if len(names) == 1:
+        return names[0].tolist(), [np.arange(len(names[0]))]
+    known: dict[str, int] = {}
+    places = [np.array([known.setdefault(name, len(known)) for name in part.tolist()], np.int64) for part in names]
+    return list(known), places
+
+
+def join(parts: Sequence[Answers], rows: Sequence[np.ndarray], items: Sequence[np.ndarray]) -> Cells:
+    """The cells of all files, their codes moved to the common names, where `rows` and `items` are the places."""
     columns: dict[str, list[np.ndarray]] = {field.name: [] for field in dataclasses.fields(Cells)}
     for number, part in enumerate(parts):
         n = len(part.row)
-        columns["row"].append(np.array([at_row[name] for name in part.rows.tolist()], np.int64)[part.row])
-        columns["item"].append(np.array([at_item[name] for name in part.items.tolist()], np.int64)[part.item])
+        columns["row"].append(rows[number][part.row])
+        columns["item"].append(items[number][part.item])
         columns["score"].append(part.score.astype(np.float32))
         columns["weight"].append(np.ones(n, np.float32) if part.weight is None else part.weight)
         columns["part"].append(np.full(n, number, np.int32))

@@ -62,15 +62,21 @@ def is_companion(path: pathlib.Path) -> bool:
     return any(known.is_companion(path) for known in (lm_eval, helm, every_eval))
 
 
+def remembered(path: pathlib.Path, place: pathlib.Path | None) -> Format | None:
+    """The format of a file, where the cache at `place` knows it: a look into a large zip takes a while."""
+    facts = None if place is None or path.stat().st_size < cache.SMALLEST else cache.remembered(path, place)
+    return None if facts is None else next((format for format in FORMATS if format.name == facts[1]), None)
+
+
 def parse(path: pathlib.Path, options: Options, place: pathlib.Path | None) -> tuple[Answers, str]:
     """(the answers of one file in [0, 1], the hash of its content), from the cache at `place` where they are there."""
-    known = of(files.head(path), path)
+    known = remembered(path, place) or of(files.head(path), path)
     if known is None:
         raise BadInput(f"{path.name} changed while it was read")
     with files.damage(path.name):
         if place is None or path.stat().st_size < cache.SMALLEST:
             return known.read(path, options).scaled(options.scale), cache.content_hash(path, None)
-        content = cache.content_hash(path, place)
+        content = cache.content_hash(path, place, known.name)
         name = cache.key(content, path, known.name, options, known.beside(path))
         found = cache.load(place, name)
         if found is None:

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from lleval_jax.data.answers import Answers, Repeats, short_rows
-from lleval_jax.data.cells import Cells, join
+from lleval_jax.data.cells import Cells, axis, join
 from lleval_jax.data.repeats import joined
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values import Responses, Source, SparseResponses
@@ -26,11 +27,11 @@ def pivot(
     Rows without an answer are left out. Where few cells of a large matrix were seen, the result holds only those.
     `files` are the names of the parts that `origin` gives.
     """
-    rows = list(dict.fromkeys(name for part in parts for name in part.rows.tolist()))
-    items = list(dict.fromkeys(name for part in parts for name in part.items.tolist()))
+    rows, row_place = axis([part.rows for part in parts])
+    items, item_place = axis([part.items for part in parts])
     _require_text("model", rows)
     _require_text("item", items)
-    cells = join(parts, rows, items)
+    cells = join(parts, row_place, item_place)
     require(len(cells.row) > 0, f"there is no answer in {', '.join(part.file for part in parts[:5])}")
     cells, notes = joined(parts, cells, len(items), repeats)
     used = np.bincount(cells.row, minlength=len(rows)) > 0
@@ -40,7 +41,7 @@ def pivot(
         notes.append(f"{len(empty)} rows have no answer and were left out: {named}")
         cells = dataclasses.replace(cells, row=(np.cumsum(used) - 1)[cells.row])
         rows = [rows[i] for i in np.flatnonzero(used)]
-    group = _groups(parts, items)
+    group = _groups(parts, items, item_place)
     origin = _origins(parts, cells, [part.file for part in parts] if files is None else list(files))
     return _matrix(cells, short_rows(rows), items, group, source, origin), notes
 
@@ -66,16 +67,22 @@ def _origins(parts: Sequence[Answers], cells: Cells, files: list[str]) -> Origin
     return Origin(tuple(names), place[cells.part], line)
 
 
-def _groups(parts: Sequence[Answers], items: list[str]) -> list[str]:
+def _groups(parts: Sequence[Answers], items: list[str], places: list[np.ndarray]) -> list[str]:
     """The group of each item, which all files must agree on where they name one."""
-    found: dict[str, str] = {}
-    for part in parts:
-        for item, group in zip(part.items.tolist(), part.group.tolist(), strict=True):
-            before = found.setdefault(item, group)
-            if before != group and before and group:
-                raise BadInput(f"{part.file}: item {item!r} is in group {group!r}; another file has it in {before!r}")
-            found[item] = before or group
-    return [found[item] or WHOLE for item in items]
+    names = {"": 0}
+    found = np.zeros(len(items), np.int64)
+    for part, place in zip(parts, places, strict=True):
+        code, mine = pd.factorize(part.group)
+        known = np.array([names.setdefault(name, len(names)) for name in mine.tolist()], np.int64)[code]
+        before = found[place]
+        for at in np.flatnonzero((before != known) & (before != 0) & (known != 0))[:1]:
+            item, other = items[place[at]], list(names)[before[at]]
+            raise BadInput(
+                f"{part.file}: item {item!r} is in group {part.group[at]!r}; another file has it in {other!r}"
+            )
+        found[place] = np.where(before == 0, known, before)
+    words = np.array([WHOLE, *list(names)[1:]], object)
+    return words[found].tolist()
 
 
 def _matrix(

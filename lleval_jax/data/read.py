@@ -60,9 +60,10 @@ def read(
     options = Options(metric, filter, rows, scale, no_answer, repeats)
     found, base = _find(paths)
     notes: dict[str, list[str]] = {}
-    known = [path for path, named in found if _is_known(path, named, notes)]
+    place = cache_of.folder() if cache else None
+    known = [path for path, named in found if formats.remembered(path, place) or _is_known(path, named, notes)]
     require(bool(known), f"no file in {paths!s} holds answers; known formats: {_known()}")
-    parsed = _parsed(known, options, cache, workers, report or (lambda done, total: None))
+    parsed = _parsed(known, options, place, workers, report or (lambda done, total: None))
     parts, hashes = [], {}
     for path, (answers, content) in zip(known, parsed, strict=True):
         parts.append(answers)
@@ -90,10 +91,9 @@ def _is_known(path: pathlib.Path, named: bool, notes: dict[str, list[str]]) -> b
 
 
 def _parsed(
-    paths: list[pathlib.Path], options: Options, use_cache: bool, workers: int | None, report: Report
+    paths: list[pathlib.Path], options: Options, place: pathlib.Path | None, workers: int | None, report: Report
 ) -> list[parallel.Parsed]:
     """The answers of each file, by one process or several."""
-    place = cache_of.folder() if use_cache else None
     sizes = [path.stat().st_size for path in paths]
     total, before = sum(sizes), 0
     many = parallel.count(workers, sizes)
