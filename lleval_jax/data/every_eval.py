@@ -64,7 +64,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     answers = from_columns(
         path.name,
         row=[row_name(entry.model_id, name, options.rows) for name, entry in zip(task, entries, strict=True)],
-        item=item if by_model else [name.split("/", 1)[-1] for name in item],
+        item=item if by_model else [name.removeprefix(f"{each}/") for each, name in zip(task, item, strict=True)],
         score=[np.nan if entry.evaluation.score is None else float(entry.evaluation.score) for entry in entries],
         group=task if by_model else [""] * len(task),
         weight=[_weight(f"{path.name}:{number}", entry) for number, entry, *_ in found],
@@ -81,8 +81,10 @@ def read(path: pathlib.Path, options: Options) -> Answers:
 def _copies(names: list[str], who: list[str], entries: list[_Instance]) -> list[str]:
     """Names of the items: one hash under two sample ids of one model is two items."""
     found = list(names)
-    for model in dict.fromkeys(entry.model_id for entry in entries):
-        mine = [at for at, entry in enumerate(entries) if entry.model_id == model]
+    models: dict[str, list[int]] = {}
+    for at, entry in enumerate(entries):
+        models.setdefault(entry.model_id, []).append(at)
+    for mine in models.values():
         for at, name in zip(mine, numbered([names[i] for i in mine], [who[i] for i in mine]), strict=True):
             found[at] = name
     return found

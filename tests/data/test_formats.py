@@ -120,6 +120,13 @@ def test_every_eval_ever():
         data.read(place, metric="acc")
 
 
+def test_every_eval_ever_prompts():
+    with pytest.warns(DataWarning, match="acc_norm"):
+        found = data.read(FIXTURES / "every_eval_ever" / "lm_eval", filter="strict-match", rows="prompt")
+    assert found.rows[:2] == ("tiny/0k9ep1fr/tiny_choice", "tiny/i82qcls7/tiny_choice")
+    assert not any("/" in item for item in found.items)
+
+
 def test_every_eval_ever_epochs():
     found = data.read(FIXTURES / "every_eval_ever" / "inspect")
     log = data.read(FIXTURES / "inspect" / "tiny-sums.json")
