@@ -11,11 +11,10 @@ import pathlib
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import IO
 
 from lleval_jax.data import cache, formats
 from lleval_jax.data.answers import Answers, Options
@@ -47,24 +46,23 @@ def parse(
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for at in sorted(range(len(paths)), key=lambda at: -paths[at].stat().st_size):
         waiting.put(at)
-    with tempfile.TemporaryDirectory(prefix="lleval-") as folder:
-        processes = [_start() for _ in range(workers)]
-        turn = (paths, options, place, pathlib.Path(folder), waiting, results, done)
-        threads = [threading.Thread(target=_feed, args=(each, *turn), daemon=True) for each in processes]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        finally:
-            for process in processes:
-                process.kill()
-                process.communicate()
+    processes = [_start() for _ in range(workers)]
+    turn = (paths, options, place, waiting, results, done)
+    threads = [threading.Thread(target=_feed, args=(each, *turn), daemon=True) for each in processes]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        for process in processes:
+            process.kill()
+        said = [process.communicate()[1].decode("utf-8", "replace").strip() for process in processes]
     left = [at for at in range(len(paths)) if at not in results]
     if left:
-        warnings.warn(
-            f"{len(left)} files were read by one process: the others did not answer", RuntimeWarning, stacklevel=4
-        )
+        why = next((text.splitlines()[-1] for text in said if text), "no reason given")
+        text = f"{len(left)} files were read by one process: the others did not answer ({why[:200]})"
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
     found = []
     for at, path in enumerate(paths):
         result = formats.parse(path, options, place) if at in left else results[at]
@@ -74,68 +72,69 @@ def parse(
     return found
 
 
-def _start() -> subprocess.Popen[str]:
-    """A process that waits for files; it finds the package where this one has it."""
+def _start() -> subprocess.Popen[bytes]:
+    """A process that waits for files; it finds the package where this one has it, not in the current folder."""
     home = os.fspath(pathlib.Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-m", __name__]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, text=True, env=os.environ | {"PYTHONPATH": path}, **pipes)
+    command = [sys.executable, "-P", "-c", f"from {__name__} import main; main()"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | {"PYTHONPATH": path})
 
 
 def _feed(
-    process: subprocess.Popen[str],
+    process: subprocess.Popen[bytes],
     paths: Sequence[pathlib.Path],
     options: Options,
     place: pathlib.Path | None,
-    folder: pathlib.Path,
     waiting: "queue.SimpleQueue[int]",
     results: dict[int, Parsed | BadInput],
     done: Callable[[int], None],
 ) -> None:
     """Give one process files until there are none, or it does not answer."""
+    more = {"options": dataclasses.asdict(options), "place": None if place is None else os.fspath(place)}
     while process.stdin is not None and process.stdout is not None:
         try:
             at = waiting.get_nowait()
         except queue.Empty:
             return
-        job = {"path": os.fspath(paths[at]), "options": dataclasses.asdict(options), "out": os.fspath(folder / str(at))}
         try:
-            process.stdin.write(json.dumps(job | {"place": None if place is None else os.fspath(place)}) + "\n")
+            process.stdin.write(json.dumps({"path": os.fspath(paths[at]), **more}).encode() + b"\n")
             process.stdin.flush()
             answer = json.loads(process.stdout.readline())
+            content = process.stdout.read(answer["size"])
         except (OSError, ValueError):  # it is gone; what it had is left for the parent
             return
+        found = cache.unpacked(content)
         if "error" in answer:
             results[at] = BadInput(answer["error"])
+        elif found is None:
+            return
         else:
-            out = folder / str(at)
-            answers = cache.unpacked(out.read_bytes())
-            out.unlink()
-            if answers is None:
-                return
-            results[at] = answers, answer["hash"]
+            results[at] = found, answer["hash"]
         done(at)
 
 
-def work(jobs: IO[str], answers: IO[str]) -> None:
-    """Parse the file that each line names, until there are no more lines."""
+def work(jobs: IO[bytes], answers: IO[bytes]) -> None:
+    """Parse the file that each line names, until there are no more lines; answer with a line and that many bytes."""
     for line in jobs:
         job = json.loads(line)
         scale = job["options"]["scale"]
         options = Options(**(job["options"] | {"scale": None if scale is None else tuple(scale)}))
         place = None if job["place"] is None else pathlib.Path(job["place"])
+        content = b""
         try:
-            found, content = formats.parse(pathlib.Path(job["path"]), options, place)
-            pathlib.Path(job["out"]).write_bytes(cache.packed(found))
-            answer = {"hash": content}
+            found, known = formats.parse(pathlib.Path(job["path"]), options, place)
+            content = cache.packed(found)
+            answer = {"hash": known}
         except BadInput as error:
             answer = {"error": str(error)}
-        print(json.dumps(answer), file=answers, flush=True)
+        answers.write(json.dumps(answer | {"size": len(content)}).encode() + b"\n" + content)
+        answers.flush()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """What a process runs."""
     try:
-        work(sys.stdin, sys.stdout)
+        work(sys.stdin.buffer, sys.stdout.buffer)
     except (KeyboardInterrupt, BrokenPipeError):
         os._exit(1)

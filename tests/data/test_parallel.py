@@ -42,6 +42,13 @@ def test_a_script_without_a_main_guard(folder, tmp_path):
     assert done.stdout.split("\n") == ["once", "(5, 2)", ""]
 
 
+def test_another_package_in_the_current_folder(folder, tmp_path, monkeypatch):
+    (tmp_path / "here" / "lleval_jax").mkdir(parents=True)
+    (tmp_path / "here" / "lleval_jax" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.chdir(tmp_path / "here")
+    assert data.read(str(folder / "*.csv"), workers=2, cache=False).scores.shape == (5, 2)
+
+
 def test_without_processes_one_does_all(folder, monkeypatch):
     monkeypatch.setattr(parallel.sys, "executable", "/bin/false")
     with pytest.warns(RuntimeWarning, match="5 files were read by one process"):
