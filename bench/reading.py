@@ -58,6 +58,8 @@ def main() -> None:
         }
         found["megabytes_a_core_second"] = round(size / plain["processor_seconds"])
         found["second_read_times_faster"] = round(first["seconds"] / second["seconds"], 1)
+        less = first["processor_seconds"] / second["processor_seconds"]
+        found["second_read_times_less_processor"] = round(less, 1)
         results.append(found)
         print(json.dumps(found), flush=True)
     if asked.out:

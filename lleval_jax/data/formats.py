@@ -70,10 +70,10 @@ def remembered(path: pathlib.Path, place: pathlib.Path | None) -> Format | None:
 
 def parse(path: pathlib.Path, options: Options, place: pathlib.Path | None) -> tuple[Answers, str]:
     """(the answers of one file in [0, 1], the hash of its content), from the cache at `place` where they are there."""
-    known = remembered(path, place) or of(files.head(path), path)
-    if known is None:
-        raise BadInput(f"{path.name} changed while it was read")
     with files.damage(path.name):
+        known = remembered(path, place) or of(files.head(path), path)
+        if known is None:
+            raise BadInput(f"{path.name} changed while it was read")
         if place is None or path.stat().st_size < cache.SMALLEST:
             return known.read(path, options).scaled(options.scale), cache.content_hash(path, None)
         content = cache.content_hash(path, place, known.name)

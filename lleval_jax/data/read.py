@@ -40,8 +40,9 @@ def read(
 
     Args:
         paths: what to read.
-        metric: the metric of lm-eval, or the scorer of Inspect, where a log has several.
-        filter: the answer filter of lm-eval, where a log has several.
+        metric: the metric, or the scorer of Inspect, where a log has several. "choice_probability" (of lm-eval and
+            lighteval): the probability of the right choice, the softmax of the log-probabilities of all choices.
+        filter: the answer filter of lm-eval, or the test condition of torch_measure, where a log has several.
         rows: "model": a row is a model; "prompt": a row is a prompt (template) of one model.
         scale: (lowest, highest) score possible in the files, if not (0, 1); rescaled linearly.
         no_answer: what Inspect's "N" means: "zero", or "missing".
