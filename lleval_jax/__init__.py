@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lleval_jax.data import read_scores as read_scores
     from lleval_jax.data import save as save
     from lleval_jax.data import verify as verify
+    from lleval_jax.data import write as write
     from lleval_jax.errors import BadInput as BadInput
     from lleval_jax.errors import BankMismatch as BankMismatch
     from lleval_jax.errors import DataWarning as DataWarning
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 # Each public name and the module that holds it, loaded when first used: `import lleval_jax` is quick.
 _HOME = {
-    **dict.fromkeys(("read", "read_scores", "save", "load", "load_bank", "list_banks", "verify"), "data"),
+    **dict.fromkeys(("read", "read_scores", "write", "save", "load", "load_bank", "list_banks", "verify"), "data"),
     **dict.fromkeys(("Responses", "SparseResponses", "ItemBank", "Anchors", "Choice"), "values"),
     **dict.fromkeys(("FitResult", "Estimate", "Source"), "values"),
     **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "DataWarning"), "errors"),

@@ -6,6 +6,7 @@ import pathlib
 import jax
 import pytest
 
+os.environ.setdefault("LLEVAL_CACHE", "off")  # no test writes to the cache of whoever runs it
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -53,7 +53,7 @@ def test_help_needs_neither_jax_nor_pandas() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["estimate"], ["calibrate"], ["bank", "list"], ["bank", "show"], ["bank", "verify"]]
+    "verb", [[], ["estimate"], ["calibrate"], ["convert"], ["bank", "list"], ["bank", "show"], ["bank", "verify"]]
 )
 def test_every_help_carries_an_example(verb: list[str], capsys: pytest.CaptureFixture) -> None:
     assert run([*verb, "--help"]) == OK
@@ -311,3 +311,26 @@ def test_shipped_banks_work_by_name(capsys: pytest.CaptureFixture) -> None:
     inside = np.mean([entry["inside"] for entry in found["estimates"] if "inside" in entry])
     assert inside > 0.5
     assert run(["estimate", "bank:livexiv-vqa", "--bank", "livexiv-vqa", "--groups"]) == OK
+
+
+@pytest.mark.parametrize("kind", ["parquet", "eee"])
+def test_convert(place: pathlib.Path, tmp_path: pathlib.Path, kind: str, capsys: pytest.CaptureFixture) -> None:
+    words = ["convert", f"{place}/answers.csv", "--format", kind, "--out", f"{tmp_path}/out", "--json", "-"]
+    assert run(words) == OK
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["schema"], facts["models"], facts["answers"]) == ("lleval/convert/1", 40, 2400)
+    one, two = ll.read(place / "answers.csv"), ll.read(tmp_path / "out")
+    assert one.scores.tolist() == two.take([two.rows.index(row) for row in one.rows]).select(one.items).scores.tolist()
+    if kind == "eee":
+        assert run(words) == BAD_INPUT
+        assert "is not empty" in capsys.readouterr().err
+
+
+def test_repeats_are_an_option(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    for name, score in (("a", 1), ("b", 0)):
+        (tmp_path / f"{name}.csv").write_text(f"model,item,score\nm,i,{score}\n")
+    words = ["convert", str(tmp_path), "--out", f"{tmp_path}/out.parquet"]
+    assert run([*words, "--repeats", "error"]) == BAD_INPUT
+    assert "two different answers" in capsys.readouterr().err
+    assert run(words) == OK
+    assert "k of n" in capsys.readouterr().err

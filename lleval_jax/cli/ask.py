@@ -67,6 +67,7 @@ def ask(
     filter: options.Filter = None,  # noqa: A002  the word of lm-eval
     scale: options.Scale = None,
     no_answer: options.NoAnswer = "zero",
+    repeats: options.Repeated = "count",
     strict: options.Strict = False,
     seed: Seed = 0,
     out: Out = None,
@@ -91,7 +92,7 @@ def ask(
         if inputs:
             wait.say("reading answers")
             reading: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
-            responses = given.answers(inputs, **reading, strict=strict)
+            responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **reading)
         wait.say("choosing; compiling first")
         chosen = ll.adaptive.choose(responses, known, strict=strict, **words)
         found = None if responses is None else _so_far(responses, known, compare, level)

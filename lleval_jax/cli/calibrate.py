@@ -74,6 +74,7 @@ def calibrate(
     filter: options.Filter = None,  # noqa: A002  the word of lm-eval
     scale: options.Scale = None,
     no_answer: options.NoAnswer = "zero",
+    repeats: options.Repeated = "count",
     strict: options.Strict = False,
     seed: Seed = 0,
     json: options.Json = None,
@@ -100,7 +101,8 @@ def calibrate(
     choosing |= {"balance": balance}
     with waiting("reading answers") as wait:
         choosing["full_scores"] = None if scores is None else ll.read_scores(scores)
-        responses = given.answers(inputs, metric=metric, filter=filter, scale=scale, no_answer=no_answer, strict=strict)
+        asked: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
+        responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **asked)
         wait.say(f"fitting {len(responses.rows)} models x {len(responses.items)} items; compiling first")
         fit = ll.irt.fit(responses, report=wait.step, **fitting)
         wait.say("choosing anchors")

@@ -54,6 +54,7 @@ def estimate(
     filter: options.Filter = None,  # noqa: A002  the word of lm-eval
     scale: options.Scale = None,
     no_answer: options.NoAnswer = "zero",
+    repeats: options.Repeated = "count",
     strict: options.Strict = False,
     seed: Seed = 0,
     out: Out = None,
@@ -75,7 +76,8 @@ def estimate(
         known = None if truth is None else given.known_scores(truth)
         chosen = ll.load_bank(bank)
         wait.say("reading answers")
-        responses = given.answers(inputs, metric=metric, filter=filter, scale=scale, no_answer=no_answer, strict=strict)
+        asked: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
+        responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **asked)
         wait.say(f"estimating {len(responses.rows)} models; compiling first")
         words: dict[str, Any] = {"level": level, "strict": strict} | ({} if method is None else {"method": method})
         if target == "ability":

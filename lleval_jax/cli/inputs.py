@@ -1,8 +1,8 @@
 """INPUT words -> answers: files as `read` knows them, and what ships with a bank."""
 
 import os
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import lleval_jax as ll
 from lleval_jax.errors import require
@@ -19,13 +19,16 @@ def answers(
     scale: tuple[float, float] | None,
     no_answer: Literal["zero", "missing"],
     strict: bool,
+    repeats: Literal["count", "first", "error"] = "count",
+    report: Callable[[int, int], None] | None = None,
 ) -> "ll.Responses | ll.SparseResponses":
     """Everything named by `inputs`, as one matrix."""
     if any(text.startswith(BANK) for text in inputs):
         require(len(inputs) == 1, f"{BANK}NAME stands alone; it cannot be mixed with other inputs")
         return _made_from(inputs[0].removeprefix(BANK))
     paths = [_shipped(text, "demo.parquet") if text.startswith(DEMO) else text for text in inputs]
-    return ll.read(paths, metric=metric, filter=filter, scale=scale, no_answer=no_answer, strict=strict)
+    words: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
+    return ll.read(paths, repeats=repeats, strict=strict, report=report, **words)
 
 
 def known_scores(text: str) -> dict[tuple[str, str], float]:

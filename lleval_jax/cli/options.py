@@ -20,7 +20,13 @@ Json = Annotated[
     typer.Option("--json", metavar="PATH", help="Write JSON there; '-' is stdout, and then nothing else is."),
 ]
 Level = Annotated[float, typer.Option("--level", callback=typed.level, help="Coverage the intervals aim at.")]
-Metric = Annotated[str | None, typer.Option("--metric", help="The metric to take where a log has several.")]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        help="The metric to take where a log has several; choice_probability: the right choice's probability.",
+    ),
+]
 Filter = Annotated[
     str | None, typer.Option("--filter", help="The answer filter to take where an lm-eval log has several.")
 ]
@@ -30,6 +36,10 @@ Scale = Annotated[
 ]
 NoAnswer = Annotated[
     Literal["zero", "missing"], typer.Option("--no-answer", help="What Inspect's 'N' (no answer) counts as.")
+]
+Repeated = Annotated[
+    Literal["count", "first", "error"],
+    typer.Option("--repeats", help="Several answers to one question (epochs, runs): k of n, the first, or an error."),
 ]
 Strict = Annotated[
     bool,

@@ -19,6 +19,11 @@ class Waiting:
         """Something else is going on from here."""
         self.now = now
 
+    def bytes_read(self, done: int, total: int) -> None:
+        """One report of `read`."""
+        if total >= 10_000_000:
+            self.now = f"reading answers: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+
     def step(self, steps: int, error: float) -> None:
         """One report of a fit."""
         self.now = f"fitting: step {steps}, error {error:.2g}" if steps else "fitting"

@@ -1,7 +1,7 @@
 """Files <-> values: the only place that reads and writes user files."""
 
-from lleval_jax.data.read import FORMATS as FORMATS
-from lleval_jax.data.read import Format as Format
+from lleval_jax.data.formats import FORMATS as FORMATS
+from lleval_jax.data.formats import Format as Format
 from lleval_jax.data.read import read as read
 from lleval_jax.data.simulate import Truth as Truth
 from lleval_jax.data.simulate import simulate as simulate
@@ -12,3 +12,4 @@ from lleval_jax.data.store import register as register
 from lleval_jax.data.store import save as save
 from lleval_jax.data.store import verify as verify
 from lleval_jax.data.table import read_scores as read_scores
+from lleval_jax.data.write import write as write

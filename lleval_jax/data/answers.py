@@ -9,16 +9,20 @@ import pandas as pd
 
 from lleval_jax.errors import BadInput, require
 
+Repeats = Literal["count", "first", "error"]
+CHOICE_PROBABILITY = "choice_probability"  # the metric that is made from the log-probabilities of the choices
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What the caller asked of every reader.
 
-    metric     the metric (lm-eval) or scorer (Inspect) to read; None: the only one, or the documented choice
-    filter     the lm-eval answer filter to read
+    metric     the metric or scorer to read; None: the only one, or the documented choice
+    filter     the answer filter (lm-eval) or test condition (torch_measure) to read
     rows       what a row is: a "model", or a "prompt"
     scale      (lowest, highest) score the file can hold; answers are moved to [0, 1] linearly
     no_answer  what Inspect's "N" (no answer) means: a "zero", or "missing"
+    repeats    several answers to one question: "count" (k of n), the "first" of them, or an "error"
     """
 
     metric: str | None = None
@@ -26,11 +30,14 @@ class Options:
     rows: Literal["model", "prompt"] = "model"
     scale: tuple[float, float] | None = None
     no_answer: Literal["zero", "missing"] = "zero"
+    repeats: Repeats = "count"
 
     def __post_init__(self) -> None:
         require(self.rows in ("model", "prompt"), f"rows is {self.rows!r}; it must be 'model' or 'prompt'")
         known = self.no_answer in ("zero", "missing")
         require(known, f"no_answer is {self.no_answer!r}; it must be 'zero' or 'missing'")
+        known = self.repeats in ("count", "first", "error")
+        require(known, f"repeats is {self.repeats!r}; it must be 'count', 'first' or 'error'")
         if self.scale is not None:
             low, high = self.scale
             good = bool(np.isfinite([low, high]).all()) and low < high
@@ -71,6 +78,16 @@ class Answers:
 
     def scaled(self, scale: tuple[float, float] | None) -> "Answers":
         """Scores moved to [0, 1]; cells without an answer left out. `BadInput` for a score outside."""
+        score = self.check(scale)
+        answered = ~np.isnan(score)
+        if answered.all():
+            return dataclasses.replace(self, score=score)
+        cells = {name: getattr(self, name) for name in ("row", "item", "weight", "line")}
+        kept = {name: None if column is None else column[answered] for name, column in cells.items()}
+        return dataclasses.replace(self, score=score[answered], **kept)
+
+    def check(self, scale: tuple[float, float] | None) -> np.ndarray:
+        """(cells,) the scores moved to [0, 1]. `BadInput` for one outside."""
         low, high = (0.0, 1.0) if scale is None else scale
         with np.errstate(invalid="ignore", over="ignore"):
             score = (self.score.astype(np.float64) - low) / (high - low)
@@ -82,11 +99,7 @@ class Answers:
                 f"this file's scores run from {found.min():g} to {found.max():g}. "
                 "Pass scale=(lowest, highest), such as scale=(1, 10), to rescale them."
             )
-        if answered.all():
-            return dataclasses.replace(self, score=score)
-        cells = {name: getattr(self, name) for name in ("row", "item", "weight", "line")}
-        kept = {name: None if column is None else column[answered] for name, column in cells.items()}
-        return dataclasses.replace(self, score=score[answered], **kept)
+        return score
 
 
 def from_columns(
@@ -94,10 +107,10 @@ def from_columns(
     *,
     row: Sequence[str],
     item: Sequence[str],
-    score: Sequence[float],
+    score: Sequence[float] | np.ndarray,
     group: Sequence[str] | None = None,
     weight: Sequence[float] | None = None,
-    line: Sequence[int] | None = None,
+    line: Sequence[int] | np.ndarray | None = None,
     notes: tuple[str, ...] = (),
 ) -> Answers:
     """From plain columns, one entry a cell. Each item must have one group."""
@@ -128,6 +141,20 @@ def group_of_items(file: str, items: np.ndarray, item: np.ndarray, groups: np.nd
             f"{groups[found[item[cell]]]!r}; an item belongs to one."
         )
     return groups[found] if len(groups) else np.full(len(items), "", object)
+
+
+def numbered(names: Sequence[str], kind: Sequence[str] | None = None) -> list[str]:
+    """The names, with "#2" and so on where a name comes again; with `kind`, where it comes again for another one."""
+    seen: dict[tuple[str, str], str] = {}
+    count: dict[str, int] = {}
+    found = []
+    for place, name in enumerate(names):
+        key = (name, str(place) if kind is None else kind[place])
+        if key not in seen:
+            count[name] = count.get(name, 0) + 1
+            seen[key] = name if count[name] == 1 else f"{name}#{count[name]}"
+        found.append(seen[key])
+    return found
 
 
 def row_name(model: str, prompt: str, rows: str) -> str:

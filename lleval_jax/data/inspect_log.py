@@ -5,13 +5,15 @@ import math
 import pathlib
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import pandas as pd
+import msgspec
+import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import BadInput, require
 
 MEMBERS = frozenset(("header.json", "_journal/start.json"))
@@ -38,32 +40,26 @@ def recognises(head: bytes, path: pathlib.Path) -> bool:
 def read(path: pathlib.Path, options: Options) -> Answers:
     """The answers of one log: items are `task/sample id` (Inspect writes no hash), the group is the task.
 
-    Epochs of one sample are one answer with their mean as score and their number as weight. With
-    rows="prompt" a task with its arguments is one prompt: the row is the task, the item is the sample id.
+    Epochs of one sample are repeats. With rows="prompt" a task with its arguments is one prompt: the row is the task,
+    the item is the sample id. The summaries of a log are read where it has them; they hold all scores.
     """
     header, samples = _read_zip(path) if files.head(path).startswith(b"PK") else _read_json(path)
     task, prompt, model = _names(path.name, header)
-    scored, notes = _scored(path.name, samples, options)
+    item, epoch, score, notes = _scored(path.name, samples, options)
     status = header.get("status", "started")
     if status != "success":
-        notes.append(f"the log's status is {status!r}: the run did not end well; {len(scored)} answers were read")
-    require(bool(scored), f"{path.name} holds no scored sample (status {status!r})")
-    frame = pd.DataFrame(scored, columns=["item", "epoch", "score"])
-    frame = frame.drop_duplicates()
-    twice = frame[frame.duplicated(["item", "epoch"])]
-    for item, epoch in zip(twice["item"][:1], twice["epoch"][:1], strict=True):
-        raise BadInput(f"{path.name}: sample {item!r}, epoch {epoch}, has two different scores")
-    mean = frame.groupby("item", sort=False)["score"].agg(["mean", "size"])
+        notes.append(f"the log's status is {status!r}: the run did not end well; {len(item)} answers were read")
+    require(bool(item), f"{path.name} holds no scored sample (status {status!r})")
     by_model = options.rows == "model"
-    return from_columns(
+    found = from_columns(
         path.name,
-        row=[row_name(model, prompt, options.rows)] * len(mean),
-        item=[f"{task}/{item}" if by_model else item for item in mean.index],
-        score=mean["mean"].to_numpy(float),
-        group=[task if by_model else ""] * len(mean),
-        weight=mean["size"].to_numpy(float),
+        row=[row_name(model, prompt, options.rows)] * len(item),
+        item=[f"{task}/{name}" for name in item] if by_model else item,
+        score=score,
+        group=[task if by_model else ""] * len(item),
         notes=tuple(notes),
     )
+    return reduced(found, np.asarray(epoch), options.repeats, options.scale)
 
 
 def to_number(value: Any, no_answer: str = "zero") -> float | None:
@@ -83,28 +79,79 @@ def to_number(value: Any, no_answer: str = "zero") -> float | None:
         return None
 
 
-def _read_zip(path: pathlib.Path) -> tuple[dict[str, Any], list[Any]]:
-    """(header, samples) of an `.eval`: the summaries where there are any, else the samples themselves."""
+class _Score(msgspec.Struct):
+    """Of a score only its value; the answer and its explanation are not needed."""
+
+    value: Any = None
+
+
+class _Sample(msgspec.Struct):
+    """What is read of a sample or its summary."""
+
+    id: int | str | None = None
+    epoch: int | None = None
+    scores: dict[str, _Score] | None = None
+    error: Any = None
+
+
+class _Log(msgspec.Struct):
+    """What is read of a log that is one JSON object."""
+
+    eval: Any = None
+    status: Any = None
+    samples: list[_Sample] | None = None
+
+
+def _read_zip(path: pathlib.Path) -> tuple[dict[str, Any], Iterable[Any]]:
+    """(header, samples) of an `.eval`: the summaries where there are any, else the samples, one after another."""
     with zipfile.ZipFile(path) as archive:
         have = archive.namelist()
-
-        def content(name: str) -> Any:
-            return json.loads(files.member_bytes(archive, name))
-
-        header = content("header.json" if "header.json" in have else "_journal/start.json")
-        if "summaries.json" in have:
-            return header, content("summaries.json")
-        parts = sorted(name for name in have if name.startswith("_journal/summaries/"))
-        if parts:
-            return header, [sample for name in parts for sample in content(name)]
-        return header, [content(name) for name in have if name.startswith("samples/")]
+        name = "header.json" if "header.json" in have else "_journal/start.json"
+        header = _header(path, json.loads(files.member_bytes(archive, name)))
+    if "summaries.json" in have:
+        return header, _samples(path, ["summaries.json"], list[_Sample])
+    parts = sorted((name for name in have if name.startswith("_journal/summaries/")), key=_natural)
+    if parts:
+        return header, _samples(path, parts, list[_Sample])
+    return header, _samples(path, [name for name in have if name.startswith("samples/")], _Sample)
 
 
-def _read_json(path: pathlib.Path) -> tuple[dict[str, Any], list[Any]]:
+def _samples(path: pathlib.Path, names: list[str], kind: Any) -> Iterator[Any]:
+    """The samples in these members of a zip, one member at a time."""
+    decoder = msgspec.json.Decoder(kind)
+    with zipfile.ZipFile(path) as archive:
+        for name in names:
+            found = _decoded(decoder, files.member_bytes(archive, name))
+            yield from found if isinstance(found, list) else [found]
+
+
+def _decoded(decoder: msgspec.json.Decoder, content: bytes) -> Any:
+    """What the quick parser finds; where it refuses (NaN is not JSON, a score is not an object), what Python's does."""
+    try:
+        return decoder.decode(content)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return json.loads(content)
+
+
+def _natural(name: str) -> tuple[int, str]:
+    """Journal parts by their number: 2.json before 10.json."""
+    number = pathlib.PurePosixPath(name).stem
+    return (int(number) if number.isdecimal() and len(number) < 19 else 0), name
+
+
+def _read_json(path: pathlib.Path) -> tuple[dict[str, Any], Iterable[Any]]:
     """(header, samples) of a `.json` log."""
-    with files.open_plain(path) as stream:
-        log = json.loads(stream.read(files.LARGEST_MEMBER))
+    content = files.whole(path)
+    log = _decoded(msgspec.json.Decoder(_Log), content)
+    if isinstance(log, _Log):
+        return {"eval": log.eval, "status": log.status}, log.samples or []
+    log = _header(path, log)
     return log, log.get("samples") or []
+
+
+def _header(path: pathlib.Path, found: Any) -> dict[str, Any]:
+    require(isinstance(found, dict), f"{path.name} is not a whole Inspect log: its header is not an object")
+    return found
 
 
 def _names(file: str, header: Any) -> tuple[str, str, str]:
@@ -119,18 +166,18 @@ def _names(file: str, header: Any) -> tuple[str, str, str]:
     return task, f"{task}({arguments})" if arguments else task, model
 
 
-def _scored(file: str, samples: Iterable[Any], options: Options) -> tuple[list[tuple[str, int, float]], list[str]]:
+def _scored(file: str, samples: Iterable[Any], options: Options) -> tuple[list[str], list[int], list[float], list[str]]:
     """(item, epoch, score) of each scored sample, and what was set aside."""
-    kept = [sample for sample in samples if isinstance(sample, dict) and "id" in sample]
-    flat = [_flat(sample) for sample in kept]
-    scorer = _scorer(file, list(dict.fromkeys(name for scores in flat for name in scores)), options.metric)
-    found, failed, unfinished, unscored = [], 0, 0, 0
-    for sample, scores in zip(kept, flat, strict=True):
+    kept = [(str(name), epoch, bool(error), scores) for name, epoch, error, scores in map(_flat, samples) if name != ""]
+    scorer = _scorer(file, list(dict.fromkeys(name for *_, scores in kept for name in scores)), options.metric)
+    items, epochs, found = [], [], []
+    failed, unfinished, unscored = 0, 0, 0
+    for name, epoch, error, scores in kept:
         if scorer not in scores:
-            failed += bool(sample.get("error"))
-            unfinished += not sample.get("error")
+            failed += error
+            unfinished += not error
             continue
-        name, number = str(sample["id"]), to_number(scores[scorer], options.no_answer)
+        number = to_number(scores[scorer], options.no_answer)
         if number is None:
             raise BadInput(
                 f"{file}: sample {name!r}: {scorer} is {str(scores[scorer])[:60]!r}; it must be a number or C, I, P, N"
@@ -138,32 +185,42 @@ def _scored(file: str, samples: Iterable[Any], options: Options) -> tuple[list[t
         if math.isnan(number):
             unscored += 1
             continue
-        found.append((name, int(sample.get("epoch") or 1), _in_scale(f"{file}: sample {name!r}", number, options)))
+        items.append(name)
+        epochs.append(epoch)
+        found.append(_in_scale(f"{file}: sample {name!r}", number, options))
     counted = ((failed, "ended in an error"), (unfinished, "are not finished"), (unscored, "were not scored"))
-    return found, [f"{n} samples {what}; they were left out as missing answers" for n, what in counted if n]
+    said = [f"{n} samples {what}; they were left out as missing answers" for n, what in counted if n]
+    return items, epochs, found, said
 
 
 def _in_scale(where: str, number: float, options: Options) -> float:
-    """The score itself. Checked here, before epochs are averaged: a mean can hide a score outside."""
+    """The score itself, if it lies in the scale."""
     low, high = options.scale or (0.0, 1.0)
-    require(
-        low <= number <= high,
-        f"{where}: score {number:g} lies outside [{low:g}, {high:g}]. Pass scale=(lowest, highest) to rescale.",
-    )
+    if not low <= number <= high:
+        raise BadInput(
+            f"{where}: score {number:g} lies outside [{low:g}, {high:g}]. Pass scale=(lowest, highest) to rescale."
+        )
     return number
 
 
-def _flat(sample: dict[str, Any]) -> dict[str, Any]:
-    """Scores by scorer; `scorer/part` where a scorer gives several values."""
-    scores = sample.get("scores")
+def _flat(sample: Any) -> tuple[Any, int, Any, dict[str, Any]]:
+    """(id, epoch, error, scores by scorer) of a sample; `scorer/part` where a scorer gives several values."""
+    if isinstance(sample, _Sample):
+        name, epoch, error, scores = sample.id, sample.epoch, sample.error, sample.scores or {}
+        values = {scorer: score.value for scorer, score in scores.items()}
+    elif isinstance(sample, dict):
+        name, epoch, error, scores = (sample.get(key) for key in ("id", "epoch", "error", "scores"))
+        scores = scores if isinstance(scores, dict) else {}
+        values = {scorer: each.get("value") if isinstance(each, dict) else each for scorer, each in scores.items()}
+    else:
+        return "", 0, None, {}
     flat: dict[str, Any] = {}
-    for name, score in scores.items() if isinstance(scores, dict) else ():
-        value = score.get("value") if isinstance(score, dict) else score
+    for scorer, value in values.items():
         if isinstance(value, dict):
-            flat |= {f"{name}/{part}": each for part, each in value.items()}
+            flat |= {f"{scorer}/{part}": each for part, each in value.items()}
         else:
-            flat[name] = value
-    return flat
+            flat[scorer] = value
+    return "" if name is None else name, epoch if isinstance(epoch, int) else 1, error, flat
 
 
 def _scorer(file: str, found: list[str], asked: str | None) -> str:

@@ -1,16 +1,18 @@
 """Sample logs of lm-evaluation-harness: `samples_<task>_<date>.jsonl`, one line a question and filter."""
 
+import array
 import json
 import pathlib
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
-import pandas as pd
 
-from lleval_jax.data import files
-from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data import choices, files
+from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
 from lleval_jax.errors import BadInput, require
 
 PRIORITY = ("acc_norm", "acc", "exact_match", "em", "f1", "mc2", "mc1", "pass@1", "contains")
@@ -32,37 +34,41 @@ def is_companion(path: pathlib.Path) -> bool:
     return path.name.startswith("results") and path.suffix == ".json"
 
 
+def beside(path: pathlib.Path) -> tuple[str, ...]:
+    """What is read of a log that does not stand in it: (task, model)."""
+    return task_name(path), model_name(path)
+
+
 def read(path: pathlib.Path, options: Options) -> Answers:
     """The answers of one log: items are `task/doc_hash`, the group is the task.
 
     With rows="prompt" a task is one prompt (as in PromptEval's tasks): the row is the task, the item is
-    `doc_hash`.
+    `doc_hash`. With metric="choice_probability" the score is the probability of the right choice among all.
     """
-    task, model = task_name(path), model_name(path)
-    metric, columns = None, {"filter": [], "hash": [], "doc": [], "score": [], "line": []}
-    notes: list[str] = []
-    for number, entry in _entries(path):
-        if metric is None:
-            metric, notes = _metric(f"{path.name}:{number}", entry, options.metric)
-        columns["score"].append(_score(f"{path.name}:{number}", entry, metric, options))
-        columns["filter"].append(str(entry.get("filter", UNFILTERED)))
-        columns["hash"].append(entry.get("doc_hash"))
-        columns["doc"].append(str(entry.get("doc_id", number)))
-        columns["line"].append(number)
-    require(metric is not None, f"{path.name} holds no answers")
-    frame = pd.DataFrame(columns)
-    frame = frame[frame["filter"] == _filter(path.name, list(frame["filter"].unique()), options.filter)]
-    item, note = _items(frame)
-    if options.rows == "model":
-        item = [f"{task}/{name}" for name in item]
+    task, model = beside(path)
+    lines = _Lines(path, options)
+    columns: dict[str, list[str]] = {"filter": [], "hash": [], "doc": []}
+    scores, at = array.array("d"), array.array("q")
+    for number, entry in lines:
+        scores.append(lines.score(number, entry))
+        at.append(number)
+        columns["filter"].append(sys.intern(str(entry.filter)))
+        columns["hash"].append(entry.doc_hash if isinstance(entry.doc_hash, str) else "")
+        columns["doc"].append(str(number if entry.doc_id is None else entry.doc_id))
+    require(len(at) > 0, f"{path.name} holds no answers")
+    chosen = _filter(path.name, list(dict.fromkeys(columns["filter"])), options.filter)
+    kept = np.fromiter((name == chosen for name in columns["filter"]), bool, len(at))
+    names, docs = (_where(columns[name], kept) for name in ("hash", "doc"))
+    item, note = _items(names, docs)
+    by_model = options.rows == "model"
     return from_columns(
         path.name,
-        row=[row_name(model, task, options.rows)] * len(frame),
-        item=item,
-        score=frame["score"].to_numpy(float),
-        group=[task if options.rows == "model" else ""] * len(frame),
-        line=frame["line"].to_numpy(),
-        notes=(*notes, *note),
+        row=[row_name(model, task, options.rows)] * len(item),
+        item=[f"{task}/{name}" for name in item] if by_model else item,
+        score=np.frombuffer(scores)[kept],
+        group=[task if by_model else ""] * len(item),
+        line=np.frombuffer(at, np.int64)[kept],
+        notes=(*lines.notes, *note),
     )
 
 
@@ -100,49 +106,119 @@ def _name_in(totals: dict[str, Any]) -> str:
     return next((name for name in (*places, config.get("model")) if isinstance(name, str) and name), "")
 
 
-def _entries(path: pathlib.Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, entry) of a log; of an old log that is one JSON list, (place in the list, entry)."""
-    if not files.head(path).lstrip().startswith(b"["):
-        yield from files.objects(path)
-        return
-    with files.damage(path.name), files.open_plain(path) as stream:
-        content = stream.read(files.LONGEST_LINE)
-        require(len(content) < files.LONGEST_LINE, f"{path.name} is too large for a log that is one JSON list")
-        for number, entry in enumerate(json.loads(content), start=1):
-            require(isinstance(entry, dict), f"{path.name}:{number} is not a JSON object")
-            yield number, entry
+class _Lines:
+    """The lines of a log, of each only what is asked for: (line, fields). The first line decides the metric.
+
+    A parser that skips what is not asked for reads nearly all lines; Python's own reads those it refuses, such as
+    lines with NaN, which is not JSON, and says what is wrong with them.
+    """
+
+    def __init__(self, path: pathlib.Path, options: Options) -> None:
+        self.path, self.options = path, options
+        self.metric, self.notes = "", ()
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        decode = None
+        for number, line in self._whole():
+            if decode is None:
+                entry = files.parsed(self.path.name, number, line) if isinstance(line, bytes) else line
+                self.metric, self.notes = _metric(f"{self.path.name}:{number}", entry, self.options.metric)
+                fields = _fields(self.metric)
+                decode = msgspec.json.Decoder(fields).decode
+            try:
+                found = decode(line) if isinstance(line, bytes) else None
+            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+                found = None
+            if found is None:
+                entry = files.parsed(self.path.name, number, line) if isinstance(line, bytes) else line
+                found = _picked(fields, entry, self.metric)
+            yield number, found
+
+    def score(self, number: int, entry: Any) -> float:
+        """The score on one line. `BadInput` where it is not a number, or not in the scale."""
+        if self.metric == CHOICE_PROBABILITY:
+            return self._probability(number, entry)
+        value = entry.score
+        low, high = self.options.scale or (0.0, 1.0)
+        if type(value) is float and low <= value <= high:
+            return value
+        where = f"{self.path.name}:{number}"
+        require(value is not msgspec.UNSET, f"{where} has no metric {self.metric!r}, which the first line has")
+        good = isinstance(value, int | float) and low <= value <= high
+        hint = " Pass scale=(lowest, highest) if that is its unit." if isinstance(value, int | float) else ""
+        text = f"{where}: {self.metric} is {str(value)[:60]!r}; it must be a number in [{low:g}, {high:g}].{hint}"
+        require(good, text)
+        return float(value)
+
+    def _probability(self, number: int, entry: Any) -> float:
+        """The probability of the right choice. lm-eval keeps [log-probability, is greedy] for each choice."""
+        found = None
+        if isinstance(entry.score, list) and str(entry.target).lstrip("-").isdecimal():
+            logs = [each[0] if isinstance(each, list) and each else None for each in entry.score]
+            found = choices.probability(logs, [int(entry.target)])
+        if found is None:
+            raise BadInput(
+                f"{self.path.name}:{number} has no log-probabilities of choices with the right one as its target; "
+                f"only multiple choice has. Leave out metric={CHOICE_PROBABILITY!r}."
+            )
+        return found
+
+    def _whole(self) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
+        """(line, its bytes); of an old log that is one JSON list, (place in the list, entry)."""
+        if not files.head(self.path).lstrip().startswith(b"["):
+            yield from files.lines(self.path)
+            return
+        with files.damage(self.path.name), files.open_plain(self.path) as stream:
+            content = stream.read(files.LONGEST_LINE)
+            require(len(content) < files.LONGEST_LINE, f"{self.path.name} is too large for one JSON list")
+            for number, entry in enumerate(json.loads(content), start=1):
+                require(isinstance(entry, dict), f"{self.path.name}:{number} is not a JSON object")
+                yield number, entry
 
 
-def _metric(where: str, entry: dict[str, Any], asked: str | None) -> tuple[str, list[str]]:
+def _fields(metric: str) -> type[msgspec.Struct]:
+    """What to read of a line: the fields that name the question and the answer filter, and the metric as `score`."""
+    probability = metric == CHOICE_PROBABILITY
+    fields = [
+        ("doc_id", Any, None),
+        ("doc_hash", Any, None),
+        ("filter", Any, UNFILTERED),
+        ("score", Any, msgspec.UNSET),
+    ]
+    fields += [("target", Any, None)] if probability else []
+    return msgspec.defstruct("Line", fields, rename={"score": "filtered_resps" if probability else metric})
+
+
+def _picked(fields: type[msgspec.Struct], entry: dict[str, Any], metric: str) -> Any:
+    """The same fields of a line that Python's own parser has read."""
+    names = {"score": "filtered_resps" if metric == CHOICE_PROBABILITY else metric}
+    have = {name: names.get(name, name) for name in fields.__struct_fields__}
+    return fields(**{name: entry[key] for name, key in have.items() if key in entry})
+
+
+def _where(names: list[str], kept: np.ndarray) -> list[str]:
+    return names if kept.all() else [name for name, here in zip(names, kept, strict=True) if here]
+
+
+def _metric(where: str, entry: dict[str, Any], asked: str | None) -> tuple[str, tuple[str, ...]]:
     """(metric to read, what to warn of), decided on the first line."""
     listed = entry.get("metrics")
-    named = listed if isinstance(listed, list) and listed else [name for name in entry if name not in NOT_METRICS]
-    found = [name for name in named if isinstance(name, str) and name in entry]
+    named = listed if isinstance(listed, list) and listed else entry
+    found = [name for name in named if isinstance(name, str) and name in entry and name not in NOT_METRICS]
+    if asked == CHOICE_PROBABILITY:
+        return asked, ()
     if asked is not None:
         require(
             asked in found,
             f"{where} has no metric {asked!r}; it has {found}. Pass metric=... with one of these.",
         )
-        return asked, []
+        return asked, ()
     usable = [name for name in found if isinstance(entry[name], int | float)]
     require(bool(usable), f"{where} has no metric that is a number; it has {found or sorted(entry)[:12]}")
     ranked = sorted(usable, key=lambda name: PRIORITY.index(name) if name in PRIORITY else len(PRIORITY))
     others = [name for name in usable if name != ranked[0]]
     note = f"read metric {ranked[0]!r}; the log also has {others}. Pass metric={ranked[0]!r} to say so."
-    return ranked[0], [note] if others else []
-
-
-def _score(where: str, entry: dict[str, Any], metric: str, options: Options) -> float:
-    """The score on one line. `BadInput` where it is not a number, or not in the scale."""
-    if metric not in entry:
-        have = [name for name in entry if name not in NOT_METRICS]
-        raise BadInput(f"{where} has no metric {metric!r}; it has {have}. Pass metric=... with one of these.")
-    value = entry[metric]
-    low, high = options.scale or (0.0, 1.0)
-    good = isinstance(value, int | float) and low <= value <= high
-    hint = " Pass scale=(lowest, highest) if that is its unit." if isinstance(value, int | float) else ""
-    require(good, f"{where}: {metric} is {str(value)[:60]!r}; it must be a number in [{low:g}, {high:g}].{hint}")
-    return float(value)
+    return ranked[0], (note,) if others else ()
 
 
 def _filter(file: str, found: list[str], asked: str | None) -> str:
@@ -157,15 +233,9 @@ def _filter(file: str, found: list[str], asked: str | None) -> str:
     return found[0]
 
 
-def _items(frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
+def _items(names: list[str], docs: list[str]) -> tuple[list[str], tuple[str, ...]]:
     """Names of the items, and what to warn of. The same question under two `doc_id`s is two items."""
-    hashed = frame["hash"].map(lambda name: isinstance(name, str) and name != "").to_numpy(bool)
-    name = np.where(hashed, frame["hash"].astype(object), frame["doc"])
-    keys = pd.DataFrame({"name": name, "doc": frame["doc"].to_numpy()})
-    once = keys.drop_duplicates()
-    copy = once.assign(copy=once.groupby("name").cumcount())
-    copies = keys.merge(copy, on=["name", "doc"], how="left")["copy"].to_numpy(int)
-    names = [f"{item}#{n + 1}" if n else str(item) for item, n in zip(name, copies, strict=True)]
-    without = int((~hashed).sum())
+    without = names.count("")
     note = f"{without} answers have no doc_hash; their item is the doc_id, which does not survive a new data set"
-    return names, (note,) if without else ()
+    found = numbered([name or doc for name, doc in zip(names, docs, strict=True)] if without else names, docs)
+    return found, (note,) if without else ()

@@ -68,7 +68,8 @@ def _array(archive: zipfile.ZipFile, name: str, file: str) -> np.ndarray:
     member = f"{name}.npy"
     require(member in archive.namelist(), f"{file} has no array {name!r}")
     size = archive.getinfo(member).file_size
-    require(size <= files.LARGEST_MEMBER, f"{file}: array {name!r} says it is {size} bytes; refused as too large")
+    most = files.allowed(pathlib.Path(archive.filename or ""), files.ARRAYS)
+    require(size <= most, f"{file}: array {name!r} says it is {size} bytes; refused as too large for this file")
     with archive.open(member) as stream:
         shape, dtype = _header(stream)
         require(

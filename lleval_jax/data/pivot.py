@@ -4,44 +4,36 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
-from lleval_jax.data.answers import Answers, short_rows
+from lleval_jax.data.answers import Answers, Repeats, short_rows
+from lleval_jax.data.cells import Cells, axis, join
+from lleval_jax.data.repeats import joined
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values import Responses, Source, SparseResponses
+from lleval_jax.values.origin import Origin, code
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.sparse import DENSE_FROM
 
 SPARSE_FROM = 1_000_000  # cells; a smaller matrix is always dense
-AGREE = 1e-6  # scores closer than this are the same
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Cells:
-    """All answers on the common axes; `part` is the file a cell came from, `at` its place there."""
-
-    row: np.ndarray
-    item: np.ndarray
-    score: np.ndarray
-    weight: np.ndarray
-    part: np.ndarray
-    at: np.ndarray
-
-    def take(self, index: np.ndarray) -> "_Cells":
-        return _Cells(*(getattr(self, field.name)[index] for field in dataclasses.fields(self)))
-
-
-def pivot(parts: Sequence[Answers], source: Source) -> tuple[Responses | SparseResponses, list[str]]:
+def pivot(
+    parts: Sequence[Answers], source: Source, *, files: Sequence[str] | None = None, repeats: Repeats = "count"
+) -> tuple[Responses | SparseResponses, list[str]]:
     """One matrix of all answers, and what was counted and set aside.
 
-    Rows and items stand in the order in which they are first met. The same answer twice is kept once; answers
-    of one cell that disagree are a `BadInput`. Rows without an answer are left out. Where few cells of a
-    large matrix were seen, the result holds only those.
+    Rows and items stand in the order in which they are first met. Of a cell with several answers, see `repeats.py`.
+    Rows without an answer are left out. Where few cells of a large matrix were seen, the result holds only those.
+    `files` are the names of the parts that `origin` gives.
     """
-    rows = list(dict.fromkeys(name for part in parts for name in part.rows.tolist()))
-    items = list(dict.fromkeys(name for part in parts for name in part.items.tolist()))
-    cells = _join(parts, rows, items)
+    rows, row_place = axis([part.rows for part in parts])
+    items, item_place = axis([part.items for part in parts])
+    _require_text("model", rows)
+    _require_text("item", items)
+    cells = join(parts, row_place, item_place)
     require(len(cells.row) > 0, f"there is no answer in {', '.join(part.file for part in parts[:5])}")
-    cells, notes = _unique(parts, cells, len(items))
+    cells, notes = joined(parts, cells, len(items), repeats)
     used = np.bincount(cells.row, minlength=len(rows)) > 0
     if not used.all():
         empty = [rows[i] for i in np.flatnonzero(~used)]
@@ -49,69 +41,52 @@ def pivot(parts: Sequence[Answers], source: Source) -> tuple[Responses | SparseR
         notes.append(f"{len(empty)} rows have no answer and were left out: {named}")
         cells = dataclasses.replace(cells, row=(np.cumsum(used) - 1)[cells.row])
         rows = [rows[i] for i in np.flatnonzero(used)]
-    group = _groups(parts, items)
-    return _matrix(cells, short_rows(rows), items, group, source), notes
+    group = _groups(parts, items, item_place)
+    origin = _origins(parts, cells, [part.file for part in parts] if files is None else list(files))
+    return _matrix(cells, short_rows(rows), items, group, source, origin), notes
 
 
-def _join(parts: Sequence[Answers], rows: list[str], items: list[str]) -> _Cells:
-    """The cells of all files, their codes moved to the common names."""
-    at_row = {name: i for i, name in enumerate(rows)}
-    at_item = {name: i for i, name in enumerate(items)}
-    columns: dict[str, list[np.ndarray]] = {field.name: [] for field in dataclasses.fields(_Cells)}
-    for number, part in enumerate(parts):
-        n = len(part.row)
-        columns["row"].append(np.array([at_row[name] for name in part.rows.tolist()], np.int64)[part.row])
-        columns["item"].append(np.array([at_item[name] for name in part.items.tolist()], np.int64)[part.item])
-        columns["score"].append(part.score.astype(np.float32))
-        columns["weight"].append(np.ones(n, np.float32) if part.weight is None else part.weight)
-        columns["part"].append(np.full(n, number, np.int32))
-        columns["at"].append(np.arange(n))
-    return _Cells(**{name: np.concatenate(column) for name, column in columns.items()})
+def _require_text(what: str, names: list[str]) -> None:
+    """`BadInput` for a name that no file or terminal can take: JSON can spell halves of characters."""
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        bad = next(name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name))
+        raise BadInput(f"{what} {bad!r} is not text: it holds half of a character. Name it otherwise.") from error
 
 
-def _unique(parts: Sequence[Answers], cells: _Cells, n_items: int) -> tuple[_Cells, list[str]]:
-    """Each cell once: the first answer of each. `BadInput` for one that disagrees."""
-    key = cells.row * n_items + cells.item
-    _, kept, place = np.unique(key, return_index=True, return_inverse=True)
-    if len(kept) == len(key):
-        return cells, []
-    first = kept[place]
-    apart = np.abs(cells.score - cells.score[first]) > AGREE
-    apart |= cells.weight != cells.weight[first]
-    for cell in np.flatnonzero(apart)[:1]:
-        raise BadInput(_disagreement(parts, cells, int(cell), int(first[cell]), int(apart.sum())))
-    note = f"{len(key) - len(kept)} answers stand twice, with the same score; they were counted once"
-    return cells.take(np.sort(kept)), [note]
+def _origins(parts: Sequence[Answers], cells: Cells, files: list[str]) -> Origin:
+    """(cells,) the file and line of each answer."""
+    names = {name: i for i, name in enumerate(dict.fromkeys(files))}
+    bounds = np.searchsorted(cells.part, np.arange(len(parts) + 1))  # the cells stand file by file
+    line = np.zeros(len(cells.row), np.int32)
+    for part, low, high in zip(parts, bounds[:-1], bounds[1:], strict=True):
+        if part.line is not None:
+            line[low:high] = part.line[cells.at[low:high]]
+    place = np.array([names[name] for name in files], code(len(names)))
+    return Origin(tuple(names), place[cells.part], line)
 
 
-def _disagreement(parts: Sequence[Answers], cells: _Cells, cell: int, other: int, count: int) -> str:
-    """What to say of two different answers of one cell."""
-    said = []
-    for which in (other, cell):
-        part, at = parts[cells.part[which]], int(cells.at[which])
-        said.append(f"{cells.score[which]:g} ({part.place(at)}, weight {cells.weight[which]:g})")
-    row, item = part.rows[part.row[at]], part.items[part.item[at]]
-    return (
-        f"model {short_rows([row])[0]!r} has two different answers on item {item!r}: "
-        f"{said[0]} and {said[1]}; {count} such answers. Keep one; if they are repeats, give their mean as "
-        "score and their number as weight; if they are different prompts, pass rows='prompt'."
-    )
-
-
-def _groups(parts: Sequence[Answers], items: list[str]) -> list[str]:
+def _groups(parts: Sequence[Answers], items: list[str], places: list[np.ndarray]) -> list[str]:
     """The group of each item, which all files must agree on where they name one."""
-    found: dict[str, str] = {}
-    for part in parts:
-        for item, group in zip(part.items.tolist(), part.group.tolist(), strict=True):
-            before = found.setdefault(item, group)
-            if before != group and before and group:
-                raise BadInput(f"{part.file}: item {item!r} is in group {group!r}; another file has it in {before!r}")
-            found[item] = before or group
-    return [found[item] or WHOLE for item in items]
+    names = {"": 0}
+    found = np.zeros(len(items), np.int64)
+    for part, place in zip(parts, places, strict=True):
+        code, mine = pd.factorize(part.group)
+        known = np.array([names.setdefault(name, len(names)) for name in mine.tolist()], np.int64)[code]
+        before = found[place]
+        for at in np.flatnonzero((before != known) & (before != 0) & (known != 0))[:1]:
+            item, other = items[place[at]], list(names)[before[at]]
+            raise BadInput(
+                f"{part.file}: item {item!r} is in group {part.group[at]!r}; another file has it in {other!r}"
+            )
+        found[place] = np.where(before == 0, known, before)
+    words = np.array([WHOLE, *list(names)[1:]], object)
+    return words[found].tolist()
 
 
 def _matrix(
-    cells: _Cells, rows: list[str], items: list[str], group: list[str], source: Source
+    cells: Cells, rows: list[str], items: list[str], group: list[str], source: Source, origin: Origin
 ) -> Responses | SparseResponses:
     """Dense with a mask, or the seen cells of a large matrix with few."""
     size, weighted = len(rows) * len(items), bool((cells.weight != 1).any())
@@ -127,6 +102,7 @@ def _matrix(
             group=code.astype(np.int32),
             groups=tuple(groups.tolist()),
             source=source,
+            origins=origin,
         )
     at = cells.row, cells.item
     scores, seen = np.zeros((len(rows), len(items)), np.float32), np.zeros((len(rows), len(items)), bool)
@@ -135,4 +111,15 @@ def _matrix(
     if weighted:
         weight = np.ones(scores.shape, np.float32)
         weight[at] = cells.weight
-    return Responses.build(scores, seen=seen, weight=weight, rows=rows, items=items, group=group, source=source)
+    file, line = np.zeros(scores.shape, origin.file.dtype), np.zeros(scores.shape, np.int32)
+    file[at], line[at] = origin.file, origin.line
+    return Responses.build(
+        scores,
+        seen=seen,
+        weight=weight,
+        rows=rows,
+        items=items,
+        group=group,
+        source=source,
+        origins=Origin(origin.files, file, line),
+    )

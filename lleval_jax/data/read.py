@@ -1,8 +1,6 @@
 """`read`: from files of any known format to one response matrix."""
 
-import dataclasses
 import glob
-import hashlib
 import os
 import pathlib
 import warnings
@@ -10,34 +8,14 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Literal
 
-from lleval_jax.data import files, inspect_log, lm_eval, matrix, table
-from lleval_jax.data.answers import Answers, Options
+from lleval_jax.data import cache as cache_of
+from lleval_jax.data import files, formats, parallel
+from lleval_jax.data.answers import Options, Repeats
 from lleval_jax.data.pivot import pivot
 from lleval_jax.errors import BadInput, DataWarning, require
 from lleval_jax.values import Responses, Source, SparseResponses
 
-
-@dataclasses.dataclass(frozen=True)
-class Format:
-    """One way of writing answers.
-
-    name        for messages
-    recognises  (first bytes, path) -> whether this file is written so
-    read        (path, options) -> its answers
-    """
-
-    name: str
-    recognises: Callable[[bytes, pathlib.Path], bool]
-    read: Callable[[pathlib.Path, Options], Answers]
-
-
-FORMATS = [
-    Format("lm-eval samples (.jsonl)", lm_eval.recognises, lm_eval.read),
-    Format("Inspect log (.eval, .json)", inspect_log.recognises, inspect_log.read),
-    Format("matrix (.npz with responses, models, items)", matrix.recognises, matrix.read),
-    Format("table (.parquet, .csv, .jsonl with model, item, score)", table.recognises, table.read),
-]
-
+Report = Callable[[int, int], None]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -49,7 +27,11 @@ def read(
     rows: Literal["model", "prompt"] = "model",
     scale: tuple[float, float] | None = None,
     no_answer: Literal["zero", "missing"] = "zero",
+    repeats: Repeats = "count",
     strict: bool = False,
+    cache: bool = True,
+    workers: int | None = None,
+    report: Report | None = None,
 ) -> Responses | SparseResponses:
     """Read answers: a file, a list of files, a folder with all below it, or a glob as in "logs/**/*.jsonl".
 
@@ -58,48 +40,79 @@ def read(
 
     Args:
         paths: what to read.
-        metric: the metric of lm-eval, or the scorer of Inspect, where a log has several.
-        filter: the answer filter of lm-eval, where a log has several.
+        metric: the metric, or the scorer of Inspect, where a log has several. "choice_probability" (of lm-eval and
+            lighteval): the probability of the right choice, the softmax of the log-probabilities of all choices.
+        filter: the answer filter of lm-eval, or the test condition of torch_measure, where a log has several.
         rows: "model": a row is a model; "prompt": a row is a prompt (template) of one model.
         scale: (lowest, highest) score possible in the files, if not (0, 1); rescaled linearly.
         no_answer: what Inspect's "N" means: "zero", or "missing".
+        repeats: what several answers of one model to one question are (epochs, trials, several runs): "count": k of n,
+            the mean as score and n as weight; "first": the first alone; "error": a `BadInput`. Files that agree on
+            every answer they share are copies, and count once.
         strict: raise `BadInput` for everything that would be a `DataWarning`.
+        cache: keep what was parsed of large files for the next time, see `data/cache.py`; LLEVAL_CACHE=off says never.
+        workers: processes that parse files; None: as many as there are cores where the files are large, else one.
+        report: called with (bytes read, bytes in all) now and then; from several threads where there are `workers`.
 
     Raises:
         BadInput: no such file, no known format, damaged content, scores that are no scores, or answers that
             disagree. The message names the file and line.
     """
-    options = Options(metric=metric, filter=filter, rows=rows, scale=scale, no_answer=no_answer)
+    options = Options(metric, filter, rows, scale, no_answer, repeats)
     found, base = _find(paths)
-    parts, notes, hashes = [], {}, {}
-    for path, named in found:
-        head = _head(path)
-        if not head and not path.stat().st_size:
-            require(not named, f"{path} is empty")
-            _note(notes, "is empty and was skipped", path.name)
-            continue
-        known = next((format for format in FORMATS if format.recognises(head, path)), None)
-        if known is None:
-            if named:
-                raise BadInput(_unknown(path, head))
-            _note(notes, "is not a file of answers and was skipped", path.name)
-            continue
-        with files.damage(path.name):
-            parts.append(known.read(path, options).scaled(scale))
-            hashes[_name(path, base)] = sha256(path)
-        for text in parts[-1].notes:
+    notes: dict[str, list[str]] = {}
+    place = cache_of.folder() if cache else None
+    known = [path for path, named in found if formats.remembered(path, place) or _is_known(path, named, notes)]
+    require(bool(known), f"no file in {paths!s} holds answers; known formats: {_known()}")
+    parsed = _parsed(known, options, place, workers, report or (lambda done, total: None))
+    parts, hashes = [], {}
+    for path, (answers, content) in zip(known, parsed, strict=True):
+        parts.append(answers)
+        hashes[_name(path, base)] = content
+        for text in answers.notes:
             _note(notes, text, path.name)
-    if not parts:
-        raise BadInput(f"no file in {paths!s} holds answers; known formats: {_known()}")
-    value, more = pivot(parts, Source(files=hashes, version=_version()))
+    value, more = pivot(parts, Source(files=hashes, version=_version()), files=list(hashes), repeats=repeats)
     _tell([*(_said(text, names) for text, names in notes.items()), *more], strict)
     return value
 
 
-def sha256(path: pathlib.Path) -> str:
-    """The file's hash, as "sha256:..."."""
-    with path.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+def _is_known(path: pathlib.Path, named: bool, notes: dict[str, list[str]]) -> bool:
+    """Whether a file is in a known format. `BadInput` where it is not and was `named` itself."""
+    head = _head(path)
+    if not head and not path.stat().st_size:
+        require(not named, f"{path} is empty")
+        _note(notes, "is empty and was skipped", path.name)
+        return False
+    if formats.of(head, path) is not None:
+        return True
+    if named:
+        raise BadInput(_unknown(path, head))
+    _note(notes, "is not a file of answers and was skipped", path.name)
+    return False
+
+
+def _parsed(
+    paths: list[pathlib.Path], options: Options, place: pathlib.Path | None, workers: int | None, report: Report
+) -> list[parallel.Parsed]:
+    """The answers of each file, by one process or several."""
+    sizes = [path.stat().st_size for path in paths]
+    total, before = sum(sizes), 0
+    many = parallel.count(workers, sizes)
+    if many > 1:
+        so_far: list[int] = []
+
+        def one_more(at: int) -> None:
+            so_far.append(sizes[at])
+            report(sum(so_far), total)
+
+        return parallel.parse(paths, options, place, many, one_more)
+    found = []
+    for path, size in zip(paths, sizes, strict=True):
+        with files.watched(lambda done, base=before, most=size: report(base + min(done, most), total)):
+            found.append(formats.parse(path, options, place))
+        before += size
+        report(before, total)
+    return found
 
 
 def _find(paths: Paths) -> tuple[list[tuple[pathlib.Path, bool]], pathlib.Path]:
@@ -130,7 +143,7 @@ def _expand(text: str) -> tuple[list[pathlib.Path], bool]:
     found = sorted(each for each in inside if each.is_file() and not each.name.startswith("."))
     kind = "no file in the folder" if is_folder else "no such file, folder or glob:"
     require(bool(found), f"{kind} {text}. The current folder is {pathlib.Path.cwd()}.")
-    return [each for each in found if len(found) == 1 or not lm_eval.is_companion(each)], False
+    return [each for each in found if len(found) == 1 or not formats.is_companion(each)], False
 
 
 def _head(path: pathlib.Path) -> bytes:
@@ -155,7 +168,7 @@ def _unknown(path: pathlib.Path, head: bytes) -> str:
 
 
 def _known() -> str:
-    return "; ".join(format.name for format in FORMATS)
+    return "; ".join(format.name for format in formats.FORMATS)
 
 
 def _name(path: pathlib.Path, base: pathlib.Path) -> str:

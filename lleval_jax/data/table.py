@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
-import pyarrow.parquet as pa_parquet
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, group_of_items, row_name
@@ -100,7 +99,7 @@ def _load(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[str, ...])
     """The columns that the file has of `columns`, as written."""
     head = files.head(path).removeprefix(b"\xef\xbb\xbf")
     if head.startswith(b"PAR1"):
-        with pa_parquet.ParquetFile(path, page_checksum_verification=True) as parquet:
+        with files.parquet(path) as parquet:
             present = _present(path, parquet.schema_arrow.names, columns, needed)
             return parquet.read(columns=present)
     if head.lstrip().startswith(b"{"):

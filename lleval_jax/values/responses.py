@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import BadInput, require
+from lleval_jax.values.origin import Origin, spread
 from lleval_jax.values.results import Source
 
 WHOLE = "all"  # the group that is the whole benchmark
@@ -24,6 +25,7 @@ class Responses:
     group   (items,)       index into `groups`: the scenario an item belongs to
     groups  names of the scenarios
     source  which files this came from
+    origins the file and line of each answer, (rows, items); None where they are not known
 
     Build one from plain arrays with `Responses.build`, which fills in names and takes NaN as missing.
     """
@@ -36,6 +38,7 @@ class Responses:
     group: np.ndarray
     groups: tuple[str, ...]
     source: Source = dataclasses.field(default_factory=Source)
+    origins: Origin | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.rows), len(self.items))
@@ -43,6 +46,9 @@ class Responses:
             found = getattr(self, name).shape
             require(found == shape, f"{name} has shape {found}; the names say {shape}")
         require(self.group.shape == shape[1:], f"group has shape {self.group.shape}; there are {shape[1]} items")
+        if self.origins is not None:
+            found = self.origins.file.shape
+            require(found == shape, f"origins have shape {found}; the names say {shape}")
         _require_unique("rows", self.rows)
         _require_unique("items", self.items)
         for position, value in zip(*_outside(self.scores, self.seen), strict=True):
@@ -63,6 +69,7 @@ class Responses:
         items: Sequence[str] | None = None,
         group: Sequence[str] | None = None,
         source: Source | None = None,
+        origins: Origin | None = None,
     ) -> "Responses":
         """From a (rows, items) matrix. NaN is missing; names default to their place, groups to one."""
         scores = np.asarray(scores)
@@ -83,6 +90,7 @@ class Responses:
             group=codes,
             groups=names,
             source=source or Source(),
+            origins=origins,
         )
 
     @property
@@ -95,6 +103,12 @@ class Responses:
         """Share of the cells that were seen."""
         return float(self.seen.mean()) if self.seen.size else 0.0
 
+    def origin(self, row: str, item: str) -> str:
+        """Where the answer of `row` to `item` came from: "file:line"; of repeats, the first."""
+        at = _place(self.rows, row, "row"), _place(self.items, item, "item")
+        require(bool(self.seen[at]), f"row {row!r} has no answer to item {item!r}")
+        return "" if self.origins is None else self.origins.place(at)
+
     def take(self, rows: Iterable[int]) -> "Responses":
         """Only these rows, by position."""
         index = np.asarray(list(rows), int)
@@ -104,6 +118,7 @@ class Responses:
             seen=self.seen[index],
             weight=self.weight[index],
             rows=tuple(self.rows[i] for i in index),
+            origins=None if self.origins is None else self.origins[index],
         )
 
     def select(self, items: Sequence[str]) -> "Responses":
@@ -118,6 +133,7 @@ class Responses:
             weight=np.where(known, self.weight[:, column], self.weight.dtype.type(1)),
             items=tuple(items),
             group=np.where(known, self.group[column], 0).astype(np.int32),
+            origins=None if self.origins is None else self.origins[:, column],
         )
 
     def merge(self, other: "Responses") -> "Responses":
@@ -142,12 +158,13 @@ class Responses:
             items=items,
             group=[names[item] for item in items],
             source=self.source.merge(other.source),
+            origins=self._both(other, rows, items, m1),
         )
 
-    def to_frame(self) -> pd.DataFrame:
-        """The seen cells as a long table: model, item, score, group, weight."""
+    def to_frame(self, *, origins: bool = False) -> pd.DataFrame:
+        """The seen cells as a long table: model, item, score, group, weight; with `origins` also file and line."""
         row, item = np.nonzero(self.seen)
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             {
                 "model": np.asarray(self.rows, object)[row],
                 "item": np.asarray(self.items, object)[item],
@@ -156,12 +173,33 @@ class Responses:
                 "weight": self.weight[row, item],
             }
         )
+        if origins and self.origins is not None:
+            places = self.origins[row, item]
+            return frame.assign(file=places.names(), line=places.line)
+        return frame
+
+    def _both(
+        self, other: "Responses", rows: tuple[str, ...], items: tuple[str, ...], mine: np.ndarray
+    ) -> Origin | None:
+        """Origins of both on larger axes: of `self` where `mine`."""
+        if self.origins is None and other.origins is None:
+            return None
+        known = (part.origins.files for part in (self, other) if part.origins is not None)
+        files = tuple(dict.fromkeys(name for names in known for name in names))
+        one, two = (
+            spread(part.origins, part.seen, files, part._cells(rows, items), mine.shape) for part in (self, other)
+        )
+        return Origin(files, np.where(mine, one.file, two.file), np.where(mine, one.line, two.line))
+
+    def _cells(self, rows: tuple[str, ...], items: tuple[str, ...]) -> tuple[np.ndarray, ...]:
+        """Where the cells lie on larger axes."""
+        at_row = {name: i for i, name in enumerate(rows)}
+        at_item = {name: i for i, name in enumerate(items)}
+        return np.ix_([at_row[r] for r in self.rows], [at_item[i] for i in self.items])
 
     def _spread(self, rows: tuple[str, ...], items: tuple[str, ...]) -> tuple[np.ndarray, ...]:
         """Scores, seen and weight laid out on larger axes."""
-        at_row = {name: i for i, name in enumerate(rows)}
-        at_item = {name: i for i, name in enumerate(items)}
-        cells = np.ix_([at_row[r] for r in self.rows], [at_item[i] for i in self.items])
+        cells = self._cells(rows, items)
         out = np.zeros((len(rows), len(items)), np.float32), np.zeros((len(rows), len(items)), bool)
         weight = np.ones((len(rows), len(items)), np.float32)
         out[0][cells], out[1][cells], weight[cells] = self.scores, self.seen, self.weight
@@ -180,6 +218,12 @@ def _names(names: Sequence[str] | None, length: int, what: str) -> tuple[str, ..
     if names is None:
         return tuple(f"{what}-{i}" for i in range(length))
     return tuple(map(str, names))
+
+
+def _place(names: Sequence[str], name: str, what: str) -> int:
+    """Position of a name."""
+    require(name in names, f"there is no {what} {name!r}; there are {len(names)}, such as {list(names[:3])}")
+    return names.index(name)
 
 
 def _require_unique(what: str, names: tuple[str, ...]) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import BadInput, require
-from lleval_jax.values.responses import Responses, _require_unique
+from lleval_jax.values.origin import Origin
+from lleval_jax.values.responses import Responses, _place, _require_unique
 from lleval_jax.values.results import Source
 
 DENSE_FROM = 0.11  # a coordinate costs 9 bytes, a dense cell 1: dense is smaller above this fill
@@ -20,6 +21,7 @@ class SparseResponses:
     row, item  (cells,)  positions of the seen cells, each cell once
     scores     (cells,)  in [0, 1]
     weight     (cells,)  answers behind a score
+    origins    (cells,)  the file and line of each; None where they are not known
     """
 
     row: np.ndarray
@@ -31,10 +33,13 @@ class SparseResponses:
     group: np.ndarray
     groups: tuple[str, ...]
     source: Source = dataclasses.field(default_factory=Source)
+    origins: Origin | None = None
 
     def __post_init__(self) -> None:
         for name in ("item", "scores", "weight"):
             require(getattr(self, name).shape == self.row.shape, f"{name} must have one entry a seen cell")
+        whole = self.origins is None or self.origins.file.shape == self.row.shape
+        require(whole, "origins must have one entry a seen cell")
         _require_unique("rows", self.rows)
         _require_unique("items", self.items)
         for at in np.flatnonzero(~((self.scores >= 0) & (self.scores <= 1)))[:1]:
@@ -55,13 +60,25 @@ class SparseResponses:
         """Share of the cells that were seen."""
         return len(self.row) / max(1, len(self.rows) * len(self.items))
 
+    def origin(self, row: str, item: str) -> str:
+        """Where the answer of `row` to `item` came from: "file:line"; of repeats, the first."""
+        at = _place(self.rows, row, "row"), _place(self.items, item, "item")
+        found = np.flatnonzero((self.row == at[0]) & (self.item == at[1]))
+        require(len(found) > 0, f"row {row!r} has no answer to item {item!r}")
+        return "" if self.origins is None else self.origins.place(found[0])
+
     def dense(self) -> Responses:
         """As a matrix with a mask."""
         shape = len(self.rows), len(self.items)
         scores, seen, weight = np.zeros(shape, np.float32), np.zeros(shape, bool), np.ones(shape, np.float32)
         cell = self.row, self.item
         scores[cell], seen[cell], weight[cell] = self.scores, True, self.weight
-        return Responses(scores, seen, weight, self.rows, self.items, self.group, self.groups, self.source)
+        origins = None
+        if self.origins is not None:
+            file, line = (np.zeros(shape, part.dtype) for part in (self.origins.file, self.origins.line))
+            file[cell], line[cell] = self.origins.file, self.origins.line
+            origins = Origin(self.origins.files, file, line)
+        return Responses(scores, seen, weight, self.rows, self.items, self.group, self.groups, self.source, origins)
 
     def take(self, rows: Iterable[int]) -> "SparseResponses":
         """Only these rows, by position."""
@@ -80,9 +97,9 @@ class SparseResponses:
         group = np.array([known.get(name, 0) for name in items], np.int32)
         return self._keep(kept, item=place[self.item[kept]], items=tuple(items), group=group)
 
-    def to_frame(self) -> pd.DataFrame:
-        """The seen cells as a long table: model, item, score, group, weight."""
-        return pd.DataFrame(
+    def to_frame(self, *, origins: bool = False) -> pd.DataFrame:
+        """The seen cells as a long table: model, item, score, group, weight; with `origins` also file and line."""
+        frame = pd.DataFrame(
             {
                 "model": np.asarray(self.rows, object)[self.row],
                 "item": np.asarray(self.items, object)[self.item],
@@ -91,7 +108,11 @@ class SparseResponses:
                 "weight": self.weight,
             }
         )
+        if origins and self.origins is not None:
+            return frame.assign(file=self.origins.names(), line=self.origins.line)
+        return frame
 
     def _keep(self, kept: np.ndarray, **changes) -> "SparseResponses":
         cells = {name: getattr(self, name)[kept] for name in ("row", "item", "scores", "weight")}
-        return dataclasses.replace(self, **(cells | changes))
+        origins = None if self.origins is None else self.origins[kept]
+        return dataclasses.replace(self, origins=origins, **(cells | changes))

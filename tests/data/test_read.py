@@ -101,7 +101,7 @@ def test_disagreeing_files_are_named(tmp_path):
     for name, score in (("one", 1), ("two", 0)):
         (tmp_path / f"{name}.csv").write_text(f"model,item,score\na,i,{score}\n")
     with pytest.raises(BadInput, match=r"1 \(one.csv:2, weight 1\) and 0 \(two.csv:2"):
-        data.read(tmp_path)
+        data.read(tmp_path, repeats="error")
 
 
 def test_what_is_skipped_in_a_folder_is_an_error_when_named(tmp_path):

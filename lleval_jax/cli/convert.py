@@ -1,0 +1,47 @@
+"""`lleval convert`: answers of any known format as a table or in the schema of Every Eval Ever."""
+
+import pathlib
+from typing import Annotated, Any, Literal
+
+import typer
+
+import lleval_jax as ll
+from lleval_jax.cli import inputs as given
+from lleval_jax.cli import options, output, typed
+from lleval_jax.cli.waiting import waiting
+
+Out = Annotated[pathlib.Path, typer.Option(metavar="PATH", help="The table's file, or the folder for Every Eval Ever.")]
+Format = Annotated[Literal["parquet", "eee"], typer.Option(help="A long table, or Every Eval Ever.")]
+
+
+def convert(
+    inputs: options.Inputs,
+    out: Out,
+    format: Format = "parquet",  # noqa: A002
+    metric: options.Metric = None,
+    filter: options.Filter = None,  # noqa: A002  the word of lm-eval
+    scale: options.Scale = None,
+    no_answer: options.NoAnswer = "zero",
+    repeats: options.Repeated = "count",
+    strict: options.Strict = False,
+    json: options.Json = None,
+) -> None:
+    """Write the answers of all inputs for other programs; `read` and every verb take them back.
+
+    Examples, the first with answers that come with the package:
+
+      lleval convert demo:livexiv-vqa --out answers.parquet
+      lleval convert logs/ --format eee --out answers
+    """
+    typed.file_for(json)
+    words: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
+    with waiting("reading answers") as wait:
+        responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **words)
+        wait.say("writing")
+        ll.write(responses, out, format=format)
+    seen = int(responses.n_seen.sum())
+    facts = {"models": len(responses.rows), "items": len(responses.items), "answers": seen, "out": str(out)}
+    lines = tuple((name, f"{value:,}" if isinstance(value, int) else value) for name, value in facts.items())
+    table = ll.report.text.Table(f"written to {out}", ("what", "found"), lines[:3], left=2)
+    content = {"schema": "lleval/convert/1", **facts, "format": format, "source": responses.source.to_dict()}
+    output.write([table], content, json)

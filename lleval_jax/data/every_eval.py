@@ -1,0 +1,139 @@
+"""Every Eval Ever, instance level: `.jsonl`, one line a sample and metric of one model (schema 0.2 and later)."""
+
+import pathlib
+import re
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from lleval_jax.data import files, lm_eval
+from lleval_jax.data.answers import Answers, Options, from_columns, numbered, row_name
+from lleval_jax.data.repeats import reduced
+from lleval_jax.errors import require
+
+SCHEMA = re.compile(rb'"schema_version"\s*:\s*"')
+
+
+class _Evaluation(msgspec.Struct):
+    score: float | bool | None
+
+
+class _Instance(msgspec.Struct):
+    model_id: str
+    evaluation_name: str
+    sample_id: str | int
+    evaluation: _Evaluation
+    evaluation_result_id: str | None = None
+    sample_hash: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+def recognises(head: bytes, path: pathlib.Path) -> bool:
+    """Whether these are the first bytes of an instance-level file."""
+    start = head.lstrip()[:1] == b"{"
+    return start and SCHEMA.search(head[:4096]) is not None and b'"sample_id"' in head and b'"evaluation_name"' in head
+
+
+def is_companion(path: pathlib.Path) -> bool:
+    """Whether this is the file of totals that lies beside an instance-level file."""
+    return path.suffix == ".json" and path.with_name(f"{path.stem}_samples.jsonl").is_file()
+
+
+def read(path: pathlib.Path, options: Options) -> Answers:
+    """The answers of one file: items are `evaluation/sample_hash` (`sample_id` where there is none).
+
+    The group is the evaluation. `metadata.epoch` numbers repeats, `metadata.weight` is the weight (as lleval writes
+    it). Where a line names its lm-eval filter, one filter is read; with several metrics (`evaluation_result_id`), one.
+    With rows="prompt" an evaluation is one prompt.
+    """
+    found = [(number, entry, *_named(entry)) for number, entry in files.records(path, _Instance)]
+    require(bool(found), f"{path.name} holds no answers")
+    chosen = _one_of(path.name, "filter", [name for *_, name in found], options.filter)
+    found = [each for each in found if each[-1] == chosen]
+    found, notes = _one_metric(path.name, found, options.metric)
+    entries = [entry for _, entry, *_ in found]
+    missing = sum(entry.evaluation.score is None for entry in entries)
+    task = [name for _, _, name, _ in found]
+    names = [f"{name}/{entry.sample_hash or entry.sample_id}" for name, entry in zip(task, entries, strict=True)]
+    who = [f"{entry.model_id}\n{entry.sample_id}" if entry.sample_hash else "" for entry in entries]
+    by_model = options.rows == "model"
+    item = _copies(names, who, entries)
+    ours = [(entry.metadata or {}).get("item") for entry in entries]  # whole names, as `write` keeps them
+    item = [own if isinstance(own, str) and own else name for own, name in zip(ours, item, strict=True)]
+    answers = from_columns(
+        path.name,
+        row=[row_name(entry.model_id, name, options.rows) for name, entry in zip(task, entries, strict=True)],
+        item=item if by_model else [name.removeprefix(f"{each}/") for each, name in zip(task, item, strict=True)],
+        score=[np.nan if entry.evaluation.score is None else float(entry.evaluation.score) for entry in entries],
+        group=task if by_model else [""] * len(task),
+        weight=[_weight(f"{path.name}:{number}", entry) for number, entry, *_ in found],
+        line=[number for number, *_ in found],
+        notes=(
+            *notes,
+            *([f"{missing} samples have no score; they were left out as missing answers"] if missing else []),
+        ),
+    )
+    epoch = np.array([str((entry.metadata or {}).get("epoch", "")) for entry in entries])
+    return reduced(answers, epoch, options.repeats, options.scale)
+
+
+def _copies(names: list[str], who: list[str], entries: list[_Instance]) -> list[str]:
+    """Names of the items: one hash under two sample ids of one model is two items."""
+    found = list(names)
+    models: dict[str, list[int]] = {}
+    for at, entry in enumerate(entries):
+        models.setdefault(entry.model_id, []).append(at)
+    for mine in models.values():
+        for at, name in zip(mine, numbered([names[i] for i in mine], [who[i] for i in mine]), strict=True):
+            found[at] = name
+    return found
+
+
+def _named(entry: _Instance) -> tuple[str, str]:
+    """(evaluation, lm-eval filter): the converter of lm-eval writes the filter into the evaluation's name."""
+    known = (entry.metadata or {}).get("filter")
+    if isinstance(known, str) and entry.evaluation_name.endswith(f"/{known}"):
+        return entry.evaluation_name.removesuffix(f"/{known}"), known
+    return entry.evaluation_name, lm_eval.UNFILTERED
+
+
+def _one_metric(file: str, found: list[Any], asked: str | None) -> tuple[list[Any], list[str]]:
+    """(the lines of one metric of each evaluation, what to warn of): the one asked for, where there are several."""
+    metrics: dict[str, dict[str, None]] = {}
+    for _, entry, name, _ in found:
+        metrics.setdefault(name, {})[entry.evaluation_result_id or ""] = None
+    chosen, notes = {}, []
+    for name, have in metrics.items():
+        known = [metric for metric in lm_eval.PRIORITY if metric in have]
+        if len(have) > 1 and asked is None and known:
+            others = [metric for metric in have if metric != known[0]]
+            notes.append(f"read metric {known[0]!r}; the log also has {others}. Pass metric={known[0]!r} to say so.")
+            chosen[name] = known[0]
+        else:
+            chosen[name] = _one_of(file, "metric", list(have), asked if len(have) > 1 else None)
+    kept = [each for each in found if (each[1].evaluation_result_id or "") == chosen[each[2]]]
+    return kept, list(dict.fromkeys(notes))
+
+
+def _one_of(file: str, what: str, names: list[str], asked: str | None) -> str:
+    """The one to read of several filters or metrics."""
+    have = list(dict.fromkeys(names))
+    if len(have) == 1 and (asked is None or have == [lm_eval.UNFILTERED]):
+        return have[0]
+    if asked in have:
+        return str(asked)
+    require(asked is None, f"{file} has no {what} {asked!r}; it has {have}. Pass {what}=... with one of these.")
+    require(False, f"{file} holds {len(have)} {what}s, {have}; they must not be mixed. Pass {what}={have[0]!r}.")
+    return ""
+
+
+def _weight(where: str, entry: _Instance) -> float:
+    """The answers behind a score, as `write` keeps them."""
+    text = (entry.metadata or {}).get("weight", "1")
+    try:
+        weight = float(text)
+    except (TypeError, ValueError, OverflowError):
+        weight = np.nan
+    require(0 < weight < 1e9, f"{where}: metadata.weight is {str(text)[:40]!r}; it must be a positive number")
+    return weight

@@ -1,0 +1,137 @@
+"""Details of lighteval: `details/<model>/<date>/details_<task>_<date>.parquet`, in the layouts since 0.1."""
+
+import hashlib
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from lleval_jax.data import choices, files
+from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
+from lleval_jax.errors import BadInput, require
+
+NEW = frozenset(("doc", "metric", "model_response"))  # from 0.11 on: three structs
+OLD = frozenset(("example", "metrics"))  # before: flat columns; from 0.4 to 0.10 all of them texts of Python values
+PRIORITY = ("acc_norm", "acc", "extractive_match", "exact_match", "em", "qem", "pem", "f1", "mc2", "mc1")
+DATE = re.compile(r"_\d{4}-\d{2}-\d{2}T[\d.:+-]+$")
+BATCH = 4096  # rows held at once
+# One entry of a dict as Python prints it: 'acc': 1, 'acc': 1.0, 'acc': np.float64(1.0), 'acc': True
+PRINTED = re.compile(
+    r"""(['"])(?P<name>[^'"]{1,200})\1:\s*(?:np\.\w+\()?(?P<value>-?[\d.]+(?:e[+-]?\d+)?|nan|True|False)\b"""
+)
+
+
+def recognises(head: bytes, path: pathlib.Path) -> bool:
+    """Whether this is a parquet file with the columns of details."""
+    columns = files.parquet_columns(path, head)
+    return columns >= NEW or columns >= OLD
+
+
+def beside(path: pathlib.Path) -> tuple[str, ...]:
+    """(task, model), which only the path tells; a model may hold a slash."""
+    task = DATE.sub("", path.name.removesuffix(".parquet")).removeprefix("details_")
+    above = path.resolve().parent.parts
+    above = above[:-1] if above and DATE.match(f"_{above[-1]}") else above
+    at = len(above) - above[::-1].index("details") if "details" in above else len(above) - 1
+    return task or "task", "/".join(above[at:]) or "model"
+
+
+def read(path: pathlib.Path, options: Options) -> Answers:
+    """The answers of one file: items are `task/hash of the query`, the group is the task.
+
+    With rows="prompt" a task is one prompt. With metric="choice_probability" the score is the probability of the right
+    choice among all.
+    """
+    task, model = beside(path)
+    queries, scores, notes, metric = [], [], (), ""
+    for row in _rows(path, options):
+        if not metric:
+            metric, notes = _metric(f"{path.name}:1", row["metric"], options.metric)
+        number = len(queries) + 1
+        queries.append(hashlib.sha256(str(row["query"]).encode()).hexdigest()[:16])
+        scores.append(_score(f"{path.name}:{number}", row, metric))
+    require(bool(queries), f"{path.name} holds no answers")
+    item, by_model = numbered(queries), options.rows == "model"
+    return from_columns(
+        path.name,
+        row=[row_name(model, task, options.rows)] * len(item),
+        item=[f"{task}/{name}" for name in item] if by_model else item,
+        score=scores,
+        group=[task if by_model else ""] * len(item),
+        line=np.arange(1, len(item) + 1),
+        notes=notes,
+    )
+
+
+def _rows(path: pathlib.Path, options: Options) -> Any:
+    """Of each row the query, the metrics and, where asked for, the log-probabilities and the right choices."""
+    probability = options.metric == CHOICE_PROBABILITY
+    with files.parquet(path) as parquet:
+        new = set(parquet.schema_arrow.names) >= NEW
+        wanted = ["doc.query", "metric"] if new else ["example", "metrics"]
+        if probability:
+            wanted += ["doc.gold_index", "model_response.logprobs"] if new else ["gold_index", "pred_logits"]
+        for batch in parquet.iter_batches(batch_size=BATCH, columns=wanted):
+            for row in batch.to_pylist():
+                yield _new(row) if new else _old(row)
+
+
+def _new(row: dict[str, Any]) -> dict[str, Any]:
+    doc, response = row.get("doc") or {}, row.get("model_response") or {}
+    gold = doc.get("gold_index")
+    right = gold if isinstance(gold, list) else [gold]
+    return {"query": doc.get("query"), "metric": row["metric"] or {}, "logs": response.get("logprobs"), "right": right}
+
+
+def _old(row: dict[str, Any]) -> dict[str, Any]:
+    metrics, right, logs = row["metrics"], row.get("gold_index"), row.get("pred_logits")
+    if isinstance(metrics, str):
+        metrics = {found["name"]: _printed(found["value"]) for found in PRINTED.finditer(metrics)}
+    right = _numbers(right) if isinstance(right, str) else right
+    logs = _numbers(logs) if isinstance(logs, str) else logs
+    right = [int(each) for each in right or [] if isinstance(each, int | float) and float(each).is_integer()]
+    return {"query": row["example"], "metric": metrics or {}, "logs": logs, "right": right}
+
+
+def _printed(text: str) -> float:
+    return float(text == "True") if text in ("True", "False") else float(text)
+
+
+def _numbers(text: str) -> list[float]:
+    """The numbers of a flat list as Python prints it; none where it is not flat."""
+    inside = text.strip().removeprefix("[").removesuffix("]")
+    try:
+        return [float(part) for part in inside.split(",") if part.strip()]
+    except ValueError:
+        return []
+
+
+def _metric(where: str, found: Any, asked: str | None) -> tuple[str, tuple[str, ...]]:
+    """(metric to read, what to warn of), decided on the first row."""
+    have = list(found) if isinstance(found, dict) else []
+    if asked == CHOICE_PROBABILITY:
+        return asked, ()
+    if asked is not None:
+        require(asked in have, f"{where} has no metric {asked!r}; it has {have}. Pass metric=... with one of these.")
+        return asked, ()
+    usable = [name for name in have if isinstance(found[name], int | float)]
+    require(bool(usable), f"{where} has no metric that is a number; it has {have}")
+    ranked = sorted(usable, key=lambda name: PRIORITY.index(name) if name in PRIORITY else len(PRIORITY))
+    note = f"read metric {ranked[0]!r}; the log also has {ranked[1:]}. Pass metric={ranked[0]!r} to say so."
+    return ranked[0], (note,) if ranked[1:] else ()
+
+
+def _score(where: str, row: dict[str, Any], metric: str) -> float:
+    """The score of one row. `BadInput` where it is not a number."""
+    if metric == CHOICE_PROBABILITY:
+        logs, right = row["logs"], row["right"]
+        good = isinstance(logs, list) and all(isinstance(at, int) for at in right)
+        found = choices.probability(logs, right) if good else None
+        if found is None:
+            raise BadInput(f"{where} has no log-probabilities of choices; leave out metric={metric!r}")
+        return found
+    value = row["metric"].get(metric) if isinstance(row["metric"], dict) else None
+    if not isinstance(value, int | float):
+        raise BadInput(f"{where}: {metric} is {str(value)[:60]!r}; it must be a number")
+    return float(value)

@@ -1,0 +1,140 @@
+"""Many files parsed by several processes, each a fresh Python that runs this module.
+
+They are started by their command, not by `multiprocessing`: a script without `if __name__ == "__main__"` is not run
+again, JAX and its threads are never forked, and nothing is unpickled; answers come back as `cache.packed` writes them.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import queue
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import IO
+
+from lleval_jax.data import cache, formats
+from lleval_jax.data.answers import Answers, Options
+from lleval_jax.errors import BadInput
+
+WORTH = 1 << 28  # bytes of all files from which more processes pay for their start
+Parsed = tuple[Answers, str]
+
+
+def count(asked: int | None, sizes: Sequence[int]) -> int:
+    """How many processes to use for files of these sizes."""
+    if not sys.executable or len(sizes) < 2:
+        return 1
+    if asked is not None:
+        return max(1, min(asked, len(sizes)))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, len(sizes)) if sum(sizes) >= WORTH else 1
+
+
+def parse(
+    paths: Sequence[pathlib.Path],
+    options: Options,
+    place: pathlib.Path | None,
+    workers: int,
+    done: Callable[[int], None],
+) -> list[Parsed]:
+    """What `formats.parse` says of each file, in their order; `done` is told of each. `BadInput` of one."""
+    results: dict[int, Parsed | BadInput] = {}
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for at in sorted(range(len(paths)), key=lambda at: -paths[at].stat().st_size):
+        waiting.put(at)
+    processes = [_start() for _ in range(workers)]
+    turn = (paths, options, place, waiting, results, done)
+    threads = [threading.Thread(target=_feed, args=(each, *turn), daemon=True) for each in processes]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        for process in processes:
+            process.kill()
+        said = [process.communicate()[1].decode("utf-8", "replace").strip() for process in processes]
+    left = [at for at in range(len(paths)) if at not in results]
+    if left:
+        why = next((text.splitlines()[-1] for text in said if text), "no reason given")
+        text = f"{len(left)} files were read by one process: the others did not answer ({why[:200]})"
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+    found = []
+    for at, path in enumerate(paths):
+        result = formats.parse(path, options, place) if at in left else results[at]
+        if isinstance(result, BadInput):
+            raise result
+        found.append(result)
+    return found
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """A process that waits for files; it finds the package where this one has it, not in the current folder."""
+    home = os.fspath(pathlib.Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-P", "-c", f"from {__name__} import main; main()"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | {"PYTHONPATH": path})
+
+
+def _feed(
+    process: subprocess.Popen[bytes],
+    paths: Sequence[pathlib.Path],
+    options: Options,
+    place: pathlib.Path | None,
+    waiting: "queue.SimpleQueue[int]",
+    results: dict[int, Parsed | BadInput],
+    done: Callable[[int], None],
+) -> None:
+    """Give one process files until there are none, or it does not answer."""
+    more = {"options": dataclasses.asdict(options), "place": None if place is None else os.fspath(place)}
+    while process.stdin is not None and process.stdout is not None:
+        try:
+            at = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            process.stdin.write(json.dumps({"path": os.fspath(paths[at]), **more}).encode() + b"\n")
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            content = process.stdout.read(answer["size"])
+        except (OSError, ValueError):  # it is gone; what it had is left for the parent
+            return
+        found = cache.unpacked(content)
+        if "error" in answer:
+            results[at] = BadInput(answer["error"])
+        elif found is None:
+            return
+        else:
+            results[at] = found, answer["hash"]
+        done(at)
+
+
+def work(jobs: IO[bytes], answers: IO[bytes]) -> None:
+    """Parse the file that each line names, until there are no more lines; answer with a line and that many bytes."""
+    for line in jobs:
+        job = json.loads(line)
+        scale = job["options"]["scale"]
+        options = Options(**(job["options"] | {"scale": None if scale is None else tuple(scale)}))
+        place = None if job["place"] is None else pathlib.Path(job["place"])
+        content = b""
+        try:
+            found, known = formats.parse(pathlib.Path(job["path"]), options, place)
+            content = cache.packed(found)
+            answer = {"hash": known}
+        except BadInput as error:
+            answer = {"error": str(error)}
+        answers.write(json.dumps(answer | {"size": len(content)}).encode() + b"\n" + content)
+        answers.flush()
+
+
+def main() -> None:
+    """What a process runs."""
+    try:
+        work(sys.stdin.buffer, sys.stdout.buffer)
+    except (KeyboardInterrupt, BrokenPipeError):
+        os._exit(1)

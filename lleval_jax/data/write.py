@@ -1,0 +1,154 @@
+"""A response matrix to files that other programs read: a long parquet table, or Every Eval Ever."""
+
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from typing import IO, Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+
+from lleval_jax.errors import require
+from lleval_jax.values import Responses, SparseResponses
+
+SCHEMA = "0.3.0"  # of Every Eval Ever
+ROWS = 1 << 20  # rows of a table written at once
+Kind = Literal["parquet", "eee"]
+
+
+def write(responses: Responses | SparseResponses, path: str | os.PathLike[str], *, format: Kind = "parquet") -> None:  # noqa: A002
+    """Write the answers for other programs; `read` gives them back.
+
+    "parquet": one table, a row an answer: model, item, score, group, weight and, where known, file and line.
+    "eee": a folder in the schema of Every Eval Ever: of each model one file of totals and one of instances. Texts of
+    questions and answers are not kept in a matrix and come out empty.
+    """
+    require(format in ("parquet", "eee"), f"format is {format!r}; it must be 'parquet' or 'eee'")
+    place = pathlib.Path(path)
+    if format == "parquet":
+        require(not place.is_dir(), f"{place} is a folder; a table needs a file's name")
+        _whole(place, lambda stream: _parquet(responses, stream))
+        return
+    require(not place.is_file(), f"{place} is a file; Every Eval Ever needs a folder")
+    require(not place.is_dir() or not any(place.iterdir()), f"{place} is not empty; name a new folder")
+    frame = responses.to_frame(origins=True)
+    for model, answers in frame.groupby("model", sort=False):
+        _model(place, str(model), answers)
+
+
+def _parquet(responses: Responses | SparseResponses, stream: IO[bytes]) -> None:
+    """The long table, in pieces of `ROWS`."""
+    frame = responses.to_frame(origins=True)
+    kinds = {"model": "category", "item": "category", "group": "category", "file": "category"}
+    table = pa.Table.from_pandas(frame.astype({k: v for k, v in kinds.items() if k in frame}), preserve_index=False)
+    pa_parquet.write_table(table, stream, row_group_size=ROWS, compression="zstd", store_schema=False)
+
+
+def _model(place: pathlib.Path, model: str, answers: pd.DataFrame) -> None:
+    """The two files of one model. The same answers get the same name again."""
+    lines = [json.dumps(line, ensure_ascii=False, allow_nan=False) for line in _instances(model, answers)]
+    content = ("\n".join(lines) + "\n").encode("utf-8", "replace")
+    digest = hashlib.sha256(content)
+    name = str(uuid.UUID(bytes=digest.digest()[:16], version=4))
+    developer, _, short = model.rpartition("/")
+    where = f"data/lleval/{_safe(developer or 'unknown')}/{_safe(short)}"  # as the schema wants its files to lie
+    folder = place / where
+    folder.mkdir(parents=True, exist_ok=True)
+    about = _totals(model, answers) | {
+        "detailed_evaluation_results": {
+            "format": "jsonl",
+            "file_path": f"{where}/{name}_samples.jsonl",
+            "hash_algorithm": "sha256",
+            "checksum": digest.hexdigest(),
+            "total_rows": len(lines),
+        }
+    }
+    _whole(folder / f"{name}_samples.jsonl", lambda stream: stream.write(content))
+    text = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    _whole(folder / f"{name}.json", lambda stream: stream.write(text.encode("utf-8", "replace")))
+
+
+def _instances(model: str, answers: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """One line an answer. Weight and origin, for which the schema has no field, are metadata."""
+    for answer in answers.to_dict(orient="records"):
+        more = {"item": answer["item"]} | ({"weight": f"{answer['weight']:g}"} if answer["weight"] != 1 else {})
+        if "file" in answer:
+            more["origin"] = f"{answer['file']}:{answer['line']}" if answer["line"] else answer["file"]
+        score = float(answer["score"])
+        yield {
+            "schema_version": SCHEMA,
+            "evaluation_id": _evaluation(model),
+            "model_id": model,
+            "evaluation_name": answer["group"],
+            "evaluation_result_id": answer["group"],
+            "sample_id": answer["item"],
+            "interaction_type": "single_turn",
+            "input": {"raw": "", "reference": []},
+            "output": {"raw": []},
+            "answer_attribution": [],
+            "evaluation": {"score": score, "is_correct": score == 1.0},
+            "metadata": more,
+        }
+
+
+def _totals(model: str, answers: pd.DataFrame) -> dict[str, Any]:
+    """The file of totals: the mean score of each group."""
+    results = [
+        {
+            "evaluation_result_id": str(group),
+            "evaluation_name": str(group),
+            "source_data": {"dataset_name": str(group), "source_type": "other"},
+            "metric_config": {"lower_is_better": False, "score_type": "continuous", "min_score": 0.0, "max_score": 1.0},
+            "score_details": {"score": float(part["score"].mean()), "uncertainty": {"num_samples": len(part)}},
+        }
+        for group, part in answers.groupby("group", sort=False)
+    ]
+    return {
+        "schema_version": SCHEMA,
+        "evaluation_id": _evaluation(model),
+        "retrieved_timestamp": "0",
+        "source_metadata": {
+            "source_type": "evaluation_run",
+            "source_organization_name": "unknown",
+            "evaluator_relationship": "other",
+        },
+        "eval_library": {"name": "lleval-jax", "version": metadata.version("lleval-jax")},
+        "model_info": {
+            "name": model,
+            "id": model,
+            "additional_details": {"deployment_type": "unknown", "model_availability": "unknown"},
+        },
+        "evaluation_results": results,
+    }
+
+
+def _evaluation(model: str) -> str:
+    return f"lleval/{model}"
+
+
+def _safe(model: str) -> str:
+    """A model's name as one folder's."""
+    kept = "".join(letter if letter.isalnum() or letter in "-_.@+" else "_" for letter in model).strip(".")[:100]
+    return kept if kept == model else f"{kept}-{hashlib.sha256(model.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
+def _whole(path: pathlib.Path, fill: Callable[[IO[bytes]], object]) -> None:
+    """A file whole or not at all: written beside, then put in place."""
+    require(path.absolute().parent.is_dir(), f"{path}: there is no folder {path.parent}; make it first")
+    handle, part = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            fill(stream)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, 0o666 & ~mask)
+        os.replace(part, path)
+    except BaseException:
+        pathlib.Path(part).unlink(missing_ok=True)
+        raise

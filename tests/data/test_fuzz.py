@@ -1,0 +1,108 @@
+"""Any bytes give a result or `BadInput`. What bench/fuzz.py found is kept in corpus/ and read again here."""
+
+import contextlib
+import pathlib
+import random
+import re
+import resource
+import warnings
+
+import originals
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lleval_jax import data
+from lleval_jax.data import files, formats
+from lleval_jax.data.answers import Options
+from lleval_jax.errors import BadInput, DataWarning
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+FOUND = sorted(path for path in CORPUS.rglob("*") if path.is_file()) if CORPUS.is_dir() else []
+VALUE = re.compile(rb'"(?:[^"\\\n]|\\.){0,200}"|-?\d[\d.eE+-]*|true|false|null')
+ODD = [
+    b"null",
+    b"NaN",
+    b"-1",
+    b"1e999",
+    b'""',
+    b"[]",
+    b"{}",
+    b"[[1]]",
+    b'"\\ud800"',
+    b"9" * 30,
+    b'{"value": "C"}',
+    b"true",
+]
+
+
+def read(path, known=None):
+    """Read a file, where no error but `BadInput` may come out; by the reader of one format, or by any."""
+    with warnings.catch_warnings(), contextlib.suppress(BadInput):
+        warnings.simplefilter("ignore", DataWarning)
+        if known is None:
+            data.read(path, cache=False)
+        else:
+            with files.damage(path.name):
+                known.read(path, Options()).scaled(None)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """[(format, content)] of one small file of each."""
+    paths = originals.make(tmp_path_factory.mktemp("originals"))
+    return [(formats.of(files.head(path), path), path.read_bytes()) for path in paths]
+
+
+def changed(content, kind, seed):
+    draw = random.Random(seed)
+    if kind == "value":
+        places = [found.span() for found in VALUE.finditer(content)] or [(0, 0)]
+        low, high = draw.choice(places)
+        return content[:low] + draw.choice(ODD) + content[high:]
+    if kind == "cut":
+        return content[: draw.randrange(len(content))]
+    if kind == "insert":
+        at = draw.randrange(len(content))
+        return content[:at] + draw.randbytes(draw.randrange(1, 20)) + content[at:]
+    out = bytearray(content)
+    for _ in range(draw.randrange(1, 8)):
+        out[draw.randrange(len(out))] = draw.randrange(256)
+    return bytes(out)
+
+
+def cases(logs, folder, examples):
+    path = folder / "the-file"
+
+    @settings(deadline=None, max_examples=examples, database=None)
+    @given(
+        st.sampled_from(range(len(logs))), st.sampled_from(["value", "cut", "insert", "flip"]), st.integers(0, 10**9)
+    )
+    def check(which, kind, seed):
+        known, content = logs[which]
+        path.write_bytes(changed(content, kind, seed))
+        read(path, known)
+        read(path)
+
+    check()
+
+
+def test_changed_logs(logs, tmp_path):
+    assert {known.name for known, _ in logs} == {known.name for known in formats.FORMATS}
+    cases(logs, tmp_path, 400)
+
+
+@pytest.mark.slow
+def test_many_changed_logs(logs, tmp_path):
+    cases(logs, tmp_path, 20_000)
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_was_found(path, tmp_path):
+    known = next(each for each in formats.FORMATS if each.read.__module__.endswith(f".{path.parent.name}"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    copy = tmp_path / "the-file"
+    copy.write_bytes(path.read_bytes())
+    read(copy, known)
+    read(copy)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # kilobytes

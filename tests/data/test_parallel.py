@@ -1,0 +1,64 @@
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from lleval_jax import data
+from lleval_jax.data import parallel
+from lleval_jax.errors import BadInput
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for n in range(5):
+        (tmp_path / f"{n}.csv").write_text(f"model,item,score\nm{n},i,1\nm{n},j,0\n")
+    return tmp_path
+
+
+def test_processes_say_what_one_says(folder):
+    told = []
+    many = data.read(folder, workers=2, cache=False, report=lambda done, total: told.append((done, total)))
+    one = data.read(folder, workers=1, cache=False)
+    assert many.to_frame(origins=True).equals(one.to_frame(origins=True))
+    assert many.source == one.source
+    assert sorted(told)[-1][0] == told[0][1] == sum(path.stat().st_size for path in folder.iterdir())
+
+
+def test_errors_come_through_in_order(folder):
+    (folder / "2.csv").write_text("model,item,score\na,i,5\n")
+    (folder / "3.csv").write_text("model,item,score\na,i,6\n")
+    with pytest.raises(BadInput, match="2.csv:2: score 5 lies outside"):
+        data.read(folder, workers=2, cache=False)
+
+
+def test_a_script_without_a_main_guard(folder, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import lleval_jax as ll\nprint('once')\n"
+        f"print(ll.read({str(folder)!r} + '/*.csv', workers=2, cache=False).scores.shape)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["once", "(5, 2)", ""]
+
+
+def test_another_package_in_the_current_folder(folder, tmp_path, monkeypatch):
+    (tmp_path / "here" / "lleval_jax").mkdir(parents=True)
+    (tmp_path / "here" / "lleval_jax" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.chdir(tmp_path / "here")
+    assert data.read(str(folder / "*.csv"), workers=2, cache=False).scores.shape == (5, 2)
+
+
+def test_without_processes_one_does_all(folder, monkeypatch):
+    monkeypatch.setattr(parallel.sys, "executable", "/bin/false")
+    with pytest.warns(RuntimeWarning, match="5 files were read by one process"):
+        assert data.read(folder, workers=2, cache=False).scores.shape == (5, 2)
+
+
+def test_small_files_need_one_process():
+    assert parallel.count(None, [10, 10]) == 1
+    assert parallel.count(3, [10, 10]) == 2
+    assert parallel.count(3, [10]) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert parallel.count(None, [parallel.WORTH, parallel.WORTH]) >= 1
