@@ -92,10 +92,11 @@ def fit(recipe: dict, responses: ll.Responses) -> ll.FitResult:
 
 
 def make(recipe: dict, responses: ll.Responses) -> ll.ItemBank:
-    """Fit the items to all models but those left out, and choose the anchors."""
+    """Fit the items to all models but those left out, choose the anchors, and replay sessions for `lleval ask`."""
     kept = responses.take([i for i, row in enumerate(responses.rows) if row not in recipe["left_out"]])
+    fitted = fit(recipe, kept)
     bank = ll.anchors.choose(
-        fit(recipe, kept),
+        fitted,
         kept,
         k=recipe["k"],
         by=recipe["by"],
@@ -103,6 +104,7 @@ def make(recipe: dict, responses: ll.Responses) -> ll.ItemBank:
         version=recipe["version"],
         seed=recipe["seed"],
     )
+    bank = ll.sessions.prepare(bank, fitted, kept, seed=recipe["seed"])
     single = {
         name: array.astype(np.float32)
         for name, array in bank.learned._asdict().items()

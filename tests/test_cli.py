@@ -172,6 +172,53 @@ def test_items_the_bank_does_not_know_are_counted_and_an_error_when_strict(place
     assert "error: 1 of 61 items answered are not in bank" in capsys.readouterr().err
 
 
+def test_a_session_with_files_ends_and_says_why(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    whole, _ = simulate(50, 40, seed=3)
+    known, new = whole.take(range(49)), whole.take([49]).to_frame()
+    known.to_frame().to_csv(tmp_path / "known.csv", index=False)
+    bank, answers, items = tmp_path / "bank", tmp_path / "answers.csv", tmp_path / "next.txt"
+    words = ["calibrate", f"{tmp_path}/known.csv", "--anchors", "5", "--no-check", "--replay", "--out", str(bank)]
+    assert run(words) == OK
+    asking = ["ask", "--bank", str(bank), "--size", "4", "--std-error", "0.06", "--out", str(items), "--json", "-"]
+    assert run(asking) == OK
+    capsys.readouterr()
+    asked: list[str] = []
+    for _ in range(10):
+        asked += items.read_text().split()
+        new[new.item.isin(asked)].to_csv(answers, index=False)
+        assert run([*asking, str(answers)]) == OK
+        found = json.loads(capsys.readouterr().out)
+        assert not set(found["items"]) & set(asked)
+        if found["enough"]:
+            break
+    assert found["schema"] == "lleval/choice/1"
+    assert found["enough"]
+    assert found["checked"]
+    assert re.search(r"standard error 0\.0\d+ is at most 0.06", found["why"])
+    assert found["estimates"][0]["n_seen"] == len(asked) < 40
+    assert items.read_text() == ""
+
+
+def test_asking_in_vain_is_one_line(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    bank = ["ask", "--bank", f"{place}/bank"]
+    (tmp_path / "prices.csv").write_text("item,price\nitem-0,1\n")
+    for words, message in (
+        (["--std-error", "3"], "std_error is 3.0; it must lie strictly between 0 and 1"),
+        (["--compare", "a", "b"], "a comparison needs answers of both rows"),
+        (["--prices", f"{tmp_path}/none.csv"], "there is no file"),
+        (["--prices", f"{tmp_path}/prices.csv"], "has no price for 59 items of the bank"),
+        (["--exposure", "61"], "exposure is 61; it must lie between 1 and the number of items"),
+    ):
+        assert run([*bank, *words]) == BAD_INPUT
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert lines[-1].startswith("error: ")
+        assert message in lines[-1]
+    assert run([*bank, "--size", "3"]) == OK
+    shown = capsys.readouterr().out
+    assert "ask next" in shown
+    assert "replayed no sessions" in shown
+
+
 def test_a_fit_that_did_not_converge_says_so(place: pathlib.Path, tmp_path, monkeypatch, capsys) -> None:
     usual = ll.irt.fit
     monkeypatch.setattr(ll.irt, "fit", lambda *data, **words: usual(*data, **(words | {"max_steps": 1, "tol": 1e-9})))
