@@ -1,16 +1,21 @@
-"""How all tests run: x64 on, no silent promotion of types or ranks, four CPU devices."""
+"""How all tests run: x64 on, no silent promotion of types or ranks, shapes checked, four CPU devices."""
 
 import os
 import pathlib
 
 import jax
 import pytest
+from jaxtyping import install_import_hook
 
 os.environ.setdefault("LLEVAL_CACHE", "off")  # no test writes to the cache of whoever runs it
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 4)
+
+# Shapes and types in these modules' signatures are checked at every call of every test.
+CHECKED = ("irf", "likelihood", "em", "uncertainty", "sequential")
+install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
 
 CHECKOUT = pathlib.Path(__file__).parents[1]
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from lleval_jax.core import irf, likelihood, small
 from lleval_jax.core.cells import Cells
 from lleval_jax.core.likelihood import Prior
-from lleval_jax.types import Array
+from lleval_jax.types import Array, Float
 
 LONGEST = 1.0  # of one scoring step, in units of the free coordinates
 # In node spacings: above the second the sum over nodes is exact to 1e-4, below the first moments are kept instead.
@@ -94,7 +94,7 @@ class Expected(NamedTuple):
     asked: Array
 
 
-def expect(curve: irf.Curve, data: Data, free: Array, moments: bool = True) -> Expected:
+def expect(curve: irf.Curve, data: Data, free: Float[Array, "items width"], moments: bool = True) -> Expected:
     """E step."""
     at = likelihood.at_nodes(curve, data.cells, irf.constrain(curve, free), data.nodes) + data.log_weight[None, :]
     loglik = jax.nn.logsumexp(at, axis=1)
@@ -144,7 +144,13 @@ def _triple(place: Array, offset: Array, variance: Array) -> Array:
     return jnp.where(jnp.abs(place) <= 1, three, 0)
 
 
-def curvature(curve: irf.Curve, free: Array, right: Array, asked: Array, nodes: Array) -> tuple[Array, Array]:
+def curvature(
+    curve: irf.Curve,
+    free: Float[Array, " width"],
+    right: Float[Array, " nodes"],
+    asked: Float[Array, " nodes"],
+    nodes: Float[Array, "nodes dims"],
+) -> tuple[Float[Array, " width"], Float[Array, "width width"]]:
     """Score vector (width,) and Fisher information (width, width) of one item's free coordinates."""
     s = irf.slant(curve, free, nodes)
     residual = right - asked * s.p
@@ -161,7 +167,9 @@ def curvature(curve: irf.Curve, free: Array, right: Array, asked: Array, nodes: 
     return jnp.concatenate(score), jnp.block([[block, side.T], [side, corner]])
 
 
-def maximise(task: Task, data: Data, prior: Prior, free: Array, counts: Expected) -> tuple[Array, Array]:
+def maximise(
+    task: Task, data: Data, prior: Prior, free: Float[Array, "items width"], counts: Expected
+) -> tuple[Float[Array, "items width"], Float[Array, "items width width"]]:
     """M step.  -> new free coordinates and their inverse information, (items, width) and (items, width, width)."""
     each = jax.vmap(curvature, in_axes=(None, 0, 0, 0, None))
 
@@ -231,7 +239,7 @@ def _expand(task: Task, data: Data, mass: Array, now: Unknowns) -> Unknowns:
     )
 
 
-def posterior_information(info: Array, prior: Prior) -> Array:
+def posterior_information(info: Float[Array, "items width width"], prior: Prior) -> Float[Array, "items width width"]:
     """Information plus the prior's, and a whisper of ridge so that an item nobody answered stays put."""
     width = info.shape[-1]
     whisper = 1e-7 * (1 + jnp.trace(info, axis1=-2, axis2=-1) / width)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lleval_jax.types import Array
+from lleval_jax.types import Array, Float
 
 SAFE = 1e-6  # keeps p (1 - p) away from zero where it divides
 
@@ -62,7 +62,7 @@ CURVES = {
 }
 
 
-def constrain(curve: Curve, free: Array) -> Items:
+def constrain(curve: Curve, free: Float[Array, "*batch width"]) -> Items:
     """Unconstrained coordinates (..., width) -> item parameters."""
     slope, intercept = free[..., : curve.dims], free[..., curve.dims]
     floor, ceiling = jnp.zeros_like(intercept), jnp.ones_like(intercept)
@@ -73,7 +73,7 @@ def constrain(curve: Curve, free: Array) -> Items:
     return Items(jnp.exp(slope) if curve.positive else slope, intercept, floor, ceiling)
 
 
-def release(curve: Curve, items: Items) -> Array:
+def release(curve: Curve, items: Items) -> Float[Array, "*batch width"]:
     """Item parameters -> unconstrained coordinates (..., width)."""
     slope = jnp.log(items.slope) if curve.positive else items.slope
     parts = [slope, items.intercept[..., None]]
@@ -84,12 +84,12 @@ def release(curve: Curve, items: Items) -> Array:
     return jnp.concatenate(parts, axis=-1)
 
 
-def logit(ability: Array, items: Items) -> Array:
+def logit(ability: Float[Array, " dims"], items: Items) -> Float[Array, " items"]:
     """Slope . ability + intercept.  (dims,) and Items -> (items,)."""
     return items.slope @ ability + items.intercept
 
 
-def probability(ability: Array, items: Items) -> Array:
+def probability(ability: Float[Array, " dims"], items: Items) -> Float[Array, " items"]:
     """P(correct).  (dims,) and Items -> (items,)."""
     return squash(logit(ability, items), items.floor, items.ceiling)
 
@@ -130,7 +130,7 @@ class Slant(NamedTuple):
     extra: tuple[Array, ...]
 
 
-def slant(curve: Curve, free: Array, nodes: Array) -> Slant:
+def slant(curve: Curve, free: Float[Array, " width"], nodes: Float[Array, "nodes dims"]) -> Slant:
     """Closed-form derivatives of one item (width,) at `nodes` (nodes, dims)."""
     item = constrain(curve, free)
     s = jax.nn.sigmoid(nodes @ item.slope + item.intercept)
@@ -149,13 +149,13 @@ def slant(curve: Curve, free: Array, nodes: Array) -> Slant:
     return Slant(p, by_z, inverse, by_z * inverse, by_z**2 * inverse, extra)
 
 
-def stretch(curve: Curve, free: Array) -> Array:
+def stretch(curve: Curve, free: Float[Array, " width"]) -> Float[Array, " lines"]:
     """(dims + 1,) d(slope, intercept) / d(free): exp for positive slopes, else one."""
     one = jnp.ones(curve.dims + 1, free.dtype)
     return one.at[: curve.dims].set(jnp.exp(free[: curve.dims])) if curve.positive else one
 
 
-def information(ability: Array, items: Items) -> Array:
+def information(ability: Float[Array, " dims"], items: Items) -> Float[Array, "items dims dims"]:
     """Fisher information that each item gives about ability.  -> (items, dims, dims)."""
     z = logit(ability, items)
     p = squash(z, items.floor, items.ceiling)

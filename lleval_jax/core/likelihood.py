@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from lleval_jax.core import irf
 from lleval_jax.core.cells import Cells
-from lleval_jax.types import Array
+from lleval_jax.types import Array, Float
 
 
 class Prior(NamedTuple):
@@ -17,7 +17,13 @@ class Prior(NamedTuple):
     precision: Array
 
 
-def bernoulli(curve: irf.Curve, items: irf.Items, ability: Array, scores: Array, weight: Array) -> Array:
+def bernoulli(
+    curve: irf.Curve,
+    items: irf.Items,
+    ability: Float[Array, " dims"],
+    scores: Float[Array, " items"],
+    weight: Float[Array, " items"],
+) -> Float[Array, ""]:
     """Sum over items of  w [s log p + (1 - s) log(1 - p)]  for one row.
 
     (items,) scores and weights, (dims,) ability -> (). A score that is the mean of n answers, with weight n, gives
@@ -27,27 +33,31 @@ def bernoulli(curve: irf.Curve, items: irf.Items, ability: Array, scores: Array,
     return jnp.sum(weight * (scores * odds + wrong))
 
 
-def at_nodes(curve: irf.Curve, cells: Cells, items: irf.Items, nodes: Array) -> Array:
+def at_nodes(
+    curve: irf.Curve, cells: Cells, items: irf.Items, nodes: Float[Array, "nodes dims"]
+) -> Float[Array, "rows nodes"]:
     """Log likelihood of each row at each node: two matrix products.  -> (rows, nodes)."""
     z = items.slope @ nodes.T + items.intercept[:, None]
     odds, wrong = irf.tails(curve, z, items.floor[:, None], items.ceiling[:, None])
     return cells.over_items(odds, wrong)
 
 
-def log_prior(prior: Prior, free: Array) -> Array:
+def log_prior(prior: Prior, free: Float[Array, " width"]) -> Float[Array, ""]:
     """Log density of one item's free coordinates, up to the constant of a zero precision."""
     known = prior.precision > 0
     density = 0.5 * jnp.log(jnp.where(known, prior.precision, 1)) - 0.5 * prior.precision * (free - prior.mean) ** 2
     return jnp.sum(jnp.where(known, density, 0))
 
 
-def gaussian(x: Array, mean: Array, precision: Array) -> Array:
+def gaussian(
+    x: Float[Array, " dims"], mean: Float[Array, " dims"], precision: Float[Array, "dims dims"]
+) -> Float[Array, ""]:
     """Log density of N(mean, precision^-1) at x (dims,), up to a constant."""
     gap = x - mean
     return -0.5 * gap @ precision @ gap
 
 
-def accurate_sum(x: Array) -> Array:
+def accurate_sum(x: Float[Array, "*shape"]) -> Float[Array, ""]:
     """Sum of a vector with the rounding errors kept (Knuth's two-sum): float32 near float64."""
 
     def add(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:

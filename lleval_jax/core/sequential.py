@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import irf
-from lleval_jax.types import Array
+from lleval_jax.types import Array, Bool, Float, Int
 
 RULES = ("score", "information", "random")
 FARTHEST = 8.0  # of an ability
@@ -67,7 +67,9 @@ class Outlook(NamedTuple):
     pull: Array
 
 
-def outlook(curve: irf.Curve, pool: Pool, belief: Belief, asked: Array, right: Array) -> Outlook:
+def outlook(
+    curve: irf.Curve, pool: Pool, belief: Belief, asked: Bool[Array, "rows items"], right: Float[Array, " rows"]
+) -> Outlook:
     """Predictions at the present belief.
 
     asked  (rows, items)  True where answered
@@ -89,7 +91,9 @@ def outlook(curve: irf.Curve, pool: Pool, belief: Belief, asked: Array, right: A
     return Outlook(p, by_z, noise, value, variance, pull)
 
 
-def gain(rule: str, pool: Pool, belief: Belief, seen: Outlook, pull: Array) -> Array:
+def gain(
+    rule: str, pool: Pool, belief: Belief, seen: Outlook, pull: Float[Array, "rows dims"]
+) -> Float[Array, "rows items"]:
     """(rows, items) what asking each item is worth, for its price.
 
     "score": fall of the score's variance; "information": fall of the entropy of ability (D-optimality).
@@ -108,12 +112,12 @@ def choose(
     pool: Pool,
     belief: Belief,
     seen: Outlook,
-    allowed: Array,
+    allowed: Bool[Array, "rows items"],
     size: int,
     key: Array,
     exposure: int = 1,
     together: int = 1,
-) -> Array:
+) -> Int[Array, "rows size"]:
     """The next `size` items of each row, greedily, each counted as answered as expected.  -> (rows, size).
 
     allowed (rows, items); `exposure` > 1 draws each from the best so many (Kingsbury & Zara 1989), so that no item is
@@ -152,10 +156,10 @@ def learn(
     curve: irf.Curve,
     items: irf.Items,
     prior: Belief,
-    start: Array,
-    scores: Array,
-    weight: Array,
-    phi: Array,
+    start: Float[Array, "rows dims"],
+    scores: Float[Array, "rows k"],
+    weight: Float[Array, "rows k"],
+    phi: Float[Array, ""],
     steps: int,
 ) -> Belief:
     """Most probable ability and its covariance, by Fisher scoring from `start` (rows, dims).

@@ -14,15 +14,21 @@ import jax.numpy as jnp
 
 from lleval_jax.core import em, irf, small
 from lleval_jax.core.likelihood import Prior
-from lleval_jax.types import Array
+from lleval_jax.types import Array, Float
 
 ROOM = 1 << 22  # item-node pairs handled at once
 FEW = 256  # free coordinates up to which the information of all items is one small matrix
 
 
 def item_covariance(
-    curve: irf.Curve, free: Array, right: Array, asked: Array, nodes: Array, node_mass: Array, prior: Prior
-) -> Array:
+    curve: irf.Curve,
+    free: Float[Array, "items width"],
+    right: Float[Array, "items nodes"],
+    asked: Float[Array, "items nodes"],
+    nodes: Float[Array, "nodes dims"],
+    node_mass: Float[Array, " nodes"],
+    prior: Prior,
+) -> Float[Array, "items width width"]:
     """Covariance of each item's free coordinates, the abilities' uncertainty included.
 
     free       (items, width)
@@ -67,7 +73,9 @@ def item_covariance(
     return _chunked_map(corrected, inputs, chunk)
 
 
-def few_item_covariance(curve: irf.Curve, data: em.Data, free: Array, counts: em.Expected, prior: Prior) -> Array:
+def few_item_covariance(
+    curve: irf.Curve, data: em.Data, free: Float[Array, "items width"], counts: em.Expected, prior: Prior
+) -> Float[Array, "items width width"]:
     """As `item_covariance`, for few items: Louis' (1982) observed information, complete minus missing, inverted whole.
 
     (items, width) -> (items, width, width).
