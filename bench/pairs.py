@@ -53,14 +53,17 @@ def run(name: str) -> dict[str, dict[str, float]]:
     gap = score[rows[::2]] - score[rows[1::2]]
     two = ll.Responses.build(new.scores[rows], items=new.items)
     replay = functools.partial(sessions.replay, two, ready, budget=budget, together=2)
-    found, plain = {}, adaptive.reach_of(ready, 0.95)
+    found = {}
     always = adaptive.always_reach(ready, 0.95, "always_pair")
     for rule in ("score", "random"):
         ran = replay(rule=rule)
         value, variance = ran.value[::2] - ran.value[1::2], np.maximum(ran.variance[::2] + ran.variance[1::2], 0)
-        ways = [("difference, at every look", "pair", always), ("difference, plain", "pair", plain)]
+        ways = [
+            ("difference, at every look", "pair", always),
+            ("difference, plain", "pair", adaptive.reach_of(ready, 0.95, "pair")),
+        ]
         ways.append(("independent, at every look", "widen", adaptive.always_reach(ready, 0.95)))
-        ways.append(("independent, plain", "widen", plain))
+        ways.append(("independent, plain", "widen", adaptive.reach_of(ready, 0.95)))
         for word, what, reach in ways:
             error = np.sqrt(variance) * adaptive.widen_of(ready, ran.length, what)[None, :]
             found[f"{rule}: {word}"] = judged(value, error, ran.length, reach, gap)

@@ -7,8 +7,10 @@ most probable ability, S and the answer y_j to an unasked item j are jointly nor
     Cov(S, y_j)  = d_j a_j' C g + w_j r_j
     Var(y_j)     = d_j^2 a_j' C a_j + r_j
 
-with C the posterior covariance of ability, a_j the slope, d_j = dP/dz and r_j = phi P(1 - P). Asking j lowers the
-variance of S by Cov(S, y_j)^2 / Var(y_j): what it tells of ability and that it is no longer a guess, in one number.
+with C the posterior covariance of ability, a_j the slope, d_j = dP/dz and r_j = phi P(1 - P) + d_j^2 x' V_j x, where
+x = (ability, 1) and V_j is the error of the item's own parameters: an item that looks sharp because few models have
+answered it is not asked for that. Asking j lowers the variance of S by Cov(S, y_j)^2 / Var(y_j): what it tells of
+ability and that it is no longer a guess, in one number.
 
 Written for a batch of rows, because each step is a few matrix products of rows with items.
 """
@@ -34,12 +36,14 @@ class Pool(NamedTuple):
     weight  (items,)  share of each in the score; sums to 1
     price   (items,)  cost of asking; what is gained is divided by it
     phi     ()        dispersion of answers around their curves: 1 for right and wrong, less for fractions
+    doubt   (items, dims + 1, dims + 1)  V: covariance of slope and intercept
     """
 
     items: irf.Items
     weight: Array
     price: Array
     phi: Array
+    doubt: Array
 
 
 class Belief(NamedTuple):
@@ -54,7 +58,7 @@ class Outlook(NamedTuple):
 
     p      P(correct) at the mean
     by_z   dP / dz
-    noise  phi p (1 - p)
+    noise  r: of the answer, given ability
     value, variance  (rows,)       of the score
     pull   (rows, dims)            g: how the score moves with ability
     """
@@ -80,7 +84,7 @@ def outlook(
     span = (items.ceiling - items.floor)[None, :]
     s = jax.nn.sigmoid(z)
     p, by_z = (s, s * (1 - s)) if curve.logistic else (items.floor[None, :] + span * s, span * s * (1 - s))
-    noise = pool.phi * p * (1 - p)
+    noise = pool.phi * p * (1 - p) + by_z**2 * _doubt(belief.mean, pool.doubt)
     left = jnp.where(asked, 0, pool.weight[None, :])
     pull = (left * by_z) @ items.slope
     reach = _quadratic(items.slope, belief.covariance)
@@ -160,12 +164,13 @@ def learn(
     scores: Float[Array, "rows k"],
     weight: Float[Array, "rows k"],
     phi: Float[Array, ""],
+    doubt: Float[Array, "rows k lines lines"],
     steps: int,
 ) -> Belief:
     """Most probable ability and its covariance, by Fisher scoring from `start` (rows, dims).
 
     items   (rows, k, ...)  parameters of what each row answered
-    scores  (rows, k);  weight (rows, k), 0 where there is no answer
+    scores  (rows, k);  weight (rows, k), 0 where there is no answer;  doubt (rows, k, dims + 1, dims + 1)
     prior   mean (dims,), covariance (dims, dims)
     """
     precision = jnp.linalg.inv(prior.covariance)
@@ -176,9 +181,10 @@ def learn(
         span = items.ceiling - items.floor
         p = items.floor + span * s
         by_z = span * s * (1 - s)
-        inverse = 1 if curve.logistic else by_z / jnp.maximum(p * (1 - p), irf.SAFE)
-        pull = weight * (scores - p) * inverse / phi
-        worth = weight * by_z * inverse / phi
+        x = jnp.concatenate([mean, jnp.ones_like(mean[:, :1])], axis=1)
+        noise = phi * p * (1 - p) + weight * by_z**2 * jnp.einsum("ra,rkab,rb->rk", x, doubt, x)
+        inverse = weight / jnp.maximum(noise, irf.SAFE)
+        pull, worth = (scores - p) * by_z * inverse, by_z**2 * inverse
         gradient = jnp.einsum("rk,rkd->rd", pull, items.slope) - (mean - prior.mean[None, :]) @ precision
         information = jnp.einsum("rk,rkd,rke->rde", worth, items.slope, items.slope) + precision[None]
         covariance = jnp.linalg.inv(information)
@@ -187,6 +193,14 @@ def learn(
 
     mean, covariance = jax.lax.scan(scoring, start, None, length=steps)
     return Belief(mean, covariance[-1])
+
+
+def _doubt(mean: Array, doubt: Array) -> Array:
+    """The form x' V_i x with x = (ability, 1) for all rows and items.  -> (rows, items)."""
+    i, j = np.triu_indices(doubt.shape[1])
+    twice = np.where(i == j, 1, 2).astype(mean.dtype)
+    x = jnp.concatenate([mean, jnp.ones_like(mean[:, :1])], axis=1)
+    return jnp.maximum((x[:, i] * x[:, j] * twice[None, :]) @ doubt[:, i, j].T, 0)
 
 
 def _quadratic(slope: Array, covariance: Array) -> Array:

@@ -8,7 +8,6 @@ that were left out of the fit and learns how much larger the real errors are, at
 
 import dataclasses
 import functools
-import math
 from typing import Literal, NamedTuple
 
 import jax
@@ -29,15 +28,17 @@ Rule = Literal["score", "information", "random"]
 CITE = ("lord1980",)
 NEWTON = 12  # scoring steps from nothing
 LOOKS = 10  # at an interval, that Bonferroni guards against where no session was replayed
-TAIL_DF = 12.0  # degrees of freedom of the interval: some models are unlike all others
+TAIL = 12.0  # degrees of freedom of the interval where no session was replayed
+ONE_SIGMA = 0.8413  # a standard error is half the interval of 68%
 
 
 class Replayed(NamedTuple):
     """What sessions on models left out of the fit taught; kept in a bank.
 
     length  (lengths,)  answers given
-    widen   (lengths,)  error of the score in units of its nominal standard error
+    widen   (lengths,)  standard error of the score in units of the nominal one
     pair    (lengths,)  the same of the difference of two models that answered the same items
+    tail    (2,)        degrees of freedom of the errors' Student's t, of scores and of differences
     phi     (1,)        dispersion of answers around their curves
     models  (1,)        how many were left out
     level   (levels,)   probabilities, rising
@@ -48,6 +49,7 @@ class Replayed(NamedTuple):
     length: np.ndarray
     widen: np.ndarray
     pair: np.ndarray
+    tail: np.ndarray
     phi: np.ndarray
     models: np.ndarray
     level: np.ndarray
@@ -207,7 +209,7 @@ def pool_of(bank: ItemBank, price: np.ndarray | None = None) -> sequential.Pool:
     good = price.shape == (len(bank.items),) and bool(np.isfinite(price).all()) and bool((price > 0).all())
     require(good, f"prices must be {len(bank.items)} positive numbers, one an item of bank {bank.name!r}")
     items = ability.bank_items(bank, np.arange(len(bank.items)))
-    numbers = bank.target_weight[0], price, dispersion_of(bank)
+    numbers = bank.target_weight[0], price, dispersion_of(bank), bank.covariance
     return sequential.Pool(items, *(jnp.asarray(x, jnp.float32) for x in numbers))
 
 
@@ -229,14 +231,17 @@ def widen_of(bank: ItemBank, length: np.ndarray, what: Literal["widen", "pair"] 
     return np.interp(np.log(np.maximum(length, 1)), np.log(known.length), getattr(known, what))
 
 
-def reach_of(bank: ItemBank, level: float) -> float:
-    """Half an interval in standard errors: Student's, of unit variance, for some models are unlike all others.
+def reach_of(bank: ItemBank, level: float, what: Literal["widen", "pair"] = "widen") -> float:
+    """Half an interval in standard errors, the half of a 68% one being 1.
 
-    Few replayed models leave the standard error itself uncertain, which lowers the degrees of freedom.
+    The errors' tail is learned, for some models are unlike all others; few replayed models leave the standard error
+    itself uncertain, which makes the tail heavier.
     """
-    models = 0.0 if bank.replayed is None else float(bank.replayed.models[0])
-    df = 1 / (1 / TAIL_DF + (1 / models if models else 0))
-    return float(student.ppf(0.5 + level / 2, df)) * math.sqrt(1 - 2 / TAIL_DF)
+    models, tail = 0.0, TAIL
+    if bank.replayed is not None:
+        models, tail = float(bank.replayed.models[0]), float(bank.replayed.tail[int(what == "pair")])
+    df = 1 / (1 / tail + (1 / models if models else 0))
+    return float(student.ppf(0.5 + level / 2, df) / student.ppf(ONE_SIGMA, tail))
 
 
 def always_reach(bank: ItemBank, certainty: float, what: Literal["always", "always_pair"] = "always") -> float:
@@ -244,7 +249,7 @@ def always_reach(bank: ItemBank, certainty: float, what: Literal["always", "alwa
 
     From replayed sessions; for a bank that replayed none, Bonferroni's over ten looks.
     """
-    plain = reach_of(bank, 1 - (1 - certainty) / LOOKS)
+    plain = reach_of(bank, 1 - (1 - certainty) / LOOKS, "widen" if what == "always" else "pair")
     if bank.replayed is None or len(bank.replayed.level) < 2:
         return plain
     known = bank.replayed
@@ -289,17 +294,17 @@ def _believe(here: Responses, bank: ItemBank) -> _State:
     right = pad((here.scores * here.seen).astype(float) @ bank.target_weight[0], (size,)).astype(np.float32)
     seen = pad(here.seen, (size, len(bank.items)))
     items = ability.bank_items(bank, asked, k)
-    belief, outlook = _see(
-        curve_of(bank), pool_of(bank), prior_of(bank), items, scores, weight, right, jnp.asarray(seen)
-    )
+    doubt = jnp.asarray(pad(bank.covariance[asked].astype(np.float32), (k, *bank.covariance.shape[1:])))
+    data = items, doubt, scores, weight, right, jnp.asarray(seen)
+    belief, outlook = _see(curve_of(bank), pool_of(bank), prior_of(bank), *data)
     return _State(belief, outlook, np.asarray(outlook.value)[:rows], np.asarray(outlook.variance)[:rows])
 
 
 @functools.partial(jax.jit, static_argnames="curve")
-def _see(curve, pool, prior, items, scores, weight, right, seen):
-    each = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (len(scores), *x.shape)), items)
+def _see(curve, pool, prior, items, doubt, scores, weight, right, seen):
+    each, doubt = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (len(scores), *x.shape)), (items, doubt))
     start = jnp.broadcast_to(prior.mean[None, :], (len(scores), len(prior.mean)))
-    belief = sequential.learn(curve, each, prior, start, scores, weight, pool.phi, NEWTON)
+    belief = sequential.learn(curve, each, prior, start, scores, weight, pool.phi, doubt, NEWTON)
     return belief, sequential.outlook(curve, pool, belief, seen, right)
 
 
@@ -328,7 +333,7 @@ def _estimate(here: Responses, bank: ItemBank, now: _State, level: float) -> Est
 
 def _difference(here: Responses, bank: ItemBank, now: _State, level: float) -> Estimate:
     error = np.sqrt(np.maximum(now.variance.sum(keepdims=True), 0)) * widen_of(bank, here.n_seen[:1], "pair")
-    half = reach_of(bank, level) * error
+    half = reach_of(bank, level, "pair") * error
     value = now.value[:1] - now.value[1:2]
     return Estimate(
         target="difference in accuracy",

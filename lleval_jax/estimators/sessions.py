@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import t as student
 
 from lleval_jax.core import irf, sequential
 from lleval_jax.core.shapes import rung
@@ -27,6 +28,7 @@ LENGTHS = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1000)
 NEIGHBOURS = 5  # places in the ranking that two models to compare may lie apart
 PAIRS = 500  # compared at most
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995)
+TAILS = (3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0, 100.0)  # degrees of freedom that are tried
 SETTLED = 1e-3  # a standard error below this is no longer in units of anything
 
 
@@ -125,7 +127,7 @@ def prepare(
     phi, alone, paired = _dispersion(fit, answers), [], []
     for f in range(count):
         tell(f"replaying sessions, part {f + 1} of {count}")
-        refit = irt.fit(answers.take(np.flatnonzero(fold != f)), **settings, standard_errors=False)
+        refit = irt.fit(answers.take(np.flatnonzero(fold != f)), **settings)
         trial = anchors.choose(refit, None, k=None, name=bank.name)
         trial = dataclasses.replace(trial, weight=bank.weight, replayed=_nothing(phi))
         out = np.flatnonzero(fold == f)[: -(-most // count)]
@@ -136,11 +138,13 @@ def prepare(
         two = _neighbours(truth, -(-PAIRS // count), seed)
         both = run(scores[two], answers.seen[out][two], together=2)
         paired.append(_errors(_halved(both), truth[two[::2]] - truth[two[1::2]]))
-    length, widen, always, models = _widths(alone)
-    _, pair, always_pair, _ = _widths(paired)
+    length, widen, tail, always = _widths(alone)
+    _, pair, tail_pair, always_pair = _widths(paired)
+    models = len(always)
     level = np.array([level for level in LEVELS if (1 - level) * models >= 1])  # rarer than one session: not told
     always, always_pair = (np.quantile(worst, level) for worst in (always, always_pair))
-    found = adaptive.Replayed(length, widen, pair, phi, np.array([models]), level, always, always_pair)
+    tails = np.array([tail, tail_pair])
+    found = adaptive.Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
     return dataclasses.replace(bank, replayed=found)
 
 
@@ -205,8 +209,8 @@ def _run(
         asked = asked.at[:, place].set(picked)
         given = given.at[:, place].set(1)
         answered = jnp.take_along_axis(scores, asked, 1)
-        items = jax.tree.map(lambda x: x[asked], pool.items)
-        belief = sequential.learn(curve, items, prior, belief.mean, answered, given, pool.phi, NEWTON)
+        items, doubt = jax.tree.map(lambda x: x[asked], (pool.items, pool.doubt))
+        belief = sequential.learn(curve, items, prior, belief.mean, answered, given, pool.phi, doubt, NEWTON)
         right = right + jnp.sum(pool.weight[picked] * jnp.take_along_axis(scores, picked, 1), 1)
         free, done = free.at[at, picked].set(False), done.at[at, picked].set(True)
         return (belief, asked, given, free, done, right), (outlook.value, outlook.variance)
@@ -239,7 +243,8 @@ def _dispersion(fit: FitResult[irt.IrtParams], answers: Responses) -> np.ndarray
 def _nothing(phi: np.ndarray) -> adaptive.Replayed:
     """Before any session was replayed."""
     one = np.ones(1)
-    return adaptive.Replayed(one, one, one, phi, np.zeros(1), one, one, one)
+    tails = np.full(2, adaptive.TAIL)
+    return adaptive.Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
 
 
 def _neighbours(truth: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -263,17 +268,31 @@ def _errors(found: Sessions, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 def _widths(
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Error in units of the nominal one at some lengths, (lengths,) each; each session's largest; their number."""
+) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    """What errors in units of the nominal ones teach: lengths and widths (lengths,), the tail, each session's largest.
+
+    At each length the errors are Student's t, its scale by maximum likelihood, its degrees of freedom common to all
+    lengths: a model unlike all others makes the tail heavier and not every interval wider.
+    """
     looks = min(len(length) for length, _, _ in parts)
     length = parts[0][0][:looks]
     error, variance = (np.concatenate([part[i][:, :looks] for part in parts]) for i in (1, 2))
-    ratio = (error**2).sum(0) / np.maximum(variance.sum(0), 1e-12)
-    n = len(error)
-    widen = np.sqrt((WIDEN_DF + n * ratio) / (WIDEN_DF + n))
     kept = np.unique([np.abs(length - wanted).argmin() for wanted in LENGTHS if wanted <= length[-1]])
     kept = kept[length[kept] > 0]
-    near = np.array([widen[max(1, int(i * 0.85)) : int(i * 1.15) + 2].mean() for i in kept])
-    sd = np.sqrt(np.maximum(variance, 0)) * np.interp(np.log(np.maximum(length, 1)), np.log(length[kept]), near)
-    worst = np.where((sd > SETTLED) & (length > 0), np.abs(error) / np.maximum(sd, SETTLED), 0).max(1)
-    return length[kept].astype(float), near, worst, n
+    nominal = np.sqrt(np.maximum(variance, SETTLED**2))
+    z = error[:, kept] / nominal[:, kept]
+    scales = {df: _scale(z, df) for df in TAILS}
+    df = max(TAILS, key=lambda df: student.logpdf(z, df, scale=scales[df]).sum())
+    width = scales[df] * student.ppf(adaptive.ONE_SIGMA, df)
+    unit = nominal * np.interp(np.log(np.maximum(length, 1)), np.log(length[kept]), width)
+    worst = np.where((unit > SETTLED) & (length > 0), np.abs(error) / unit, 0).max(1)
+    return length[kept].astype(float), width, df, worst
+
+
+def _scale(z: np.ndarray, df: float) -> np.ndarray:
+    """(lengths,) scale of Student's t by EM (Liu & Rubin 1995), with a few models' worth of belief that it is 1."""
+    square = np.ones(z.shape[1])
+    for _ in range(50):
+        weight = (df + 1) / (df + z**2 / square)
+        square = (WIDEN_DF + (weight * z**2).sum(0)) / (WIDEN_DF + len(z))
+    return np.sqrt(square)

@@ -21,7 +21,9 @@ def problem(seed=0, floor=0.0):
         jnp.ones(ITEMS),
     )
     weight = rng.dirichlet(np.ones(ITEMS))
-    pool = sequential.Pool(items, jnp.asarray(weight), jnp.asarray(rng.uniform(1, 3, ITEMS)), jnp.asarray(0.8))
+    shape = rng.normal(size=(ITEMS, 3, 3))
+    doubt = jnp.asarray(0.1 * shape @ shape.transpose(0, 2, 1))
+    pool = sequential.Pool(items, jnp.asarray(weight), jnp.asarray(rng.uniform(1, 3, ITEMS)), jnp.asarray(0.8), doubt)
     root = rng.normal(size=(ROWS, 2, 2))
     cov = root @ root.transpose(0, 2, 1) + 0.1 * np.eye(2)
     belief = sequential.Belief(jnp.asarray(rng.normal(size=(ROWS, 2))), jnp.asarray(cov))
@@ -117,9 +119,27 @@ def test_abilities_are_those_of_the_scoring_kernel():
     prior = sequential.Belief(jnp.asarray([0.2, -0.1]), jnp.asarray([[1.0, 0.3], [0.3, 2.0]]))
     each = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (ROWS, *x.shape)), pool.items)
     start = jnp.zeros((ROWS, 2))
-    got = sequential.learn(CURVE, each, prior, start, scores, weight, jnp.asarray(1.0), 30)
+    sure = jnp.zeros((ROWS, ITEMS, 3, 3))
+    got = sequential.learn(CURVE, each, prior, start, scores, weight, jnp.asarray(1.0), sure, 30)
     belief = scoring.Belief(prior.mean, jnp.linalg.inv(prior.covariance))
     for row in range(ROWS):
         want = scoring.mode(CURVE, pool.items, scoring.Answers(scores[row], weight[row]), belief)
         np.testing.assert_allclose(got.mean[row], want.value, atol=1e-5)
         np.testing.assert_allclose(got.covariance[row], want.covariance, rtol=1e-4)
+
+
+def test_doubt_about_an_item_is_noise_of_its_answers():
+    pool, belief, asked = problem(7)
+    seen = sequential.outlook(CURVE, pool, belief, asked, jnp.zeros(ROWS))
+    for row in range(ROWS):
+        x = np.append(belief.mean[row], 1.0)
+        for i in range(ITEMS):
+            p, by_z = float(seen.p[row, i]), float(seen.by_z[row, i])
+            want = 0.8 * p * (1 - p) + by_z**2 * x @ np.asarray(pool.doubt[i]) @ x
+            np.testing.assert_allclose(seen.noise[row, i], want, rtol=1e-6)
+    each, doubt = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (ROWS, *x.shape)), (pool.items, pool.doubt))
+    prior = sequential.Belief(jnp.zeros(2), jnp.eye(2))
+    words = jnp.zeros((ROWS, 2)), jnp.ones((ROWS, ITEMS)), jnp.ones((ROWS, ITEMS)), pool.phi
+    doubtful = sequential.learn(CURVE, each, prior, *words, doubt, 20)
+    sure = sequential.learn(CURVE, each, prior, *words, 0 * doubt, 20)
+    assert (jnp.linalg.det(doubtful.covariance) > jnp.linalg.det(sure.covariance)).all()
