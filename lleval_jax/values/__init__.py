@@ -8,3 +8,5 @@ from lleval_jax.values.results import Estimate as Estimate
 from lleval_jax.values.results import FitResult as FitResult
 from lleval_jax.values.results import Source as Source
 from lleval_jax.values.sparse import SparseResponses as SparseResponses
+from lleval_jax.values.trust import Finding as Finding
+from lleval_jax.values.trust import Guard as Guard
