@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any, Literal
 
+import numpy as np
+
 NAMED = 12  # names that a finding lists
 
 
@@ -71,3 +73,128 @@ class Guard:
         head = f"{self.models} models ({self.distinct} distinct) x {self.items} items: {self.asked}"
         told = "can be fitted" if self.safe == self.asked else f"cannot be fitted safely; {self.safe} can"
         return "\n".join([f"{head} {told}", *map(str, self.findings)])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ItemReport:
+    """What was found about each item; numpy arrays (items,).
+
+    flags      what is wrong with it, worst first; empty for a sound item
+    answers    how many models answered
+    right      mean score; 0 where nobody answered
+    slope      of the item on the ability that the other answers show, in logits a standard deviation of ability
+    error      its standard error
+    wrong_key  posterior probability that the key is wrong
+    misfit     p-value of the test that the curve has its shape; `bent` is the rms change of probability it asks for
+    family     p-value of the family that differs most, after correction for the number of families; 1 without families
+    shift      how much easier that family finds the item at equal ability, in logits
+    """
+
+    items: tuple[str, ...]
+    flags: tuple[tuple[str, ...], ...]
+    answers: np.ndarray
+    right: np.ndarray
+    slope: np.ndarray
+    error: np.ndarray
+    wrong_key: np.ndarray
+    misfit: np.ndarray
+    bent: np.ndarray
+    family: np.ndarray
+    shift: np.ndarray
+    family_name: tuple[str, ...]
+
+    @property
+    def flagged(self) -> list[int]:
+        """Positions of the items with a flag, the gravest flags first, then those with most flags."""
+        order = {name: rank for rank, name in enumerate(FLAGS)}
+        bad = [i for i, flags in enumerate(self.flags) if flags]
+        return sorted(bad, key=lambda i: (order[self.flags[i][0]], -len(self.flags[i]), self.slope[i]))
+
+    def count(self) -> dict[str, int]:
+        """Flag -> how many items have it."""
+        return {name: sum(name in flags for flags in self.flags) for name in FLAGS}
+
+
+FLAGS = (
+    "key likely wrong",
+    "negative slope",
+    "never answered",
+    "all right",
+    "all wrong",
+    "copy of another item",
+    "differs between families",
+    "curve does not fit",
+    "hardly tells models apart",
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dependence:
+    """Local dependence: correlations of items beyond ability (Yen's Q3), over the pairs compared.
+
+    pairs      (first item, second item, correlation), strongest first, of those beyond chance and above 0.2
+    beyond     how many pairs that are
+    compared   pairs compared
+    chance     standard deviation that independent items would show
+    spread     standard deviation shown, by the median absolute deviation
+    histogram  counts and `edges` of the correlations
+    """
+
+    pairs: tuple[tuple[str, str, float], ...]
+    beyond: int
+    compared: int
+    chance: float
+    spread: float
+    histogram: np.ndarray
+    edges: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Examination:
+    """A fit examined against the answers it was made from.
+
+    items        what is wrong with which item
+    dependence   items that go together beyond ability
+    reliability  (dims,) share of the variance of the abilities that is not posterior variance
+    split_half   correlation of the scores on two random halves of the items, stepped up (Spearman-Brown)
+    scale        (points,) abilities along the main direction, and the test's `information` there
+    """
+
+    items: ItemReport
+    dependence: Dependence
+    reliability: np.ndarray
+    split_half: float
+    scale: np.ndarray
+    information: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Shuffled:
+    """The negative control: each item's answers dealt anew to the models, then the same fit.
+
+    gain, gain_shuffled      log likelihood an answer above that of the items' means alone, in nats
+    slopes, slopes_shuffled  root mean square of the slopes
+    """
+
+    gain: float
+    gain_shuffled: float
+    slopes: float
+    slopes_shuffled: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the real answers gain at least ten times what shuffled ones do."""
+        return self.gain > 10 * max(self.gain_shuffled, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recovery:
+    """The same shape simulated at the fitted parameters and fitted again: what such answers can teach.
+
+    correlation  "slope", "intercept", "ability" -> of the refitted with the true
+    coverage     the same -> share of the true inside the refit's intervals at `level`; none for a shared slope
+    """
+
+    level: float
+    correlation: dict[str, float]
+    coverage: dict[str, float]
