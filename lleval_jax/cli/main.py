@@ -13,6 +13,7 @@ import lleval_jax as ll
 from lleval_jax.cli import typed
 from lleval_jax.cli.bank import bank
 from lleval_jax.cli.calibrate import calibrate
+from lleval_jax.cli.check import check
 from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.shown import help_of
 from lleval_jax.errors import BadInput, LlevalError
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (estimate, calibrate):
+for verb in (estimate, calibrate, check):
     app.command(help=help_of(verb), no_args_is_help=True)(verb)
 app.add_typer(bank, name="bank")
 

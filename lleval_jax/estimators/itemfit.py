@@ -85,7 +85,7 @@ def families(rows: Sequence[str]) -> dict[str, str]:
 
 
 def shape(chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
-    """Score statistic for the shape of each curve, chi^2 with two degrees of freedom, and the rms change it asks for."""
+    """Score statistic for the shape of each curve, chi^2 with 2 degrees of freedom, and the rms change it asks for."""
     w, v, gap = chunk.weight > 0, chunk.variance, chunk.residual
     count = np.maximum(w.sum(0), 1)
     m = chunk.place - (chunk.place * w).sum(0) / count
@@ -119,7 +119,7 @@ def between(chunk: Chunk, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_half(here: Responses, seed: int = 0) -> float:
-    """Correlation over models of the mean score above the items' means on two random halves, stepped up to the whole."""
+    """Correlation over models of the scores on two random halves of the items, stepped up to the whole."""
     right, asked = here.scores.sum(0), here.seen.sum(0)
     gap = (here.scores - right / np.maximum(asked, 1)) * here.seen
     half = np.random.default_rng(seed).permutation(len(here.items)) % 2 == 0

@@ -2,11 +2,13 @@
 
 Scoring a two-valued item by the wrong key turns each answer x into 1 - x, and its curve sigmoid(a t + b) into
 sigmoid(-a t - b). With t the ability that a row's *other* answers show, standardised, each item gets its estimate
-(a, b) by penalised logistic regression with covariance C, and these come from one of three populations:
+(a, b) by penalised logistic regression. On the scale of factor loadings, where steep items are no outliers
+(Takane & de Leeuw 1987), l = a / sqrt(a^2 + 1.702^2) and h = b / sqrt(a^2 + 1.702^2) with covariance C by the delta
+method come from one of three populations:
 
     sound    N(mu, S)      mu, S learned from all items
     flipped  N(-mu, S)     the mirror image
-    idle     N(0, diag(sigma_a^2, S_bb + mu_b^2)): tells models little apart, in either direction; sigma_a learned
+    idle     N(0, diag(sigma^2, S_hh + mu_h^2)): tells models little apart, in either direction; sigma learned
 
 with shares learned by EM (errors C included: with few models no item looks flipped). What is reported is each item's
 posterior probability of "flipped".
@@ -22,7 +24,8 @@ WEAK = 0.04  # precision of the penalty on slope and intercept: N(0, 5)
 STEPS = 12  # Newton steps of a regression
 ROUNDS = 60  # of EM over the items
 SHARES = np.array([0.93, 0.02, 0.05])  # prior guess of the shares: sound, flipped, idle ...
-IDLE = 0.25  # largest sigma_a, in units of the mean slope: a slope further below zero is no idle item's
+IDLE = 0.25  # largest sigma, in units of the mean loading: one further below zero is no idle item's
+OGIVE = 1.702  # logits in a standard deviation of the normal curve that is nearest to the logistic one
 WORTH = 20.0  # ... and how many items it counts for
 
 
@@ -50,9 +53,9 @@ def regress(chunk: Chunk) -> Lines:
 
 def flipped(lines: Lines) -> np.ndarray:
     """(items,) posterior probability that an item's key is wrong."""
-    mean, cov = lines
+    mean, cov = _loadings(lines)
     centre = np.median(mean, 0)
-    spread = np.diag((1.4826 * np.median(np.abs(mean - centre), 0)) ** 2 + 1e-2)
+    spread = np.diag((1.4826 * np.median(np.abs(mean - centre), 0)) ** 2 + 1e-3)
     idle, share = (0.15 * max(centre[0], 0.1)) ** 2, SHARES
     for _ in range(ROUNDS):
         part = _responsibility(mean, cov, centre, spread, idle, share)
@@ -63,12 +66,21 @@ def flipped(lines: Lines) -> np.ndarray:
         centre_new = sum((part[:, k, None] * held[k][0]).sum(0) for k in (0, 1)) / total
         gap = [held[k][0] - centre_new for k in (0, 1)]
         second = [g[:, :, None] * g[:, None, :] + held[0][1] for g in gap]
-        spread = sum((part[:, k, None, None] * second[k]).sum(0) for k in (0, 1)) + 2 * 0.1 * np.eye(2)
+        spread = sum((part[:, k, None, None] * second[k]).sum(0) for k in (0, 1)) + 2 * 0.02 * np.eye(2)
         spread, centre = spread / (total + 2), centre_new
         slack = np.maximum(mean[:, 0] ** 2 - cov[:, 0, 0], 0)
         idle = ((part[:, 2] * slack).sum() + 2 * (0.15 * centre[0]) ** 2) / (part[:, 2].sum() + 2)
         idle = min(idle, (IDLE * centre[0]) ** 2)
     return _responsibility(mean, cov, centre, spread, idle, share)[:, 1]
+
+
+def _loadings(lines: Lines) -> Lines:
+    """Loadings and standardised intercepts, with covariance by the delta method."""
+    a, b = lines.mean.T
+    size = np.sqrt(a**2 + OGIVE**2)
+    turn = _two_by_two(OGIVE**2 / size**3, np.zeros_like(a), 1 / size)
+    turn[:, 1, 0] = -a * b / size**3
+    return Lines(lines.mean / size[:, None], turn @ lines.cov @ turn.transpose(0, 2, 1))
 
 
 def _responsibility(mean, cov, centre, spread, idle, share) -> np.ndarray:

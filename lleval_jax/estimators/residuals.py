@@ -61,7 +61,7 @@ def aligned(fit: FitResult[IrtParams], responses: Responses | SparseResponses) -
     missing = [name for name in fit.rows if name not in place]
     require(not missing, f"{len(missing)} models of the fit have no answers here (first: {missing[:1]})")
     require(
-        set(fit.items) <= set(responses.items), "the fit has items that the answers lack: are they of one benchmark?"
+        set(fit.items) <= set(responses.items), "the fit has items that the answers lack; give those it was made from"
     )
     part = responses.take([place[name] for name in fit.rows]).select(fit.items)
     return part.dense() if isinstance(part, SparseResponses) else part

@@ -14,4 +14,5 @@ from lleval_jax.values.trust import Finding as Finding
 from lleval_jax.values.trust import Guard as Guard
 from lleval_jax.values.trust import ItemReport as ItemReport
 from lleval_jax.values.trust import Recovery as Recovery
+from lleval_jax.values.trust import Rotation as Rotation
 from lleval_jax.values.trust import Shuffled as Shuffled

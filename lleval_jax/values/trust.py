@@ -198,3 +198,26 @@ class Recovery:
     level: float
     correlation: dict[str, float]
     coverage: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rotation:
+    """A multidimensional fit turned to simple structure; slope . ability is what it was.
+
+    by           the criterion
+    turn         (dims, dims)  T: abilities become ability @ T
+    slope        (items, dims)
+    loadings     (items, dims)  standardised, the largest dimension first
+    ability      (rows, dims)
+    correlation  (dims, dims)  of the abilities in their prior; I for an orthogonal rotation
+    names        of the dimensions, from the groups of items that load on them
+    """
+
+    by: str
+    turn: np.ndarray
+    slope: np.ndarray
+    loadings: np.ndarray
+    ability: np.ndarray
+    correlation: np.ndarray
+    names: tuple[str, ...]
+    converged: bool
