@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lleval_jax.values.trust import Examination
 
 FEWEST = 3  # models without which no fit is tried
+NEAR = 5e-3  # tolerance of the fit: far below what any finding could see
 COMPARED = 10  # models from which held-out answers can tell how many abilities there are
 
 Model = Annotated[
@@ -119,9 +120,8 @@ def _after(
     wait.say(f"fitting {chosen} to {len(responses.rows):,} models x {len(responses.items):,} items; compiling first")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # whether it converged stands in the table
-        fit = ll.irt.fit(
-            responses, model=chosen, dims=dims, standard_errors=False, seed=seed, max_steps=1000, report=wait.step
-        )
+        fitting: dict[str, Any] = {"model": chosen, "dims": dims, "seed": seed, "tol": NEAR, "report": wait.step}
+        fit = ll.irt.fit(responses, standard_errors=False, **fitting)
         wait.say("examining the items")
         share = guard.distinct / guard.models
         found = ll.itemfit.examine(fit, responses, family=member, distinct=share, seed=seed)

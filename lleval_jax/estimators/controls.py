@@ -1,7 +1,7 @@
 """Two controls of a fit: answers dealt anew must teach nothing, answers drawn from the fit must give it back."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,8 +38,9 @@ def shuffled(fit: FitResult[IrtParams], responses: Responses | SparseResponses, 
 def recovery(fit: FitResult[IrtParams], responses: Responses | SparseResponses, *, seed: int) -> Recovery:
     """Simulate answers at the fitted parameters, the same cells seen, fit again, and compare.
 
-    Abilities are drawn from their posteriors, and the truth is put on the scale that a fit gives itself (mean 0,
-    covariance I over the models). With several dimensions the refit is turned to the truth first (Procrustes).
+    Abilities are drawn from their posteriors. A scale is a convention, so that truth and refit are compared on one:
+    abilities of mean 0 and covariance I over these models. With several dimensions the refit is then turned to the
+    truth (Procrustes).
     """
     require(fit.settings.get("model") in ("rasch", "2pl", "3pl", "4pl"), "recovery needs a fit by irt.fit")
     here = residuals.aligned(fit, responses)
@@ -50,23 +51,37 @@ def recovery(fit: FitResult[IrtParams], responses: Responses | SparseResponses, 
     times = np.maximum(np.rint(here.weight), 1).astype(int)
     scores = np.where(here.seen, rng.binomial(times, chance) / times, 0).astype(np.float32)
     again = _again(fit, _replaced(here, scores, here.weight), standard_errors=True)
-    slope, intercept, ability = _own_scale(p.slope, p.intercept, ability)
-    turn = _procrustes(again.params.slope, slope)
-    return _compare(again, turn, slope, intercept, ability, fit.settings["model"] != "rasch")
+    q, dims = again.params, p.slope.shape[1]
+    truth = _own_scale(p.slope, p.intercept, ability, np.zeros_like(q.ability_cov), np.zeros_like(again.covariance))
+    found = _own_scale(q.slope, q.intercept, q.ability, q.ability_cov, again.covariance[:, : dims + 1, : dims + 1])
+    return _compare(found, truth, fit.settings["model"] != "rasch")
 
 
-def _compare(again: FitResult[IrtParams], turn, slope, intercept, ability, own_slopes: bool) -> Recovery:
-    dims, q = slope.shape[1], again.params
-    cov = again.covariance[:, :dims, :dims]
-    found = {
-        "slope": (q.slope @ turn, slope, np.diagonal(turn.T @ cov @ turn, axis1=1, axis2=2)),
-        "intercept": (q.intercept, intercept, again.covariance[:, dims, dims]),
-        "ability": (q.ability @ turn, ability, np.diagonal(turn.T @ q.ability_cov @ turn, axis1=1, axis2=2)),
+class _Scaled(NamedTuple):
+    """Parameters on the scale of these models, with the covariances of slopes and abilities, variance of intercepts."""
+
+    slope: np.ndarray
+    intercept: np.ndarray
+    ability: np.ndarray
+    slope_cov: np.ndarray
+    intercept_var: np.ndarray
+    ability_cov: np.ndarray
+
+
+def _compare(found: _Scaled, truth: _Scaled, own_slopes: bool) -> Recovery:
+    turn = _procrustes(found.slope, truth.slope)
+    slope_var, ability_var = (
+        np.diagonal(turn.T @ cov @ turn, axis1=1, axis2=2) for cov in (found.slope_cov, found.ability_cov)
+    )
+    pairs = {
+        "slope": (found.slope @ turn, truth.slope, slope_var),
+        "intercept": (found.intercept, truth.intercept, found.intercept_var),
+        "ability": (found.ability @ turn, truth.ability, ability_var),
     }
     if not own_slopes:
-        del found["slope"]
-    correlation = {name: _correlation(a, b) for name, (a, b, _) in found.items()}
-    coverage = {name: float(np.mean(np.abs(a - b) <= Z95 * np.sqrt(v))) for name, (a, b, v) in found.items()}
+        del pairs["slope"]
+    correlation = {name: _correlation(a, b) for name, (a, b, _) in pairs.items()}
+    coverage = {name: float(np.mean(np.abs(a - b) <= Z95 * np.sqrt(v))) for name, (a, b, v) in pairs.items()}
     return Recovery(0.95, correlation, coverage)
 
 
@@ -87,7 +102,7 @@ def _replaced(here: Responses, scores: np.ndarray, weight: np.ndarray) -> Respon
 
 def _gain(fit: FitResult[IrtParams], here: Responses) -> float:
     """Log likelihood an answer above that of the items' means, nats."""
-    weight = here.seen * here.weight
+    weight = here.seen * here.weight.astype(float)
     right, asked = (weight * here.scores).sum(0), weight.sum(0)
     mean = np.clip(right / np.maximum(asked, 1e-9), 1e-12, 1 - 1e-12)
     alone = float((right * np.log(mean) + (asked - right) * np.log1p(-mean)).sum())
@@ -98,12 +113,20 @@ def _rms(fit: FitResult[IrtParams]) -> float:
     return math.sqrt(float((fit.params.slope**2).sum(1).mean()))
 
 
-def _own_scale(slope: np.ndarray, intercept: np.ndarray, ability: np.ndarray):
-    """The same curves with abilities of mean 0 and covariance I."""
-    centre = ability.mean(0)
-    cov = np.atleast_2d(np.cov(ability.T, bias=True))
-    root = np.linalg.cholesky(cov)
-    return slope @ root, intercept + slope @ centre, np.linalg.solve(root, (ability - centre).T).T
+def _own_scale(slope, intercept, ability, ability_cov, covariance) -> _Scaled:
+    """The same curves with abilities of mean 0 and covariance I over the models, posterior covariances included."""
+    centre, dims = ability.mean(0), ability.shape[1]
+    root = np.linalg.cholesky(np.atleast_2d(np.cov(ability.T.astype(float), bias=True)) + ability_cov.mean(0))
+    back = np.linalg.inv(root)
+    line = np.append(centre, 1.0)
+    return _Scaled(
+        slope=slope @ root,
+        intercept=intercept + slope @ centre,
+        ability=(ability - centre) @ back.T,
+        slope_cov=root.T @ covariance[:, :dims, :dims] @ root,
+        intercept_var=np.einsum("j,ijk,k->i", line, covariance[:, : dims + 1, : dims + 1], line),
+        ability_cov=back @ ability_cov @ back.T,
+    )
 
 
 def _procrustes(found: np.ndarray, truth: np.ndarray) -> np.ndarray:

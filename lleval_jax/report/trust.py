@@ -86,8 +86,8 @@ def content(guard: Guard, fit: FitResult | None, found: Examination | None, **mo
     if fit is None or found is None:
         return out
     depend, report = found.dependence, found.items
-    out["fit"] = {"method": fit.method, "status": fit.status, "steps": fit.steps, "log_likelihood": fit.loglik}
-    out["reliability"] = [float(r) for r in found.reliability]
+    out["fit"] = {"method": fit.method, "status": fit.status, "steps": fit.steps, "log_likelihood": _number(fit.loglik)}
+    out["reliability"] = [_number(r) for r in found.reliability]
     out["split_half"] = found.split_half
     out["dims"] = more.get("dims")
     out["dependence"] = {
@@ -110,10 +110,15 @@ def content(guard: Guard, fit: FitResult | None, found: Examination | None, **mo
     return out
 
 
+def _number(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return float(value) if np.isfinite(value) else None
+
+
 def _item(report, i: int) -> dict[str, Any]:
     numbers = ("right", "slope", "error", "wrong_key", "misfit", "bent", "family", "shift")
     out = {"item": report.items[i], "flags": list(report.flags[i]), "answers": int(report.answers[i])}
-    out |= {name: float(np.nan_to_num(getattr(report, name)[i])) for name in numbers}
+    out |= {name: _number(getattr(report, name)[i]) for name in numbers}
     return out | {"family_name": report.family_name[i]}
 
 
