@@ -154,8 +154,8 @@ class _Tally:
 def _tally(whole: Responses | SparseResponses) -> _Tally:
     if isinstance(whole, SparseResponses):
         n, k = len(whole.rows), len(whole.items)
-        sums = [np.bincount(whole.item, whole.scores, k), np.bincount(whole.item, minlength=k)]
-        return _Tally(*sums, np.bincount(whole.row, whole.scores, n), np.bincount(whole.row, minlength=n))
+        right, row_right = np.bincount(whole.item, whole.scores, k), np.bincount(whole.row, whole.scores, n)
+        return _Tally(right, np.bincount(whole.item, minlength=k), row_right, np.bincount(whole.row, minlength=n))
     sums = [whole.scores.sum(axis, dtype=float) for axis in (0, 1)]
     asked = [whole.seen.sum(axis) for axis in (0, 1)]
     return _Tally(sums[0], asked[0], sums[1], asked[1])
@@ -313,10 +313,10 @@ def _enough(whole, asked: str, dims: int, safe: str, distinct: int, worth: float
     return out
 
 
-def _finding(name: str, found: str, advice: str, which: np.ndarray, names: Sequence[str], share: float) -> Finding:
+def _finding(name: str, found: str, advice: str, which: np.ndarray, names: tuple[str, ...], share: float) -> Finding:
     """A note, or a warning if more than `FEW` are concerned."""
     return Finding(name, "warning" if share > FEW else "note", found, advice, len(which), _names(which, names))
 
 
-def _names(which: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
+def _names(which: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(names[i] for i in which[:NAMED])

@@ -30,6 +30,7 @@ LIKELY = 0.5  # posterior probability from which a key is called likely wrong
 BENT = 0.05  # rms change of probability that matters
 SHIFT = 0.64  # logits between families that matter: "large" in the classes of Zieky (1993), 1.5 / 2.35
 IDLE = 0.2  # of the median slope: an item whose slope is surely below tells models hardly apart
+EXPECTED = 5  # least variance of an item's score for its shape to be tested: about 20 models on a middling item
 LEAST = 8  # models that a family and its others must have each
 POINTS = np.linspace(-4, 4, 81)
 
@@ -62,9 +63,10 @@ def examine(
     names, member = _members(fit.rows, family)
     parts = [_one(chunk, member, distinct) for chunk in residuals.chunks(fit, here)]
     lines = keys.Lines(*(np.concatenate([p[k] for p in parts]) for k in (0, 1)))
-    misfit, bent, z, shift = (np.concatenate([p[k] for p in parts]) for k in (2, 3, 4, 5))
+    misfit, bent, z, shift, right, asked = (np.concatenate([p[k] for p in parts]) for k in range(2, 8))
+    wrong = keys.flipped(right * distinct, asked * distinct)
     depend = dependence.measure(fit, here, distinct=distinct, level=level, seed=seed)
-    report = _report(fit, here, lines, misfit, bent, z, shift, names, depend, level)
+    report = _report(fit, here, lines, wrong, misfit, bent, z, shift, names, depend, level)
     return Examination(
         items=report,
         dependence=depend,
@@ -100,10 +102,13 @@ def shape(chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
 
 
 def between(chunk: Chunk, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Score z and one-step shift in logits of each item for each family (items, families); member (rows, families)."""
+    """Score z and shift in logits of each item for each family, (items, families) twice; member (rows, families).
+
+    The shift is the one-step estimate with a prior N(0, 1).
+    """
     v, gap = chunk.variance, chunk.residual
     m = np.clip(chunk.place - chunk.place.mean(0), -8, 8)
-    rated = member.any(1)[:, None]  # rows without a family are compared with nobody
+    rated = (member > 0).any(axis=1).astype(np.float32)[:, None]  # rows without a family are compared with nobody
     v, gap = v * rated, gap * rated
     nuisance = np.stack([v.sum(0), (v * m).sum(0), (v * m).sum(0), (v * m * m).sum(0)], 1).reshape(-1, 2, 2)
     inverse = np.linalg.inv(nuisance.astype(float) + 1e-6 * np.eye(2))
@@ -115,7 +120,7 @@ def between(chunk: Chunk, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     here, there = seen @ member, seen @ (rated - member)
     told = (here >= LEAST) & (there >= LEAST) & (info > 0.5)
     z = np.where(told, score / np.sqrt(np.maximum(info, 1e-9)), 0)
-    return z, np.where(told, score / np.maximum(info, 0.5), 0)
+    return z, np.where(told, score / (info + 1), 0)
 
 
 def split_half(here: Responses, seed: int = 0) -> float:
@@ -140,12 +145,13 @@ def discoveries(p: np.ndarray, level: float) -> np.ndarray:
 
 
 def _one(chunk: Chunk, member: np.ndarray, distinct: float) -> tuple[np.ndarray, ...]:
-    """Of some items: slopes and covariance, p-value and size of misfit, z and shift of the families."""
+    """Of some items: slopes and covariance, p-value and size of misfit, z and shift of families, answers by ability."""
     statistic, bent = shape(chunk)
     z, shift = between(chunk, member)
     lines = keys.regress(chunk)
-    misfit = stats.chi2.sf(statistic * distinct, 2)
-    return lines.mean, lines.cov / distinct, misfit, bent, z * distinct**0.5, shift
+    told = distinct * chunk.variance.sum(0) >= EXPECTED
+    misfit = np.where(told, stats.chi2.sf(statistic * distinct, 2), 1)
+    return lines.mean, lines.cov / distinct, misfit, bent, z * distinct**0.5, shift, *keys.tally(chunk)
 
 
 def _efficient(info: np.ndarray, score: np.ndarray, keep: int) -> tuple[np.ndarray, np.ndarray]:
@@ -179,14 +185,12 @@ def _members(rows: Sequence[str], family: Mapping[str, str] | None) -> tuple[tup
     return tuple(map(str, names)), member
 
 
-def _report(fit, here, lines, misfit, bent, z, shift, names, depend, level) -> ItemReport:
+def _report(fit, here, lines, wrong, misfit, bent, z, shift, names, depend, level) -> ItemReport:
     asked, right = here.seen.sum(0), here.scores.sum(0)
     mean = right / np.maximum(asked, 1)
     varies = (asked > 0) & (mean > 1e-6) & (mean < 1 - 1e-6)
     slope, error = lines.mean[:, 0], np.sqrt(lines.cov[:, 0, 0])
-    wrong = np.zeros(len(asked))
-    if varies.sum() > 2:
-        wrong[varies] = keys.flipped(keys.Lines(lines.mean[varies], lines.cov[varies]))
+    wrong = np.where(varies, wrong, 0)
     below = np.zeros(len(asked), bool)
     below[varies] = discoveries(stats.norm.cdf(slope[varies] / error[varies]), level)
     least = IDLE * float(np.median(slope[varies])) if varies.any() else 0.0
@@ -203,10 +207,10 @@ def _report(fit, here, lines, misfit, bent, z, shift, names, depend, level) -> I
         "never answered": asked == 0,
         "all right": (asked > 0) & (mean >= 1 - 1e-6),
         "all wrong": (asked > 0) & (mean <= 1e-6),
-        "copy of another item": np.array([name in twin for name in fit.items]),
+        "depends on another item": np.array([name in twin for name in fit.items]),
         "differs between families": differs & varies,
         "curve does not fit": crooked & (bent > BENT),
-        "hardly tells models apart": varies & (slope + 1.645 * error < least) & ~below,
+        "hardly tells models apart": varies & (slope + 1.645 * error < least) & ~below & (wrong <= LIKELY),
     }
     return ItemReport(
         items=fit.items,

@@ -19,7 +19,7 @@ DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"
 MARKS = {  # flag -> colour and marker
     "key likely wrong": ("#c8502d", "X"),
     "negative slope": ("#e8a33d", "v"),
-    "copy of another item": ("#6a4c93", "s"),
+    "depends on another item": ("#6a4c93", "s"),
     "differs between families": ("#2a9d8f", "D"),
     "curve does not fit": ("#7a7a7a", "^"),
 }
@@ -72,7 +72,7 @@ def available() -> None:
 
 
 def examination(guard: Guard, fit: FitResult, found: Examination, path: str | os.PathLike[str] | None = None) -> Any:
-    """Four panels: where the test measures, the items, how they go together beyond ability, and what is wrong.
+    """Four panels: what is wrong, the items, how they go together beyond ability, and where the test measures.
 
     Args:
         guard: seen before the fit.
@@ -83,10 +83,10 @@ def examination(guard: Guard, fit: FitResult, found: Examination, path: str | os
     import matplotlib.pyplot as plt  # an extra, and slow to load
 
     figure, axes = plt.subplots(2, 2, figsize=(10, 7.2), layout="constrained")
-    _measures(axes[0, 0], fit, found)
+    _wrong(axes[0, 0], found)
     _slopes(axes[0, 1], found)
     _together(axes[1, 0], found)
-    _wrong(axes[1, 1], found)
+    _measures(axes[1, 1], fit, found)
     for one in axes.flat:
         one.spines[["top", "right"]].set_visible(False)
         one.set_axisbelow(True)

@@ -11,6 +11,7 @@ from lleval_jax.values.trust import Examination, Guard, Recovery, Rotation, Shuf
 SCHEMA = "lleval/check/1"
 ITEMS = 12  # on the page
 PAIRS = 5
+MANY = {"slope": "slopes", "intercept": "intercepts", "ability": "abilities"}
 
 
 def guard(found: Guard) -> Table:
@@ -22,7 +23,7 @@ def guard(found: Guard) -> Table:
     if found.ok:
         verdict = "nothing speaks against fitting it"
     else:
-        verdict = f"{found.safe} is safe" if found.safe != found.asked else "read the warnings first"
+        verdict = f"{found.safe} is safe" if found.safe != found.asked else "it can be, with the warnings below"
     lines = lines or [("-", "-", "nothing")]
     return Table(
         f"before the fit: {what}: {verdict}", ("", "what", "found"), tuple(lines), (*advice, *clusters), left=3
@@ -67,7 +68,7 @@ def items(found: Examination, most: int = ITEMS) -> Table:
     flagged = report.flagged
     lines = []
     for i in flagged[:most]:
-        slope = f"{report.slope[i]:.2f} +- {report.error[i]:.2f}" if report.answers[i] else "-"
+        slope = f"{report.slope[i]:.2f} +- {report.error[i]:.2f}" if 0 < report.right[i] < 1 else "-"
         what = [_said(name, report, i) for name in report.flags[i]]
         lines.append((report.items[i], f"{report.answers[i]:,}", f"{report.right[i]:.2f}", slope, "; ".join(what)))
     if not lines:
@@ -142,8 +143,8 @@ def _control(found: Shuffled) -> str:
 
 
 def _recovered(found: Recovery) -> list[tuple[str, str]]:
-    parts = [f"{name}s {found.correlation[name]:.2f}" for name in found.correlation]
-    inside = [f"{name}s {found.coverage[name]:.0%}" for name in found.coverage]
+    parts = [f"{MANY[name]} {found.correlation[name]:.2f}" for name in found.correlation]
+    inside = [f"{MANY[name]} {found.coverage[name]:.0%}" for name in found.coverage]
     return [
         ("recovery: correlation with the truth", ", ".join(parts)),
         (f"recovery: inside {found.level:.0%} intervals", ", ".join(inside)),

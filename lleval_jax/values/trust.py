@@ -119,12 +119,12 @@ FLAGS = (
     "key likely wrong",
     "negative slope",
     "never answered",
-    "all right",
-    "all wrong",
-    "copy of another item",
+    "depends on another item",
     "differs between families",
     "curve does not fit",
     "hardly tells models apart",
+    "all wrong",
+    "all right",
 )
 
 

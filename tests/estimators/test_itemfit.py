@@ -54,7 +54,7 @@ def test_planted_faults_are_named(faulty) -> None:
         assert flags[f"item-{i}"][:2] == ("key likely wrong", "negative slope")
     assert flags["item-7"] == ("never answered",)
     assert flags["item-8"] == ("all right",)
-    assert all("copy of another item" in flags[f"item-{i}"] for i in (20, 21))
+    assert all("depends on another item" in flags[f"item-{i}"] for i in (20, 21))
     assert set(found.dependence.pairs[0][:2]) == {"item-20", "item-21"}
     assert all("differs between families" in flags[f"item-{i}"] for i in (30, 31))
     assert found.items.family_name[30] == "taught"
@@ -126,18 +126,19 @@ def test_discoveries_are_benjamini_and_hochbergs() -> None:
 
 @pytest.mark.parametrize("rows", [25, 400])
 def test_flipped_keys_are_found_and_others_left(rows: int) -> None:
-    """Estimates drawn from the mixture itself: calls are right as often as their probability says."""
+    """Answers drawn from the mixture: nearly all flips are named where there are many models, few others ever."""
     rng = np.random.default_rng(rows)
     hits = total = 0
     for _ in range(5):
-        truth = np.stack([1.2 + 0.4 * rng.standard_normal(300), 0.5 + rng.standard_normal(300)], 1)
+        truth = np.stack([1.5 + 0.4 * rng.standard_normal(300), 0.5 + rng.standard_normal(300)], 1)
         bad = rng.random(300) < 0.03
-        cov = np.broadcast_to(np.diag([6 / rows, 5 / rows]), (300, 2, 2))
-        mean = np.where(bad[:, None], -truth, truth) + rng.standard_normal((300, 2)) * np.sqrt([6 / rows, 5 / rows])
-        found = keys.flipped(keys.Lines(mean, cov))
+        slope, intercept = np.where(bad[:, None], -truth, truth).T
+        t = np.broadcast_to(rng.standard_normal((rows, 1)), (rows, 300))
+        x = (rng.random((rows, 300)) < special.expit(slope * t + intercept)).astype(float)
+        found = keys.flipped(*keys.tally(residuals.Chunk(np.arange(300), x, np.ones_like(x), t, t, x, x)))
         assert (found[~bad] > 0.5).mean() < 0.02
         hits, total = hits + (found[bad] > 0.5).sum(), total + bad.sum()
-    assert hits / total > (0.5 if rows < 100 else 0.85)
+    assert hits / total > (0.4 if rows < 100 else 0.9)
 
 
 def test_regression_is_the_penalised_maximum() -> None:
