@@ -307,10 +307,11 @@ def test_shipped_banks_work_by_name(capsys: pytest.CaptureFixture) -> None:
 def doubtful(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Answers of 90 models on 40 items, one with a wrong key, and the models' families."""
     folder = tmp_path_factory.mktemp("doubtful")
-    responses, _ = simulate(90, 40, seed=5)
-    scores = np.array(responses.scores)
-    scores[:, 3] = 1 - scores[:, 3]
-    responses = ll.Responses.build(scores)
+    responses, truth = simulate(90, 40, seed=5)
+    scores, names = np.array(responses.scores), list(responses.items)
+    steep = int(truth.slope[:, 0].argmax())
+    scores[:, steep], names[steep] = 1 - scores[:, steep], "mistaken"
+    responses = ll.Responses.build(scores, items=names)
     responses.to_frame().to_csv(folder / "answers.csv", index=False)
     families = [f"{row},{'a' if i % 2 else 'b'}" for i, row in enumerate(responses.rows)]
     (folder / "families.csv").write_text("\n".join(["model,family", *families]) + "\n")
@@ -326,14 +327,14 @@ def test_check_names_the_wrong_key(doubtful: pathlib.Path, tmp_path: pathlib.Pat
     assert run([*words, "--plot", str(picture), "--strict"]) == OK
     shown = capsys.readouterr().out
     assert "90 models (90 distinct) x 40 items, 2pl asked for: nothing speaks against fitting it" in shown
-    assert re.search(r"item-3 .*key likely wrong", shown)
+    assert re.search(r"mistaken .*key likely wrong", shown)
     found = json.loads(target.read_text())
     assert found["schema"] == "lleval/check/1"
     assert set(found) == {
         *("schema", "ok", "guard", "fit", "reliability", "split_half", "dims", "dependence", "flags", "items", "source")
     }  # fmt: skip
     assert found["ok"]
-    assert [one["item"] for one in found["items"] if "key likely wrong" in one["flags"]] == ["item-3"]
+    assert [one["item"] for one in found["items"] if "key likely wrong" in one["flags"]] == ["mistaken"]
     assert found["source"]["command"].startswith("lleval check")
     assert picture.read_bytes()[:4] == b"\x89PNG"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FEWEST = 3  # models without which no fit is tried
 NEAR = 5e-3  # tolerance of the fit: far below what any finding could see
-COMPARED = 10  # models from which held-out answers can tell how many abilities there are
+COMPARED = 16  # models and items from which held-out answers can tell how many abilities there are
 
 Model = Annotated[
     Literal["auto", "rasch", "2pl", "3pl", "4pl"],
@@ -111,7 +111,7 @@ def _after(
     """The fit, what the answers say against it, and what was asked for besides."""
     chosen: Any = guard.safe if model == "auto" else model
     more: dict[str, Any] = {"dims": None}
-    if guard.models >= COMPARED:
+    if min(guard.models, guard.items) >= COMPARED:
         wait.say("comparing numbers of abilities on held-out answers; compiling first")
         more["dims"] = ll.irt.choose_dims(responses, seed=seed)
     if dims == "auto":

@@ -108,7 +108,9 @@ def between(chunk: Chunk, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     v, gap = chunk.variance, chunk.residual
     m = np.clip(chunk.place - chunk.place.mean(0), -8, 8)
-    rated = (member > 0).any(axis=1).astype(np.float32)[:, None]  # rows without a family are compared with nobody
+    rated = (
+        np.asarray(member > 0).any(1, keepdims=True).astype(np.float32)
+    )  # rows without a family are compared with nobody
     v, gap = v * rated, gap * rated
     nuisance = np.stack([v.sum(0), (v * m).sum(0), (v * m).sum(0), (v * m * m).sum(0)], 1).reshape(-1, 2, 2)
     inverse = np.linalg.inv(nuisance.astype(float) + 1e-6 * np.eye(2))
