@@ -90,6 +90,12 @@ def sound(rng):
     return Responses.build(scores, seen=seen)
 
 
+def boundary(models: int, first: int, draws: int = 10) -> float:
+    """How often the 2PL is refused to so many models (200 items): between the designs above, what is right is open."""
+    rngs = [np.random.default_rng([first, models, k]) for k in range(draws)]
+    return float(np.mean([estimable.check(draw(rng, models, 200)).safe != "2pl" for rng in rngs]))
+
+
 UNSOUND = (few, thin, copied, apart, ordered, constant, nothing)
 
 
@@ -116,6 +122,7 @@ def main() -> None:
     }
     warned = float(np.mean([r["warned"] for r in rows if r["design"] != "sound"]))
     summary = {"warned_unidentifiable": warned, "warned_sound": rate["sound"], "by_design": rate}
+    summary["too_few_by_models"] = {n: boundary(n, wanted.first) for n in (16, 20, 24, 28, 32, 36, 40, 50, 60, 80)}
     summary |= {"bars": [WARNS, FALSE], "first_seed": wanted.first, "designs_of_each": wanted.designs}
     print(json.dumps(summary, indent=1))
     summary |= {"cpu_seconds": time.process_time() - started, "machine": machine.describe("jax", "numpy", "scipy")}

@@ -16,6 +16,7 @@ def made():
     return responses, irt.fit(responses)
 
 
+@pytest.mark.slow
 def test_shuffled_answers_teach_nothing(made) -> None:
     responses, fit = made
     found = controls.shuffled(fit, responses, seed=0)
@@ -25,6 +26,7 @@ def test_shuffled_answers_teach_nothing(made) -> None:
     assert found.slopes_shuffled < 0.25 * found.slopes
 
 
+@pytest.mark.slow
 def test_what_is_simulated_is_recovered(made) -> None:
     responses, fit = made
     found = controls.recovery(fit, responses, seed=0)
@@ -36,6 +38,7 @@ def test_what_is_simulated_is_recovered(made) -> None:
         assert low <= found.coverage[name] <= high
 
 
+@pytest.mark.slow
 def test_controls_repeat_with_their_seed(made) -> None:
     responses, fit = made
     assert controls.shuffled(fit, responses, seed=3) == controls.shuffled(fit, responses, seed=3)

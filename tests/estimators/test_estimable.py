@@ -161,7 +161,12 @@ def test_auto_fits_what_is_safe() -> None:
     assert fit.settings["model"] == "rasch"
     assert fit.settings["asked_model"] == "auto"
     assert "too few models" in fit.settings["guard"][0]
-    assert irt.fit(simulate(120, 40, seed=11)[0], model="auto", standard_errors=False).settings["model"] == "2pl"
+
+
+@pytest.mark.slow
+def test_auto_fits_slopes_where_it_can() -> None:
+    fit = irt.fit(simulate(120, 40, seed=11)[0], model="auto", standard_errors=False)
+    assert (fit.settings["model"], fit.settings["guard"]) == ("2pl", [])
 
 
 def test_blocks_are_merged_and_nothing_is_refused() -> None:
