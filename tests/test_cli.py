@@ -339,6 +339,7 @@ def test_check_names_the_wrong_key(doubtful: pathlib.Path, tmp_path: pathlib.Pat
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_check_says_what_few_models_can_teach(doubtful: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     assert run(["check", f"{doubtful}/few.csv", "--recover", "--json", "-"]) == OK
     found = json.loads(capsys.readouterr().out)

@@ -98,7 +98,7 @@ def fit(
         BadInput: no answers, an unknown model, or an engine that cannot fit what is asked.
         NotConverged: with `strict`.
     """
-    known = ("auto", *irf.CURVES)
+    known = (*irf.CURVES, "auto")
     require(model in known, f"model {model!r} is not known; there are {', '.join(known)}")
     chosen_by: dict[str, Any] = {}
     if model == "auto":

@@ -2,8 +2,9 @@
 
 All tests look at an answer given the model's *other* answers (`residuals`), so that they hold for short tests too.
 
-Shape of the curve: the efficient score test of adding m^2 and m^3 to the log-odds, m the standardised place of the
-model; nuisance are intercept and slope. A kin of S-X2 (Orlando & Thissen 2000) without score groups (Glas 1999):
+Shape of the curve: the efficient score test of adding the Legendre polynomials P_2(u) and P_3(u), u = 2 Phi(m) - 1, to
+the log-odds, m the standardised place of the model; nuisance are intercept and slope. Being bounded, they keep single
+answers far from the middle from deciding. A kin of S-X2 (Orlando & Thissen 2000) without score groups (Glas 1999):
 
     S_k = sum_r (x_r - p_r) h_k(m_r),   T = S' [I_22 - I_21 I_11^-1 I_12]^-1 S ~ chi^2_2
 
@@ -15,7 +16,7 @@ the false discovery rate at `level` (Benjamini & Hochberg 1995) and ask for a si
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from lleval_jax.errors import require
 from lleval_jax.estimators import dependence, keys, residuals
@@ -93,7 +94,8 @@ def shape(chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
     m = chunk.place - (chunk.place * w).sum(0) / count
     m = m / np.sqrt(np.maximum((m**2 * w).sum(0) / count, 1e-9))
     m = np.clip(m, -4, 4)
-    power = [np.ones_like(m), m, m**2, m**3]
+    u = 2 * special.ndtr(m) - 1
+    power = [np.ones_like(m), m, 1.5 * u**2 - 0.5, 2.5 * u**3 - 1.5 * u]
     info = np.array([[(v * power[i] * power[j]).sum(0, dtype=float) for j in range(4)] for i in range(4)]).T
     score = np.stack([(gap * h).sum(0, dtype=float) for h in power], 1)
     step, statistic = _efficient(info, score, 2)
