@@ -22,14 +22,20 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import ability as ability
     from lleval_jax.estimators import adaptive as adaptive
     from lleval_jax.estimators import anchors as anchors
+    from lleval_jax.estimators import controls as controls
+    from lleval_jax.estimators import estimable as estimable
     from lleval_jax.estimators import irt as irt
+    from lleval_jax.estimators import itemfit as itemfit
+    from lleval_jax.estimators import rotation as rotation
     from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import tiny as tiny
     from lleval_jax.report.cite import cite as cite
     from lleval_jax.values import Anchors as Anchors
     from lleval_jax.values import Choice as Choice
     from lleval_jax.values import Estimate as Estimate
+    from lleval_jax.values import Examination as Examination
     from lleval_jax.values import FitResult as FitResult
+    from lleval_jax.values import Guard as Guard
     from lleval_jax.values import ItemBank as ItemBank
     from lleval_jax.values import Responses as Responses
     from lleval_jax.values import Source as Source
@@ -39,9 +45,10 @@ if TYPE_CHECKING:
 _HOME = {
     **dict.fromkeys(("read", "read_scores", "write", "save", "load", "load_bank", "list_banks", "verify"), "data"),
     **dict.fromkeys(("Responses", "SparseResponses", "ItemBank", "Anchors", "Choice"), "values"),
-    **dict.fromkeys(("FitResult", "Estimate", "Source"), "values"),
+    **dict.fromkeys(("FitResult", "Estimate", "Source", "Guard", "Examination"), "values"),
     **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "DataWarning"), "errors"),
     **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability", "adaptive", "sessions")},
+    **{name: f"estimators.{name}" for name in ("estimable", "itemfit", "controls", "rotation")},
     "report": "report",
     "cite": "report.cite",
 }

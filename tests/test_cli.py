@@ -53,7 +53,18 @@ def test_help_needs_neither_jax_nor_pandas() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["estimate"], ["calibrate"], ["convert"], ["bank", "list"], ["bank", "show"], ["bank", "verify"]]
+    "verb",
+    [
+        [],
+        ["estimate"],
+        ["calibrate"],
+        ["check"],
+        ["ask"],
+        ["convert"],
+        ["bank", "list"],
+        ["bank", "show"],
+        ["bank", "verify"],
+    ],
 )
 def test_every_help_carries_an_example(verb: list[str], capsys: pytest.CaptureFixture) -> None:
     assert run([*verb, "--help"]) == OK
@@ -381,3 +392,58 @@ def test_repeats_are_an_option(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
     assert "two different answers" in capsys.readouterr().err
     assert run(words) == OK
     assert "k of n" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def doubtful(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Answers of 90 models on 40 items, one with a wrong key, and the models' families."""
+    folder = tmp_path_factory.mktemp("doubtful")
+    responses, truth = simulate(90, 40, seed=5)
+    scores, names = np.array(responses.scores), list(responses.items)
+    steep = int(truth.slope[:, 0].argmax())
+    scores[:, steep], names[steep] = 1 - scores[:, steep], "mistaken"
+    responses = ll.Responses.build(scores, items=names)
+    responses.to_frame().to_csv(folder / "answers.csv", index=False)
+    families = [f"{row},{'a' if i % 2 else 'b'}" for i, row in enumerate(responses.rows)]
+    (folder / "families.csv").write_text("\n".join(["model,family", *families]) + "\n")
+    few = responses.take(range(12))
+    few.to_frame().to_csv(folder / "few.csv", index=False)
+    return folder
+
+
+def test_check_names_the_wrong_key(doubtful: pathlib.Path, tmp_path: pathlib.Path, capsys) -> None:
+    pytest.importorskip("matplotlib")
+    target, picture = tmp_path / "check.json", tmp_path / "check.png"
+    words = ["check", f"{doubtful}/answers.csv", "--family", f"{doubtful}/families.csv", "--json", str(target)]
+    assert run([*words, "--plot", str(picture), "--strict"]) == OK
+    shown = capsys.readouterr().out
+    assert "90 models (90 distinct) x 40 items, 2pl asked for: nothing speaks against fitting it" in shown
+    assert re.search(r"mistaken .*key likely wrong", shown)
+    found = json.loads(target.read_text())
+    assert found["schema"] == "lleval/check/1"
+    assert set(found) == {
+        *("schema", "ok", "guard", "fit", "reliability", "split_half", "dims", "dependence", "flags", "items", "source")
+    }  # fmt: skip
+    assert found["ok"]
+    assert [one["item"] for one in found["items"] if "key likely wrong" in one["flags"]] == ["mistaken"]
+    assert found["source"]["command"].startswith("lleval check")
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+def test_check_says_what_few_models_can_teach(doubtful: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(["check", f"{doubtful}/few.csv", "--recover", "--json", "-"]) == OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["guard"]["safe"] == "rasch"
+    assert not found["ok"]
+    assert found["fit"]["method"].startswith("rasch")
+    assert set(found["recovery"]["coverage"]) == {"intercept", "ability"}
+    assert "passed" in found["shuffled"]
+
+
+def test_check_is_strict_on_demand_and_reads_families_strictly(doubtful: pathlib.Path, tmp_path, capsys) -> None:
+    assert run(["check", f"{doubtful}/few.csv", "--strict", "--family", "none"]) == FAILED
+    assert "warning  too few models" in capsys.readouterr().out
+    (tmp_path / "wrong.csv").write_text("name,kind\nrow-0,a\n")
+    assert run(["check", f"{doubtful}/few.csv", "--family", f"{tmp_path}/wrong.csv"]) == BAD_INPUT
+    assert "has no column 'model'; it has ['name', 'kind']" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import typer
 import lleval_jax as ll
 from lleval_jax.cli import inputs as given
 from lleval_jax.cli import options, output, typed
-from lleval_jax.cli.check import Held, held_out
+from lleval_jax.cli.left_out import Held, held_out
 from lleval_jax.cli.waiting import waiting
 
 if TYPE_CHECKING:

@@ -1,76 +1,155 @@
-"""Whether the intervals of a bank hold, seen on models that it was not made from."""
+"""`lleval check`: can these answers be fitted, does the fit hold, and which items are wrong?"""
 
-import dataclasses
-from typing import Any
+import pathlib
+import warnings
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
+import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.waiting import Waiting
+from lleval_jax.cli import inputs as given
+from lleval_jax.cli import options, output, typed
+from lleval_jax.cli.waiting import Waiting, waiting
+from lleval_jax.errors import require
 
-EVERY = 5  # one model in five is left out
-FEWEST, MOST = 10, 200  # models needed for a check; models left out at most
+if TYPE_CHECKING:
+    from lleval_jax.values.trust import Examination
+
+FEWEST = 3  # models without which no fit is tried
+NEAR = 5e-3  # tolerance of the fit: far below what any finding could see
+COMPARED = 16  # models and items from which held-out answers can tell how many abilities there are
+
+Model = Annotated[
+    Literal["auto", "rasch", "2pl", "3pl", "4pl"],
+    typer.Option(help="Item response function; 'auto': 2pl if these answers can teach it, else rasch."),
+]
+Dims = Annotated[
+    str,
+    typer.Option(metavar="N|auto", callback=typed.dims, help="Abilities; 'auto': as many as held-out answers need."),
+]
+Family = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH|name|none",
+        help="Families to compare: a table with columns model, family; by the models' names; or none.",
+    ),
+]
+Recover = Annotated[
+    bool, typer.Option("--recover", help="Also fit shuffled answers, and answers simulated from the fit.")
+]
+Rotate = Annotated[
+    Literal["varimax", "oblimin", "geomin"], typer.Option(help="Rotation where there are several abilities.")
+]
+Plot = Annotated[
+    pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of all that is drawn at random.")]
+StrictCheck = Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there is a warning before the fit.")]
 
 
-@dataclasses.dataclass(frozen=True)
-class Held:
-    """How many intervals held the truth, of models left out of the fit; or why this could not be seen."""
+def check(
+    inputs: options.Inputs,
+    model: Model = "auto",
+    dims: Dims = "1",
+    family: Family = "name",
+    recover: Recover = False,
+    rotate: Rotate = "oblimin",
+    plot: Plot = None,
+    metric: options.Metric = None,
+    filter: options.Filter = None,  # noqa: A002  the word of lm-eval
+    scale: options.Scale = None,
+    no_answer: options.NoAnswer = "zero",
+    repeats: options.Repeated = "count",
+    strict: StrictCheck = False,
+    seed: Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Can these answers be trusted: can a model be fitted to them, does it fit, and which items are wrong?
 
-    held: int = 0
-    of: int = 0
-    error: float = 0.0
-    level: float = 0.95
-    why_not: str = ""
+    Examples, the first with the answers that a shipped bank was made from:
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return dataclasses.asdict(self)
-
-    def __str__(self) -> str:
-        if self.why_not:
-            return f"not made: {self.why_not}"
-        return (
-            f"{self.held} of {self.of} models left out lie inside their {100 * self.level:.4g}% intervals; "
-            f"mean absolute error {self.error:.3f}"
-        )
-
-
-def held_out(
-    responses: Any,
-    bank: "ll.ItemBank",
-    fitting: dict[str, Any],
-    choosing: dict[str, Any],
-    level: float,
-    wait: Waiting,
-) -> Held:
-    """Fit and choose again without some models, then estimate those from the anchors alone.
-
-    Only models whose full score is known take part: from a table of scores, or from an answer to every item.
+      lleval check bank:livexiv-vqa
+      lleval check answers.parquet --recover --plot check.png --json check.json
     """
-    truth = _known_scores(bank)
-    rows = responses.rows
-    if len(rows) < FEWEST:
-        return Held(level=level, why_not=f"it needs {FEWEST} models; there are {len(rows)}")
-    step = max(EVERY, -(-len(rows) // MOST))
-    out = [i for i in range(2, len(rows), step) if rows[i] in truth]
-    if not out:
-        return Held(level=level, why_not="no model left out has answered every item; give --scores")
-    wait.say(f"checking the intervals on {len(out)} models left out")
-    left = set(out)
-    rest = responses.take(i for i in range(len(rows)) if i not in left)
-    fit = ll.irt.fit(rest, **(fitting | {"dims": bank.dims, "strict": False}))
-    smaller = ll.anchors.choose(fit, rest, **choosing)
-    few = responses.take(out).select(smaller.anchor_items)
-    found = ll.tiny.estimate(few, smaller, level=level)
-    known = np.array([truth[row] for row in found.rows])
-    inside = (found.low <= known) & (known <= found.high)
-    return Held(int(inside.sum()), len(known), float(np.abs(found.value - known).mean()), level)
+    typed.file_for(json)
+    typed.file_for(plot)
+    if plot is not None:
+        ll.report.plot.available()
+    with waiting("reading answers") as wait:
+        words: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
+        responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **words)
+        member = _families(family, responses.rows)
+        wait.say(f"looking at {len(responses.rows):,} models x {len(responses.items):,} items")
+        wanted = 1 if dims == "auto" else int(dims)
+        guard = ll.estimable.check(responses, model=model, dims=wanted, seed=seed)
+        fit = found = None
+        more: dict[str, Any] = {}
+        if guard.models >= FEWEST:
+            fit, found, more = _after(responses, guard, model, dims, member, recover, rotate, seed, wait)
+        if plot is not None and fit is not None and found is not None:
+            wait.say("drawing")
+            ll.report.plot.examination(guard, fit, found, plot)
+    content = ll.report.trust.content(guard, fit, found, **more)
+    content["source"] = typed.stamped(responses.source, seed).to_dict()
+    tables = [ll.report.trust.guard(guard)]
+    if fit is not None and found is not None:
+        tables += [ll.report.trust.summary(fit, found, **more), ll.report.trust.items(found)]
+    output.write(tables, content, json)
+    if strict and not guard.ok:
+        raise typer.Exit(1)
 
 
-def _known_scores(bank: "ll.ItemBank") -> dict[str, float]:
-    """Full score of each calibration model for which it was seen and not foretold."""
-    made = bank.calibration
-    if made is None:
-        return {}
-    whole = np.logical_or(made.seen.all(axis=1), made.outside)
-    return {row: float(score) for row, score, known in zip(made.rows, made.full[:, 0], whole, strict=True) if known}
+def _after(
+    responses: Any,
+    guard: "ll.Guard",
+    model: str,
+    dims: str | int,
+    member: dict[str, str] | None,
+    recover: bool,
+    rotate: str,
+    seed: int,
+    wait: Waiting,
+) -> "tuple[ll.FitResult, Examination, dict[str, Any]]":
+    """The fit, what the answers say against it, and what was asked for besides."""
+    chosen: Any = guard.safe if model == "auto" else model
+    more: dict[str, Any] = {"dims": None}
+    if min(guard.models, guard.items) >= COMPARED:
+        wait.say("comparing numbers of abilities on held-out answers; compiling first")
+        more["dims"] = ll.irt.choose_dims(responses, seed=seed)
+    if dims == "auto":
+        dims = more["dims"] or 1
+    dims = int(dims) if chosen == "2pl" else 1
+    wait.say(f"fitting {chosen} to {len(responses.rows):,} models x {len(responses.items):,} items; compiling first")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # whether it converged stands in the table
+        fitting: dict[str, Any] = {"model": chosen, "dims": dims, "seed": seed, "tol": NEAR, "report": wait.step}
+        fit = ll.irt.fit(responses, standard_errors=False, **fitting)
+        wait.say("examining the items")
+        share = guard.distinct / guard.models
+        found = ll.itemfit.examine(fit, responses, family=member, distinct=share, seed=seed)
+        if dims > 1:
+            more["rotation"] = ll.rotation.rotate(fit, rotate, seed=seed)  # type: ignore[arg-type]
+        if recover:
+            wait.say("fitting shuffled answers")
+            more["shuffled"] = ll.controls.shuffled(fit, responses, seed=seed)
+            wait.say("fitting answers simulated from the fit")
+            more["recovery"] = ll.controls.recovery(fit, responses, seed=seed)
+    return fit, found, more
+
+
+def _families(words: str, rows: tuple[str, ...]) -> dict[str, str] | None:
+    """Model -> family, from a table, from the names, or none."""
+    if words == "none":
+        return None
+    if words == "name":
+        return ll.itemfit.families(rows)
+    return {model: family for model, family in _pairs(pathlib.Path(words)) if model in set(rows)}
+
+
+def _pairs(path: pathlib.Path) -> list[tuple[str, str]]:
+    import pandas as pd  # not needed for --help
+
+    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [name for name in ("model", "family") if name not in table.columns]
+    require(not missing, f"{path} has no column {missing and missing[0]!r}; it has {list(map(str, table.columns))}")
+    return list(zip(table["model"].astype(str), table["family"].astype(str), strict=True))

@@ -14,6 +14,7 @@ from lleval_jax.cli import typed
 from lleval_jax.cli.ask import ask
 from lleval_jax.cli.bank import bank
 from lleval_jax.cli.calibrate import calibrate
+from lleval_jax.cli.check import check
 from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.shown import help_of
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (estimate, calibrate, ask, convert):
+for verb in (estimate, calibrate, check, ask, convert):
     app.command(help=help_of(verb), no_args_is_help=True)(verb)
 app.add_typer(bank, name="bank")
 

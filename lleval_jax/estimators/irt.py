@@ -18,8 +18,8 @@ import numpy as np
 from lleval_jax.core import em, irf, joint, quadrature, uncertainty
 from lleval_jax.core.anderson import Anderson
 from lleval_jax.core.solve import Progress, advance, begin
-from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators import layout
+from lleval_jax.errors import DataWarning, NotConverged, require
+from lleval_jax.estimators import estimable, layout
 from lleval_jax.types import Array, Status
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
@@ -56,7 +56,7 @@ class IrtParams(NamedTuple):
 def fit(
     responses: Answers,
     *,
-    model: Literal["rasch", "2pl", "3pl", "4pl"] = "2pl",
+    model: Literal["auto", "rasch", "2pl", "3pl", "4pl"] = "2pl",
     dims: int | Literal["auto"] = 1,
     engine: Literal["auto", "marginal", "joint"] = "auto",
     prior: Literal["auto", "learned"] | Mapping[str, tuple[float, float]] | None = "auto",
@@ -75,7 +75,8 @@ def fit(
 
     Args:
         responses: dense, sparse, or a list of dense blocks whose rows may differ (benchmarks that share models).
-        model: item response function; "rasch" shares one slope.
+        model: item response function; "rasch" shares one slope. "auto" is the 2PL where `estimable.check` finds that
+            these answers can teach its slopes, else Rasch, with a `DataWarning` that says why.
         dims: abilities; "auto" takes the fewest that predict held-out cells as well as any.
         engine: "auto" is marginal in one dimension and for 3PL/4PL, joint otherwise.
         prior: "learned" estimates mean and spread of the item parameters from the items; a mapping such as
@@ -97,7 +98,11 @@ def fit(
         BadInput: no answers, an unknown model, or an engine that cannot fit what is asked.
         NotConverged: with `strict`.
     """
-    require(model in irf.CURVES, f"model {model!r} is not known; there are {', '.join(irf.CURVES)}")
+    known = (*irf.CURVES, "auto")
+    require(model in known, f"model {model!r} is not known; there are {', '.join(known)}")
+    chosen_by: dict[str, Any] = {}
+    if model == "auto":
+        model, dims, chosen_by = _safe(responses, dims, seed)
     with layout.precise(precision):
         data = layout.arrange(responses, precision)
         if dims == "auto":
@@ -106,7 +111,7 @@ def fit(
         curve = dataclasses.replace(curve, positive=curve.positive or positive)
         chosen = _engine(engine, curve, data)
         settings: dict[str, Any] = {"model": model, "dims": dims, "engine": chosen, "precision": precision}
-        settings |= {"positive": curve.positive, "tol": tol, "max_steps": max_steps, "seed": seed}
+        settings |= {"positive": curve.positive, "tol": tol, "max_steps": max_steps, "seed": seed} | chosen_by
         prior = _prior(prior, len(data.rows), curve, chosen)
         settings["prior"] = prior
         if chosen == "marginal":
@@ -195,6 +200,18 @@ class _Numbers(NamedTuple):
     loglik: Array
     steps: Array
     status: Array
+
+
+def _safe(responses: Answers, dims: int | str, seed: int) -> tuple[Any, Any, dict[str, Any]]:
+    """Model, dims, and why: what these answers can teach."""
+    found = estimable.check(responses, dims=dims if isinstance(dims, int) else 1, seed=seed)
+    why = [f"{one.name}: {one.found}" for one in found.warnings]
+    if found.safe != found.asked:
+        reason = next((one.found for one in found.warnings if one.name == "too few models"), "too few models")
+        message = f"model='auto' falls back to {found.safe}: {reason}"
+        warnings.warn(message, DataWarning, stacklevel=3)
+        dims = 1
+    return found.safe, dims, {"asked_model": "auto", "guard": why}
 
 
 def _engine(engine: str, curve: irf.Curve, data: layout.Layout) -> str:

@@ -213,7 +213,8 @@ def _svd_start(cells, row_weight: Array, item_weight: Array, key: Array, dims: i
     level = cells.at_cells(jnp.ones_like(row_weight)[:, None], mean[:, None])
     residual = cells.scores - weights * level
     fill = jnp.sum(weights) / (jnp.sum(row_weight) * jnp.sum(item_weight))
-    draw = jax.random.normal(key, (len(mean), dims + 8), mean.dtype) * item_weight[:, None]
+    width = min(dims + 8, len(row_weight), len(mean))
+    draw = jax.random.normal(key, (len(mean), width), mean.dtype) * item_weight[:, None]
 
     def sweep(z: Array, _) -> tuple[Array, None]:
         basis = jnp.linalg.qr(cells.sum_items(residual, z) * row_weight[:, None])[0]
@@ -223,7 +224,8 @@ def _svd_start(cells, row_weight: Array, item_weight: Array, key: Array, dims: i
     basis = jnp.linalg.qr(cells.sum_items(residual, z) * row_weight[:, None])[0]
     left, size, right = jnp.linalg.svd(cells.sum_rows(residual, basis).T, full_matrices=False)
     root = jnp.sqrt(jnp.sum(row_weight))
-    ability = (basis @ left[:, :dims]) * root
-    slope = (size[:dims, None] * right[:dims]).T / root / fill * 4
+    spare = [(0, 0), (0, max(0, dims - width))]  # dimensions that so few rows or items cannot show start at nothing
+    ability = jnp.pad((basis @ left[:, :dims]) * root, spare)
+    slope = jnp.pad((size[:dims, None] * right[:dims]).T / root / fill * 4, spare)
     intercept = jnp.log(mean) - jnp.log1p(-mean)
     return ability, jnp.concatenate([jnp.clip(slope, -4, 4), intercept[:, None]], axis=1)

@@ -1,18 +1,28 @@
 """Results as pictures. Needs the extra `plot`: pip install "lleval-jax[plot]"."""
 
 import os
-from typing import TYPE_CHECKING
+from importlib import util
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lleval_jax.errors import require
 from lleval_jax.report.text import Truth
 from lleval_jax.values.responses import WHOLE
-from lleval_jax.values.results import Estimate
+from lleval_jax.values.results import Estimate, FitResult
+from lleval_jax.values.trust import Examination, Guard
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"
+MARKS = {  # flag -> colour and marker
+    "key likely wrong": ("#c8502d", "X"),
+    "negative slope": ("#e8a33d", "v"),
+    "depends on another item": ("#6a4c93", "s"),
+    "differs between families": ("#2a9d8f", "D"),
+    "curve does not fit": ("#7a7a7a", "^"),
+}
 
 
 def forest(
@@ -54,3 +64,114 @@ def forest(
     if path is not None:
         figure.savefig(path, dpi=150)
     return axes
+
+
+def available() -> None:
+    """Raise `BadInput` with the way out where matplotlib is not installed."""
+    require(util.find_spec("matplotlib") is not None, 'pictures need matplotlib: pip install "lleval-jax[plot]"')
+
+
+def examination(guard: Guard, fit: FitResult, found: Examination, path: str | os.PathLike[str] | None = None) -> Any:
+    """Four panels: what is wrong, the items, how they go together beyond ability, and where the test measures.
+
+    Args:
+        guard: seen before the fit.
+        fit: the fit examined.
+        found: its examination.
+        path: write the picture here (png, svg or pdf).
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    figure, axes = plt.subplots(2, 2, figsize=(10, 7.2), layout="constrained")
+    _wrong(axes[0, 0], found)
+    _slopes(axes[0, 1], found)
+    _together(axes[1, 0], found)
+    _measures(axes[1, 1], fit, found)
+    for one in axes.flat:
+        one.spines[["top", "right"]].set_visible(False)
+        one.set_axisbelow(True)
+    told = "" if guard.distinct == guard.models else f" ({guard.distinct:,} distinct)"
+    verdict = "" if guard.ok else "   warned before the fit: " + ", ".join(one.name for one in guard.warnings)
+    figure.suptitle(
+        f"{guard.models:,} models{told} x {guard.items:,} items, {fit.method}{verdict}", fontsize=11, x=0.01, ha="left"
+    )
+    if path is not None:
+        figure.savefig(path, dpi=150)
+        plt.close(figure)
+    return axes
+
+
+def _measures(axes: "Axes", fit: FitResult, found: Examination) -> None:
+    """Standard error along the ability, over the models that there are."""
+    error = 1 / np.sqrt(found.information + 1)
+    main = fit.params.slope.mean(0)
+    ability = fit.params.ability @ (main / max(float(np.linalg.norm(main)), 1e-9))
+    axes.hist(ability, bins=min(40, 5 + len(ability) // 8), range=(-4, 4), color=LINE, alpha=0.5)
+    axes.set_ylabel("models")
+    axes.set_xlabel("ability (main direction)")
+    right = axes.twinx()
+    right.plot(found.scale, error, color=DOT, linewidth=2)
+    right.set_ylim(0, None)
+    right.set_ylabel("standard error of ability", color=DOT)
+    right.spines[["top", "left"]].set_visible(False)
+    axes.set_title(f"where it measures: reliability {found.reliability[0]:.2f}", loc="left", fontsize=10)
+
+
+def _slopes(axes: "Axes", found: Examination) -> None:
+    """Slope and share right of each item, the flagged ones in colour."""
+    report = found.items
+    first = [flags[0] if flags else "" for flags in report.flags]
+    shown = [i for i in range(len(first)) if report.answers[i] and first[i] not in ("all right", "all wrong")]
+    plain = [i for i in shown if first[i] not in MARKS]
+    size = 14 if len(plain) < 2000 else 4
+    axes.scatter(report.right[plain], report.slope[plain], s=size, color=LINE, alpha=0.6, linewidths=0)
+    for name, (colour, marker) in MARKS.items():
+        here = [i for i in shown if first[i] == name]
+        if here:
+            axes.scatter(report.right[here], report.slope[here], s=26, color=colour, marker=marker, label=name)
+    axes.axhline(0, color="0.5", linewidth=0.8)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel("share of right answers")
+    axes.set_ylabel("slope")
+    axes.grid(color="0.93")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, loc="best")
+    axes.set_title("items: better models fail those below the line", loc="left", fontsize=10)
+
+
+def _together(axes: "Axes", found: Examination) -> None:
+    """Histogram of Yen's Q3 against what independent items would show."""
+    depend = found.dependence
+    if depend.compared == 0:
+        axes.text(0.5, 0.5, "too few answers to compare items", ha="center", va="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return
+    width = depend.edges[1] - depend.edges[0]
+    middle = (depend.edges[:-1] + depend.edges[1:]) / 2
+    axes.bar(middle, depend.histogram, width, color=LINE, alpha=0.8, label="pairs of items")
+    centre = float(np.average(middle, weights=depend.histogram))
+    expected = np.exp(-0.5 * ((middle - centre) / depend.chance) ** 2) / (depend.chance * np.sqrt(2 * np.pi))
+    axes.plot(middle, expected * width * depend.compared, color=TRUE, linewidth=1.8, label="if independent")
+    axes.set_yscale("log")
+    axes.set_ylim(0.7, depend.histogram.max() * 2)
+    used = middle[depend.histogram > 0]
+    axes.set_xlim(max(-1, used.min() - 0.05), min(1, used.max() + 0.05))
+    axes.set_xlabel("correlation beyond ability (Q3)")
+    axes.set_ylabel("pairs")
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(f"items that go together: {depend.beyond:,} pairs beyond chance", loc="left", fontsize=10)
+
+
+def _wrong(axes: "Axes", found: Examination) -> None:
+    """How many items have which flag."""
+    count = found.items.count()
+    names = list(count)[::-1]
+    colour = [MARKS.get(name, (LINE, ""))[0] for name in names]
+    axes.barh(names, [count[name] for name in names], color=colour, height=0.65)
+    for place, name in enumerate(names):
+        axes.text(count[name], place, f" {count[name]:,}", va="center", fontsize=9)
+    axes.set_xlim(0, max(1, *count.values()) * 1.15)
+    axes.tick_params(left=False, labelsize=9)
+    axes.set_xlabel("items")
+    bad = sum(map(bool, found.items.flags))
+    axes.set_title(f"what is wrong: {bad:,} of {len(found.items.items):,} items", loc="left", fontsize=10)

@@ -9,3 +9,11 @@ from lleval_jax.values.results import Estimate as Estimate
 from lleval_jax.values.results import FitResult as FitResult
 from lleval_jax.values.results import Source as Source
 from lleval_jax.values.sparse import SparseResponses as SparseResponses
+from lleval_jax.values.trust import Dependence as Dependence
+from lleval_jax.values.trust import Examination as Examination
+from lleval_jax.values.trust import Finding as Finding
+from lleval_jax.values.trust import Guard as Guard
+from lleval_jax.values.trust import ItemReport as ItemReport
+from lleval_jax.values.trust import Recovery as Recovery
+from lleval_jax.values.trust import Rotation as Rotation
+from lleval_jax.values.trust import Shuffled as Shuffled
