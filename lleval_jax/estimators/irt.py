@@ -428,23 +428,27 @@ def _finish_joint(data: joint.Data, progress: Progress, standard_errors: bool) -
 
 def _held_out_loss(data: layout.Layout, active: Array, held: tuple, seed: int) -> np.ndarray:
     """(lanes, rows) mean log loss on held-out cells, one lane per set of active dimensions."""
-    row, item, score, weight = held
-    ability, items = layout.svd_start(data, active.shape[1], seed)
+    start = layout.svd_start(data, active.shape[1], seed)
+    loss = np.asarray(_losses(data.cells, data.row_weight, data.item_weight, start, active, held))
+    return loss[:, np.bincount(np.asarray(held[0]), minlength=loss.shape[1]) > 0]
 
-    @jax.jit
+
+@jax.jit
+def _losses(cells, row_weight: Array, item_weight: Array, start: tuple, active: Array, held: tuple) -> Array:
+    row, item, score, weight = held
+
     def lane(active: Array) -> Array:
-        here = joint.Data(data.cells, data.row_weight, data.item_weight, active)
-        first = begin(joint.Alternating(), here, joint.start(here, ability, items))
+        here = joint.Data(cells, row_weight, item_weight, active)
+        first = begin(joint.Alternating(), here, joint.start(here, *start))
         end = advance(joint.Alternating(), here, first, tol=3e-3, at_most=80, max_steps=80).now.x
         z = jnp.sum(end.rows.mean[row] * end.items.mean[item], axis=1)
         spread = jnp.sum(end.rows.second()[row] * end.items.second()[item], axis=1) - z**2
         z = z / jnp.sqrt(1 + jnp.pi / 8 * jnp.maximum(spread, 0))  # the posterior mean of the probability
         loss = weight * (jax.nn.softplus(z) - score * z)
-        total = jax.ops.segment_sum(weight, row, len(ability))
-        return jax.ops.segment_sum(loss, row, len(ability)) / jnp.maximum(total, 1e-9)
+        total = jax.ops.segment_sum(weight, row, len(row_weight))
+        return jax.ops.segment_sum(loss, row, len(row_weight)) / jnp.maximum(total, 1e-9)
 
-    loss = np.asarray(jax.vmap(lane)(active))
-    return loss[:, np.bincount(np.asarray(row), minlength=loss.shape[1]) > 0]
+    return jax.vmap(lane)(active)
 
 
 def _result(numbers: _Numbers, data: layout.Layout, method: str, settings: dict, strict: bool) -> FitResult[IrtParams]:
