@@ -54,7 +54,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     frame = frame[frame["filter"] == _filter(path.name, list(frame["filter"].unique()), options.filter)]
     item, note = _items(frame)
     if options.rows == "model":
-        item = [f"{task}/{name}" for name in item]
+        item = [item_name(task, name) for name in item]
     return from_columns(
         path.name,
         row=[row_name(model, task, options.rows)] * len(frame),
@@ -64,6 +64,26 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         line=frame["line"].to_numpy(),
         notes=(*notes, *note),
     )
+
+
+def item_name(task: str, name: str) -> str:
+    """What a question is called across logs, by its `doc_hash`."""
+    return f"{task}/{name}"
+
+
+def documents(path: pathlib.Path) -> dict[int, str]:
+    """{doc_id: item} of one log. Copies of a question have one name here.
+
+    Raises:
+        BadInput: an entry without a whole number as `doc_id`, or without a `doc_hash`.
+    """
+    task, found = task_name(path), {}
+    for number, entry in _entries(path):
+        place, name = entry.get("doc_id"), entry.get("doc_hash")
+        good = isinstance(place, int) and isinstance(name, str) and name != ""
+        require(good, f"{path.name}:{number} does not say which question it is: it needs doc_id and doc_hash")
+        found[place] = item_name(task, str(name))
+    return found
 
 
 def task_name(path: pathlib.Path) -> str:

@@ -9,6 +9,7 @@ that were left out of the fit and learns how much larger the real errors are, at
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -27,6 +28,7 @@ from lleval_jax.values.sparse import SparseResponses
 
 Rule = Literal["score", "information", "random"]
 CITE = ("lord1980",)
+LONGEST = 512  # items in a plan
 NEWTON = 12  # scoring steps from nothing
 TAIL_DF = 12.0  # degrees of freedom of the interval: some models are unlike all others
 
@@ -95,9 +97,10 @@ def choose(
     responses: Responses | SparseResponses | None,
     bank: ItemBank,
     *,
-    size: int = 1,
+    size: int | None = 1,
     rule: Rule = "score",
     stop: Stop | None = None,
+    among: Sequence[str] | None = None,
     compare: tuple[str, str] | None = None,
     price: np.ndarray | None = None,
     balance: bool = False,
@@ -111,8 +114,10 @@ def choose(
         responses: answers so far; None starts one session from nothing.
         bank: calibrated items, best with what `sessions.prepare` adds.
         size: how many items at a time; they are chosen as a set, each as if the others were answered as expected.
+            None: as many as `stop` is expected to need, at most 512 (`LONGEST`).
         rule: "score" lowers the variance of the full score most, "information" that of ability, "random" is random.
         stop: when to say "enough"; None never does before all items were asked.
+        among: only these items can be asked; None: all.
         compare: ask two rows the same items, those that lower the variance of their difference most, and say "enough"
             when the sign of the difference is certain (`stop.certainty`, 0.95).
         price: (items,) cost of each item; what is gained is divided by it.
@@ -122,11 +127,12 @@ def choose(
         seed: of what is drawn.
 
     Raises:
-        BadInput: an unknown rule, row or price.
+        BadInput: an unknown rule, row, price or item.
         BankMismatch: no answer to any item of the bank.
     """
     require(rule in sequential.RULES, f"rule {rule!r} is not known; there are {', '.join(sequential.RULES)}")
-    require(size > 0, f"size is {size}; ask for at least one item")
+    require(size is None or size > 0, f"size is {size}; ask for at least one item")
+    require(size is not None or compare is None, "a comparison needs a size: how many items at a time")
     require(0 < exposure <= len(bank.items), f"exposure is {exposure}; it must lie between 1 and the number of items")
     rows = () if responses is None else _rows_to_compare(responses.rows, compare)
     here = _answers(responses if compare is None else _only(responses, rows), bank)
@@ -136,17 +142,20 @@ def choose(
         found = _estimate(here, bank, now, level)
         goal = stop or Stop()
         why = goal.reasons(found) if compare is None else _decided(here, bank, now, goal, level)
-    free = ~here.seen
+    free = ~here.seen & _allowed(bank, among)[None, :]
     if compare is not None:
         free = np.broadcast_to(free.all(0), free.shape)
     left = free.sum(1)
     why = [reason or ("" if n else "all items were asked") for reason, n in zip(why, left, strict=True)]
     if stop is not None and stop.budget is not None:
         left = np.minimum(left, np.maximum(stop.budget - here.n_seen, 0))
-    size = min(size, int(left.max()))
+    most = int(left.max())
+    count = min(rung(most), LONGEST) if size is None else min(size, most)
     picked = np.zeros((len(here.rows), 0), int)
-    if size > 0 and not all(why):
-        picked = _pick(here, bank, pool, now, free, (rule, size, exposure, balance, compare is not None), seed)
+    if count > 0 and not all(why):
+        picked = _pick(here, bank, pool, now, free, (rule, count, exposure, balance, compare is not None), seed)
+        if size is None:
+            left = np.minimum(left, _needed(here, bank, pool, now, picked, stop or Stop(), level))
     items = [
         () if reason else tuple(bank.items[i] for i in row[: int(n)])
         for reason, row, n in zip(why, picked, left, strict=True)
@@ -342,6 +351,16 @@ def _only(responses: Responses | SparseResponses | None, rows: tuple[str, ...]) 
     return responses.take([responses.rows.index(name) for name in rows])  # type: ignore[union-attr]
 
 
+def _allowed(bank: ItemBank, among: Sequence[str] | None) -> np.ndarray:
+    """(items,) which can be asked."""
+    if among is None:
+        return np.ones(len(bank.items), bool)
+    unknown = sorted(set(among) - set(bank.items))
+    require(not unknown, f"{len(unknown)} items to choose among are not in bank {bank.name!r} (first: {unknown[:1]})")
+    named = set(among)
+    return np.array([item in named for item in bank.items], bool)
+
+
 def _goal(rule: str) -> str:
     return {"score": "score", "information": "ability", "random": "score, drawn at random, not"}[rule]
 
@@ -371,6 +390,27 @@ def _pick(here: Responses, bank: ItemBank, pool, now: _State, free: np.ndarray, 
     return picked
 
 
+def _needed(
+    here: Responses, bank: ItemBank, pool, now: _State, picked: np.ndarray, goal: Stop, level: float
+) -> np.ndarray:
+    """(rows,) how many of the picked items bring the standard error to where `goal` stops, if all goes as expected."""
+    enough = np.zeros(len(picked))
+    if goal.std_error is not None:
+        enough = np.maximum(enough, goal.std_error)
+    if goal.width is not None:
+        enough = np.maximum(enough, goal.width / 2 / reach_of(bank, level))
+    if goal.threshold is not None:
+        sure = float(student.ppf(goal.certainty, TAIL_DF))
+        enough = np.maximum(enough, np.abs(now.value - goal.threshold) / sure)
+    size = picked.shape[1]
+    variance = np.asarray(_foresee(pool, now.belief, now.outlook, pad(picked, (len(now.belief.mean), size))))
+    length = here.n_seen[:, None] + np.arange(1, size + 1)[None, :]
+    error = np.sqrt(np.maximum(variance[: len(picked)], 0)) * widen_of(bank, length)
+    reached = error <= enough[:, None]
+    return np.where(reached.any(1), reached.argmax(1) + 1, size)
+
+
+_foresee = jax.jit(sequential.foresee)
 _choose = jax.jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
 
 
