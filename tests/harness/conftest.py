@@ -1,12 +1,16 @@
 """A bank whose items are the samples or documents of a small task, and models that answer by its curves."""
 
+import json
+import pathlib
+import subprocess
+import sys
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
-from lleval_jax.data import simulate
+from lleval_jax.data import save, simulate
 from lleval_jax.values import ItemBank
-
-ITEMS = 120
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +49,21 @@ def answers_of():
         return dict(zip(bank.items, right.astype(float).tolist(), strict=True))
 
     return draw
+
+
+@pytest.fixture
+def true_inspect():
+    """(folder, bank, answers, kind, epochs) -> (report, path of the log, reasons of refusals): Inspect itself."""
+    if find_spec("inspect_ai") is None:
+        pytest.skip('needs Inspect AI: pip install "lleval-jax[harness]"')
+
+    def run(folder, bank, right, kind, epochs=1):
+        save(bank, folder / "bank")
+        (folder / "right.json").write_text(json.dumps(right))
+        script = pathlib.Path(__file__).with_name("true_inspect.py")
+        words = [sys.executable, str(script), str(folder), kind, str(epochs)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -171,7 +172,7 @@ def test_places_of_true_logs(tmp_path):
 
 
 def test_what_lm_eval_said_is_quoted(world):
-    with pytest.raises(RunFailed, match=r"lm-eval ended with status 3; the end of .*lm_eval.log:\n.*CUDA out of memory"):
+    with pytest.raises(RunFailed, match=r"lm-eval ended with status 3; the end of .*.log:\n.*CUDA out of memory"):
         world.run(Stop(budget=8), mood="fails")
     with pytest.raises(RunFailed, match=r"ended well but wrote no samples_\*.jsonl"):
         world.run(Stop(budget=8), mood="silent", out="silent")
@@ -221,3 +222,61 @@ def test_an_interrupt_ends_lm_eval_too(world):
     for child in children:
         with pytest.raises(ProcessLookupError, match="No such process"):
             os.kill(int(child), 0)
+
+
+TASK = """task: tiny_sums
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {file}}}}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "Q: {{{{question}}}}\\nA:"
+doc_to_choice: "{{{{choices}}}}"
+doc_to_target: answer
+metric_list:
+  - {{metric: acc, aggregation: mean, higher_is_better: true}}
+"""
+
+
+def sums(folder, docs):
+    """A task of lm-eval over these documents."""
+    file = folder / "sums.json"
+    file.write_text("".join(json.dumps(doc) + "\n" for doc in docs))
+    (folder / "tiny_sums.yaml").write_text(TASK.format(file=file))
+
+
+@pytest.mark.slow
+def test_true_lm_eval(tmp_path, bank_of, monkeypatch):
+    if find_spec("lm_eval") is None:
+        pytest.skip('needs lm-eval: pip install "lleval-jax[harness]"')
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    docs = [{"question": f"{a} + {b}?", "choices": [str(a + b), "0"], "answer": 0} for a in range(6) for b in range(10)]
+    text = [json.dumps(doc, indent=2, ensure_ascii=False) for doc in docs]  # what lm-eval's doc_hash is of
+    bank = bank_of([f"tiny_sums/{hashlib.sha256(each.encode()).hexdigest()}" for each in text])
+    (tmp_path / "tasks").mkdir()
+    sums(tmp_path / "tasks", docs)
+    command = [sys.executable, "-m", "lm_eval", "--model", "dummy", "--include_path", str(tmp_path / "tasks")]
+    lines = []
+
+    def run(budget):
+        stop, out = Stop(budget=budget), tmp_path / "out"
+        return lm_eval_samples.run(bank, command=command, stop=stop, out=out, batch=8, tell=lines.append)
+
+    done = run(12)
+    assert done.estimate.n_seen.tolist() == [12]
+    assert lines[0].startswith("locating the questions of tiny_sums")
+    read = lm_eval_samples._one_row(data.read(tmp_path / "out" / "rounds"))
+    np.testing.assert_array_equal(adaptive.estimate(read, bank).value, done.estimate.value)
+    first = adaptive.choose(None, bank, size=8).items[0]
+    assert set(data.read(done.rounds[0]).items) == set(first)
+    places = json.loads((tmp_path / "out" / "places.json").read_text())
+    assert list(places.values()) == list(range(60))
+
+    seconds = time.monotonic()
+    again = run(12)
+    assert time.monotonic() - seconds < 5  # lm-eval was not started
+    np.testing.assert_array_equal(again.estimate.value, done.estimate.value)
+
+    sums(tmp_path / "tasks", docs[::-1])
+    with pytest.raises(BadInput, match=r"doc_id \d+ should be 'tiny_sums/.*: the data set is not the one of the index"):
+        run(20)
