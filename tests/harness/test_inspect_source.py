@@ -12,7 +12,7 @@ from lleval_jax.estimators.adaptive import Stop
 from lleval_jax.harness.inspect_source import AdaptiveSource
 from lleval_jax.harness.session import Session
 
-IDS = [f"q{i}" for i in range(120)]
+IDS = [f"q{i}" for i in range(60)]
 
 
 class Source(types.SimpleNamespace):
@@ -57,15 +57,15 @@ async def drain(source, right, fail=frozenset(), lost=frozenset()):
 
 
 def test_it_asks_what_choose_asks(fake_inspect, bank, answers_of):
-    right, stop = answers_of(bank), Stop(std_error=0.06)
+    right, stop = answers_of(bank), Stop(budget=7)
     here = AdaptiveSource(bank, stop, samples(), task="sums", batch=1)
     ran = asyncio.run(drain(here.source, right))
     session = Session(bank, stop, "model")
     while items := adaptive.choose(session.responses(), bank, stop=stop).items[0]:
         session.add(items[0], right[items[0]])
     assert [f"sums/{each}" for each in ran] == list(session.scores)
-    assert len(ran) == here.report()["n_seen"] < 60
-    assert here.report()["why"].startswith("standard error")
+    assert len(ran) == here.report()["n_seen"] == 7
+    assert here.report()["why"] == "the budget of 7 answers is spent"
 
 
 @pytest.mark.parametrize("kind", ["fail", "lost"])
@@ -114,6 +114,6 @@ def test_true_inspect(tmp_path, bank, answers_of, epochs, true_inspect):
         [found.value[0], found.low[0], found.high[0], found.std_error[0]],
         rtol=1e-5,
     )
-    assert told["n_seen"] == found.n_seen[0] == len(responses.items) < 60
+    assert told["n_seen"] == found.n_seen[0] == len(responses.items) < 40
     assert set(responses.weight[0].tolist()) == {float(epochs)}
     assert told["why"].startswith("standard error")

@@ -19,7 +19,7 @@ from lleval_jax.harness.inspect_stop import AdaptiveStopping
 
 folder, kind, epochs = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 bank, right = ll.load_bank(folder / "bank"), json.loads((folder / "right.json").read_text())
-stop = ll.adaptive.Stop(std_error=0.05)
+stop = ll.adaptive.Stop(std_error=0.07)
 
 
 def answer(messages, *_):
