@@ -29,6 +29,7 @@ from lleval_jax.values.sparse import SparseResponses
 Rule = Literal["score", "information", "random"]
 CITE = ("lord1980",)
 LONGEST = 512  # items in a plan
+SHORTEST = 8  # columns of answers, for each number of columns is compiled once
 NEWTON = 12  # scoring steps from nothing
 TAIL_DF = 12.0  # degrees of freedom of the interval: some models are unlike all others
 
@@ -150,7 +151,7 @@ def choose(
     if stop is not None and stop.budget is not None:
         left = np.minimum(left, np.maximum(stop.budget - here.n_seen, 0))
     most = int(left.max())
-    count = min(rung(most), LONGEST) if size is None else min(size, most)
+    count = min(1 << max(most - 1, 0).bit_length(), LONGEST) if size is None else min(size, most)
     picked = np.zeros((len(here.rows), 0), int)
     if count > 0 and not all(why):
         picked = _pick(here, bank, pool, now, free, (rule, count, exposure, balance, compare is not None), seed)
@@ -257,7 +258,7 @@ def _answers(responses: Responses | SparseResponses | None, bank: ItemBank) -> R
 def _believe(here: Responses, bank: ItemBank) -> _State:
     """Abilities and what follows from them. Columns that nobody answered are left out of the first."""
     asked = np.flatnonzero(here.seen.any(0))
-    rows, k = len(here.rows), rung(max(len(asked), 1))
+    rows, k = len(here.rows), rung(max(len(asked), SHORTEST))
     size = rung(rows)
     weight = pad((here.seen * here.weight)[:, asked].astype(np.float32), (size, k))
     scores = pad(here.scores[:, asked].astype(np.float32), (size, k))

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from inspect_ai.util import EarlyStop  # pyright: ignore[reportMissingImports]
 
 SPARE = 1.5  # planned items for each that is expected to be needed: what is refused cannot be asked later
-STEP = 16  # sizes of a plan are rounded up to this, for each size is compiled once
 
 
 class AdaptiveStopping:
@@ -135,4 +134,4 @@ class AdaptiveStopping:
         room = self.run.room()
         size = size if room is None else min(size, room)
         if size > 0:
-            self._plan = set(session.choose(free, -(-size // STEP) * STEP).items[0][:size])
+            self._plan = set(session.choose(free, stopping=False).items[0][:size])

@@ -48,14 +48,14 @@ class Session:
             group=[groups[item] for item in self.scores],
         )
 
-    def choose(self, among: Sequence[str], size: int | None = None) -> Choice:
-        """What to ask next among these items; by default as many as `stop` is expected to need."""
+    def choose(self, among: Sequence[str], size: int | None = None, *, stopping: bool = True) -> Choice:
+        """What to ask next among these items; by default as many as `stop` is expected to need, or all in order."""
         return adaptive.choose(
             self.responses(),
             self.bank,
             size=size,
             rule=self.rule,
-            stop=self.stop,
+            stop=self.stop if stopping else None,
             among=among,
             level=self.level,
             seed=self.seed,
