@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lleval_jax.errors import DataWarning as DataWarning
     from lleval_jax.errors import LlevalError as LlevalError
     from lleval_jax.errors import NotConverged as NotConverged
+    from lleval_jax.errors import RunFailed as RunFailed
     from lleval_jax.estimators import ability as ability
     from lleval_jax.estimators import adaptive as adaptive
     from lleval_jax.estimators import anchors as anchors
@@ -46,7 +47,7 @@ _HOME = {
     **dict.fromkeys(("read", "read_scores", "write", "save", "load", "load_bank", "list_banks", "verify"), "data"),
     **dict.fromkeys(("Responses", "SparseResponses", "ItemBank", "Anchors", "Choice"), "values"),
     **dict.fromkeys(("FitResult", "Estimate", "Source", "Guard", "Examination"), "values"),
-    **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "DataWarning"), "errors"),
+    **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "RunFailed", "DataWarning"), "errors"),
     **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability", "adaptive", "sessions")},
     **{name: f"estimators.{name}" for name in ("estimable", "itemfit", "controls", "rotation")},
     "report": "report",

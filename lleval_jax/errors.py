@@ -17,6 +17,10 @@ class NotConverged(LlevalError, RuntimeError):
     """A solver stopped before its tolerance was met."""
 
 
+class RunFailed(LlevalError, RuntimeError):
+    """Another program that was started did not do its work."""
+
+
 class DataWarning(UserWarning):
     """Something in the data was counted and set aside; `strict=True` makes it a `BadInput`."""
 

@@ -101,7 +101,7 @@ def ask(
     if found is not None:
         content |= {name: found.to_dict()[name] for name in ("target", "level", "estimates")}
     if out is not None:
-        output.lines(content["items"], out)
+        output.lines(list(dict.fromkeys(item for items in chosen.items for item in items)), out)
     output.write(_shown(chosen, found, known), content, json)
 
 

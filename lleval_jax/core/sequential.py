@@ -156,6 +156,24 @@ def choose(
     return jax.lax.scan(pick, begin, jax.random.split(key, size))[1].T
 
 
+def foresee(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -> Array:
+    """The score's variance after each of the picked items (rows, size), each answered as expected.  -> (rows, size)."""
+    rows = jnp.arange(len(picked))
+
+    def ask(now: tuple[Array, Array, Array], item: Array) -> tuple[tuple[Array, Array, Array], Array]:
+        covariance, pull, variance = now
+        slope, by_z, noise = pool.items.slope[item], seen.by_z[rows, item], seen.noise[rows, item]
+        side = jnp.einsum("rde,re->rd", covariance, slope)
+        own = by_z**2 * jnp.sum(side * slope, 1) + noise + TINY
+        shared = by_z * jnp.sum(side * pull, 1) + pool.weight[item] * noise
+        covariance = covariance - (by_z**2 / own)[:, None, None] * side[:, :, None] * side[:, None, :]
+        pull = pull - (pool.weight[item] * by_z)[:, None] * slope
+        variance = variance - shared**2 / own
+        return (covariance, pull, variance), variance
+
+    return jax.lax.scan(ask, (belief.covariance, seen.pull, seen.variance), picked.T)[1].T
+
+
 def learn(
     curve: irf.Curve,
     items: irf.Items,

@@ -54,12 +54,30 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     found = from_columns(
         path.name,
         row=[row_name(model, prompt, options.rows)] * len(item),
-        item=[f"{task}/{name}" for name in item] if by_model else item,
+        item=[item_name(task, name) for name in item] if by_model else item,
         score=score,
         group=[task if by_model else ""] * len(item),
         notes=tuple(notes),
     )
     return reduced(found, np.asarray(epoch), options.repeats, options.scale)
+
+
+def item_name(task: str, sample: str | int) -> str:
+    """What a sample is called across logs."""
+    return f"{task}/{sample}"
+
+
+def answer(where: str, scores: dict[str, Any], options: Options) -> float | None:
+    """One sample's score in [0, 1] from its scores by scorer, as `read` takes it from a log; None: not scored.
+
+    Raises:
+        BadInput: several scorers and none asked for, or a score that is no number or lies outside the scale.
+    """
+    *_, flat = _flat({"scores": scores})
+    scorer = _scorer(where, list(flat), options.metric)
+    number = _number(where, scorer, flat[scorer], options) if scorer in flat else math.nan
+    low, high = options.scale or (0.0, 1.0)
+    return None if math.isnan(number) else (number - low) / (high - low)
 
 
 def to_number(value: Any, no_answer: str = "zero") -> float | None:
@@ -177,29 +195,28 @@ def _scored(file: str, samples: Iterable[Any], options: Options) -> tuple[list[s
             failed += error
             unfinished += not error
             continue
-        number = to_number(scores[scorer], options.no_answer)
-        if number is None:
-            raise BadInput(
-                f"{file}: sample {name!r}: {scorer} is {str(scores[scorer])[:60]!r}; it must be a number or C, I, P, N"
-            )
+        number = _number(f"{file}: sample {name!r}", scorer, scores[scorer], options)
         if math.isnan(number):
             unscored += 1
             continue
         items.append(name)
         epochs.append(epoch)
-        found.append(_in_scale(f"{file}: sample {name!r}", number, options))
+        found.append(number)
     counted = ((failed, "ended in an error"), (unfinished, "are not finished"), (unscored, "were not scored"))
     said = [f"{n} samples {what}; they were left out as missing answers" for n, what in counted if n]
     return items, epochs, found, said
 
 
-def _in_scale(where: str, number: float, options: Options) -> float:
-    """The score itself, if it lies in the scale."""
+def _number(where: str, scorer: str, value: Any, options: Options) -> float:
+    """The score as written; NaN: not scored. Checked here, before epochs are averaged: a mean can hide one outside."""
+    number = to_number(value, options.no_answer)
+    if number is None:
+        raise BadInput(f"{where}: {scorer} is {str(value)[:60]!r}; it must be a number or C, I, P, N")
     low, high = options.scale or (0.0, 1.0)
-    if not low <= number <= high:
-        raise BadInput(
-            f"{where}: score {number:g} lies outside [{low:g}, {high:g}]. Pass scale=(lowest, highest) to rescale."
-        )
+    require(
+        math.isnan(number) or low <= number <= high,
+        f"{where}: score {number:g} lies outside [{low:g}, {high:g}]. Pass scale=(lowest, highest) to rescale.",
+    )
     return number
 
 

@@ -64,12 +64,32 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     return from_columns(
         path.name,
         row=[row_name(model, task, options.rows)] * len(item),
-        item=[f"{task}/{name}" for name in item] if by_model else item,
+        item=[item_name(task, name) for name in item] if by_model else item,
         score=np.frombuffer(scores)[kept],
         group=[task if by_model else ""] * len(item),
         line=np.frombuffer(at, np.int64)[kept],
         notes=(*lines.notes, *note),
     )
+
+
+def item_name(task: str, name: str) -> str:
+    """What a question is called across logs, by its `doc_hash`."""
+    return f"{task}/{name}"
+
+
+def documents(path: pathlib.Path) -> dict[int, str]:
+    """{doc_id: item} of one log. Copies of a question have one name here.
+
+    Raises:
+        BadInput: an entry without a whole number as `doc_id`, or without a `doc_hash`.
+    """
+    task, found = task_name(path), {}
+    for number, entry in _Lines(path, Options()):
+        place, name = entry.doc_id, entry.doc_hash
+        good = isinstance(place, int) and isinstance(name, str) and name != ""
+        require(good, f"{path.name}:{number} does not say which question it is: it needs doc_id and doc_hash")
+        found[place] = item_name(task, str(name))
+    return found
 
 
 def task_name(path: pathlib.Path) -> str:

@@ -8,6 +8,7 @@ that were left out of the fit and learns how much larger the real errors are, at
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -26,6 +27,8 @@ from lleval_jax.values.sparse import SparseResponses
 
 Rule = Literal["score", "information", "random"]
 CITE = ("lord1980",)
+LONGEST = 512  # items in a plan
+SHORTEST = 8  # columns of answers, for each number of columns is compiled once
 NEWTON = 12  # scoring steps from nothing
 LOOKS = 10  # at an interval, that Bonferroni guards against where no session was replayed
 TAIL = 12.0  # degrees of freedom of the interval where no session was replayed
@@ -81,8 +84,9 @@ class Stop:
         require(0.5 < self.certainty < 1, f"certainty is {self.certainty}; it must lie between 0.5 and 1")
         require(self.budget is None or self.budget > 0, f"budget is {self.budget}; it must be positive")
 
-    def reasons(self, found: Estimate, always: float) -> list[str]:
-        """Why each entry can stop, or "" where it must go on. `always` is from `always_reach`."""
+    def reasons(self, found: Estimate, bank: ItemBank, what: Literal["always", "always_pair"] = "always") -> list[str]:
+        """Why each entry can stop, or "" where it must go on; `what` is "always_pair" for a difference."""
+        always = always_reach(bank, self.certainty, what)
         return [self._reason(found, i, always) for i in range(len(found.rows))]
 
     def _reason(self, found: Estimate, i: int, always: float) -> str:
@@ -103,9 +107,10 @@ def choose(
     responses: Responses | SparseResponses | None,
     bank: ItemBank,
     *,
-    size: int = 1,
+    size: int | None = 1,
     rule: Rule = "score",
     stop: Stop | None = None,
+    among: Sequence[str] | None = None,
     compare: tuple[str, str] | None = None,
     price: np.ndarray | None = None,
     balance: bool = False,
@@ -120,8 +125,10 @@ def choose(
         responses: answers so far; None starts one session from nothing.
         bank: calibrated items, best with what `sessions.prepare` adds.
         size: how many items at a time; they are chosen as a set, each as if the others were answered as expected.
+            None: as many as `stop` is expected to need, at most 512 (`LONGEST`).
         rule: "score" lowers the variance of the full score most, "information" that of ability, "random" is random.
         stop: when to say "enough"; None never does before all items were asked.
+        among: only these items can be asked; None: all.
         compare: ask two rows the same items, those that lower the variance of their difference most, and say "enough"
             when the sign of the difference is certain (`stop.certainty`, 0.95).
         price: (items,) cost of each item; what is gained is divided by it.
@@ -132,11 +139,12 @@ def choose(
         strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
 
     Raises:
-        BadInput: an unknown rule, row or price.
+        BadInput: an unknown rule, row, price or item.
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
     require(rule in sequential.RULES, f"rule {rule!r} is not known; there are {', '.join(sequential.RULES)}")
-    require(size > 0, f"size is {size}; ask for at least one item")
+    require(size is None or size > 0, f"size is {size}; ask for at least one item")
+    require(size is not None or compare is None, "a comparison needs a size: how many items at a time")
     require(0 < exposure <= len(bank.items), f"exposure is {exposure}; it must lie between 1 and the number of items")
     rows = () if responses is None else _rows_to_compare(responses.rows, compare)
     _require_whole(bank)
@@ -146,19 +154,21 @@ def choose(
     if responses is not None:
         found = _estimate(here, bank, now, level)
         goal = stop or Stop()
-        always = always_reach(bank, goal.certainty)
-        why = goal.reasons(found, always) if compare is None else _decided(here, bank, goal, level)
-    free = ~here.seen
+        why = goal.reasons(found, bank) if compare is None else _decided(here, bank, goal, level)
+    free = ~here.seen & _allowed(bank, among)[None, :]
     if compare is not None:
         free = np.broadcast_to(free.all(0), free.shape)
     left = free.sum(1)
     why = [reason or ("" if n else "all items were asked") for reason, n in zip(why, left, strict=True)]
     if stop is not None and stop.budget is not None:
         left = np.minimum(left, np.maximum(stop.budget - here.n_seen, 0))
-    size = min(size, int(left.max()))
+    most = int(left.max())
+    count = min(1 << max(most - 1, 0).bit_length(), LONGEST) if size is None else min(size, most)
     picked = np.zeros((len(here.rows), 0), int)
-    if size > 0 and not all(why):
-        picked = _pick(here, bank, pool, now, free, (rule, size, exposure, balance, compare is not None), seed)
+    if count > 0 and not all(why):
+        picked = _pick(here, bank, pool, now, free, (rule, count, exposure, balance, compare is not None), seed)
+        if size is None:
+            left = np.minimum(left, _needed(here, bank, pool, now, picked, stop or Stop(), level))
     items = [
         () if reason else tuple(bank.items[i] for i in row[: int(n)])
         for reason, row, n in zip(why, picked, left, strict=True)
@@ -287,7 +297,7 @@ def _answers(responses: Responses | SparseResponses | None, bank: ItemBank, stri
 def _believe(here: Responses, bank: ItemBank) -> _State:
     """Abilities and what follows from them. Columns that nobody answered are left out of the first."""
     asked = np.flatnonzero(here.seen.any(0))
-    rows, k = len(here.rows), rung(max(len(asked), 1))
+    rows, k = len(here.rows), rung(max(len(asked), SHORTEST))
     size = rung(rows)
     weight = pad((here.seen * here.weight)[:, asked].astype(np.float32), (size, k))
     scores = pad(here.scores[:, asked].astype(np.float32), (size, k))
@@ -358,7 +368,7 @@ def _decided(here: Responses, bank: ItemBank, goal: Stop, level: float) -> list[
         return ["", ""]
     gap = _difference(both, bank, _believe(both, bank), level)
     goal = dataclasses.replace(goal, threshold=0.0 if goal.threshold is None else goal.threshold)
-    why = goal.reasons(gap, always_reach(bank, goal.certainty, "always_pair"))[0]
+    why = goal.reasons(gap, bank, "always_pair")[0]
     return [f"{gap.rows[0]}: {why}" if why else ""] * 2
 
 
@@ -380,6 +390,16 @@ def _rows_to_compare(rows: tuple[str, ...], compare: tuple[str, str] | None) -> 
 def _only(responses: Responses | SparseResponses | None, rows: tuple[str, ...]) -> Responses | SparseResponses:
     require(responses is not None, "a comparison needs answers of both rows")
     return responses.take([responses.rows.index(name) for name in rows])  # type: ignore[union-attr]
+
+
+def _allowed(bank: ItemBank, among: Sequence[str] | None) -> np.ndarray:
+    """(items,) which can be asked."""
+    if among is None:
+        return np.ones(len(bank.items), bool)
+    unknown = sorted(set(among) - set(bank.items))
+    require(not unknown, f"{len(unknown)} items to choose among are not in bank {bank.name!r} (first: {unknown[:1]})")
+    named = set(among)
+    return np.array([item in named for item in bank.items], bool)
 
 
 def _goal(rule: str) -> str:
@@ -411,6 +431,26 @@ def _pick(here: Responses, bank: ItemBank, pool, now: _State, free: np.ndarray, 
     return picked
 
 
+def _needed(
+    here: Responses, bank: ItemBank, pool, now: _State, picked: np.ndarray, goal: Stop, level: float
+) -> np.ndarray:
+    """(rows,) how many of the picked items bring the standard error to where `goal` stops, if all goes as expected."""
+    enough = np.zeros(len(picked))
+    if goal.std_error is not None:
+        enough = np.maximum(enough, goal.std_error)
+    if goal.width is not None:
+        enough = np.maximum(enough, goal.width / 2 / reach_of(bank, level))
+    if goal.threshold is not None:
+        enough = np.maximum(enough, np.abs(now.value - goal.threshold) / always_reach(bank, goal.certainty))
+    size = picked.shape[1]
+    variance = np.asarray(_foresee(pool, now.belief, now.outlook, pad(picked, (len(now.belief.mean), size))))
+    length = here.n_seen[:, None] + np.arange(1, size + 1)[None, :]
+    error = np.sqrt(np.maximum(variance[: len(picked)], 0)) * widen_of(bank, length)
+    reached = error <= enough[:, None]
+    return np.where(reached.any(1), reached.argmax(1) + 1, size)
+
+
+_foresee = jax.jit(sequential.foresee)
 _choose = jax.jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
 
 

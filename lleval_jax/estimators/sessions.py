@@ -282,7 +282,7 @@ def _widths(
     nominal = np.sqrt(np.maximum(variance, SETTLED**2))
     z = error[:, kept] / nominal[:, kept]
     scales = {df: _scale(z, df) for df in TAILS}
-    df = max(TAILS, key=lambda df: student.logpdf(z, df, scale=scales[df]).sum())
+    df = max(TAILS, key=lambda df: np.sum(student.logpdf(z, df, scale=scales[df])))
     width = scales[df] * student.ppf(adaptive.ONE_SIGMA, df)
     unit = nominal * np.interp(np.log(np.maximum(length, 1)), np.log(length[kept]), width)
     worst = np.where((unit > SETTLED) & (length > 0), np.abs(error) / unit, 0).max(1)
