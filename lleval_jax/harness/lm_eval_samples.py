@@ -66,7 +66,7 @@ def run(
 
     Call it again with the same words to go on where it was stopped: rounds in `out` are read, not run again, and
     `stop` may be another. `read(out / "rounds")` reads all answers. The tasks are those in the names of the bank's
-    items, `task/doc_hash`. Copies of a question within a task are asked once.
+    items, `task/doc_hash`. Copies of a question within a task are asked once. One process a folder.
 
     Args:
         bank: calibrated from lm-eval's logs, best with what `sessions.prepare` adds.

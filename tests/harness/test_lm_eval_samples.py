@@ -50,7 +50,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path, bank_of, answers_of):
-    docs = {task: [f"{task} question {i}" for i in range(40)] for task in ("sums", "names")}
+    docs = {task: [f"{task} question {i}" for i in range(20)] for task in ("sums", "names")}
     bank = bank_of([f"{task}/{digest(each)}" for task, listed in docs.items() for each in listed])
     right = answers_of(bank)
     docs = {task: [[each, right[f"{task}/{digest(each)}"]] for each in listed] for task, listed in docs.items()}
@@ -75,14 +75,14 @@ def test_rounds_until_enough(world):
 
 
 def test_it_asks_what_choose_asks_and_estimates_what_estimate_does(world):
-    done = world.run(Stop(budget=30), batch=10)
+    done = world.run(Stop(budget=24), batch=8)
     right = {f"{task}/{digest(each)}": score for task, listed in world.docs.items() for each, score in listed}
     for number in (1, 2):
         before = [path for path in done.rounds[:number]]
         seen = lm_eval_samples._one_row(data.read(before))
-        chosen = adaptive.choose(seen, world.bank, size=10, stop=Stop(budget=30)).items[0]
+        chosen = adaptive.choose(seen, world.bank, size=8, stop=Stop(budget=24)).items[0]
         assert set(data.read(done.rounds[number]).items) == set(chosen)
-    assert done.responses.n_seen.tolist() == [30]
+    assert done.responses.n_seen.tolist() == [24]
     assert {item: right[item] for item in done.responses.items} == dict(
         zip(done.responses.items, done.responses.scores[0].tolist(), strict=True)
     )
@@ -140,7 +140,7 @@ def test_copies_are_asked_once(world):
     for listed in world.docs.values():
         listed.append(listed[0])
     done = world.run(Stop(), batch=50)
-    assert done.estimate.n_seen.tolist() == [80]
+    assert done.estimate.n_seen.tolist() == [40]
     assert done.why == "all items were asked"
 
 
@@ -148,7 +148,7 @@ def test_an_index_from_other_logs(world):
     subprocess.run([*world.command(), "--tasks", "sums", "--output_path", str(world.folder / "logs")], check=True)
     lines = []
     done = world.run(Stop(budget=10), index_from=world.folder / "logs", tell=lines.append)
-    assert lines[0] == "40 of 80 items have no place in the data set (or are copies); they are not asked"
+    assert lines[0] == "20 of 40 items have no place in the data set (or are copies); they are not asked"
     assert done.responses.groups == ("all",)
     assert all(item.startswith("sums/") for item in done.responses.items)
     with pytest.raises(BadInput, match="no item of bank 'test-bank' is in the index"):
