@@ -4,7 +4,7 @@ Sets of open_llm_irt (duplicate rows removed, one model in five left out, at mos
 models, 4-fold). Adaptive sessions by three rules stop as soon as their own standard error, widened by what
 `sessions.prepare` learned on the other models, is small enough; coverage and root mean squared error are measured at
 that moment. Fixed anchors are the default of `anchors.choose` and `tiny.estimate` with k = 20, 40, 60, ..., and need
-the first k at which the root mean square of their standard errors is small enough.
+the first k at which the root mean square of their standard errors is small enough; they learn from at most 800 models.
 """
 
 import argparse
@@ -25,6 +25,7 @@ SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B", "alpaca")
 GOALS = (0.02, 0.01)
 SIZES = (20, 40, 60, 80, 100, 130, 160, 200, 250, 300)
 RULES = ("score", "information", "random")
+TEACHERS = 800  # models that fixed anchors learn from
 MOST = 1000  # models left out that are tried
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
@@ -74,6 +75,9 @@ def judged(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
 def fixed(fit: ll.FitResult, known: ll.Responses, new: ll.Responses, truth: np.ndarray, sizes) -> list[dict]:
     """Anchors of each size and the default estimate from them."""
     found = []
+    if len(known.rows) > TEACHERS:
+        known = known.take(np.random.default_rng(1).permutation(len(known.rows))[:TEACHERS])
+        fit = ll.irt.fit(known)
     for k in sizes:
         bank = ll.anchors.choose(fit, known, k=int(k))
         e = ll.tiny.estimate(new.select(bank.anchor_items), bank)

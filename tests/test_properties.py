@@ -9,7 +9,7 @@ import pytest
 
 from lleval_jax import data
 from lleval_jax.data.simulate import simulate
-from lleval_jax.errors import BankMismatch
+from lleval_jax.errors import BankMismatch, DataWarning
 from lleval_jax.estimators import anchors, irt, tiny
 from lleval_jax.values import Responses
 
@@ -108,11 +108,13 @@ def test_a_lower_level_lies_inside(method, by):
 
 
 @pairs
-def test_unknown_items_are_an_error_only_alone(method, by):
+def test_unknown_items_are_an_error_alone_and_a_counted_warning_beside_others(method, by):
     strangers = Responses.build(np.ones((NEW, 2), np.float32), rows=new().rows, items=("x", "y"))
     with pytest.raises(BankMismatch, match="none of the 2 items answered is in bank 'tests'"):
         estimate(method, by, strangers)
-    same(estimate(method, by, asked(by).merge(strangers)), base(method, by))
+    with pytest.warns(DataWarning, match=r"2 of \d+ items answered are not in bank 'tests'"):
+        got = estimate(method, by, asked(by).merge(strangers))
+    same(got, base(method, by))
 
 
 @methods

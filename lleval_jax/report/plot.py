@@ -156,6 +156,7 @@ def _together(axes: "Axes", found: Examination) -> None:
     axes.set_ylim(0.7, depend.histogram.max() * 2)
     used = middle[depend.histogram > 0]
     axes.set_xlim(max(-1, used.min() - 0.05), min(1, used.max() + 0.05))
+    axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel("correlation beyond ability (Q3)")
     axes.set_ylabel("pairs")
     axes.legend(frameon=False, fontsize=8)
