@@ -63,11 +63,7 @@ def ask(
     balance: Balance = False,
     exposure: Exposure = 1,
     level: options.Level = 0.95,
-    metric: options.Metric = None,
-    filter: options.Filter = None,  # noqa: A002  the word of lm-eval
-    scale: options.Scale = None,
-    no_answer: options.NoAnswer = "zero",
-    repeats: options.Repeated = "count",
+    reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
     seed: Seed = 0,
     out: Out = None,
@@ -91,8 +87,7 @@ def ask(
         responses = None
         if inputs:
             wait.say("reading answers")
-            reading: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
-            responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **reading)
+            responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
         wait.say("choosing; compiling first")
         chosen = ll.adaptive.choose(responses, known, strict=strict, **words)
         found = None if responses is None else _so_far(responses, known, compare, level)

@@ -70,11 +70,7 @@ def calibrate(
     replay: Replay = False,
     float64: Float64 = False,
     level: options.Level = 0.95,
-    metric: options.Metric = None,
-    filter: options.Filter = None,  # noqa: A002  the word of lm-eval
-    scale: options.Scale = None,
-    no_answer: options.NoAnswer = "zero",
-    repeats: options.Repeated = "count",
+    reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
     seed: Seed = 0,
     json: options.Json = None,
@@ -101,8 +97,7 @@ def calibrate(
     choosing |= {"balance": balance}
     with waiting("reading answers") as wait:
         choosing["full_scores"] = None if scores is None else ll.read_scores(scores)
-        asked: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
-        responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **asked)
+        responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
         wait.say(f"fitting {len(responses.rows)} models x {len(responses.items)} items; compiling first")
         fit = ll.irt.fit(responses, report=wait.step, **fitting)
         wait.say("choosing anchors")

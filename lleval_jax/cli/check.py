@@ -55,11 +55,7 @@ def check(
     recover: Recover = False,
     rotate: Rotate = "oblimin",
     plot: Plot = None,
-    metric: options.Metric = None,
-    filter: options.Filter = None,  # noqa: A002  the word of lm-eval
-    scale: options.Scale = None,
-    no_answer: options.NoAnswer = "zero",
-    repeats: options.Repeated = "count",
+    reading: options.Reading = options.AS_WRITTEN,
     strict: StrictCheck = False,
     seed: Seed = 0,
     json: options.Json = None,
@@ -76,8 +72,7 @@ def check(
     if plot is not None:
         ll.report.plot.available()
     with waiting("reading answers") as wait:
-        words: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
-        responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **words)
+        responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
         member = _families(family, responses.rows)
         wait.say(f"looking at {len(responses.rows):,} models x {len(responses.items):,} items")
         wanted = 1 if dims == "auto" else int(dims)

@@ -1,7 +1,7 @@
 """`lleval convert`: answers of any known format as a table or in the schema of Every Eval Ever."""
 
 import pathlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,11 +18,7 @@ def convert(
     inputs: options.Inputs,
     out: Out,
     format: Format = "parquet",  # noqa: A002
-    metric: options.Metric = None,
-    filter: options.Filter = None,  # noqa: A002  the word of lm-eval
-    scale: options.Scale = None,
-    no_answer: options.NoAnswer = "zero",
-    repeats: options.Repeated = "count",
+    reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
     json: options.Json = None,
 ) -> None:
@@ -34,9 +30,8 @@ def convert(
       lleval convert logs/ --format eee --out answers
     """
     typed.file_for(json)
-    words: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
     with waiting("reading answers") as wait:
-        responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **words)
+        responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
         wait.say("writing")
         ll.write(responses, out, format=format)
     seen = int(responses.n_seen.sum())

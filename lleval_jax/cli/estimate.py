@@ -50,11 +50,7 @@ def estimate(
     compare: Compare = None,
     truth: Known = None,
     level: options.Level = 0.95,
-    metric: options.Metric = None,
-    filter: options.Filter = None,  # noqa: A002  the word of lm-eval
-    scale: options.Scale = None,
-    no_answer: options.NoAnswer = "zero",
-    repeats: options.Repeated = "count",
+    reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
     seed: Seed = 0,
     out: Out = None,
@@ -76,8 +72,7 @@ def estimate(
         known = None if truth is None else given.known_scores(truth)
         chosen = ll.load_bank(bank)
         wait.say("reading answers")
-        asked: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
-        responses = given.answers(inputs, repeats=repeats, strict=strict, report=wait.bytes_read, **asked)
+        responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
         wait.say(f"estimating {len(responses.rows)} models; compiling first")
         words: dict[str, Any] = {"level": level, "strict": strict} | ({} if method is None else {"method": method})
         if target == "ability":

@@ -1,10 +1,11 @@
 """INPUT words -> answers: files as `read` knows them, and what ships with a bank."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
 
 import lleval_jax as ll
+from lleval_jax.cli.options import Reading
 from lleval_jax.errors import require
 
 DEMO = "demo:"  # demo:NAME is the demonstration data that ships with bank NAME
@@ -12,23 +13,14 @@ BANK = "bank:"  # bank:NAME is the answers that bank NAME was made from
 
 
 def answers(
-    inputs: Sequence[str],
-    *,
-    metric: str | None,
-    filter: str | None,  # noqa: A002  the word of lm-eval
-    scale: tuple[float, float] | None,
-    no_answer: Literal["zero", "missing"],
-    strict: bool,
-    repeats: Literal["count", "first", "error"] = "count",
-    report: Callable[[int, int], None] | None = None,
+    inputs: Sequence[str], reading: Reading, *, strict: bool, report: Callable[[int, int], None] | None = None
 ) -> "ll.Responses | ll.SparseResponses":
     """Everything named by `inputs`, as one matrix."""
     if any(text.startswith(BANK) for text in inputs):
         require(len(inputs) == 1, f"{BANK}NAME stands alone; it cannot be mixed with other inputs")
         return _made_from(inputs[0].removeprefix(BANK))
     paths = [_shipped(text, "demo.parquet") if text.startswith(DEMO) else text for text in inputs]
-    words: dict[str, Any] = {"metric": metric, "filter": filter, "scale": scale, "no_answer": no_answer}
-    return ll.read(paths, repeats=repeats, strict=strict, report=report, **words)
+    return ll.read(paths, strict=strict, report=report, **dataclasses.asdict(reading))
 
 
 def known_scores(text: str) -> dict[tuple[str, str], float]:

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli import typed
+from lleval_jax.cli import options, typed
 from lleval_jax.cli.ask import ask
 from lleval_jax.cli.bank import bank
 from lleval_jax.cli.calibrate import calibrate
@@ -38,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (estimate, calibrate, check, ask, convert):
-    app.command(help=help_of(verb), no_args_is_help=True)(verb)
+    app.command(help=help_of(verb), no_args_is_help=True)(options.reads(verb))
 app.add_typer(bank, name="bank")
 
 
