@@ -183,6 +183,7 @@ def test_items_the_bank_does_not_know_are_counted_and_an_error_when_strict(place
     assert "error: 1 of 61 items answered are not in bank" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_session_with_files_ends_and_says_why(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     whole, _ = simulate(50, 40, seed=3)
     known, new = whole.take(range(49)), whole.take([49]).to_frame()
@@ -230,6 +231,7 @@ def test_asking_in_vain_is_one_line(place: pathlib.Path, tmp_path: pathlib.Path,
     assert "replayed no sessions" in shown
 
 
+@pytest.mark.slow
 def test_a_fit_that_did_not_converge_says_so(place: pathlib.Path, tmp_path, monkeypatch, capsys) -> None:
     usual = ll.irt.fit
     monkeypatch.setattr(ll.irt, "fit", lambda *data, **words: usual(*data, **(words | {"max_steps": 1, "tol": 1e-9})))
@@ -411,6 +413,7 @@ def doubtful(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder
 
 
+@pytest.mark.slow
 def test_check_names_the_wrong_key(doubtful: pathlib.Path, tmp_path: pathlib.Path, capsys) -> None:
     pytest.importorskip("matplotlib")
     target, picture = tmp_path / "check.json", tmp_path / "check.png"

@@ -44,6 +44,7 @@ def regression(kernel, x, y):
     return gp.Regression(kernel, x, alpha, drop, x, zero, one, jnp.zeros(1), jnp.ones((1, 1)))
 
 
+@pytest.mark.slow
 def test_the_gram_matrix_is_the_formula():
     x, y = models()
     k = kernel(x, y)
@@ -143,6 +144,7 @@ def test_matched_errors_leave_out_all_within_the_radius():
         assert line.tolist() == brute
 
 
+@pytest.mark.slow
 def test_a_fit_predicts_within_the_unit_interval_and_a_constant_score_is_kept():
     x, y = models(24, 8)
     new, _ = models(5, 8, seed=3)

@@ -61,6 +61,7 @@ def test_standard_errors_are_those_of_the_whole_matrix(rows, items):
     assert np.linalg.eigvalsh(np.asarray(got)).min() > 0
 
 
+@pytest.mark.slow
 def test_abilities_that_are_not_known_widen_the_errors():
     data, free = problem(300, 10)
     counts = em.expect(CURVE, data, free, False)

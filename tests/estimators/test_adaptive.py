@@ -215,6 +215,7 @@ def test_what_was_replayed_survives_the_disk(world, tmp_path):
     np.testing.assert_allclose(adaptive.estimate(few, back).low, adaptive.estimate(few, bank).low, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_too_few_models_cannot_be_replayed():
     answers, _ = simulate(7, 20, seed=1)
     fit = irt.fit(answers)

@@ -104,6 +104,7 @@ def test_correctness_puts_items_answered_alike_under_one_anchor():
     assert {i < ITEMS // 4 for i in index.tolist()} == {True, False}
 
 
+@pytest.mark.slow
 def test_the_default_learns_from_models_and_without_them_looks_at_items():
     assert bank().anchors.by == "spread"
     assert bank().learned is not None
@@ -117,6 +118,7 @@ def test_the_default_learns_from_models_and_without_them_looks_at_items():
     assert none.anchor_items == ()
 
 
+@pytest.mark.slow
 def test_fewer_complete_models_than_needed_teach_nothing():
     """With a tenth of the answers missing no model is complete."""
     found = anchors.choose(fitted(0.1), calibration(0.1), k=K)
@@ -222,6 +224,7 @@ def test_full_scores_make_a_bank_of_a_part():
         assert tiny.default_method(found) == "head"
 
 
+@pytest.mark.slow
 def test_full_scores_of_some_groups_are_not_given_to_others():
     """A table that knows the whole and group-1 must not name group-1's scores group-0's."""
     frame = table(("all", "group-1"))

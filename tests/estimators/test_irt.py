@@ -181,6 +181,7 @@ def test_sparse_joint_is_dense_joint():
     same(fit("2-d joint", sparse(base("2-d joint"))), fitted("2-d joint"), atol=NEAR)
 
 
+@pytest.mark.slow
 def test_lanes_are_single_fits_and_counts_are_repeated_rows():
     """Lanes of one call: as it is, each row twice, and a bootstrap sample."""
     data, rng = base("2pl"), np.random.default_rng(7)
@@ -278,6 +279,7 @@ assert not jax.config.jax_enable_x64 and jnp.ones(1).dtype == jnp.float32
 """
 
 
+@pytest.mark.slow
 def test_float64_needs_no_global_setting_and_leaves_none():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -237,6 +237,7 @@ def simulate(rows, items, seed=0):
     return sigma(logit), (rng.random((rows, items)) < sigma(logit)).astype(float)
 
 
+@pytest.mark.slow
 def test_loss_is_the_elbo():
     """At known samples the loss is the log density of the guide minus that of the model, by scipy."""
     from scipy.stats import bernoulli, gamma, norm
@@ -266,6 +267,7 @@ def test_loss_is_the_elbo():
     assert float(loss) == pytest.approx(log_q - log_p, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_fit_recovers_the_probabilities():
     truth, answers = simulate(40, 120)
     fitted = paper.fit(answers, 2, key=jax.random.key(0), epochs=800)

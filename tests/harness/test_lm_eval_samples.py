@@ -201,7 +201,8 @@ def test_a_bank_that_names_no_task(world, bank_of):
 
 
 SCRIPT = """
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 from lleval_jax.harness import lm_eval_samples
 lm_eval_samples._start(sys.argv[2:], pathlib.Path(sys.argv[1]))
 """
