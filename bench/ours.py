@@ -14,6 +14,7 @@ def prepare(problem, threads, **options):
     import numpy as np
 
     import lleval_jax
+    import lleval_jax.estimators.irt  # names load when first used; the rivals load with their import
 
     if "slopes" in problem:
         return prepare_abilities(problem)
@@ -50,6 +51,7 @@ def prepare_abilities(problem):
     import numpy as np
 
     import lleval_jax
+    import lleval_jax.estimators.irt  # names load when first used; the rivals load with their import
 
     items, dims = problem["slopes"].shape
     bank = lleval_jax.ItemBank(
