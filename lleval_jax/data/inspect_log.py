@@ -28,6 +28,10 @@ LETTERS = {
 }  # inspect's value_to_float
 NO_ANSWER = "n"
 JSON_LOG = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"status"\s*:')
+# NaN alone on a line of indented JSON, or after a key. No string goes over a line's end, so none is taken apart.
+NAN, BEFORE = re.compile(rb"NaN(?=,?[ \t\r]*\n)"), re.compile(rb'[ \t]*(?:"[^"\\]*":[ \t]*)?')
+REFUSED = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+BLOCK = 1 << 20  # bytes looked through at a time
 
 
 def recognises(head: bytes, path: pathlib.Path) -> bool:
@@ -143,11 +147,11 @@ def _samples(path: pathlib.Path, names: list[str], kind: Any) -> Iterator[Any]:
             yield from found if isinstance(found, list) else [found]
 
 
-def _decoded(decoder: msgspec.json.Decoder, content: bytes) -> Any:
+def _decoded(decoder: msgspec.json.Decoder, content: bytes | bytearray) -> Any:
     """What the quick parser finds; where it refuses (NaN is not JSON, a score is not an object), what Python's does."""
     try:
         return decoder.decode(content)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    except REFUSED:
         return json.loads(content)
 
 
@@ -158,13 +162,30 @@ def _natural(name: str) -> tuple[int, str]:
 
 
 def _read_json(path: pathlib.Path) -> tuple[dict[str, Any], Iterable[Any]]:
-    """(header, samples) of a `.json` log."""
-    content = files.whole(path)
-    log = _decoded(msgspec.json.Decoder(_Log), content)
+    """(header, samples) of a `.json` log. One with NaN in it is read once more, with NaN in quotes."""
+    decoder = msgspec.json.Decoder(_Log)
+    try:
+        log = decoder.decode(files.whole(path))  # not kept: the second reading then needs no second room
+    except REFUSED:
+        log = _decoded(decoder, _quoted(path))
     if isinstance(log, _Log):
         return {"eval": log.eval, "status": log.status}, log.samples or []
     log = _header(path, log)
     return log, log.get("samples") or []
+
+
+def _quoted(path: pathlib.Path) -> bytearray:
+    """A log as Inspect writes it, indented, with NaN, which is not JSON, as the string "nan"."""
+    content = bytearray()
+    with files.open_plain(path) as stream:
+        while block := stream.read(BLOCK) + stream.readline():
+            content += NAN.sub(_quoted_if_bare, block)
+    return content
+
+
+def _quoted_if_bare(found: re.Match[bytes]) -> bytes:
+    line = found.string.rfind(b"\n", 0, found.start()) + 1
+    return b'"nan"' if BEFORE.fullmatch(found.string, line, found.start()) else found[0]
 
 
 def _header(path: pathlib.Path, found: Any) -> dict[str, Any]:

@@ -128,3 +128,38 @@ def test_a_member_larger_than_it_says_is_refused(tmp_path):
         info.compress_type, info.file_size = files.ZSTD, 100
     with pytest.raises(BadInput, match="larger than the 100 bytes"):
         data.read(path)
+
+
+TRAPS = [
+    {"value": math.nan, "explanation": 'a line\n  "value": NaN,\n  NaN,\nInfinity\n'},
+    {"value": {"a": math.nan, "b": 1.0}, "answer": '"value": NaN'},
+    {"value": "C", "answer": "NaN", "metadata": {"list": [math.nan, math.inf, -math.inf, "NaN", ["NaN"]]}},
+    {"value": math.inf, 'key "NaN": ': math.nan, "NaN": "Infinity"},
+    {"value": -math.inf, "history": [], "metadata": {"NaN,": math.nan, "\\": math.nan}},
+]
+
+
+@pytest.mark.parametrize("indent", [2, 1, None])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_nan_is_read_as_the_slow_parser_reads_it(tmp_path, indent, end):
+    changed = log()
+    changed["samples"] = [{"id": i, "epoch": 1, "scores": {"match": trap}} for i, trap in enumerate(TRAPS)]
+    path = tmp_path / "a.json"
+    path.write_bytes(json.dumps(changed, indent=indent).replace("\n", end).encode())
+    _, samples = inspect_log._read_json(path)
+    numbers = [
+        [(scorer, inspect_log.to_number(value)) for scorer, value in flat.items()]
+        for *_, flat in map(inspect_log._flat, samples)
+    ]
+    slow = [inspect_log._flat(sample)[3] for sample in json.loads(path.read_bytes())["samples"]]
+    assert str(numbers) == str([[(s, inspect_log.to_number(v)) for s, v in flat.items()] for flat in slow])
+
+
+def test_an_indented_log_with_nan_needs_no_slow_parser(tmp_path, monkeypatch):
+    changed = log()
+    changed["samples"][1]["scores"]["match"] = TRAPS[0]
+    changed["stats"] = {"lots": ["x" * 1000] * 3000, "last": math.nan}  # more than one block
+    (tmp_path / "a.json").write_text(json.dumps(changed, indent=2))
+    monkeypatch.setattr(inspect_log.json, "loads", lambda content: pytest.fail("the slow parser was used"))
+    with pytest.warns(DataWarning, match="1 samples were not scored"):
+        assert data.read(tmp_path / "a.json").weight.sum() == 3
