@@ -9,6 +9,7 @@ import pytest
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators import prompt_features
 
+NOT_TEXT: Any = 2
 TEXT = 'Answer: (A) or (b)?\nSAY - "no" :: || <sep> 2: Answer: It\'s'
 
 
