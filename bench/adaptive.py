@@ -1,16 +1,18 @@
 """Items needed for a full score's standard error of 2 points and of 1: `python bench/adaptive.py [SET ...]`.
 
 Sets of open_llm_irt (duplicate rows removed, one model in five left out, at most 1,000 of them) and AlpacaEval 2.0 (36
-models, 4-fold). Adaptive sessions by three rules stop as soon as their own standard error, widened by what
-`sessions.prepare` learned on the other models, is small enough; coverage and root mean squared error are measured at
-that moment. Fixed anchors are the default of `anchors.choose` and `tiny.estimate` with k = 20, 40, 60, ..., and need
-the first k at which the root mean square of their standard errors is small enough; they learn from at most 800 models.
+models, 4-fold, the folds drawn `--shuffles` times; bounds of the coverage count models, not sessions). Adaptive
+sessions by three rules stop as soon as their own standard error, widened by what `sessions.prepare` learned on the
+other models, is small enough; coverage and root mean squared error are measured at that moment. Fixed anchors are the
+default of `anchors.choose` and `tiny.estimate` with k = 20, 40, 60, ..., and need the first k at which the root mean
+square of their standard errors is small enough; they learn from at most 800 models.
 """
 
 import argparse
 import json
 import pathlib
 import time
+from collections.abc import Callable
 
 import machine
 import numpy as np
@@ -19,7 +21,7 @@ from full_score import load as load_form
 from scipy.stats import beta
 
 import lleval_jax as ll
-from lleval_jax.estimators import adaptive, sessions
+from lleval_jax.estimators import adaptive, irt, sessions
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B", "alpaca")
 GOALS = (0.02, 0.01)
@@ -30,11 +32,28 @@ MOST = 1000  # models left out that are tried
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 
-def folds(name: str) -> list[tuple[ll.Responses, ll.Responses]]:
-    """(known models, left-out models), one pair or four."""
+def remembering(fit: Callable[..., ll.FitResult]) -> Callable[..., ll.FitResult]:
+    """`irt.fit` that keeps what it found: sessions by all rules are prepared with the same refits."""
+    kept: dict[tuple, ll.FitResult] = {}
+
+    def once(responses: ll.Responses, **settings) -> ll.FitResult:
+        key = responses.rows, hash(responses.scores.tobytes()), str(settings)
+        if key not in kept:
+            kept[key] = fit(responses, **settings)
+        return kept[key]
+
+    return once
+
+
+def folds(name: str, shuffles: int = 1) -> list[tuple[ll.Responses, ll.Responses]]:
+    """(known models, left-out models), one pair, or four for each time that AlpacaEval's folds are drawn."""
     if name == "alpaca":
-        whole, rows = load_alpaca(), np.arange(36)
-        return [(whole.take(rows[rows % 4 != f]), whole.take(rows[rows % 4 == f])) for f in range(4)]
+        whole, parts = load_alpaca(), []
+        for seed in range(shuffles):
+            rows = np.random.default_rng(seed).permutation(36) if seed else np.arange(36)
+            places = [(np.sort(rows[np.arange(36) % 4 != f]), np.sort(rows[np.arange(36) % 4 == f])) for f in range(4)]
+            parts += [(whole.take(known), whole.take(new)) for known, new in places]
+        return parts
     whole = ll.Responses.build(load_form(name)[0])
     order = np.random.default_rng(0).permutation(len(whole.rows))
     cut = len(order) // 5
@@ -42,7 +61,7 @@ def folds(name: str) -> list[tuple[ll.Responses, ll.Responses]]:
 
 
 def stopped(
-    found: sessions.Sessions, error: np.ndarray, reach: float, truth: np.ndarray, goal: float
+    found: sessions.Sessions, error: np.ndarray, reach: float, truth: np.ndarray, goal: float, rows: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
     """Each session at the first look at which its standard error is small enough, or at its end."""
     enough = error <= goal
@@ -54,21 +73,25 @@ def stopped(
         "reached": enough.any(1),
         "miss": value - truth,
         "inside": np.abs(value - truth) <= half,
+        "model": np.array(rows),
     }
 
 
 def judged(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
-    """Means over all sessions, and exact bounds of the coverage."""
+    """Means over all sessions, and exact bounds of the coverage, as for one session a model."""
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    n, held = len(whole["inside"]), int(whole["inside"].sum())
+    n, coverage = len(np.unique(whole["model"])), float(whole["inside"].mean())
+    held = n * coverage
     return {
         "items": float(whole["items"].mean()),
         "reached": float(whole["reached"].mean()),
         "rmse": float(np.sqrt((whole["miss"] ** 2).mean())),
-        "coverage": held / n,
+        "coverage": coverage,
         "coverage_low": float(beta.ppf(0.025, held, n - held + 1)),
         "coverage_high": float(beta.ppf(0.975, held + 1, n - held)) if held < n else 1.0,
-        "sessions": n,
+        "sessions": len(whole["inside"]),
+        "models": n,
+        "models_missed": len(np.unique(whole["model"][~whole["inside"]])),
     }
 
 
@@ -105,11 +128,12 @@ def needed(parts: list[list[dict]], goal: float) -> dict[str, float]:
     }
 
 
-def run(name: str, with_fixed: bool) -> dict:
+def run(name: str, with_fixed: bool, shuffles: int) -> dict:
     """All methods on one set."""
+    irt.fit = remembering(irt.fit)
     found: dict[str, list] = {rule: [] for rule in RULES}
     anchors, seconds, dims = [], 0.0, []
-    for known, new in folds(name):
+    for known, new in folds(name, shuffles):
         fit = ll.irt.fit(known, dims="auto" if len(known.rows) > 100 else 1)
         dims.append(int(fit.settings["dims"]))
         bank = ll.anchors.choose(fit, None, k=None)
@@ -124,7 +148,7 @@ def run(name: str, with_fixed: bool) -> dict:
             error = np.sqrt(np.maximum(got.variance, 0)) * adaptive.widen_of(ready, length)
             error[:, 0] = np.inf
             reach = adaptive.reach_of(ready, 0.95)
-            found[rule].append({goal: stopped(got, error, reach, truth, goal) for goal in GOALS})
+            found[rule].append({goal: stopped(got, error, reach, truth, goal, new.rows) for goal in GOALS})
         if with_fixed:
             anchors.append(fixed(fit, known, new, truth, [k for k in SIZES if k <= budget]))
     table = {rule: {str(goal): judged([p[goal] for p in parts]) for goal in GOALS} for rule, parts in found.items()}
@@ -138,11 +162,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--no-fixed", action="store_true", help="leave out the fixed anchors, which take longest")
+    parser.add_argument("--shuffles", type=int, default=1, help="times that AlpacaEval's folds are drawn")
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "adaptive.json")
     wanted = parser.parse_args()
     kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
     for name in wanted.sets:
-        kept[name] = run(name, not wanted.no_fixed)
+        kept[name] = run(name, not wanted.no_fixed, wanted.shuffles)
         for method, goals in kept[name]["methods"].items():
             for goal, r in goals.items():
                 print(

@@ -34,14 +34,14 @@ class Pool(NamedTuple):
 
     items   parameters, (items, ...)
     weight  (items,)  share of each in the score; sums to 1
-    price   (items,)  cost of asking; what is gained is divided by it
+    price   (items,)  cost of asking; what is gained is divided by it; None: all cost the same
     phi     ()        dispersion of answers around their curves: 1 for right and wrong, less for fractions
     doubt   (items, dims + 1, dims + 1)  V: covariance of slope and intercept
     """
 
     items: irf.Items
     weight: Array
-    price: Array
+    price: Array | None
     phi: Array
     doubt: Array
 
@@ -96,19 +96,22 @@ def outlook(
 
 
 def gain(
-    rule: str, pool: Pool, belief: Belief, seen: Outlook, pull: Float[Array, "rows dims"]
+    rule: str, pool: Pool, belief: Belief, seen: Outlook, pull: Float[Array, "rows dims"], order: bool = False
 ) -> Float[Array, "rows items"]:
     """(rows, items) what asking each item is worth, for its price.
 
-    "score": fall of the score's variance; "information": fall of the entropy of ability (D-optimality).
+    "score": fall of the score's variance; "information": fall of the entropy of ability (D-optimality). With `order`
+    only the order of a row's items means something, which at equal prices saves a logarithm of each.
     """
     slope = pool.items.slope
     reach = seen.by_z**2 * _quadratic(slope, belief.covariance)
+    price = 1.0 if pool.price is None else pool.price[None, :]
     if rule == "information":
-        return jnp.log1p(reach / (seen.noise + TINY)) / pool.price[None, :]
+        odds = reach / (seen.noise + TINY)
+        return odds if order and pool.price is None else jnp.log1p(odds) / price
     toward = jnp.einsum("rde,re->rd", belief.covariance, pull) @ slope.T
     covariance = seen.by_z * toward + pool.weight[None, :] * seen.noise
-    return covariance**2 / (reach + seen.noise + TINY) / pool.price[None, :]
+    return covariance**2 / (reach + seen.noise + TINY) / price
 
 
 def choose(
@@ -134,7 +137,7 @@ def choose(
         if rule == "random":
             worth = jax.random.uniform(key, allowed.shape)
         else:
-            worth = gain(rule, pool, Belief(belief.mean, covariance), seen, pull)
+            worth = gain(rule, pool, Belief(belief.mean, covariance), seen, pull, together == 1)
         worth = jnp.where(allowed, worth, -1)
         if together > 1:
             worth = worth.reshape(-1, together, worth.shape[1]).sum(1)
@@ -152,8 +155,10 @@ def choose(
         pull = pull - (pool.weight[item] * by_z)[:, None] * slope
         return (covariance, pull, allowed.at[rows, item].set(False)), item
 
-    begin = belief.covariance, seen.pull, allowed
-    return jax.lax.scan(pick, begin, jax.random.split(key, size))[1].T
+    begin, keys = (belief.covariance, seen.pull, allowed), jax.random.split(key, size)
+    if size == 1:  # outside of a loop, what the outlook has computed need not be computed again
+        return pick(begin, keys[0])[1][:, None]
+    return jax.lax.scan(pick, begin, keys)[1].T
 
 
 def foresee(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -> Array:

@@ -147,12 +147,12 @@ def choose(
     require(size is not None or compare is None, "a comparison needs a size: how many items at a time")
     require(0 < exposure <= len(bank.items), f"exposure is {exposure}; it must lie between 1 and the number of items")
     rows = () if responses is None else _rows_to_compare(responses.rows, compare)
-    _require_whole(bank)
+    require_whole(bank)
     here = _answers(responses if compare is None else _only(responses, rows), bank, strict)
-    pool, now = pool_of(bank, price), _believe(here, bank)
+    pool, now = pool_of(bank, price), believe(here, bank)
     why = [""] * len(here.rows)
     if responses is not None:
-        found = _estimate(here, bank, now, level)
+        found = estimate_of(here, bank, now, level)
         goal = stop or Stop()
         why = goal.reasons(found, bank) if compare is None else _decided(here, bank, goal, level)
     free = ~here.seen & _allowed(bank, among)[None, :]
@@ -187,9 +187,9 @@ def estimate(responses: Responses | SparseResponses, bank: ItemBank, *, level: f
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    _require_whole(bank)
+    require_whole(bank)
     here = ability.known_answers(responses, bank)
-    return _estimate(here, bank, _believe(here, bank), level)
+    return estimate_of(here, bank, believe(here, bank), level)
 
 
 def difference(
@@ -202,10 +202,10 @@ def difference(
     Raises:
         BadInput: rows that are not there, or without a common item.
     """
-    _require_whole(bank)
+    require_whole(bank)
     rows = _rows_to_compare(responses.rows, (first, second))
     here = _common(ability.known_answers(_only(responses, rows), bank))
-    return _difference(here, bank, _believe(here, bank), level)
+    return _difference(here, bank, believe(here, bank), level)
 
 
 def curve_of(bank: ItemBank) -> irf.Curve:
@@ -215,12 +215,11 @@ def curve_of(bank: ItemBank) -> irf.Curve:
 
 def pool_of(bank: ItemBank, price: np.ndarray | None = None) -> sequential.Pool:
     """The bank's items, their shares of the whole score and their prices, on the device."""
-    price = np.ones(len(bank.items)) if price is None else np.asarray(price, float)
-    good = price.shape == (len(bank.items),) and bool(np.isfinite(price).all()) and bool((price > 0).all())
-    require(good, f"prices must be {len(bank.items)} positive numbers, one an item of bank {bank.name!r}")
     items = ability.bank_items(bank, np.arange(len(bank.items)))
-    numbers = bank.target_weight[0], price, dispersion_of(bank), bank.covariance
-    return sequential.Pool(items, *(jnp.asarray(x, jnp.float32) for x in numbers))
+    weight, phi, doubt = (
+        jnp.asarray(x, jnp.float32) for x in (bank.target_weight[0], dispersion_of(bank), bank.covariance)
+    )
+    return sequential.Pool(items, weight, None if price is None else _prices(bank, price), phi, doubt)
 
 
 def prior_of(bank: ItemBank) -> sequential.Belief:
@@ -268,7 +267,7 @@ def always_reach(bank: ItemBank, certainty: float, what: Literal["always", "alwa
     return float(np.interp(certainty, known.level, getattr(known, what)))
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
     """Belief and outlook of each row, on the host: value and nominal variance (rows,)."""
 
     belief: sequential.Belief
@@ -277,12 +276,20 @@ class _State(NamedTuple):
     variance: np.ndarray
 
 
-def _require_whole(bank: ItemBank) -> None:
+def require_whole(bank: ItemBank) -> None:
+    """Refuse a bank that holds only part of its benchmark."""
     if bank.calibration is not None and bank.calibration.outside:
         raise BankMismatch(
             f"bank {bank.name!r} holds only part of its benchmark (its full scores came from a table), so "
             "sessions would estimate that part; calibrate on all items"
         )
+
+
+def _prices(bank: ItemBank, price: np.ndarray) -> jax.Array:
+    price = np.asarray(price, float)
+    good = price.shape == (len(bank.items),) and bool(np.isfinite(price).all()) and bool((price > 0).all())
+    require(good, f"prices must be {len(bank.items)} positive numbers, one an item of bank {bank.name!r}")
+    return jnp.asarray(price, jnp.float32)
 
 
 def _answers(responses: Responses | SparseResponses | None, bank: ItemBank, strict: bool = False) -> Responses:
@@ -294,7 +301,7 @@ def _answers(responses: Responses | SparseResponses | None, bank: ItemBank, stri
     return Responses.build(nothing, seen=nothing > 0, rows=("",), items=bank.items, group=group)
 
 
-def _believe(here: Responses, bank: ItemBank) -> _State:
+def believe(here: Responses, bank: ItemBank) -> State:
     """Abilities and what follows from them. Columns that nobody answered are left out of the first."""
     asked = np.flatnonzero(here.seen.any(0))
     rows, k = len(here.rows), rung(max(len(asked), SHORTEST))
@@ -307,7 +314,7 @@ def _believe(here: Responses, bank: ItemBank) -> _State:
     doubt = jnp.asarray(pad(bank.covariance[asked].astype(np.float32), (k, *bank.covariance.shape[1:])))
     data = items, doubt, scores, weight, right, jnp.asarray(seen)
     belief, outlook = _see(curve_of(bank), pool_of(bank), prior_of(bank), *data)
-    return _State(belief, outlook, np.asarray(outlook.value)[:rows], np.asarray(outlook.variance)[:rows])
+    return State(belief, outlook, np.asarray(outlook.value)[:rows], np.asarray(outlook.variance)[:rows])
 
 
 @functools.partial(jax.jit, static_argnames="curve")
@@ -318,7 +325,8 @@ def _see(curve, pool, prior, items, doubt, scores, weight, right, seen):
     return belief, sequential.outlook(curve, pool, belief, seen, right)
 
 
-def _estimate(here: Responses, bank: ItemBank, now: _State, level: float) -> Estimate:
+def estimate_of(here: Responses, bank: ItemBank, now: State, level: float) -> Estimate:
+    """What is believed, as scores with intervals; what was answered bounds them."""
     error = np.sqrt(np.maximum(now.variance, 0)) * widen_of(bank, here.n_seen)
     half = reach_of(bank, level) * error
     sure = (here.scores * here.seen).astype(float) @ bank.target_weight[0]
@@ -341,7 +349,7 @@ def _estimate(here: Responses, bank: ItemBank, now: _State, level: float) -> Est
     )
 
 
-def _difference(here: Responses, bank: ItemBank, now: _State, level: float) -> Estimate:
+def _difference(here: Responses, bank: ItemBank, now: State, level: float) -> Estimate:
     error = np.sqrt(np.maximum(now.variance.sum(keepdims=True), 0)) * widen_of(bank, here.n_seen[:1], "pair")
     half = reach_of(bank, level, "pair") * error
     value = now.value[:1] - now.value[1:2]
@@ -366,7 +374,7 @@ def _decided(here: Responses, bank: ItemBank, goal: Stop, level: float) -> list[
     both = _common(here)
     if both.n_seen[0] == 0:
         return ["", ""]
-    gap = _difference(both, bank, _believe(both, bank), level)
+    gap = _difference(both, bank, believe(both, bank), level)
     goal = dataclasses.replace(goal, threshold=0.0 if goal.threshold is None else goal.threshold)
     why = goal.reasons(gap, bank, "always_pair")[0]
     return [f"{gap.rows[0]}: {why}" if why else ""] * 2
@@ -406,7 +414,7 @@ def _goal(rule: str) -> str:
     return {"score": "score", "information": "ability", "random": "score, drawn at random, not"}[rule]
 
 
-def _pick(here: Responses, bank: ItemBank, pool, now: _State, free: np.ndarray, how: tuple, seed: int) -> np.ndarray:
+def _pick(here: Responses, bank: ItemBank, pool, now: State, free: np.ndarray, how: tuple, seed: int) -> np.ndarray:
     """(rows, size) positions of the items to ask."""
     rule, size, exposure, balance, paired = how
     rows, padded = len(here.rows), len(now.belief.mean)
@@ -414,7 +422,7 @@ def _pick(here: Responses, bank: ItemBank, pool, now: _State, free: np.ndarray, 
     together = 2 if paired else 1
     if not balance:
         return np.asarray(
-            _choose(rule, pool, now.belief, now.outlook, _padded(free, padded), size, key, exposure, together)
+            choose_items(rule, pool, now.belief, now.outlook, _padded(free, padded), size, key, exposure, together)
         )[:rows]
     picked, count = np.zeros((rows, size), int), _asked(here, bank)
     free = free.copy()
@@ -424,7 +432,9 @@ def _pick(here: Responses, bank: ItemBank, pool, now: _State, free: np.ndarray, 
         lag[np.stack([~free[:, bank.group == g].any(1) for g in range(len(share))], 1)] = -np.inf
         turn = lag.sum(0, keepdims=True).repeat(rows, 0).argmax(1) if paired else lag.argmax(1)
         allowed = _padded(free & (bank.group[None, :] == turn[:, None]), padded)
-        step = _choose(rule, pool, now.belief, now.outlook, allowed, 1, jax.random.fold_in(key, s), exposure, together)
+        step = choose_items(
+            rule, pool, now.belief, now.outlook, allowed, 1, jax.random.fold_in(key, s), exposure, together
+        )
         picked[:, s] = np.asarray(step)[:rows, 0]
         free[np.arange(rows), picked[:, s]] = False
         count[np.arange(rows), turn] += 1
@@ -432,7 +442,7 @@ def _pick(here: Responses, bank: ItemBank, pool, now: _State, free: np.ndarray, 
 
 
 def _needed(
-    here: Responses, bank: ItemBank, pool, now: _State, picked: np.ndarray, goal: Stop, level: float
+    here: Responses, bank: ItemBank, pool, now: State, picked: np.ndarray, goal: Stop, level: float
 ) -> np.ndarray:
     """(rows,) how many of the picked items bring the standard error to where `goal` stops, if all goes as expected."""
     enough = np.zeros(len(picked))
@@ -451,7 +461,7 @@ def _needed(
 
 
 _foresee = jax.jit(sequential.foresee)
-_choose = jax.jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
+choose_items = jax.jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
 
 
 def _padded(free: np.ndarray, rows: int) -> jax.Array:

@@ -143,3 +143,16 @@ def test_doubt_about_an_item_is_noise_of_its_answers():
     doubtful = sequential.learn(CURVE, each, prior, *words, doubt, 20)
     sure = sequential.learn(CURVE, each, prior, *words, 0 * doubt, 20)
     assert (jnp.linalg.det(doubtful.covariance) > jnp.linalg.det(sure.covariance)).all()
+
+
+@pytest.mark.parametrize("rule", ["score", "information"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_no_prices_are_equal_prices(rule, size):
+    pool, belief, asked = problem(8)
+    seen = sequential.outlook(CURVE, pool, belief, asked, jnp.zeros(ROWS))
+    key = jax.random.key(0)
+    free, equal = pool._replace(price=None), pool._replace(price=jnp.full(ITEMS, 2.0))
+    got, want = (sequential.choose(rule, p, belief, seen, ~asked, size, key) for p in (free, equal))
+    assert got.tolist() == want.tolist()
+    both = [sequential.gain(rule, p, belief, seen, seen.pull) for p in (free, equal)]
+    np.testing.assert_allclose(both[0], 2 * both[1], rtol=1e-6)

@@ -1,0 +1,125 @@
+"""Answers until the order of a leaderboard is clear: `python bench/ranking.py [SET ...]`.
+
+Twenty left-out models of open_llm_irt, drawn `--draws` times. All pairs whose full scores lie at least so many points
+apart are to be certain, by intervals that hold at every look at once. `ranking.choose` asks `--size` items at a time,
+either all models whose place is open or the five that matter most; beside it all models are asked equally many items:
+each its own by the score rule (its error taken as independent of the others'), or all the same, chosen for all or at
+random. Says how many answers that took in all, in how many draws it was reached, and how many of the pairs
+decided by then are in the wrong order.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import time
+
+import machine
+import numpy as np
+from adaptive import folds
+
+import lleval_jax as ll
+from lleval_jax.estimators import adaptive, ranking, sessions
+
+SETS = ("gsm8k_A",)
+MODELS, APART, FEW = 20, (0.02, 0.05), 5
+RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+
+
+@dataclasses.dataclass
+class Watch:
+    """Of one way in one draw: total answers at the first look at which all pairs so far apart are certain."""
+
+    truth: np.ndarray
+    reached: dict[float, int] = dataclasses.field(default_factory=dict)
+    wrong: dict[float, float] = dataclasses.field(default_factory=dict)
+
+    def look(self, answers: int, clear: np.ndarray, gap: np.ndarray) -> bool:
+        """Whether all is reached; clear and gap (rows, rows)."""
+        true = self.truth[:, None] - self.truth[None, :]
+        false = (clear & (gap * true < 0)).sum() / clear.sum() if clear.any() else 0.0
+        for apart in APART:
+            if apart not in self.reached and clear[np.abs(true) >= apart].all():
+                self.reached[apart], self.wrong[apart] = answers, float(false)
+        return len(self.reached) == len(APART)
+
+
+def by_ranking(new: ll.Responses, bank: ll.ItemBank, watch: Watch, size: int, models: int | None) -> None:
+    """Ask by `ranking.choose` until all pairs are clear or all items asked."""
+    place = {item: i for i, item in enumerate(bank.items)}
+    seen = np.zeros(new.scores.shape, bool)
+    seen[:, [place[item] for item in adaptive.choose(None, bank, size=size).items[0]]] = True
+    while True:
+        so_far = dataclasses.replace(new, seen=seen.copy(), scores=np.where(seen, new.scores, 0))
+        found = ranking.estimate(so_far, bank)
+        value = found.scores.value
+        if watch.look(int(seen.sum()), found.above | found.above.T, value[:, None] - value[None, :]):
+            return
+        chosen = ranking.choose(so_far, bank, size=size, models=models)
+        if chosen.enough:
+            return
+        for row, items in enumerate(chosen.items):
+            seen[row, [place[item] for item in items]] = True
+
+
+def equally(new: ll.Responses, bank: ll.ItemBank, watch: Watch, rule: adaptive.Rule, same: bool, size: int) -> None:
+    """Ask all models equally many items."""
+    together = len(new.rows) if same else 1
+    ran = sessions.replay(new, bank, budget=len(bank.items) - 1, rule=rule, together=together)
+    what, always = ("pair", "always_pair") if same else ("widen", "always")
+    reach, widen = adaptive.always_reach(bank, 0.95, always), adaptive.widen_of(bank, ran.length, what)
+    for at in range(size, len(ran.length), size):
+        variance = np.maximum(ran.variance[:, at], 0) * widen[at] ** 2
+        error, gap = np.sqrt(variance[:, None] + variance), ran.value[:, at][:, None] - ran.value[:, at]
+        if watch.look(int(ran.length[at]) * len(new.rows), np.abs(gap) > reach * error, gap):
+            return
+
+
+def run(name: str, draws: int, size: int) -> dict:
+    """All ways on one set."""
+    ((known, new),) = folds(name)
+    fit = ll.irt.fit(known, dims="auto")
+    bank = ll.anchors.choose(fit, None, k=None)
+    bank = sessions.prepare(bank, fit, known, budget=len(bank.items) - 1)
+    ways = {
+        "ranking: all that are open": lambda some, watch: by_ranking(some, bank, watch, size, None),
+        f"ranking: the {FEW} that matter most": lambda some, watch: by_ranking(some, bank, watch, size, FEW),
+        "equally: own items, score rule": lambda some, watch: equally(some, bank, watch, "score", False, size),
+        "equally: same items, score rule": lambda some, watch: equally(some, bank, watch, "score", True, size),
+        "equally: same items, random": lambda some, watch: equally(some, bank, watch, "random", True, size),
+    }
+    found: dict[str, dict] = {}
+    most = MODELS * len(bank.items)
+    for word, way in ways.items():
+        begun, watches = time.perf_counter(), []
+        for draw in range(draws):
+            some = new.take(np.sort(np.random.default_rng(draw).permutation(len(new.rows))[:MODELS]))
+            watches.append(Watch(some.scores.astype(float) @ bank.target_weight[0]))
+            way(some, watches[-1])
+        found[word] = {"seconds": time.perf_counter() - begun}
+        for apart in APART:
+            found[word][str(apart)] = {
+                "answers": float(np.mean([watch.reached.get(apart, most) for watch in watches])),
+                "reached": float(np.mean([apart in watch.reached for watch in watches])),
+                "wrong": float(np.mean([watch.wrong.get(apart, 0.0) for watch in watches])),
+            }
+            print(f"{name} {word:<36} {apart}: {found[word][str(apart)]}", flush=True)
+    return {"models": MODELS, "items": len(bank.items), "draws": draws, "size": size, "ways": found}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", default=list(SETS))
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--size", type=int, default=5)
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "ranking.json")
+    wanted = parser.parse_args()
+    kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
+    for name in wanted.sets:
+        kept[name] = run(name, wanted.draws, wanted.size)
+        wanted.out.write_text(json.dumps({"machine": machine.describe("jax", "numpy"), "sets": kept}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Ask until the order of a leaderboard is clear: who is asked next, and which pairs are still open.
+
+The order of two models is clear when an interval of their difference that holds at every look at once leaves zero, or
+lies within a tolerance. Who has no open pair is asked nothing more. Of the others those are asked whose next answer
+lowers the expected number of open pairs in the wrong order most, each the items that tell most of its own score:
+asking all the same items lets errors of the item curves cancel, but measured that gains less than items of one's own
+(bench/ranking.py).
+"""
+
+import dataclasses
+
+import jax
+import numpy as np
+from scipy.stats import norm
+
+from lleval_jax.core import sequential
+from lleval_jax.errors import require
+from lleval_jax.estimators import ability, adaptive
+from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.responses import Responses
+from lleval_jax.values.results import Choice, Estimate, Source
+from lleval_jax.values.sparse import SparseResponses
+
+NAMED = 3  # open rivals that a reason names
+TINY = 1e-12
+ELSE = "others tell more of the order"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ranking:
+    """A leaderboard and how far its order is known.
+
+    scores  of each row, in the order of the answers
+    order   (rows,)       positions, best first
+    above   (rows, rows)  whether the first is surely better than the second
+    open    (rows, rows)  whether the order of two is open still
+    wrong   how many of the open pairs are expected in the wrong order
+    """
+
+    scores: Estimate
+    order: np.ndarray
+    above: np.ndarray
+    open: np.ndarray
+    wrong: float
+
+    @property
+    def best(self) -> np.ndarray:
+        """(rows,) best rank that each may have, best row first."""
+        return 1 + self.above.sum(0)[self.order]
+
+    @property
+    def worst(self) -> np.ndarray:
+        """(rows,) worst rank that each may have, best row first."""
+        return len(self.order) - self.above.sum(1)[self.order]
+
+    @property
+    def open_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Names of the pairs whose order is open, the better placed first."""
+        rows, here = self.scores.rows, self.open[np.ix_(self.order, self.order)]
+        return tuple((rows[self.order[i]], rows[self.order[j]]) for i, j in np.argwhere(np.triu(here)))
+
+
+def estimate(
+    responses: Responses | SparseResponses,
+    bank: ItemBank,
+    *,
+    certainty: float = 0.95,
+    tolerance: float = 0.0,
+    neighbours: bool = False,
+    level: float = 0.95,
+) -> Ranking:
+    """The order of the rows by full-benchmark score, and which pairs it leaves open.
+
+    Args:
+        responses: answers so far.
+        bank: calibrated items, best with what `sessions.prepare` adds.
+        certainty: of each pair by itself, looked at as often as one likes; not of all pairs at once.
+        tolerance: pairs that are surely closer than this are not open.
+        neighbours: only pairs next to each other on the leaderboard count.
+        level: of the scores' intervals.
+
+    Raises:
+        BadInput: fewer than two rows, or a certainty or tolerance that cannot be meant.
+        BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
+    """
+    adaptive.require_whole(bank)
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    here = ability.known_answers(responses, bank)
+    return _ranked(here, bank, adaptive.believe(here, bank), certainty, tolerance, neighbours, level)
+
+
+def choose(
+    responses: Responses | SparseResponses,
+    bank: ItemBank,
+    *,
+    size: int = 1,
+    models: int | None = None,
+    certainty: float = 0.95,
+    tolerance: float = 0.0,
+    neighbours: bool = False,
+    budget: int | None = None,
+    strict: bool = False,
+) -> Choice:
+    """The next items of each row whose place is open; nothing for the others.
+
+    Args:
+        responses: answers so far; `adaptive.choose` has the first items of models that have none.
+        bank: as in `estimate`.
+        size: how many items at a time.
+        models: ask at most so many rows, those whose next answer lowers the expected number of wrongly ordered pairs
+            most; None: all whose place is open.
+        certainty: as in `estimate`.
+        tolerance: as in `estimate`.
+        neighbours: as in `estimate`.
+        budget: answers of one row at most.
+        strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
+
+    Raises:
+        BadInput: fewer than two rows, or settings that cannot be meant.
+        BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
+    """
+    require(models is None or models > 0, f"models is {models}; ask at least one")
+    adaptive.require_whole(bank)
+    stop = adaptive.Stop(budget=budget)
+    here = ability.known_answers(responses, bank, strict)
+    now = adaptive.believe(here, bank)
+    found = _ranked(here, bank, now, certainty, tolerance, neighbours)
+    own = adaptive.choose(here, bank, size=size, stop=stop)
+    can = found.open.any(1) & np.array([len(items) > 0 for items in own.items])
+    worth = np.where(can, _worth(here, bank, now, found), -1)
+    asked = can & np.isin(np.arange(len(can)), np.argsort(-worth, kind="stable")[:models])
+    items = tuple(row if is_asked else () for row, is_asked in zip(own.items, asked, strict=True))
+    told = tuple(_why(found, i, "" if asked[i] else own.why[i] if not own.items[i] else ELSE) for i in range(len(can)))
+    return Choice(here.rows, items, told, here.source.merge(Source(bank=bank.name, cite=adaptive.CITE)))
+
+
+def _ranked(
+    here: Responses,
+    bank: ItemBank,
+    now: adaptive.State,
+    certainty: float,
+    tolerance: float,
+    neighbours: bool,
+    level: float = 0.95,
+) -> Ranking:
+    require(len(here.rows) > 1, f"a leaderboard needs at least two rows; there is {len(here.rows)}")
+    require(0.5 < certainty < 1, f"certainty is {certainty}; it must lie between 0.5 and 1")
+    require(0 <= tolerance < 1, f"tolerance is {tolerance}; it must be at least 0 and below 1")
+    scores = adaptive.estimate_of(here, bank, now, level)
+    gap, error = _gaps(scores)
+    half = adaptive.always_reach(bank, certainty) * error
+    order = np.argsort(-scores.value, kind="stable")
+    place = np.argsort(order)
+    apart = np.abs(place[:, None] - place[None, :])
+    counts = (apart == 1) if neighbours else (apart > 0)
+    open_ = counts & (np.abs(gap) <= half) & (np.abs(gap) + half > tolerance)
+    wrong = np.triu(np.where(open_, _wrong(np.hypot(gap, error), error), 0)).sum()
+    return Ranking(scores, order, gap > half, open_, float(wrong))
+
+
+def _gaps(scores: Estimate) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, rows) differences and their standard errors, the errors of two rows taken as independent."""
+    value, error = scores.value, scores.std_error
+    return value[:, None] - value[None, :], np.hypot(error[:, None], error[None, :])
+
+
+def _wrong(gap: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """P(wrong order) of pairs whose true gap is this, once it is known with this standard error."""
+    return norm.cdf(-gap / np.maximum(error, TINY))
+
+
+def _worth(here: Responses, bank: ItemBank, now: adaptive.State, found: Ranking) -> np.ndarray:
+    """(rows,) how many fewer open pairs are expected in the wrong order after one more answer of each row.
+
+    For the true gap stands the root mean square of what it may be: a seeming tie is worth asking while its error is
+    large, and less and less then.
+    """
+    gap, error = _gaps(found.scores)
+    gain = np.asarray(_gain(adaptive.pool_of(bank), now.belief, now.outlook))[: len(gap)]
+    fall = np.where(here.seen, 0, gain).max(1) * adaptive.widen_of(bank, here.n_seen) ** 2
+    after = np.sqrt(np.maximum(error**2 - fall[:, None], 0))
+    likely = np.hypot(gap, error)
+    return np.where(found.open, _wrong(likely, error) - _wrong(likely, after), 0).sum(1)
+
+
+def _why(found: Ranking, row: int, silent: str) -> str:
+    """Why a row is asked, or why it is not."""
+    rivals = [found.scores.rows[i] for i in np.flatnonzero(found.open[row])]
+    if not rivals:
+        return "its place is clear"
+    more = f" and {len(rivals) - NAMED} more" if len(rivals) > NAMED else ""
+    return f"not clear beside {', '.join(rivals[:NAMED])}{more}" + (f", but {silent}" if silent else "")
+
+
+_gain = jax.jit(lambda pool, belief, outlook: sequential.gain("score", pool, belief, outlook, outlook.pull))
