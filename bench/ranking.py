@@ -1,7 +1,8 @@
 """Answers until the order of a leaderboard is clear: `python bench/ranking.py [SET ...]`.
 
 Twenty left-out models of open_llm_irt, drawn `--draws` times. All pairs whose full scores lie at least so many points
-apart are to be certain, by intervals that hold at every look at once. `ranking.choose` asks `--size` items at a time,
+apart are to be certain, by intervals that hold at every look at once; the order is looked at after 50 answers a model
+as well. `ranking.choose` asks `--size` items at a time,
 either all models whose place is open or the five that matter most; beside it all models are asked equally many items:
 each its own by the score rule (its error taken as independent of the others'), or all the same, chosen for all or at
 random. Says how many answers that took in all, in how many draws it was reached, and how many of the pairs
@@ -23,6 +24,7 @@ from lleval_jax.estimators import adaptive, ranking, sessions
 
 SETS = ("gsm8k_A",)
 MODELS, APART, FEW = 20, (0.02, 0.05), 5
+EARLY = 50  # answers a model in the mean at which the order is looked at as well
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 
@@ -33,14 +35,17 @@ class Watch:
     truth: np.ndarray
     reached: dict[float, int] = dataclasses.field(default_factory=dict)
     wrong: dict[float, float] = dataclasses.field(default_factory=dict)
+    early: tuple[float, float] | None = None
 
     def look(self, answers: int, clear: np.ndarray, gap: np.ndarray) -> bool:
         """Whether all is reached; clear and gap (rows, rows)."""
         true = self.truth[:, None] - self.truth[None, :]
-        false = (clear & (gap * true < 0)).sum() / clear.sum() if clear.any() else 0.0
+        false, pairs = (gap * true < 0), len(true) * (len(true) - 1)
         for apart in APART:
             if apart not in self.reached and clear[np.abs(true) >= apart].all():
-                self.reached[apart], self.wrong[apart] = answers, float(false)
+                self.reached[apart], self.wrong[apart] = answers, float((clear & false).sum() / clear.sum())
+        if self.early is None and answers >= EARLY * len(true):
+            self.early = float(clear.sum() / pairs), float(false.sum() / pairs)
         return len(self.reached) == len(APART)
 
 
@@ -75,12 +80,16 @@ def equally(new: ll.Responses, bank: ll.ItemBank, watch: Watch, rule: adaptive.R
             return
 
 
-def run(name: str, draws: int, size: int) -> dict:
-    """All ways on one set."""
+def ready(name: str) -> tuple[ll.ItemBank, ll.Responses]:
+    """A bank with replayed sessions, and the left-out models."""
     ((known, new),) = folds(name)
     fit = ll.irt.fit(known, dims="auto")
     bank = ll.anchors.choose(fit, None, k=None)
-    bank = sessions.prepare(bank, fit, known, budget=len(bank.items) - 1)
+    return sessions.prepare(bank, fit, known, budget=len(bank.items) - 1), new
+
+
+def run(bank: ll.ItemBank, new: ll.Responses, draws: int, size: int) -> dict:
+    """All ways on one set."""
     ways = {
         "ranking: all that are open": lambda some, watch: by_ranking(some, bank, watch, size, None),
         f"ranking: the {FEW} that matter most": lambda some, watch: by_ranking(some, bank, watch, size, FEW),
@@ -96,14 +105,16 @@ def run(name: str, draws: int, size: int) -> dict:
             some = new.take(np.sort(np.random.default_rng(draw).permutation(len(new.rows))[:MODELS]))
             watches.append(Watch(some.scores.astype(float) @ bank.target_weight[0]))
             way(some, watches[-1])
-        found[word] = {"seconds": time.perf_counter() - begun}
+        clear, wrong = np.mean([watch.early or (1.0, 0.0) for watch in watches], axis=0)
+        early = {"answers": EARLY * MODELS, "clear": float(clear), "wrong_order": float(wrong)}
+        found[word] = {"seconds": time.perf_counter() - begun, "early": early}
         for apart in APART:
             found[word][str(apart)] = {
                 "answers": float(np.mean([watch.reached.get(apart, most) for watch in watches])),
                 "reached": float(np.mean([apart in watch.reached for watch in watches])),
                 "wrong": float(np.mean([watch.wrong.get(apart, 0.0) for watch in watches])),
             }
-            print(f"{name} {word:<36} {apart}: {found[word][str(apart)]}", flush=True)
+        print(f"{word:<36} {found[word]}", flush=True)
     return {"models": MODELS, "items": len(bank.items), "draws": draws, "size": size, "ways": found}
 
 
@@ -117,7 +128,7 @@ def main() -> None:
     wanted = parser.parse_args()
     kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
     for name in wanted.sets:
-        kept[name] = run(name, wanted.draws, wanted.size)
+        kept[name] = run(*ready(name), wanted.draws, wanted.size)
         wanted.out.write_text(json.dumps({"machine": machine.describe("jax", "numpy"), "sets": kept}, indent=1) + "\n")
 
 

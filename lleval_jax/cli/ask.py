@@ -14,6 +14,7 @@ from lleval_jax.cli.waiting import waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
+    from lleval_jax.estimators import ranking
     from lleval_jax.report.text import Table
 
 Inputs = Annotated[
@@ -33,11 +34,17 @@ Rule = Annotated[
 Error = Annotated[float | None, typer.Option("--std-error", help="Enough when the score's standard error is so small.")]
 Width = Annotated[float | None, typer.Option(help="Enough when the interval is so narrow.")]
 Threshold = Annotated[float | None, typer.Option(help="Enough when the score is surely above or below this.")]
-Certainty = Annotated[float, typer.Option(help="How sure --threshold and --compare must be.")]
+Certainty = Annotated[float, typer.Option(help="How sure --threshold, --compare and --leaderboard must be.")]
 Budget = Annotated[int | None, typer.Option(min=1, help="Enough after so many answers.")]
 Compare = Annotated[
     tuple[str, str] | None,
     typer.Option(metavar="A B", help="Ask two models the same items until it is clear which is better."),
+]
+Leaderboard = Annotated[
+    bool, typer.Option("--leaderboard", help="Ask the models whose place is open, until the order of all is clear.")
+]
+Tolerance = Annotated[
+    float, typer.Option(metavar="GAP", help="Models that are surely closer than this need no order (--leaderboard).")
 ]
 Prices = Annotated[
     str | None, typer.Option(metavar="PATH", help="Cost of each item: a table with columns item, price.")
@@ -59,6 +66,8 @@ def ask(
     certainty: Certainty = 0.95,
     budget: Budget = None,
     compare: Compare = None,
+    leaderboard: Leaderboard = False,
+    tolerance: Tolerance = 0.0,
     prices: Prices = None,
     balance: Balance = False,
     exposure: Exposure = 1,
@@ -79,6 +88,9 @@ def ask(
     typed.file_for(json)
     typed.file_for(out)
     stop = ll.adaptive.Stop(std_error, width, threshold, certainty, budget)
+    other = {"--compare": compare, "--std-error": std_error, "--width": width, "--threshold": threshold}
+    other |= {"--prices": prices, "--balance": balance, "--exposure": exposure > 1, "--rule": rule != "score"}
+    _require_alone(leaderboard, bool(inputs), tolerance, other)
     with waiting("reading the bank") as wait:
         known = ll.load_bank(bank)
         words: dict[str, Any] = {"size": size, "rule": rule, "stop": stop, "compare": compare, "balance": balance}
@@ -89,23 +101,61 @@ def ask(
             wait.say("reading answers")
             responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
         wait.say("choosing; compiling first")
-        chosen = ll.adaptive.choose(responses, known, strict=strict, **words)
-        found = None if responses is None else _so_far(responses, known, compare, level)
+        if leaderboard and responses is not None:
+            from lleval_jax.estimators import ranking  # not needed for --help
+
+            order: dict[str, Any] = {"certainty": certainty, "tolerance": tolerance}
+            chosen = ranking.choose(responses, known, size=size, budget=budget, strict=strict, **order)
+            tables, so_far = _standing(ranking.estimate(responses, known, level=level, **order))
+        else:
+            chosen = ll.adaptive.choose(responses, known, strict=strict, **words)
+            tables, so_far = ([], {}) if responses is None else _so_far(responses, known, compare, level)
     chosen = dataclasses.replace(chosen, source=typed.stamped(chosen.source, seed))
-    content = chosen.to_dict() | {"enough": chosen.enough, "checked": known.replayed is not None}
-    if found is not None:
-        content |= {name: found.to_dict()[name] for name in ("target", "level", "estimates")}
+    content = chosen.to_dict() | {"enough": chosen.enough, "checked": known.replayed is not None} | so_far
     if out is not None:
         output.lines(list(dict.fromkeys(item for items in chosen.items for item in items)), out)
-    output.write(_shown(chosen, found, known), content, json)
+    output.write(tables + _shown(chosen, known), content, json)
+
+
+def _require_alone(leaderboard: bool, answers: bool, tolerance: float, other: dict[str, Any]) -> None:
+    """A leaderboard is asked by its own rule."""
+    require(leaderboard or not tolerance, "--tolerance goes with --leaderboard")
+    if leaderboard:
+        require(
+            answers, "--leaderboard needs answers of each model; without it 'ask' names the first items of a new one"
+        )
+        given = [word for word, value in other.items() if value]
+        require(not given, f"--leaderboard asks by its own rule; it does not go with {', '.join(given)}")
 
 
 def _so_far(
     responses: "ll.Responses | ll.SparseResponses", bank: "ll.ItemBank", compare: tuple[str, str] | None, level: float
-) -> "ll.Estimate":
+) -> tuple[list["Table"], dict[str, Any]]:
+    """What the answers say already, as a table and for the JSON."""
     if compare is None:
-        return ll.adaptive.estimate(responses, bank, level=level)
-    return ll.adaptive.difference(responses, bank, *compare, level=level)
+        found = ll.adaptive.estimate(responses, bank, level=level)
+    else:
+        found = ll.adaptive.difference(responses, bank, *compare, level=level)
+    return [ll.report.text.table(found)], _entries(found)
+
+
+def _standing(found: "ranking.Ranking") -> tuple[list["Table"], dict[str, Any]]:
+    """The leaderboard so far, as a table and for the JSON."""
+    ranks = ll.report.compare.Ranks(found.order, found.best, found.worst)
+    places = zip(found.order, found.best, found.worst, strict=True)
+    content = _entries(found.scores) | {
+        "ranks": [{"row": found.scores.rows[i], "best": int(a), "worst": int(b)} for i, a, b in places],
+        "open": [list(pair) for pair in found.open_pairs],
+        "expected_wrong": found.wrong,
+    }
+    table = ll.report.text.leaderboard(found.scores, ranks)
+    n = len(found.open_pairs)
+    said = f"open pairs: {n}, of which {found.wrong:.1f} are expected in the wrong order" if n else "no pair is open"
+    return [dataclasses.replace(table, remarks=(*table.remarks, said))], content
+
+
+def _entries(found: "ll.Estimate") -> dict[str, Any]:
+    return {name: found.to_dict()[name] for name in ("target", "level", "estimates")}
 
 
 def _prices(path: str, bank: "ll.ItemBank") -> np.ndarray:
@@ -124,8 +174,7 @@ def _prices(path: str, bank: "ll.ItemBank") -> np.ndarray:
     return np.array([priced[item] for item in bank.items], float)
 
 
-def _shown(chosen: "ll.Choice", found: "ll.Estimate | None", bank: "ll.ItemBank") -> list["Table"]:
-    tables = [] if found is None else [ll.report.text.table(found)]
+def _shown(chosen: "ll.Choice", bank: "ll.ItemBank") -> list["Table"]:
     group = dict(zip(bank.items, (bank.groups[g] for g in bank.group), strict=True))
     lines, remarks = [], []
     for row, items, why in zip(chosen.rows, chosen.items, chosen.why, strict=True):
@@ -136,9 +185,5 @@ def _shown(chosen: "ll.Choice", found: "ll.Estimate | None", bank: "ll.ItemBank"
         remarks.append("this bank has replayed no sessions, so intervals rest on its item curves alone;")
         remarks.append("make it with 'lleval calibrate --replay' to have them checked on models left out")
     if lines:
-        tables.append(ll.report.text.Table("ask next", ("model", "item", "group"), tuple(lines), tuple(remarks), 3))
-    else:
-        tables.append(
-            ll.report.text.Table("enough", ("model", "why"), tuple(zip(chosen.rows, chosen.why, strict=True)), (), 2)
-        )
-    return tables
+        return [ll.report.text.Table("ask next", ("model", "item", "group"), tuple(lines), tuple(remarks), 3)]
+    return [ll.report.text.Table("enough", ("model", "why"), tuple(zip(chosen.rows, chosen.why, strict=True)), (), 2)]
