@@ -262,7 +262,7 @@ def _weights(theirs: dict[str, np.ndarray], plans: dict[int, list[np.ndarray]]) 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="PromptEval as published")
     parser.add_argument("--python", help="interpreter with scikit-learn")
     parser.add_argument("--methods", help="the folder of the published methods.py")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)
