@@ -1,0 +1,331 @@
+"""Crossed effects of rows (prompts) and columns (examples) on graded or yes-no answers, by expectation propagation.
+
+    P(y_ij = 1) = sigmoid(offset + a_i + z_j' psi + v_j)        a = B c,   c ~ N(0, s^2),   v_j ~ N(0, t^2)
+
+PromptEval's extended Rasch model (Maia Polo et al. 2024, section 3.2) with residual effects beside the covariates, each
+kind of effect with a scale of its own. Given few answers a row or column, the posterior's mode says little of its
+mean and less of its spread, and variances learned from it come out too small; expectation propagation (Minka 2001)
+matches the mean and variance of each answer's logit instead. A site is the normal factor that stands for one answer,
+
+    exp(b eta - w eta^2 / 2)
+
+Given sites, all effects are jointly normal. Column effects are independent given the rest, so they are summed out first
+and what is left is a system in the coefficients c alone: the cost is that of two products of rows x rows x columns.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lleval_jax.core import sweep
+from lleval_jax.types import Array, Float
+
+CLIP = 0.5  # largest move of a log scale in one step
+FLAT = 0.5  # least curvature in a log scale, in units of its prior's
+PACE = 0.6  # of a Newton step in the scales
+WIDEST = 5.0  # largest size of a log scale
+LEAST = 1e-4  # of a site's precision, in answers
+SMALL = 1e-9  # least variance of a logit
+
+
+class Cells(NamedTuple):
+    """Answers, one a cell; padding has weight 0.
+
+    row, column  (cells,)
+    score        (cells,)  in [0, 1]
+    weight       (cells,)  answers behind the score
+    """
+
+    row: Array
+    column: Array
+    score: Array
+    weight: Array
+
+
+class Design(NamedTuple):
+    """How coefficients act, and which share a scale.
+
+    rows     (rows, k)       B: loadings of row coefficients
+    columns  (columns, q)    Z: covariates of the columns; q may be 0
+    kind     (k + q, kinds)  1 where the coefficient has that scale; a row of zeros: the coefficient's own, fixed
+    fixed    (k + q,)        log of the fixed part of its scale
+    prior    (2, kinds + 1)  mean and standard deviation of the log scales, the columns' residual effect last
+    offset   ()              logit about which all effects lie
+    """
+
+    rows: Array
+    columns: Array
+    kind: Array
+    fixed: Array
+    prior: Array
+    offset: Array
+
+
+class Belief(NamedTuple):
+    """Sites of all answers, precision and precision times mean, (cells,) each, and log scales (kinds + 1,)."""
+
+    precision: Array
+    shift: Array
+    scale: Array
+
+
+class Posterior(NamedTuple):
+    """All effects given sites and scales.
+
+    coef         (k + q,)            mean of the standardised coefficients
+    spread       (k + q, k + q)      their covariance
+    effect       (rows + q,)         a and psi
+    loading      (rows + q, k + q)   effect = loading @ coef
+    covariance   (rows + q, rows + q)  of the effects
+    cross        (k + q, columns)    covariance of coefficients and v_j is -loose_j cross_j
+    column       (columns,)          mean of v
+    loose        (columns,)          variance of v_j given all else
+    pull         (rows + q, columns) how the effects pull v: E[v | effects] = base - loose (pull' effects)
+    base         (columns,)          E[v | effects = 0]
+    column_var   (columns,)
+    mean, var    (cells,)            of each answer's logit, offset left out
+    evidence     ()                  log density of the sites, up to a constant
+    """
+
+    coef: Array
+    spread: Array
+    effect: Array
+    loading: Array
+    covariance: Array
+    cross: Array
+    column: Array
+    loose: Array
+    pull: Array
+    base: Array
+    column_var: Array
+    mean: Array
+    var: Array
+    evidence: Array
+
+
+def start(design: Design, cells: Cells) -> Belief:
+    """Sites of a logit near zero, scales at the middle of their prior."""
+    sign = 2 * cells.score - 1
+    return Belief(0.2 * cells.weight, 0.4 * sign * cells.weight, design.prior[0])
+
+
+def posterior(
+    design: Design,
+    cells: Cells,
+    precision: Float[Array, " cells"],
+    shift: Float[Array, " cells"],
+    scale: Float[Array, " scales"],
+) -> Posterior:
+    """All effects, given the sites and the log scales."""
+    n, q = len(design.rows), design.columns.shape[1]
+    row, column, z = cells.row, cells.column, design.columns
+    size = jnp.exp(design.fixed + design.kind @ scale[:-1])
+    loading = jax.scipy.linalg.block_diag(design.rows, jnp.eye(q, dtype=size.dtype)) if q else design.rows
+    loading = loading * size[None, :]
+    variance = jnp.exp(2 * scale[-1])
+
+    shape = n, len(z)
+    weight = jnp.zeros(shape, size.dtype).at[row, column].add(precision)
+    down, across = weight.sum(0), weight.sum(1)
+    by_row = jnp.zeros(n, size.dtype).at[row].add(shift)
+    by_column = jnp.zeros(len(z), size.dtype).at[column].add(shift)
+    loose = variance / (1 + variance * down)
+    pull = jnp.concatenate([weight, z.T * down[None, :]])
+    told = jnp.concatenate([by_row, z.T @ by_column])
+    own = jnp.diag(jnp.concatenate([across, jnp.zeros(q, size.dtype)]))
+    if q:
+        both = weight @ z
+        own = own.at[:n, n:].set(both).at[n:, :n].set(both.T).at[n:, n:].set((z.T * down[None, :]) @ z)
+    information = own - (pull * loose[None, :]) @ pull.T
+
+    system = jnp.eye(len(size), dtype=size.dtype) + loading.T @ (information @ loading)
+    spread, logdet = sweep.inverse(system)
+    toward = loading.T @ (told - pull @ (loose * by_column))
+    coef = spread @ toward
+    effect = loading @ coef
+    base = loose * by_column
+    found = base - loose * (effect @ pull)
+
+    cross = (spread @ loading.T) @ pull
+    covariance, reach = loading @ (spread @ loading.T), loading @ cross
+    lift = jnp.sum(pull * reach, 0)
+    column_var = loose + loose**2 * lift
+    own_var, shared, mean = jnp.diagonal(covariance)[row], reach[row, column], effect[row] + found[column]
+    if q:
+        side = covariance[:, n:] @ z.T
+        own_var += 2 * side[row, column] + jnp.sum(z.T * side[n:], 0)[column]
+        shared += jnp.sum(z.T * reach[n:], 0)[column]
+        mean += (z @ effect[n:])[column]
+    var = own_var - 2 * loose[column] * shared + column_var[column]
+    evidence = 0.5 * (toward @ coef - logdet + by_column @ base - jnp.sum(jnp.log1p(variance * down)))
+    return Posterior(
+        coef,
+        spread,
+        effect,
+        loading,
+        covariance,
+        cross,
+        found,
+        loose,
+        pull,
+        base,
+        column_var,
+        mean,
+        jnp.maximum(var, SMALL),
+        evidence,
+    )
+
+
+def slope(design: Design, scale: Float[Array, " scales"], now: Posterior) -> tuple[Array, Array]:
+    """Gradient and Hessian of log evidence plus log prior in the log scales, the sites held.
+
+    -> (scales,), (scales, scales). With m and S the mean and covariance of the standardised effects (v / t among them)
+    and h, k two kinds of n effects each,
+
+        g_h = m_h' m_h + tr S_hh - n_h        H_hk = 4 m_h' S_hk m_k + 2 |S_hk|^2 - 2 [h = k] (m_h' m_h + tr S_hh)
+    """
+    kind, unit = design.kind, jnp.exp(-2 * scale[-1])
+    loose, column = now.loose, now.column
+    free, square = unit * loose, now.coef**2
+    var = jnp.diagonal(now.spread)
+    lift = now.column_var - loose
+    gained = jnp.append(square @ kind, unit * jnp.sum(column**2))
+    kept = jnp.append((var - 1) @ kind, jnp.sum(free - 1) + unit * jnp.sum(lift))
+    mean, sd = design.prior
+
+    by_coef = kind * now.coef[:, None]
+    inner = 4 * by_coef.T @ now.spread @ by_coef + 2 * kind.T @ now.spread**2 @ kind
+    inner -= 2 * jnp.diag((square + var) @ kind)
+    side = now.cross * loose[None, :]
+    edge = unit * (2 * kind.T @ jnp.sum(side**2, 1) - 4 * by_coef.T @ (side @ column))
+    leans = now.pull @ (loose * column)
+    middle = now.covariance @ ((now.pull * loose[None, :] ** 2) @ now.pull.T)
+    corner = jnp.sum(4 * free * column**2 * unit - 2 * column**2 * unit - 2 * free * (1 - free))
+    corner += unit * (4 * unit * leans @ now.covariance @ leans - 2 * jnp.sum(lift) + 4 * jnp.sum(free * lift))
+    corner += 2 * unit**2 * jnp.sum(middle * middle.T)
+    hessian = jnp.block([[inner, edge[:, None]], [edge[None, :], corner[None, None]]])
+    return gained + kept - (scale - mean) / sd**2, hessian - jnp.diag(1 / sd**2)
+
+
+def tilt(
+    offset: Array,
+    nodes: Float[Array, " nodes"],
+    mass: Float[Array, " nodes"],
+    cells: Cells,
+    now: Posterior,
+    precision: Float[Array, " cells"],
+    shift: Float[Array, " cells"],
+) -> tuple[Array, Array]:
+    """Sites that match mean and variance of each answer's logit.  -> (cells,) twice.
+
+    Integrals are taken on Gauss-Hermite nodes about the present posterior of the logit, not about the cavity, so that
+    answers of any weight are resolved.
+    """
+    sd = jnp.sqrt(now.var)
+    eta = now.mean[:, None] + sd[:, None] * nodes[None, :]
+    z = offset + eta
+    said = cells.weight[:, None] * (cells.score[:, None] * z - jax.nn.softplus(z))
+    ratio = said - (shift[:, None] * eta - 0.5 * precision[:, None] * eta**2)
+    share = jnp.exp(ratio - ratio.max(1, keepdims=True)) * mass[None, :]
+    share = share / share.sum(1, keepdims=True)
+    first = share @ nodes
+    second = jnp.maximum(share @ nodes**2 - first**2, 1e-6)
+    sharper = (1 / second - 1) / now.var
+    seen = cells.weight > 0
+    new = jnp.where(seen, jnp.maximum(precision + sharper, LEAST * cells.weight), 0)
+    moved = jnp.where(seen, shift + now.mean * (new - precision) + first / (second * sd), 0)
+    return new, moved
+
+
+def propagate(
+    design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"], at: Belief
+) -> tuple[Belief, Array]:
+    """One sweep: the posterior, then sites by moments and scales by Newton from it.  -> (next belief, evidence).
+
+    A fixed point is a solution; `core.anderson` finds it in ten to twenty sweeps. Sites lag behind the scales by a
+    sweep, so a whole Newton step overshoots; `PACE` of one does not.
+    """
+    floor = LEAST * cells.weight
+    at = at._replace(precision=jnp.maximum(at.precision, floor), scale=jnp.clip(at.scale, -WIDEST, WIDEST))
+    found = posterior(design, cells, *at)
+    precision, shift = tilt(design.offset, nodes, mass, cells, found, at.precision, at.shift)
+    gradient, hessian = slope(design, at.scale, found)
+    root = scale_root(design, hessian)
+    move = PACE * jnp.clip(root @ (root.T @ gradient), -CLIP, CLIP)
+    return Belief(precision, shift, at.scale + move), found.evidence
+
+
+def scale_root(design: Design, hessian: Float[Array, "scales scales"]) -> Float[Array, "scales scales"]:
+    """R with R R' the covariance of the log scales: the inverse curvature, where that is too small the prior's."""
+    value, vector = jnp.linalg.eigh(-hessian)
+    return vector / jnp.sqrt(jnp.maximum(value, FLAT / jnp.max(design.prior[1]) ** 2))[None, :]
+
+
+def log_prior(design: Design, scale: Float[Array, " scales"]) -> Array:
+    """Of the log scales, up to a constant."""
+    mean, sd = design.prior
+    return -0.5 * jnp.sum(((scale - mean) / sd) ** 2)
+
+
+class Scales(NamedTuple):
+    """The posterior of the log scales as weighted points, each with the posterior of the effects that it implies.
+
+    point  (points, scales)
+    mass   (points,)         sums to 1
+    given  the posterior at each, (points, ...)
+    """
+
+    point: Array
+    mass: Array
+    given: Posterior
+
+
+def scales(design: Design, cells: Cells, at: Belief, points: Float[Array, "points scales"]) -> Scales:
+    """Look at the scales' posterior about its mode, where standard normal `points` lie; the sites are held.
+
+    Without it intervals would rest on one guess of how much prompts differ, which few answers do not settle.
+    """
+    root = scale_root(design, slope(design, at.scale, posterior(design, cells, *at))[1])
+    point = at.scale[None, :] + points @ root.T
+    given = jax.lax.map(lambda scale: posterior(design, cells, at.precision, at.shift, scale), point)
+    mean, sd = design.prior
+    prior = -0.5 * jnp.sum(((point - mean[None, :]) / sd[None, :]) ** 2, 1)
+    return Scales(point, jax.nn.softmax(given.evidence + prior + 0.5 * jnp.sum(points**2, 1)), given)
+
+
+def score_draws(
+    design: Design,
+    found: Scales,
+    open_: Float[Array, "rows columns"],
+    given: Float[Array, " rows"],
+    dispersion: Array,
+    key: Array,
+    draws: int,
+) -> Float[Array, "draws rows"]:
+    """Joint posterior draws of the rows' sums over the grid: what is known as it is, the rest as it may come.
+
+    open_       1 where a cell is part of the grid and its answer not known
+    given       sum of the known answers of each row
+    dispersion  of an unknown answer's variance, in units of p (1 - p)
+    """
+    n = len(given)
+    factor = jnp.linalg.cholesky(found.given.spread)
+    first, key = jax.random.split(key)
+    places = (jnp.arange(draws, dtype=given.dtype) + jax.random.uniform(first, (), given.dtype)) / draws
+    which = jnp.clip(jnp.searchsorted(jnp.cumsum(found.mass), places), 0, len(found.mass) - 1)
+
+    def one(drawn: tuple[Array, Array]) -> Array:
+        point, key = drawn
+        here = jax.tree.map(lambda x: x[point], found.given)
+        for_coef, for_column, for_answers = jax.random.split(key, 3)
+        coef = here.coef + factor[point] @ jax.random.normal(for_coef, here.coef.shape, given.dtype)
+        effect = here.loading @ coef
+        noise = jnp.sqrt(here.loose) * jax.random.normal(for_column, here.loose.shape, given.dtype)
+        column = here.base - here.loose * (effect @ here.pull) + noise + design.columns @ effect[n:]
+        p = jax.nn.sigmoid(design.offset + effect[:n, None] + column[None, :])
+        luck = jnp.sqrt(dispersion * jnp.sum(open_ * p * (1 - p), 1))
+        rest = jnp.sum(open_ * p, 1) + luck * jax.random.normal(for_answers, (n,), given.dtype)
+        return given + jnp.clip(rest, 0, jnp.sum(open_, 1))
+
+    return jax.lax.map(one, (which, jax.random.split(key, draws)))

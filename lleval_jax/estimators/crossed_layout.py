@@ -1,0 +1,156 @@
+"""Grids of answers as arrays for `core.crossed`: cells, effects and what is believed of their sizes beforehand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lleval_jax.core.crossed import Cells, Design
+from lleval_jax.core.shapes import pad, rung, rung_of_columns
+from lleval_jax.errors import require
+
+Features = np.ndarray | pd.DataFrame | Mapping[str, Sequence[float]]
+
+LEVEL = 5.0  # standard deviation of the common level, in logits about that of the answers: next to unpenalised
+BETWEEN = 0.6  # standard deviation in logits of prompt effects that is expected, and of its own logarithm
+SURE = 0.6
+EXPLAINED, REST = 0.4, 0.3  # the same of the part that features explain, and of what they leave
+HARD, HARD_SURE = 1.5, 0.5  # of examples
+TELLS, TELLS_SURE = 0.5, 1.0  # of the part that features of examples explain
+MODELS, MODELS_SURE = 0.7, 0.7  # of models, where there are several
+APART = 0.3  # of what a prompt does to one model and not to the others
+
+
+class Layout(NamedTuple):
+    """One grid on the device's terms, padded to few sizes.
+
+    kinds       names of the scales, the examples' last
+    features    names of the row features that vary
+    open        (rows, columns) 1 where a cell of the grid has no answer
+    given       (rows,) sum of the answers
+    items       how many columns are real
+    """
+
+    design: Design
+    cells: Cells
+    kinds: tuple[str, ...]
+    features: tuple[str, ...]
+    open: np.ndarray
+    given: np.ndarray
+    items: int
+
+
+def matrix(features: Features | None, names: Sequence[str], what: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Standardised columns that vary, (len(names), k), and what they are called.
+
+    A frame whose index holds the names is put in their order; anything else is taken as it stands.
+    """
+    if features is None:
+        return np.zeros((len(names), 0)), ()
+    if isinstance(features, pd.DataFrame):
+        if set(map(str, features.index)) >= set(names):
+            features = features.set_axis(features.index.map(str)).loc[list(names)]
+        called = tuple(map(str, features.columns))
+    elif isinstance(features, Mapping):
+        called = tuple(map(str, features))
+        features = np.column_stack([np.asarray(column, float) for column in features.values()])
+    else:
+        features = np.asarray(features)
+        called = tuple(f"feature {i + 1}" for i in range(features.shape[-1]))
+    values = np.asarray(features, float)
+    require(
+        values.ndim == 2 and len(values) == len(names),
+        f"features of {what} have shape {values.shape}; one line for each of the {len(names)} {what} is needed",
+    )
+    wrong = np.argwhere(~np.isfinite(values))
+    require(
+        len(wrong) == 0,
+        f"a feature is not a finite number: {called[wrong[0][1]] if len(wrong) else ''!r} of "
+        f"{names[wrong[0][0]] if len(wrong) else ''!r}; fill it in or leave the column out",
+    )
+    spread = values.std(0)
+    varies = spread > 1e-9 * np.maximum(np.abs(values).max(0, initial=0), 1)
+    kept = (values[:, varies] - values[:, varies].mean(0)) / spread[varies]
+    return kept, tuple(name for name, yes in zip(called, varies, strict=True) if yes)
+
+
+def lay_out(
+    scores: np.ndarray,
+    seen: np.ndarray,
+    weight: np.ndarray,
+    rows: tuple[np.ndarray, tuple[str, ...]],
+    columns: np.ndarray,
+    models: Sequence[str] | None,
+    prompts: Sequence[str] | None,
+    dtype: str,
+) -> Layout:
+    """One grid.
+
+    scores, seen, weight (rows, items); rows: features of the rows and their names; columns (items, features);
+    models, prompts: which of each a row is, where there are several models.
+    """
+    n, items = scores.shape
+    parts, kinds, middle, sure = _row_effects(rows[0], models, prompts, n)
+    loads = np.concatenate([np.ones((n, 1)), *parts], axis=1)
+    sizes = [1] + [part.shape[1] for part in parts]
+    q = columns.shape[1]
+    if q:
+        kinds, sizes = (*kinds, "example features"), [*sizes, q]
+        middle, sure = [*middle, TELLS / np.sqrt(q)], [*sure, TELLS_SURE]
+    kind = np.zeros((sum(sizes), len(kinds)))
+    ends = np.cumsum(sizes)
+    for h in range(len(kinds)):
+        kind[ends[h] : ends[h + 1], h] = 1
+    fixed = np.zeros(len(kind))
+    fixed[0] = np.log(LEVEL)
+    prior = np.array([[*np.log(middle), np.log(HARD)], [*sure, HARD_SURE]])
+
+    width = rung_of_columns(items)
+    place = row, column = np.nonzero(seen)
+    right, count = float((scores * weight)[place].sum()), float(weight[place].sum())
+    offset = 1.2 * np.log((right + 0.5) / (count - right + 0.5))
+    many = rung(len(row))
+    cells = Cells(
+        pad(row.astype(np.int32), (many,)),
+        pad(column.astype(np.int32), (many,)),
+        pad(scores[place].astype(dtype), (many,)),
+        pad(weight[place].astype(dtype), (many,)),
+    )
+    numbers = loads, pad(columns, (width, q)), kind, fixed, prior, np.asarray(offset)
+    design = Design(*(x.astype(dtype) for x in numbers))
+    given = np.where(seen, scores, 0).sum(1).astype(dtype)
+    return Layout(design, cells, (*kinds, "example"), rows[1], pad((~seen).astype(dtype), (n, width)), given, items)
+
+
+def _row_effects(
+    features: np.ndarray, models: Sequence[str] | None, prompts: Sequence[str] | None, n: int
+) -> tuple[list[np.ndarray], tuple[str, ...], list[float], list[float]]:
+    """Loadings of the row effects, their kinds, and the middle and certainty of each kind's size."""
+    parts: list[np.ndarray] = []
+    kinds: list[str] = []
+    middle: list[float] = []
+    sure: list[float] = []
+
+    def add(name: str, loads: np.ndarray, size: float, certain: float) -> None:
+        parts.append(loads)
+        kinds.append(name)
+        middle.append(size)
+        sure.append(certain)
+
+    known = features.shape[1] > 0
+    if known:
+        add("features", features, EXPLAINED / np.sqrt(features.shape[1]), SURE)
+    if models is None:
+        add("prompt", np.eye(n), REST if known else BETWEEN, SURE)
+    else:
+        add("model", one_hot(models), MODELS, MODELS_SURE)
+        add("prompt", one_hot(prompts if prompts is not None else range(n)), REST if known else BETWEEN, SURE)
+        add("model x prompt", np.eye(n), APART, SURE)
+    return parts, tuple(kinds), middle, sure
+
+
+def one_hot(names: Sequence[Any]) -> np.ndarray:
+    """(rows, levels) 1 where a row has that name."""
+    _, code = np.unique(np.asarray([str(name) for name in names]), return_inverse=True)
+    return np.eye(code.max() + 1)[code]
