@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lleval_jax.data import load as load
     from lleval_jax.data import load_bank as load_bank
     from lleval_jax.data import read as read
+    from lleval_jax.data import read_logprobs as read_logprobs
     from lleval_jax.data import read_scores as read_scores
     from lleval_jax.data import save as save
     from lleval_jax.data import verify as verify
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import estimable as estimable
     from lleval_jax.estimators import irt as irt
     from lleval_jax.estimators import itemfit as itemfit
+    from lleval_jax.estimators import pepr as pepr
     from lleval_jax.estimators import rotation as rotation
     from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import tiny as tiny
@@ -50,6 +52,7 @@ _HOME = {
     **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "RunFailed", "DataWarning"), "errors"),
     **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability", "adaptive", "sessions")},
     **{name: f"estimators.{name}" for name in ("estimable", "itemfit", "controls", "rotation")},
+    **{"pepr": "estimators.pepr", "read_logprobs": "data"},
     "report": "report",
     "cite": "report.cite",
 }

@@ -17,6 +17,7 @@ from lleval_jax.cli.calibrate import calibrate
 from lleval_jax.cli.check import check
 from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
+from lleval_jax.cli.pepr import pepr
 from lleval_jax.cli.shown import help_of
 from lleval_jax.errors import BadInput, LlevalError
 
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for verb in (estimate, calibrate, check, ask, convert):
     app.command(help=help_of(verb), no_args_is_help=True)(options.reads(verb))
+app.command(help=help_of(pepr), no_args_is_help=True)(pepr)
 app.add_typer(bank, name="bank")
 
 

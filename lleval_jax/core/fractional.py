@@ -3,7 +3,6 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,14 +11,16 @@ from lleval_jax.types import Array, Float
 
 
 class Ratio(NamedTuple):
-    """sum of weight x value over the members, divided by the sum of their weights.
+    """sum of weight x value over `size` members, divided by the sum of their weights.
 
     weight  (k,)  not negative
     value   (k,)
+    size    ()
     """
 
     weight: Array
     value: Array
+    size: Array
 
     def of(self, members: Array) -> Array:
         """The ratio of members (k,) bool; minus infinity where they have no weight at all."""
@@ -30,9 +31,7 @@ class Ratio(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Dinkelbach:
-    """The `size` members with the largest weight x (value - ratio so far), until the ratio stays; `fn` is a `Ratio`."""
-
-    size: int
+    """The members with the largest weight x (value - ratio so far), until the ratio stays; `fn` is a `Ratio`."""
 
     def init(self, fn: Ratio, x: Array) -> Step:
         """From members x (k,) bool, of which only the ratio matters."""
@@ -41,24 +40,30 @@ class Dinkelbach:
     def step(self, fn: Ratio, now: Step) -> Step:
         """The ratio never falls, and where it stays it is the largest there is."""
         worth = fn.weight * (fn.value - jnp.where(jnp.isfinite(now.value), now.value, jnp.min(fn.value)))
-        _, best = jax.lax.top_k(worth, self.size)
-        x = jnp.zeros(len(worth), bool).at[best].set(True)
+        x = _largest(worth, fn.size)
         value = fn.of(x)
         better = value > now.value
         return Step(jnp.where(better, x, now.x), jnp.maximum(value, now.value), jnp.where(better, jnp.inf, 0.0), None)
 
 
-def best_subset(
-    weight: Float[Array, " k"], value: Float[Array, " k"], size: int
-) -> Solution:
+def best_subset(weight: Float[Array, " k"], value: Float[Array, " k"], size: Array) -> Solution:
     """The `size` members (k,) bool whose ratio is largest: exact, in a few steps, for any k.
 
     weight  (k,)  not negative, not all zero
     value   (k,)
+    size    ()     between one and k
     """
-    ratio = Ratio(weight, value)
-    heaviest = jnp.zeros(len(weight), bool).at[jax.lax.top_k(weight, size)[1]].set(True)
-    return solve(Dinkelbach(size), ratio, heaviest, tol=0.0, max_steps=100)  # type: ignore[arg-type]
+    ratio = Ratio(weight, value, size)
+    return solve(Dinkelbach(), ratio, _largest(weight, size), tol=0.0, max_steps=100)  # type: ignore[arg-type]
+
+
+def _largest(worth: Array, size: Array) -> Array:
+    """(k,) bool, the `size` largest; of equal ones the first. For few members counting is quicker than sorting."""
+    place = jnp.arange(len(worth))
+    before = (worth[None, :] > worth[:, None]) | (
+        (worth[None, :] == worth[:, None]) & (place[None, :] < place[:, None])
+    )
+    return jnp.sum(before, 1) < size
 
 
 class Spread(NamedTuple):

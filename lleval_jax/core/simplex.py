@@ -17,11 +17,12 @@ from lleval_jax.core.solve import Solution, Step, solve
 from lleval_jax.types import Array, Float
 
 STEPS_A_WEIGHT = 10  # of the active set, before it gives up; it needs about one for each weight that ends at zero
+EVEN = 0.65  # power of the rounding error by which weights that nothing tells apart are held where they started
 SHORTEST = 1e-6  # share of a Newton step, below which it is not taken
 
 
 class Quadratic(NamedTuple):
-    """x'Gx / 2 - c'x with G (k, k) positive semidefinite, its entries of order one, and c (k,)."""
+    """x'Gx / 2 - c'x with G (k, k) positive semidefinite and c (k,)."""
 
     gram: Array
     linear: Array
@@ -35,15 +36,6 @@ class Quadratic(NamedTuple):
         return self.gram @ x - self.linear
 
 
-def project(point: Float[Array, " k"]) -> Float[Array, " k"]:
-    """The nearest point of the simplex, by sorting (Held, Wolfe & Crowder 1974)."""
-    down = -jnp.sort(-point)
-    count = jnp.arange(1, len(point) + 1, dtype=point.dtype)
-    level = (jnp.cumsum(down) - 1) / count  # what must be taken off if so many weights stay above zero
-    kept = jnp.sum(down > level)
-    return jnp.maximum(point - level[kept - 1], 0)
-
-
 def gap(x: Float[Array, " k"], gradient: Float[Array, " k"]) -> Float[Array, ""]:
     """How far the value of a convex function at x can lie above its minimum on the simplex, at most."""
     return x @ gradient - jnp.min(gradient)
@@ -54,8 +46,7 @@ class ActiveSet:
     """Steps between faces of the simplex; `fn` is a `Quadratic`. The memory is which weights are free."""
 
     def init(self, fn: Quadratic, x: Array) -> Step:
-        """At the point of the simplex nearest to x, all weights free."""
-        x = project(x)
+        """At x, which lies on the simplex, all weights free."""
         return Step(x, fn.value(x), gap(x, fn.gradient(x)), jnp.ones(len(x), bool))
 
     def step(self, fn: Quadratic, now: Step) -> Step:
@@ -88,8 +79,8 @@ class Newton:
     """
 
     def init(self, fn: Smooth, x: Array) -> Step:
-        """At the point of the simplex nearest to x."""
-        return self._at(fn, project(x))
+        """At x, which lies on the simplex."""
+        return self._at(fn, x)
 
     def step(self, fn: Smooth, now: Step) -> Step:
         """No step at all where no length of it will do."""
@@ -108,11 +99,18 @@ class Newton:
 
 
 def minimise(fn: Quadratic | Smooth, start: Float[Array, " k"]) -> Solution:
-    """The weights (k,) at which a convex function is lowest, and how far its value can be from there (`error`)."""
-    eps = float(jnp.finfo(start.dtype).eps)
-    if isinstance(fn, Quadratic):
-        return solve(ActiveSet(), fn, start, tol=32 * eps, max_steps=STEPS_A_WEIGHT * (len(start) + 2))  # type: ignore[arg-type]
-    return solve(Newton(), fn, start, tol=1000 * eps, max_steps=50)  # type: ignore[arg-type]
+    """The weights (k,) at which a convex function is lowest, and how far its value can be from there (`error`).
+
+    With G = I and c a point this is the Euclidean projection. `start` (k,) lies on the simplex.
+    """
+    eps, k = float(jnp.finfo(start.dtype).eps), len(start)
+    if not isinstance(fn, Quadratic):
+        return solve(Newton(), fn, start, tol=1000 * eps, max_steps=50)  # type: ignore[arg-type]
+    size = jnp.maximum(_mean_square(fn.gram), jnp.max(jnp.abs(fn.linear)))
+    near = _mean_square(fn.gram) * eps**EVEN  # of several minima the one near the start
+    unit = Quadratic((fn.gram + near * jnp.eye(k, dtype=start.dtype)) / size, (fn.linear + near * start) / size)
+    found = solve(ActiveSet(), unit, start, tol=32 * eps, max_steps=STEPS_A_WEIGHT * (k + 2))  # type: ignore[arg-type]
+    return found._replace(value=fn.value(found.x), error=gap(found.x, fn.gradient(found.x)))
 
 
 def _lowest_on_face(fn: Quadratic, free: Array) -> Array:
@@ -122,15 +120,22 @@ def _lowest_on_face(fn: Quadratic, free: Array) -> Array:
     x = a + nu b with nu from the sum.
     """
     gram, dtype = fn.gram, fn.gram.dtype
-    size = jnp.trace(gram) / len(gram)
-    scale = jnp.where(size > 0, size, 1)
-    both = free[:, None] & free[None, :]
+    scale, both = _mean_square(gram), free[:, None] & free[None, :]
     one = free.astype(dtype)
-    regular = scale * (1 + 8 * jnp.finfo(dtype).eps * jnp.eye(len(gram), dtype=dtype))
-    matrix = jnp.where(both, gram + regular, scale * jnp.eye(len(gram), dtype=dtype))
+    matrix = jnp.where(both, gram + scale, scale * jnp.eye(len(gram), dtype=dtype))
+    right = jnp.stack([one * fn.linear, one], axis=1)
     inverse = _inverse(matrix)
-    a, b = inverse @ (one * fn.linear), inverse @ one
+    x = inverse @ right
+    for _ in range(2):  # an inverse alone leaves a residual where columns are nearly equal
+        x = x + inverse @ (right - matrix @ x)
+    a, b = x[:, 0], x[:, 1]
     return a + (1 - jnp.sum(a)) / jnp.sum(b) * b
+
+
+def _mean_square(gram: Array) -> Array:
+    """Mean of the diagonal; one where it is zero."""
+    size = jnp.trace(gram) / len(gram)
+    return jnp.where(size > 0, size, 1)
 
 
 def _inverse(matrix: Array) -> Array:

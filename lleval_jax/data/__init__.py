@@ -2,6 +2,8 @@
 
 from lleval_jax.data.formats import FORMATS as FORMATS
 from lleval_jax.data.formats import Format as Format
+from lleval_jax.data.logprobs import read_logprobs as read_logprobs
+from lleval_jax.data.logprobs import simulate_logprobs as simulate_logprobs
 from lleval_jax.data.read import read as read
 from lleval_jax.data.simulate import Truth as Truth
 from lleval_jax.data.simulate import simulate as simulate

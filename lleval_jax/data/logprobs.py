@@ -1,14 +1,14 @@
-"""Tables of log-probabilities of texts under the elements of a prompt: `.parquet`, `.csv`, `.jsonl`."""
+"""Log-probabilities of texts under the elements of a prompt: read from `.parquet`, `.csv`, `.jsonl`, or simulated."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from lleval_jax.data import archive, files, table
 from lleval_jax.errors import require
-from lleval_jax.values.logprobs import SIDES, LogProbs
+from lleval_jax.values.logprobs import FULL, SIDES, LogProbs, columns, members_of, pairs_of
 from lleval_jax.values.results import Source
 
 EXTRA = ("tokens", *(f"tokens_{side}" for side in SIDES), "desired")
@@ -42,6 +42,10 @@ def read_logprobs(
             else:
                 content[name] = table._numbers(path, found, name, first)
     require(len(found) > 0, f"{path.name} has a header and no rows")
+    pairs = pairs_of(found.column_names) if pairs is None else pairs
+    for name in columns(pairs):
+        have, want = ", ".join(map(repr, found.column_names)), ", ".join(("text", "element", *columns(pairs)))
+        require(name in content, f"{path.name} has no column {name!r}; of those known it has {have}. It needs {want}.")
     return LogProbs.from_frame(
         pd.DataFrame(content),
         parts=parts,
@@ -49,3 +53,49 @@ def read_logprobs(
         place=lambda row: f"{path.name}:{first + row}",
         source=Source(files={path.name: archive.file_hash(path)}),
     )
+
+
+def simulate_logprobs(
+    weight: Mapping[str, float],
+    texts: int = 200,
+    *,
+    noise: float = 0.3,
+    subsets: Sequence[str] = (),
+    interaction: float = 0.0,
+    spread: float = 3.0,
+    pairs: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """A long table whose true weights are known, as `LogProbs.from_frame` takes it.
+
+    Args:
+        weight: element -> its true weight; they are divided by their sum.
+        texts: how many texts, or pairs.
+        noise: standard deviation about the weighted mean, in nats.
+        subsets: combinations besides "full" that are scored too; some weight in each must be positive.
+        interaction: added to the full prompt: times the product of the first two elements' deviations.
+        spread: standard deviation of elements about a text's own level.
+        pairs: columns `preferred` and `rejected`; which is which is drawn by the model of PEPR-P with scale 1.
+        seed: of all that is drawn.
+    """
+    rng, names = np.random.default_rng(seed), tuple(weight)
+    true = np.array([weight[name] for name in names]) / sum(weight.values())
+    level = rng.normal(-90, 10, (texts, 1))
+    sides = [level + rng.normal(0, spread, (texts, len(names))) - 0.2 * np.arange(len(names)) for _ in range(2)]
+    if pairs:
+        first = rng.random(texts) < 1 / (1 + np.exp((sides[1] - sides[0]) @ true))
+        sides = [np.where(first[:, None], *sides), np.where(first[:, None], *sides[::-1])]
+    members = [members_of(name, names) for name in (() if pairs else (FULL, *subsets))]
+    found = []
+    for side in sides if pairs else sides[:1]:
+        joint = [side @ (true * m) / (true @ m) + noise * rng.standard_normal(texts) for m in members]
+        if interaction and joint:
+            away = side - side.mean(1, keepdims=True)
+            joint[0] = joint[0] + interaction * away[:, 0] * away[:, 1]
+        found.append(np.minimum(np.column_stack([side, *joint]), 0).ravel())
+    prompts = [*names, *(() if pairs else (FULL, *subsets))]
+    head = {
+        "text": np.repeat([f"text-{i}" for i in range(texts)], len(prompts)),
+        "element": np.tile(prompts, texts),
+    }
+    return pd.DataFrame(head | dict(zip(columns(pairs), found, strict=True)))

@@ -27,18 +27,14 @@ SURE = 1e-6  # least curvature of a pair, in units of the largest
 class Table(NamedTuple):
     """What goes to the device.
 
-    columns  (texts, groups)    log-probability under each different element, less `level`
-    target   (texts,)           under the full prompt, less `level`; of pairs the level itself
-    fitted   (texts,)           1 where a text teaches the weights
-    share    (texts,)           weight of a text in the mean score
-    each     (texts, elements)  log-probabilities, of pairs differences
+    columns  (texts, groups)  log-probability under each different element, less `level`
+    target   (texts,)         under the full prompt, less `level`; of pairs the level itself
+    fitted   (texts,)         1 where a text teaches the weights
     """
 
     columns: Any
     target: Any
     fitted: Any
-    share: Any
-    each: Any
 
 
 class Work(NamedTuple):
@@ -46,6 +42,9 @@ class Work(NamedTuple):
 
     kind    texts or pairs
     table   with numpy arrays
+    share   (texts,)                  the mean score is share @ each
+    mass    (texts,)                  how much of the mean a text is; with sum one
+    each    (texts, elements)         log-probabilities, of pairs differences
     level   (texts,)                  mean of the different elements
     sides   (sides, texts, groups)    the columns before differences are taken
     joint   (texts, subsets)          log-probabilities under combinations, of pairs differences
@@ -54,6 +53,9 @@ class Work(NamedTuple):
 
     kind: Kind
     table: Table
+    share: np.ndarray
+    mass: np.ndarray
+    each: np.ndarray
     level: np.ndarray
     sides: np.ndarray
     joint: np.ndarray
@@ -88,7 +90,7 @@ def prepare(data: LogProbs, per: str) -> Work:
         BadInput: lengths are needed and missing, no text was scored under the full prompt, or too few.
     """
     joint, seen, desired = data.joint, data.seen, data.desired
-    size, share = _sizes(data, per)
+    size, mass = _sizes(data, per)
     single, joint = data.single / size[:, :, None], joint / size[:, :, None]
     group = _groups(single[0] - single[-1] if data.pairs else single[0])
     count = np.bincount(group)
@@ -105,11 +107,14 @@ def prepare(data: LogProbs, per: str) -> Work:
         target, fitted = together[:, whole[0]] - middle, seen[:, whole[0]]
     scored = "scored as pairs" if data.pairs else "scored under the full prompt"
     k, n = len(count), int(fitted.sum())
-    require(n > k, f"{n} texts were {scored}; {k} different elements need {k + 1} at least, ten times as many is better")
+    require(
+        n > k, f"{n} texts were {scored}; {k} different elements need {k + 1} at least, ten times as many is better"
+    )
     require(bool(desired.any()), "no text is desired; the score is the mean of those that are")
-    table = Table(columns, np.where(fitted, target, 0), fitted.astype(float), share * desired, each)
-    table = table._replace(share=table.share / table.share.sum())
-    return Work("pairs" if data.pairs else "texts", table, middle, sides, together, expand)
+    table = Table(columns, np.where(fitted, target, 0), fitted.astype(float))
+    mass = mass * desired / (mass @ desired)
+    share = mass / size[0] if per == "length" else mass
+    return Work("pairs" if data.pairs else "texts", table, share, mass, each, middle, sides, together, expand)
 
 
 def run(work: Work, ridge: float | str, scale: float | str, draws: int, seed: int) -> Found:
@@ -126,11 +131,8 @@ def run(work: Work, ridge: float | str, scale: float | str, draws: int, seed: in
         nuisance = _logits(table, weight, scale)[:, None]
     scale = float(scale)
     penalty = _best_ridge(fits, table, here, scale, kind, seed) if ridge == "auto" else float(ridge)
-    chunk = max(1, min(draws + 1, ROOM // (rows * (k + work.expand.shape[0]))))
-    keys = jax.random.split(jax.random.key(seed), -(-(draws + 1) // chunk) * chunk)
-    settings = jnp.asarray(penalty), jnp.asarray(scale)
-    many, value = jax.tree.map(lambda x: np.asarray(x)[: draws + 1], _drawn(kind, here, count, keys, *settings, chunk))
-    weight = many.x[0] / many.x[0].sum()
+    first, drawn, value = _draw(fits, work, here, penalty, scale, draws, seed)
+    weight = np.asarray(first.x) / np.asarray(first.x).sum()
     loss, residual, curvature = pieces(kind, table, weight, scale)
     use = table.fitted > 0
     freed = linearity.free(scale * table.columns[use], residual[use], curvature[use], weight, nuisance[use])
@@ -140,13 +142,13 @@ def run(work: Work, ridge: float | str, scale: float | str, draws: int, seed: in
     return Found(
         weight=weight,
         freed=freed._replace(pull=pull),
-        drawn_weight=many.x[1:],
-        drawn_value=value[1:],
+        drawn_weight=drawn,
+        drawn_value=value,
         ridge=penalty,
         scale=scale,
         loss=loss[use],
-        steps=int(many.steps[0]),
-        status=Status(int(many.status[0])),
+        steps=int(first.steps),
+        status=Status(int(first.status)),
         df=df,
         free_scale=nuisance.shape[1] > 0,
     )
@@ -181,8 +183,42 @@ def pattern_p(work: Work, found: Found, seed: int, draws: int) -> float:
     return linearity.pattern(columns * turn, extra * turn, residual[use] / root, again / root)
 
 
+def subset_p(data: LogProbs, work: Work, found: Found) -> np.ndarray:
+    """(subsets,) `linearity.subset_p` of each combination but the one that was fitted, times how many there are."""
+    expand, freed = work.expand, found.freed
+    pull = freed._replace(weight=expand @ freed.weight, pull=freed.pull @ expand.T)
+    out = np.ones(len(data.member))
+    for s, members in enumerate(data.member):
+        share = work.share * data.seen[:, s]
+        fitted = members.all() and not data.pairs
+        if members.sum() > 1 and not fitted and (share > 0).sum() > 1:
+            observed = np.where(data.seen[:, s], work.joint[:, s], 0)
+            out[s] = linearity.subset_p(observed, work.each, share, pull, members, found.df)
+    return np.minimum(out * max(1, (out < 1).sum()), 1)
+
+
+def explained(work: Work, found: Found) -> np.ndarray:
+    """(2,) share of variance, or for pairs of the log loss: of all, and beyond the plain mean of the"""
+    table, use = work.table, work.table.fitted > 0
+    k = table.columns.shape[1]
+    plain = pieces(work.kind, table, np.full(k, 1 / k), found.scale)[0][use].sum()
+    whole = use.sum() * np.log(2)
+    if work.kind == "texts":
+        full = (table.target + work.level)[use]
+        whole = ((full - full.mean()) ** 2).sum()
+    left = found.loss.sum()
+    return np.array([1 - left / base if base > 0 else 1.0 for base in (whole, plain)])
+
+
+def loglik(work: Work, found: Found) -> float:
+    """Log likelihood reached: of pairs, or with normal errors of the variance found."""
+    if work.kind == "pairs":
+        return -float(found.loss.sum())
+    return -0.5 * len(found.loss) * float(np.log(2 * np.pi * max(found.loss.mean(), 1e-300)) + 1)
+
+
 def _sizes(data: LogProbs, per: str) -> tuple[np.ndarray, np.ndarray]:
-    """(sides, texts) what log-probabilities are divided by, and (texts,) each text's share of the mean."""
+    """(sides, texts) what log-probabilities are divided by, and (texts,) how much each text counts in the mean."""
     if per == "text":
         return np.ones((len(data.single), len(data.texts))), np.ones(len(data.texts))
     what = "tokens_preferred and tokens_rejected" if data.pairs else "tokens"
@@ -191,7 +227,7 @@ def _sizes(data: LogProbs, per: str) -> tuple[np.ndarray, np.ndarray]:
     if per == "token":
         return tokens, np.ones(len(data.texts))
     require(not data.pairs, "per='length' has no meaning for pairs, whose texts have two lengths; take 'token'")
-    return np.sqrt(tokens), np.sqrt(tokens[0])
+    return np.sqrt(tokens), tokens[0]
 
 
 def _groups(each: np.ndarray) -> np.ndarray:
@@ -213,13 +249,30 @@ def _logits(table: Table, weight: np.ndarray, scale: float) -> np.ndarray:
     return scale * (table.target + table.columns @ weight)
 
 
+def _draw(
+    fits: Any, work: Work, here: Table, penalty: float, scale: float, draws: int, seed: int
+) -> tuple[Solution, np.ndarray, np.ndarray]:
+    """The fit of all texts, and (draws, groups) fits and (draws, elements) mean scores of texts weighted by Exp(1)."""
+    rng, (rows, k) = np.random.default_rng(seed), here.columns.shape
+    size = max(1, min(draws + 1, ROOM // (rows * k)))
+    parts, values = [], []
+    for start in range(0, draws + 1, size):
+        often = rng.standard_exponential((size, len(work.share)))
+        often[0] = 1 if start == 0 else often[0]
+        lanes = pad(work.table.fitted * often, (size, rows))
+        parts.append(fits(lanes, np.full(size, penalty), np.full(size, scale)))
+        values.append((work.share * often) @ work.each / (often @ work.mass)[:, None])
+    many = jax.tree.map(lambda *x: np.concatenate(x)[: draws + 1], *parts)
+    return jax.tree.map(lambda x: x[0], many), many.x[1:], np.concatenate(values)[1 : draws + 1]
+
+
 def _best_scale(fits: Any, here: Table) -> tuple[float, np.ndarray]:
     """The scale at which pairs are most probable, and the weights there: a grid, three times finer around its best."""
     low, high = ends = np.log(SCALES)
     lanes = jnp.broadcast_to(here.fitted[None], (GRID, len(here.fitted)))
     for _ in range(4):
         grid = np.linspace(low, high, GRID)
-        found = fits(lanes, jnp.zeros(GRID), jnp.asarray(np.exp(grid)))
+        found = fits(lanes, np.zeros(GRID), np.exp(grid))
         best = int(np.asarray(found.value).argmin())
         low, high = np.clip(grid[best] + 1.5 * (grid[1] - grid[0]) * np.array([-1, 1]), *ends)
     return float(np.exp(grid[best])), np.asarray(found.x)[best]
@@ -246,24 +299,6 @@ def _fits(kind: Kind, table: Table, count: Array, weight: Array, penalty: Array,
     return jax.vmap(functools.partial(_fit_one, kind, table, count))(weight, penalty, scale)
 
 
-@functools.partial(jax.jit, static_argnames=("kind", "chunk"))
-def _drawn(
-    kind: Kind, table: Table, count: Array, keys: Array, penalty: Array, scale: Array, chunk: int
-) -> tuple[Solution, Array]:
-    """Fits and (fits, elements) mean scores: the first of all texts as they are, the others of texts weighted by Exp(1).
-
-    That is the Bayesian bootstrap.
-    """
-
-    def one(lane: tuple[Array, Array]) -> tuple[Solution, Array]:
-        key, drawn = lane
-        often = jnp.where(drawn, jax.random.exponential(key, table.target.shape, table.target.dtype), 1)
-        share = table.share * often
-        return _fit_one(kind, table, count, table.fitted * often, penalty, scale), share @ table.each / jnp.sum(share)
-
-    return jax.lax.map(one, (keys, jnp.arange(len(keys)) > 0), batch_size=chunk)
-
-
 def _fit_one(kind: Kind, table: Table, count: Array, weight: Array, penalty: Array, scale: Array) -> Solution:
     """One fit. count (groups,) says how many elements each column stands for; they are punished as so many."""
     columns = table.columns
@@ -275,12 +310,11 @@ def _fit_one(kind: Kind, table: Table, count: Array, weight: Array, penalty: Arr
     if kind == "texts":
         turned = weight[:, None] * columns / unit
         return simplex.minimise(simplex.Quadratic(turned.T @ columns + pull, turned.T @ table.target), start)
-    steep = scale**2 * unit / 4  # curvature of the likelihood; the problem is solved in its units where that is large
-    size, pull = jnp.maximum(steep, 1), pull * steep
+    pull = pull * scale**2 * unit / 4
 
     def value(x: Array) -> Array:
         z = scale * (table.target + columns @ x)
-        return (weight @ jax.nn.softplus(-z) + 0.5 * x @ pull @ x) / size
+        return weight @ jax.nn.softplus(-z) + 0.5 * x @ pull @ x
 
     def quadratic(x: Array) -> simplex.Quadratic:
         z = scale * (table.target + columns @ x)
@@ -288,7 +322,6 @@ def _fit_one(kind: Kind, table: Table, count: Array, weight: Array, penalty: Arr
         curve = weight * jnp.maximum(p * (1 - p), SURE) * scale**2
         gram = (curve[:, None] * columns).T @ columns + pull
         gradient = -scale * (weight * jax.nn.sigmoid(-z)) @ columns + pull @ x
-        return simplex.Quadratic(gram / size, (gram @ x - gradient) / size)
+        return simplex.Quadratic(gram, gram @ x - gradient)
 
-    found = simplex.minimise(simplex.Smooth(value, quadratic), start)
-    return found._replace(value=found.value * size)
+    return simplex.minimise(simplex.Smooth(value, quadratic), start)

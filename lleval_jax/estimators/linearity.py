@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.stats import f as f_distribution
 
 CROWD = 5  # texts for each quadratic column that is tried; with fewer only the square of the fitted value is
 NOTHING = 1e-12  # information below this share of the largest is none
@@ -123,10 +123,11 @@ def pattern(design: np.ndarray, extra: np.ndarray, residual: np.ndarray, redrawn
 def subset_p(
     observed: np.ndarray, columns: np.ndarray, share: np.ndarray, freed: Freed, members: np.ndarray, df: float
 ) -> float:
-    """Probability of a mean so far from the predicted one as that of an observed combination is, if the model holds.
+    """Probability of an observed combination so far from the predicted one, if the model holds.
 
-    sum over members of w_k (observed mean - mean of element k) is zero under the model and linear in the weights, so
-    each text's part in it is known, that through the weights included.
+    Of a text, sum over members of w_k (observed - element k) has mean zero under the model, whatever the elements'
+    differences on it: as many moments as there are members, all linear in the weights, so each text's part in them is
+    known, that through the weights included. Hotelling's test with those parts.
 
     observed  (texts,)    log-probabilities under the combination
     columns   (texts, k)  under the elements
@@ -135,15 +136,18 @@ def subset_p(
     members   (k,) bool
     """
     share = share / share.sum()
-    gap = observed[:, None] - columns
-    each = (gap * (freed.weight * members)[None, :]).sum(1)
-    away = np.where(members, share @ gap, 0)
-    total = share @ each
-    part = share * (each - total) + freed.pull @ away
-    error = np.sqrt((part**2).sum())
-    if error == 0:
+    gap = np.where(members, observed[:, None] - columns, 0)
+    each = gap @ freed.weight
+    away = columns[:, members] @ sum_zero(int(members.sum()))
+    away = away - share @ away
+    moments = np.column_stack([np.ones(len(each)), away / np.sqrt(share @ away**2 + 1e-300)])
+    total = (share * each) @ moments
+    part = share[:, None] * (each[:, None] * moments - total) + freed.pull @ (gap.T @ (share[:, None] * moments))
+    spread, q = part.T @ part, len(total)
+    if df <= q or np.trace(spread) == 0:
         return 1.0
-    return float(2 * student.sf(abs(total) / error, df))
+    square = float(total @ np.linalg.pinv(spread, hermitian=True) @ total)
+    return float(f_distribution.sf(square * (df - q + 1) / (df * q), q, df - q + 1))
 
 
 def _inverse(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

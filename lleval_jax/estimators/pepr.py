@@ -12,7 +12,6 @@ Adding a number to all log-probabilities of one text (or of one side of all pair
 weights have sum one: subtracting the log-probability without any prompt is not needed.
 """
 
-import functools
 import warnings
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -23,6 +22,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from lleval_jax.core import fractional
+from lleval_jax.core.solve import Solution
 from lleval_jax.errors import BadInput, DataWarning, NotConverged, require
 from lleval_jax.estimators import elements, linearity
 from lleval_jax.types import Array, Status
@@ -53,7 +53,8 @@ class PeprParams(NamedTuple):
     drawn_value   (draws, elements)      their means
     member        (subsets, elements)    the combinations that were scored
     observed      (subsets,)             their mean log-probability
-    subset_p      (subsets,)             probability of such a mean if the model holds; 1 for the one it was fitted to
+    subset_p      (subsets,)             probability of such a mean if the model holds, times the number of means
+                                         tested (Bonferroni); 1 for the one that was fitted
     pattern_p     ()                     probability of such a residual pattern if the model holds
     condition     ()                     of the differences between elements
     r2            (2,)                   variance explained: of all, and beyond the plain mean of the elements
@@ -129,8 +130,8 @@ def fit(
     with jax.enable_x64(True):
         found = elements.run(work, ridge, scale, draws, seed)
     params = _params(data, work, found, seed)
-    linear = params.pattern_p >= FALSE_ALARM / 2 and bool(_adjusted(params).min(initial=1) >= FALSE_ALARM / 2)
-    settings = {"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed, "axes": ["texts", "elements"]}
+    linear = min(float(params.pattern_p), params.subset_p.min(initial=1)) >= FALSE_ALARM / 2
+    settings = {"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed, "false_alarm": FALSE_ALARM}
     made = FitResult(
         params=params,
         covariance=work.expand @ found.freed.covariance @ work.expand.T,
@@ -138,12 +139,12 @@ def fit(
         items=data.elements,
         group=np.zeros(len(data.elements), int),
         groups=("all",),
-        loglik=_loglik(work, found),
+        loglik=elements.loglik(work, found),
         steps=found.steps,
         status=found.status.word if found.status != Status.CONVERGED else "ok" if linear else "not linear",
         n_seen=work.table.fitted.astype(int),
         method="pepr-p" if data.pairs else "pepr-r",
-        settings=settings | {"unit": ("margin in " if data.pairs else "") + UNIT[per]},
+        settings=settings | {"unit": ("margin in " if data.pairs else "") + UNIT[per], "axes": ["texts", "elements"]},
         source=data.source.merge(Source(seed=seed, cite=CITE)),
     )
     _warn(made, data, strict)
@@ -163,7 +164,7 @@ def check(fit: FitResult[PeprParams]) -> tuple[Finding, ...]:
                 advice="elements act on each other; score the combinations that matter and trust those, not the means",
             )
         )
-    off = [name for name, adjusted in zip(scored(fit), _adjusted(p), strict=True) if adjusted < FALSE_ALARM / 2]
+    off = [name for name, chance in zip(scored(fit), p.subset_p, strict=True) if chance < FALSE_ALARM / 2]
     if off:
         text = f"{len(off)} of {len(p.observed)} combinations scored are not where the weights put them: "
         found.append(
@@ -214,9 +215,10 @@ def estimate(
         level: coverage of the intervals.
 
     Returns:
-        Target "weight": intervals are those of the fit without the sign constraint (sandwich, HC3), cut to [0, 1] and
-        widened to the estimate where they would leave it out. So an element whose true weight is zero is covered as
-        often as any other: its interval reaches 0 unless the texts speak against 0. `low` of 0 means: may do nothing.
+        Target "weight": intervals are about the fit without the sign constraint (sandwich, HC3), that moved into
+        [0, 1], which brings it nearer to the truth; then cut to [0, 1], and widened to the estimate where they would
+        leave it out. So a true weight of zero is covered as often as any other, or more: `low` is 0 unless the texts
+        speak against 0, and then the element may do nothing. `std_error` is that of the fit without the constraint.
 
         Target the mean log-probability of the desired texts (of pairs the mean margin): where these same texts would
         be found if they were scored under the combination, by Fieller's theorem, the noise of single texts included,
@@ -268,7 +270,8 @@ def choose(fit: FitResult[PeprParams], size: int | Sequence[int] = 3, *, level: 
 
     Returns:
         A `Choice` with one row for each size. `why` names the predicted score, its interval, and in how many of the
-        fit's bootstrap draws no other combination of that size is better.
+        fit's bootstrap draws no other combination of that size is better. The interval does not know that the best
+        was picked: where several are about equally good, the prediction of the best is a little too high.
 
     Raises:
         BadInput: a size below one or above the number of elements.
@@ -281,7 +284,9 @@ def choose(fit: FitResult[PeprParams], size: int | Sequence[int] = 3, *, level: 
     for one in sizes:
         members, sure = _best(fit.params, one)
         (low,), (value,), (high,), _ = _scores(fit, members[None], level)
-        idle = [name for name, inside, w in zip(fit.items, members, fit.params.weight, strict=True) if inside and w <= 0]
+        idle = [
+            name for name, inside, w in zip(fit.items, members, fit.params.weight, strict=True) if inside and w <= 0
+        ]
         text = f"predicted {fit.settings['unit']} {value:.3f}, {100 * level:.4g}% interval [{low:.3f}, {high:.3f}]"
         text += f"; no other {one} better in {sure:.0%} of {len(fit.params.drawn_weight):,} bootstrap draws"
         text += f"; {', '.join(idle)} without weight: neither helps nor harms" if idle else ""
@@ -320,14 +325,14 @@ def _params(data: LogProbs, work: elements.Work, found: elements.Found, seed: in
         residual_of_full = (work.joint[:, full[0]] - table.target - table.columns @ found.freed.weight)[here]
     known = not pairs or len(full) > 0
     spread = float(np.sqrt((residual_of_full**2).sum() / max(1, found.df))) if known else 0.0
-    share = table.share
+    share = work.share
     sums = np.where(data.seen, work.joint * share[:, None], 0).sum(0)
-    seen_share = np.where(data.seen, share[:, None], 0).sum(0)
-    observed = np.where(seen_share > 0, sums / np.where(seen_share > 0, seen_share, 1), np.nan)
+    mass = work.mass @ data.seen
+    observed = np.where(mass > 0, sums / np.where(mass > 0, mass, 1), np.nan)
     return PeprParams(
         weight=expand @ found.weight,
         free=expand @ found.freed.weight,
-        value=share @ table.each,
+        value=share @ work.each,
         noise=np.array([spread, spread * np.sqrt((share**2).sum())]),
         df=np.array(found.df),
         scale=np.array(found.scale),
@@ -336,51 +341,12 @@ def _params(data: LogProbs, work: elements.Work, found: elements.Found, seed: in
         drawn_value=found.drawn_value,
         member=data.member,
         observed=observed,
-        subset_p=_subset_p(data, work, found),
+        subset_p=elements.subset_p(data, work, found),
         pattern_p=np.array(elements.pattern_p(work, found, seed, REDRAWN)),
         condition=np.array(linearity.condition(table.columns[use])),
-        r2=_explained(work, found),
+        r2=elements.explained(work, found),
         twin=work.twin,
     )
-
-
-def _subset_p(data: LogProbs, work: elements.Work, found: elements.Found) -> np.ndarray:
-    """(subsets,) `linearity.subset_p` of each combination but the one that the weights were fitted to."""
-    expand, freed = work.expand, found.freed
-    pull = freed._replace(weight=expand @ freed.weight, pull=freed.pull @ expand.T)
-    out = np.ones(len(data.member))
-    for s, members in enumerate(data.member):
-        share = work.table.share * data.seen[:, s]
-        fitted = members.all() and not data.pairs
-        if members.sum() > 1 and not fitted and (share > 0).sum() > 1:
-            observed = np.where(data.seen[:, s], work.joint[:, s], 0)
-            out[s] = linearity.subset_p(observed, work.table.each, share, pull, members, found.df)
-    return out
-
-
-def _adjusted(p: PeprParams) -> np.ndarray:
-    """(subsets,) probabilities times the number of combinations tested."""
-    tested = p.subset_p < 1
-    return np.minimum(p.subset_p * max(1, tested.sum()), 1)
-
-
-def _explained(work: elements.Work, found: elements.Found) -> np.ndarray:
-    """(2,) share of variance, or for pairs of the log loss: of all, and beyond the plain mean of the elements."""
-    table, use = work.table, work.table.fitted > 0
-    k = table.columns.shape[1]
-    plain = elements.pieces(work.kind, table, np.full(k, 1 / k), found.scale)[0][use].sum()
-    whole = use.sum() * np.log(2)
-    if work.kind == "texts":
-        full = (table.target + work.level)[use]
-        whole = ((full - full.mean()) ** 2).sum()
-    left = found.loss.sum()
-    return np.array([1 - left / base if base > 0 else 1.0 for base in (whole, plain)])
-
-
-def _loglik(work: elements.Work, found: elements.Found) -> float:
-    if work.kind == "pairs":
-        return -float(found.loss.sum())
-    return -0.5 * len(found.loss) * float(np.log(2 * np.pi * max(found.loss.mean(), 1e-300)) + 1)
 
 
 def _weights(fit: FitResult[PeprParams], level: float) -> tuple[np.ndarray, ...]:
@@ -388,7 +354,8 @@ def _weights(fit: FitResult[PeprParams], level: float) -> tuple[np.ndarray, ...]
     p = fit.params
     error = np.sqrt(np.maximum(np.diagonal(fit.covariance), 0))
     half = _reach(p, level) * error
-    low, high = np.clip(p.free - half, 0, 1), np.clip(p.free + half, 0, 1)
+    near = np.clip(p.free, 0, 1)  # never farther from the truth than `free`
+    low, high = np.clip(near - half, 0, 1), np.clip(near + half, 0, 1)
     return np.minimum(low, p.weight), p.weight, np.maximum(high, p.weight), error
 
 
@@ -424,19 +391,19 @@ def _asked(fit: FitResult[PeprParams], subsets: str | Sequence[str | Sequence[st
 def _best(p: PeprParams, size: int) -> tuple[np.ndarray, float]:
     """The best combination (elements,), and the share of draws in which none of its size is better."""
     with jax.enable_x64(True):
-        members = np.asarray(_best_of(p.weight[None], p.value[None], size)[0][0])
-        most = np.asarray(_best_of(p.drawn_weight, p.drawn_value, size)[1])
+        weight, value = np.vstack([p.weight, p.drawn_weight]), np.vstack([p.value, p.drawn_value])
+        found = jax.tree.map(np.asarray, _best_of(weight, value, np.asarray(size)))
+    members, most = found.x[0], found.value[1:]
     total = p.drawn_weight[:, members].sum(1)
     here = (p.drawn_weight * p.drawn_value)[:, members].sum(1) / np.where(total > 0, total, 1)
     near = 1e-9 * np.maximum(1, np.abs(most))
     return members, float(((total > 0) & (here >= most - near)).mean())
 
 
-@functools.partial(jax.jit, static_argnames="size")
-def _best_of(weight: Array, value: Array, size: int) -> tuple[Array, Array]:
-    """(draws, elements) members and (draws,) ratios."""
-    found = jax.vmap(functools.partial(fractional.best_subset, size=size))(weight, value)
-    return found.x, found.value
+@jax.jit
+def _best_of(weight: Array, value: Array, size: Array) -> Solution:
+    """The best members of many, (draws, elements), and their ratios (draws,)."""
+    return jax.vmap(fractional.best_subset, (0, 0, None))(weight, value, size)
 
 
 def _twins(fit: FitResult[PeprParams]) -> list[tuple[str, ...]]:
@@ -452,15 +419,15 @@ def _warn(fit: FitResult[PeprParams], data: LogProbs, strict: bool) -> None:
         if strict:
             raise NotConverged(message)
         warnings.warn(message, RuntimeWarning, stacklevel=3)
-    said = [str(one).removeprefix("warning: ") for one in check(fit)]
+    broken = {"interaction", "combinations"}
+    head = "the weighted mean does not hold for this prompt: "
+    said = [head * (one.name in broken) + f"{one.found}; {one.advice}" for one in check(fit)]
     if data.incomplete:
         n, first = len(data.incomplete), data.incomplete[0]
         said.append(f"{n} texts lack an element and were set aside (first: {first!r})")
     flat = [name for name, side in zip(data.elements, np.ptp(data.single, axis=1).max(0), strict=True) if side == 0]
     if flat:
         said.append(f"element {flat[0]!r} has one log-probability on all texts; was it scored?")
-    if fit.status == "not linear":
-        said.insert(0, "the weighted mean does not hold for this prompt")
     for message in said:
         if strict:
             raise BadInput(message)

@@ -36,6 +36,14 @@ BIBTEX = {
   publisher = {Lawrence Erlbaum},
   year = {1980}
 }""",
+    "feffer2024prompt": """@inproceedings{feffer2024prompt,
+  title = {Prompt Exploration with Prompt Regression},
+  author = {Feffer, Michael and Xu, Ronald and Sun, Yuekai and Yurochkin, Mikhail},
+  booktitle = {Conference on Language Modeling},
+  year = {2024},
+  eprint = {2405.11083},
+  archiveprefix = {arXiv}
+}""",
     "warm1989": """@article{warm1989,
   title = {Weighted likelihood estimation of ability in item response theory},
   author = {Warm, Thomas A.},

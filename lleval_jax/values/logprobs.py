@@ -80,13 +80,13 @@ class LogProbs:
             have = ", ".join(map(repr, frame.columns[:12]))
             require(name in frame, f"the table has no column {name!r}; it has {have}. It needs {', '.join(needed)}.")
         numbers = np.stack([_numbers(frame, name, where) for name in columns(pairs)])
-        text, texts = pd.factorize(frame["text"].astype(str))
-        code, names = pd.factorize(frame["element"].astype(str))
+        text, texts = _coded(frame["text"])
+        code, names = _coded(frame["element"])
         elements = _library(names, parts)
         member = np.stack([_members(name, elements, where, int((code == i).argmax())) for i, name in enumerate(names)])
         subsets, cell = _by_subset(member, len(elements), names)
         grid, seen = _grid(numbers, text, cell[code], (len(texts), len(elements) + len(subsets)), where, frame)
-        whole = seen[:, : len(elements)].all(1)
+        whole: np.ndarray = seen[:, : len(elements)].all(axis=1)
         if not whole.any():
             short = [name for k, name in enumerate(elements) if not seen[0, k]]
             raise BadInput(f"no text was scored under every element; {texts[0]!r} lacks {', '.join(map(repr, short))}")
@@ -96,7 +96,7 @@ class LogProbs:
             desired = _per_text(_yes(frame, where), text, len(texts), "desired", where) > 0
         k = len(elements)
         return cls(
-            texts=tuple(texts[whole].tolist()),
+            texts=tuple(name for name, kept in zip(texts, whole, strict=True) if kept),
             elements=elements,
             single=grid[:, whole, :k],
             subsets=tuple(name_of(row, elements) for row in subsets),
@@ -105,10 +105,9 @@ class LogProbs:
             seen=seen[whole, k:],
             tokens=None if tokens is None else tokens[:, whole],
             desired=desired[whole],
-            incomplete=tuple(texts[~whole].tolist()),
+            incomplete=tuple(name for name, kept in zip(texts, whole, strict=True) if not kept),
             source=source or Source(),
         )
-
 
     def ordered(self, parts: Sequence[str]) -> "LogProbs":
         """The same with the elements in the order of `parts`. `BadInput` if these are not all of them."""
@@ -160,6 +159,12 @@ def members_of(subset: str | Sequence[str], elements: Sequence[str]) -> np.ndarr
     return np.isin(np.asarray(elements, object), np.asarray(parts, object))
 
 
+def _coded(column: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """(codes, names) of a column, in the order of first appearance."""
+    code, names = pd.factorize(column.astype(str))
+    return code, names.tolist()
+
+
 def _library(names: Sequence[str], parts: Sequence[str] | None) -> tuple[str, ...]:
     """The elements in order: those that stand alone somewhere."""
     alone = [name for name in names if name != FULL and JOINT not in name]
@@ -196,13 +201,13 @@ def _grid(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(sides, texts, cells) values and (texts, cells) where there is one; twice the same value is one."""
     grid, seen = np.zeros((len(numbers), *shape)), np.zeros(shape, bool)
-    grid[:, text[::-1], cell[::-1]] = numbers[:, ::-1]  # the first of several stays
+    grid[:, text, cell] = numbers
     seen[text, cell] = True
     apart = np.abs(numbers - grid[:, text, cell]).max(0) > AGREE
     for row in np.flatnonzero(apart)[:1]:
-        first = int(np.flatnonzero((text == text[row]) & (cell == cell[row]))[0])
+        last = int(np.flatnonzero((text == text[row]) & (cell == cell[row]))[-1])
         what = f"text {frame['text'].iloc[row]!r} has two values under {frame['element'].iloc[row]!r}"
-        raise BadInput(f"{where(int(row))}: {what}; the other is at {where(first)}. Keep one.")
+        raise BadInput(f"{where(int(row))}: {what}; the other is at {where(last)}. Keep one.")
     return grid, seen
 
 

@@ -1,0 +1,122 @@
+"""`lleval pepr`: what each element of a prompt does, and which to take."""
+
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+import lleval_jax as ll
+from lleval_jax.cli import options, output, typed
+from lleval_jax.cli.waiting import waiting
+from lleval_jax.errors import require
+from lleval_jax.values.logprobs import members_of
+
+if TYPE_CHECKING:
+    from lleval_jax.values.results import Estimate, FitResult
+
+
+def _auto(text: str) -> float | str:
+    """A number, or "auto"."""
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither 'auto' nor a number") from None
+
+
+Input = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="A table (.parquet, .csv, .jsonl), a row a text and element: columns text, element, logprob, and tokens "
+        "if lengths matter. An element is a name, 'a+b' for two together, 'full' for all; 'full' is needed.",
+        show_default=False,
+    ),
+]
+Size = Annotated[list[int], typer.Option("--size", metavar="N", help="Elements to take, exactly; may be given again.")]
+Pairs = Annotated[
+    bool, typer.Option("--pairs", help="Columns preferred, rejected in place of logprob; 'full' is not needed.")
+]
+Per = Annotated[
+    Literal["auto", "token", "text", "length"],
+    typer.Option(help="Texts by their mean per token, their sum, or by length; auto: token if lengths are known."),
+]
+Ridge = Annotated[
+    str,
+    typer.Option(metavar="X|auto", callback=_auto, help="Pull the weights together, for elements that are much alike."),
+]
+Scale = Annotated[
+    str, typer.Option(metavar="X|auto", callback=_auto, help="Of pairs: log-odds a unit of log-probability.")
+]
+Subset = Annotated[
+    list[str] | None, typer.Option("--subset", metavar="A+B", help="Predict this combination; may be given again.")
+]
+Plot = Annotated[
+    pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
+]
+Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the fit there.")]
+Seed = Annotated[int, typer.Option(help="Seed of the bootstrap draws.")]
+
+
+def pepr(
+    input: Input,
+    size: Size = [3],  # noqa: B006
+    pairs: Pairs = False,
+    per: Per = "auto",
+    ridge: Ridge = "0",
+    scale: Scale = "1",
+    subset: Subset = None,
+    plot: Plot = None,
+    level: options.Level = 0.95,
+    strict: options.Strict = False,
+    seed: Seed = 0,
+    out: Out = None,
+    json: options.Json = None,
+) -> None:
+    """What each element of a prompt does, and the best combination of exactly --size of them (PEPR).
+
+    The log-probability of a text under several elements is taken to be a weighted mean of those under each alone.
+    The weights follow from texts scored under every element and under the full prompt, and foretell all combinations.
+
+    Examples, the second with a combination whose score is wanted:
+
+      lleval pepr scores.csv --size 3 --plot elements.png
+      lleval pepr scores.parquet --size 2 --subset examples+rules --json -
+    """
+    typed.file_for(json)
+    typed.file_for(plot)
+    if out is not None:
+        typed.place_for(out, "fit")
+    if plot is not None:
+        ll.report.plot.available()
+    with waiting("reading log-probabilities") as wait:
+        scores = ll.read_logprobs(input, pairs=pairs or None)
+        known = len(scores.elements)
+        for one in size:
+            require(1 <= one <= known, f"--size is {one}; {input} has {known} elements: {', '.join(scores.elements)}")
+        for name in subset or ():
+            members_of(name, scores.elements)
+        wait.say("fitting; compiling first")
+        words = {"per": None if per == "auto" else per, "ridge": ridge, "scale": scale, "seed": seed, "strict": strict}
+        fit = ll.pepr.fit(scores, **words)  # type: ignore[arg-type]
+        chosen = ll.pepr.choose(fit, size, level=level)
+        weight = ll.pepr.estimate(fit, level=level)
+        wanted = list(dict.fromkeys([*map("+".join, chosen.items), *(subset or ()), *ll.pepr.scored(fit)]))
+        score = ll.pepr.estimate(fit, wanted, level=level)
+        if plot is not None:
+            wait.say("drawing")
+            _draw(fit, weight, level, plot)
+    found = ll.pepr.check(fit)
+    content = ll.report.elements.content(fit, chosen, weight, score, found)
+    content["source"] = typed.stamped(chosen.source, seed).to_dict()
+    if out is not None:
+        ll.save(fit, out)
+    show = ll.report.elements
+    output.write([show.weights(fit, weight), show.scores(fit, score), show.choice(chosen)], content, json)
+
+
+def _draw(fit: "FitResult", weight: "Estimate", level: float, path: pathlib.Path) -> None:
+    best = ll.pepr.choose(fit, range(1, len(fit.items) + 1))
+    scores = ll.pepr.estimate(fit, best.items, level=level)
+    ll.report.elements.plot(fit, weight, scores, ll.pepr.estimate(fit, "scored", level=level), path)
