@@ -45,19 +45,21 @@ def remembering(fit: Callable[..., ll.FitResult]) -> Callable[..., ll.FitResult]
     return once
 
 
-def folds(name: str, shuffles: int = 1) -> list[tuple[ll.Responses, ll.Responses]]:
+def folds(
+    name: str, shuffles: int = 1, known: int | None = None, tried: int = MOST
+) -> list[tuple[ll.Responses, ll.Responses]]:
     """(known models, left-out models), one pair, or four for each time that AlpacaEval's folds are drawn."""
     if name == "alpaca":
         whole, parts = load_alpaca(), []
         for seed in range(shuffles):
             rows = np.random.default_rng(seed).permutation(36) if seed else np.arange(36)
-            places = [(np.sort(rows[np.arange(36) % 4 != f]), np.sort(rows[np.arange(36) % 4 == f])) for f in range(4)]
-            parts += [(whole.take(known), whole.take(new)) for known, new in places]
+            outs = [np.isin(np.arange(36), rows[f::4]) for f in range(4)]
+            parts += [(whole.take(np.flatnonzero(~out)), whole.take(np.flatnonzero(out))) for out in outs]
         return parts
     whole = ll.Responses.build(load_form(name)[0])
     order = np.random.default_rng(0).permutation(len(whole.rows))
     cut = len(order) // 5
-    return [(whole.take(np.sort(order[cut:])), whole.take(np.sort(order[:cut][:MOST])))]
+    return [(whole.take(np.sort(order[cut:][:known])), whole.take(np.sort(order[:cut][:tried])))]
 
 
 def stopped(
@@ -128,14 +130,15 @@ def needed(parts: list[list[dict]], goal: float) -> dict[str, float]:
     }
 
 
-def run(name: str, with_fixed: bool, shuffles: int) -> dict:
+def run(name: str, with_fixed: bool, shuffles: int, known_models: int | None, tried: int) -> dict:
     """All methods on one set."""
     irt.fit = remembering(irt.fit)
     found: dict[str, list] = {rule: [] for rule in RULES}
-    anchors, seconds, dims = [], 0.0, []
-    for known, new in folds(name, shuffles):
+    anchors, seconds, dims, learned = [], 0.0, [], []
+    for known, new in folds(name, shuffles, known_models, tried):
         fit = ll.irt.fit(known, dims="auto" if len(known.rows) > 100 else 1)
         dims.append(int(fit.settings["dims"]))
+        learned.append(len(known.rows))
         bank = ll.anchors.choose(fit, None, k=None)
         truth = new.scores.astype(float) @ bank.target_weight[0]
         budget = min(len(bank.items) - 1, 400)
@@ -154,7 +157,7 @@ def run(name: str, with_fixed: bool, shuffles: int) -> dict:
     table = {rule: {str(goal): judged([p[goal] for p in parts]) for goal in GOALS} for rule, parts in found.items()}
     if with_fixed:
         table["fixed anchors"] = {str(goal): needed(anchors, goal) for goal in GOALS}
-    return {"dims": dims, "seconds": seconds, "methods": table}
+    return {"dims": dims, "calibration_models": learned, "seconds": seconds, "methods": table}
 
 
 def main() -> None:
@@ -163,11 +166,13 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--no-fixed", action="store_true", help="leave out the fixed anchors, which take longest")
     parser.add_argument("--shuffles", type=int, default=1, help="times that AlpacaEval's folds are drawn")
+    parser.add_argument("--known", type=int, help="calibration models at most; default: all")
+    parser.add_argument("--tried", type=int, default=MOST, help="models left out that are tried at most")
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "adaptive.json")
     wanted = parser.parse_args()
     kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
     for name in wanted.sets:
-        kept[name] = run(name, not wanted.no_fixed, wanted.shuffles)
+        kept[name] = run(name, not wanted.no_fixed, wanted.shuffles, wanted.known, wanted.tried)
         for method, goals in kept[name]["methods"].items():
             for goal, r in goals.items():
                 print(

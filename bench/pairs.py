@@ -41,9 +41,9 @@ def judged(gap: np.ndarray, error: np.ndarray, length: np.ndarray, reach: float,
     return {"items": float(length[at].mean()), "decided": float(decided.mean()), "wrong": float(wrong.mean())}
 
 
-def run(name: str) -> dict[str, dict[str, float]]:
+def run(name: str, known_models: int | None = None) -> dict[str, dict[str, float]]:
     """All ways on one set."""
-    ((known, new),) = folds(name)
+    ((known, new),) = folds(name, known=known_models)
     fit = ll.irt.fit(known, dims="auto")
     bank = ll.anchors.choose(fit, None, k=None)
     budget = len(bank.items) - 1
@@ -74,11 +74,12 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=list(SETS))
+    parser.add_argument("--known", type=int, help="calibration models at most; default: all")
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "pairs.json")
     wanted = parser.parse_args()
     kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
     for name in wanted.sets:
-        kept[name] = run(name)
+        kept[name] = run(name, wanted.known)
         for word, r in kept[name].items():
             print(
                 f"{name:<13} {word:<34} {r['items']:6.1f} items, {r['decided']:.0%} decided, {r['wrong']:.1%} wrong",

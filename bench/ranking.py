@@ -2,15 +2,15 @@
 
 Twenty left-out models of open_llm_irt, drawn `--draws` times. All pairs whose full scores lie at least so many points
 apart are to be certain, by intervals that hold at every look at once; the order is looked at after 50 answers a model
-as well. `ranking.choose` asks `--size` items at a time,
-either all models whose place is open or the five that matter most; beside it all models are asked equally many items:
-each its own by the score rule (its error taken as independent of the others'), or all the same, chosen for all or at
-random. Says how many answers that took in all, in how many draws it was reached, and how many of the pairs
-decided by then are in the wrong order.
+as well. `ranking.choose`, its tolerance as many points, asks `--size` items at a time, either all models whose place
+is open or the five that matter most. Beside it all models are asked equally many items: each its own by the score rule
+(its error taken as independent of the others'), or all the same, chosen for all or at random. Says how many answers
+that took in all, in how many draws it was reached, and how many of the pairs decided by then are in the wrong order.
 """
 
 import argparse
 import dataclasses
+import itertools
 import json
 import pathlib
 import time
@@ -30,23 +30,23 @@ RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 @dataclasses.dataclass
 class Watch:
-    """Of one way in one draw: total answers at the first look at which all pairs so far apart are certain."""
+    """One way in one draw: answers in all when all pairs `apart` first are certain, and what was wrong then."""
 
     truth: np.ndarray
-    reached: dict[float, int] = dataclasses.field(default_factory=dict)
-    wrong: dict[float, float] = dataclasses.field(default_factory=dict)
+    apart: float
+    reached: int | None = None
+    wrong: float = 0.0
     early: tuple[float, float] | None = None
 
     def look(self, answers: int, clear: np.ndarray, gap: np.ndarray) -> bool:
-        """Whether all is reached; clear and gap (rows, rows)."""
+        """Whether it is reached; clear and gap (rows, rows)."""
         true = self.truth[:, None] - self.truth[None, :]
         false, pairs = (gap * true < 0), len(true) * (len(true) - 1)
-        for apart in APART:
-            if apart not in self.reached and clear[np.abs(true) >= apart].all():
-                self.reached[apart], self.wrong[apart] = answers, float((clear & false).sum() / clear.sum())
         if self.early is None and answers >= EARLY * len(true):
             self.early = float(clear.sum() / pairs), float(false.sum() / pairs)
-        return len(self.reached) == len(APART)
+        if clear[np.abs(true) >= self.apart].all():
+            self.reached, self.wrong = answers, float((clear & false).sum() / clear.sum())
+        return self.reached is not None
 
 
 def by_ranking(new: ll.Responses, bank: ll.ItemBank, watch: Watch, size: int, models: int | None) -> None:
@@ -60,7 +60,7 @@ def by_ranking(new: ll.Responses, bank: ll.ItemBank, watch: Watch, size: int, mo
         value = found.scores.value
         if watch.look(int(seen.sum()), found.above | found.above.T, value[:, None] - value[None, :]):
             return
-        chosen = ranking.choose(so_far, bank, size=size, models=models)
+        chosen = ranking.choose(so_far, bank, size=size, models=models, tolerance=watch.apart)
         if chosen.enough:
             return
         for row, items in enumerate(chosen.items):
@@ -97,24 +97,23 @@ def run(bank: ll.ItemBank, new: ll.Responses, draws: int, size: int) -> dict:
         "equally: same items, score rule": lambda some, watch: equally(some, bank, watch, "score", True, size),
         "equally: same items, random": lambda some, watch: equally(some, bank, watch, "random", True, size),
     }
-    found: dict[str, dict] = {}
-    most = MODELS * len(bank.items)
-    for word, way in ways.items():
+    found: dict[str, dict] = {word: {} for word in ways}
+    for word, apart in itertools.product(ways, APART):
         begun, watches = time.perf_counter(), []
         for draw in range(draws):
             some = new.take(np.sort(np.random.default_rng(draw).permutation(len(new.rows))[:MODELS]))
-            watches.append(Watch(some.scores.astype(float) @ bank.target_weight[0]))
-            way(some, watches[-1])
+            watches.append(Watch(some.scores.astype(float) @ bank.target_weight[0], apart))
+            ways[word](some, watches[-1])
         clear, wrong = np.mean([watch.early or (1.0, 0.0) for watch in watches], axis=0)
-        early = {"answers": EARLY * MODELS, "clear": float(clear), "wrong_order": float(wrong)}
-        found[word] = {"seconds": time.perf_counter() - begun, "early": early}
-        for apart in APART:
-            found[word][str(apart)] = {
-                "answers": float(np.mean([watch.reached.get(apart, most) for watch in watches])),
-                "reached": float(np.mean([apart in watch.reached for watch in watches])),
-                "wrong": float(np.mean([watch.wrong.get(apart, 0.0) for watch in watches])),
-            }
-        print(f"{word:<36} {found[word]}", flush=True)
+        answers = [MODELS * len(bank.items) if watch.reached is None else watch.reached for watch in watches]
+        found[word][str(apart)] = {
+            "answers": float(np.mean(answers)),
+            "reached": float(np.mean([watch.reached is not None for watch in watches])),
+            "wrong": float(np.mean([watch.wrong for watch in watches])),
+            "early": {"answers": EARLY * MODELS, "clear": float(clear), "wrong_order": float(wrong)},
+            "seconds": time.perf_counter() - begun,
+        }
+        print(f"{word:<36} {apart} {found[word][str(apart)]}", flush=True)
     return {"models": MODELS, "items": len(bank.items), "draws": draws, "size": size, "ways": found}
 
 

@@ -422,7 +422,7 @@ def _pick(here: Responses, bank: ItemBank, pool, now: State, free: np.ndarray, h
     together = 2 if paired else 1
     if not balance:
         return np.asarray(
-            choose_items(rule, pool, now.belief, now.outlook, _padded(free, padded), size, key, exposure, together)
+            _choose(rule, pool, now.belief, now.outlook, _padded(free, padded), size, key, exposure, together)
         )[:rows]
     picked, count = np.zeros((rows, size), int), _asked(here, bank)
     free = free.copy()
@@ -432,9 +432,7 @@ def _pick(here: Responses, bank: ItemBank, pool, now: State, free: np.ndarray, h
         lag[np.stack([~free[:, bank.group == g].any(1) for g in range(len(share))], 1)] = -np.inf
         turn = lag.sum(0, keepdims=True).repeat(rows, 0).argmax(1) if paired else lag.argmax(1)
         allowed = _padded(free & (bank.group[None, :] == turn[:, None]), padded)
-        step = choose_items(
-            rule, pool, now.belief, now.outlook, allowed, 1, jax.random.fold_in(key, s), exposure, together
-        )
+        step = _choose(rule, pool, now.belief, now.outlook, allowed, 1, jax.random.fold_in(key, s), exposure, together)
         picked[:, s] = np.asarray(step)[:rows, 0]
         free[np.arange(rows), picked[:, s]] = False
         count[np.arange(rows), turn] += 1
@@ -461,7 +459,7 @@ def _needed(
 
 
 _foresee = jax.jit(sequential.foresee)
-choose_items = jax.jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
+_choose = jax.jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
 
 
 def _padded(free: np.ndarray, rows: int) -> jax.Array:

@@ -34,7 +34,7 @@ class Ranking:
     order   (rows,)       positions, best first
     above   (rows, rows)  whether the first is surely better than the second
     open    (rows, rows)  whether the order of two is open still
-    wrong   how many of the open pairs are expected in the wrong order
+    wrong   how many of the open pairs are expected in the wrong order, by more than the tolerance
     """
 
     scores: Estimate
@@ -127,7 +127,7 @@ def choose(
     found = _ranked(here, bank, now, certainty, tolerance, neighbours)
     own = adaptive.choose(here, bank, size=size, stop=stop)
     can = found.open.any(1) & np.array([len(items) > 0 for items in own.items])
-    worth = np.where(can, _worth(here, bank, now, found), -1)
+    worth = np.where(can, _worth(here, bank, now, found, tolerance), -1)
     asked = can & np.isin(np.arange(len(can)), np.argsort(-worth, kind="stable")[:models])
     items = tuple(row if is_asked else () for row, is_asked in zip(own.items, asked, strict=True))
     told = tuple(_why(found, i, "" if asked[i] else own.why[i] if not own.items[i] else ELSE) for i in range(len(can)))
@@ -154,7 +154,7 @@ def _ranked(
     apart = np.abs(place[:, None] - place[None, :])
     counts = (apart == 1) if neighbours else (apart > 0)
     open_ = counts & (np.abs(gap) <= half) & (np.abs(gap) + half > tolerance)
-    wrong = np.triu(np.where(open_, _wrong(np.hypot(gap, error), error), 0)).sum()
+    wrong = np.triu(np.where(open_, _wrong(np.hypot(gap, error) + tolerance, error), 0)).sum()
     return Ranking(scores, order, gap > half, open_, float(wrong))
 
 
@@ -169,17 +169,17 @@ def _wrong(gap: np.ndarray, error: np.ndarray) -> np.ndarray:
     return norm.cdf(-gap / np.maximum(error, TINY))
 
 
-def _worth(here: Responses, bank: ItemBank, now: adaptive.State, found: Ranking) -> np.ndarray:
+def _worth(here: Responses, bank: ItemBank, now: adaptive.State, found: Ranking, tolerance: float) -> np.ndarray:
     """(rows,) how many fewer open pairs are expected in the wrong order after one more answer of each row.
 
     For the true gap stands the root mean square of what it may be: a seeming tie is worth asking while its error is
-    large, and less and less then.
+    large, and nothing once a gap beyond the tolerance is unlikely.
     """
     gap, error = _gaps(found.scores)
     gain = np.asarray(_gain(adaptive.pool_of(bank), now.belief, now.outlook))[: len(gap)]
     fall = np.where(here.seen, 0, gain).max(1) * adaptive.widen_of(bank, here.n_seen) ** 2
     after = np.sqrt(np.maximum(error**2 - fall[:, None], 0))
-    likely = np.hypot(gap, error)
+    likely = np.hypot(gap, error) + tolerance
     return np.where(found.open, _wrong(likely, error) - _wrong(likely, after), 0).sum(1)
 
 
