@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import ability as ability
     from lleval_jax.estimators import adaptive as adaptive
     from lleval_jax.estimators import anchors as anchors
+    from lleval_jax.estimators import bandit as bandit
     from lleval_jax.estimators import controls as controls
     from lleval_jax.estimators import estimable as estimable
     from lleval_jax.estimators import irt as irt
     from lleval_jax.estimators import itemfit as itemfit
     from lleval_jax.estimators import pepr as pepr
+    from lleval_jax.estimators import prompts as prompts
     from lleval_jax.estimators import rotation as rotation
     from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import tiny as tiny
@@ -51,7 +53,7 @@ _HOME = {
     **dict.fromkeys(("FitResult", "Estimate", "Source", "Guard", "Examination"), "values"),
     **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "RunFailed", "DataWarning"), "errors"),
     **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability", "adaptive", "sessions")},
-    **{name: f"estimators.{name}" for name in ("estimable", "itemfit", "controls", "rotation")},
+    **{name: f"estimators.{name}" for name in ("estimable", "itemfit", "controls", "rotation", "prompts", "bandit")},
     **{"pepr": "estimators.pepr", "read_logprobs": "data"},
     "report": "report",
     "cite": "report.cite",

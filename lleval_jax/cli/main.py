@@ -18,6 +18,7 @@ from lleval_jax.cli.check import check
 from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.pepr import pepr
+from lleval_jax.cli.prompts import prompts
 from lleval_jax.cli.shown import help_of
 from lleval_jax.errors import BadInput, LlevalError
 
@@ -41,6 +42,7 @@ app = typer.Typer(
 for verb in (estimate, calibrate, check, ask, convert):
     app.command(help=help_of(verb), no_args_is_help=True)(options.reads(verb))
 app.command(help=help_of(pepr), no_args_is_help=True)(pepr)
+app.add_typer(prompts, name="prompts")
 app.add_typer(bank, name="bank")
 
 

@@ -13,6 +13,16 @@ BIBTEX = {
   eprint = {2402.14992},
   archiveprefix = {arXiv}
 }""",
+    "polo2024prompteval": """@inproceedings{polo2024prompteval,
+  title = {Efficient multi-prompt evaluation of {LLMs}},
+  author = {Maia Polo, Felipe and Xu, Ronald and Weber, Lucas and Silva, M{\\'i}rian and Bhardwaj, Onkar
+    and Choshen, Leshem and de Oliveira, Allysson Flavio Melo and Sun, Yuekai and Yurochkin, Mikhail},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {37},
+  year = {2024},
+  eprint = {2405.17202},
+  archiveprefix = {arXiv}
+}""",
     "shabtay2024livexiv": """@article{shabtay2024livexiv,
   title = {{LiveXiv}: a multi-modal live benchmark based on {arXiv} papers content},
   author = {Shabtay, Nimrod and Maia Polo, Felipe and Doveh, Sivan and Lin, Wei and Mirza, M. Jehanzeb
@@ -43,6 +53,18 @@ BIBTEX = {
   year = {2024},
   eprint = {2405.11083},
   archiveprefix = {arXiv}
+}""",
+    "karnin2013almost": """@inproceedings{karnin2013almost,
+  title = {Almost optimal exploration in multi-armed bandits},
+  author = {Karnin, Zohar and Koren, Tomer and Somekh, Oren},
+  booktitle = {International Conference on Machine Learning},
+  year = {2013}
+}""",
+    "russo2016simple": """@inproceedings{russo2016simple,
+  title = {Simple {Bayesian} algorithms for best arm identification},
+  author = {Russo, Daniel},
+  booktitle = {Conference on Learning Theory},
+  year = {2016}
 }""",
     "warm1989": """@article{warm1989,
   title = {Weighted likelihood estimation of ability in item response theory},

@@ -1,0 +1,200 @@
+"""`lleval prompts plan` and `best`: which prompts to run next, on which examples; and which prompt is best."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+import lleval_jax as ll
+from lleval_jax.cli import grids, options, output, typed
+from lleval_jax.cli.waiting import Waiting, waiting
+from lleval_jax.errors import require
+
+if TYPE_CHECKING:
+    from lleval_jax.report.text import Table
+
+SHOWN = 12  # cells on the page
+
+SoFar = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[INPUT...]",
+        help=f"Answers so far, as for 'lleval prompts'; or {grids.DEMO}, simulated; none: nothing was run yet.",
+        show_default=False,
+    ),
+]
+Budget = Annotated[int, typer.Option(min=1, help="Answers in the whole grid, those given already included.")]
+Size = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many cells now; without it all.")]
+By = Annotated[
+    Literal["balanced", "adaptive"],
+    typer.Option(help="Every prompt and example about equally often, or those that tell most of --quantile."),
+]
+Quantile = Annotated[str, typer.Option(metavar="P", help="The percent that --by adaptive wants to know.")]
+Rule = Annotated[
+    Literal["top-two", "elimination", "thompson", "halving"],
+    typer.Option(help="Who is asked: challengers of the leader, all that may be best, by chance, or the better half."),
+]
+Certainty = Annotated[float, typer.Option(help="Enough when a prompt is best, or within --tolerance, so surely.")]
+Tolerance = Annotated[float, typer.Option(metavar="GAP", help="Enough too when one is surely so close to the best.")]
+Prices = Annotated[
+    pathlib.Path | None, typer.Option(metavar="PATH", help="Price of a call: a table, columns prompt, price.")
+]
+Spend = Annotated[float, typer.Option(help="What all answers may cost; without --prices their number.")]
+Cells = Annotated[
+    pathlib.Path | None, typer.Option(metavar="FILE", help="Write the cells there, as CSV: prompt, item.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of all that is drawn at random.")]
+
+
+def plan(
+    budget: Budget,
+    inputs: SoFar = None,
+    by: By = "balanced",
+    quantile: Quantile = "50",
+    size: Size = None,
+    prompts: grids.Prompts = None,
+    items: grids.Items = None,
+    features: grids.Features = None,
+    templates: grids.Templates = None,
+    reading: options.Reading = options.AS_WRITTEN,
+    strict: options.Strict = False,
+    seed: Seed = 0,
+    out: Cells = None,
+    json: options.Json = None,
+) -> None:
+    """Which cells to run next: which prompts on which examples, until --budget answers are there.
+
+    Run them, add the answers to the grid, plan again.
+
+    Examples, the first with a simulated grid that comes with the package:
+
+      lleval prompts plan demo:prompts --budget 400
+      lleval prompts plan --budget 200 --prompts prompts.txt --items examples.txt --out next.csv
+      lleval prompts plan answers.csv --budget 400 --by adaptive --quantile 5 --size 50 --out next.csv
+    """
+    typed.file_for(json)
+    typed.file_for(out)
+    share = grids.share(quantile)
+    with waiting("reading answers") as wait:
+        grid = _so_far(inputs, prompts, items, reading, strict, wait)
+        rows = grids.row_features(grid, features, templates)
+        wait.say("planning" if by == "balanced" else "fitting and planning; compiling first")
+        words: dict[str, Any] = {"by": by, "quantile": share, "size": size, "row_features": rows, "seed": seed}
+        chosen = ll.prompts.choose(grid.answers, budget, **words)
+    _show(chosen, grid, budget, seed, out, json, {"by": by})
+
+
+def best(
+    budget: Spend,
+    inputs: SoFar = None,
+    rule: Rule = "top-two",
+    size: Size = None,
+    certainty: Certainty = 0.95,
+    tolerance: Tolerance = 0.0,
+    prices: Prices = None,
+    prompts: grids.Prompts = None,
+    items: grids.Items = None,
+    features: grids.Features = None,
+    templates: grids.Templates = None,
+    level: options.Level = 0.95,
+    reading: options.Reading = options.AS_WRITTEN,
+    strict: options.Strict = False,
+    seed: Seed = 0,
+    out: Cells = None,
+    json: options.Json = None,
+) -> None:
+    """Which prompt is best, how sure that is, and which cells to run next to find out; or "enough", and why.
+
+    Run them, add the answers to the grid, ask again with the same --budget.
+
+    Examples, the first with a simulated grid that comes with the package:
+
+      lleval prompts best demo:prompts --budget 600
+      lleval prompts best answers.csv --budget 600 --tolerance 0.02 --out next.csv
+    """
+    typed.file_for(json)
+    typed.file_for(out)
+    with waiting("reading answers") as wait:
+        grid = _so_far(inputs, prompts, items, reading, strict, wait)
+        if grid.models is not None:
+            found = ", ".join(dict.fromkeys(grid.models))
+            raise ll.BadInput(
+                f"the answers are of several models ({found}); the best prompt is sought for one at a time"
+            )
+        names = grid.answers.rows
+        price = None if prices is None else _prices(prices, names)
+        words: dict[str, Any] = {"rule": rule, "size": size, "confidence": certainty, "tolerance": tolerance}
+        words |= {"price": price, "row_features": grids.row_features(grid, features, templates), "seed": seed}
+        state = ll.bandit.init(names, grid.answers.items, budget=budget, **words)
+        content: dict[str, Any] = {"rule": rule}
+        tables: list[Table] = []
+        if grid.answers.seen.any():
+            wait.say(f"fitting {len(names):,} prompts x {len(grid.answers.items):,} examples; compiling first")
+            state = ll.bandit.update(state, grid.answers)
+            found = ll.bandit.best(state, level=level)
+            tables = [ll.report.prompts.best(found)]
+            said = found.to_dict()
+            content |= {name: said[name] for name in ("target", "method", "level", "estimates", "best")}
+        chosen = ll.bandit.choose(state)
+    _show(chosen, grid, budget, seed, out, json, content, tables)
+
+
+def _prices(path: pathlib.Path, names: Sequence[str]) -> np.ndarray:
+    """(prompts,) from a table."""
+    table = grids.covariates(path, "prompt", names)
+    require("price" in table, f"{path} has no column 'price'; it has {list(map(str, table))}")
+    return table["price"].to_numpy(float)
+
+
+def _show(
+    chosen: "ll.Choice",
+    grid: grids.Grid,
+    budget: float,
+    seed: int,
+    out: pathlib.Path | None,
+    json: pathlib.Path | None,
+    more: dict[str, Any],
+    tables: Sequence["Table"] = (),
+) -> None:
+    """A choice on the page, as JSON and as a CSV of cells."""
+    chosen = dataclasses.replace(chosen, source=typed.stamped(chosen.source, seed))
+    place = dict(zip(grid.answers.rows, zip(grid.models or grid.names, grid.names, strict=True), strict=True))
+    cells = [(*place[row], item) for row, items in zip(chosen.rows, chosen.items, strict=True) for item in items]
+    head = ("model", "prompt", "item")
+    if grid.models is None:
+        cells, head = [cell[1:] for cell in cells], head[1:]
+    if out is not None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([head, *cells])
+        output.lines(text.getvalue().splitlines(), out)
+    given = int(grid.answers.seen.sum())
+    content = chosen.to_dict() | {"enough": chosen.enough, "cells": [list(cell) for cell in cells], "answered": given}
+    content |= {"budget": budget, "simulated": grid.simulated} | more
+    shown = ll.report.prompts.choice(chosen, head, cells, given, SHOWN if out is None else 0)
+    if grid.simulated:
+        shown = dataclasses.replace(shown, title=f"simulated answers: {shown.title}")
+    if out is not None and cells:
+        shown = dataclasses.replace(shown, remarks=(*shown.remarks, f"written to {out}"))
+    output.write([*tables, shown], content, json)
+
+
+def _so_far(
+    inputs: list[str] | None,
+    prompts: pathlib.Path | None,
+    items: pathlib.Path | None,
+    reading: options.Reading,
+    strict: bool,
+    wait: Waiting,
+) -> grids.Grid:
+    """The answers, if any, and all names there are."""
+    every, examples = grids.names_in(prompts), grids.names_in(items)
+    if inputs:
+        return grids.completed(grids.read(inputs, reading, strict=strict, report=wait.bytes_read), every, examples)
+    if every is None or examples is None:
+        raise ll.BadInput("nothing was run yet: name what there is with --prompts FILE and --items FILE, one a line")
+    return grids.empty(every, examples)

@@ -1,0 +1,242 @@
+"""`lleval prompts`: how much the prompt matters; its verbs `plan` and `best` stand in `prompt_cells` (PromptEval)."""
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import lleval_jax as ll
+from lleval_jax.cli import grids, options, output, prompt_cells, typed
+from lleval_jax.cli.shown import help_of
+from lleval_jax.cli.waiting import waiting
+from lleval_jax.errors import require
+
+if TYPE_CHECKING:
+    from lleval_jax.report.text import Truth
+
+
+SIMULATED = "simulated answers: "
+
+
+class Group(TyperGroup):
+    """`lleval prompts GRID` is the verb itself; `lleval prompts plan` and `best` are its others."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """A first word that names no other verb is the input, or an option, of the verb itself."""
+        return super().parse_args(ctx, args if args and args[0] in self.commands else ["", *args])
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+        """The command of that name; "" is the verb itself."""
+        return super().get_command(ctx, cmd_name or "estimate")
+
+
+class Itself(TyperCommand):
+    """The verb itself, whose name stands before it already."""
+
+    def format_usage(self, ctx: typer.Context, formatter: Any) -> None:
+        """Without the space of the name that is not there."""
+        formatter.write_usage(ctx.command_path.rstrip(), " ".join(self.collect_usage_pieces(ctx)))
+
+
+prompts = typer.Typer(
+    cls=Group,
+    rich_markup_mode=None,
+    help="How much does the prompt matter, from few answers; what to run next ('plan'), the best prompt ('best').",
+)
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Answers of each prompt: a table with columns prompt, item, score and, of several models, model; a matrix "
+        f"or logs, as files, folders or globs; or {grids.DEMO}, which is simulated.",
+        show_default=False,
+    ),
+]
+Quantiles = Annotated[str, typer.Option(metavar="P,P,...", help="Percents: the scores that so many prompts are below.")]
+What = Annotated[
+    str,
+    typer.Option(metavar="W,W,...", help="Also the mean over prompts, the worst 5% and the spread: mean,worst,spread."),
+]
+PerPrompt = Annotated[bool, typer.Option("--per-prompt", help="Also the score of each prompt.")]
+Compare = Annotated[
+    tuple[str, str] | None, typer.Option(metavar="A B", help="Also the difference of two prompts, and which is better.")
+]
+Known = Annotated[
+    str | None, typer.Option(metavar="PATH", help=f"A grid with all answers, to show beside; or {grids.DEMO}.")
+]
+ItemFeatures = Annotated[
+    pathlib.Path | None, typer.Option(metavar="PATH", help="The same of the examples: column item and any others.")
+]
+Plot = Annotated[
+    pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of all that is drawn at random.")]
+Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the fit there.")]
+
+
+def estimate(
+    inputs: Inputs,
+    quantiles: Quantiles = "5,25,50,75,95",
+    what: What = "",
+    per_prompt: PerPrompt = False,
+    compare: Compare = None,
+    truth: Known = None,
+    prompts: grids.Prompts = None,
+    items: grids.Items = None,
+    features: grids.Features = None,
+    item_features: ItemFeatures = None,
+    templates: grids.Templates = None,
+    plot: Plot = None,
+    level: options.Level = 0.95,
+    reading: options.Reading = options.AS_WRITTEN,
+    strict: options.Strict = False,
+    seed: Seed = 0,
+    out: Out = None,
+    json: options.Json = None,
+) -> None:
+    """How much does the prompt matter: the distribution of scores over prompts, from few answers (PromptEval).
+
+    The score of a prompt is that on all examples of the grid. 'lleval prompts plan' says which cells to run, and
+    'lleval prompts best' looks for the best prompt.
+
+    Examples, the first two with a simulated grid of 40 prompts that comes with the package:
+
+      lleval prompts demo:prompts --what mean,worst,spread
+      lleval prompts demo:prompts --truth demo:prompts --compare prompt-00 prompt-01
+      lleval prompts grid.parquet --templates templates.csv --per-prompt --plot prompts.png --json -
+    """
+    shares, functionals = [grids.share(word) for word in grids.listed(quantiles)], _functionals(what)
+    require(bool(shares or functionals or per_prompt), "nothing is asked for; give --quantiles, --what or --per-prompt")
+    typed.file_for(json)
+    if out is not None:
+        typed.place_for(out, "fit")
+    _can_draw(plot)
+    every, examples = grids.names_in(prompts), grids.names_in(items)
+    with waiting("reading answers") as wait:
+        grid = grids.read(inputs, reading, strict=strict, report=wait.bytes_read)
+        grid = grids.completed(grid, every, examples)
+        known = None if truth is None else _scores(grids.read([truth], reading, strict=strict, whole=True), grid)
+        rows = grids.row_features(grid, features, templates)
+        columns = None if item_features is None else grids.covariates(item_features, "item", grid.answers.items)
+        words: dict[str, Any] = {"row_features": rows, "item_features": columns, "seed": seed, "strict": strict}
+        wait.say(f"fitting {len(grid.answers.rows):,} prompts x {len(grid.answers.items):,} examples; compiling first")
+        fit = ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, **words)
+        asked: dict[str, Any] = {"quantiles": shares, "what": functionals, "per_prompt": per_prompt, "level": level}
+        found = ll.prompts.estimate(fit, **asked)
+        true = None if known is None else _true(fit, known, asked)
+        tables = [ll.report.prompts.table(fit, found, true)]
+        content = found.to_dict() | {"fit": ll.report.prompts.facts(fit), "simulated": grid.simulated}
+        content["source"] = typed.stamped(found.source, seed).to_dict()
+        if true is not None:
+            _add_truth(content, true)
+        if compare is not None:
+            gap, sure = ll.prompts.difference(fit, *compare, level=level), ll.prompts.better(fit, *compare)
+            tables.append(ll.report.prompts.comparison(gap, *compare, sure))
+            content["comparison"] = {name: gap.to_dict()[name] for name in ("target", "level", "estimates")}
+            content["comparison"]["probability"] = sure
+        tables, content = _distances(fit, known, tables, content)
+        if plot is not None:
+            wait.say("drawing")
+            _draw(fit, known, found if per_prompt else None, true, level, SIMULATED * grid.simulated, plot)
+    if grid.simulated:
+        tables[0] = dataclasses.replace(tables[0], title=SIMULATED + tables[0].title)
+    if out is not None:
+        ll.save(dataclasses.replace(fit, source=typed.stamped(fit.source, seed)), out)
+    output.write(tables, content, json)
+
+
+def _functionals(words: str) -> list[str]:
+    for word in grids.listed(words):
+        known = ", ".join(ll.prompts.WHAT)
+        require(word in ll.prompts.WHAT, f"--what has {word!r}; it takes {known}, with commas between")
+    return grids.listed(words)
+
+
+def _scores(known: grids.Grid, grid: grids.Grid) -> np.ndarray:
+    """(rows,) the true score of each row of `grid`: its mean over the examples that all rows answered."""
+    place = {name: i for i, name in enumerate(known.answers.rows)}
+    missing = [row for row in grid.answers.rows if row not in place]
+    require(not missing, f"--truth lacks {len(missing)} of the prompts, such as {missing[:1]}")
+    full = known.answers.select(grid.answers.items)
+    where = [place[row] for row in grid.answers.rows]
+    gaps = int((~full.seen[where]).sum())
+    require(
+        not gaps, f"--truth lacks {gaps:,} of the {full.seen[where].size:,} answers of this grid; it needs them all"
+    )
+    return full.scores[where].astype(float).mean(1)
+
+
+def _true(fit: "ll.FitResult", scores: np.ndarray, asked: dict[str, Any]) -> "Truth":
+    """(row, group) -> what `estimate` would say if it knew the scores."""
+    sure = dataclasses.replace(fit, params=fit.params._replace(draws=np.stack([scores, scores])))
+    found = ll.prompts.estimate(sure, **asked)
+    return {(r, g): float(v) for r, g, v in zip(found.rows, found.group, found.value, strict=True)}
+
+
+def _add_truth(content: dict[str, Any], true: "Truth") -> None:
+    for entry in content["estimates"]:
+        known = true[entry["row"], entry["group"]]
+        entry |= {"truth": known, "inside": bool(entry["low"] <= known <= entry["high"])}
+
+
+def _models(fit: "ll.FitResult") -> dict[str | None, np.ndarray]:
+    """Model -> its rows; None where there is one model."""
+    models = fit.settings["models"]
+    if models is None:
+        return {None: np.arange(len(fit.rows))}
+    return {name: np.flatnonzero(np.asarray(models) == name) for name in dict.fromkeys(models)}
+
+
+def _distances(
+    fit: "ll.FitResult", known: np.ndarray | None, tables: list, content: dict[str, Any]
+) -> tuple[list, dict[str, Any]]:
+    """With the W1 distance of each model's distribution to the true one."""
+    if known is None:
+        return tables, content
+    curves = {model: ll.prompts.distribution(fit, model=model) for model in _models(fit)}
+    far = {m: ll.prompts.wasserstein(curves[m], np.sort(known[here])) for m, here in _models(fit).items()}
+    said = [f"distance to the true distribution (W1){f' of {m}' if m else ''}: {d:.3f}" for m, d in far.items()]
+    first = dataclasses.replace(tables[0], remarks=(*tables[0].remarks, *said))
+    return [first, *tables[1:]], content | {"wasserstein": {model or "all": d for model, d in far.items()}}
+
+
+def _draw(
+    fit: "ll.FitResult",
+    known: np.ndarray | None,
+    found: "ll.Estimate | None",
+    true: "Truth | None",
+    level: float,
+    title: str,
+    path: pathlib.Path,
+) -> None:
+    """The picture, whole or not at all."""
+    curves = {m or "": ll.prompts.distribution(fit, model=m, level=level) for m in _models(fit)}
+    truth = None if known is None else {m or "": known[here] for m, here in _models(fit).items()}
+    each = None if found is None else ll.report.prompts.only_prompts(fit, found)
+    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    try:
+        ll.report.prompts.plot(fit, curves, level, truth=truth, each=each, known=true, title=title, path=name)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        pathlib.Path(name).unlink(missing_ok=True)
+
+
+def _can_draw(path: pathlib.Path | None) -> None:
+    typed.file_for(path)
+    if path is not None:
+        ll.report.plot.available()
+        require(path.suffix in (".png", ".svg", ".pdf"), f"{path} is no picture; name it .png, .svg or .pdf")
+
+
+for verb in (prompt_cells.plan, prompt_cells.best):
+    prompts.command(help=help_of(verb), no_args_is_help=True)(options.reads(verb))
+itself = prompts.command("estimate", cls=Itself, hidden=True, help=help_of(estimate), no_args_is_help=True)
+itself(options.reads(estimate))

@@ -1,0 +1,266 @@
+"""How much the prompt matters, which to run next and which is best (PromptEval): tables, JSON and pictures."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from lleval_jax.report.text import Table, Truth
+from lleval_jax.report.text import table as table_of
+from lleval_jax.values.results import Choice, Estimate, FitResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
+COLOURS = (DOT, TRUE, "#2a9d8f", "#6a4c93", "#e8a33d", "#7a7a7a")
+PANELS = 6  # models in one picture
+
+
+class Curve(Protocol):
+    """A distribution of scores over prompts, as `prompts.distribution` gives it."""
+
+    @property
+    def share(self) -> np.ndarray:
+        """(rows,) place in the ranking, from 0 to 1."""
+        ...
+
+    @property
+    def value(self) -> np.ndarray:
+        """(rows,) scores in rising order."""
+        ...
+
+    @property
+    def low(self) -> np.ndarray:
+        """(rows,) lower end of the band."""
+        ...
+
+    @property
+    def high(self) -> np.ndarray:
+        """(rows,) upper end of the band."""
+        ...
+
+
+def table(fit: FitResult, estimate: Estimate, truth: Truth | None = None) -> Table:
+    """One line a quantile, functional or prompt; below it, how large the effects are and what was answered."""
+    found = table_of(estimate, truth)
+    return dataclasses.replace(found, head=("prompts", *found.head[1:]), remarks=(*found.remarks, *_remarks(fit)))
+
+
+def comparison(difference: Estimate, first: str, second: str, probability: float) -> Table:
+    """The difference of two prompts and how surely one is better."""
+    better, sure = (first, probability) if probability >= 0.5 else (second, 1 - probability)
+    line = (difference.rows[0], f"{difference.value[0]:.3f}", _interval(difference, 0))
+    title = f"difference, {100 * difference.level:.4g}% interval"
+    remark = f"{better} is better with probability {sure:.2f}; chosen after looking at many pairs, it is less sure"
+    return Table(title, ("prompts", "difference", "interval"), (line,), (remark,))
+
+
+def choice(chosen: Choice, head: Sequence[str], cells: Sequence[Sequence[str]], answered: int, most: int = 12) -> Table:
+    """The first cells to run, or why it is enough.
+
+    head, cells: what a cell is called and which there are; most: of them on the page.
+    """
+    why = list(dict.fromkeys(why for why in chosen.why if why))
+    if not cells:
+        return Table("enough", ("answers", "why"), ((f"{answered:,}", "; ".join(why)),), (), 2)
+    prompts = sum(map(bool, chosen.items))
+    title = f"run next: {len(cells):,} cells, {prompts:,} prompts on {len({c[-1] for c in cells}):,} examples"
+    remarks = why if len(why) == 1 else []  # each prompt's own stand in the JSON
+    if most and len(cells) > most:
+        remarks.append(f"and {len(cells) - most:,} more; --out FILE writes them all")
+    return Table(title, tuple(head), tuple(map(tuple, cells[:most])), tuple(remarks), len(head))
+
+
+def best(found: Any, most: int = 5) -> Table:
+    """The prompts most likely to be the best, and how far the first may be below it: of a `bandit.Best`."""
+    order = np.argsort(-np.asarray(found.chance), kind="stable")[:most]
+    lines = [(found.prompts[i], _percent(found.chance[i])) for i in order if found.chance[i] > 0]
+    score, sure = found.score, _percent(found.probability)
+    within = ", ".join(f"{100 * gap:.1f} with {p:g}" for p, gap in zip(found.at, found.within, strict=True))
+    said = f"{found.prompt} is best with probability {sure}; points below the best, at most: {within}"
+    own = f"it scores {score.value[0]:.3f} {_interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
+    return Table("best so far", ("prompt", "probability"), tuple(lines), (said, own))
+
+
+def facts(fit: FitResult) -> dict[str, Any]:
+    """What was learned beside the scores, for the JSON: sizes of effects in logits, and what was answered."""
+    p = fit.params
+    sizes = zip(fit.settings["kinds"], p.scale, p.scale_low, p.scale_high, strict=True)
+    effects = zip(fit.settings["features"], p.coef, p.coef_sd, strict=True)
+    return {
+        "method": fit.method,
+        "status": fit.status,
+        "prompts": len(fit.rows),
+        "examples": len(fit.items),
+        "answers": int(p.answered.sum()),
+        "unanswered": [row for row, count in zip(fit.rows, p.answered, strict=True) if not count],
+        "level": float(p.level),
+        "scales": [{"name": n, "value": float(v), "low": float(a), "high": float(b)} for n, v, a, b in sizes],
+        "features": [{"name": n, "value": float(v), "sd": float(sd)} for n, v, sd in effects],
+    }
+
+
+def only_prompts(fit: FitResult, estimate: Estimate) -> Estimate:
+    """The entries of `estimate` that are prompts."""
+    here = [i for i, row in enumerate(estimate.rows) if row in set(fit.rows)]
+    columns = ("value", "low", "high", "std_error", "n_seen")
+    cut = {name: getattr(estimate, name)[here] for name in columns}
+    cut |= {name: tuple(getattr(estimate, name)[i] for i in here) for name in ("rows", "group", "status")}
+    return dataclasses.replace(estimate, **cut)
+
+
+def plot(
+    fit: FitResult,
+    curves: Mapping[str, Curve],
+    level: float,
+    *,
+    truth: Mapping[str, np.ndarray] | None = None,
+    each: Estimate | None = None,
+    known: Truth | None = None,
+    title: str = "",
+    path: str | os.PathLike[str] | None = None,
+) -> Any:
+    """The distribution of scores over prompts with its band, one panel a model; and each prompt, if asked.
+
+    Args:
+        fit: from `prompts.fit`.
+        curves: model -> its distribution; "" where there is one model.
+        level: of the bands.
+        truth: model -> the true scores of its prompts, where they are known.
+        each: entries of the prompts, for a panel of their own.
+        known: (row, group) -> true score of a prompt.
+        title: before what is said of the answers.
+        path: write the picture here (png, svg or pdf).
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    shown = list(curves)[:PANELS]
+    panels = len(shown) + (each is not None)
+    wide = min(panels, 3)
+    tall = -(-panels // wide)
+    height = 3.6 * tall if each is None or panels > 3 else max(3.6, 1 + 0.19 * len(each.rows))
+    figure, axes = plt.subplots(tall, wide, figsize=(1 + 4.6 * wide, height), layout="constrained", squeeze=False)
+    flat = list(axes.flat)
+    for name, one in zip(shown, flat, strict=False):
+        curve(curves[name], level, None if truth is None else truth[name], axes=one)
+        one.set_title(name or "the distribution", loc="left", fontsize=10)
+    if each is not None:
+        _each(flat[len(shown)], each, known)
+    for one in flat[panels:]:
+        one.set_axis_off()
+    answers = int(fit.params.answered.sum())
+    rows, items = len(fit.rows), len(fit.items)
+    title += f"{answers:,} of {rows * items:,} answers: {rows:,} prompts x {items:,} examples"
+    verdict = "" if fit.status == "ok" else f"   {fit.status}"
+    figure.suptitle(title + verdict, fontsize=11, x=0.01, ha="left", color=TRUE if verdict else "black")
+    if path is not None:
+        figure.savefig(path, dpi=150)
+        plt.close(figure)
+    return axes
+
+
+def curve(found: Curve, level: float, truth: np.ndarray | None = None, *, axes: "Axes | None" = None) -> "Axes":
+    """Score against the share of prompts that are below it: the estimate, its band, and the truth in any order."""
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    if axes is None:
+        axes = plt.subplots(figsize=(5.6, 3.6), layout="constrained")[1]
+    share = 100 * np.asarray(found.share)
+    band = f"{100 * level:.4g}% band"
+    axes.fill_between(share, found.low, found.high, color=LINE, alpha=0.55, linewidth=0, label=band)
+    axes.plot(share, found.value, color=DOT, linewidth=2, label="estimate")
+    if truth is not None:
+        axes.plot(share, np.sort(truth), ".", color=TRUE, markersize=5, label="truth")
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("percent of prompts that score less")
+    axes.set_ylabel("accuracy")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    _clean(axes)
+    return axes
+
+
+def regret(
+    budgets: Sequence[float],
+    runs: Mapping[str, np.ndarray],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    axes: "Axes | None" = None,
+) -> "Axes":
+    """How much worse than the best prompt the chosen one is, against the answers spent.
+
+    Args:
+        budgets: (points,) answers.
+        runs: name of a rule -> (points, runs) regrets in units of the score; the line is their mean, the band twice
+            its standard error.
+        path: write the picture here (png, svg or pdf).
+        axes: draw there.
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    if axes is None:
+        axes = plt.subplots(figsize=(5.6, 3.6), layout="constrained")[1]
+    for (name, found), colour in zip(runs.items(), COLOURS, strict=False):
+        mean = found.mean(1)
+        error = found.std(1, ddof=1) / np.sqrt(found.shape[1]) if found.shape[1] > 1 else np.zeros(len(mean))
+        axes.fill_between(budgets, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(budgets, mean, "o-", color=colour, markersize=4, linewidth=1.6, label=name)
+    axes.set_ylim(0, None)
+    axes.set_xlabel("answers")
+    axes.set_ylabel("regret: best score minus the chosen prompt's")
+    axes.legend(frameon=False, fontsize=8)
+    _clean(axes)
+    if path is not None:
+        figure: Any = axes.figure
+        figure.savefig(path, dpi=150)
+    return axes
+
+
+def _each(axes: "Axes", each: Estimate, known: Truth | None) -> None:
+    """A dot and an interval for each prompt, best on top."""
+    order = np.argsort(each.value, kind="stable")
+    height = np.arange(len(order))
+    axes.hlines(height, each.low[order], each.high[order], color=LINE, linewidth=2.4, capstyle="round")
+    axes.plot(each.value[order], height, "o", color=DOT, markersize=3.5)
+    if known is not None:
+        true = [known[each.rows[i], each.group[i]] for i in order]
+        axes.plot(true, height, "|", color=TRUE, markersize=7, markeredgewidth=1.6)
+    few = len(order) <= 60
+    axes.set_yticks(height if few else [], [each.rows[i] for i in order] if few else [], fontsize=7)
+    axes.set_ylim(-0.8, len(order) - 0.2)
+    axes.set_xlabel(each.target)
+    axes.tick_params(left=False)
+    axes.set_title(f"each prompt, {100 * each.level:.4g}% intervals", loc="left", fontsize=10)
+    _clean(axes, "x")
+
+
+def _clean(axes: "Axes", which: Literal["both", "x"] = "both") -> None:
+    axes.grid(axis=which, color="0.92")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _remarks(fit: FitResult) -> list[str]:
+    said = facts(fit)
+    sizes = [f"{s['name']} {s['value']:.2f} [{s['low']:.2f}, {s['high']:.2f}]" for s in said["scales"]]
+    cells = said["prompts"] * said["examples"]
+    remarks = [
+        f"effects in logits (sd, 90% intervals): {', '.join(sizes)}",
+        f"{said['answers']:,} of {cells:,} cells answered: {said['prompts']:,} prompts x {said['examples']:,} examples",
+    ]
+    bare = said["unanswered"]
+    if bare:
+        many = f"{len(bare):,} prompts have" if len(bare) > 1 else f"{bare[0]!r} has"
+        remarks.append(f"{many} no answer; estimated from the others")
+    return remarks + ([f"the fit is {fit.status}"] if fit.status != "ok" else [])
+
+
+def _percent(probability: float) -> str:
+    """Two digits, and no certainty that draws cannot give."""
+    return "over 0.99" if probability > 0.995 else f"{probability:.2f}"
+
+
+def _interval(estimate: Estimate, i: int) -> str:
+    return f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]"
