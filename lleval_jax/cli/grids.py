@@ -2,9 +2,8 @@
 
 import dataclasses
 import pathlib
-import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -192,28 +191,17 @@ def _table(path: pathlib.Path, key: str, names: Sequence[str]) -> "pd.DataFrame"
 
 
 def _models(
-    answers: "ll.Responses", inputs: Sequence[str], words: dict[str, object]
+    answers: "ll.Responses", inputs: Sequence[str], words: dict[str, Any]
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """The model and the prompt of each row; None, None where there is one model.
+    """The model and the prompt of each row; None, None where there is one model."""
+    if not all("/" in row for row in answers.rows):  # of several models they are "model/prompt"
+        return None, None
+    from lleval_jax.data import prompt_rows  # not needed for --help
+    from lleval_jax.data.answers import Options
 
-    `read` calls a row "model/prompt" where there are several models, and either name may hold a "/": the models'
-    own names tell where one ends.
-    """
-    if not all("/" in row for row in answers.rows):
-        return None, None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ll.DataWarning)
-            known = ll.read(list(inputs), **words | {"repeats": "first"}).rows  # type: ignore[arg-type]
-    except BadInput as error:
-        if len(answers.source.files) == 1:  # a matrix, which holds one model
-            return None, None
-        raise BadInput("cannot tell which models these are; give a table: model, prompt, item, score") from error
-    if len(known) < 2:
-        return None, None
-    longest = sorted(known, key=len, reverse=True)
-    models = tuple(next((name for name in longest if row.startswith(f"{name}/")), "") for row in answers.rows)
-    return models, tuple(row[len(model) + 1 :] for row, model in zip(answers.rows, models, strict=True))
+    pairs = prompt_rows.prompt_rows(list(inputs), Options(rows="prompt", **words))
+    models, prompts = zip(*(pairs[row] for row in answers.rows), strict=True)
+    return (models, prompts) if len(set(models)) > 1 else (None, None)
 
 
 def _simulated(whole: bool) -> "ll.Responses":

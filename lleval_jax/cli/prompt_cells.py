@@ -18,8 +18,6 @@ from lleval_jax.errors import require
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table
 
-SHOWN = 12  # cells on the page
-
 SoFar = Annotated[
     list[str] | None,
     typer.Argument(
@@ -175,11 +173,9 @@ def _show(
     given = int(grid.answers.seen.sum())
     content = chosen.to_dict() | {"enough": chosen.enough, "cells": [list(cell) for cell in cells], "answered": given}
     content |= {"budget": budget, "simulated": grid.simulated} | more
-    shown = ll.report.prompts.choice(chosen, head, cells, given, SHOWN if out is None else 0)
+    shown = ll.report.prompts.choice(chosen, head, cells, given, out)
     if grid.simulated:
         shown = dataclasses.replace(shown, title=f"simulated answers: {shown.title}")
-    if out is not None and cells:
-        shown = dataclasses.replace(shown, remarks=(*shown.remarks, f"written to {out}"))
     output.write([*tables, shown], content, json)
 
 

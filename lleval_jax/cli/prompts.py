@@ -121,6 +121,9 @@ def estimate(
     with waiting("reading answers") as wait:
         grid = grids.read(inputs, reading, strict=strict, report=wait.bytes_read)
         grid = grids.completed(grid, every, examples)
+        for name in compare or ():
+            some = ", ".join(map(repr, grid.answers.rows[:6]))
+            require(name in grid.answers.rows, f"--compare: there is no prompt {name!r}; there are {some}")
         known = None if truth is None else _scores(grids.read([truth], reading, strict=strict, whole=True), grid)
         rows = grids.row_features(grid, features, templates)
         columns = None if item_features is None else grids.covariates(item_features, "item", grid.answers.items)

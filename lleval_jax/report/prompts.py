@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
 COLOURS = (DOT, TRUE, "#2a9d8f", "#6a4c93", "#e8a33d", "#7a7a7a")
 PANELS = 6  # models in one picture
+CELLS = 12  # on the page
 
 
 class Curve(Protocol):
@@ -54,24 +55,29 @@ def comparison(difference: Estimate, first: str, second: str, probability: float
     better, sure = (first, probability) if probability >= 0.5 else (second, 1 - probability)
     line = (difference.rows[0], f"{difference.value[0]:.3f}", _interval(difference, 0))
     title = f"difference, {100 * difference.level:.4g}% interval"
-    remark = f"{better} is better with probability {sure:.2f}; chosen after looking at many pairs, it is less sure"
+    remark = f"{better} is better with probability {_percent(sure)}"
     return Table(title, ("prompts", "difference", "interval"), (line,), (remark,))
 
 
-def choice(chosen: Choice, head: Sequence[str], cells: Sequence[Sequence[str]], answered: int, most: int = 12) -> Table:
+def choice(
+    chosen: Choice,
+    head: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    answered: int,
+    out: str | os.PathLike[str] | None = None,
+) -> Table:
     """The first cells to run, or why it is enough.
 
-    head, cells: what a cell is called and which there are; most: of them on the page.
+    head, cells: what a cell is called and which there are; out: the file that holds all of them.
     """
     why = list(dict.fromkeys(why for why in chosen.why if why))
     if not cells:
         return Table("enough", ("answers", "why"), ((f"{answered:,}", "; ".join(why)),), (), 2)
-    prompts = sum(map(bool, chosen.items))
-    title = f"run next: {len(cells):,} cells, {prompts:,} prompts on {len({c[-1] for c in cells}):,} examples"
-    remarks = why if len(why) == 1 else []  # each prompt's own stand in the JSON
-    if most and len(cells) > most:
-        remarks.append(f"and {len(cells) - most:,} more; --out FILE writes them all")
-    return Table(title, tuple(head), tuple(map(tuple, cells[:most])), tuple(remarks), len(head))
+    examples = len({cell[-1] for cell in cells})
+    title = f"run next: {len(cells):,} cells, {sum(map(bool, chosen.items)):,} prompts on {examples:,} examples"
+    rest = f"and {len(cells) - CELLS:,} more; --out FILE writes them all" if len(cells) > CELLS and out is None else ""
+    said = (*(why if len(why) == 1 else ()), rest, f"all written to {out}" if out is not None else "")
+    return Table(title, tuple(head), tuple(map(tuple, cells[:CELLS])), tuple(filter(None, said)), len(head))
 
 
 def best(found: Any, most: int = 5) -> Table:
