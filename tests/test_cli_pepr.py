@@ -10,15 +10,15 @@ import lleval_jax as ll
 from lleval_jax.cli.main import BAD_INPUT, OK, run
 from lleval_jax.data import simulate_logprobs
 
-TRUE = {"task": 0.5, "examples": 0.3, "tone": 0.2}
+TRUE = {"task": 0.4, "examples": 0.3, "tone": 0.2, "rules": 0.1, "role": 0.0, "date": 0.0}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("pepr")
-    simulate_logprobs(TRUE, 60, subsets=("task+tone",), seed=1).to_csv(folder / "scores.csv", index=False)
-    simulate_logprobs(TRUE, 60, pairs=True, seed=1).to_csv(folder / "pairs.csv", index=False)
-    simulate_logprobs(TRUE, 60, interaction=0.3, seed=1).to_csv(folder / "acting.csv", index=False)
+    simulate_logprobs(TRUE, 200, subsets=("task+tone",), seed=1).to_csv(folder / "scores.csv", index=False)
+    simulate_logprobs(TRUE, 200, pairs=True, seed=1).to_csv(folder / "pairs.csv", index=False)
+    simulate_logprobs(TRUE, 200, interaction=0.1, seed=1).to_csv(folder / "acting.csv", index=False)
     return folder
 
 
@@ -74,7 +74,10 @@ def test_pairs_are_read_where_there_is_nothing_else(place: pathlib.Path, capsys:
     ("words", "message"),
     [
         (["none.csv"], "there is no file none.csv"),
-        (["{place}/scores.csv", "--size", "4"], "--size is 4; .* has 3 elements: task, examples, tone"),
+        (
+            ["{place}/scores.csv", "--size", "7"],
+            "--size is 7; .* has 6 elements: task, examples, tone, rules, role, date",
+        ),
         (["{place}/scores.csv", "--subset", "task+x"], "combination 'task.x' names 'x', which is no element"),
         (["{place}/scores.csv", "--ridge", "much"], "'much' is neither 'auto' nor a number"),
         (["{place}/scores.csv", "--ridge", "-1"], "ridge is -1.0; it must be 'auto' or a number that is not negative"),

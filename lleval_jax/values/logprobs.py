@@ -86,7 +86,7 @@ class LogProbs:
         member = np.stack([_members(name, elements, where, int((code == i).argmax())) for i, name in enumerate(names)])
         subsets, cell = _by_subset(member, len(elements), names)
         grid, seen = _grid(numbers, text, cell[code], (len(texts), len(elements) + len(subsets)), where, frame)
-        whole: np.ndarray = seen[:, : len(elements)].all(axis=1)
+        whole = np.asarray(seen[:, : len(elements)].all(axis=1))
         if not whole.any():
             short = [name for k, name in enumerate(elements) if not seen[0, k]]
             raise BadInput(f"no text was scored under every element; {texts[0]!r} lacks {', '.join(map(repr, short))}")

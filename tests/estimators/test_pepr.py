@@ -19,12 +19,11 @@ from lleval_jax.values.logprobs import LogProbs, members_of
 FALSE_ALARM = 1e-5
 TRUE = {"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1, "e": 0.0, "f": 0.0}
 WEIGHT = np.array(list(TRUE.values()))
-N, DRAWS = 200, 60
+N, DRAWS = 200, 1000  # sizes that tests/test_cli_pepr.py shares: one compilation
 
 
-def fitted(table, parts=None, **words):
-    """A fit with few draws."""
-    return pepr.fit(table, parts, draws=words.pop("draws", DRAWS), **words)
+def fitted(table, parts=None, *, draws=DRAWS, **words):
+    return pepr.fit(table, parts, draws=draws, **words)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,9 @@ def test_weights_are_least_squares_on_the_simplex(world, fit):
 
 def test_weights_are_recovered_and_combinations_foretold(world, fit):
     x, _ = matrix(world)
-    assert np.abs(fit.params.weight - WEIGHT).max() < 0.0215  # 4.4 standard errors of 0.3 / (3 sqrt(200)) / .. each
+    error = pepr.estimate(fit).std_error
+    assert (np.abs(fit.params.free - WEIGHT) <= stats.t.isf(FALSE_ALARM / 12, N - 5) * error).all()
+    assert error.max() < 0.01
     found = pepr.estimate(fit, "all")
     assert len(found.rows) == 63
     members = np.stack([members_of(name, [*TRUE]) for name in found.rows])
@@ -281,10 +282,8 @@ def test_the_same_seed_gives_the_same_draws(world, fit):
     assert np.abs(fitted(world, seed=1).params.drawn_weight - fit.params.drawn_weight).max() > 0
 
 
-@pytest.mark.slow
-def test_draws_spread_as_the_sandwich_says(world):
-    drawn = fitted(world, draws=1000).params.drawn_weight[:, :4]
-    error = pepr.estimate(fitted(world, draws=1000)).std_error[:4]
+def test_draws_spread_as_the_sandwich_says(fit):
+    drawn, error = fit.params.drawn_weight[:, :4], pepr.estimate(fit).std_error[:4]
     np.testing.assert_allclose(
         drawn.std(0) / error, 1, atol=0.15
     )  # 1,000 draws: 4.4 x 1 / sqrt(2000), and the boundary
