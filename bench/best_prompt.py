@@ -1,0 +1,173 @@
+"""How far below the best the prompt is that is named best after few answers, and whether stated chances come true.
+
+`python bench/best_prompt.py [--seeds 3]` runs `estimators/bandit.py` on the simulated sets of
+reference/prompteval_sim.npz (100 prompts x 1000 examples) beside PromptEval's halving, TRIPLE-GSE and halving on
+observed means, all on their own cells, and writes results/best_prompt.json after each set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from machine import describe
+from prompts_rivals import BUDGETS, SETS, halving, simulated
+
+from lleval_jax.estimators import bandit
+from lleval_jax.values.responses import Responses
+
+RESULT = pathlib.Path(__file__).resolve().parent / "results" / "best_prompt.json"
+RIVALS = {"PromptEval": "pe", "TRIPLE-GSE": "gse", "observed means": "means"}
+OTHERS = ("elimination", "thompson", "top-two")  # looked at while they go on; the first seed only
+LOOK = 100  # answers between two looks of those
+DRAWS = 500
+BINS = (0, 0.2, 0.4, 0.6, 0.8, 0.95, 1)
+
+
+def session(truth: Responses, looks: Sequence[int], **settings) -> dict[int, dict]:
+    """One session to the last of `looks` (answers); what it says of the best prompt at each."""
+    state = bandit.init(truth.rows, truth.items, budget=looks[-1], confidence=1, draws=DRAWS, **settings)
+    place = {name: j for j, name in enumerate(truth.items)}
+    row = {name: i for i, name in enumerate(truth.rows)}
+    scores, told = truth.scores.mean(1, dtype=float), {}
+    while not (choice := bandit.choose(state)).enough:
+        seen = np.zeros(truth.seen.shape, bool)
+        for name, items in zip(choice.rows, choice.items, strict=True):
+            seen[row[name], [place[item] for item in items]] = True
+        state = bandit.update(state, Responses.build(truth.scores, seen=seen, rows=truth.rows, items=truth.items))
+        if state.spent in looks:
+            told[int(state.spent)] = _said(bandit.best(state), scores, row)
+    return told | {look: _said(bandit.best(state), scores, row) for look in looks if look not in told}
+
+
+def _said(found: bandit.Best, scores: np.ndarray, row: dict[str, int]) -> dict:
+    below = float(scores.max() - scores[row[found.prompt]])
+    held = [below <= bound + 1e-9 for bound in found.within]
+    return {"regret": below, "probability": found.probability, "expected": found.gap, "held": held}
+
+
+def run(seeds: int, out: pathlib.Path) -> None:
+    """All sessions, those of the first seed first."""
+    began, runs = time.process_time(), []
+    for seed in range(seeds):
+        for k in range(SETS):
+            runs += _of_set(k, seed, OTHERS if seed == 0 else ())
+            record = summary(runs) | {"cpu_seconds_of_all": round(time.process_time() - began)}
+            out.write_text(json.dumps(record, indent=1) + "\n")
+            print(f"seed {seed}, set {k}: {record['cpu_seconds_of_all']} s", flush=True)
+    print(json.dumps(record["regret_in_points"], indent=1))
+
+
+def _of_set(k: int, seed: int, others: Sequence[str]) -> list[dict]:
+    """Runs of everyone on one set: by name, covariates, budget, set and seed."""
+    answers, x = simulated(k)
+    truth, runs = Responses.build(answers.astype(np.float32)), []
+    for covariates, given in (("none", None), ("known", x)):
+        key = {"covariates": covariates, "set": k, "seed": seed}
+        settings = {"row_features": given, "seed": seed}
+        for budget in BUDGETS:
+            began = time.process_time()
+            found = session(truth, (budget,), rule="halving", **settings)[budget]
+            spent = {"cpu_seconds": time.process_time() - began}
+            runs.append(key | {"by": "halving", "budget": budget} | found | spent)
+            for name, by in RIVALS.items():
+                if by != "means" or given is None:
+                    regret = halving(answers, budget, by=by, seed=seed, x=given).regret
+                    runs.append(key | {"by": name, "budget": budget, "regret": regret})
+        for rule in others:
+            told = session(truth, BUDGETS, rule=rule, size=LOOK, **settings)
+            runs += [key | {"by": rule, "budget": budget} | told[budget] for budget in BUDGETS]
+    return runs
+
+
+def summary(runs: list[dict]) -> dict:
+    """Means over sets and seeds, in points; standard errors over runs, those of differences over the same runs."""
+    regret = {(r["covariates"], r["by"], r["budget"], r["set"], r["seed"]): 100 * r["regret"] for r in runs}
+    table, less = {}, {}
+    for covariates in ("none", "known"):
+        for by in dict.fromkeys(r["by"] for r in runs):
+            rows = [[v for key, v in regret.items() if key[:3] == (covariates, by, b)] for b in BUDGETS]
+            if not all(rows):
+                continue
+            means = {str(b): _mean(v) for b, v in zip(BUDGETS, rows, strict=True)}
+            table.setdefault(covariates, {})[by] = means | {"runs": len(rows[0])}
+            if by in RIVALS:
+                less[f"halving minus {by}, covariates {covariates}"] = {
+                    str(b): _mean(
+                        [
+                            v - other
+                            for key, v in regret.items()
+                            if key[:3] == (covariates, "halving", b)
+                            and (other := regret.get((covariates, by, *key[2:]))) is not None
+                        ]
+                    )
+                    for b in BUDGETS
+                }
+    return {
+        "problem": "10 simulated sets, 100 prompts x 1000 examples; regret of the prompt named best, in points",
+        "source": "reference/prompteval_sim.npz",
+        "machine": describe("numpy", "scipy", "jax"),
+        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
+        "draws": DRAWS,
+        "regret_in_points": table,
+        "differences": less,
+        "calibration": {by: calibration([r for r in runs if r["by"] == by]) for by in ("halving", *OTHERS)},
+        "cpu_seconds_of_a_session_median": round(
+            float(np.median([r["cpu_seconds"] for r in runs if "cpu_seconds" in r])), 2
+        ),
+    }
+
+
+def calibration(runs: list[dict]) -> dict:
+    """Stated chances beside how often they came true, expected beside real regret, how often bounds held."""
+    if not runs:
+        return {}
+    stated, hit = np.array([r["probability"] for r in runs]), np.array([r["regret"] <= 0 for r in runs])
+    place = np.digitize(stated, BINS[1:-1])
+    bins = [
+        {
+            "stated": round(float(stated[here].mean()), 3),
+            "came_true": round(float(hit[here].mean()), 3),
+            "runs": int(here.sum()),
+        }
+        for b in range(len(BINS) - 1)
+        if (here := place == b).any()
+    ]
+    apart = (hit - stated).sum() / np.sqrt((stated * (1 - stated)).sum())
+    return {
+        "best": bins,
+        "sum_in_standard_deviations": round(float(apart), 2),
+        "expected_regret": round(100 * float(np.mean([r["expected"] for r in runs])), 2),
+        "regret": round(100 * float(np.mean([r["regret"] for r in runs])), 2),
+        "bounds_held": {
+            str(p): round(float(np.mean([r["held"][i] for r in runs])), 3) for i, p in enumerate(bandit.AT)
+        },
+    }
+
+
+def _mean(values: Sequence[float]) -> dict[str, float]:
+    """Mean, its standard error, and the median."""
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+    return {
+        "mean": round(float(np.mean(values)), 2),
+        "se": round(error, 2),
+        "median": round(float(np.median(values)), 2),
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="the best prompt under a budget")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
+    options = parser.parse_args()
+    run(options.seeds, options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,422 @@
+"""Which prompt is best, from few answers: what to ask next, when it is enough, and how sure (PromptEval's best arm).
+
+Maia Polo et al. 2024, arXiv:2405.17202, drop the worse half of the prompts again and again by the scores of
+a model that borrows strength between prompts and examples, and name the highest observed mean. Here the model is that
+of `prompts.fit`. Rules see joint posterior draws of all scores instead of points, and so do the answers: how probably
+a prompt is the best, and how far below the best it may be. What is active, and what comes next, follows from the
+answers alone, so a session can be resumed from them.
+
+    state = bandit.init(prompts, examples, budget=400)
+    while not (choice := bandit.choose(state)).enough:
+        state = bandit.update(state, run(choice))
+    print(bandit.best(state))
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from lleval_jax.errors import require
+from lleval_jax.estimators import crossed_layout, prompts
+from lleval_jax.estimators.crossed_layout import Features
+from lleval_jax.values.responses import WHOLE, Responses
+from lleval_jax.values.results import Choice, Estimate, Source
+from lleval_jax.values.sparse import SparseResponses
+
+Rule = Literal["halving", "elimination", "thompson", "top-two"]
+CITE = ("polo2024prompteval", "karnin2013almost", "russo2016simple")
+AT = (0.5, 0.9, 0.95, 0.99)  # probabilities at which the distance to the best is told
+ROUNDING = 1e-9
+LEADER = 0.5  # share of the calls that top-two sampling gives to the leader
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class State:
+    """A session: what was answered, and what is believed after it.
+
+    responses  (prompts, items)  answers so far
+    scores     (draws, prompts)  joint posterior draws of the scores on all items; no draws before the first answer
+    price      (prompts,)        of one call
+    budget     in all, in the unit of the prices
+    size       spent between two looks, same unit
+    features   covariates of the prompts, as they were given
+    """
+
+    responses: Responses
+    scores: np.ndarray
+    price: np.ndarray
+    budget: float
+    size: float
+    rule: Rule
+    confidence: float
+    tolerance: float
+    features: Features | None
+    draws: int
+    seed: int
+
+    @property
+    def spent(self) -> float:
+        """Price of all answers so far."""
+        return float(self.responses.n_seen @ self.price)
+
+    @property
+    def active(self) -> np.ndarray:
+        """(prompts,) bool, True where the rule would ask a prompt now."""
+        return RULES[self.rule](self) > 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Best:
+    """The prompt named best, and how sure that is. Its posterior mean is the highest, not its observed one.
+
+    prompt       its name
+    probability  that no prompt scores higher on all items
+    score        its score, with interval
+    at           probabilities (levels,)
+    within       (levels,) its score is at most so far below the best one's, with those probabilities
+    gap          how far it is below the best, expected
+    prompts      names, (prompts,)
+    chance       (prompts,) probability of being the best; ties are shared
+    spent        price of the answers
+    why          why it is enough; empty while it is not
+    """
+
+    prompt: str
+    probability: float
+    score: Estimate
+    at: tuple[float, ...]
+    within: tuple[float, ...]
+    gap: float
+    prompts: tuple[str, ...]
+    chance: np.ndarray
+    spent: float
+    why: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: the estimate of the score, and beside it the choice."""
+        best = {
+            "prompt": self.prompt,
+            "probability": self.probability,
+            "expected_gap": self.gap,
+            "within": [{"probability": p, "gap": gap} for p, gap in zip(self.at, self.within, strict=True)],
+            "chance": dict(zip(self.prompts, self.chance.tolist(), strict=True)),
+            "spent": self.spent,
+            "why": self.why,
+        }
+        return self.score.to_dict() | {"best": best}
+
+    def __str__(self) -> str:
+        found, probability = self.score, f"probability {_percent(self.probability)}"
+        return (
+            f"{self.prompt} is best with {probability}; at most {100 * self.within[-1]:.1f} points below "
+            f"the best with {self.at[-1]:g}\n"
+            f"score {found.value[0]:.3f}  [{found.low[0]:.3f}, {found.high[0]:.3f}]  from {found.n_seen[0]} answers"
+        )
+
+
+def init(
+    prompts: Sequence[str],
+    items: Sequence[str],
+    *,
+    budget: float,
+    rule: Rule = "halving",
+    row_features: Features | None = None,
+    price: Sequence[float] | np.ndarray | None = None,
+    size: float | None = None,
+    confidence: float = 0.95,
+    tolerance: float = 0.0,
+    draws: int = 1000,
+    seed: int = 0,
+) -> State:
+    """A session without answers.
+
+    Args:
+        prompts: names.
+        items: names of the examples; the best prompt is the one with the highest mean score on all of them.
+        budget: that all answers may cost; a number of answers where no price is given.
+        rule: who is asked next, by the model's posterior: "halving" keeps the better half of the prompts in each of
+            ceil(log2 prompts) phases of equal cost; "elimination" asks all that may be the best as often;
+            "thompson" asks each as often as it is the best of a draw; "top-two" gives half of the calls to challengers.
+        row_features: covariates of the prompts, as in `prompts.fit`.
+        price: (prompts,) of a call, such as its tokens; None: 1 each.
+        size: spent between two looks, in the unit of the budget; None: the budget over the number of phases. Halving
+            has phases of its own.
+        confidence: enough when a prompt is the best with this probability.
+        tolerance: enough too when a prompt is at most so far below the best, with that probability.
+        draws: of the scores from the posterior.
+        seed: of all that is drawn.
+
+    Raises:
+        BadInput: fewer than two prompts, an unknown rule, or numbers that cannot be meant.
+    """
+    require(len(prompts) > 1, f"there is {len(prompts)} prompt; the best of one needs no answers")
+    require(len(items) > 0, "there are no examples to ask; name at least one")
+    require(rule in RULES, f"rule {rule!r} is not known; there are {', '.join(RULES)}")
+    require(0.5 < confidence <= 1, f"confidence is {confidence}; it must lie between 0.5 and 1")
+    require(0 <= tolerance < 1, f"tolerance is {tolerance}; it must be at least 0 and below 1")
+    require(size is None or 0 < size, f"size is {size}; it must be positive")
+    require(size is None or rule != "halving", "halving spends the budget in phases of its own; leave size out")
+    cost = np.ones(len(prompts)) if price is None else np.asarray(price, float)
+    good = cost.shape == (len(prompts),) and bool(np.isfinite(cost).all()) and bool((cost > 0).all())
+    require(good, f"prices must be {len(prompts)} positive numbers, one a prompt; they are {price}")
+    require(budget >= cost.min(), f"a budget of {budget:g} pays for no call; the cheapest costs {cost.min():g}")
+    nothing = np.zeros((len(prompts), len(items)), np.float32)
+    empty = Responses.build(nothing, seen=nothing > 0, rows=list(map(str, prompts)), items=list(map(str, items)))
+    crossed_layout.matrix(row_features, empty.rows, "prompts")  # for what it says of wrong features
+    share = budget / _phases(len(prompts))
+    if price is None and share >= 1:
+        share = float(np.floor(share))
+    return State(
+        responses=empty,
+        scores=np.zeros((0, len(prompts)), np.float32),
+        price=cost,
+        budget=float(budget),
+        size=share if size is None else float(size),
+        rule=rule,
+        confidence=confidence,
+        tolerance=tolerance,
+        features=row_features,
+        draws=draws,
+        seed=seed,
+    )
+
+
+def choose(state: State) -> Choice:
+    """The calls to make next, prompt by prompt; none, and why, where it is enough.
+
+    Prompts are asked the same examples, those that were asked least: their differences are then free of how hard the
+    examples are.
+    """
+    source = state.responses.source.merge(Source(seed=state.seed, cite=CITE))
+    why = _enough(state)
+    if why:
+        return Choice((_leader(state),), ((),), (why,), source)
+    random = _random(state)
+    calls, seen = _calls(state, random), state.responses.seen
+    order = np.lexsort((random.random(seen.shape[1]), seen.sum(0)))
+    asked = np.flatnonzero(calls)
+    items = (order[~seen[i, order]][: calls[i]] for i in asked)
+    return Choice(
+        rows=tuple(state.responses.rows[i] for i in asked),
+        items=tuple(tuple(state.responses.items[j] for j in row) for row in items),
+        why=tuple(_why(state, int(i)) for i in asked),
+        source=source,
+    )
+
+
+def update(state: State, responses: Responses | SparseResponses) -> State:
+    """The session with answers added: those that were chosen, others of its grid, or all of an earlier session.
+
+    Raises:
+        BadInput: a prompt or an example that the session does not know, no answer, or one that contradicts another.
+    """
+    new = responses.dense() if isinstance(responses, SparseResponses) else responses
+    known = state.responses
+    for what, names, ours in (("prompt", new.rows, known.rows), ("example", new.items, known.items)):
+        other = sorted(set(names) - set(ours))
+        require(
+            len(other) == 0,
+            f"{what} {other[0]!r} is not in this session ({len(other)} such); it has {len(ours)}, such as {ours[0]!r}"
+            if other
+            else "",
+        )
+    require(bool(new.seen.any()), "there is no answer among these responses; run what `choose` names")
+    merged = known.merge(new)  # prompts and examples keep their places
+    return dataclasses.replace(state, responses=merged, scores=_scores(merged, state))
+
+
+def best(state: State, *, level: float = 0.95) -> Best:
+    """The prompt named best so far, and how sure that is.
+
+    Args:
+        state: with answers.
+        level: coverage of the interval of its score.
+
+    Raises:
+        BadInput: no answers yet, or a level outside (0, 1).
+    """
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require(len(state.scores) > 0, "nothing was answered yet; run what `choose` names and `update`")
+    leader = int(state.scores.mean(0).argmax())
+    below = _below(state.scores, leader)
+    mine = state.scores[:, leader].astype(float)
+    low, high = np.quantile(mine, [(1 - level) / 2, (1 + level) / 2])
+    near, far = np.quantile(mine, [0.1587, 0.8413])
+    name = state.responses.rows[leader]
+    score = Estimate(
+        target="accuracy",
+        method="extended rasch",
+        rows=(name,),
+        group=(WHOLE,),
+        value=np.clip(mine.mean(keepdims=True), low, high),
+        low=np.array([low]),
+        high=np.array([high]),
+        level=level,
+        std_error=np.array([(far - near) / 2]),
+        n_seen=state.responses.n_seen[[leader]],
+        status=("ok",),
+        source=state.responses.source.merge(Source(seed=state.seed, cite=CITE)),
+    )
+    return Best(
+        prompt=name,
+        probability=float(np.mean(below <= 0)),
+        score=score,
+        at=AT,
+        within=tuple(np.quantile(below, AT, method="inverted_cdf").tolist()),
+        gap=float(below.mean()),
+        prompts=state.responses.rows,
+        chance=_chance(state.scores),
+        spent=state.spent,
+        why=_enough(state),
+    )
+
+
+def _halving(state: State) -> np.ndarray:
+    """The better half, of that the better half, and so on: as often as phases are paid for (Karnin et al. 2013)."""
+    count = len(state.price)
+    for _ in range(_phase(state)):
+        count = -(-count // 2)
+    order = np.argsort(-_means(state), kind="stable")
+    return np.isin(np.arange(len(order)), order[:count]).astype(float)
+
+
+def _elimination(state: State) -> np.ndarray:
+    """All that may yet be above the leader."""
+    if not len(state.scores):
+        return np.ones(len(state.price))
+    leader = state.scores[:, [int(_means(state).argmax())]]
+    return ((state.scores >= leader).mean(0) > 1 - state.confidence).astype(float)
+
+
+def _thompson(state: State) -> np.ndarray:
+    """As often as a prompt is the best of a draw."""
+    return _chance(state.scores)
+
+
+def _top_two(state: State) -> np.ndarray:
+    """Half to the best of a draw, half to the best of another draw in which it is a different one (Russo 2016)."""
+    chance = _chance(state.scores)
+    challenger = np.zeros_like(chance)
+    for leader in np.flatnonzero(chance):
+        others = np.where(np.arange(len(chance)) == leader, 0, chance)
+        if not others.any():  # the leader is best in all draws: who is second?
+            others = _chance(np.where(np.arange(len(chance)) == leader, -1, state.scores))
+        challenger += chance[leader] * others / others.sum()
+    return LEADER * chance + (1 - LEADER) * challenger
+
+
+RULES: dict[str, Callable[[State], np.ndarray]] = {
+    "halving": _halving,
+    "elimination": _elimination,
+    "thompson": _thompson,
+    "top-two": _top_two,
+}
+
+
+def _phases(count: int) -> int:
+    """Of halving, until one prompt is left."""
+    return int(np.ceil(np.log2(count)))
+
+
+def _means(state: State) -> np.ndarray:
+    return state.scores.mean(0) if len(state.scores) else np.zeros(len(state.price))
+
+
+def _chance(scores: np.ndarray) -> np.ndarray:
+    """(prompts,) how often each is the best of a draw (draws, prompts); ties are shared. Without draws all alike."""
+    if not len(scores):
+        return np.full(scores.shape[1], 1 / scores.shape[1])
+    top = scores == scores.max(1, keepdims=True)
+    return (top / top.sum(1, keepdims=True)).mean(0)
+
+
+def _below(scores: np.ndarray, prompt: int) -> np.ndarray:
+    """(draws,) how far below the best a prompt is."""
+    return (scores.max(1) - scores[:, prompt]).astype(float)
+
+
+def _enough(state: State) -> str:
+    """Why nothing more needs to be asked, or "" where something does."""
+    if len(state.scores):
+        name = _leader(state)
+        below = _below(state.scores, int(_means(state).argmax()))
+        sure = float(np.mean(below <= 0))
+        if sure >= state.confidence:
+            return f"{name} is best with probability {_percent(sure)}"
+        if state.tolerance and float(np.mean(below <= state.tolerance)) >= state.confidence:
+            points = 100 * state.tolerance
+            return f"{name} is at most {points:g} points below the best with probability {state.confidence:g}"
+    if state.budget - state.spent < state.price.min():
+        return f"the budget of {state.budget:g} is spent"
+    if not _open(state).any():
+        return "all examples of the prompts still in question were answered, or cost more than is left"
+    return ""
+
+
+def _open(state: State) -> np.ndarray:
+    """(prompts,) how the rule shares out the calls among those that can be asked and paid for."""
+    can = ~state.responses.seen.all(1) & (state.price <= state.budget - state.spent)
+    return np.where(can, RULES[state.rule](state), 0)
+
+
+def _calls(state: State, random: np.random.Generator) -> np.ndarray:
+    """(prompts,) how many examples each is asked until the next look, which one must be.
+
+    Expected numbers are in proportion to the rule's shares over the root of the price, with which differences are
+    known best for what they cost; rounded at random, but so that they add up.
+    """
+    weight, free = _open(state) / np.sqrt(state.price), (~state.responses.seen).sum(1)
+    left = state.budget - state.spent
+    amount, wanted = min(_next_look(state) - state.spent, left), np.zeros(len(weight))
+    while (rest := amount - wanted @ state.price) > ROUNDING and (share := np.where(wanted < free, weight, 0)).any():
+        wanted = np.minimum(free, wanted + share * rest / (share @ state.price))
+    calls = np.diff(np.floor(np.cumsum(wanted) + random.random() + ROUNDING), prepend=0).astype(int)
+    calls = np.minimum(calls, free)
+    if not calls.any():
+        calls[weight.argmax()] = 1
+    while calls @ state.price > left + ROUNDING:
+        calls[random.choice(np.flatnonzero(calls))] -= 1
+    return calls
+
+
+def _next_look(state: State) -> float:
+    """What will be spent by then."""
+    if state.rule != "halving":
+        return state.spent + (state.size if len(state.scores) else max(state.size, float(state.price.sum())))
+    return state.budget - state.size * (_phases(len(state.price)) - 1 - _phase(state))
+
+
+def _phase(state: State) -> int:
+    """Of halving, from 0: phases cost the same, but what does not divide goes to the first."""
+    last = _phases(len(state.price)) - 1
+    beyond = state.spent + state.price.min() - (state.budget - state.size * last)
+    return int(np.clip(np.ceil(beyond / state.size - ROUNDING), 0, last))
+
+
+def _leader(state: State) -> str:
+    return state.responses.rows[int(_means(state).argmax())]
+
+
+def _random(state: State) -> np.random.Generator:
+    """Anew after each answer, and the same again for the same answers."""
+    return np.random.default_rng([state.seed, int(state.responses.n_seen.sum())])
+
+
+def _scores(responses: Responses, state: State) -> np.ndarray:
+    """Joint posterior draws (draws, prompts)."""
+    fitted = prompts.fit(responses, row_features=state.features, draws=state.draws, seed=state.seed)
+    return fitted.params.draws
+
+
+def _why(state: State, prompt: int) -> str:
+    if not len(state.scores):
+        return "nothing was asked yet"
+    chance = np.mean(_below(state.scores, prompt) <= 0)
+    return f"best with probability {_percent(float(chance))} so far"
+
+
+def _percent(probability: float) -> str:
+    """Two digits, and no certainty that draws cannot give."""
+    return "over 0.99" if probability > 0.995 else f"{probability:.2f}"
