@@ -40,7 +40,8 @@ class State:
     scores     (draws, prompts)  joint posterior draws of the scores on all items; no draws before the first answer
     price      (prompts,)        of one call
     budget     in all, in the unit of the prices
-    size       spent between two looks, same unit
+    size       spent at most between two looks, same unit
+    share      of the budget for each phase of halving; what does not divide goes to the first
     features   covariates of the prompts, as they were given
     """
 
@@ -49,6 +50,7 @@ class State:
     price: np.ndarray
     budget: float
     size: float
+    share: float
     rule: Rule
     confidence: float
     tolerance: float
@@ -141,8 +143,8 @@ def init(
             "thompson" asks each as often as it is the best of a draw; "top-two" gives half of the calls to challengers.
         row_features: covariates of the prompts, as in `prompts.fit`.
         price: (prompts,) of a call, such as its tokens; None: 1 each.
-        size: spent between two looks, in the unit of the budget; None: the budget over the number of phases. Halving
-            has phases of its own.
+        size: spent at most between two looks, in the unit of the budget; None: what a phase of halving costs, and
+            before the first look of other rules a call of each prompt.
         confidence: enough when a prompt is the best with this probability.
         tolerance: enough too when a prompt is at most so far below the best, with that probability.
         draws: of the scores from the posterior.
@@ -157,7 +159,6 @@ def init(
     require(0.5 < confidence <= 1, f"confidence is {confidence}; it must lie between 0.5 and 1")
     require(0 <= tolerance < 1, f"tolerance is {tolerance}; it must be at least 0 and below 1")
     require(size is None or 0 < size, f"size is {size}; it must be positive")
-    require(size is None or rule != "halving", "halving spends the budget in phases of its own; leave size out")
     cost = np.ones(len(prompts)) if price is None else np.asarray(price, float)
     good = cost.shape == (len(prompts),) and bool(np.isfinite(cost).all()) and bool((cost > 0).all())
     require(good, f"prices must be {len(prompts)} positive numbers, one a prompt; they are {price}")
@@ -166,14 +167,14 @@ def init(
     empty = Responses.build(nothing, seen=nothing > 0, rows=list(map(str, prompts)), items=list(map(str, items)))
     crossed_layout.matrix(row_features, empty.rows, "prompts")  # for what it says of wrong features
     share = budget / _phases(len(prompts))
-    if price is None and share >= 1:
-        share = float(np.floor(share))
+    share = float(np.floor(share)) if price is None and share >= 1 else share
     return State(
         responses=empty,
         scores=np.zeros((0, len(prompts)), np.float32),
         price=cost,
         budget=float(budget),
-        size=share if size is None else float(size),
+        size=np.inf if size is None else float(size),
+        share=share,
         rule=rule,
         confidence=confidence,
         tolerance=tolerance,
@@ -382,17 +383,19 @@ def _calls(state: State, random: np.random.Generator) -> np.ndarray:
 
 
 def _next_look(state: State) -> float:
-    """What will be spent by then."""
-    if state.rule != "halving":
-        return state.spent + (state.size if len(state.scores) else max(state.size, float(state.price.sum())))
-    return state.budget - state.size * (_phases(len(state.price)) - 1 - _phase(state))
+    """What will be spent by then: at the end of a phase, or after as much as one costs; earlier if `size` says so."""
+    if state.rule == "halving":
+        end = state.budget - state.share * (_phases(len(state.price)) - 1 - _phase(state))
+    else:
+        end = state.spent + max(state.share, 0 if len(state.scores) else float(state.price.sum()))
+    return min(end, state.spent + state.size)
 
 
 def _phase(state: State) -> int:
-    """Of halving, from 0: phases cost the same, but what does not divide goes to the first."""
+    """Of halving, from 0."""
     last = _phases(len(state.price)) - 1
-    beyond = state.spent + state.price.min() - (state.budget - state.size * last)
-    return int(np.clip(np.ceil(beyond / state.size - ROUNDING), 0, last))
+    beyond = state.spent + state.price.min() - (state.budget - state.share * last)
+    return int(np.clip(np.ceil(beyond / state.share - ROUNDING), 0, last))
 
 
 def _leader(state: State) -> str:
