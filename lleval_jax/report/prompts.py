@@ -18,6 +18,7 @@ DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
 COLOURS = (DOT, TRUE, "#2a9d8f", "#6a4c93", "#e8a33d", "#7a7a7a")
 PANELS = 6  # models in one picture
 CELLS = 12  # on the page
+NAMED = 60  # prompts whose names a picture can hold
 
 
 class Curve(Protocol):
@@ -147,7 +148,9 @@ def plot(
     panels = len(shown) + (each is not None)
     wide = min(panels, 3)
     tall = -(-panels // wide)
-    height = 3.6 * tall if each is None or panels > 3 else max(3.6, 1 + 0.19 * len(each.rows))
+    height = 3.6 * tall
+    if each is not None and tall == 1:
+        height = max(3.6, 1 + 0.19 * len(each.rows)) if len(each.rows) <= NAMED else 6.0
     figure, axes = plt.subplots(tall, wide, figsize=(1 + 4.6 * wide, height), layout="constrained", squeeze=False)
     flat = list(axes.flat)
     for name, one in zip(shown, flat, strict=False):
@@ -233,7 +236,7 @@ def _each(axes: "Axes", each: Estimate, known: Truth | None) -> None:
     if known is not None:
         true = [known[each.rows[i], each.group[i]] for i in order]
         axes.plot(true, height, "|", color=TRUE, markersize=7, markeredgewidth=1.6)
-    few = len(order) <= 60
+    few = len(order) <= NAMED
     axes.set_yticks(height if few else [], [each.rows[i] for i in order] if few else [], fontsize=7)
     axes.set_ylim(-0.8, len(order) - 0.2)
     axes.set_xlabel(each.target)

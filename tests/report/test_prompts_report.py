@@ -1,0 +1,170 @@
+"""Tables, facts and pictures of `report.prompts`."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+
+import lleval_jax as ll
+from lleval_jax.estimators.bandit import Best
+from lleval_jax.estimators.prompts import Distribution, PromptParams
+from lleval_jax.report import prompts as report
+from lleval_jax.report.cite import BIBTEX
+
+N = 12
+
+
+def a_fit(models: list[str] | None = None, status: str = "ok") -> ll.FitResult[PromptParams]:
+    """Twelve prompts on ten examples; the last prompt was not asked."""
+    draws = np.random.default_rng(0).uniform(0.2, 0.8, (50, N))
+    zero, answered = np.zeros(N), np.array([3] * (N - 1) + [0])
+    return ll.FitResult(
+        params=PromptParams(
+            draws=draws,
+            level=np.asarray(0.2),
+            effect=zero,
+            effect_sd=zero + 1,
+            example=np.zeros(10),
+            coef=np.array([0.25]),
+            coef_sd=np.array([0.1]),
+            scale=np.array([0.1, 0.4, 1.3]),
+            scale_low=np.array([0.05, 0.2, 1.0]),
+            scale_high=np.array([0.2, 0.6, 1.6]),
+            dispersion=np.asarray(1.0),
+            answered=answered,
+        ),
+        covariance=np.zeros((10, 1, 1)),
+        rows=tuple(f"[bold]p{i}" for i in range(N)),
+        items=tuple(f"e{j}" for j in range(10)),
+        group=np.zeros(10, int),
+        groups=("all",),
+        loglik=0.0,
+        steps=3,
+        status=status,
+        n_seen=answered,
+        method="extended rasch",
+        settings={"kinds": ["features", "prompt", "example"], "features": ["words"], "models": models},
+    )
+
+
+def a_best() -> Best:
+    chance = np.array([0.2, 0.0, 0.7, 0.1])
+    score = ll.Estimate(
+        target="accuracy",
+        method="extended rasch",
+        rows=("c",),
+        group=("all",),
+        value=np.array([0.6]),
+        low=np.array([0.5]),
+        high=np.array([0.7]),
+        level=0.95,
+        std_error=np.array([0.05]),
+        n_seen=np.array([1200]),
+        status=("ok",),
+    )
+    return Best("c", 0.7, score, (0.5, 0.99), (0.0, 0.031), 0.01, tuple("abcd"), chance, 1500.0, "")
+
+
+def a_curve() -> Distribution:
+    value = np.linspace(0.3, 0.6, N)
+    return Distribution((np.arange(N) + 0.5) / N, value, value - 0.05, value + 0.05)
+
+
+def test_a_table_says_how_large_effects_are_and_what_was_answered() -> None:
+    found = report.table(a_fit(), ll.prompts.estimate(a_fit(), quantiles=(0.05, 0.5)))
+    lines = str(found).splitlines()
+    assert lines[0] == "accuracy by extended rasch, 95% intervals"
+    assert lines[1].split() == ["prompts", "accuracy", "interval", "answers"]
+    assert [line.split()[0] for line in lines[2:4]] == ["q05", "q50"]
+    said = "features 0.10 [0.05, 0.20], prompt 0.40 [0.20, 0.60], example 1.30 [1.00, 1.60]"
+    assert lines[4] == f"effects in logits (sd, 90% intervals): {said}"
+    assert lines[5] == "33 of 120 cells answered: 12 prompts x 10 examples"
+    assert lines[6:] == ["'[bold]p11' has no answer; estimated from the others"]
+    failed = report.table(a_fit(status="not converged"), ll.prompts.estimate(a_fit()))
+    assert failed.remarks[-1] == "the fit is not converged"
+
+
+def test_facts_are_plain_json() -> None:
+    found = report.facts(a_fit())
+    assert found["unanswered"] == ["[bold]p11"]
+    assert found["features"] == [{"name": "words", "value": 0.25, "sd": 0.1}]
+    assert found["scales"][1] == {"name": "prompt", "value": 0.4, "low": 0.2, "high": 0.6}
+    assert {type(value) for value in found.values()} <= {str, int, float, list}
+
+
+def test_a_comparison_names_the_better_one_and_claims_no_certainty() -> None:
+    gap = ll.prompts.difference(a_fit(), "[bold]p0", "[bold]p1")
+    assert report.comparison(gap, "a", "b", 0.25).remarks == ("b is better with probability 0.75",)
+    assert report.comparison(gap, "a", "b", 1.0).remarks == ("a is better with probability over 0.99",)
+
+
+def test_a_choice_shows_some_cells_or_why_it_is_enough() -> None:
+    cells = [("p", f"e{j}") for j in range(20)]
+    chosen = ll.Choice(("p",), (tuple(item for _, item in cells),), ("to be balanced",))
+    found = report.choice(chosen, ("prompt", "item"), cells, 5)
+    assert found.title == "run next: 20 cells, 1 prompts on 20 examples"
+    assert len(found.lines) == report.CELLS
+    assert found.remarks == ("to be balanced", "and 8 more; --out FILE writes them all")
+    assert report.choice(chosen, ("prompt", "item"), cells, 5, "next.csv").remarks[-1] == "all written to next.csv"
+    enough = report.choice(ll.Choice(("p",), ((),), ("the budget is spent",)), ("prompt", "item"), [], 1234)
+    assert str(enough).splitlines() == ["enough", "answers  why", "1,234    the budget is spent"]
+
+
+def test_the_best_prompt_with_its_rivals() -> None:
+    found = report.best(a_best())
+    assert found.lines == (("c", "0.70"), ("a", "0.20"), ("d", "0.10"))
+    assert found.remarks == (
+        "c is best with probability 0.70; points below the best, at most: 0.0 with 0.5, 3.1 with 0.99",
+        "it scores 0.600 [0.500, 0.700], from 1,200 answers of its own",
+    )
+
+
+def test_only_the_prompts_of_an_estimate() -> None:
+    fit = a_fit()
+    found = report.only_prompts(fit, ll.prompts.estimate(fit, what=("mean",), per_prompt=True))
+    assert found.rows == fit.rows
+    np.testing.assert_allclose(found.value, ll.prompts.estimate(fit, quantiles=(), per_prompt=True).value)
+
+
+def test_pictures_are_drawn_and_carry_what_they_should(tmp_path: pathlib.Path) -> None:
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    fit = a_fit()
+    each = ll.prompts.estimate(fit, quantiles=(), per_prompt=True)
+    known = {(row, "all"): 0.5 for row in fit.rows}
+    truth = np.linspace(0.6, 0.3, N)
+    path = tmp_path / "a.svg"
+    axes = report.plot(fit, {"": a_curve()}, 0.9, truth={"": truth}, each=each, known=known, title="T: ", path=path)
+    assert path.stat().st_size > 1000
+    assert len(axes.flat) == 2
+    left = axes[0, 0]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["90% band", "estimate", "truth"]
+    np.testing.assert_allclose(left.lines[1].get_ydata(), np.sort(truth))
+    assert left.figure.get_suptitle() == "T: 33 of 120 answers: 12 prompts x 10 examples"
+    labels = [text.get_text() for text in axes[0, 1].get_yticklabels()]
+    assert labels[-1] == each.rows[int(each.value.argmax())]
+    many = report.plot(a_fit(status="not finite"), dict.fromkeys("abcdefgh", a_curve()), 0.95)
+    assert [one.get_title(loc="left") for one in many.flat] == list("abcdef")
+    assert many[0, 0].figure.get_suptitle().endswith("not finite")
+    plt.close("all")
+
+
+def test_a_regret_curve_has_a_line_and_a_band_for_each_rule() -> None:
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    runs = {"one run": np.array([[0.1], [0.0]]), "many": np.random.default_rng(0).uniform(0, 0.1, (2, 30))}
+    axes = report.regret([100, 200], runs)
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.1, 0.0])
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), runs["many"].mean(1))
+    assert len(axes.collections) == 2
+    plt.close("all")
+
+
+def test_what_is_cited_can_be_cited() -> None:
+    from lleval_jax.estimators import bandit, prompts
+
+    for key in {*bandit.CITE, *prompts.CITE}:
+        assert BIBTEX[key].startswith("@inproceedings{" + key + ",")
+    source = dataclasses.replace(a_fit().source, cite=prompts.CITE)
+    assert "2405.17202" in ll.cite(source)
