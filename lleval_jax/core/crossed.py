@@ -27,6 +27,7 @@ PACE = 0.6  # of a Newton step in the scales
 WIDEST = 5.0  # largest size of a log scale
 LEAST = 1e-4  # of a site's precision, in answers
 SMALL = 1e-9  # least variance of a logit
+KNOTS = 24
 
 
 class Cells(NamedTuple):
@@ -125,15 +126,12 @@ def posterior(
     loading = loading * size[None, :]
     variance = jnp.exp(2 * scale[-1])
 
-    shape = n, len(z)
-    weight = jnp.zeros(shape, size.dtype).at[row, column].add(precision)
-    down, across = weight.sum(0), weight.sum(1)
-    by_row = jnp.zeros(n, size.dtype).at[row].add(shift)
-    by_column = jnp.zeros(len(z), size.dtype).at[column].add(shift)
+    sites = jnp.zeros((2, n, len(z)), size.dtype).at[:, row, column].add(jnp.stack([precision, shift]))
+    weight, (down, by_column), across = sites[0], sites.sum(1), sites.sum(2)
     loose = variance / (1 + variance * down)
     pull = jnp.concatenate([weight, z.T * down[None, :]])
-    told = jnp.concatenate([by_row, z.T @ by_column])
-    own = jnp.diag(jnp.concatenate([across, jnp.zeros(q, size.dtype)]))
+    told = jnp.concatenate([across[1], z.T @ by_column])
+    own = jnp.diag(jnp.concatenate([across[0], jnp.zeros(q, size.dtype)]))
     if q:
         both = weight @ z
         own = own.at[:n, n:].set(both).at[n:, :n].set(both.T).at[n:, n:].set((z.T * down[None, :]) @ z)
@@ -151,13 +149,14 @@ def posterior(
     covariance, reach = loading @ (spread @ loading.T), loading @ cross
     lift = jnp.sum(pull * reach, 0)
     column_var = loose + loose**2 * lift
-    own_var, shared, mean = jnp.diagonal(covariance)[row], reach[row, column], effect[row] + found[column]
+    own_var, shared, mean = jnp.diagonal(covariance)[:n, None], reach[:n], effect[:n, None] + found[None, :]
     if q:
         side = covariance[:, n:] @ z.T
-        own_var += 2 * side[row, column] + jnp.sum(z.T * side[n:], 0)[column]
-        shared += jnp.sum(z.T * reach[n:], 0)[column]
-        mean += (z @ effect[n:])[column]
-    var = own_var - 2 * loose[column] * shared + column_var[column]
+        own_var += 2 * side[:n] + jnp.sum(z.T * side[n:], 0)[None, :]
+        shared += jnp.sum(z.T * reach[n:], 0)[None, :]
+        mean += (z @ effect[n:])[None, :]
+    var = jnp.maximum(own_var - 2 * loose[None, :] * shared + column_var[None, :], SMALL)
+    mean, var = jnp.stack([mean, var])[:, row, column]
     evidence = 0.5 * (toward @ coef - logdet + by_column @ base - jnp.sum(jnp.log1p(variance * down)))
     return Posterior(
         coef,
@@ -172,7 +171,7 @@ def posterior(
         base,
         column_var,
         mean,
-        jnp.maximum(var, SMALL),
+        var,
         evidence,
     )
 
@@ -296,17 +295,20 @@ def scales(design: Design, cells: Cells, at: Belief, points: Float[Array, "point
 
 def score_draws(
     design: Design,
+    cells: Cells,
     found: Scales,
-    open_: Float[Array, "rows columns"],
+    real: Float[Array, " columns"],
     given: Float[Array, " rows"],
+    open_: Float[Array, " rows"],
     dispersion: Array,
     key: Array,
     draws: int,
 ) -> Float[Array, "draws rows"]:
     """Joint posterior draws of the rows' sums over the grid: what is known as it is, the rest as it may come.
 
-    open_       1 where a cell is part of the grid and its answer not known
+    real        1 for the columns of the grid, 0 for padding
     given       sum of the known answers of each row
+    open_       how many of its answers are not known
     dispersion  of an unknown answer's variance, in units of p (1 - p)
     """
     n = len(given)
@@ -314,6 +316,7 @@ def score_draws(
     first, key = jax.random.split(key)
     places = (jnp.arange(draws, dtype=given.dtype) + jax.random.uniform(first, (), given.dtype)) / draws
     which = jnp.clip(jnp.searchsorted(jnp.cumsum(found.mass), places), 0, len(found.mass) - 1)
+    seen = (cells.weight > 0).astype(given.dtype)
 
     def one(drawn: tuple[Array, Array]) -> Array:
         point, key = drawn
@@ -322,10 +325,35 @@ def score_draws(
         coef = here.coef + factor[point] @ jax.random.normal(for_coef, here.coef.shape, given.dtype)
         effect = here.loading @ coef
         noise = jnp.sqrt(here.loose) * jax.random.normal(for_column, here.loose.shape, given.dtype)
-        column = here.base - here.loose * (effect @ here.pull) + noise + design.columns @ effect[n:]
-        p = jax.nn.sigmoid(design.offset + effect[:n, None] + column[None, :])
-        luck = jnp.sqrt(dispersion * jnp.sum(open_ * p * (1 - p), 1))
-        rest = jnp.sum(open_ * p, 1) + luck * jax.random.normal(for_answers, (n,), given.dtype)
-        return given + jnp.clip(rest, 0, jnp.sum(open_, 1))
+        column = here.base - here.loose * (effect @ here.pull) + noise
+        if design.columns.shape[1]:
+            column = column + design.columns @ effect[n:]
+        row = design.offset + effect[:n]
+        p = seen * jax.nn.sigmoid(row[cells.row] + column[cells.column])
+        known = jnp.zeros((2, n), p.dtype).at[:, cells.row].add(jnp.stack([p, p * (1 - p)]))
+        mean, variance = column_sums(column, real, row) - known
+        luck = jnp.sqrt(dispersion * jnp.maximum(variance, 0)) * jax.random.normal(for_answers, (n,), given.dtype)
+        return given + jnp.clip(mean + luck, 0, open_)
 
     return jax.lax.map(one, (which, jax.random.split(key, draws)))
+
+
+def column_sums(
+    column: Float[Array, " columns"], real: Float[Array, " columns"], row: Float[Array, " rows"]
+) -> Float[Array, "2 rows"]:
+    """Sums over the real columns of p and of p (1 - p), p = sigmoid(row + column).
+
+    The first is a smooth function of the row's logit and the second its derivative, so both are taken at a few knots
+    and in between from the cubic that has their values and slopes.
+    """
+    low = jnp.min(row)
+    step = (jnp.max(row) - low) / (KNOTS - 1) + 1e-3
+    knot = low + step * jnp.arange(KNOTS, dtype=row.dtype)
+    p = jax.nn.sigmoid(knot[:, None] + column[None, :])
+    value, slope = p @ real, step * ((p * (1 - p)) @ real)
+    along = (row - low) / step
+    place = jnp.clip(along.astype(jnp.int32), 0, KNOTS - 2)
+    t = along - place.astype(row.dtype)
+    y0, y1, d0, d1 = value[place], value[place + 1], slope[place], slope[place + 1]
+    bend, twist = 3 * (y1 - y0) - 2 * d0 - d1, d0 + d1 - 2 * (y1 - y0)
+    return jnp.stack([y0 + t * (d0 + t * (bend + t * twist)), (d0 + t * (2 * bend + 3 * t * twist)) / step])

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.core.crossed import Cells, Design
-from lleval_jax.core.shapes import pad, rung, rung_of_columns
+from lleval_jax.core.shapes import pad, rung_of_columns
 from lleval_jax.errors import require
 
 Features = np.ndarray | pd.DataFrame | Mapping[str, Sequence[float]]
 
+FEWEST = 6  # there is room for two to this power of cells at least
 LEVEL = 5.0  # standard deviation of the common level, in logits about that of the answers: next to unpenalised
 BETWEEN = 0.6  # standard deviation in logits of prompt effects that is expected, and of its own logarithm
 SURE = 0.6
@@ -27,18 +28,18 @@ class Layout(NamedTuple):
 
     kinds       names of the scales, the examples' last
     features    names of the row features that vary
-    open        (rows, columns) 1 where a cell of the grid has no answer
+    real        (columns,) 1 for the columns of the grid, 0 for padding
     given       (rows,) sum of the answers
-    items       how many columns are real
+    open        (rows,) how many answers are not known
     """
 
     design: Design
     cells: Cells
     kinds: tuple[str, ...]
     features: tuple[str, ...]
-    open: np.ndarray
+    real: np.ndarray
     given: np.ndarray
-    items: int
+    open: np.ndarray
 
 
 def matrix(features: Features | None, names: Sequence[str], what: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -110,7 +111,7 @@ def lay_out(
     place = row, column = np.nonzero(seen)
     right, count = float((scores * weight)[place].sum()), float(weight[place].sum())
     offset = 1.2 * np.log((right + 0.5) / (count - right + 0.5))
-    many = rung(len(row))
+    many = room(len(row))
     cells = Cells(
         pad(row.astype(np.int32), (many,)),
         pad(column.astype(np.int32), (many,)),
@@ -119,8 +120,13 @@ def lay_out(
     )
     numbers = loads, pad(columns, (width, q)), kind, fixed, prior, np.asarray(offset)
     design = Design(*(x.astype(dtype) for x in numbers))
-    given = np.where(seen, scores, 0).sum(1).astype(dtype)
-    return Layout(design, cells, (*kinds, "example"), rows[1], pad((~seen).astype(dtype), (n, width)), given, items)
+    given, real = np.where(seen, scores, 0).sum(1).astype(dtype), pad(np.ones(items, dtype), (width,))
+    return Layout(design, cells, (*kinds, "example"), rows[1], real, given, (~seen).sum(1).astype(dtype))
+
+
+def room(cells: int) -> int:
+    """Places for so many cells: a power of two, so that sizes share compilations."""
+    return 1 << max(FEWEST, (cells - 1).bit_length())
 
 
 def _row_effects(

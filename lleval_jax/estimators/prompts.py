@@ -14,23 +14,24 @@ estimates would be too narrow, or too wide; those of draws are not.
 import functools
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from lleval_jax.core import crossed, quadrature, solve, transport
 from lleval_jax.core.anderson import Anderson
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators import crossed_layout
+from lleval_jax.estimators import balanced, crossed_layout, prompteval_paper, prompts_plan
 from lleval_jax.estimators.crossed_layout import Features
 from lleval_jax.estimators.prompt_features import embed as embed
 from lleval_jax.estimators.prompt_features import features as features
 from lleval_jax.estimators.prompt_features import pca as pca
 from lleval_jax.types import Array, Status
 from lleval_jax.values.responses import WHOLE, Responses
-from lleval_jax.values.results import Estimate, FitResult, Source
+from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 from lleval_jax.values.sparse import SparseResponses
 
 CITE = ("polo2024prompteval",)
@@ -40,6 +41,7 @@ WORST = 0.05  # share of the prompts whose mean is "worst"
 POINTS = 16  # at which the scales' posterior is looked at
 NODES, MASS = np.polynomial.hermite_e.hermegauss(9)
 TOL, STEPS = 1e-3, 100
+REPLICATES = 50  # bootstrap draws of the reference
 ROUNDS = 3  # of learning how fractional answers scatter
 LEAST_SCATTER = 0.02
 
@@ -93,6 +95,7 @@ def fit(
     item_features: Features | None = None,
     models: Sequence[str] | None = None,
     prompts: Sequence[str] | None = None,
+    reference: bool = False,
     draws: int = 500,
     dtype: str = "float32",
     seed: int = 0,
@@ -108,6 +111,9 @@ def fit(
         models: the model of each row, where there are several; examples are as hard for one as for another, and a
             prompt's effect is partly common to all models.
         prompts: the prompt of each row, needed with `models`.
+        reference: the paper's own estimator (`prompteval_paper`: one fixed penalty, no residual effects, features as
+            they stand) in place of ours, to compare with. It has no intervals; those shown are from 50 bootstrap draws
+            of examples.
         draws: from the posterior.
         dtype: of the arithmetic; "float64" needs JAX's x64.
         seed: of the draws.
@@ -126,14 +132,17 @@ def fit(
     require(draws > 1, f"draws is {draws}; ask for at least two")
     require(bool(grid.seen.any()), "no cell of the grid is answered; plan some with prompts.choose and run them")
     _require_names(grid, models, prompts)
+    if reference:
+        require(models is None, "the reference knows one model; leave `models` out")
+        return _reference(grid, row_features, item_features, seed)
     rows = crossed_layout.matrix(row_features, grid.rows, "prompts")
     columns, _ = crossed_layout.matrix(item_features, grid.items, "examples")
     weight, scatter = np.asarray(grid.weight, float), 1.0
     fractional = bool(((grid.scores > 0) & (grid.scores < 1) & (grid.weight == 1))[grid.seen].any())
     for _ in range(ROUNDS if fractional else 1):
         layout = crossed_layout.lay_out(grid.scores, grid.seen, weight / scatter, rows, columns, models, prompts, dtype)
-        used, points = scatter, _points(len(layout.kinds), dtype)
-        solution, now = _solve(layout.design, layout.cells, *_nodes(dtype))
+        used = scatter
+        solution, now = _solve(layout.design, layout.cells, *nodes(dtype))
         scatter = _scatter(layout, now, solution.x, used) if fractional else 1.0
     status = Status(int(solution.status))
     if status is not Status.CONVERGED:
@@ -145,9 +154,10 @@ def fit(
         layout.design,
         layout.cells,
         solution.x,
-        points,
-        layout.open,
+        points(len(layout.kinds), dtype),
+        layout.real,
         layout.given,
+        layout.open,
         np.asarray(used, dtype),
         jax.random.key(seed),
         draws,
@@ -225,6 +235,67 @@ def estimate(
         drawn += columns
         groups += [group] * len(columns)
     return _summary(fit, np.stack(drawn), tuple(names), tuple(groups), np.array(seen), level, "accuracy")
+
+
+def choose(
+    responses: Responses | SparseResponses,
+    budget: int,
+    *,
+    by: Literal["balanced", "adaptive"] = "balanced",
+    quantile: float = 0.5,
+    row_features: Features | None = None,
+    price: np.ndarray | None = None,
+    seed: int = 0,
+) -> Choice:
+    """The cells to ask next, so that `budget` cells of the grid are answered in all; ask again after each batch.
+
+    Args:
+        responses: the whole grid, all prompts and examples, with the answers so far; there may be none.
+        budget: answers in all, those already given included.
+        by: "balanced": every prompt and every example about equally often, the paper's plan (its Algorithm 2);
+            "adaptive": those that narrow the interval of `quantile` fastest, balanced as long as there is no answer.
+        quantile: share in [0, 1] that "adaptive" looks at.
+        row_features: as in `fit`, for "adaptive".
+        price: (rows,) what an answer to each prompt costs, for "adaptive".
+        seed: of what is drawn.
+
+    Raises:
+        BadInput: a budget beyond the grid, a quantile outside [0, 1], prices that do not fit.
+    """
+    grid = responses.dense() if isinstance(responses, SparseResponses) else responses
+    require(by in ("balanced", "adaptive"), f"by is {by!r}; it must be 'balanced' or 'adaptive'")
+    require(0 <= quantile <= 1, f"quantile {quantile:g} is not in [0, 1]; give a share, such as 0.05")
+    n, items = grid.scores.shape
+    price = np.ones(n) if price is None else np.asarray(price, float)
+    require(price.shape == (n,) and bool((price > 0).all()), f"prices must be {n} positive numbers, one a prompt")
+    have = int(grid.seen.sum())
+    if by == "balanced" or have == 0:
+        cells, why = balanced.plan(grid.seen, budget, seed=seed), "keeps prompts and examples balanced"
+    else:
+        require(budget <= n * items, f"a budget of {budget} answers is more than the grid's {n} x {items} cells")
+        now, draws = _picture(grid, row_features, seed)
+        share, size = prompts_plan.counts(draws, quantile), max(budget - have, 0)
+        cells = prompts_plan.greedy(now, share, grid.seen, size, price, seed)
+        why = f"narrows the interval of the {100 * quantile:g}% quantile most"
+    picked = tuple(tuple(grid.items[j] for j in cells[1][cells[0] == i]) for i in range(n))
+    enough = f"{have} answers are given, the budget is {budget}"
+    told = (why if len(cells[0]) else enough,) * n
+    return Choice(grid.rows, picked, told, grid.source.merge(Source(seed=seed, cite=CITE)))
+
+
+def _picture(grid: Responses, row_features: Features | None, seed: int) -> tuple[prompts_plan.Picture, np.ndarray]:
+    """The normal posterior at the mode of the scales, and draws of the scores."""
+    n, items = grid.scores.shape
+    rows = crossed_layout.matrix(row_features, grid.rows, "prompts")
+    none = np.zeros((items, 0))
+    layout = crossed_layout.lay_out(grid.scores, grid.seen, grid.weight, rows, none, None, None, "float32")
+    now = _solve(layout.design, layout.cells, *nodes("float32"))[1]
+    effect, column = np.asarray(now.effect, float)[:n], np.asarray(now.column, float)[:items]
+    p = 1 / (1 + np.exp(-(float(layout.design.offset) + effect[:, None] + column[None, :])))
+    picture = prompts_plan.Picture(
+        np.asarray(now.covariance, float), np.asarray(now.pull, float)[:, :items], np.asarray(now.loose)[:items], p
+    )
+    return picture, fit(grid, row_features=row_features, seed=seed).params.draws
 
 
 def difference(fit: FitResult[PromptParams], first: str, second: str, *, level: float = 0.95) -> Estimate:
@@ -322,6 +393,54 @@ def _groups(fit: FitResult[PromptParams]) -> dict[str, np.ndarray]:
     return {name: np.flatnonzero(np.asarray(models) == name) for name in dict.fromkeys(models)}
 
 
+def _reference(
+    grid: Responses, row_features: Features | None, item_features: Features | None, seed: int
+) -> FitResult[PromptParams]:
+    """The paper's estimator: its scores, and how they move when examples are drawn anew, as if these were draws."""
+    n, items = grid.scores.shape
+    x, z = (None if f is None else np.asarray(pd.DataFrame(f), float) for f in (row_features, item_features))
+    found = prompteval_paper.fit(grid.scores, grid.seen, x, z)
+    scores, rng, moved = prompteval_paper.scores(found, grid.scores, grid.seen), np.random.default_rng(seed), []
+    while len(moved) < REPLICATES:
+        drawn = rng.integers(0, items, items)
+        answers, seen = grid.scores[:, drawn], grid.seen[:, drawn]
+        if seen.any():
+            again = prompteval_paper.fit(answers, seen, x, None if z is None else z[drawn])
+            moved.append(prompteval_paper.scores(again, answers, seen))
+    draws = np.array(moved)
+    draws = np.clip(scores[None, :] + draws - draws.mean(0), 0, 1)
+    nothing = np.zeros(0)
+    params = PromptParams(
+        draws=draws.astype(np.float32),
+        level=np.asarray(found.level + found.theta.mean() + found.beta.mean()),
+        effect=found.theta - found.theta.mean(),
+        effect_sd=np.zeros(n),
+        example=found.beta - found.beta.mean(),
+        coef=nothing,
+        coef_sd=nothing,
+        scale=nothing,
+        scale_low=nothing,
+        scale_high=nothing,
+        dispersion=np.asarray(1.0),
+        answered=grid.n_seen,
+    )
+    return FitResult(
+        params=params,
+        covariance=np.zeros((items, 1, 1)),
+        rows=grid.rows,
+        items=grid.items,
+        group=grid.group,
+        groups=grid.groups,
+        loglik=float("nan"),
+        steps=0,
+        status="ok",
+        n_seen=grid.n_seen,
+        method="prompteval as published",
+        settings={"kinds": [], "features": [], "models": None, "draws": REPLICATES, "seed": seed, "dtype": "float64"},
+        source=grid.source.merge(Source(seed=seed, cite=CITE)),
+    )
+
+
 def _require_names(grid: Responses, models: Sequence[str] | None, prompts: Sequence[str] | None) -> None:
     require((models is None) == (prompts is None), "models and prompts go together: give both, one a row, or neither")
     for what, names in (("models", models), ("prompts", prompts)):
@@ -329,23 +448,30 @@ def _require_names(grid: Responses, models: Sequence[str] | None, prompts: Seque
             require(len(names) == len(grid.rows), f"{what} names {len(names)} rows; the grid has {len(grid.rows)}")
 
 
-def _nodes(dtype: str) -> tuple[np.ndarray, np.ndarray]:
+def nodes(dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Quadrature of a logit: standard normal nodes and their masses."""
     return NODES.astype(dtype), (MASS / MASS.sum()).astype(dtype)
 
 
 @functools.cache
-def _points(scales: int, dtype: str) -> np.ndarray:
-    return quadrature.Points(POINTS).nodes(scales)[0].astype(dtype)
+def points(scales: int, dtype: str, count: int = POINTS) -> np.ndarray:
+    """Standard normal points, (count, scales)."""
+    return quadrature.Points(count).nodes(scales)[0].astype(dtype)
+
+
+def solution_of(design: crossed.Design, cells: crossed.Cells, nodes: Array, mass: Array) -> solve.Solution:
+    """Sites and scales at their fixed point."""
+    fn = functools.partial(crossed.propagate, design, cells, nodes, mass)
+    quiet = Anderson(memory=5, slack=np.inf)  # evidence need not rise from sweep to sweep
+    return solve.solve(quiet, fn, crossed.start(design, cells), tol=TOL, max_steps=STEPS)
 
 
 @jax.jit
 def _solve(
     design: crossed.Design, cells: crossed.Cells, nodes: Array, mass: Array
 ) -> tuple[solve.Solution, crossed.Posterior]:
-    """Sites and scales, and the posterior that they imply."""
-    fn = functools.partial(crossed.propagate, design, cells, nodes, mass)
-    quiet = Anderson(memory=5, slack=np.inf)  # evidence need not rise from sweep to sweep
-    solution = solve.solve(quiet, fn, crossed.start(design, cells), tol=TOL, max_steps=STEPS)
+    """The solution, and the posterior that it implies."""
+    solution = solution_of(design, cells, nodes, mass)
     return solution, crossed.posterior(design, cells, *solution.x)
 
 
@@ -355,14 +481,15 @@ def _draw(
     cells: crossed.Cells,
     at: crossed.Belief,
     points: Array,
-    open_: Array,
+    real: Array,
     given: Array,
+    open_: Array,
     dispersion: Array,
     key: Array,
     draws: int,
 ) -> tuple[crossed.Scales, Array]:
     found = crossed.scales(design, cells, at, points)
-    return found, crossed.score_draws(design, found, open_, given, dispersion, key, draws)
+    return found, crossed.score_draws(design, cells, found, real, given, open_, dispersion, key, draws)
 
 
 def _scatter(layout: crossed_layout.Layout, now: crossed.Posterior, at: crossed.Belief, used: float) -> float:
