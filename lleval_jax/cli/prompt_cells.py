@@ -27,7 +27,9 @@ SoFar = Annotated[
     ),
 ]
 Budget = Annotated[int, typer.Option(min=1, help="Answers in the whole grid, those given already included.")]
-Size = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many cells now; without it all.")]
+Size = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Answers between two looks; without it some eight looks.")
+]
 By = Annotated[
     Literal["balanced", "adaptive"],
     typer.Option(help="Every prompt and example about equally often, or those that tell most of --quantile."),
@@ -54,7 +56,7 @@ def plan(
     inputs: SoFar = None,
     by: By = "balanced",
     quantile: Quantile = "50",
-    size: Size = None,
+    prices: Prices = None,
     prompts: grids.Prompts = None,
     items: grids.Items = None,
     features: grids.Features = None,
@@ -67,13 +69,13 @@ def plan(
 ) -> None:
     """Which cells to run next: which prompts on which examples, until --budget answers are there.
 
-    Run them, add the answers to the grid, plan again.
+    Run them, add the answers to the grid, plan again with a larger budget.
 
     Examples, the first with a simulated grid that comes with the package:
 
       lleval prompts plan demo:prompts --budget 400
       lleval prompts plan --budget 200 --prompts prompts.txt --items examples.txt --out next.csv
-      lleval prompts plan answers.csv --budget 400 --by adaptive --quantile 5 --size 50 --out next.csv
+      lleval prompts plan answers.csv --budget 400 --by adaptive --quantile 5 --out next.csv
     """
     typed.file_for(json)
     typed.file_for(out)
@@ -82,7 +84,8 @@ def plan(
         grid = _so_far(inputs, prompts, items, reading, strict, wait)
         rows = grids.row_features(grid, features, templates)
         wait.say("planning" if by == "balanced" else "fitting and planning; compiling first")
-        words: dict[str, Any] = {"by": by, "quantile": share, "size": size, "row_features": rows, "seed": seed}
+        words: dict[str, Any] = {"by": by, "quantile": share, "row_features": rows, "seed": seed}
+        words["price"] = None if prices is None else _prices(prices, grid.names)
         chosen = ll.prompts.choose(grid.answers, budget, **words)
     _show(chosen, grid, budget, seed, out, json, {"by": by})
 
