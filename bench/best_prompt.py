@@ -18,11 +18,12 @@ import numpy as np
 from machine import describe
 from prompts_rivals import BUDGETS, SETS, halving, simulated
 
-from lleval_jax.estimators import bandit
+from lleval_jax.estimators import bandit, crossed_layout
 from lleval_jax.values.responses import Responses
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "best_prompt.json"
 RIVALS = {"PromptEval": "pe", "TRIPLE-GSE": "gse", "observed means": "means"}
+COVARIATES = {"none": False, "known": True}
 OTHERS = ("elimination", "thompson", "top-two")  # looked at while they go on; the first seed only
 LOOK = 100  # answers between two looks of those
 DRAWS = 500
@@ -52,35 +53,46 @@ def _said(found: bandit.Best, scores: np.ndarray, row: dict[str, int]) -> dict:
 
 
 def run(seeds: int, out: pathlib.Path) -> None:
-    """All sessions, those of the first seed first."""
-    began, runs = time.process_time(), []
-    for seed in range(seeds):
-        for k in range(SETS):
-            runs += _of_set(k, seed, OTHERS if seed == 0 else ())
-            record = summary(runs) | {"cpu_seconds_of_all": round(time.process_time() - began)}
-            out.write_text(json.dumps(record, indent=1) + "\n")
-            print(f"seed {seed}, set {k}: {record['cpu_seconds_of_all']} s", flush=True)
+    """All sessions; those of the other rules last, on the first seed only."""
+    crossed_layout.FEWEST = 11  # all fits have room for 2048 answers: one compilation
+    began, runs, record = time.process_time(), [], {}
+    parts = [(_halvings, k, seed) for seed in range(seeds) for k in range(SETS)] + [
+        (_others, k, 0) for k in range(SETS)
+    ]
+    for part, k, seed in parts:
+        runs += part(k, seed)
+        record = summary(runs) | {"cpu_seconds_of_all": round(time.process_time() - began)}
+        out.write_text(json.dumps(record, indent=1) + "\n")
+        print(f"seed {seed}, set {k}: {record['cpu_seconds_of_all']} s", flush=True)
     print(json.dumps(record["regret_in_points"], indent=1))
 
 
-def _of_set(k: int, seed: int, others: Sequence[str]) -> list[dict]:
-    """Runs of everyone on one set: by name, covariates, budget, set and seed."""
+def _halvings(k: int, seed: int) -> list[dict]:
+    """Ours and the rivals' on one set: by name, covariates, budget, set and seed."""
     answers, x = simulated(k)
     truth, runs = Responses.build(answers.astype(np.float32)), []
-    for covariates, given in (("none", None), ("known", x)):
-        key = {"covariates": covariates, "set": k, "seed": seed}
-        settings = {"row_features": given, "seed": seed}
+    for covariates, given in COVARIATES.items():
+        key, features = {"covariates": covariates, "set": k, "seed": seed}, x if given else None
         for budget in BUDGETS:
             began = time.process_time()
-            found = session(truth, (budget,), rule="halving", **settings)[budget]
+            found = session(truth, (budget,), rule="halving", row_features=features, seed=seed)[budget]
             spent = {"cpu_seconds": time.process_time() - began}
             runs.append(key | {"by": "halving", "budget": budget} | found | spent)
             for name, by in RIVALS.items():
-                if by != "means" or given is None:
-                    regret = halving(answers, budget, by=by, seed=seed, x=given).regret
+                if by != "means" or not given:
+                    regret = halving(answers, budget, by=by, seed=seed, x=features).regret
                     runs.append(key | {"by": name, "budget": budget, "regret": regret})
-        for rule in others:
-            told = session(truth, BUDGETS, rule=rule, size=LOOK, **settings)
+    return runs
+
+
+def _others(k: int, seed: int) -> list[dict]:
+    """The rules that need no budget beforehand: one session each, looked at on its way."""
+    answers, x = simulated(k)
+    truth, runs = Responses.build(answers.astype(np.float32)), []
+    for covariates, given in COVARIATES.items():
+        key, features = {"covariates": covariates, "set": k, "seed": seed}, x if given else None
+        for rule in OTHERS:
+            told = session(truth, BUDGETS, rule=rule, size=LOOK, row_features=features, seed=seed)
             runs += [key | {"by": rule, "budget": budget} | told[budget] for budget in BUDGETS]
     return runs
 
@@ -89,7 +101,7 @@ def summary(runs: list[dict]) -> dict:
     """Means over sets and seeds, in points; standard errors over runs, those of differences over the same runs."""
     regret = {(r["covariates"], r["by"], r["budget"], r["set"], r["seed"]): 100 * r["regret"] for r in runs}
     table, less = {}, {}
-    for covariates in ("none", "known"):
+    for covariates in COVARIATES:
         for by in dict.fromkeys(r["by"] for r in runs):
             rows = [[v for key, v in regret.items() if key[:3] == (covariates, by, b)] for b in BUDGETS]
             if not all(rows):

@@ -29,6 +29,7 @@ Rule = Literal["halving", "elimination", "thompson", "top-two"]
 CITE = ("polo2024prompteval", "karnin2013almost", "russo2016simple")
 AT = (0.5, 0.9, 0.95, 0.99)  # probabilities at which the distance to the best is told
 ROUNDING = 1e-9
+DROPPED = 0.05  # elimination lets go of a prompt that is above the leader with this probability
 LEADER = 0.5  # share of the calls that top-two sampling gives to the leader
 
 
@@ -38,6 +39,7 @@ class State:
 
     responses  (prompts, items)  answers so far
     scores     (draws, prompts)  joint posterior draws of the scores on all items; no draws before the first answer
+    status     how the fit of the answers ended: "ok" or "not converged"
     price      (prompts,)        of one call
     budget     in all, in the unit of the prices
     size       spent at most between two looks, same unit
@@ -47,6 +49,7 @@ class State:
 
     responses: Responses
     scores: np.ndarray
+    status: str
     price: np.ndarray
     budget: float
     size: float
@@ -60,8 +63,9 @@ class State:
 
     @property
     def spent(self) -> float:
-        """Price of all answers so far."""
-        return float(self.responses.n_seen @ self.price)
+        """Price of all answers so far; "k of n repeats" cost n calls."""
+        answers = np.where(self.responses.seen, self.responses.weight, 0).sum(1)
+        return float(answers @ self.price)
 
     @property
     def active(self) -> np.ndarray:
@@ -171,6 +175,7 @@ def init(
     return State(
         responses=empty,
         scores=np.zeros((0, len(prompts)), np.float32),
+        status="ok",
         price=cost,
         budget=float(budget),
         size=np.inf if size is None else float(size),
@@ -225,7 +230,8 @@ def update(state: State, responses: Responses | SparseResponses) -> State:
         )
     require(bool(new.seen.any()), "there is no answer among these responses; run what `choose` names")
     merged = known.merge(new)  # prompts and examples keep their places
-    return dataclasses.replace(state, responses=merged, scores=_scores(merged, state))
+    scores, status = _believe(merged, state)
+    return dataclasses.replace(state, responses=merged, scores=scores, status=status)
 
 
 def best(state: State, *, level: float = 0.95) -> Best:
@@ -257,7 +263,7 @@ def best(state: State, *, level: float = 0.95) -> Best:
         level=level,
         std_error=np.array([(far - near) / 2]),
         n_seen=state.responses.n_seen[[leader]],
-        status=("ok",),
+        status=(state.status,),
         source=state.responses.source.merge(Source(seed=state.seed, cite=CITE)),
     )
     return Best(
@@ -284,11 +290,11 @@ def _halving(state: State) -> np.ndarray:
 
 
 def _elimination(state: State) -> np.ndarray:
-    """All that may yet be above the leader."""
+    """All that may yet be above the leader, as often."""
     if not len(state.scores):
         return np.ones(len(state.price))
     leader = state.scores[:, [int(_means(state).argmax())]]
-    return ((state.scores >= leader).mean(0) > 1 - state.confidence).astype(float)
+    return ((state.scores >= leader).mean(0) > DROPPED).astype(float)
 
 
 def _thompson(state: State) -> np.ndarray:
@@ -407,10 +413,10 @@ def _random(state: State) -> np.random.Generator:
     return np.random.default_rng([state.seed, int(state.responses.n_seen.sum())])
 
 
-def _scores(responses: Responses, state: State) -> np.ndarray:
-    """Joint posterior draws (draws, prompts)."""
+def _believe(responses: Responses, state: State) -> tuple[np.ndarray, str]:
+    """Joint posterior draws (draws, prompts), and how the fit ended."""
     fitted = prompts.fit(responses, row_features=state.features, draws=state.draws, seed=state.seed)
-    return fitted.params.draws
+    return fitted.params.draws, fitted.status
 
 
 def _why(state: State, prompt: int) -> str:

@@ -45,14 +45,14 @@ def told(truth: Responses, choice) -> Responses:
 def plain(monkeypatch):
     """Independent Beta posteriors of the prompts' scores in place of the model's, so that nothing is compiled."""
 
-    def scores(responses: Responses, state: bandit.State) -> np.ndarray:
+    def believe(responses: Responses, state: bandit.State) -> tuple[np.ndarray, str]:
         right = np.where(responses.seen, responses.scores, 0).sum(1)
         open_ = (~responses.seen).sum(1)
         random = np.random.default_rng(state.seed)
         p = random.beta(1 + right, 1 + responses.n_seen - right, (state.draws, len(right)))
-        return (right + random.binomial(open_, p)) / responses.seen.shape[1]
+        return (right + random.binomial(open_, p)) / responses.seen.shape[1], "ok"
 
-    monkeypatch.setattr(bandit, "_scores", scores)
+    monkeypatch.setattr(bandit, "_believe", believe)
 
 
 def believing(draws: np.ndarray, budget: float = 100, **settings: Any) -> bandit.State:
