@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "sessions.json")
     wanted = parser.parse_args()
     bank, responses = problem(wanted.rows, wanted.items, wanted.dims)
-    truth, record = responses.scores.mean(1), {"settings": {k: str(v) for k, v in vars(wanted).items()}}
+    truth, record = responses.scores.mean(1), {"settings": {k: v for k, v in vars(wanted).items() if k != "out"}}
     for rule in ("score", "information", "random"):
         seconds, processor = [], []
         for _ in range(1 + (0 if rule == "random" else wanted.repeats)):
