@@ -1,0 +1,362 @@
+"""How well scores over prompts are estimated (`estimators/prompts.py`): `python bench/prompts.py [PART ...]`.
+
+Parts, in the order run, each stored as soon as it is done in results/prompts.json:
+
+simulated        the reference's 10 sets, 3 seeds and cells (`prompts_rivals`), beside PromptEval as published, its
+                 template-only regression, and the crude EM of design/probes/prompteval_draws.py in the shared folder
+example_driven   the same on sets made here, where examples matter much, prompts little and covariates next to nothing
+coverage         intervals on fresh worlds whose sizes of effects are drawn from the prior
+fixed            the same where prompts always differ by as much
+real             56 templates x 100 examples of mmlu_abstract_algebra, all answers known, 100 plans
+speed            `fit_many` warm, peak memory (of this process: run it alone), and the plan
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import resource
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import prompts_rivals as rivals
+from machine import describe
+from problems import shared
+from scipy.special import expit
+from scipy.stats import beta, t
+
+import lleval_jax as ll
+from lleval_jax.estimators import balanced, crossed_layout, prompts, prompts_many
+from lleval_jax.estimators import prompteval_paper as paper
+
+PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "speed")
+BUDGETS, LEVELS = rivals.BUDGETS, rivals.LEVELS
+COLUMNS = ("w1", "individual", *(f"q{round(100 * level):02d}" for level in LEVELS), "mean")
+BARS = {"without": (3.2, 3.2, 2.9, 2.2), "with": (2.7, 2.4, 2.0, 1.6)}
+SHAPE = 100, 250  # of a fresh world
+CHUNK = 64  # worlds at once, with all budgets each
+TALL, WIDE, FITS = 57 * 5, 15 * 4, 256  # the study of the paper: tasks x seeds, models x budgets; fits that are timed
+SHARES, PLANS = (0.05, 0.1, 0.2), 100
+RESULT = pathlib.Path(__file__).resolve().parent / "results" / "prompts.json"
+SOURCES = ("estimators/prompts.py", "estimators/prompts_many.py", "estimators/crossed_layout.py", "core/crossed.py")
+
+
+# --- the simulated sets -----------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def crude() -> tuple[Callable, Callable]:
+    """`fit` and `scores` of the crude EM, out of the probe's file, which is a script."""
+    file = shared("design", "probes", "prompteval_draws.py")
+    functions = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+    names = {"np": np, "expit": expit}
+    exec(compile(ast.Module(functions, []), str(file), "exec"), names)  # noqa: S102
+    return names["fit"], names["scores"]
+
+
+def example_driven(k: int, effect: float) -> tuple[np.ndarray, np.ndarray]:
+    """Set k of a world where examples matter: answers (100, 1000) and covariates (100, 10), of size `effect` each."""
+    random = np.random.default_rng([77, k])
+    x, coefficients = random.normal(size=(100, 10)), effect * random.normal(size=10)
+    prompt, example = 0.1 * random.normal(size=100), 2.5 * random.normal(size=1000)
+    logit = 0.7 * random.normal() + (x @ coefficients + prompt)[:, None] + example[None, :]
+    return (random.random(logit.shape) < expit(logit)).astype(float), x
+
+
+def apart(order: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(columns,) errors in points of a distribution and of single scores, all (prompts,); `COLUMNS`."""
+    both = prompts.wasserstein(np.sort(order), np.sort(truth)), np.abs(scores - truth).mean()
+    quantile = np.abs(paper.quantiles(order, LEVELS) - paper.quantiles(truth, LEVELS))
+    return 100 * np.array([*both, *quantile, abs(order.mean() - truth.mean())])
+
+
+def runs(
+    sets: Sequence[tuple[np.ndarray, np.ndarray]], x: bool, methods: Sequence[str], tell: str
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Errors by method (sets, seeds, budgets, columns); of ours whether intervals hold, (sets, seeds, budgets, 6)."""
+    errors = {m: np.zeros((len(sets), len(rivals.SEEDS), len(BUDGETS), len(COLUMNS))) for m in ("ours", *methods)}
+    held = np.zeros((*errors["ours"].shape[:3], len(LEVELS) + 1))
+    plans = [nested(seed) for seed in rivals.SEEDS]
+    for k, (answers, features) in enumerate(sets):
+        truth = answers.mean(1)
+        of_truth = np.append(paper.quantiles(truth, LEVELS), truth)
+        for seed in rivals.SEEDS:
+            for b, seen in enumerate(plans[seed]):
+                grid = ll.Responses.build(np.where(seen, answers, np.nan))
+                fitted = prompts.fit(grid, row_features=features if x else None, seed=seed)
+                found = prompts.estimate(fitted, per_prompt=True)
+                place = k, seed, b
+                value = np.asarray(found.value)
+                errors["ours"][place] = apart(prompts.distribution(fitted).value, value[len(LEVELS) :], truth)
+                inside = (np.asarray(found.low) <= of_truth) & (of_truth <= np.asarray(found.high))
+                held[place] = np.append(inside[: len(LEVELS)], inside[len(LEVELS) :].mean())
+                for method in methods:
+                    if method == "crude":
+                        fit, scores = crude()
+                        random = np.random.default_rng(seed)
+                        single, order = scores(seen, answers, fit(seen, answers, features if x else None), random)
+                    else:
+                        order = single = rivals.estimated(method, answers, seen, features)
+                    errors[method][place] = apart(order, single, truth)
+        so_far = {m: e[: k + 1, ..., 0].mean((0, 1)).round(2).tolist() for m, e in errors.items()}
+        print(f"{tell} {k}: {so_far}", flush=True)
+    return errors, held
+
+
+@functools.cache
+def nested(seed: int) -> list[np.ndarray]:
+    """The published code's cells at each budget."""
+    seen, plans = np.zeros((100, 1000), bool), []
+    for budget in BUDGETS:
+        plans.append(seen := rivals.published_plan(seen, budget, seed))
+    return plans
+
+
+def told(errors: dict[str, np.ndarray], held: np.ndarray) -> dict:
+    """Means with standard errors from set to set, of each method and of ours minus each."""
+    rows: dict = {"errors": {}, "w1_of_ours_minus": {}}
+    for method, values in errors.items():
+        rows["errors"][method] = {str(b): spread(values[:, :, i]) for i, b in enumerate(BUDGETS)}
+        gap = errors["ours"][..., :1] - values[..., :1]
+        if method != "ours":
+            rows["w1_of_ours_minus"][method] = {str(b): spread(gap[:, :, i]) for i, b in enumerate(BUDGETS)}
+    names = [*COLUMNS[2:-1], "single"]
+    rows["held_95"] = {str(b): named(held[:, :, i].mean((0, 1)), names) for i, b in enumerate(BUDGETS)}
+    return rows
+
+
+def named(values: np.ndarray, names: Sequence[str] = COLUMNS) -> dict[str, float]:
+    """By column."""
+    return dict(zip(names, values.round(3).tolist(), strict=True))
+
+
+def spread(values: np.ndarray) -> dict[str, list[float]]:
+    """Mean and standard error, (columns,), of (sets, seeds, columns)."""
+    of_set = values.mean(1)
+    error = of_set.std(0, ddof=1) / np.sqrt(len(of_set))
+    return {"mean": of_set.mean(0).round(3).tolist(), "se": error.round(3).tolist()}
+
+
+def simulated() -> dict:
+    """The reference's sets."""
+    crossed_layout.FEWEST = 11  # all budgets in one shape: one compilation, the same numbers
+    sets = [rivals.simulated(k) for k in range(rivals.SETS)]
+    without = told(*runs(sets, False, ("crude", "baseline", "pe_rasch"), "without covariates"))
+    return {"bars": BARS, "without": without, "with": told(*runs(sets, True, ("crude", "pe_X", "logreg_X"), "with"))}
+
+
+def driven() -> dict:
+    """Where covariates say nothing, or little."""
+    crossed_layout.FEWEST, found = 11, {}
+    for name, effect in (("no_effect", 0.0), ("weak_effect", 0.05)):
+        sets = [example_driven(k, effect) for k in range(10)]
+        errors, held = runs(sets, True, ("pe_X", "logreg_X"), name)
+        found[name] = told(errors, held)
+    return found
+
+
+# --- coverage ---------------------------------------------------------------------------------------------------------
+
+
+def world(random: np.random.Generator, prompt: float | None, shape: tuple[int, int]) -> np.ndarray:
+    """Answers (prompts, examples); sizes of effects from the prior, or prompts of a given size and examples of 1.5."""
+    sizes = (0.6 * np.exp(0.6 * random.normal()), 1.5 * np.exp(0.5 * random.normal()))
+    sizes = sizes if prompt is None else (prompt, 1.5)
+    effects = [size * random.normal(size=n) for size, n in zip(sizes, shape, strict=True)]
+    logit = random.normal() + effects[0][:, None] + effects[1][None, :]
+    return (random.random(shape) < expit(logit)).astype(np.float32)
+
+
+def covered(repeats: int, prompt: float | None, tell: str, shape: tuple[int, int] = SHAPE) -> dict:
+    """Coverage and width of 95% intervals at each budget."""
+    held, wide, single = [], [], []
+    for start in range(0, repeats, CHUNK):
+        seeds = range(start, min(start + CHUNK, repeats))
+        answers = np.stack([world(np.random.default_rng([5, seed]), prompt, shape) for seed in seeds])
+        seen = np.zeros((len(BUDGETS), *answers.shape), bool)
+        for i, seed in enumerate(seeds):
+            row, column = balanced.plan(seen[0, i], BUDGETS[-1], seed=seed)
+            for b, budget in enumerate(BUDGETS):
+                seen[b, i, row[:budget], column[:budget]] = True
+        grids = np.broadcast_to(answers, seen.shape).reshape(-1, *shape)
+        found = prompts_many.fit_many(grids, seen.reshape(-1, *shape), points=16, draws=400, seed=start)
+        truth = grids.mean(2, dtype=float)
+        of_truth = np.quantile(truth, LEVELS, axis=1).T
+        inside = (found.low <= truth) & (truth <= found.high)
+        sides = np.stack([of_truth < found.quantile_low, of_truth > found.quantile_high])
+        held.append(sides.reshape(2, len(BUDGETS), len(seeds), -1))
+        wide.append((found.quantile_high - found.quantile_low).reshape(len(BUDGETS), len(seeds), -1))
+        pair = np.stack([inside.mean(1), (found.high - found.low).mean(1)])
+        single.append(pair.reshape(2, len(BUDGETS), -1))
+        now = 1 - np.concatenate(held, 2).sum(0).mean((1, 2))
+        each = single[-1][0].mean(1).round(3)
+        print(f"{tell} {start + len(seeds)}: quantiles {now.round(3)}, single {each}", flush=True)
+    return summed(np.concatenate(held, 2), np.concatenate(wide, 1), np.concatenate(single, 2), shape)
+
+
+def summed(missed: np.ndarray, wide: np.ndarray, single: np.ndarray, shape: tuple[int, int]) -> dict:
+    """What is stored of coverage and width.
+
+    Args:
+        missed: (2, budgets, worlds, levels) whether the true quantile lies below, above its interval.
+        wide: (budgets, worlds, levels) the width of that interval.
+        single: (2, budgets, worlds) share of prompts whose interval holds, and its width.
+        shape: of a world.
+    """
+    repeats, rows = missed.shape[2], {}
+    for b, budget in enumerate(BUDGETS):
+        line = {}
+        for i, name in enumerate(COLUMNS[2:-1]):
+            hits = repeats - int(missed[:, b, :, i].sum())
+            ends = beta.ppf([0.025, 0.975], [hits, hits + 1], [repeats - hits + 1, repeats - hits])
+            line[name] = {
+                "coverage": round(hits / repeats, 4),
+                "bounds": np.nan_to_num(ends, nan=1.0).round(4).tolist(),
+                "truth_below_above": missed[:, b, :, i].sum(1).tolist(),
+                "width": round(100 * float(wide[b, :, i].mean()), 2),
+            }
+        half = 1.96 * single[0, b].std(ddof=1) / np.sqrt(repeats)
+        middle = single[0, b].mean()
+        line["single"] = {
+            "coverage": round(float(middle), 4),
+            "bounds": [round(float(middle - half), 4), round(float(middle + half), 4)],
+            "width": round(100 * float(single[1, b].mean()), 2),
+        }
+        rows[str(budget)] = line
+    return {"worlds": repeats, "shape": list(shape), "budgets": rows}
+
+
+def fixed() -> dict:
+    """Prompts that differ by the same each time, whatever the prior says."""
+    return {str(sd): covered(256, sd, f"prompts differ by {sd}") for sd in (0.2, 0.6, 1.2)}
+
+
+# --- real answers -----------------------------------------------------------------------------------------------------
+
+
+def real() -> dict:
+    """56 templates x 100 examples."""
+    with np.load(shared("data", "multi_prompt", "mmlu_abstract_algebra_mistral-7b-instruct.npz")) as stored:
+        answers = stored["responses"].astype(float)
+    truth, rows = answers.mean(1), {}
+    of_truth = paper.quantiles(truth, LEVELS)
+    for share in SHARES:
+        budget = round(share * answers.size)
+        seen = np.zeros((PLANS, *answers.shape), bool)
+        for seed in range(PLANS):
+            seen[(seed, *balanced.plan(seen[seed], budget, seed=seed))] = True
+        grids = np.broadcast_to(answers, seen.shape)
+        found = prompts_many.fit_many(grids, seen, points=16, draws=400)
+        errors = {m: [tried(m, answers, plan) for plan in seen] for m in ("baseline", "pe_rasch")}
+        ours = np.array([apart(d, s, truth) for d, s in zip(found.distribution, found.score, strict=True)])
+        inside = (found.quantile_low <= of_truth) & (of_truth <= found.quantile_high)
+        rows[str(budget)] = {
+            "errors": {m: named(np.mean(e, 0)) for m, e in (errors | {"ours": ours}).items()},
+            "ours_minus": {m: beside(ours - e) for m, e in errors.items()},
+            "held_95": named(inside.mean(0), COLUMNS[2:-1]),
+            "width": named(100 * (found.quantile_high - found.quantile_low).mean(0), COLUMNS[2:-1]),
+            "held_95_single": round(float(((found.low <= truth) & (truth <= found.high)).mean()), 3),
+            "prompt_sd": round(float(found.scale[:, 0].mean()), 3),
+            "example_sd": round(float(found.scale[:, 1].mean()), 3),
+        }
+        print(budget, json.dumps(rows[str(budget)]), flush=True)
+    return {"plans": PLANS, "true_quantiles": (100 * of_truth).round(2).tolist(), "budgets": rows}
+
+
+def tried(method: str, answers: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(columns,) errors of one of the rivals without covariates."""
+    scores = rivals.estimated(method, answers, seen, answers)
+    return apart(scores, scores, answers.mean(1))
+
+
+def beside(gap: np.ndarray) -> dict[str, list]:
+    """By column: mean of (plans, columns), its 95% interval, times below and above 0."""
+    half = t.ppf(0.975, len(gap) - 1) * gap.std(0, ddof=1) / np.sqrt(len(gap))
+    middle, wins, losses = gap.mean(0), (gap < 0).sum(0).tolist(), (gap > 0).sum(0).tolist()
+    ends = np.stack([middle, middle - half, middle + half], 1).round(3).tolist()
+    return {name: [*ends[i], wins[i], losses[i]] for i, name in enumerate(COLUMNS)}
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+
+def speed() -> dict:
+    """Seconds of many fits and of a plan."""
+    shape, each = SHAPE, FITS // len(BUDGETS)
+    answers = np.stack([world(np.random.default_rng([6, i]), None, shape) for i in range(FITS)])
+    seen = np.zeros(answers.shape, bool)
+    for i in range(FITS):
+        seen[(i, *balanced.plan(seen[i], BUDGETS[i // each], seed=i))] = True
+    tries = []
+    for _ in range(3):
+        began = time.perf_counter(), time.process_time()
+        found = prompts_many.fit_many(answers, seen)
+        tries.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+        print(f"{FITS} fits: {tries[-1][0]:.2f} s, {tries[-1][1]:.2f} CPU s", flush=True)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    wall, cpu = (min(column) for column in zip(*tries[1:], strict=True))
+    fits, original = TALL * WIDE, json.loads(rivals.RESULT.read_text())
+    began = time.perf_counter(), time.process_time()
+    balanced.plan(np.zeros((100, 14_000), bool), 28_000, seed=0)
+    plan = time.perf_counter() - began[0], time.process_time() - began[1]
+    return {
+        "shape": list(shape),
+        "first_seconds": round(tries[0][0], 2),
+        "seconds_of_256": round(wall, 3),
+        "cpu_seconds_of_256": round(cpu, 3),
+        "cpu_ms_a_fit": round(1000 * cpu / FITS, 3),
+        "fits": fits,
+        "seconds_of_all": round(wall * fits / FITS, 1),
+        "cpu_seconds_of_all": round(cpu * fits / FITS, 1),
+        "peak_gib": round(memory, 2),
+        "converged": round(float((found.status == "converged").mean()), 4),
+        "reference_cpu_ms_a_fit": {
+            m: round(1000 * s / 4, 2) for m, s in original["cpu_seconds_of_four_fits_median"].items()
+        },
+        "plan_100x14000_of_28000": {"seconds": round(plan[0], 3), "cpu_seconds": round(plan[1], 3)},
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="scores over prompts from few answers")
+    parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
+    parser.add_argument("--repeats", type=int, default=1000, help="fresh worlds of `coverage`")
+    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
+    options = parser.parse_args()
+    does = {
+        "simulated": simulated,
+        "example_driven": driven,
+        "coverage": lambda: covered(options.repeats, None, "coverage"),
+        "fixed": fixed,
+        "real": real,
+        "speed": speed,
+    }
+    prompts_many.LANES = (
+        1  # two at once can wait for each other for ever: batched LAPACK calls share one pool of threads
+    )
+    for part in options.parts or PARTS:
+        began = time.perf_counter(), time.process_time()
+        found = does[part]()
+        took = time.perf_counter() - began[0], time.process_time() - began[1]
+        found["took"] = dict(zip(("seconds", "cpu"), np.round(took, 1).tolist(), strict=True))
+        found["machine"] = describe("numpy", "scipy", "jax") | {"threads": os.environ.get("OMP_NUM_THREADS", "default")}
+        found["sources"] = fingerprint()
+        record = json.loads(options.out.read_text()) if options.out.exists() else {"columns": COLUMNS}
+        options.out.write_text(json.dumps(record | {part: found}, indent=1) + "\n")
+
+
+def fingerprint() -> str:
+    """Of the estimator's files as measured."""
+    package = pathlib.Path(ll.__file__).parent
+    return hashlib.sha256(b"".join((package / name).read_bytes() for name in SOURCES)).hexdigest()[:12]
+
+
+if __name__ == "__main__":
+    main()
