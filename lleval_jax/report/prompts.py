@@ -218,7 +218,7 @@ def regret(
         axes.plot(budgets, mean, "o-", color=colour, markersize=4, linewidth=1.6, label=name)
     axes.set_ylim(0, None)
     axes.set_xlabel("answers")
-    axes.set_ylabel("regret: best score minus the chosen prompt's")
+    axes.set_ylabel("regret: below the best score")
     axes.legend(frameon=False, fontsize=8)
     _clean(axes)
     if path is not None:
