@@ -139,6 +139,14 @@ def test_percents_become_rows_in_the_order_asked(place: pathlib.Path, capsys: Sh
     assert not found["simulated"]
 
 
+def test_the_papers_own_estimator_stands_beside(place: pathlib.Path, capsys: Shown) -> None:
+    assert _lleval(f"prompts {place}/grid.csv --reference --quantiles 50 --json -") == OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["method"] == "prompteval as published"
+    assert found["fit"]["scales"] == []
+    assert found["estimates"][0]["low"] < found["estimates"][0]["value"] < found["estimates"][0]["high"]
+
+
 @pytest.mark.usefixtures("quick")
 def test_prompts_without_answers_are_named_in_a_file(place: pathlib.Path, capsys: Shown) -> None:
     line = f"prompts {place}/grid.csv --prompts {place}/prompts.txt --items {place}/items.txt"

@@ -73,6 +73,10 @@ Known = Annotated[
 ItemFeatures = Annotated[
     pathlib.Path | None, typer.Option(metavar="PATH", help="The same of the examples: column item and any others.")
 ]
+Reference = Annotated[
+    bool,
+    typer.Option("--reference", help="The paper's own estimator, to compare with; intervals by bootstrap."),
+]
 Plot = Annotated[
     pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
 ]
@@ -92,6 +96,7 @@ def estimate(
     features: grids.Features = None,
     item_features: ItemFeatures = None,
     templates: grids.Templates = None,
+    reference: Reference = False,
     plot: Plot = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
@@ -127,7 +132,8 @@ def estimate(
         known = None if truth is None else _scores(grids.read([truth], reading, strict=strict, whole=True), grid)
         rows = grids.row_features(grid, features, templates)
         columns = None if item_features is None else grids.covariates(item_features, "item", grid.answers.items)
-        words: dict[str, Any] = {"row_features": rows, "item_features": columns, "seed": seed, "strict": strict}
+        words: dict[str, Any] = {"row_features": rows, "item_features": columns, "reference": reference}
+        words |= {"seed": seed, "strict": strict}
         wait.say(f"fitting {len(grid.answers.rows):,} prompts x {len(grid.answers.items):,} examples; compiling first")
         fit = ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, **words)
         asked: dict[str, Any] = {"quantiles": shares, "what": functionals, "per_prompt": per_prompt, "level": level}

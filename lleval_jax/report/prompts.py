@@ -255,8 +255,8 @@ def _remarks(fit: FitResult) -> list[str]:
     said = facts(fit)
     sizes = [f"{s['name']} {s['value']:.2f} [{s['low']:.2f}, {s['high']:.2f}]" for s in said["scales"]]
     cells = said["prompts"] * said["examples"]
-    remarks = [
-        f"effects in logits (sd, 90% intervals): {', '.join(sizes)}",
+    remarks = [f"effects in logits (sd, 90% intervals): {', '.join(sizes)}"] if sizes else []
+    remarks += [
         f"{said['answers']:,} of {cells:,} cells answered: {said['prompts']:,} prompts x {said['examples']:,} examples",
     ]
     bare = said["unanswered"]
