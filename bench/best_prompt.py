@@ -12,7 +12,7 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from machine import describe
@@ -52,24 +52,35 @@ def _said(found: bandit.Best, scores: np.ndarray, row: dict[str, int]) -> dict:
     return {"regret": below, "probability": found.probability, "expected": found.gap, "held": held}
 
 
-def run(seeds: int, out: pathlib.Path) -> None:
-    """All sessions; those of the other rules last, on the first seed only."""
+def world(k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Set k: answers (prompts, items) and covariates (prompts, features); beyond the stored sets, new ones.
+
+    Those have prompt effects of standard deviation 0.5 in logits, of which 10 covariates explain half the variance.
+    """
+    if k < SETS:
+        return simulated(k)
+    random = np.random.default_rng([k, 7])
+    x, coef = random.normal(size=(100, 10)), random.normal(size=10)
+    prompt = 0.5 * np.sqrt(0.5) * (x @ coef / np.linalg.norm(coef) + random.normal(size=100))
+    logit = 0.3 + prompt[:, None] + 1.3 * random.normal(size=(1, 1000))
+    return (random.random(logit.shape) < 1 / (1 + np.exp(-logit))).astype(float), x
+
+
+def run(parts: Sequence[tuple[Callable[[int, int], list[dict]], int, int]], name: str, out: pathlib.Path) -> None:
+    """Sessions of all parts (who, set, seed), into section `name` of `out`."""
     crossed_layout.FEWEST = 11  # all fits have room for 2048 answers: one compilation
-    began, runs, record = time.process_time(), [], {}
-    parts = [(_halvings, k, seed) for seed in range(seeds) for k in range(SETS)] + [
-        (_others, k, 0) for k in range(SETS)
-    ]
+    began, runs = time.process_time(), []
     for part, k, seed in parts:
         runs += part(k, seed)
-        record = summary(runs) | {"cpu_seconds_of_all": round(time.process_time() - began)}
-        out.write_text(json.dumps(record, indent=1) + "\n")
-        print(f"seed {seed}, set {k}: {record['cpu_seconds_of_all']} s", flush=True)
-    print(json.dumps(record["regret_in_points"], indent=1))
+        record = json.loads(out.read_text()) if out.exists() else {}
+        seconds = round(time.process_time() - began)
+        out.write_text(json.dumps(record | {name: summary(runs) | {"cpu_seconds_of_all": seconds}}, indent=1) + "\n")
+        print(f"seed {seed}, set {k}: {seconds} s", flush=True)
 
 
 def _halvings(k: int, seed: int) -> list[dict]:
     """Ours and the rivals' on one set: by name, covariates, budget, set and seed."""
-    answers, x = simulated(k)
+    answers, x = world(k)
     truth, runs = Responses.build(answers.astype(np.float32)), []
     for covariates, given in COVARIATES.items():
         key, features = {"covariates": covariates, "set": k, "seed": seed}, x if given else None
@@ -87,7 +98,7 @@ def _halvings(k: int, seed: int) -> list[dict]:
 
 def _others(k: int, seed: int) -> list[dict]:
     """The rules that need no budget beforehand: one session each, looked at on its way."""
-    answers, x = simulated(k)
+    answers, x = world(k)
     truth, runs = Responses.build(answers.astype(np.float32)), []
     for covariates, given in COVARIATES.items():
         key, features = {"covariates": covariates, "set": k, "seed": seed}, x if given else None
@@ -120,14 +131,18 @@ def summary(runs: list[dict]) -> dict:
                     )
                     for b in BUDGETS
                 }
+    each = {f"{c}.{by}.{b}": [] for c, by, b, _, _ in regret}
+    for (covariates, by, budget, _, _), value in regret.items():
+        each[f"{covariates}.{by}.{budget}"].append(round(value, 1))
     return {
-        "problem": "10 simulated sets, 100 prompts x 1000 examples; regret of the prompt named best, in points",
-        "source": "reference/prompteval_sim.npz",
+        "problem": "100 prompts x 1000 examples; regret of the prompt named best, in points",
+        "sets": len({key[3:] for key in regret}),
         "machine": describe("numpy", "scipy", "jax"),
         "threads": os.environ.get("OMP_NUM_THREADS", "default"),
         "draws": DRAWS,
         "regret_in_points": table,
         "differences": less,
+        "each": {name: " ".join(map(str, values)) for name, values in each.items()},
         "calibration": {by: calibration([r for r in runs if r["by"] == by]) for by in ("halving", *OTHERS)},
         "cpu_seconds_of_a_session_median": round(
             float(np.median([r["cpu_seconds"] for r in runs if "cpu_seconds" in r])), 2
@@ -175,10 +190,14 @@ def _mean(values: Sequence[float]) -> dict[str, float]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="the best prompt under a budget")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="of plans on the stored sets")
+    parser.add_argument("--new", type=int, default=0, help="new sets instead, one seed each")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)
     options = parser.parse_args()
-    run(options.seeds, options.out)
+    if options.new:
+        return run([(_halvings, k, 0) for k in range(SETS, SETS + options.new)], "new_sets", options.out)
+    halvings = [(_halvings, k, seed) for seed in range(options.seeds) for k in range(SETS)]
+    return run(halvings + [(_others, k, 0) for k in range(SETS)], "stored_sets", options.out)
 
 
 if __name__ == "__main__":
