@@ -5,8 +5,8 @@ Parts, in the order run, each stored as soon as it is done in results/prompts.js
 simulated        the reference's 10 sets, 3 seeds and cells (`prompts_rivals`), beside PromptEval as published, its
                  template-only regression, and the crude EM of design/probes/prompteval_draws.py in the shared folder
 example_driven   the same on sets made here, where examples matter much, prompts little and covariates next to nothing
-coverage         intervals on fresh worlds whose sizes of effects are drawn from the prior
-fixed            the same where prompts always differ by as much
+coverage         intervals on fresh worlds, sizes of effects log-normal: prompts .6 (log sd .6), examples 1.5 (.5)
+fixed            the same where prompts always differ by .2, .6 or 1.2 logits and examples by 1.5
 real             56 templates x 100 examples of mmlu_abstract_algebra, all answers known, 100 plans
 speed            `fit_many` warm, peak memory (of this process: run it alone), and the plan
 """
@@ -39,7 +39,7 @@ PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "speed")
 BUDGETS, LEVELS = rivals.BUDGETS, rivals.LEVELS
 COLUMNS = ("w1", "individual", *(f"q{round(100 * level):02d}" for level in LEVELS), "mean")
 BARS = {"without": (3.2, 3.2, 2.9, 2.2), "with": (2.7, 2.4, 2.0, 1.6)}
-SHAPE = 100, 250  # of a fresh world
+SHAPE, FRESH = (100, 250), (60, 150)  # of the grids that are timed, and of a fresh world
 CHUNK = 64  # worlds at once, with all budgets each
 TALL, WIDE, FITS = 57 * 5, 15 * 4, 256  # the study of the paper: tasks x seeds, models x budgets; fits that are timed
 SHARES, PLANS = (0.05, 0.1, 0.2), 100
@@ -89,9 +89,15 @@ def runs(
         for seed in rivals.SEEDS:
             for b, seen in enumerate(plans[seed]):
                 grid = ll.Responses.build(np.where(seen, answers, np.nan))
-                fitted = prompts.fit(grid, row_features=features if x else None, seed=seed)
-                found = prompts.estimate(fitted, per_prompt=True)
                 place = k, seed, b
+                try:
+                    fitted = prompts.fit(grid, row_features=features if x else None, seed=seed)
+                except ll.NotConverged:  # counted as `failed`
+                    held[place] = np.nan
+                    for values in errors.values():
+                        values[place] = np.nan
+                    continue
+                found = prompts.estimate(fitted, per_prompt=True)
                 value = np.asarray(found.value)
                 errors["ours"][place] = apart(prompts.distribution(fitted).value, value[len(LEVELS) :], truth)
                 inside = (np.asarray(found.low) <= of_truth) & (of_truth <= np.asarray(found.high))
@@ -104,7 +110,7 @@ def runs(
                     else:
                         order = single = rivals.estimated(method, answers, seen, features)
                     errors[method][place] = apart(order, single, truth)
-        so_far = {m: e[: k + 1, ..., 0].mean((0, 1)).round(2).tolist() for m, e in errors.items()}
+        so_far = {m: np.nanmean(e[: k + 1, ..., 0], (0, 1)).round(2).tolist() for m, e in errors.items()}
         print(f"{tell} {k}: {so_far}", flush=True)
     return errors, held
 
@@ -120,14 +126,14 @@ def nested(seed: int) -> list[np.ndarray]:
 
 def told(errors: dict[str, np.ndarray], held: np.ndarray) -> dict:
     """Means with standard errors from set to set, of each method and of ours minus each."""
-    rows: dict = {"errors": {}, "w1_of_ours_minus": {}}
+    rows: dict = {"failed": int(np.isnan(held[..., 0]).sum()), "errors": {}, "w1_of_ours_minus": {}}
     for method, values in errors.items():
         rows["errors"][method] = {str(b): spread(values[:, :, i]) for i, b in enumerate(BUDGETS)}
         gap = errors["ours"][..., :1] - values[..., :1]
         if method != "ours":
             rows["w1_of_ours_minus"][method] = {str(b): spread(gap[:, :, i]) for i, b in enumerate(BUDGETS)}
     names = [*COLUMNS[2:-1], "single"]
-    rows["held_95"] = {str(b): named(held[:, :, i].mean((0, 1)), names) for i, b in enumerate(BUDGETS)}
+    rows["held_95"] = {str(b): named(np.nanmean(held[:, :, i], (0, 1)), names) for i, b in enumerate(BUDGETS)}
     return rows
 
 
@@ -138,14 +144,13 @@ def named(values: np.ndarray, names: Sequence[str] = COLUMNS) -> dict[str, float
 
 def spread(values: np.ndarray) -> dict[str, list[float]]:
     """Mean and standard error, (columns,), of (sets, seeds, columns)."""
-    of_set = values.mean(1)
+    of_set = np.nanmean(values, 1)
     error = of_set.std(0, ddof=1) / np.sqrt(len(of_set))
     return {"mean": of_set.mean(0).round(3).tolist(), "se": error.round(3).tolist()}
 
 
 def simulated() -> dict:
     """The reference's sets."""
-    crossed_layout.FEWEST = 11  # all budgets in one shape: one compilation, the same numbers
     sets = [rivals.simulated(k) for k in range(rivals.SETS)]
     without = told(*runs(sets, False, ("crude", "baseline", "pe_rasch"), "without covariates"))
     return {"bars": BARS, "without": without, "with": told(*runs(sets, True, ("crude", "pe_X", "logreg_X"), "with"))}
@@ -153,7 +158,7 @@ def simulated() -> dict:
 
 def driven() -> dict:
     """Where covariates say nothing, or little."""
-    crossed_layout.FEWEST, found = 11, {}
+    found = {}
     for name, effect in (("no_effect", 0.0), ("weak_effect", 0.05)):
         sets = [example_driven(k, effect) for k in range(10)]
         errors, held = runs(sets, True, ("pe_X", "logreg_X"), name)
@@ -165,7 +170,7 @@ def driven() -> dict:
 
 
 def world(random: np.random.Generator, prompt: float | None, shape: tuple[int, int]) -> np.ndarray:
-    """Answers (prompts, examples); sizes of effects from the prior, or prompts of a given size and examples of 1.5."""
+    """Answers (prompts, examples); sizes of effects log-normal, or prompts of a given size."""
     sizes = (0.6 * np.exp(0.6 * random.normal()), 1.5 * np.exp(0.5 * random.normal()))
     sizes = sizes if prompt is None else (prompt, 1.5)
     effects = [size * random.normal(size=n) for size, n in zip(sizes, shape, strict=True)]
@@ -173,10 +178,12 @@ def world(random: np.random.Generator, prompt: float | None, shape: tuple[int, i
     return (random.random(shape) < expit(logit)).astype(np.float32)
 
 
-def covered(repeats: int, prompt: float | None, tell: str, shape: tuple[int, int] = SHAPE) -> dict:
-    """Coverage and width of 95% intervals at each budget."""
-    held, wide, single = [], [], []
+def covered(repeats: int, seconds: float, prompt: float | None, tell: str) -> dict:
+    """Coverage and width of 95% intervals at each budget; ends early after so many seconds."""
+    held, wide, single, shape, began = [], [], [], FRESH, time.perf_counter()
     for start in range(0, repeats, CHUNK):
+        if held and time.perf_counter() - began > seconds:
+            break
         seeds = range(start, min(start + CHUNK, repeats))
         answers = np.stack([world(np.random.default_rng([5, seed]), prompt, shape) for seed in seeds])
         seen = np.zeros((len(BUDGETS), *answers.shape), bool)
@@ -196,7 +203,8 @@ def covered(repeats: int, prompt: float | None, tell: str, shape: tuple[int, int
         single.append(pair.reshape(2, len(BUDGETS), -1))
         now = 1 - np.concatenate(held, 2).sum(0).mean((1, 2))
         each = single[-1][0].mean(1).round(3)
-        print(f"{tell} {start + len(seeds)}: quantiles {now.round(3)}, single {each}", flush=True)
+        sweeps = found.steps.reshape(len(BUDGETS), -1)
+        print(f"{tell} {start + len(seeds)}: {now.round(3)}, single {each}, sweeps {sweeps.max(1)}", flush=True)
     return summed(np.concatenate(held, 2), np.concatenate(wide, 1), np.concatenate(single, 2), shape)
 
 
@@ -232,9 +240,9 @@ def summed(missed: np.ndarray, wide: np.ndarray, single: np.ndarray, shape: tupl
     return {"worlds": repeats, "shape": list(shape), "budgets": rows}
 
 
-def fixed() -> dict:
+def fixed(repeats: int, seconds: float) -> dict:
     """Prompts that differ by the same each time, whatever the prior says."""
-    return {str(sd): covered(256, sd, f"prompts differ by {sd}") for sd in (0.2, 0.6, 1.2)}
+    return {str(sd): covered(repeats, seconds, sd, f"prompts differ by {sd}") for sd in (0.2, 0.6, 1.2)}
 
 
 # --- real answers -----------------------------------------------------------------------------------------------------
@@ -327,27 +335,27 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="scores over prompts from few answers")
     parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
-    parser.add_argument("--repeats", type=int, default=1000, help="fresh worlds of `coverage`")
+    parser.add_argument("--repeats", type=int, default=1000, help="worlds of `coverage`; a quarter for `fixed`")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="after which `coverage` draws no more worlds")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)
     options = parser.parse_args()
     does = {
         "simulated": simulated,
         "example_driven": driven,
-        "coverage": lambda: covered(options.repeats, None, "coverage"),
-        "fixed": fixed,
+        "coverage": lambda: covered(options.repeats, options.seconds, None, "coverage"),
+        "fixed": lambda: fixed(options.repeats // 4, options.seconds / 4),
         "real": real,
         "speed": speed,
     }
-    prompts_many.LANES = (
-        1  # two at once can wait for each other for ever: batched LAPACK calls share one pool of threads
-    )
+    sources, usual = fingerprint(), crossed_layout.FEWEST
     for part in options.parts or PARTS:
+        crossed_layout.FEWEST = usual if part == "speed" else 11  # all budgets in one shape: one compilation
         began = time.perf_counter(), time.process_time()
         found = does[part]()
         took = time.perf_counter() - began[0], time.process_time() - began[1]
         found["took"] = dict(zip(("seconds", "cpu"), np.round(took, 1).tolist(), strict=True))
         found["machine"] = describe("numpy", "scipy", "jax") | {"threads": os.environ.get("OMP_NUM_THREADS", "default")}
-        found["sources"] = fingerprint()
+        found["sources"] = sources
         record = json.loads(options.out.read_text()) if options.out.exists() else {"columns": COLUMNS}
         options.out.write_text(json.dumps(record | {part: found}, indent=1) + "\n")
 
