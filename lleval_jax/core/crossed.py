@@ -22,9 +22,9 @@ from lleval_jax.core import sweep
 from lleval_jax.types import Array, Float
 
 CLIP = 0.5  # largest move of a log scale in one step
-FLAT = 0.5  # least curvature in a log scale, in units of its prior's
+FLAT = 0.5  # least curvature in a log scale, in units of the weakest prior's at its mode
 PACE = 0.6  # of a Newton step in the scales
-WIDEST = 5.0  # largest size of a log scale
+WIDEST = 4.0  # farthest that a log scale goes from its prior's mode
 LEAST = 1e-4  # of a site's precision, in answers
 SMALL = 1e-9  # least variance of a logit
 KNOTS = 24
@@ -51,7 +51,8 @@ class Design(NamedTuple):
     columns  (columns, q)    Z: covariates of the columns; q may be 0
     kind     (k + q, kinds)  1 where the coefficient has that scale; a row of zeros: the coefficient's own, fixed
     fixed    (k + q,)        log of the fixed part of its scale
-    prior    (2, kinds + 1)  mean and standard deviation of the log scales, the columns' residual effect last
+    prior    (2, kinds + 1)  of the scales, the columns' residual effect last: log s and n, where a scale has the
+             density of a chi variable with n degrees of freedom times s / sqrt(n); half normal for n = 1
     offset   ()              logit about which all effects lie
     """
 
@@ -106,7 +107,7 @@ class Posterior(NamedTuple):
 
 
 def start(design: Design, cells: Cells) -> Belief:
-    """Sites of a logit near zero, scales at the middle of their prior."""
+    """Sites of a logit near zero, scales at the mode of their prior."""
     sign = 2 * cells.score - 1
     return Belief(0.2 * cells.weight, 0.4 * sign * cells.weight, design.prior[0])
 
@@ -191,7 +192,8 @@ def slope(design: Design, scale: Float[Array, " scales"], now: Posterior) -> tup
     lift = now.column_var - loose
     gained = jnp.append(square @ kind, unit * jnp.sum(column**2))
     kept = jnp.append((var - 1) @ kind, jnp.sum(free - 1) + unit * jnp.sum(lift))
-    mean, sd = design.prior
+    middle, count = design.prior
+    square_of = jnp.exp(2 * (scale - middle))
 
     by_coef = kind * now.coef[:, None]
     inner = 4 * by_coef.T @ now.spread @ by_coef + 2 * kind.T @ now.spread**2 @ kind
@@ -199,12 +201,12 @@ def slope(design: Design, scale: Float[Array, " scales"], now: Posterior) -> tup
     side = now.cross * loose[None, :]
     edge = unit * (2 * kind.T @ jnp.sum(side**2, 1) - 4 * by_coef.T @ (side @ column))
     leans = now.pull @ (loose * column)
-    middle = now.covariance @ ((now.pull * loose[None, :] ** 2) @ now.pull.T)
+    through = now.covariance @ ((now.pull * loose[None, :] ** 2) @ now.pull.T)
     corner = jnp.sum(4 * free * column**2 * unit - 2 * column**2 * unit - 2 * free * (1 - free))
     corner += unit * (4 * unit * leans @ now.covariance @ leans - 2 * jnp.sum(lift) + 4 * jnp.sum(free * lift))
-    corner += 2 * unit**2 * jnp.sum(middle * middle.T)
+    corner += 2 * unit**2 * jnp.sum(through * through.T)
     hessian = jnp.block([[inner, edge[:, None]], [edge[None, :], corner[None, None]]])
-    return gained + kept - (scale - mean) / sd**2, hessian - jnp.diag(1 / sd**2)
+    return gained + kept + count * (1 - square_of), hessian - jnp.diag(2 * count * square_of)
 
 
 def tilt(
@@ -240,31 +242,41 @@ def tilt(
 def propagate(
     design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"], at: Belief
 ) -> tuple[Belief, Array]:
-    """One sweep: the posterior, then sites by moments and scales by Newton from it.  -> (next belief, evidence).
+    """One sweep: the posterior, then sites by moments and scales by Newton from it.  -> (next belief, - largest move).
 
-    A fixed point is a solution; `core.anderson` finds it in ten to twenty sweeps. Sites lag behind the scales by a
-    sweep, so a whole Newton step overshoots; `PACE` of one does not.
+    A fixed point is a solution; `core.anderson` finds it in ten to twenty sweeps, and goes back where the second number
+    falls. Sites lag behind the scales by a sweep, so a whole Newton step overshoots; `PACE` of one does not.
     """
-    floor = LEAST * cells.weight
-    at = at._replace(precision=jnp.maximum(at.precision, floor), scale=jnp.clip(at.scale, -WIDEST, WIDEST))
+    middle = design.prior[0]
+    scale = jnp.clip(at.scale, middle - WIDEST, middle + WIDEST)
+    at = Belief(jnp.maximum(at.precision, LEAST * cells.weight), at.shift, scale)
     found = posterior(design, cells, *at)
     precision, shift = tilt(design.offset, nodes, mass, cells, found, at.precision, at.shift)
     gradient, hessian = slope(design, at.scale, found)
     root = scale_root(design, hessian)
     move = PACE * jnp.clip(root @ (root.T @ gradient), -CLIP, CLIP)
-    return Belief(precision, shift, at.scale + move), found.evidence
+    moved = precision - at.precision, shift - at.shift, move
+    return Belief(precision, shift, scale + move), -jnp.max(jnp.stack([jnp.max(jnp.abs(part)) for part in moved]))
 
 
 def scale_root(design: Design, hessian: Float[Array, "scales scales"]) -> Float[Array, "scales scales"]:
-    """R with R R' the covariance of the log scales: the inverse curvature, where that is too small the prior's."""
-    value, vector = jnp.linalg.eigh(-hessian)
-    return vector / jnp.sqrt(jnp.maximum(value, FLAT / jnp.max(design.prior[1]) ** 2))[None, :]
+    """R with R R' the covariance of the log scales: the inverse curvature, where that is too small the prior's.
 
-
-def log_prior(design: Design, scale: Float[Array, " scales"]) -> Array:
-    """Of the log scales, up to a constant."""
-    mean, sd = design.prior
-    return -0.5 * jnp.sum(((scale - mean) / sd) ** 2)
+    By L D L' with pivots held positive, unrolled: there are few scales, and LAPACK under `vmap` takes turns.
+    """
+    size, least = len(hessian), FLAT * 2 * jnp.min(design.prior[1])
+    rest, columns = -hessian, []
+    for j in range(size):
+        pivot = jnp.maximum(jnp.abs(rest[j, j]), least)
+        below = jnp.where(jnp.arange(size) > j, rest[:, j] / pivot, 0)
+        rest = rest - pivot * below[:, None] * below[None, :]
+        columns.append((pivot, below))
+    root = jnp.zeros_like(hessian)
+    for j in reversed(range(size)):  # rows of L'^-1 from the last: x_j = e_j - sum of L_ij x_i
+        pivot, below = columns[j]
+        root = root.at[j].set((jnp.arange(size) == j).astype(root.dtype) - below @ root)
+    pivots = jnp.stack([pivot for pivot, _ in columns])
+    return root / jnp.sqrt(pivots)[None, :]
 
 
 class Scales(NamedTuple):
@@ -288,14 +300,21 @@ def scales(design: Design, cells: Cells, at: Belief, points: Float[Array, "point
     root = scale_root(design, slope(design, at.scale, posterior(design, cells, *at))[1])
     point = at.scale[None, :] + points @ root.T
     given = jax.lax.map(lambda scale: posterior(design, cells, at.precision, at.shift, scale), point)
-    mean, sd = design.prior
-    prior = -0.5 * jnp.sum(((point - mean[None, :]) / sd[None, :]) ** 2, 1)
-    return Scales(point, jax.nn.softmax(given.evidence + prior + 0.5 * jnp.sum(points**2, 1)), given)
+    weight = given.evidence + log_prior(design, point) + 0.5 * jnp.sum(points**2, 1)
+    return Scales(point, jax.nn.softmax(weight), given)
+
+
+def log_prior(design: Design, scale: Float[Array, "*points scales"]) -> Float[Array, "*points"]:
+    """Log density of log scales, up to a constant."""
+    middle, count = design.prior
+    far = scale - jnp.broadcast_to(middle, scale.shape)
+    return jnp.sum(jnp.broadcast_to(count, scale.shape) * (far - 0.5 * jnp.exp(2 * far)), -1)
 
 
 def score_draws(
     design: Design,
     cells: Cells,
+    at: Belief,
     found: Scales,
     real: Float[Array, " columns"],
     given: Float[Array, " rows"],
@@ -310,28 +329,36 @@ def score_draws(
     given       sum of the known answers of each row
     open_       how many of its answers are not known
     dispersion  of an unknown answer's variance, in units of p (1 - p)
+
+    Effects are drawn by Matheron's rule: from the prior, then moved by the posterior mean of what the sites miss.
     """
-    n = len(given)
-    factor = jnp.linalg.cholesky(found.given.spread)
+    n, (columns, q) = len(given), design.columns.shape
     first, key = jax.random.split(key)
     places = (jnp.arange(draws, dtype=given.dtype) + jax.random.uniform(first, (), given.dtype)) / draws
     which = jnp.clip(jnp.searchsorted(jnp.cumsum(found.mass), places), 0, len(found.mass) - 1)
     seen = (cells.weight > 0).astype(given.dtype)
+    row, column = cells.row, cells.column
 
     def one(drawn: tuple[Array, Array]) -> Array:
         point, key = drawn
         here = jax.tree.map(lambda x: x[point], found.given)
-        for_coef, for_column, for_answers = jax.random.split(key, 3)
-        coef = here.coef + factor[point] @ jax.random.normal(for_coef, here.coef.shape, given.dtype)
-        effect = here.loading @ coef
-        noise = jnp.sqrt(here.loose) * jax.random.normal(for_column, here.loose.shape, given.dtype)
-        column = here.base - here.loose * (effect @ here.pull) + noise
-        if design.columns.shape[1]:
-            column = column + design.columns @ effect[n:]
-        row = design.offset + effect[:n]
-        p = seen * jax.nn.sigmoid(row[cells.row] + column[cells.column])
-        known = jnp.zeros((2, n), p.dtype).at[:, cells.row].add(jnp.stack([p, p * (1 - p)]))
-        mean, variance = column_sums(column, real, row) - known
+        for_coef, for_column, for_sites, for_answers = jax.random.split(key, 4)
+        prior = jax.random.normal(for_coef, here.coef.shape, given.dtype)
+        side = jnp.exp(found.point[point, -1]) * jax.random.normal(for_column, (columns,), given.dtype)
+        effect = here.loading @ prior
+        eta = effect[row] + (side + design.columns @ effect[n:] if q else side)[column]
+        noise = jnp.sqrt(at.precision) * jax.random.normal(for_sites, eta.shape, given.dtype)
+        miss = jnp.zeros((n, columns), given.dtype).at[row, column].add(at.shift - at.precision * eta - noise)
+        lost = miss.sum(0)
+        told = jnp.concatenate([miss.sum(1), design.columns.T @ lost])
+        gained = here.loading @ (here.spread @ (here.loading.T @ (told - here.pull @ (here.loose * lost))))
+        effect, side = effect + gained, side + here.loose * (lost - gained @ here.pull)
+        if q:
+            side = side + design.columns @ effect[n:]
+        logit = design.offset + effect[:n]
+        p = seen * jax.nn.sigmoid(logit[row] + side[column])
+        known = jnp.zeros((2, n), p.dtype).at[:, row].add(jnp.stack([p, p * (1 - p)]))
+        mean, variance = column_sums(side, real, logit) - known
         luck = jnp.sqrt(dispersion * jnp.maximum(variance, 0)) * jax.random.normal(for_answers, (n,), given.dtype)
         return given + jnp.clip(mean + luck, 0, open_)
 

@@ -14,13 +14,14 @@ Features = np.ndarray | pd.DataFrame | Mapping[str, Sequence[float]]
 
 FEWEST = 6  # there is room for two to this power of cells at least
 LEVEL = 5.0  # standard deviation of the common level, in logits about that of the answers: next to unpenalised
-BETWEEN = 0.6  # standard deviation in logits of prompt effects that is expected, and of its own logarithm
-SURE = 0.6
+BETWEEN = 0.6  # standard deviation in logits of prompt effects that is thought most likely beforehand
 EXPLAINED, REST = 0.4, 0.3  # the same of the part that features explain, and of what they leave
-HARD, HARD_SURE = 1.5, 0.5  # of examples
-TELLS, TELLS_SURE = 0.5, 1.0  # of the part that features of examples explain
-MODELS, MODELS_SURE = 0.7, 0.7  # of models, where there are several
 APART = 0.3  # of what a prompt does to one model and not to the others
+MODELS = 0.7  # of models, where there are several
+HARD = 1.5  # of examples
+TELLS = 0.5  # of the part that features of examples explain
+LOOSE = 0.5  # how many effects that belief is worth
+FIRM = 2.0  # the same of examples' effects, which are never small
 
 
 class Layout(NamedTuple):
@@ -85,33 +86,34 @@ def lay_out(
     models: Sequence[str] | None,
     prompts: Sequence[str] | None,
     dtype: str,
+    spare: int = 0,
 ) -> Layout:
     """One grid.
 
     scores, seen, weight (rows, items); rows: features of the rows and their names; columns (items, features);
-    models, prompts: which of each a row is, where there are several models.
+    models, prompts: which of each a row is, where there are several models; spare: cells that there will be.
     """
     n, items = scores.shape
-    parts, kinds, middle, sure = _row_effects(rows[0], models, prompts, n)
+    parts, kinds, middle = _row_effects(rows[0], models, prompts, n)
     loads = np.concatenate([np.ones((n, 1)), *parts], axis=1)
     sizes = [1] + [part.shape[1] for part in parts]
     q = columns.shape[1]
     if q:
         kinds, sizes = (*kinds, "example features"), [*sizes, q]
-        middle, sure = [*middle, TELLS / np.sqrt(q)], [*sure, TELLS_SURE]
+        middle = [*middle, TELLS / np.sqrt(q)]
     kind = np.zeros((sum(sizes), len(kinds)))
     ends = np.cumsum(sizes)
     for h in range(len(kinds)):
         kind[ends[h] : ends[h + 1], h] = 1
     fixed = np.zeros(len(kind))
     fixed[0] = np.log(LEVEL)
-    prior = np.array([[*np.log(middle), np.log(HARD)], [*sure, HARD_SURE]])
+    prior = np.array([[*np.log(middle), np.log(HARD)], [*[LOOSE] * len(middle), FIRM]])
 
     width = rung_of_columns(items)
     place = row, column = np.nonzero(seen)
     right, count = float((scores * weight)[place].sum()), float(weight[place].sum())
     offset = 1.2 * np.log((right + 0.5) / (count - right + 0.5))
-    many = room(len(row))
+    many = room(max(len(row), spare))
     cells = Cells(
         pad(row.astype(np.int32), (many,)),
         pad(column.astype(np.int32), (many,)),
@@ -131,29 +133,27 @@ def room(cells: int) -> int:
 
 def _row_effects(
     features: np.ndarray, models: Sequence[str] | None, prompts: Sequence[str] | None, n: int
-) -> tuple[list[np.ndarray], tuple[str, ...], list[float], list[float]]:
-    """Loadings of the row effects, their kinds, and the middle and certainty of each kind's size."""
+) -> tuple[list[np.ndarray], tuple[str, ...], list[float]]:
+    """Loadings of the row effects, their kinds, and each kind's likeliest size."""
     parts: list[np.ndarray] = []
     kinds: list[str] = []
     middle: list[float] = []
-    sure: list[float] = []
 
-    def add(name: str, loads: np.ndarray, size: float, certain: float) -> None:
+    def add(name: str, loads: np.ndarray, size: float) -> None:
         parts.append(loads)
         kinds.append(name)
         middle.append(size)
-        sure.append(certain)
 
     known = features.shape[1] > 0
     if known:
-        add("features", features, EXPLAINED / np.sqrt(features.shape[1]), SURE)
+        add("features", features, EXPLAINED / np.sqrt(features.shape[1]))
     if models is None:
-        add("prompt", np.eye(n), REST if known else BETWEEN, SURE)
+        add("prompt", np.eye(n), REST if known else BETWEEN)
     else:
-        add("model", one_hot(models), MODELS, MODELS_SURE)
-        add("prompt", one_hot(prompts if prompts is not None else range(n)), REST if known else BETWEEN, SURE)
-        add("model x prompt", np.eye(n), APART, SURE)
-    return parts, tuple(kinds), middle, sure
+        add("model", one_hot(models), MODELS)
+        add("prompt", one_hot(prompts if prompts is not None else range(n)), REST if known else BETWEEN)
+        add("model x prompt", np.eye(n), APART)
+    return parts, tuple(kinds), middle
 
 
 def one_hot(names: Sequence[Any]) -> np.ndarray:

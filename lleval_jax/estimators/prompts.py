@@ -40,10 +40,12 @@ WHAT = ("mean", "worst", "spread")
 WORST = 0.05  # share of the prompts whose mean is "worst"
 POINTS = 16  # at which the scales' posterior is looked at
 NODES, MASS = np.polynomial.hermite_e.hermegauss(9)
-TOL, STEPS = 1e-3, 100
+TOL, STEPS = 1e-3, 200
+SLACK = 1.0  # a sweep that moves farther than twice the last is taken back
 REPLICATES = 50  # bootstrap draws of the reference
 ROUNDS = 3  # of learning how fractional answers scatter
 LEAST_SCATTER = 0.02
+LEAST = 1e-12  # of a probability
 
 
 class PromptParams(NamedTuple):
@@ -97,6 +99,7 @@ def fit(
     prompts: Sequence[str] | None = None,
     reference: bool = False,
     draws: int = 500,
+    room: int = 0,
     dtype: str = "float32",
     seed: int = 0,
     strict: bool = False,
@@ -115,6 +118,7 @@ def fit(
             they stand) in place of ours, to compare with. It has no intervals; those shown are from 50 bootstrap draws
             of examples.
         draws: from the posterior.
+        room: answers that the grid will have in the end, so that fits on the way share one compilation.
         dtype: of the arithmetic; "float64" needs JAX's x64.
         seed: of the draws.
         strict: raise `NotConverged` rather than warn.
@@ -124,7 +128,7 @@ def fit(
 
     Raises:
         BadInput: fewer than two prompts, no answers, features that do not fit, or names that do not.
-        NotConverged: with `strict`.
+        NotConverged: with `strict`, or where numbers ran away.
     """
     grid = responses.dense() if isinstance(responses, SparseResponses) else responses
     n, items = grid.scores.shape
@@ -140,14 +144,16 @@ def fit(
     weight, scatter = np.asarray(grid.weight, float), 1.0
     fractional = bool(((grid.scores > 0) & (grid.scores < 1) & (grid.weight == 1))[grid.seen].any())
     for _ in range(ROUNDS if fractional else 1):
-        layout = crossed_layout.lay_out(grid.scores, grid.seen, weight / scatter, rows, columns, models, prompts, dtype)
+        layout = crossed_layout.lay_out(
+            grid.scores, grid.seen, weight / scatter, rows, columns, models, prompts, dtype, room
+        )
         used = scatter
         solution, now = _solve(layout.design, layout.cells, *nodes(dtype))
         scatter = _scatter(layout, now, solution.x, used) if fractional else 1.0
     status = Status(int(solution.status))
     if status is not Status.CONVERGED:
         message = f"the fit of {n} prompts x {items} examples is {status.word} after {int(solution.steps)} sweeps"
-        if strict:
+        if strict or status is Status.NOT_FINITE:
             raise NotConverged(message)
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     found, total = _draw(
@@ -170,7 +176,7 @@ def fit(
         items=grid.items,
         group=grid.group,
         groups=grid.groups,
-        loglik=float(solution.value),
+        loglik=float(now.evidence),
         steps=int(solution.steps),
         status=status.word,
         n_seen=grid.n_seen,
@@ -431,7 +437,7 @@ def _reference(
         items=grid.items,
         group=grid.group,
         groups=grid.groups,
-        loglik=float("nan"),
+        loglik=_log_likelihood(prompteval_paper.predicted(found), grid),
         steps=0,
         status="ok",
         n_seen=grid.n_seen,
@@ -439,6 +445,11 @@ def _reference(
         settings={"kinds": [], "features": [], "models": None, "draws": REPLICATES, "seed": seed, "dtype": "float64"},
         source=grid.source.merge(Source(seed=seed, cite=CITE)),
     )
+
+
+def _log_likelihood(p: np.ndarray, grid: Responses) -> float:
+    right, wrong = np.log(np.maximum(p, LEAST)), np.log(np.maximum(1 - p, LEAST))
+    return float(np.where(grid.seen, grid.scores * right + (1 - grid.scores) * wrong, 0).sum())
 
 
 def _require_names(grid: Responses, models: Sequence[str] | None, prompts: Sequence[str] | None) -> None:
@@ -462,8 +473,8 @@ def points(scales: int, dtype: str, count: int = POINTS) -> np.ndarray:
 def solution_of(design: crossed.Design, cells: crossed.Cells, nodes: Array, mass: Array) -> solve.Solution:
     """Sites and scales at their fixed point."""
     fn = functools.partial(crossed.propagate, design, cells, nodes, mass)
-    quiet = Anderson(memory=5, slack=np.inf)  # evidence need not rise from sweep to sweep
-    return solve.solve(quiet, fn, crossed.start(design, cells), tol=TOL, max_steps=STEPS)
+    guarded = Anderson(memory=5, slack=SLACK)
+    return solve.solve(guarded, fn, crossed.start(design, cells), tol=TOL, max_steps=STEPS)
 
 
 @jax.jit
@@ -489,7 +500,7 @@ def _draw(
     draws: int,
 ) -> tuple[crossed.Scales, Array]:
     found = crossed.scales(design, cells, at, points)
-    return found, crossed.score_draws(design, cells, found, real, given, open_, dispersion, key, draws)
+    return found, crossed.score_draws(design, cells, at, found, real, given, open_, dispersion, key, draws)
 
 
 def _scatter(layout: crossed_layout.Layout, now: crossed.Posterior, at: crossed.Belief, used: float) -> float:

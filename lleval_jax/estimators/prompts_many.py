@@ -142,7 +142,9 @@ def _run(
         here = design._replace(offset=offset)
         solution = prompts.solution_of(here, cells, nodes, mass)
         found = crossed.scales(here, cells, solution.x, points)
-        scores = crossed.score_draws(here, cells, found, real, given, open_, jnp.ones_like(offset), key, draws)
+        scores = crossed.score_draws(
+            here, cells, solution.x, found, real, given, open_, jnp.ones_like(offset), key, draws
+        )
         order = jnp.sort(scores, axis=1)
         level_of = jnp.quantile(order, quantiles, axis=1)
         low, high = jnp.quantile(scores, ends, axis=0)
