@@ -139,7 +139,7 @@ def told(errors: dict[str, np.ndarray], held: np.ndarray) -> dict:
 
 def named(values: np.ndarray, names: Sequence[str] = COLUMNS) -> dict[str, float]:
     """By column."""
-    return dict(zip(names, values.round(3).tolist(), strict=True))
+    return dict(zip(names, np.asarray(values, float).round(3).tolist(), strict=True))
 
 
 def spread(values: np.ndarray) -> dict[str, list[float]]:
