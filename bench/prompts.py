@@ -54,7 +54,7 @@ SOURCES = ("estimators/prompts.py", "estimators/prompts_many.py", "estimators/cr
 def crude() -> tuple[Callable, Callable]:
     """`fit` and `scores` of the crude EM, out of the probe's file, which is a script."""
     file = shared("design", "probes", "prompteval_draws.py")
-    functions = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+    functions: list[ast.stmt] = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
     names = {"np": np, "expit": expit}
     exec(compile(ast.Module(functions, []), str(file), "exec"), names)  # noqa: S102
     return names["fit"], names["scores"]
@@ -78,7 +78,7 @@ def apart(order: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> np.ndarra
 
 def runs(
     sets: Sequence[tuple[np.ndarray, np.ndarray]], x: bool, methods: Sequence[str], tell: str
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Errors by method (sets, seeds, budgets, columns); of ours whether intervals hold, (sets, seeds, budgets, 6)."""
     errors = {m: np.zeros((len(sets), len(rivals.SEEDS), len(BUDGETS), len(COLUMNS))) for m in ("ours", *methods)}
     held = np.zeros((*errors["ours"].shape[:3], len(LEVELS) + 1))
