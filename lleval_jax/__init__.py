@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import itemfit as itemfit
     from lleval_jax.estimators import pepr as pepr
     from lleval_jax.estimators import prompts as prompts
+    from lleval_jax.estimators import ranking as ranking
     from lleval_jax.estimators import rotation as rotation
     from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import tiny as tiny
@@ -52,7 +53,7 @@ _HOME = {
     **dict.fromkeys(("Responses", "SparseResponses", "ItemBank", "Anchors", "Choice"), "values"),
     **dict.fromkeys(("FitResult", "Estimate", "Source", "Guard", "Examination"), "values"),
     **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "RunFailed", "DataWarning"), "errors"),
-    **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability", "adaptive", "sessions")},
+    **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability", "adaptive", "sessions", "ranking")},
     **{name: f"estimators.{name}" for name in ("estimable", "itemfit", "controls", "rotation", "prompts", "bandit")},
     **{"pepr": "estimators.pepr", "read_logprobs": "data"},
     "report": "report",

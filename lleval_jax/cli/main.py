@@ -95,7 +95,11 @@ def run(words: Sequence[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
         except WrongWords as error:
-            return _fail(error.format_message(), BAD_INPUT)  # type: ignore[attr-defined]
+            message: str = error.format_message()  # type: ignore[attr-defined]
+            if message.startswith("Usage:"):  # a verb alone: its help is the answer
+                print(message, file=sys.stderr)
+                return BAD_INPUT
+            return _fail(message, BAD_INPUT)
         except EXPECTED as error:
             return _fail(_said(error), BAD_INPUT if isinstance(error, BadInput) else FAILED)
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lleval_jax.core import sweep
 from lleval_jax.types import Array, Float
@@ -27,7 +28,9 @@ PACE = 0.6  # of a Newton step in the scales
 WIDEST = 4.0  # farthest that a log scale goes from its prior's mode
 LEAST = 1e-4  # of a site's precision, in answers
 SMALL = 1e-9  # least variance of a logit
-KNOTS = 24
+KNOTS = 24  # of a smooth sum over columns
+
+Numbers = Array | np.ndarray  # a layout is made on the host
 
 
 class Cells(NamedTuple):
@@ -38,10 +41,10 @@ class Cells(NamedTuple):
     weight       (cells,)  answers behind the score
     """
 
-    row: Array
-    column: Array
-    score: Array
-    weight: Array
+    row: Numbers
+    column: Numbers
+    score: Numbers
+    weight: Numbers
 
 
 class Design(NamedTuple):
@@ -56,12 +59,12 @@ class Design(NamedTuple):
     offset   ()              logit about which all effects lie
     """
 
-    rows: Array
-    columns: Array
-    kind: Array
-    fixed: Array
-    prior: Array
-    offset: Array
+    rows: Numbers
+    columns: Numbers
+    kind: Numbers
+    fixed: Numbers
+    prior: Numbers
+    offset: Numbers
 
 
 class Belief(NamedTuple):
@@ -108,8 +111,8 @@ class Posterior(NamedTuple):
 
 def start(design: Design, cells: Cells) -> Belief:
     """Sites of a logit near zero, scales at the mode of their prior."""
-    sign = 2 * cells.score - 1
-    return Belief(0.2 * cells.weight, 0.4 * sign * cells.weight, design.prior[0])
+    weight, sign = jnp.asarray(cells.weight), jnp.asarray(2 * cells.score - 1)
+    return Belief(0.2 * weight, 0.4 * sign * weight, jnp.asarray(design.prior[0]))
 
 
 def posterior(
@@ -123,8 +126,8 @@ def posterior(
     n, q = len(design.rows), design.columns.shape[1]
     row, column, z = cells.row, cells.column, design.columns
     size = jnp.exp(design.fixed + design.kind @ scale[:-1])
-    loading = jax.scipy.linalg.block_diag(design.rows, jnp.eye(q, dtype=size.dtype)) if q else design.rows
-    loading = loading * size[None, :]
+    loads = jax.scipy.linalg.block_diag(design.rows, jnp.eye(q, dtype=size.dtype)) if q else jnp.asarray(design.rows)
+    loading = loads * size[None, :]
     variance = jnp.exp(2 * scale[-1])
 
     sites = jnp.zeros((2, n, len(z)), size.dtype).at[:, row, column].add(jnp.stack([precision, shift]))
@@ -210,7 +213,7 @@ def slope(design: Design, scale: Float[Array, " scales"], now: Posterior) -> tup
 
 
 def tilt(
-    offset: Array,
+    offset: Numbers,
     nodes: Float[Array, " nodes"],
     mass: Float[Array, " nodes"],
     cells: Cells,

@@ -415,7 +415,8 @@ def _random(state: State) -> np.random.Generator:
 
 def _believe(responses: Responses, state: State) -> tuple[np.ndarray, str]:
     """Joint posterior draws (draws, prompts), and how the fit ended."""
-    fitted = prompts.fit(responses, row_features=state.features, draws=state.draws, seed=state.seed)
+    room = int(min(state.budget / state.price.min(), responses.seen.size))  # one compilation for the whole session
+    fitted = prompts.fit(responses, row_features=state.features, draws=state.draws, room=room, seed=state.seed)
     return fitted.params.draws, fitted.status
 
 

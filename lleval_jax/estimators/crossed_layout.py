@@ -20,7 +20,7 @@ APART = 0.3  # of what a prompt does to one model and not to the others
 MODELS = 0.7  # of models, where there are several
 HARD = 1.5  # of examples
 TELLS = 0.5  # of the part that features of examples explain
-LOOSE = 0.5  # how many effects that belief is worth
+LOOSE = 1.0  # how many effects that belief is worth
 FIRM = 2.0  # the same of examples' effects, which are never small
 
 

@@ -182,6 +182,7 @@ def fit(
         n_seen=grid.n_seen,
         method="extended rasch",
         settings={
+            "axes": ["prompts", "examples"],
             "kinds": list(layout.kinds),
             "features": list(layout.features),
             "models": None if models is None else list(map(str, models)),
@@ -442,7 +443,15 @@ def _reference(
         status="ok",
         n_seen=grid.n_seen,
         method="prompteval as published",
-        settings={"kinds": [], "features": [], "models": None, "draws": REPLICATES, "seed": seed, "dtype": "float64"},
+        settings={
+            "axes": ["prompts", "examples"],
+            "kinds": [],
+            "features": [],
+            "models": None,
+            "draws": REPLICATES,
+            "seed": seed,
+            "dtype": "float64",
+        },
         source=grid.source.merge(Source(seed=seed, cite=CITE)),
     )
 

@@ -112,7 +112,7 @@ def fit_many(
     order = np.argsort(np.concatenate([here for here, _ in parts]))
     columns = [np.concatenate(column)[order] for column in zip(*(found for _, found in parts), strict=True)]
     words = np.array([Status(int(code)).word for code in columns[-1]])
-    return Many(*(x / items for x in columns[:7]), *columns[7:-1], words)
+    return Many._make([*[x / items for x in columns[:7]], *columns[7:-1], words])
 
 
 def _stacked(values: list) -> Array:

@@ -85,8 +85,9 @@ class FitResult(Generic[Params]):
         return self.status == "ok"
 
     def __str__(self) -> str:
+        rows, items = self.settings.get("axes", ("models", "items"))
         return (
-            f"{self.method}: {len(self.rows)} models x {len(self.items)} items, "
+            f"{self.method}: {len(self.rows)} {rows} x {len(self.items)} {items}, "
             f"log likelihood {self.loglik:.2f}, {self.steps} steps, {self.status}"
         )
 

@@ -110,7 +110,8 @@ def test_answers_all_alike_give_an_interval_at_that_end(right):
     got = prompts.estimate(prompts.fit(grid(answers, asked(answers))))
     assert np.isfinite(got.value).all()
     assert (np.abs(got.value - right) < 0.2).all()
-    assert (got.high - got.low > 0).all()
+    inner = slice(1, None) if right == 0 else slice(None, -1)  # the outermost may lie at the end of the scale
+    assert (got.high - got.low > 0)[inner].all()
 
 
 @pytest.mark.slow
@@ -234,20 +235,21 @@ def test_the_greedy_plan_is_brute_force():
 
 @pytest.mark.slow
 def test_an_adaptive_plan_asks_new_cells_and_narrows_its_quantile():
-    answers = world(7)
-    seen = asked(answers)
-    got = prompts.choose(grid(answers, seen), 2 * BUDGET, by="adaptive", quantile=0.95)
-    new = np.zeros(seen.shape, bool)
-    for i, names in enumerate(got.items):
-        new[i, [int(name) for name in names]] = True
-    assert new.sum() == BUDGET
-    assert not (new & seen).any()
-    even = asked(answers, 2 * BUDGET)
-    width = [
-        prompts.estimate(prompts.fit(grid(answers, here)), quantiles=(0.95,)).std_error[0]
-        for here in (seen | new, even)
-    ]
-    assert width[0] < width[1]
+    """The error of the 95% quantile after as many answers as a balanced plan asks, over eight worlds."""
+    errors = []
+    for seed in range(8):
+        answers = world(seed)
+        seen = asked(answers, 120)
+        got = prompts.choose(grid(answers, seen), 240, by="adaptive", quantile=0.95)
+        new = np.zeros(seen.shape, bool)
+        for i, names in enumerate(got.items):
+            new[i, [int(name) for name in names]] = True
+        assert new.sum() == 120
+        assert not (new & seen).any()
+        fits = [prompts.fit(grid(answers, here)) for here in (seen | new, asked(answers, 240))]
+        errors.append([prompts.estimate(fit, quantiles=(0.95,)).std_error[0] for fit in fits])
+    adaptive, balanced_plan = np.mean(errors, axis=0)
+    assert adaptive < balanced_plan
 
 
 # Many
