@@ -170,7 +170,7 @@ def test_propagated_means_and_variances_are_near_the_true_ones(seed):
 @pytest.mark.slow
 def test_one_answer_is_propagated_exactly():
     design, cells, _, _, scale = problem(rows=2, columns=2, q=0, cells=1, room=1)
-    x = np.linspace(-12, 12, 20001)
+    x = np.linspace(-40, 40, 40001)
     loads, *_ = dense(design, cells, jnp.ones(1), jnp.zeros(1), scale)
     prior = float(loads[0] @ loads[0])
     density = np.exp(-0.5 * x**2 / prior - np.logaddexp(0, -(2 * float(cells.score[0]) - 1) * (0.3 + x)))
@@ -187,7 +187,7 @@ def test_weighted_answers_are_repeats():
     """One cell with weight 4 and score 3/4, as four answers: the same integrand, resolved by the nodes."""
     design, cells, _, _, scale = problem(rows=2, columns=2, q=0, cells=1, room=1)
     many = cells._replace(score=jnp.asarray([0.75]), weight=jnp.asarray([4.0]))
-    x = np.linspace(-12, 12, 20001)
+    x = np.linspace(-40, 40, 40001)
     loads, *_ = dense(design, cells, jnp.ones(1), jnp.zeros(1), scale)
     z = 0.3 + x
     density = np.exp(-0.5 * x**2 / float(loads[0] @ loads[0]) + 3 * z - 4 * np.logaddexp(0, z))
