@@ -9,7 +9,6 @@ import lleval_jax as ll
 from lleval_jax.cli import options, output, typed
 from lleval_jax.cli.waiting import waiting
 from lleval_jax.errors import require
-from lleval_jax.values.logprobs import members_of
 
 if TYPE_CHECKING:
     from lleval_jax.values.results import Estimate, FitResult
@@ -95,6 +94,8 @@ def pepr(
         known = len(scores.elements)
         for one in size:
             require(1 <= one <= known, f"--size is {one}; {input} has {known} elements: {', '.join(scores.elements)}")
+        if subset:
+            from lleval_jax.values.logprobs import members_of  # not needed for --help
         for name in subset or ():
             members_of(name, scores.elements)
         wait.say("fitting; compiling first")

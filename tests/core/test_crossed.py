@@ -11,7 +11,7 @@ from lleval_jax.core import crossed
 from lleval_jax.core.anderson import Anderson
 from lleval_jax.core.solve import solve
 
-NODES, MASS = np.polynomial.hermite_e.hermegauss(31)
+NODES, MASS = np.polynomial.hermite_e.hermegauss(61)
 MASS = MASS / MASS.sum()
 
 
