@@ -32,15 +32,15 @@ def read_logprobs(
     with files.damage(path.name):
         require(path.stat().st_size > 0, f"{path.name} is empty")
         known = ("text", "element", "logprob", *SIDES, *EXTRA)
-        found = table._load(path, known, ("text", "element"))
-        first = table._first_line(path)
+        found = table.load(path, known, ("text", "element"))
+        first = table.first_line(path)
         content: dict[str, np.ndarray] = {}
         for name in found.column_names:
             if name in ("text", "element", "desired"):
-                code, names = table._names(path, found, name, first)
+                code, names = table.names(path, found, name, first)
                 content[name] = names[code]
             else:
-                content[name] = table._numbers(path, found, name, first)
+                content[name] = table.numbers(path, found, name, first)
     require(len(found) > 0, f"{path.name} has a header and no rows")
     pairs = pairs_of(found.column_names) if pairs is None else pairs
     for name in columns(pairs):

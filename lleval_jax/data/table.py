@@ -37,16 +37,16 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     """The answers of one table. `BadInput` for a column that is not there or a value that is no score."""
     by_prompt = options.rows == "prompt"
     needed = ("prompt", "item", "score") if by_prompt else ("model", "item", "score")
-    table = _load(path, COLUMNS, needed)
-    first = _first_line(path)
-    model = _names(path, table, "model", first) if "model" in table.column_names else _same("", table)
-    prompt = _names(path, table, "prompt", first) if by_prompt else None
+    table = load(path, COLUMNS, needed)
+    first = first_line(path)
+    model = names(path, table, "model", first) if "model" in table.column_names else _same("", table)
+    prompt = names(path, table, "prompt", first) if by_prompt else None
     row, rows = _rows(model, prompt)
-    item, items = _names(path, table, "item", first)
-    score = _numbers(path, table, "score", first)
+    item, items = names(path, table, "item", first)
+    score = numbers(path, table, "score", first)
     group, groups = _same("", table)
     if "group" in table.column_names:
-        group, groups = _names(path, table, "group", first, empty=True)
+        group, groups = names(path, table, "group", first, empty=True)
     missing = int(np.isnan(score).sum())
     return Answers(
         file=path.name,
@@ -71,13 +71,13 @@ def read_scores(path: str | pathlib.Path) -> pd.DataFrame:
     require(path.is_file(), f"there is no file {path}")
     with files.damage(path.name):
         require(path.stat().st_size > 0, f"{path.name} is empty")
-        table = _load(path, ("model", "score", "group"), ("model", "score"))
-        first = _first_line(path)
-        model, models = _names(path, table, "model", first)
-        score = _numbers(path, table, "score", first)
+        table = load(path, ("model", "score", "group"), ("model", "score"))
+        first = first_line(path)
+        model, models = names(path, table, "model", first)
+        score = numbers(path, table, "score", first)
         group, groups = _same(WHOLE, table)
         if "group" in table.column_names:
-            group, groups = _names(path, table, "group", first, empty=True)
+            group, groups = names(path, table, "group", first, empty=True)
             groups = np.where(groups == "", WHOLE, groups)
     require(len(table) > 0, f"{path.name} has a header and no scores")
     for at in np.flatnonzero(~((score >= 0) & (score <= 1)))[:1]:
@@ -95,8 +95,8 @@ def read_scores(path: str | pathlib.Path) -> pd.DataFrame:
     return frame.drop_duplicates(["model", "group"], ignore_index=True)
 
 
-def _load(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[str, ...]) -> pa.Table:
-    """The columns that the file has of `columns`, as written."""
+def load(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[str, ...]) -> pa.Table:
+    """The columns that the file has of `columns`, as written. `BadInput` if one of `needed` is not there."""
     head = files.head(path).removeprefix(b"\xef\xbb\xbf")
     if head.startswith(b"PAR1"):
         with files.parquet(path) as parquet:
@@ -118,6 +118,40 @@ def _load(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[str, ...])
         except pa.ArrowInvalid as error:
             text = str(error)[:200].replace("Row #", f"{path.name}:")
             raise BadInput(f"{path.name} is not a whole CSV: {text}") from error
+
+
+def first_line(path: pathlib.Path) -> int:
+    """The line of the first row: after the header of a CSV."""
+    head = files.head(path)
+    return 1 if head.startswith(b"PAR1") or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else 2
+
+
+def names(
+    path: pathlib.Path, table: pa.Table, name: str, first: int, *, empty: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """(codes, names) of a column of names, each name once. An empty name is an error unless `empty`."""
+    codes, values = _codes(table[name])
+    texts = np.asarray([str(value) for value in values.to_pylist()] + [""], object)  # the last is null's
+    same, known = pd.factorize(texts)
+    codes = same[codes]
+    used, codes = np.unique(codes, return_inverse=True)
+    for at in np.flatnonzero(known[used] == "") if not empty else ():
+        line = first + int(np.flatnonzero(codes == at)[0])
+        raise BadInput(f"{path.name}:{line} has an empty {name}; each answer needs one")
+    return codes, known[used]
+
+
+def numbers(path: pathlib.Path, table: pa.Table, name: str, first: int) -> np.ndarray:
+    """(cells,) a column of numbers; NaN where there is none. `BadInput` names a value that is no number."""
+    codes, values = _codes(table[name])
+    found = np.full(len(values) + 1, np.nan)  # the last is null's
+    for at, value in enumerate(values.to_pylist()):
+        try:
+            found[at] = np.nan if value is None or str(value).strip().lower() in NO_NUMBER else float(value)
+        except (TypeError, ValueError) as error:
+            line = first + int(np.flatnonzero(codes == at)[0])
+            raise BadInput(f"{path.name}:{line}: {name} is {str(value)[:60]!r}; it must be a number") from error
+    return found[codes]
 
 
 def _load_quickly(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[str, ...]) -> pa.Table | None:
@@ -165,12 +199,6 @@ def _header(line: bytes) -> tuple[str, list[str]]:
         return delimiter, []
 
 
-def _first_line(path: pathlib.Path) -> int:
-    """The line of the first answer: after the header of a CSV."""
-    head = files.head(path)
-    return 1 if head.startswith(b"PAR1") or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else 2
-
-
 def _present(path: pathlib.Path, found: list[str], columns: tuple[str, ...], needed: tuple[str, ...]) -> list[str]:
     """Which of `columns` the file has, each once; `BadInput` if one of `needed` is not there."""
     for name in needed:
@@ -193,39 +221,11 @@ def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
 
 
-def _names(
-    path: pathlib.Path, table: pa.Table, name: str, first: int, *, empty: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """(codes, names) of a column of names, each name once. An empty name is an error unless `empty`."""
-    codes, values = _codes(table[name])
-    texts = np.asarray([str(value) for value in values.to_pylist()] + [""], object)  # the last is null's
-    same, names = pd.factorize(texts)
-    codes = same[codes]
-    used, codes = np.unique(codes, return_inverse=True)
-    for at in np.flatnonzero(names[used] == "") if not empty else ():
-        line = first + int(np.flatnonzero(codes == at)[0])
-        raise BadInput(f"{path.name}:{line} has an empty {name}; each answer needs one")
-    return codes, names[used]
-
-
-def _numbers(path: pathlib.Path, table: pa.Table, name: str, first: int) -> np.ndarray:
-    """(cells,) a column of numbers; NaN where there is none. `BadInput` names a value that is no number."""
-    codes, values = _codes(table[name])
-    found = np.full(len(values) + 1, np.nan)  # the last is null's
-    for at, value in enumerate(values.to_pylist()):
-        try:
-            found[at] = np.nan if value is None or str(value).strip().lower() in NO_NUMBER else float(value)
-        except (TypeError, ValueError) as error:
-            line = first + int(np.flatnonzero(codes == at)[0])
-            raise BadInput(f"{path.name}:{line}: {name} is {str(value)[:60]!r}; it must be a number") from error
-    return found[codes]
-
-
 def _weight(path: pathlib.Path, table: pa.Table, first: int) -> np.ndarray | None:
     """(cells,) answers behind each score; 1 where the column is empty."""
     if "weight" not in table.column_names:
         return None
-    weight = _numbers(path, table, "weight", first)
+    weight = numbers(path, table, "weight", first)
     weight = np.where(np.isnan(weight), 1.0, weight)
     for at in np.flatnonzero(~((weight > 0) & np.isfinite(weight)))[:1]:
         raise BadInput(f"{path.name}:{first + at}: weight is {weight[at]:g}; it must be positive")
