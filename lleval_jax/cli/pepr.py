@@ -94,10 +94,8 @@ def pepr(
         known = len(scores.elements)
         for one in size:
             require(1 <= one <= known, f"--size is {one}; {input} has {known} elements: {', '.join(scores.elements)}")
-        if subset:
-            from lleval_jax.values.logprobs import members_of  # not needed for --help
         for name in subset or ():
-            members_of(name, scores.elements)
+            ll.pepr.members_of(name, scores.elements)
         wait.say("fitting; compiling first")
         words = {"per": None if per == "auto" else per, "ridge": ridge, "scale": scale, "seed": seed, "strict": strict}
         fit = ll.pepr.fit(scores, **words)  # type: ignore[arg-type]
