@@ -3,9 +3,10 @@
 import dataclasses
 import functools
 import inspect
+import itertools
 import pathlib
-from collections.abc import Callable
-from typing import Annotated, Literal, get_type_hints
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -65,22 +66,29 @@ class Reading:
 AS_WRITTEN = Reading()
 
 
-def reads(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb as typer sees it: the options of `Reading` stand where its parameter `reading` is."""
-    hints, fields = get_type_hints(Reading, include_extras=True), dataclasses.fields(Reading)
-    words = [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
-        for f in fields
-    ]
-    known = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in inspect.signature(verb).parameters.values()]
-    place = [p.name for p in known].index("reading")
+def reads(verb: Callable[..., None], *, without: Collection[str] = ()) -> Callable[..., None]:
+    """The verb as typer sees it: where a parameter is a dataclass of options, such as `Reading`, these stand.
+
+    `without` names options of such a dataclass that this verb does not take.
+    """
+    known = inspect.signature(verb).parameters
+    groups: dict[str, Any] = {n: p.annotation for n, p in known.items() if dataclasses.is_dataclass(p.annotation)}
+    words = {name: _options(group, without) for name, group in groups.items()}
 
     @functools.wraps(verb)
     def typed_verb(**given: object) -> None:
-        reading = Reading(**{f.name: given.pop(f.name) for f in fields})  # type: ignore[arg-type]
-        verb(**given, reading=reading)
+        made = {name: group(**{p.name: given.pop(p.name) for p in words[name]}) for name, group in groups.items()}
+        verb(**given, **made)
 
-    parameters = known[:place] + words + known[place + 1 :]
+    each = [words.get(name, [p.replace(kind=inspect.Parameter.KEYWORD_ONLY)]) for name, p in known.items()]
+    parameters = list(itertools.chain.from_iterable(each))
     typed_verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     typed_verb.__annotations__ = {p.name: p.annotation for p in parameters}
     return typed_verb
+
+
+def _options(group: type, without: Collection[str]) -> list[inspect.Parameter]:
+    """The fields of a dataclass as parameters."""
+    hints, kind = get_type_hints(group, include_extras=True), inspect.Parameter.KEYWORD_ONLY
+    fields = [field for field in dataclasses.fields(group) if field.name not in without]
+    return [inspect.Parameter(f.name, kind, default=f.default, annotation=hints[f.name]) for f in fields]

@@ -16,6 +16,8 @@ from lleval_jax.cli.waiting import Waiting, waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lleval_jax.report.text import Table
 
 SoFar = Annotated[
@@ -48,7 +50,37 @@ Spend = Annotated[float, typer.Option(help="What all answers may cost; without -
 Cells = Annotated[
     pathlib.Path | None, typer.Option(metavar="FILE", help="Write the cells there, as CSV: prompt, item.")
 ]
+ItemFeatures = Annotated[
+    pathlib.Path | None, typer.Option(metavar="PATH", help="The same of the examples: column item and any others.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of all that is drawn at random.")]
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What is told of a grid beside its answers: the names of all there are, and covariates."""
+
+    prompts: grids.Prompts = None
+    items: grids.Items = None
+    features: grids.Features = None
+    item_features: ItemFeatures = None
+    templates: grids.Templates = None
+
+    def names(self) -> tuple[list[str] | None, list[str] | None]:
+        """All prompts and all examples there are; None where nobody says so."""
+        return grids.names_in(self.prompts), grids.names_in(self.items)
+
+    def of_rows(self, grid: grids.Grid) -> "pd.DataFrame | None":
+        """(rows, features) covariates of the prompts; None without any."""
+        return grids.row_features(grid, self.features, self.templates)
+
+    def of_items(self, grid: grids.Grid) -> "pd.DataFrame | None":
+        """(items, features) covariates of the examples; None without any."""
+        path = self.item_features
+        return None if path is None else grids.covariates(path, "item", grid.answers.items)
+
+
+NOTHING = About()
 
 
 def plan(
@@ -57,10 +89,7 @@ def plan(
     by: By = "balanced",
     quantile: Quantile = "50",
     prices: Prices = None,
-    prompts: grids.Prompts = None,
-    items: grids.Items = None,
-    features: grids.Features = None,
-    templates: grids.Templates = None,
+    about: About = NOTHING,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
     seed: Seed = 0,
@@ -81,8 +110,8 @@ def plan(
     typed.file_for(out)
     share = grids.share(quantile)
     with waiting("reading answers") as wait:
-        grid = _so_far(inputs, prompts, items, reading, strict, wait)
-        rows = grids.row_features(grid, features, templates)
+        grid = _so_far(inputs, about, reading, strict, wait)
+        rows = about.of_rows(grid)
         wait.say("planning" if by == "balanced" else "fitting and planning; compiling first")
         words: dict[str, Any] = {"by": by, "quantile": share, "row_features": rows, "seed": seed}
         words["price"] = None if prices is None else _prices(prices, grid.names)
@@ -98,10 +127,7 @@ def best(
     certainty: Certainty = 0.95,
     tolerance: Tolerance = 0.0,
     prices: Prices = None,
-    prompts: grids.Prompts = None,
-    items: grids.Items = None,
-    features: grids.Features = None,
-    templates: grids.Templates = None,
+    about: About = NOTHING,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
@@ -121,7 +147,7 @@ def best(
     typed.file_for(json)
     typed.file_for(out)
     with waiting("reading answers") as wait:
-        grid = _so_far(inputs, prompts, items, reading, strict, wait)
+        grid = _so_far(inputs, about, reading, strict, wait)
         if grid.models is not None:
             found = ", ".join(dict.fromkeys(grid.models))
             raise ll.BadInput(
@@ -130,7 +156,7 @@ def best(
         names = grid.answers.rows
         price = None if prices is None else _prices(prices, names)
         words: dict[str, Any] = {"rule": rule, "size": size, "confidence": certainty, "tolerance": tolerance}
-        words |= {"price": price, "row_features": grids.row_features(grid, features, templates), "seed": seed}
+        words |= {"price": price, "row_features": about.of_rows(grid), "seed": seed}
         state = ll.bandit.init(names, grid.answers.items, budget=budget, **words)
         content: dict[str, Any] = {"rule": rule}
         tables: list[Table] = []
@@ -184,14 +210,13 @@ def _show(
 
 def _so_far(
     inputs: list[str] | None,
-    prompts: pathlib.Path | None,
-    items: pathlib.Path | None,
+    about: About,
     reading: options.Reading,
     strict: bool,
     wait: Waiting,
 ) -> grids.Grid:
     """The answers, if any, and all names there are."""
-    every, examples = grids.names_in(prompts), grids.names_in(items)
+    every, examples = about.names()
     if inputs:
         return grids.completed(grids.read(inputs, reading, strict=strict, report=wait.bytes_read), every, examples)
     if every is None or examples is None:

@@ -70,9 +70,6 @@ Compare = Annotated[
 Known = Annotated[
     str | None, typer.Option(metavar="PATH", help=f"A grid with all answers, to show beside; or {grids.DEMO}.")
 ]
-ItemFeatures = Annotated[
-    pathlib.Path | None, typer.Option(metavar="PATH", help="The same of the examples: column item and any others.")
-]
 Reference = Annotated[
     bool,
     typer.Option("--reference", help="The paper's own estimator, to compare with; intervals by bootstrap."),
@@ -80,7 +77,6 @@ Reference = Annotated[
 Plot = Annotated[
     pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
 ]
-Seed = Annotated[int, typer.Option(help="Seed of all that is drawn at random.")]
 Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the fit there.")]
 
 
@@ -91,17 +87,13 @@ def estimate(
     per_prompt: PerPrompt = False,
     compare: Compare = None,
     truth: Known = None,
-    prompts: grids.Prompts = None,
-    items: grids.Items = None,
-    features: grids.Features = None,
-    item_features: ItemFeatures = None,
-    templates: grids.Templates = None,
+    about: prompt_cells.About = prompt_cells.NOTHING,
     reference: Reference = False,
     plot: Plot = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
-    seed: Seed = 0,
+    seed: prompt_cells.Seed = 0,
     out: Out = None,
     json: options.Json = None,
 ) -> None:
@@ -122,7 +114,7 @@ def estimate(
     if out is not None:
         typed.place_for(out, "fit")
     _can_draw(plot)
-    every, examples = grids.names_in(prompts), grids.names_in(items)
+    every, examples = about.names()
     with waiting("reading answers") as wait:
         grid = grids.read(inputs, reading, strict=strict, report=wait.bytes_read)
         grid = grids.completed(grid, every, examples)
@@ -130,10 +122,8 @@ def estimate(
             some = ", ".join(map(repr, grid.answers.rows[:6]))
             require(name in grid.answers.rows, f"--compare: there is no prompt {name!r}; there are {some}")
         known = None if truth is None else _scores(grids.read([truth], reading, strict=strict, whole=True), grid)
-        rows = grids.row_features(grid, features, templates)
-        columns = None if item_features is None else grids.covariates(item_features, "item", grid.answers.items)
-        words: dict[str, Any] = {"row_features": rows, "item_features": columns, "reference": reference}
-        words |= {"seed": seed, "strict": strict}
+        words: dict[str, Any] = {"row_features": about.of_rows(grid), "item_features": about.of_items(grid)}
+        words |= {"reference": reference, "seed": seed, "strict": strict}
         wait.say(f"fitting {len(grid.answers.rows):,} prompts x {len(grid.answers.items):,} examples; compiling first")
         fit = ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, **words)
         asked: dict[str, Any] = {"quantiles": shares, "what": functionals, "per_prompt": per_prompt, "level": level}
@@ -246,6 +236,6 @@ def _can_draw(path: pathlib.Path | None) -> None:
 
 
 for verb in (prompt_cells.plan, prompt_cells.best):
-    prompts.command(help=help_of(verb), no_args_is_help=True)(options.reads(verb))
+    prompts.command(help=help_of(verb), no_args_is_help=True)(options.reads(verb, without=("item_features",)))
 itself = prompts.command("estimate", cls=Itself, hidden=True, help=help_of(estimate), no_args_is_help=True)
 itself(options.reads(estimate))
