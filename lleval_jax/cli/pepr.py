@@ -1,6 +1,7 @@
 """`lleval pepr`: what each element of a prompt does, and which to take."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -94,8 +95,7 @@ def pepr(
         known = len(scores.elements)
         for one in size:
             require(1 <= one <= known, f"--size is {one}; {input} has {known} elements: {', '.join(scores.elements)}")
-        for name in subset or ():
-            ll.pepr.members_of(name, scores.elements)
+        _require_elements(subset or (), scores.elements)
         wait.say("fitting; compiling first")
         words = {"per": None if per == "auto" else per, "ridge": ridge, "scale": scale, "seed": seed, "strict": strict}
         fit = ll.pepr.fit(scores, **words)  # type: ignore[arg-type]
@@ -113,6 +113,14 @@ def pepr(
         ll.save(fit, out)
     show = ll.report.elements
     output.write([show.weights(fit, weight), show.scores(fit, score), show.choice(chosen)], content, json)
+
+
+def _require_elements(subsets: Sequence[str], elements: Sequence[str]) -> None:
+    """`BadInput` for a combination of anything but elements."""
+    from lleval_jax.values.logprobs import members_of  # not needed for --help
+
+    for name in subsets:
+        members_of(name, elements)
 
 
 def _draw(fit: "FitResult", weight: "Estimate", level: float, path: pathlib.Path) -> None:

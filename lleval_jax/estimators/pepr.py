@@ -30,7 +30,6 @@ from lleval_jax.estimators.element_answers import estimate as estimate
 from lleval_jax.estimators.element_answers import scored as scored
 from lleval_jax.types import Status
 from lleval_jax.values.logprobs import LogProbs
-from lleval_jax.values.logprobs import members_of as members_of
 from lleval_jax.values.results import FitResult, Source
 from lleval_jax.values.trust import Finding
 
