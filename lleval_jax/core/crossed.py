@@ -1,6 +1,6 @@
 """Crossed effects of rows (prompts) and columns (examples) on graded or yes-no answers, by expectation propagation.
 
-    P(y_ij = 1) = sigmoid(offset + a_i + z_j' psi + v_j)        a = B c,   c ~ N(0, s^2),   v_j ~ N(0, t^2)
+    P(y_ij = 1) = sigmoid(offset + a_i + z_j' psi + v_j)      a = B c + u,   c, u, v ~ N(0, scale^2)
 
 PromptEval's extended Rasch model (Maia Polo et al. 2024, section 3.2) with residual effects beside the covariates, each
 kind of effect with a scale of its own. Given few answers a row or column, the posterior's mode says little of its
@@ -9,8 +9,9 @@ matches the mean and variance of each answer's logit instead. A site is the norm
 
     exp(b eta - w eta^2 / 2)
 
-Given sites, all effects are jointly normal. Column effects are independent given the rest, so they are summed out first
-and what is left is a system in the coefficients c alone: the cost is that of two products of rows x rows x columns.
+Given sites, all effects are jointly normal. Column effects are independent given the rest, so they are summed out
+first; then the rows' residual effects; what is left is a small system in the coefficients. The cost is that of two
+products of rows x rows x columns and one inverse of rows x rows.
 """
 
 from typing import NamedTuple
@@ -28,7 +29,6 @@ PACE = 0.6  # of a Newton step in the scales
 WIDEST = 4.0  # farthest that a log scale goes from its prior's mode
 LEAST = 1e-4  # of a site's precision, in answers
 SMALL = 1e-9  # least variance of a logit
-KNOTS = 24  # of a smooth sum over columns
 
 Numbers = Array | np.ndarray  # a layout is made on the host
 
@@ -48,14 +48,14 @@ class Cells(NamedTuple):
 
 
 class Design(NamedTuple):
-    """How coefficients act, and which share a scale.
+    """How coefficients act, and which share a scale. Scales: those of the coefficients, that of u, that of v.
 
     rows     (rows, k)       B: loadings of row coefficients
     columns  (columns, q)    Z: covariates of the columns; q may be 0
     kind     (k + q, kinds)  1 where the coefficient has that scale; a row of zeros: the coefficient's own, fixed
     fixed    (k + q,)        log of the fixed part of its scale
-    prior    (2, kinds + 1)  of the scales, the columns' residual effect last: log s and n, where a scale has the
-             density of a chi variable with n degrees of freedom times s / sqrt(n); half normal for n = 1
+    prior    (2, kinds + 2)  of the scales: log s and n, where a scale has the density of a chi variable with n degrees
+             of freedom times s / sqrt(n); half normal for n = 1
     offset   ()              logit about which all effects lie
     """
 
@@ -68,7 +68,7 @@ class Design(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """Sites of all answers, precision and precision times mean, (cells,) each, and log scales (kinds + 1,)."""
+    """Sites of all answers, precision and precision times mean, (cells,) each, and log scales (kinds + 2,)."""
 
     precision: Array
     shift: Array
@@ -80,10 +80,13 @@ class Posterior(NamedTuple):
 
     coef         (k + q,)            mean of the standardised coefficients
     spread       (k + q, k + q)      their covariance
+    own          (rows,)             mean of u
+    alone        (rows, rows)        its covariance given the coefficients
+    own_cov      (rows, rows)        its covariance
+    lean         (rows, k + q)       E[u | c] falls by lean @ c: its covariance with the coefficients is - lean @ spread
     effect       (rows + q,)         a and psi
-    loading      (rows + q, k + q)   effect = loading @ coef
+    loading      (rows + q, k + q)   effect = loading @ coef, and own
     covariance   (rows + q, rows + q)  of the effects
-    cross        (k + q, columns)    covariance of coefficients and v_j is -loose_j cross_j
     column       (columns,)          mean of v
     loose        (columns,)          variance of v_j given all else
     pull         (rows + q, columns) how the effects pull v: E[v | effects] = base - loose (pull' effects)
@@ -95,10 +98,13 @@ class Posterior(NamedTuple):
 
     coef: Array
     spread: Array
+    own: Array
+    alone: Array
+    own_cov: Array
+    lean: Array
     effect: Array
     loading: Array
     covariance: Array
-    cross: Array
     column: Array
     loose: Array
     pull: Array
@@ -125,34 +131,41 @@ def posterior(
     """All effects, given the sites and the log scales."""
     n, q = len(design.rows), design.columns.shape[1]
     row, column, z = cells.row, cells.column, design.columns
-    size = jnp.exp(design.fixed + design.kind @ scale[:-1])
+    size = jnp.exp(design.fixed + design.kind @ scale[:-2])
     loads = jax.scipy.linalg.block_diag(design.rows, jnp.eye(q, dtype=size.dtype)) if q else jnp.asarray(design.rows)
     loading = loads * size[None, :]
-    variance = jnp.exp(2 * scale[-1])
+    own_prior, variance = jnp.exp(2 * scale[-2]), jnp.exp(2 * scale[-1])
 
-    sites = jnp.zeros((2, n, len(z)), size.dtype).at[:, row, column].add(jnp.stack([precision, shift]))
-    weight, (down, by_column), across = sites[0], sites.sum(1), sites.sum(2)
+    weight = jnp.zeros((n, len(z)), size.dtype).at[row, column].add(precision)
+    down, across = weight.sum(0), weight.sum(1)
+    by_column = jnp.zeros(len(z), size.dtype).at[column].add(shift)
+    told = jnp.concatenate([jnp.zeros(n, size.dtype).at[row].add(shift), z.T @ by_column])
     loose = variance / (1 + variance * down)
-    pull = jnp.concatenate([weight, z.T * down[None, :]])
-    told = jnp.concatenate([across[1], z.T @ by_column])
-    own = jnp.diag(jnp.concatenate([across[0], jnp.zeros(q, size.dtype)]))
+    pull = jnp.concatenate([weight, z.T * down[None, :]]) if q else weight
+    of_rows = jnp.diag(jnp.concatenate([across, jnp.zeros(q, size.dtype)]))
     if q:
         both = weight @ z
-        own = own.at[:n, n:].set(both).at[n:, :n].set(both.T).at[n:, n:].set((z.T * down[None, :]) @ z)
-    information = own - (pull * loose[None, :]) @ pull.T
+        of_rows = of_rows.at[:n, n:].set(both).at[n:, :n].set(both.T).at[n:, n:].set((z.T * down[None, :]) @ z)
+    information = of_rows - (pull * loose[None, :]) @ pull.T
 
-    system = jnp.eye(len(size), dtype=size.dtype) + loading.T @ (information @ loading)
-    spread, logdet = sweep.inverse(system)
-    toward = loading.T @ (told - pull @ (loose * by_column))
-    coef = spread @ toward
-    effect = loading @ coef
+    shrunk, logdet = sweep.inverse(jnp.eye(n, dtype=size.dtype) + own_prior * information[:n, :n])
+    alone = own_prior * shrunk  # covariance of u given the coefficients
+    heard = information @ loading
+    lean = alone @ heard[:n]
+    through = loading.at[:n].add(-lean)  # how the effects follow the coefficients once u has answered
+    spread, grown = sweep.inverse(jnp.eye(len(size), dtype=size.dtype) + through.T @ heard)
+    toward = told - pull @ (loose * by_column)
+    first = alone @ toward[:n]
+    coef = spread @ (through.T @ toward)
+    own = first - lean @ coef
+    effect = (loading @ coef).at[:n].add(own)
     base = loose * by_column
     found = base - loose * (effect @ pull)
 
-    cross = (spread @ loading.T) @ pull
-    covariance, reach = loading @ (spread @ loading.T), loading @ cross
-    lift = jnp.sum(pull * reach, 0)
-    column_var = loose + loose**2 * lift
+    own_cov = alone + lean @ spread @ lean.T
+    covariance = (through @ spread @ through.T).at[:n, :n].add(alone)
+    reach = covariance @ pull
+    column_var = loose + loose**2 * jnp.sum(pull * reach, 0)
     own_var, shared, mean = jnp.diagonal(covariance)[:n, None], reach[:n], effect[:n, None] + found[None, :]
     if q:
         side = covariance[:, n:] @ z.T
@@ -160,56 +173,51 @@ def posterior(
         shared += jnp.sum(z.T * reach[n:], 0)[None, :]
         mean += (z @ effect[n:])[None, :]
     var = jnp.maximum(own_var - 2 * loose[None, :] * shared + column_var[None, :], SMALL)
-    mean, var = jnp.stack([mean, var])[:, row, column]
-    evidence = 0.5 * (toward @ coef - logdet + by_column @ base - jnp.sum(jnp.log1p(variance * down)))
+    gained = toward @ effect + by_column @ base
+    evidence = 0.5 * (gained - logdet - grown - jnp.sum(jnp.log1p(variance * down)))
     return Posterior(
         coef,
         spread,
+        own,
+        alone,
+        own_cov,
+        lean,
         effect,
         loading,
         covariance,
-        cross,
         found,
         loose,
         pull,
         base,
         column_var,
-        mean,
-        var,
+        mean[row, column],
+        var[row, column],
         evidence,
     )
 
 
 def slope(design: Design, scale: Float[Array, " scales"], now: Posterior) -> tuple[Array, Array]:
-    """Gradient and Hessian of log evidence plus log prior in the log scales, the sites held.
+    """Gradient of log evidence plus log prior in the log scales, the sites held, and a bound of its fall.
 
-    -> (scales,), (scales, scales). With m and S the mean and covariance of the standardised effects (v / t among them)
-    and h, k two kinds of n effects each,
+    -> (scales,) twice. With m and S the mean and covariance of the standardised effects of a kind h, n of them,
 
-        g_h = m_h' m_h + tr S_hh - n_h        H_hk = 4 m_h' S_hk m_k + 2 |S_hk|^2 - 2 [h = k] (m_h' m_h + tr S_hh)
+        g_h = m' m + tr S - n        - H_hh = 2 (m' m + tr S) - 4 m' S m - 2 |S|^2
+
+    The second is taken with the variances alone; what is left out makes a step shorter.
     """
-    kind, unit = design.kind, jnp.exp(-2 * scale[-1])
-    loose, column = now.loose, now.column
-    free, square = unit * loose, now.coef**2
-    var = jnp.diagonal(now.spread)
-    lift = now.column_var - loose
-    gained = jnp.append(square @ kind, unit * jnp.sum(column**2))
-    kept = jnp.append((var - 1) @ kind, jnp.sum(free - 1) + unit * jnp.sum(lift))
+    own_unit, unit = jnp.exp(-2 * scale[-2:])
+    by_kind = [
+        (now.coef[:, None] ** 2, jnp.diagonal(now.spread)[:, None], jnp.asarray(design.kind)),
+        (own_unit * now.own[:, None] ** 2, own_unit * jnp.diagonal(now.own_cov)[:, None], None),
+        (unit * now.column[:, None] ** 2, unit * now.column_var[:, None], None),
+    ]
+    gradient, curvature = [], []
+    for square, var, kind in by_kind:
+        for into, value in ((gradient, square + var - 1), (curvature, square * (1 - 2 * var) + var * (1 - var))):
+            into.append(jnp.sum(value if kind is None else value * kind, 0))
     middle, count = design.prior
-    square_of = jnp.exp(2 * (scale - middle))
-
-    by_coef = kind * now.coef[:, None]
-    inner = 4 * by_coef.T @ now.spread @ by_coef + 2 * kind.T @ now.spread**2 @ kind
-    inner -= 2 * jnp.diag((square + var) @ kind)
-    side = now.cross * loose[None, :]
-    edge = unit * (2 * kind.T @ jnp.sum(side**2, 1) - 4 * by_coef.T @ (side @ column))
-    leans = now.pull @ (loose * column)
-    through = now.covariance @ ((now.pull * loose[None, :] ** 2) @ now.pull.T)
-    corner = jnp.sum(4 * free * column**2 * unit - 2 * column**2 * unit - 2 * free * (1 - free))
-    corner += unit * (4 * unit * leans @ now.covariance @ leans - 2 * jnp.sum(lift) + 4 * jnp.sum(free * lift))
-    corner += 2 * unit**2 * jnp.sum(through * through.T)
-    hessian = jnp.block([[inner, edge[:, None]], [edge[None, :], corner[None, None]]])
-    return gained + kept + count * (1 - square_of), hessian - jnp.diag(2 * count * square_of)
+    far = count * jnp.exp(2 * (scale - middle))
+    return jnp.concatenate(gradient) + count - far, 2 * (jnp.concatenate(curvature) + far)
 
 
 def tilt(
@@ -255,135 +263,12 @@ def propagate(
     at = Belief(jnp.maximum(at.precision, LEAST * cells.weight), at.shift, scale)
     found = posterior(design, cells, *at)
     precision, shift = tilt(design.offset, nodes, mass, cells, found, at.precision, at.shift)
-    gradient, hessian = slope(design, at.scale, found)
-    root = scale_root(design, hessian)
-    move = PACE * jnp.clip(root @ (root.T @ gradient), -CLIP, CLIP)
+    gradient, curvature = slope(design, at.scale, found)
+    move = PACE * jnp.clip(gradient / jnp.maximum(curvature, least(design)), -CLIP, CLIP)
     moved = precision - at.precision, shift - at.shift, move
     return Belief(precision, shift, scale + move), -jnp.max(jnp.stack([jnp.max(jnp.abs(part)) for part in moved]))
 
 
-def scale_root(design: Design, hessian: Float[Array, "scales scales"]) -> Float[Array, "scales scales"]:
-    """R with R R' the covariance of the log scales: the inverse curvature, where that is too small the prior's.
-
-    By L D L' with pivots held positive, unrolled: there are few scales, and LAPACK under `vmap` takes turns.
-    """
-    size, least = len(hessian), FLAT * 2 * jnp.min(design.prior[1])
-    rest, columns = -hessian, []
-    for j in range(size):
-        pivot = jnp.maximum(jnp.abs(rest[j, j]), least)
-        below = jnp.where(jnp.arange(size) > j, rest[:, j] / pivot, 0)
-        rest = rest - pivot * below[:, None] * below[None, :]
-        columns.append((pivot, below))
-    root = jnp.zeros_like(hessian)
-    for j in reversed(range(size)):  # rows of L'^-1 from the last: x_j = e_j - sum of L_ij x_i
-        pivot, below = columns[j]
-        root = root.at[j].set((jnp.arange(size) == j).astype(root.dtype) - below @ root)
-    pivots = jnp.stack([pivot for pivot, _ in columns])
-    return root / jnp.sqrt(pivots)[None, :]
-
-
-class Scales(NamedTuple):
-    """The posterior of the log scales as weighted points, each with the posterior of the effects that it implies.
-
-    point  (points, scales)
-    mass   (points,)         sums to 1
-    given  the posterior at each, (points, ...)
-    """
-
-    point: Array
-    mass: Array
-    given: Posterior
-
-
-def scales(design: Design, cells: Cells, at: Belief, points: Float[Array, "points scales"]) -> Scales:
-    """Look at the scales' posterior about its mode, where standard normal `points` lie; the sites are held.
-
-    Without it intervals would rest on one guess of how much prompts differ, which few answers do not settle.
-    """
-    root = scale_root(design, slope(design, at.scale, posterior(design, cells, *at))[1])
-    point = at.scale[None, :] + points @ root.T
-    given = jax.lax.map(lambda scale: posterior(design, cells, at.precision, at.shift, scale), point)
-    weight = given.evidence + log_prior(design, point) + 0.5 * jnp.sum(points**2, 1)
-    return Scales(point, jax.nn.softmax(weight), given)
-
-
-def log_prior(design: Design, scale: Float[Array, "*points scales"]) -> Float[Array, "*points"]:
-    """Log density of log scales, up to a constant."""
-    middle, count = design.prior
-    far = scale - jnp.broadcast_to(middle, scale.shape)
-    return jnp.sum(jnp.broadcast_to(count, scale.shape) * (far - 0.5 * jnp.exp(2 * far)), -1)
-
-
-def score_draws(
-    design: Design,
-    cells: Cells,
-    at: Belief,
-    found: Scales,
-    real: Float[Array, " columns"],
-    given: Float[Array, " rows"],
-    open_: Float[Array, " rows"],
-    dispersion: Array,
-    key: Array,
-    draws: int,
-) -> Float[Array, "draws rows"]:
-    """Joint posterior draws of the rows' sums over the grid: what is known as it is, the rest as it may come.
-
-    real        1 for the columns of the grid, 0 for padding
-    given       sum of the known answers of each row
-    open_       how many of its answers are not known
-    dispersion  of an unknown answer's variance, in units of p (1 - p)
-
-    Effects are drawn by Matheron's rule: from the prior, then moved by the posterior mean of what the sites miss.
-    """
-    n, (columns, q) = len(given), design.columns.shape
-    first, key = jax.random.split(key)
-    places = (jnp.arange(draws, dtype=given.dtype) + jax.random.uniform(first, (), given.dtype)) / draws
-    which = jnp.clip(jnp.searchsorted(jnp.cumsum(found.mass), places), 0, len(found.mass) - 1)
-    seen = (cells.weight > 0).astype(given.dtype)
-    row, column = cells.row, cells.column
-
-    def one(drawn: tuple[Array, Array]) -> Array:
-        point, key = drawn
-        here = jax.tree.map(lambda x: x[point], found.given)
-        for_coef, for_column, for_sites, for_answers = jax.random.split(key, 4)
-        prior = jax.random.normal(for_coef, here.coef.shape, given.dtype)
-        side = jnp.exp(found.point[point, -1]) * jax.random.normal(for_column, (columns,), given.dtype)
-        effect = here.loading @ prior
-        eta = effect[row] + (side + design.columns @ effect[n:] if q else side)[column]
-        noise = jnp.sqrt(at.precision) * jax.random.normal(for_sites, eta.shape, given.dtype)
-        miss = jnp.zeros((n, columns), given.dtype).at[row, column].add(at.shift - at.precision * eta - noise)
-        lost = miss.sum(0)
-        told = jnp.concatenate([miss.sum(1), design.columns.T @ lost])
-        gained = here.loading @ (here.spread @ (here.loading.T @ (told - here.pull @ (here.loose * lost))))
-        effect, side = effect + gained, side + here.loose * (lost - gained @ here.pull)
-        if q:
-            side = side + design.columns @ effect[n:]
-        logit = design.offset + effect[:n]
-        p = seen * jax.nn.sigmoid(logit[row] + side[column])
-        known = jnp.zeros((2, n), p.dtype).at[:, row].add(jnp.stack([p, p * (1 - p)]))
-        mean, variance = column_sums(side, real, logit) - known
-        luck = jnp.sqrt(dispersion * jnp.maximum(variance, 0)) * jax.random.normal(for_answers, (n,), given.dtype)
-        return given + jnp.clip(mean + luck, 0, open_)
-
-    return jax.lax.map(one, (which, jax.random.split(key, draws)))
-
-
-def column_sums(
-    column: Float[Array, " columns"], real: Float[Array, " columns"], row: Float[Array, " rows"]
-) -> Float[Array, "2 rows"]:
-    """Sums over the real columns of p and of p (1 - p), p = sigmoid(row + column).
-
-    The first is a smooth function of the row's logit and the second its derivative, so both are taken at a few knots
-    and in between from the cubic that has their values and slopes.
-    """
-    low = jnp.min(row)
-    step = (jnp.max(row) - low) / (KNOTS - 1) + 1e-3
-    knot = low + step * jnp.arange(KNOTS, dtype=row.dtype)
-    p = jax.nn.sigmoid(knot[:, None] + column[None, :])
-    value, slope = p @ real, step * ((p * (1 - p)) @ real)
-    along = (row - low) / step
-    place = jnp.clip(along.astype(jnp.int32), 0, KNOTS - 2)
-    t = along - place.astype(row.dtype)
-    y0, y1, d0, d1 = value[place], value[place + 1], slope[place], slope[place + 1]
-    bend, twist = 3 * (y1 - y0) - 2 * d0 - d1, d0 + d1 - 2 * (y1 - y0)
-    return jnp.stack([y0 + t * (d0 + t * (bend + t * twist)), (d0 + t * (2 * bend + 3 * t * twist)) / step])
+def least(design: Design) -> Array:
+    """The least curvature in a log scale that is believed: all have a prior."""
+    return FLAT * 2 * jnp.min(design.prior[1])

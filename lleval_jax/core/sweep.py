@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lleval_jax.types import Array, Float
 
-BLOCK = 16
+BLOCK = 8
 
 
 def inverse(matrix: Float[Array, "k k"]) -> tuple[Float[Array, "k k"], Float[Array, ""]]:

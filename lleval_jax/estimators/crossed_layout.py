@@ -94,20 +94,22 @@ def lay_out(
     models, prompts: which of each a row is, where there are several models; spare: cells that there will be.
     """
     n, items = scores.shape
-    parts, kinds, middle = _row_effects(rows[0], models, prompts, n)
+    parts, kinds, middle, own = _row_effects(rows[0], models, prompts, n)
     loads = np.concatenate([np.ones((n, 1)), *parts], axis=1)
     sizes = [1] + [part.shape[1] for part in parts]
     q = columns.shape[1]
     if q:
         kinds, sizes = (*kinds, "example features"), [*sizes, q]
         middle = [*middle, TELLS / np.sqrt(q)]
+    name, width_of_own = own
+    middle = [*middle, width_of_own, HARD]
     kind = np.zeros((sum(sizes), len(kinds)))
     ends = np.cumsum(sizes)
     for h in range(len(kinds)):
         kind[ends[h] : ends[h + 1], h] = 1
     fixed = np.zeros(len(kind))
     fixed[0] = np.log(LEVEL)
-    prior = np.array([[*np.log(middle), np.log(HARD)], [*[LOOSE] * len(middle), FIRM]])
+    prior = np.array([np.log(middle), [*[LOOSE] * (len(kinds) + 1), FIRM]])
 
     width = rung_of_columns(items)
     place = row, column = np.nonzero(seen)
@@ -123,7 +125,7 @@ def lay_out(
     numbers = loads, pad(columns, (width, q)), kind, fixed, prior, np.asarray(offset)
     design = Design(*(x.astype(dtype) for x in numbers))
     given, real = np.where(seen, scores, 0).sum(1).astype(dtype), pad(np.ones(items, dtype), (width,))
-    return Layout(design, cells, (*kinds, "example"), rows[1], real, given, (~seen).sum(1).astype(dtype))
+    return Layout(design, cells, (*kinds, name, "example"), rows[1], real, given, (~seen).sum(1).astype(dtype))
 
 
 def room(cells: int) -> int:
@@ -133,8 +135,8 @@ def room(cells: int) -> int:
 
 def _row_effects(
     features: np.ndarray, models: Sequence[str] | None, prompts: Sequence[str] | None, n: int
-) -> tuple[list[np.ndarray], tuple[str, ...], list[float]]:
-    """Loadings of the row effects, their kinds, and each kind's likeliest size."""
+) -> tuple[list[np.ndarray], tuple[str, ...], list[float], tuple[str, float]]:
+    """Loadings of the row effects, their kinds, each kind's likeliest size; and the same of what is each row's own."""
     parts: list[np.ndarray] = []
     kinds: list[str] = []
     middle: list[float] = []
@@ -145,15 +147,14 @@ def _row_effects(
         middle.append(size)
 
     known = features.shape[1] > 0
+    rest = REST if known else BETWEEN
     if known:
         add("features", features, EXPLAINED / np.sqrt(features.shape[1]))
     if models is None:
-        add("prompt", np.eye(n), REST if known else BETWEEN)
-    else:
-        add("model", one_hot(models), MODELS)
-        add("prompt", one_hot(prompts if prompts is not None else range(n)), REST if known else BETWEEN)
-        add("model x prompt", np.eye(n), APART)
-    return parts, tuple(kinds), middle
+        return parts, tuple(kinds), middle, ("prompt", rest)
+    add("model", one_hot(models), MODELS)
+    add("prompt", one_hot(prompts if prompts is not None else range(n)), rest)
+    return parts, tuple(kinds), middle, ("model x prompt", APART)
 
 
 def one_hot(names: Sequence[Any]) -> np.ndarray:

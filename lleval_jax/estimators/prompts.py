@@ -11,83 +11,42 @@ posterior draws of the prompts' scores on this very grid: what was answered coun
 estimates would be too narrow, or too wide; those of draws are not.
 """
 
-import functools
 import warnings
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from lleval_jax.core import crossed, quadrature, solve, transport
-from lleval_jax.core.anderson import Anderson
+from lleval_jax.core import crossed, crossed_scales
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators import balanced, crossed_layout, prompteval_paper, prompts_plan
+from lleval_jax.estimators import balanced, crossed_fit, crossed_layout, prompteval_paper, prompts_plan
+from lleval_jax.estimators.crossed_fit import MASS, NODES
 from lleval_jax.estimators.crossed_layout import Features
+from lleval_jax.estimators.prompt_answers import QUANTILES as QUANTILES
+from lleval_jax.estimators.prompt_answers import WHAT as WHAT
+from lleval_jax.estimators.prompt_answers import Distribution as Distribution
+from lleval_jax.estimators.prompt_answers import PromptParams as PromptParams
+from lleval_jax.estimators.prompt_answers import better as better
+from lleval_jax.estimators.prompt_answers import difference as difference
+from lleval_jax.estimators.prompt_answers import distribution as distribution
+from lleval_jax.estimators.prompt_answers import estimate as estimate
+from lleval_jax.estimators.prompt_answers import wasserstein as wasserstein
 from lleval_jax.estimators.prompt_features import embed as embed
 from lleval_jax.estimators.prompt_features import features as features
 from lleval_jax.estimators.prompt_features import pca as pca
-from lleval_jax.types import Array, Status
-from lleval_jax.values.responses import WHOLE, Responses
-from lleval_jax.values.results import Choice, Estimate, FitResult, Source
+from lleval_jax.types import Status
+from lleval_jax.values.responses import Responses
+from lleval_jax.values.results import Choice, FitResult, Source
 from lleval_jax.values.sparse import SparseResponses
 
 CITE = ("polo2024prompteval",)
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-WHAT = ("mean", "worst", "spread")
-WORST = 0.05  # share of the prompts whose mean is "worst"
-POINTS = 16  # at which the scales' posterior is looked at
-NODES, MASS = np.polynomial.hermite_e.hermegauss(9)
-TOL, STEPS = 1e-3, 200
-SLACK = 1.0  # a sweep that moves farther than twice the last is taken back
 REPLICATES = 50  # bootstrap draws of the reference
+DRAWS = 500
 ROUNDS = 3  # of learning how fractional answers scatter
 LEAST_SCATTER = 0.02
 LEAST = 1e-12  # of a probability
-
-
-class PromptParams(NamedTuple):
-    """What `fit` learned.
-
-    draws        (draws, rows)   joint posterior draws of the scores on the grid
-    level        ()              logit of an average example under an average prompt
-    effect       (rows,)         of prompts, in logits about the level
-    effect_sd    (rows,)
-    example      (items,)        of examples: easy ones above 0
-    coef         (features,)     of standardised row features
-    coef_sd      (features,)
-    scale        (scales,)       standard deviation of each kind of effect, in logits, as `settings["kinds"]` names them
-    scale_low, scale_high        the middle 90% of its posterior
-    dispersion   ()              of answers about their curves; 1 for right and wrong
-    answered     (rows,)         answers given
-    """
-
-    draws: np.ndarray
-    level: np.ndarray
-    effect: np.ndarray
-    effect_sd: np.ndarray
-    example: np.ndarray
-    coef: np.ndarray
-    coef_sd: np.ndarray
-    scale: np.ndarray
-    scale_low: np.ndarray
-    scale_high: np.ndarray
-    dispersion: np.ndarray
-    answered: np.ndarray
-
-
-class Distribution(NamedTuple):
-    """Scores of the prompts in rising order, as posterior means of the order statistics, with a band for each.
-
-    share (rows,) place in the ranking, from 0 to 1; value, low, high (rows,)
-    """
-
-    share: np.ndarray
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 def fit(
@@ -98,7 +57,7 @@ def fit(
     models: Sequence[str] | None = None,
     prompts: Sequence[str] | None = None,
     reference: bool = False,
-    draws: int = 500,
+    draws: int = DRAWS,
     room: int = 0,
     dtype: str = "float32",
     seed: int = 0,
@@ -141,42 +100,24 @@ def fit(
         return _reference(grid, row_features, item_features, seed)
     rows = crossed_layout.matrix(row_features, grid.rows, "prompts")
     columns, _ = crossed_layout.matrix(item_features, grid.items, "examples")
-    weight, scatter = np.asarray(grid.weight, float), 1.0
-    fractional = bool(((grid.scores > 0) & (grid.scores < 1) & (grid.weight == 1))[grid.seen].any())
-    for _ in range(ROUNDS if fractional else 1):
-        layout = crossed_layout.lay_out(
-            grid.scores, grid.seen, weight / scatter, rows, columns, models, prompts, dtype, room
-        )
-        used = scatter
-        solution, now = _solve(layout.design, layout.cells, *nodes(dtype))
-        scatter = _scatter(layout, now, solution.x, used) if fractional else 1.0
+    layout, known, used = _looked(grid, rows, columns, models, prompts, dtype, room)
+    solution = known.solution
     status = Status(int(solution.status))
     if status is not Status.CONVERGED:
         message = f"the fit of {n} prompts x {items} examples is {status.word} after {int(solution.steps)} sweeps"
         if strict or status is Status.NOT_FINITE:
             raise NotConverged(message)
         warnings.warn(message, RuntimeWarning, stacklevel=2)
-    found, total = _draw(
-        layout.design,
-        layout.cells,
-        solution.x,
-        points(len(layout.kinds), dtype),
-        layout.real,
-        layout.given,
-        layout.open,
-        np.asarray(used, dtype),
-        jax.random.key(seed),
-        draws,
-    )
-    params = _params(grid, layout, found, np.asarray(total) / items, used)
+    scores = _scores(layout, known, used, seed, draws) / items
+    params = _params(grid, layout, known.found, scores, used)
     return FitResult(
         params=params,
-        covariance=np.asarray(found.mass @ found.given.column_var)[:items, None, None],
+        covariance=np.asarray(known.found.mass @ known.found.given.column_var)[:items, None, None],
         rows=grid.rows,
         items=grid.items,
         group=grid.group,
         groups=grid.groups,
-        loglik=float(now.evidence),
+        loglik=float(known.now.evidence),
         steps=int(solution.steps),
         status=status.word,
         n_seen=grid.n_seen,
@@ -192,56 +133,6 @@ def fit(
         },
         source=grid.source.merge(Source(seed=seed, cite=CITE)),
     )
-
-
-def estimate(
-    fit: FitResult[PromptParams],
-    *,
-    quantiles: Sequence[float] = QUANTILES,
-    what: Sequence[str] = (),
-    per_prompt: bool = False,
-    level: float = 0.95,
-) -> Estimate:
-    """Quantiles of the scores over prompts, and what else is asked for, each with its interval.
-
-    Args:
-        fit: from `fit`.
-        quantiles: shares in [0, 1]; linear between order statistics. Rows are named "q05", "q50", ...
-        what: of "mean" over prompts, "worst" (mean of the worst 5%, at least one) and "spread" (standard deviation).
-        per_prompt: also the score of each prompt.
-        level: coverage of the intervals.
-
-    Returns:
-        Values are posterior means. With several models every entry stands once for each, with the model as group.
-
-    Raises:
-        BadInput: a quantile outside [0, 1], or an unknown functional.
-    """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    for share in quantiles:
-        require(0 <= share <= 1, f"quantile {share:g} is not in [0, 1]; give shares, such as 0.05")
-    for word in what:
-        require(word in WHAT, f"there is no functional {word!r}; there are {', '.join(WHAT)}")
-    require(len(quantiles) + len(what) > 0 or per_prompt, "nothing is asked for; give quantiles, `what` or per_prompt")
-    names: list[str] = []
-    groups: list[str] = []
-    drawn: list[np.ndarray] = []
-    seen: list[int] = []
-    for group, here in _groups(fit).items():
-        scores = fit.params.draws[:, here]
-        answered = fit.params.answered[here]
-        labels = [f"q{100 * share:02.4g}" for share in quantiles] + list(what)
-        columns = [*np.quantile(scores, quantiles, axis=1)] if len(quantiles) else []
-        columns += [FUNCTIONALS[word](scores) for word in what]
-        names += labels
-        seen += [int(answered.sum())] * len(labels)
-        if per_prompt:
-            names += [fit.rows[i] for i in here]
-            columns += list(scores.T)
-            seen += answered.tolist()
-        drawn += columns
-        groups += [group] * len(columns)
-    return _summary(fit, np.stack(drawn), tuple(names), tuple(groups), np.array(seen), level, "accuracy")
 
 
 def choose(
@@ -290,114 +181,49 @@ def choose(
     return Choice(grid.rows, picked, told, grid.source.merge(Source(seed=seed, cite=CITE)))
 
 
+def _looked(
+    grid: Responses,
+    rows: tuple[np.ndarray, tuple[str, ...]],
+    columns: np.ndarray,
+    models: Sequence[str] | None = None,
+    prompts: Sequence[str] | None = None,
+    dtype: str = "float32",
+    room: int = 0,
+) -> tuple[crossed_layout.Layout, crossed_fit.Look, float]:
+    """A grid laid out, what is known of it, and the dispersion used: 1 where answers are right or wrong."""
+    fractional = bool(((grid.scores > 0) & (grid.scores < 1) & (grid.weight == 1))[grid.seen].any())
+    weight, used = np.asarray(grid.weight, float), 1.0
+    for left in reversed(range(ROUNDS if fractional else 1)):
+        layout = crossed_layout.lay_out(
+            grid.scores, grid.seen, weight / used, rows, columns, models, prompts, dtype, room
+        )
+        points = crossed_fit.points(len(layout.kinds), dtype)
+        known = crossed_fit.look(layout.design, layout.cells, *crossed_fit.nodes(dtype), points)
+        if left:
+            used = _scatter(layout, known.now, known.solution.x, used)
+    return layout, known, used
+
+
+def _scores(
+    layout: crossed_layout.Layout, known: crossed_fit.Look, dispersion: float, seed: int, draws: int
+) -> np.ndarray:
+    """(draws, rows) sums over the grid."""
+    given = layout.real, layout.given, layout.open, np.asarray(dispersion, layout.given.dtype)
+    return np.asarray(crossed_fit.draw(layout.design, layout.cells, known, *given, jax.random.key(seed), draws))
+
+
 def _picture(grid: Responses, row_features: Features | None, seed: int) -> tuple[prompts_plan.Picture, np.ndarray]:
     """The normal posterior at the mode of the scales, and draws of the scores."""
     n, items = grid.scores.shape
     rows = crossed_layout.matrix(row_features, grid.rows, "prompts")
-    none = np.zeros((items, 0))
-    layout = crossed_layout.lay_out(grid.scores, grid.seen, grid.weight, rows, none, None, None, "float32")
-    now = _solve(layout.design, layout.cells, *nodes("float32"))[1]
+    layout, known, used = _looked(grid, rows, np.zeros((items, 0)))
+    now = known.now
     effect, column = np.asarray(now.effect, float)[:n], np.asarray(now.column, float)[:items]
     p = 1 / (1 + np.exp(-(float(layout.design.offset) + effect[:, None] + column[None, :])))
     picture = prompts_plan.Picture(
         np.asarray(now.covariance, float), np.asarray(now.pull, float)[:, :items], np.asarray(now.loose)[:items], p
     )
-    return picture, fit(grid, row_features=row_features, seed=seed).params.draws
-
-
-def difference(fit: FitResult[PromptParams], first: str, second: str, *, level: float = 0.95) -> Estimate:
-    """Score of prompt `first` minus that of `second`, and below it, as entry "probability", how surely it is better.
-
-    Raises:
-        BadInput: a prompt that is not there, or twice the same.
-    """
-    require(first != second, f"two different prompts are needed to compare; both are {first!r}")
-    for name in (first, second):
-        require(name in fit.rows, f"there is no prompt {name!r}; there are {', '.join(map(repr, fit.rows[:6]))}")
-    a, b = (fit.params.draws[:, fit.rows.index(name)] for name in (first, second))
-    seen = fit.params.answered[[fit.rows.index(first), fit.rows.index(second)]]
-    return _summary(
-        fit, (a - b)[None], (f"{first} - {second}",), (WHOLE,), seen.min(keepdims=True), level, "difference"
-    )
-
-
-def better(fit: FitResult[PromptParams], first: str, second: str) -> float:
-    """Posterior probability that prompt `first` scores above `second` on the grid; ties count half."""
-    difference(fit, first, second)  # for what it says of wrong names
-    a, b = (fit.params.draws[:, fit.rows.index(name)] for name in (first, second))
-    return float(np.mean(a > b) + 0.5 * np.mean(a == b))
-
-
-def distribution(fit: FitResult[PromptParams], *, model: str | None = None, level: float = 0.95) -> Distribution:
-    """The whole distribution of scores over prompts, with a band for each order statistic.
-
-    Raises:
-        BadInput: several models and none named, or one that is not there.
-    """
-    groups = _groups(fit)
-    name = model if model is not None else next(iter(groups))
-    require(model is not None or len(groups) == 1, f"name a model: {', '.join(groups)}")
-    require(name in groups, f"there is no model {name!r}; there are {', '.join(groups)}")
-    order = np.sort(fit.params.draws[:, groups[name]], axis=1)
-    low, high = np.quantile(order, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    count = order.shape[1]
-    value = np.clip(order.mean(0), low, high)
-    return Distribution((np.arange(count) + 0.5) / count, value, low, high)
-
-
-def wasserstein(first: Distribution | np.ndarray, second: Distribution | np.ndarray) -> float:
-    """W1 distance of two distributions of as many scores, in units of the score.
-
-    Raises:
-        BadInput: different numbers of scores.
-    """
-    a, b = (np.asarray(x.value if isinstance(x, Distribution) else x, float) for x in (first, second))
-    require(a.shape == b.shape, f"distributions of {a.shape} and {b.shape} scores; give as many in both")
-    return float(transport.wasserstein(jnp.asarray(a), jnp.asarray(b)))
-
-
-def _worst(scores: np.ndarray) -> np.ndarray:
-    count = max(1, int(np.ceil(WORST * scores.shape[1])))
-    return np.sort(scores, axis=1)[:, :count].mean(1)
-
-
-FUNCTIONALS = {"mean": lambda s: s.mean(1), "worst": _worst, "spread": lambda s: s.std(1)}
-
-
-def _summary(
-    fit: FitResult[PromptParams],
-    drawn: np.ndarray,
-    names: tuple[str, ...],
-    groups: tuple[str, ...],
-    seen: np.ndarray,
-    level: float,
-    target: str,
-) -> Estimate:
-    """Means, middle intervals and half widths of 68% intervals of draws (entries, draws)."""
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1)
-    near, far = np.quantile(drawn, [0.1587, 0.8413], axis=1)
-    return Estimate(
-        target=target,
-        method=fit.method,
-        rows=names,
-        group=groups,
-        value=np.clip(drawn.mean(1), low, high),
-        low=low,
-        high=high,
-        level=level,
-        std_error=(far - near) / 2,
-        n_seen=seen,
-        status=(fit.status,) * len(names),
-        source=fit.source,
-    )
-
-
-def _groups(fit: FitResult[PromptParams]) -> dict[str, np.ndarray]:
-    """Model -> its rows; "all" where there is one model."""
-    models = fit.settings.get("models")
-    if models is None:
-        return {WHOLE: np.arange(len(fit.rows))}
-    return {name: np.flatnonzero(np.asarray(models) == name) for name in dict.fromkeys(models)}
+    return picture, _scores(layout, known, used, seed, DRAWS) / items
 
 
 def _reference(
@@ -468,50 +294,6 @@ def _require_names(grid: Responses, models: Sequence[str] | None, prompts: Seque
             require(len(names) == len(grid.rows), f"{what} names {len(names)} rows; the grid has {len(grid.rows)}")
 
 
-def nodes(dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """Quadrature of a logit: standard normal nodes and their masses."""
-    return NODES.astype(dtype), (MASS / MASS.sum()).astype(dtype)
-
-
-@functools.cache
-def points(scales: int, dtype: str, count: int = POINTS) -> np.ndarray:
-    """Standard normal points, (count, scales)."""
-    return quadrature.Points(count).nodes(scales)[0].astype(dtype)
-
-
-def solution_of(design: crossed.Design, cells: crossed.Cells, nodes: Array, mass: Array) -> solve.Solution:
-    """Sites and scales at their fixed point."""
-    fn = functools.partial(crossed.propagate, design, cells, nodes, mass)
-    guarded = Anderson(memory=5, slack=SLACK)
-    return solve.solve(guarded, fn, crossed.start(design, cells), tol=TOL, max_steps=STEPS)
-
-
-@jax.jit
-def _solve(
-    design: crossed.Design, cells: crossed.Cells, nodes: Array, mass: Array
-) -> tuple[solve.Solution, crossed.Posterior]:
-    """The solution, and the posterior that it implies."""
-    solution = solution_of(design, cells, nodes, mass)
-    return solution, crossed.posterior(design, cells, *solution.x)
-
-
-@functools.partial(jax.jit, static_argnames="draws")
-def _draw(
-    design: crossed.Design,
-    cells: crossed.Cells,
-    at: crossed.Belief,
-    points: Array,
-    real: Array,
-    given: Array,
-    open_: Array,
-    dispersion: Array,
-    key: Array,
-    draws: int,
-) -> tuple[crossed.Scales, Array]:
-    found = crossed.scales(design, cells, at, points)
-    return found, crossed.score_draws(design, cells, at, found, real, given, open_, dispersion, key, draws)
-
-
 def _scatter(layout: crossed_layout.Layout, now: crossed.Posterior, at: crossed.Belief, used: float) -> float:
     """Dispersion of fractional answers, from how far each lies from what the others say of it (EP's cavities)."""
     seen = layout.cells.weight > 0
@@ -527,16 +309,16 @@ def _scatter(layout: crossed_layout.Layout, now: crossed.Posterior, at: crossed.
 
 
 def _params(
-    grid: Responses, layout: crossed_layout.Layout, found: crossed.Scales, scores: np.ndarray, scatter: float
+    grid: Responses, layout: crossed_layout.Layout, found: crossed_scales.Scales, scores: np.ndarray, scatter: float
 ) -> PromptParams:
     """Means over the points of the scales' posterior."""
     n, items, f = len(grid.rows), len(grid.items), len(layout.features)
     mass, given = np.asarray(found.mass, float), found.given
     effects = np.asarray(given.effect, float)[:, :n]
-    var = np.asarray(jnp.diagonal(given.covariance, axis1=1, axis2=2), float)[:, :n]
-    size = np.asarray(jnp.exp(found.point), float)
+    var = np.asarray(np.diagonal(given.covariance, axis1=1, axis2=2), float)[:, :n]
+    size = np.asarray(np.exp(found.point), float)
     coef = np.asarray(given.coef, float)[:, 1 : 1 + f] * size[:, :1]
-    coef_var = np.asarray(jnp.diagonal(given.spread, axis1=1, axis2=2), float)[:, 1 : 1 + f] * size[:, :1] ** 2
+    coef_var = np.asarray(np.diagonal(given.spread, axis1=1, axis2=2), float)[:, 1 : 1 + f] * size[:, :1] ** 2
     column = np.asarray(given.column, float)
     if layout.design.columns.shape[1]:
         column = column + np.asarray(given.effect, float)[:, n:] @ np.asarray(layout.design.columns, float).T

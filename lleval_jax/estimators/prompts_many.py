@@ -1,6 +1,7 @@
 """Thousands of grids at once: tasks x models x budgets x draws of cells in one call, as PromptEval's study needs."""
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -11,12 +12,12 @@ import numpy as np
 
 from lleval_jax.core import crossed
 from lleval_jax.errors import require
-from lleval_jax.estimators import crossed_layout, prompts
+from lleval_jax.estimators import crossed_fit, crossed_layout, prompt_answers
 from lleval_jax.estimators.crossed_layout import Features
 from lleval_jax.types import Array, Status
 
-BATCH = 64  # grids at once
-LANES = 2  # batches side by side: one alone leaves a core idle between its products
+BLOCK = 64  # grids a call
+LANES = os.cpu_count() or 1  # calls side by side on a CPU, where a call takes its grids one by one
 
 
 class Many(NamedTuple):
@@ -47,7 +48,7 @@ def fit_many(
     seen: np.ndarray,
     *,
     row_features: Features | None = None,
-    quantiles: Sequence[float] = prompts.QUANTILES,
+    quantiles: Sequence[float] = prompt_answers.QUANTILES,
     level: float = 0.95,
     draws: int = 64,
     points: int = 8,
@@ -80,34 +81,42 @@ def fit_many(
     count = seen.sum((1, 2))
     require(bool((count > 0).all()), f"grid {int(count.argmin())} has no answer")
     rows = crossed_layout.matrix(row_features, [str(i) for i in range(n)], "prompts")
-    key, about = jax.random.key(seed), np.zeros((items, 0))
+    about, weight = np.zeros((items, 0)), np.ones((n, items))
+
+    def lay_out(g: int) -> crossed_layout.Layout:
+        return crossed_layout.lay_out(scores[g], seen[g], weight, rows, about, None, None, dtype)
+
+    first = lay_out(0)
+    study = Study(
+        first.design,
+        first.real,
+        *crossed_fit.nodes(dtype),
+        crossed_fit.points(len(first.kinds), dtype, points),
+        np.asarray(quantiles, dtype),
+        np.asarray([(1 - level) / 2, (1 + level) / 2], dtype),
+        jax.random.key(seed),
+    )
     sizes = np.array([crossed_layout.room(int(c)) for c in count])
     jobs = []
     for size in np.unique(sizes):
         here = np.flatnonzero(sizes == size)
-        jobs += [here[i : i + BATCH] for i in range(0, len(here), BATCH)]
+        jobs += [here[i : i + BLOCK] for i in range(0, len(here), BLOCK)]
     done = 0
+
+    alone = jax.default_backend() == "cpu"
 
     def run(here: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         nonlocal done
-        layouts = [
-            crossed_layout.lay_out(scores[g], seen[g], np.ones((n, items)), rows, about, None, None, dtype)
-            for g in here
-        ]
-        cells, offset, given, open_ = (
-            _stacked([f(layout) for layout in layouts])
-            for f in (lambda x: x.cells, lambda x: x.design.offset, lambda x: x.given, lambda x: x.open)
-        )
-        keys = jax.random.split(jax.random.fold_in(key, int(here[0])), BATCH)
-        shape = prompts.points(len(layouts[0].kinds), dtype, points)
-        fixed = layouts[0].design, layouts[0].real, *prompts.nodes(dtype), shape, np.asarray(quantiles, dtype)
-        found = _run(*fixed, cells, offset, given, open_, keys, draws, level)
+        tasks = [Task.of(int(g), lay_out(g)) for g in here]
+        tasks += tasks[:1] * (BLOCK - len(tasks))
+        stacked = jax.tree.map(lambda *x: np.stack(x), *tasks)
+        found = _run(study, stacked, draws, None if alone else BLOCK)
         done += len(here)
         if tell is not None:
             tell(done, grids)
         return here, [np.asarray(x)[: len(here)] for x in found]
 
-    with ThreadPoolExecutor(LANES) as pool:
+    with ThreadPoolExecutor(LANES if alone else 1) as pool:
         parts = list(pool.map(run, jobs))
     order = np.argsort(np.concatenate([here for here, _ in parts]))
     columns = [np.concatenate(column)[order] for column in zip(*(found for _, found in parts), strict=True)]
@@ -115,42 +124,61 @@ def fit_many(
     return Many._make([*[x / items for x in columns[:7]], *columns[7:-1], words])
 
 
-def _stacked(values: list) -> Array:
-    """Trees of arrays as one with a leading axis of `BATCH`, the first again where there are fewer."""
-    return jax.tree.map(lambda *x: np.stack([*x, *[x[0]] * (BATCH - len(x))]), *values)
+class Study(NamedTuple):
+    """What all grids share."""
+
+    design: crossed.Design
+    real: np.ndarray
+    nodes: np.ndarray
+    mass: np.ndarray
+    points: np.ndarray
+    quantiles: np.ndarray
+    ends: np.ndarray
+    key: Array
 
 
-@functools.partial(jax.jit, static_argnames=("draws", "level"))
-def _run(
-    design: crossed.Design,
-    real: Array,
-    nodes: Array,
-    mass: Array,
-    points: Array,
-    quantiles: Array,
-    cells: crossed.Cells,
-    offset: Array,
-    given: Array,
-    open_: Array,
-    keys: Array,
-    draws: int,
-    level: float,
-) -> tuple[Array, ...]:
-    ends = jnp.asarray([(1 - level) / 2, (1 + level) / 2], given.dtype)
+class Task(NamedTuple):
+    """What is a grid's own."""
 
-    def one(cells: crossed.Cells, offset: Array, given: Array, open_: Array, key: Array) -> tuple[Array, ...]:
-        here = design._replace(offset=offset)
-        solution = prompts.solution_of(here, cells, nodes, mass)
-        found = crossed.scales(here, cells, solution.x, points)
-        scores = crossed.score_draws(
-            here, cells, solution.x, found, real, given, open_, jnp.ones_like(offset), key, draws
-        )
-        order = jnp.sort(scores, axis=1)
-        level_of = jnp.quantile(order, quantiles, axis=1)
-        low, high = jnp.quantile(scores, ends, axis=0)
-        least, most = jnp.quantile(level_of, ends, axis=1)
-        scale = jnp.exp(found.mass @ found.point)
-        means = order.mean(0), scores.mean(0), low, high, level_of.mean(1), least, most
-        return *means, scale, solution.steps, solution.status
+    index: np.ndarray
+    cells: crossed.Cells
+    offset: crossed.Numbers
+    given: np.ndarray
+    open: np.ndarray
 
-    return jax.vmap(one)(cells, offset, given, open_, keys)
+    @classmethod
+    def of(cls, index: int, layout: crossed_layout.Layout) -> "Task":
+        """The grid's part of a layout."""
+        return cls(np.asarray(index), layout.cells, layout.design.offset, layout.given, layout.open)
+
+
+@functools.partial(jax.jit, static_argnames=("draws", "at_once"))
+def _run(study: Study, tasks: Task, draws: int, at_once: int | None) -> tuple[Array, ...]:
+    """Some grids, `at_once` side by side; None: each for itself, so that none waits for one that needs more sweeps."""
+
+    def one(task: Task) -> tuple[Array, ...]:
+        design = study.design._replace(offset=task.offset)
+        known = crossed_fit.look(design, task.cells, study.nodes, study.mass, study.points)
+        key, ones = jax.random.fold_in(study.key, task.index), jnp.ones_like(task.offset)
+        scores = crossed_fit.draw(design, task.cells, known, study.real, task.given, task.open, ones, key, draws)
+        each, order = jnp.sort(scores, axis=0), jnp.sort(scores, axis=1)
+        level_of = jnp.sort(jnp.quantile(order, study.quantiles, axis=1).T, axis=0)
+        low, high = at_rank(each, study.ends)
+        least, most = at_rank(level_of, study.ends)
+        means = order.mean(0), scores.mean(0), low, high, level_of.mean(0), least, most
+        scale = jnp.exp(known.found.mass @ known.found.point)
+        return *means, scale, known.solution.steps, known.solution.status
+
+    return jax.lax.map(one, tasks, batch_size=at_once)
+
+
+def at_rank(ordered: Array, shares: Array | np.ndarray) -> Array:
+    """Quantiles of columns in rising order, (draws, columns) -> (shares, columns), with as much beyond as is asked for.
+
+    Share s lies at rank s (draws + 1), so that an interval holds the next draw as often as it says (Weibull 1939);
+    between the first and the last of `draws` lie fewer than all.
+    """
+    place = jnp.clip(shares * (len(ordered) + 1) - 1, 0, len(ordered) - 1)
+    below = jnp.clip(place.astype(jnp.int32), 0, max(len(ordered) - 2, 0))
+    part = (place - below.astype(place.dtype))[:, None]
+    return ordered[below] * (1 - part) + ordered[jnp.minimum(below + 1, len(ordered) - 1)] * part

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lleval_jax.core import crossed
+from lleval_jax.core import crossed, crossed_draws, crossed_scales
 from lleval_jax.core.anderson import Anderson
 from lleval_jax.core.solve import solve
 
@@ -18,13 +18,12 @@ MASS = MASS / MASS.sum()
 def problem(rows=5, columns=6, features=2, q=2, cells=14, seed=0, room=20):
     """A small grid with features on both sides, sites and log scales drawn at random."""
     rng = np.random.default_rng(seed)
-    loads = np.concatenate([np.ones((rows, 1)), rng.normal(size=(rows, features)), np.eye(rows)], axis=1)
-    kind = np.zeros((1 + features + rows + q, 2 + (q > 0)))
+    loads = np.concatenate([np.ones((rows, 1)), rng.normal(size=(rows, features))], axis=1)
+    kind = np.zeros((1 + features + q, 1 + (q > 0)))
     kind[1 : 1 + features, 0] = 1
-    kind[1 + features : 1 + features + rows, 1] = 1
     if q:
-        kind[-q:, 2] = 1
-    scales = kind.shape[1] + 1
+        kind[-q:, 1] = 1
+    scales = kind.shape[1] + 2
     fixed = np.zeros(len(kind))
     fixed[0] = np.log(3.0)
     prior = np.stack([np.full(scales, -0.5), np.full(scales, 1.3)])
@@ -44,16 +43,17 @@ def problem(rows=5, columns=6, features=2, q=2, cells=14, seed=0, room=20):
 
 
 def dense(design, cells, precision, shift, scale):
-    """All effects (k + q + columns) as one normal: prior variances, loadings of the cells' logits, posterior."""
+    """All effects (k + q + rows + columns) as one normal: loadings of the cells' logits, sites, posterior."""
     n, k = design.rows.shape
     q, columns = design.columns.shape[1], len(design.columns)
-    size = np.exp(np.asarray(design.fixed) + np.asarray(design.kind) @ np.asarray(scale)[:-1])
+    size = np.exp(np.asarray(design.fixed) + np.asarray(design.kind) @ np.asarray(scale)[:-2])
     used = np.flatnonzero(np.asarray(cells.weight))
     row, column = np.asarray(cells.row)[used], np.asarray(cells.column)[used]
-    loads = np.zeros((len(used), k + q + columns))
+    loads = np.zeros((len(used), k + q + n + columns))
     loads[:, :k] = np.asarray(design.rows)[row] * size[:k]
     loads[:, k : k + q] = np.asarray(design.columns)[column] * size[k:]
-    loads[np.arange(len(used)), k + q + column] = np.exp(float(scale[-1]))
+    loads[np.arange(len(used)), k + q + row] = np.exp(float(scale[-2]))
+    loads[np.arange(len(used)), k + q + n + column] = np.exp(float(scale[-1]))
     w, b = np.asarray(precision)[used], np.asarray(shift)[used]
     covariance = np.linalg.inv(np.eye(loads.shape[1]) + loads.T @ (w[:, None] * loads))
     return loads, w, b, covariance, covariance @ loads.T @ b
@@ -62,17 +62,28 @@ def dense(design, cells, precision, shift, scale):
 @pytest.mark.parametrize("q", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_posterior_is_that_of_the_dense_system(q):
     design, cells, precision, shift, scale = problem(q=q)
-    found = crossed.posterior(design, cells, precision, shift, scale)
+    found = jax.jit(crossed.posterior)(design, cells, precision, shift, scale)
     loads, _, _, covariance, mean = dense(design, cells, precision, shift, scale)
-    k, t = len(design.kind), np.exp(float(scale[-1]))
-    np.testing.assert_allclose(found.coef, mean[:k], atol=1e-12)
-    np.testing.assert_allclose(found.spread, covariance[:k, :k], atol=1e-12)
-    np.testing.assert_allclose(found.column, t * mean[k:], atol=1e-12)
-    np.testing.assert_allclose(found.column_var, t**2 * np.diag(covariance)[k:], atol=1e-12)
-    np.testing.assert_allclose(-found.cross * found.loose[None, :], t * covariance[:k, k:], atol=1e-12)
+    k, n, (s, t) = len(design.kind), len(design.rows), np.exp(np.asarray(scale)[-2:])
+    near = {"atol": 1e-12}
+    np.testing.assert_allclose(found.coef, mean[:k], **near)
+    np.testing.assert_allclose(found.spread, covariance[:k, :k], **near)
+    np.testing.assert_allclose(found.own, s * mean[k : k + n], **near)
+    np.testing.assert_allclose(found.own_cov, s**2 * covariance[k : k + n, k : k + n], **near)
+    np.testing.assert_allclose(-found.lean @ found.spread, s * covariance[k : k + n, :k], **near)
+    np.testing.assert_allclose(found.column, t * mean[k + n :], **near)
+    np.testing.assert_allclose(found.column_var, t**2 * np.diag(covariance)[k + n :], **near)
     used = np.flatnonzero(np.asarray(cells.weight))
-    np.testing.assert_allclose(found.mean[used], loads @ mean, atol=1e-12)
-    np.testing.assert_allclose(found.var[used], np.einsum("ca,ab,cb->c", loads, covariance, loads), atol=1e-12)
+    np.testing.assert_allclose(found.mean[used], loads @ mean, **near)
+    np.testing.assert_allclose(found.var[used], np.einsum("ca,ab,cb->c", loads, covariance, loads), **near)
+    effects = np.concatenate([np.asarray(design.rows), np.zeros((n, k - design.rows.shape[1]))], axis=1)
+    size = np.exp(np.asarray(design.fixed) + np.asarray(design.kind) @ np.asarray(scale)[:-2])
+    both = np.concatenate([effects * size, s * np.eye(n)], axis=1)
+    np.testing.assert_allclose(found.covariance[:n, :n], both @ covariance[: k + n, : k + n] @ both.T, **near)
+    gap = covariance[k : k + n, k : k + n] - covariance[k : k + n, :k] @ np.linalg.solve(
+        covariance[:k, :k], covariance[:k, k : k + n]
+    )
+    np.testing.assert_allclose(found.alone, s**2 * gap, **near)
 
 
 def test_evidence_is_the_density_of_the_sites_up_to_a_constant():
@@ -98,20 +109,29 @@ def test_gradient_and_hessian_in_the_scales_are_the_derivatives(q):
     @jax.jit
     def at(scale):
         now = crossed.posterior(design, cells, precision, shift, scale)
-        return now.evidence + crossed.log_prior(design, scale), *crossed.slope(design, scale, now)
+        value = now.evidence + crossed_scales.log_prior(design, scale)
+        return value, *crossed.slope(design, scale, now), crossed_scales.hessian(design, scale, now)
 
-    _, gradient, hessian = at(scale)
+    _, gradient, curvature, hessian = at(scale)
     for h in range(len(scale)):
         up, down = (at(scale.at[h].add(move)) for move in (step, -step))
         np.testing.assert_allclose(gradient[h], (up[0] - down[0]) / (2 * step), atol=1e-6)
         np.testing.assert_allclose(hessian[h], (up[1] - down[1]) / (2 * step), atol=1e-6)
+    # what the curvature of a step leaves out are squares and, of one effect with another, products: with no
+    # correlation between effects it is exact
+    alone = cells._replace(weight=jnp.where(jnp.arange(len(cells.row)) == 0, cells.weight, 0))
+    none = jnp.zeros_like(precision)
+    now = crossed.posterior(design, alone, none, none, scale)
+    np.testing.assert_allclose(
+        crossed.slope(design, scale, now)[1], -jnp.diagonal(crossed_scales.hessian(design, scale, now)), atol=1e-12
+    )
 
 
 def test_the_sums_over_columns_are_the_plain_sums():
     rng = np.random.default_rng(0)
     column, real, row = rng.normal(0, 2, 300), np.arange(300) < 250, rng.normal(0, 1.5, 40)
     p = 1 / (1 + np.exp(-(row[:, None] + column[None, :]))) * real
-    mean, variance = crossed.column_sums(jnp.asarray(column), jnp.asarray(real * 1.0), jnp.asarray(row))
+    mean, variance = crossed_draws.column_sums(jnp.asarray(column), jnp.asarray(real * 1.0), jnp.asarray(row))
     np.testing.assert_allclose(mean, p.sum(1), rtol=2e-5)
     np.testing.assert_allclose(variance, (p * (1 - p)).sum(1), rtol=3e-3)
 
@@ -120,9 +140,11 @@ def exact(design, cells, scale, draws=400_000):
     """Moments of the logits of all cells under the true posterior at given scales, by weighted prior draws."""
     rng = np.random.default_rng(1)
     n, (columns, q) = len(design.rows), design.columns.shape
-    size = np.exp(np.asarray(design.fixed) + np.asarray(design.kind) @ np.asarray(scale)[:-1])
+    size = np.exp(np.asarray(design.fixed) + np.asarray(design.kind) @ np.asarray(scale)[:-2])
     coef = rng.normal(size=(draws, len(size))) * size
-    effect = coef[:, : len(size) - q] @ np.asarray(design.rows).T
+    effect = coef[:, : len(size) - q] @ np.asarray(design.rows).T + np.exp(float(scale[-2])) * rng.normal(
+        size=(draws, n)
+    )
     column = (
         np.exp(float(scale[-1])) * rng.normal(size=(draws, columns))
         + coef[:, len(size) - q :] @ np.asarray(design.columns).T
@@ -136,7 +158,6 @@ def exact(design, cells, scale, draws=400_000):
     mean = weight @ eta
     var = weight @ (eta - mean) ** 2
     kept = 1 / (weight**2).sum()
-    assert n == effect.shape[1]
     return used, mean, var, kept
 
 
@@ -201,10 +222,10 @@ def test_a_full_grid_has_no_luck_left():
     rows, columns = 3, 4
     design, cells, precision, shift, scale = problem(rows, columns, q=0, cells=12, room=12)
     found = jax.tree.map(lambda x: x[None], crossed.posterior(design, cells, precision, shift, scale))
-    points, at = crossed.Scales(scale[None], jnp.ones(1), found), crossed.Belief(precision, shift, scale)
+    points = crossed_scales.Scales(scale[None], jnp.ones(1), found)
     given = jnp.asarray(np.bincount(np.asarray(cells.row), np.asarray(cells.score), rows))
-    drawn = crossed.score_draws(
-        design, cells, at, points, jnp.ones(columns), given, jnp.zeros(rows), jnp.asarray(1.0), jax.random.key(0), 8
+    drawn = crossed_draws.score_draws(
+        design, cells, points, jnp.ones(columns), given, jnp.zeros(rows), jnp.asarray(1.0), jax.random.key(0), 8
     )
     np.testing.assert_allclose(drawn, np.tile(np.asarray(given), (8, 1)), atol=1e-12)
 
@@ -214,25 +235,25 @@ def test_draws_follow_the_posterior():
     """Means of 4,000 draws within five standard errors of the mean score by quadrature over the normal posterior."""
     design, cells, precision, shift, scale = problem(q=2)
     now = crossed.posterior(design, cells, precision, shift, scale)
-    points = crossed.Scales(scale[None], jnp.ones(1), jax.tree.map(lambda x: x[None], now))
-    rows, columns, at = 5, 6, crossed.Belief(precision, shift, scale)
+    points = crossed_scales.Scales(scale[None], jnp.ones(1), jax.tree.map(lambda x: x[None], now))
+    rows, columns = 5, 6
     there = np.zeros((rows, columns), bool)
     used = np.flatnonzero(np.asarray(cells.weight))
     there[np.asarray(cells.row)[used], np.asarray(cells.column)[used]] = True
     given = jnp.zeros(rows)
     open_ = jnp.asarray((~there).sum(1) * 1.0)
-    run = functools.partial(crossed.score_draws, design, cells, at, points, jnp.ones(columns), given, open_)
+    run = functools.partial(crossed_draws.score_draws, design, cells, points, jnp.ones(columns), given, open_)
     drawn = np.asarray(run(jnp.asarray(0.0), jax.random.key(0), 4000))
     full, _, _, covariance, mean = dense(design, cells, precision, shift, scale)
     k, q = design.rows.shape[1], 2
-    size = np.exp(np.asarray(design.fixed) + np.asarray(design.kind) @ np.asarray(scale)[:-1])
+    size = np.exp(np.asarray(design.fixed) + np.asarray(design.kind) @ np.asarray(scale)[:-2])
     expected = np.zeros(rows)
     for i in range(rows):
         for j in np.flatnonzero(~there[i]):
             load = np.zeros(full.shape[1])
             load[:k] = np.asarray(design.rows)[i] * size[:k]
             load[k : k + q] = np.asarray(design.columns)[j] * size[k:]
-            load[k + q + j] = np.exp(float(scale[-1]))
+            load[k + q + i], load[k + q + rows + j] = np.exp(np.asarray(scale)[-2:])
             z = 0.3 + load @ mean + np.sqrt(load @ covariance @ load) * NODES
             expected[i] += MASS @ (1 / (1 + np.exp(-z)))
     error = drawn.std(0) / np.sqrt(len(drawn))

@@ -1,6 +1,7 @@
 """Inverse and determinant by sweeps, against LAPACK."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,6 +22,6 @@ def test_float32_is_safe_at_a_condition_number_of_ten_thousand():
     a = np.random.default_rng(0).normal(size=(size, size))
     vectors = np.linalg.qr(a)[0]
     matrix = (vectors * np.geomspace(1, 1e4, size)[None, :]) @ vectors.T
-    inverse, _ = sweep.inverse(matrix.astype(np.float32))
+    inverse, _ = sweep.inverse(jnp.asarray(matrix.astype(np.float32)))
     worst = np.abs(np.asarray(inverse, float) - np.linalg.inv(matrix)).max()
     assert worst < 1e4 * np.finfo(np.float32).eps  # the backward error bound, for a largest entry near 1

@@ -1,0 +1,208 @@
+"""What a fitted grid of prompts answers: quantiles, prompts compared, the whole distribution, each with its interval.
+
+All are functions of joint posterior draws of the prompts' scores on the grid. Quantiles of point estimates would be too
+narrow, or too wide; those of draws are not.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from lleval_jax.core import transport
+from lleval_jax.errors import require
+from lleval_jax.values.responses import WHOLE
+from lleval_jax.values.results import Estimate, FitResult
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+WHAT = ("mean", "worst", "spread")
+RANK = "weibull"  # an interval of these quantiles holds the next draw as often as it says
+WORST = 0.05  # share of the prompts whose mean is "worst"
+
+
+class PromptParams(NamedTuple):
+    """What `fit` learned.
+
+    draws        (draws, rows)   joint posterior draws of the scores on the grid
+    level        ()              logit of an average example under an average prompt
+    effect       (rows,)         of prompts, in logits about the level
+    effect_sd    (rows,)
+    example      (items,)        of examples: easy ones above 0
+    coef         (features,)     of standardised row features
+    coef_sd      (features,)
+    scale        (scales,)       standard deviation of each kind of effect, in logits, as `settings["kinds"]` names them
+    scale_low, scale_high        the middle 90% of its posterior
+    dispersion   ()              of answers about their curves; 1 for right and wrong
+    answered     (rows,)         answers given
+    """
+
+    draws: np.ndarray
+    level: np.ndarray
+    effect: np.ndarray
+    effect_sd: np.ndarray
+    example: np.ndarray
+    coef: np.ndarray
+    coef_sd: np.ndarray
+    scale: np.ndarray
+    scale_low: np.ndarray
+    scale_high: np.ndarray
+    dispersion: np.ndarray
+    answered: np.ndarray
+
+
+class Distribution(NamedTuple):
+    """Scores of the prompts in rising order, as posterior means of the order statistics, with a band for each.
+
+    share (rows,) place in the ranking, from 0 to 1; value, low, high (rows,)
+    """
+
+    share: np.ndarray
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def estimate(
+    fit: FitResult[PromptParams],
+    *,
+    quantiles: Sequence[float] = QUANTILES,
+    what: Sequence[str] = (),
+    per_prompt: bool = False,
+    level: float = 0.95,
+) -> Estimate:
+    """Quantiles of the scores over prompts, and what else is asked for, each with its interval.
+
+    Args:
+        fit: from `fit`.
+        quantiles: shares in [0, 1]; linear between order statistics. Rows are named "q05", "q50", ...
+        what: of "mean" over prompts, "worst" (mean of the worst 5%, at least one) and "spread" (standard deviation).
+        per_prompt: also the score of each prompt.
+        level: coverage of the intervals.
+
+    Returns:
+        Values are posterior means. With several models every entry stands once for each, with the model as group.
+
+    Raises:
+        BadInput: a quantile outside [0, 1], or an unknown functional.
+    """
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    for share in quantiles:
+        require(0 <= share <= 1, f"quantile {share:g} is not in [0, 1]; give shares, such as 0.05")
+    for word in what:
+        require(word in WHAT, f"there is no functional {word!r}; there are {', '.join(WHAT)}")
+    require(len(quantiles) + len(what) > 0 or per_prompt, "nothing is asked for; give quantiles, `what` or per_prompt")
+    names: list[str] = []
+    groups: list[str] = []
+    drawn: list[np.ndarray] = []
+    seen: list[int] = []
+    for group, here in _groups(fit).items():
+        scores = fit.params.draws[:, here]
+        answered = fit.params.answered[here]
+        labels = [f"q{100 * share:02.4g}" for share in quantiles] + list(what)
+        columns = [*np.quantile(scores, quantiles, axis=1)] if len(quantiles) else []
+        columns += [FUNCTIONALS[word](scores) for word in what]
+        names += labels
+        seen += [int(answered.sum())] * len(labels)
+        if per_prompt:
+            names += [fit.rows[i] for i in here]
+            columns += list(scores.T)
+            seen += answered.tolist()
+        drawn += columns
+        groups += [group] * len(columns)
+    return _summary(fit, np.stack(drawn), tuple(names), tuple(groups), np.array(seen), level, "accuracy")
+
+
+def difference(fit: FitResult[PromptParams], first: str, second: str, *, level: float = 0.95) -> Estimate:
+    """Score of prompt `first` minus that of `second`, and below it, as entry "probability", how surely it is better.
+
+    Raises:
+        BadInput: a prompt that is not there, or twice the same.
+    """
+    require(first != second, f"two different prompts are needed to compare; both are {first!r}")
+    for name in (first, second):
+        require(name in fit.rows, f"there is no prompt {name!r}; there are {', '.join(map(repr, fit.rows[:6]))}")
+    a, b = (fit.params.draws[:, fit.rows.index(name)] for name in (first, second))
+    seen = fit.params.answered[[fit.rows.index(first), fit.rows.index(second)]]
+    return _summary(
+        fit, (a - b)[None], (f"{first} - {second}",), (WHOLE,), seen.min(keepdims=True), level, "difference"
+    )
+
+
+def better(fit: FitResult[PromptParams], first: str, second: str) -> float:
+    """Posterior probability that prompt `first` scores above `second` on the grid; ties count half."""
+    difference(fit, first, second)  # for what it says of wrong names
+    a, b = (fit.params.draws[:, fit.rows.index(name)] for name in (first, second))
+    return float(np.mean(a > b) + 0.5 * np.mean(a == b))
+
+
+def distribution(fit: FitResult[PromptParams], *, model: str | None = None, level: float = 0.95) -> Distribution:
+    """The whole distribution of scores over prompts, with a band for each order statistic.
+
+    Raises:
+        BadInput: several models and none named, or one that is not there.
+    """
+    groups = _groups(fit)
+    name = model if model is not None else next(iter(groups))
+    require(model is not None or len(groups) == 1, f"name a model: {', '.join(groups)}")
+    require(name in groups, f"there is no model {name!r}; there are {', '.join(groups)}")
+    order = np.sort(fit.params.draws[:, groups[name]], axis=1)
+    low, high = np.quantile(order, [(1 - level) / 2, (1 + level) / 2], axis=0, method=RANK)
+    count = order.shape[1]
+    value = np.clip(order.mean(0), low, high)
+    return Distribution((np.arange(count) + 0.5) / count, value, low, high)
+
+
+def wasserstein(first: Distribution | np.ndarray, second: Distribution | np.ndarray) -> float:
+    """W1 distance of two distributions of as many scores, in units of the score.
+
+    Raises:
+        BadInput: different numbers of scores.
+    """
+    a, b = (np.asarray(x.value if isinstance(x, Distribution) else x, float) for x in (first, second))
+    require(a.shape == b.shape, f"distributions of {a.shape} and {b.shape} scores; give as many in both")
+    return float(transport.wasserstein(jnp.asarray(a), jnp.asarray(b)))
+
+
+def _worst(scores: np.ndarray) -> np.ndarray:
+    count = max(1, int(np.ceil(WORST * scores.shape[1])))
+    return np.sort(scores, axis=1)[:, :count].mean(1)
+
+
+FUNCTIONALS = {"mean": lambda s: s.mean(1), "worst": _worst, "spread": lambda s: s.std(1)}
+
+
+def _summary(
+    fit: FitResult[PromptParams],
+    drawn: np.ndarray,
+    names: tuple[str, ...],
+    groups: tuple[str, ...],
+    seen: np.ndarray,
+    level: float,
+    target: str,
+) -> Estimate:
+    """Means, middle intervals and half widths of 68% intervals of draws (entries, draws)."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1, method=RANK)
+    near, far = np.quantile(drawn, [0.1587, 0.8413], axis=1, method=RANK)
+    return Estimate(
+        target=target,
+        method=fit.method,
+        rows=names,
+        group=groups,
+        value=np.clip(drawn.mean(1), low, high),
+        low=low,
+        high=high,
+        level=level,
+        std_error=(far - near) / 2,
+        n_seen=seen,
+        status=(fit.status,) * len(names),
+        source=fit.source,
+    )
+
+
+def _groups(fit: FitResult[PromptParams]) -> dict[str, np.ndarray]:
+    """Model -> its rows; "all" where there is one model."""
+    models = fit.settings.get("models")
+    if models is None:
+        return {WHOLE: np.arange(len(fit.rows))}
+    return {name: np.flatnonzero(np.asarray(models) == name) for name in dict.fromkeys(models)}
