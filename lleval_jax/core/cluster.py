@@ -7,6 +7,7 @@ import numpy as np
 
 STARTS, SWEEPS = 5, 25
 SAMPLE = 8192  # centres come from at most so many random rows, or 20 a centre
+UNTIE = 1e-7
 
 
 def squared_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -14,16 +15,25 @@ def squared_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.maximum((x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1), 0.0)
 
 
+def untied(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same places, moved too little to matter but for rows that are equal: chance, not rounding, picks among them.
+
+    Else the first of them always is, and a benchmark's first part stands for all parts; or another machine's rounding
+    picks another one.
+    """
+    return x + UNTIE * rng.standard_normal(x.shape)
+
+
 def medoids(x: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Generator, starts: int = STARTS) -> np.ndarray:
     """K different rows of x (n, d), each nearest to a centre of the best of `starts` runs.  -> (k,)."""
     most = max(SAMPLE, 20 * k)
     some = rng.choice(len(x), most, replace=False) if len(x) > most else slice(None)
     runs = [_kmeans(x[some], weight[some], k, rng) for _ in range(starts)]
-    distance = squared_distance(x, min(runs, key=lambda run: run[1])[0])
-    index = np.empty(k, int)
-    for j in range(k):
-        index[j] = distance[:, j].argmin()
-        distance[index[j]] = np.inf
+    centres = min(runs, key=lambda run: run[1])[0]
+    index, free = np.empty(k, int), np.ones(len(x), bool)
+    for j, centre in enumerate(centres):  # not by `squared_distance`: its rounding is as large as what `untied` adds
+        index[j] = np.where(free, ((x - centre) ** 2).sum(1), np.inf).argmin()
+        free[index[j]] = False
     return index
 
 

@@ -182,7 +182,8 @@ NEEDS_ANSWERS = ("correctness", "disagreement", "spread")
 
 
 def _clustered(features: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    index = cluster.medoids(features, problem.bank.weight, problem.k, problem.rng)
+    near = cluster.untied(features, problem.rng)
+    index = cluster.medoids(near, problem.bank.weight, problem.k, problem.rng)
     return index, cluster.shares(features, problem.bank.weight, index)
 
 

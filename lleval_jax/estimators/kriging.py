@@ -30,7 +30,6 @@ WIDEN_DF = 4.0  # prior strength of the nominal width, in models
 TAIL_DF = 12.0  # degrees of freedom of the interval: some models are unlike all others
 LEFT_OUT_STARTS = 2
 MOST_MODELS, FOLDS, BLOCK = 128, 9, 1024
-UNTIE = 1e-7
 
 
 class Curves(NamedTuple):
@@ -80,13 +79,16 @@ def fit(
         out, rng = fold == f, np.random.default_rng((seed, f + 1))
         curves = fit_curves(scores[~out])
         near = embedding(curves, scores[~out])
-        index = cluster.medoids(_untied(near, seed), weight[0], k, rng, LEFT_OUT_STARTS)
+        apart = cluster.untied(near, np.random.default_rng(seed))
+        index = cluster.medoids(apart, weight[0], k, rng, LEFT_OUT_STARTS)
         value[out], variance[out] = _predict(curves, near, weight, index, scores[out][:, index])
     error = full - value
     widen = np.sqrt((WIDEN_DF + (error**2 / (variance + 1e-12)).sum(0)) / (WIDEN_DF + len(error)))
     curves = fit_curves(scores)
     near = embedding(curves, scores)
-    index = cluster.medoids(_untied(near, seed), weight[0], k, np.random.default_rng((seed, 0)))
+    index = cluster.medoids(
+        cluster.untied(near, np.random.default_rng(seed)), weight[0], k, np.random.default_rng((seed, 0))
+    )
     return Kriging(models, *curves, widen), index, cluster.shares(near, weight[0], index), error
 
 
@@ -133,14 +135,6 @@ def embedding(curves: Curves, scores: np.ndarray) -> np.ndarray:
     local = residual.T @ _directions(residual, LOCAL) / len(scores)
     shape = _sigmoid(single[:, :1] + single[:, 1:] * GRID) * np.sqrt(GRID_WEIGHT)
     return np.concatenate([shape, np.sqrt(SHRINK) * local], axis=1)
-
-
-def _untied(near: np.ndarray, seed: int) -> np.ndarray:
-    """The same places, moved too little to matter but for items answered alike by all: any of them may be an anchor.
-
-    Else the first of them always is, and a benchmark's first part stands for all parts.
-    """
-    return near + UNTIE * np.random.default_rng(seed).standard_normal(near.shape)
 
 
 def _predict(
