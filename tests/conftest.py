@@ -1,4 +1,7 @@
-"""How all tests run: x64 on, no silent promotion of types or ranks, shapes checked, four CPU devices."""
+"""How all tests run: x64 on, no silent promotion of types or ranks, shapes checked, four CPU devices.
+
+What XLA compiles is kept in `.pytest_cache`, for the other worker and for the next run; only compiling is saved by it.
+"""
 
 import os
 import pathlib
@@ -13,11 +16,23 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 4)
 
-# Shapes and types in these modules' signatures are checked at every call of every test.
-CHECKED = ("irf", "likelihood", "em", "uncertainty", "sequential")
-install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
-
 CHECKOUT = pathlib.Path(__file__).parents[1]
+jax.config.update("jax_compilation_cache_dir", str(CHECKOUT / ".pytest_cache" / "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+# Shapes and types in these modules' signatures are checked at every call of every test.
+CHECKED = (
+    "irf",
+    "likelihood",
+    "em",
+    "uncertainty",
+    "sequential",
+    "crossed",
+    "crossed_scales",
+    "crossed_draws",
+    "sweep",
+)
+install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
 
 
 @pytest.fixture(scope="session")
