@@ -29,7 +29,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -q
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) -q --durations=20 -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
