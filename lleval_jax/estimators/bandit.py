@@ -249,8 +249,8 @@ def best(state: State, *, level: float = 0.95) -> Best:
     leader = int(state.scores.mean(0).argmax())
     below = _below(state.scores, leader)
     mine = state.scores[:, leader].astype(float)
-    low, high = np.quantile(mine, [(1 - level) / 2, (1 + level) / 2])
-    near, far = np.quantile(mine, [0.1587, 0.8413])
+    low, high = np.quantile(mine, [(1 - level) / 2, (1 + level) / 2], method="weibull")
+    near, far = np.quantile(mine, [0.1587, 0.8413], method="weibull")
     name = state.responses.rows[leader]
     score = Estimate(
         target="accuracy",
