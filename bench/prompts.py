@@ -44,7 +44,15 @@ CHUNK = 64  # worlds at once, with all budgets each
 TALL, WIDE, FITS = 57 * 5, 15 * 4, 256  # the study of the paper: tasks x seeds, models x budgets; fits that are timed
 SHARES, PLANS = (0.05, 0.1, 0.2), 100
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "prompts.json"
-SOURCES = ("estimators/prompts.py", "estimators/prompts_many.py", "estimators/crossed_layout.py", "core/crossed.py")
+SOURCES = (
+    "estimators/prompts.py",
+    "estimators/prompts_many.py",
+    "estimators/crossed_layout.py",
+    "estimators/crossed_fit.py",
+    "core/crossed.py",
+    "core/crossed_scales.py",
+    "core/crossed_draws.py",
+)
 
 
 # --- the simulated sets -----------------------------------------------------------------------------------------------

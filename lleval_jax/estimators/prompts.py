@@ -109,6 +109,10 @@ def fit(
             raise NotConverged(message)
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     scores = _scores(layout, known, used, seed, draws) / items
+    if not np.isfinite(scores).all():
+        raise NotConverged(
+            f"draws of the scores of {n} prompts x {items} examples are not finite in {dtype}; use float64"
+        )
     params = _params(grid, layout, known.found, scores, used)
     return FitResult(
         params=params,

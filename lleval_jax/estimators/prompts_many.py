@@ -102,7 +102,6 @@ def fit_many(
         here = np.flatnonzero(sizes == size)
         jobs += [here[i : i + BLOCK] for i in range(0, len(here), BLOCK)]
     done = 0
-
     alone = jax.default_backend() == "cpu"
 
     def run(here: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -167,7 +166,8 @@ def _run(study: Study, tasks: Task, draws: int, at_once: int | None) -> tuple[Ar
         least, most = at_rank(level_of, study.ends)
         means = order.mean(0), scores.mean(0), low, high, level_of.mean(0), least, most
         scale = jnp.exp(known.found.mass @ known.found.point)
-        return *means, scale, known.solution.steps, known.solution.status
+        status = jnp.where(jnp.isfinite(scores).all(), known.solution.status, int(Status.NOT_FINITE))
+        return *means, scale, known.solution.steps, status
 
     return jax.lax.map(one, tasks, batch_size=at_once)
 

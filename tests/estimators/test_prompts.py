@@ -2,6 +2,7 @@
 
 import functools
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ from scipy.stats import binom, wasserstein_distance
 
 from lleval_jax import data
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import balanced, prompts, prompts_many, prompts_plan
+from lleval_jax.estimators import balanced, crossed_fit, prompts, prompts_many, prompts_plan
 from lleval_jax.values import Responses
 
 FALSE_ALARM = 1e-5  # of all statistical tests of this file together
@@ -255,11 +256,19 @@ def test_an_adaptive_plan_asks_new_cells_and_narrows_its_quantile():
 # Many
 
 
+@pytest.mark.parametrize("draws", [1, 5, 64])
+def test_ends_of_intervals_are_numpys_weibull_quantiles(draws):
+    ordered = np.sort(np.random.default_rng(draws).normal(size=(draws, 3)), axis=0)
+    shares = np.array([0.025, 0.5, 0.975])
+    expected = np.quantile(ordered, shares, axis=0, method="weibull")
+    np.testing.assert_allclose(prompts_many.at_rank(jnp.asarray(ordered), shares), expected, atol=1e-12)
+
+
 @pytest.mark.slow
 def test_many_grids_are_as_one_by_one():
     answers = np.stack([world(s) for s in range(3)])
     seen = np.stack([asked(a, seed=s) for s, a in enumerate(answers)])
-    many = prompts_many.fit_many(answers, seen, draws=400, points=prompts.POINTS)
+    many = prompts_many.fit_many(answers, seen, draws=400, points=crossed_fit.POINTS)
     for g in range(3):
         one = prompts.fit(grid(answers[g], seen[g]))
         np.testing.assert_allclose(many.scale[g], one.params.scale, rtol=1e-2)
@@ -282,7 +291,7 @@ def test_intervals_cover():
         ]
     )
     seen = np.stack([asked(a, seed=s) for s, a in enumerate(answers)])
-    found = prompts_many.fit_many(answers, seen, draws=400, points=prompts.POINTS)
+    found = prompts_many.fit_many(answers, seen, draws=400, points=crossed_fit.POINTS)
     truth = np.quantile(answers.mean(2), prompts.QUANTILES, axis=1).T
     held = ((found.quantile_low <= truth) & (truth <= found.quantile_high)).sum(0)
     assert (binom.ppf(FALSE_ALARM / 10, worlds, 0.93) <= held).all()
