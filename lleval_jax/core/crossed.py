@@ -197,13 +197,13 @@ def posterior(
 
 
 def slope(design: Design, scale: Float[Array, " scales"], now: Posterior) -> tuple[Array, Array]:
-    """Gradient of log evidence plus log prior in the log scales, the sites held, and a bound of its fall.
+    """Gradient of log evidence plus log prior in the log scales, the sites held, and about how fast it falls.
 
     -> (scales,) twice. With m and S the mean and covariance of the standardised effects of a kind h, n of them,
 
         g_h = m' m + tr S - n        - H_hh = 2 (m' m + tr S) - 4 m' S m - 2 |S|^2
 
-    The second is taken with the variances alone; what is left out makes a step shorter.
+    The second is taken with the variances alone: that is mostly too large, and makes a step shorter.
     """
     own_unit, unit = jnp.exp(-2 * scale[-2:])
     by_kind = [
