@@ -53,10 +53,10 @@ def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> A
     kind, loose, column = jnp.asarray(design.kind), now.loose, now.column
     own_unit, unit = jnp.exp(-2 * scale[-2:])
     n = len(now.own)
-    with_own = -now.lean @ now.spread  # Cov(u, c)
-    with_column = -(now.loading @ now.spread).at[:n].add(with_own).T @ now.pull * loose[None, :]  # Cov(c, v)
-    own_reach = -(now.loading @ with_own.T).at[:n].add(now.own_cov).T @ now.pull * loose[None, :]  # Cov(u, v)
     lifted = now.pull * loose[None, :]
+    with_own = -now.lean @ now.spread  # Cov(u, c)
+    with_column = -(now.loading @ now.spread).at[:n].add(with_own).T @ lifted  # Cov(c, v)
+    own_reach = -(now.loading @ with_own.T).at[:n].add(now.own_cov).T @ lifted  # Cov(u, v)
     to_effects = lifted @ column
 
     def entry(along: Array, across: Array, unit: Array | float) -> Array:

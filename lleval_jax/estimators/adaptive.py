@@ -19,9 +19,6 @@ from lleval_jax.core import irf, sequential
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, require
 from lleval_jax.estimators import ability
-from lleval_jax.estimators.stopping import LOOKS as LOOKS
-from lleval_jax.estimators.stopping import ONE_SIGMA as ONE_SIGMA
-from lleval_jax.estimators.stopping import TAIL as TAIL
 from lleval_jax.estimators.stopping import Replayed as Replayed
 from lleval_jax.estimators.stopping import Stop as Stop
 from lleval_jax.estimators.stopping import always_reach as always_reach

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lleval_jax.errors import require
-from lleval_jax.estimators import crossed_layout, prompts
+from lleval_jax.estimators import crossed_layout, prompt_answers, prompts
 from lleval_jax.estimators.crossed_layout import Features
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, Source
@@ -248,20 +248,18 @@ def best(state: State, *, level: float = 0.95) -> Best:
     require(len(state.scores) > 0, "nothing was answered yet; run what `choose` names and `update`")
     leader = int(state.scores.mean(0).argmax())
     below = _below(state.scores, leader)
-    mine = state.scores[:, leader].astype(float)
-    low, high = np.quantile(mine, [(1 - level) / 2, (1 + level) / 2], method="weibull")
-    near, far = np.quantile(mine, [0.1587, 0.8413], method="weibull")
+    value, low, high, std_error = prompt_answers.summarised(state.scores[:, [leader]].T.astype(float), level)
     name = state.responses.rows[leader]
     score = Estimate(
         target="accuracy",
         method="extended rasch",
         rows=(name,),
         group=(WHOLE,),
-        value=np.clip(mine.mean(keepdims=True), low, high),
-        low=np.array([low]),
-        high=np.array([high]),
+        value=value,
+        low=low,
+        high=high,
         level=level,
-        std_error=np.array([(far - near) / 2]),
+        std_error=std_error,
         n_seen=state.responses.n_seen[[leader]],
         status=(state.status,),
         source=state.responses.source.merge(Source(seed=state.seed, cite=CITE)),

@@ -172,6 +172,13 @@ def _worst(scores: np.ndarray) -> np.ndarray:
 FUNCTIONALS = {"mean": lambda s: s.mean(1), "worst": _worst, "spread": lambda s: s.std(1)}
 
 
+def summarised(drawn: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Means, both ends of middle intervals and half widths of 68% ones of draws (entries, draws), (entries,) each."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1, method=RANK)
+    near, far = np.quantile(drawn, [0.1587, 0.8413], axis=1, method=RANK)
+    return np.clip(drawn.mean(1), low, high), low, high, (far - near) / 2
+
+
 def _summary(
     fit: FitResult[PromptParams],
     drawn: np.ndarray,
@@ -181,19 +188,17 @@ def _summary(
     level: float,
     target: str,
 ) -> Estimate:
-    """Means, middle intervals and half widths of 68% intervals of draws (entries, draws)."""
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1, method=RANK)
-    near, far = np.quantile(drawn, [0.1587, 0.8413], axis=1, method=RANK)
+    value, low, high, std_error = summarised(drawn, level)
     return Estimate(
         target=target,
         method=fit.method,
         rows=names,
         group=groups,
-        value=np.clip(drawn.mean(1), low, high),
+        value=value,
         low=low,
         high=high,
         level=level,
-        std_error=(far - near) / 2,
+        std_error=std_error,
         n_seen=seen,
         status=(fit.status,) * len(names),
         source=fit.source,

@@ -16,8 +16,9 @@ from lleval_jax.estimators import crossed_fit, crossed_layout, prompt_answers
 from lleval_jax.estimators.crossed_layout import Features
 from lleval_jax.types import Array, Status
 
-BLOCK = 64  # grids a call
-LANES = os.cpu_count() or 1  # calls side by side on a CPU, where a call takes its grids one by one
+BLOCK = 64  # grids a call, side by side
+ALONE = 8  # the same where a call takes its grids one by one: fewer that only fill it up
+LANES = os.cpu_count() or 1  # calls side by side on a CPU, which takes grids one by one
 
 
 class Many(NamedTuple):
@@ -97,19 +98,20 @@ def fit_many(
         jax.random.key(seed),
     )
     sizes = np.array([crossed_layout.room(int(c)) for c in count])
+    alone = jax.default_backend() == "cpu"
+    block = ALONE if alone else BLOCK
     jobs = []
     for size in np.unique(sizes):
         here = np.flatnonzero(sizes == size)
-        jobs += [here[i : i + BLOCK] for i in range(0, len(here), BLOCK)]
+        jobs += [here[i : i + block] for i in range(0, len(here), block)]
     done = 0
-    alone = jax.default_backend() == "cpu"
 
     def run(here: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         nonlocal done
         tasks = [Task.of(int(g), lay_out(g)) for g in here]
-        tasks += tasks[:1] * (BLOCK - len(tasks))
+        tasks += tasks[:1] * (block - len(tasks))
         stacked = jax.tree.map(lambda *x: np.stack(x), *tasks)
-        found = _run(study, stacked, draws, None if alone else BLOCK)
+        found = _run(study, stacked, draws, None if alone else block)
         done += len(here)
         if tell is not None:
             tell(done, grids)

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from lleval_jax.core import irf, sequential
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, require
-from lleval_jax.estimators import ability, adaptive, anchors, irt
+from lleval_jax.estimators import ability, adaptive, anchors, irt, stopping
 from lleval_jax.types import Array
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
@@ -243,7 +243,7 @@ def _dispersion(fit: FitResult[irt.IrtParams], answers: Responses) -> np.ndarray
 def _nothing(phi: np.ndarray) -> adaptive.Replayed:
     """Before any session was replayed."""
     one = np.ones(1)
-    tails = np.full(2, adaptive.TAIL)
+    tails = np.full(2, stopping.TAIL)
     return adaptive.Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
 
 
@@ -283,7 +283,7 @@ def _widths(
     z = error[:, kept] / nominal[:, kept]
     scales = {df: _scale(z, df) for df in TAILS}
     df = max(TAILS, key=lambda df: np.sum(student.logpdf(z, df, scale=scales[df])))
-    width = scales[df] * student.ppf(adaptive.ONE_SIGMA, df)
+    width = scales[df] * student.ppf(stopping.ONE_SIGMA, df)
     unit = nominal * np.interp(np.log(np.maximum(length, 1)), np.log(length[kept]), width)
     worst = np.where((unit > SETTLED) & (length > 0), np.abs(error) / unit, 0).max(1)
     return length[kept].astype(float), width, df, worst
