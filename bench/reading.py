@@ -1,15 +1,30 @@
 """How fast and in how much memory large logs are read: one process a case, the cache apart.
 
-python bench/reading.py FILE_OR_FOLDER... --metric acc        # prints a line each; --out writes the JSON
+python bench/reading.py                                       # logs grown from the tests' fixtures, 3 GB on disk
+python bench/reading.py FILE_OR_FOLDER... --metric acc        # your own; prints a line each, --out writes the JSON
+
+Grown logs hold what the programs wrote, each sample many times under a name of its own, with a question of some
+thousand characters.
 """
 
 import argparse
+import hashlib
 import json
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
 import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+import zstandard
+
+from lleval_jax.data import files
+
+FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "fixtures"
 
 CASE = """
 import json, sys, time, warnings
@@ -33,12 +48,96 @@ def case(path: str, metric: str, cache: str, place: str) -> dict:
     return json.loads(done.stdout)
 
 
+def questions(seed: int = 0) -> Iterator[str]:
+    """Questions of 3,500 to 4,500 characters that hardly repeat themselves."""
+    chance = random.Random(seed)
+    words = ["".join(chance.choices("etaoinshrdlucmfw", k=chance.randint(2, 11))) for _ in range(20_000)]
+    while True:
+        yield " ".join(chance.choices(words, k=chance.randint(470, 600)))
+
+
+def grow(folder: pathlib.Path, megabytes: int) -> list[str]:
+    """Logs of lm-eval (so many megabytes) and Inspect (half as many in each of three forms); their paths."""
+    found = [grown_lm_eval(folder / "samples_tiny_2026-01-01T00-00-00.jsonl", megabytes * 10**6)]
+    samples, summaries, header = grown_samples(megabytes * 10**6 // 2)
+    for name, has in (("with_summaries.eval", True), ("without_summaries.eval", False)):
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            add(archive, "_journal/start.json", {name: header[name] for name in ("version", "eval", "plan")})
+            for sample in samples:
+                add(archive, f"samples/{sample['id']}_epoch_1.json", sample)
+            if has:
+                add(archive, "summaries.json", summaries)
+            add(archive, "header.json", header)
+        found.append(folder / name)
+    found.append(folder / "indented.json")
+    found[-1].write_text(json.dumps(header | {"samples": samples}, indent=2))
+    return [str(path) for path in found]
+
+
+def add(archive: zipfile.ZipFile, name: str, value: object) -> None:
+    """A member in zstd, as Inspect writes it; Python's own zipfile writes it from 3.14 on."""
+    content = json.dumps(value).encode()
+    archive.writestr(name, zstandard.compress(content))
+    info = archive.getinfo(name)  # the directory at the end is what readers go by
+    info.compress_type, info.file_size, info.CRC = files.ZSTD, len(content), zlib.crc32(content)
+
+
+def grown_lm_eval(path: pathlib.Path, size: int) -> pathlib.Path:
+    """Lines of a samples log of lm-eval, each a document of its own."""
+    (source,) = (FIXTURES / "lm_eval" / "i82qcls7").glob("samples_tiny_choice_*.jsonl")
+    lines = [json.loads(line) for line in source.read_text().splitlines()]
+    with path.open("w") as stream:
+        for number, question in enumerate(questions()):
+            line = lines[number % len(lines)]
+            line |= {"doc_id": number, "doc": line["doc"] | {"question": question}}
+            line["doc_hash"] = hashlib.sha256(question.encode()).hexdigest()
+            stream.write(json.dumps(line) + "\n")
+            if stream.tell() > size:
+                return path
+    raise AssertionError("questions do not end")
+
+
+def grown_samples(size: int) -> tuple[list[dict], list[dict], dict]:
+    """(samples, summaries, header) of an Inspect log whose samples take so many bytes as JSON."""
+    with files.Zip(FIXTURES / "inspect" / "tiny-sums.eval") as archive:
+        header, summaries = (json.loads(archive.content(name)) for name in ("header.json", "summaries.json"))
+        summary = summaries[0]
+        sample = json.loads(archive.content(f"samples/{summary['id']}_epoch_1.json"))
+    samples: list[dict] = []
+    summaries = []
+    for number, question in enumerate(questions()):
+        name = {"id": f"sum-{number}", "epoch": 1}
+        samples.append(sample | name | {"input": question})
+        summaries.append(summary | name | {"input": question[:1000]})
+        size -= len(question) + 6000
+        if size < 0:
+            return samples, summaries, header
+    raise AssertionError("questions do not end")
+
+
+def unpacked(path: pathlib.Path) -> int:
+    """Bytes of a file's content once decompressed."""
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return sum(info.file_size for info in archive.infolist())
+
+
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("paths", nargs="+")
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("paths", nargs="*", help="default: logs grown from the fixtures")
+    words.add_argument("--megabytes", type=int, default=1000, help="of the grown log of lm-eval; Inspect's have half")
     words.add_argument("--metric", default="")
     words.add_argument("--out", type=pathlib.Path)
     asked = words.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if not asked.paths:
+            asked.paths, asked.metric = grow(pathlib.Path(folder), asked.megabytes), "acc"
+        measure(asked)
+
+
+def measure(asked: argparse.Namespace) -> None:
+    """A line for each log."""
     results = []
     for path in asked.paths:
         inside = [each for each in pathlib.Path(path).rglob("*") if each.is_file()] or [pathlib.Path(path)]
@@ -52,6 +151,7 @@ def main() -> None:
         found = {
             "path": pathlib.Path(path).name,
             "megabytes": round(size),
+            "megabytes_inside": round(sum(map(unpacked, inside)) / 1e6),
             "plain": plain,
             "first": first,
             "second": second,

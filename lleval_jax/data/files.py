@@ -202,25 +202,30 @@ def members(path: pathlib.Path) -> frozenset[str]:
         return frozenset()
 
 
-def member_bytes(archive: zipfile.ZipFile, name: str) -> bytes:
-    """One member of a zip, decompressed (stored, deflate or zstd), if it keeps to the size it says and to `TEXT`."""
-    path = pathlib.Path(archive.filename or "")
-    info, where = archive.getinfo(name), f"{path.name}: {name}"
-    most = min(LARGEST_MEMBER, allowed(path, TEXT))
-    require(info.file_size <= most, f"{where} says it is {info.file_size} bytes; refused as too large for this zip")
-    if info.compress_type != ZSTD:
-        with archive.open(info) as stream:
-            return stream.read(info.file_size + 1)
-    content = io.BytesIO()
-    with zstandard.ZstdDecompressor().stream_reader(_raw(archive, info), read_across_frames=True) as stream:
-        while part := stream.read(1 << 20):
-            content.write(part)
-            good = content.tell() <= info.file_size
-            require(good, f"{where} is larger than the {info.file_size} bytes it says it has")
-    found = content.getvalue()
-    require(len(found) == info.file_size, f"{where} is cut short: {len(found)} bytes of {info.file_size}")
-    require(zlib.crc32(found) == info.CRC, f"{where} does not have the checksum it was written with")
-    return found
+class Zip(zipfile.ZipFile):
+    """A zip whose members are stored, deflated or zstd, none larger than one in a zip of this size may be."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        super().__init__(path)
+        self.path, self.most = path, min(LARGEST_MEMBER, allowed(path, TEXT))
+
+    def content(self, name: str) -> bytes:
+        """One member, decompressed, if it keeps to the size it says."""
+        info, where = self.getinfo(name), f"{self.path.name}: {name}"
+        size = info.file_size
+        require(size <= self.most, f"{where} says it is {size} bytes; refused as too large for this zip")
+        if info.compress_type != ZSTD:
+            with self.open(info) as stream:
+                return stream.read(size + 1)
+        content, block = io.BytesIO(), min(size + 1, 1 << 20)
+        with zstandard.ZstdDecompressor().stream_reader(_raw(self, info), read_across_frames=True) as stream:
+            while part := stream.read(block):
+                content.write(part)
+                require(content.tell() <= size, f"{where} is larger than the {size} bytes it says it has")
+        found = content.getvalue()
+        require(len(found) == size, f"{where} is cut short: {len(found)} bytes of {size}")
+        require(zlib.crc32(found) == info.CRC, f"{where} does not have the checksum it was written with")
+        return found
 
 
 def _raw(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

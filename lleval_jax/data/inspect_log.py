@@ -4,7 +4,6 @@ import json
 import math
 import pathlib
 import re
-import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,7 +15,8 @@ from lleval_jax.data.answers import Answers, Options, from_columns, row_name
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import BadInput, require
 
-MEMBERS = frozenset(("header.json", "_journal/start.json"))
+HEADER, START = "header.json", "_journal/start.json"
+NAME_AT = 30  # where a zip has the name of its first member
 LETTERS = {
     "c": 1.0,
     "i": 0.0,
@@ -37,7 +37,8 @@ BLOCK = 1 << 20  # bytes looked through at a time
 def recognises(head: bytes, path: pathlib.Path) -> bool:
     """Whether this is a log of Inspect, as a zip or as JSON."""
     if head.startswith(b"PK"):
-        return bool(MEMBERS & files.members(path))
+        first = head[NAME_AT:].startswith(START.encode())  # as Inspect writes it; the list of a large zip takes a while
+        return first or not files.members(path).isdisjoint((HEADER, START))
     return JSON_LOG.match(head) is not None and b'"eval"' in head
 
 
@@ -126,24 +127,23 @@ class _Log(msgspec.Struct):
 
 def _read_zip(path: pathlib.Path) -> tuple[dict[str, Any], Iterable[Any]]:
     """(header, samples) of an `.eval`: the summaries where there are any, else the samples, one after another."""
-    with zipfile.ZipFile(path) as archive:
-        have = archive.namelist()
-        name = "header.json" if "header.json" in have else "_journal/start.json"
-        header = _header(path, json.loads(files.member_bytes(archive, name)))
+    archive = files.Zip(path)
+    have = archive.namelist()
+    header = _header(path, json.loads(archive.content(HEADER if HEADER in have else START)))
     if "summaries.json" in have:
-        return header, _samples(path, ["summaries.json"], list[_Sample])
+        return header, _samples(archive, ["summaries.json"], list[_Sample])
     parts = sorted((name for name in have if name.startswith("_journal/summaries/")), key=_natural)
     if parts:
-        return header, _samples(path, parts, list[_Sample])
-    return header, _samples(path, [name for name in have if name.startswith("samples/")], _Sample)
+        return header, _samples(archive, parts, list[_Sample])
+    return header, _samples(archive, [name for name in have if name.startswith("samples/")], _Sample)
 
 
-def _samples(path: pathlib.Path, names: list[str], kind: Any) -> Iterator[Any]:
-    """The samples in these members of a zip, one member at a time."""
+def _samples(archive: files.Zip, names: list[str], kind: Any) -> Iterator[Any]:
+    """The samples in these members of a zip, one member at a time; closes it."""
     decoder = msgspec.json.Decoder(kind)
-    with zipfile.ZipFile(path) as archive:
+    with archive:
         for name in names:
-            found = _decoded(decoder, files.member_bytes(archive, name))
+            found = _decoded(decoder, archive.content(name))
             yield from found if isinstance(found, list) else [found]
 
 

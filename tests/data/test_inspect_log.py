@@ -38,16 +38,16 @@ def test_epochs_are_repeats():
 
 
 def test_the_mean_is_the_one_inspect_reports():
-    with zipfile.ZipFile(LOGS / "tiny-sums.eval") as archive:
-        header = json.loads(files.member_bytes(archive, "header.json"))
+    with files.Zip(LOGS / "tiny-sums.eval") as archive:
+        header = json.loads(archive.content("header.json"))
     reported = header["results"]["scores"][0]["metrics"]["accuracy"]["value"]
     assert data.read(LOGS / "tiny-sums.eval").scores.mean() == pytest.approx(reported, abs=1e-6)
 
 
 def test_json_and_summaries_agree_with_the_samples(tmp_path):
-    with zipfile.ZipFile(LOGS / "tiny-sums.eval") as archive:
+    with files.Zip(LOGS / "tiny-sums.eval") as archive:
         names = [n for n in archive.namelist() if n.startswith("samples/") or n == "header.json"]
-        members = {name: json.loads(files.member_bytes(archive, name)) for name in names}
+        members = {name: json.loads(archive.content(name)) for name in names}
     whole, summaries = data.read(zipped(tmp_path / "a.eval", members)), data.read(LOGS / "tiny-sums.eval")
     assert whole.select(summaries.items).scores.tolist() == summaries.scores.tolist()
     assert data.read(LOGS / "tiny-sums.json").items == ("tiny_sums/sum-0", "tiny_sums/sum-1")
@@ -115,7 +115,7 @@ def test_bad_values(tmp_path):
 def test_a_cut_zip_is_named(tmp_path):
     path = tmp_path / "a.eval"
     path.write_bytes((LOGS / "tiny-sums.eval").read_bytes()[:-100])
-    with pytest.raises(BadInput, match="zip that is damaged or cut short"):
+    with pytest.raises(BadInput, match="^a.eval is damaged or cut short .* Copy or write it again"):
         data.read(path)
 
 
