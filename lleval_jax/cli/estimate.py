@@ -73,7 +73,7 @@ def estimate(
         chosen = ll.load_bank(bank)
         wait.say("reading answers")
         responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
-        wait.say(f"estimating {len(responses.rows)} models; compiling first")
+        wait.say(f"estimating {len(responses.rows)} models")
         words: dict[str, Any] = {"level": level, "strict": strict} | ({} if method is None else {"method": method})
         if target == "ability":
             found = ll.ability.estimate(responses, chosen, **words)

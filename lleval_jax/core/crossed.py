@@ -54,8 +54,8 @@ class Design(NamedTuple):
     columns  (columns, q)    Z: covariates of the columns; q may be 0
     kind     (k + q, kinds)  1 where the coefficient has that scale; a row of zeros: the coefficient's own, fixed
     fixed    (k + q,)        log of the fixed part of its scale
-    prior    (2, kinds + 2)  of the scales: log s and n, where a scale has the density of a chi variable with n degrees
-             of freedom times s / sqrt(n); half normal for n = 1
+    prior    (3, kinds + 2)  of the scales: log s, n and t, where (scale / s)^2 is F distributed with n and t degrees of
+             freedom: s is likeliest on the log scale, n = 1 gives half Student's t, half normal as t grows
     offset   ()              logit about which all effects lie
     """
 
@@ -215,9 +215,18 @@ def slope(design: Design, scale: Float[Array, " scales"], now: Posterior) -> tup
     for square, var, kind in by_kind:
         for into, value in ((gradient, square + var - 1), (curvature, square * (1 - 2 * var) + var * (1 - var))):
             into.append(jnp.sum(value if kind is None else value * kind, 0))
-    middle, count = design.prior
-    far = count * jnp.exp(2 * (scale - middle))
-    return jnp.concatenate(gradient) + count - far, 2 * (jnp.concatenate(curvature) + far)
+    _, rise, bend = believed(design, scale)
+    return jnp.concatenate(gradient) + rise, 2 * jnp.concatenate(curvature) + bend
+
+
+def believed(design: Design, scale: Float[Array, "*points scales"]) -> tuple[Array, Array, Array]:
+    """Of the prior of each log scale: log density up to a constant, its slope, and how fast that falls."""
+    middle, count, tail = design.prior
+    far = scale - middle
+    odds = count / tail * jnp.exp(2 * far)
+    share = odds / (1 + odds)
+    density = count * far - 0.5 * (count + tail) * jnp.log1p(odds)
+    return density, count - (count + tail) * share, 2 * (count + tail) * share * (1 - share)
 
 
 def tilt(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lleval_jax.core.crossed import Belief, Cells, Design, Posterior, least, posterior
+from lleval_jax.core.crossed import Belief, Cells, Design, Posterior, believed, least, posterior
 from lleval_jax.types import Array, Float
 
 
@@ -32,15 +32,8 @@ def scales(design: Design, cells: Cells, at: Belief, now: Posterior, points: Flo
     root = scale_root(design, hessian(design, at.scale, now))
     point = at.scale[None, :] + points @ root.T
     given = jax.lax.map(lambda scale: posterior(design, cells, at.precision, at.shift, scale), point)
-    weight = given.evidence + log_prior(design, point) + 0.5 * jnp.sum(points**2, 1)
+    weight = given.evidence + believed(design, point)[0].sum(1) + 0.5 * jnp.sum(points**2, 1)
     return Scales(point, jax.nn.softmax(weight), given)
-
-
-def log_prior(design: Design, scale: Float[Array, "*points scales"]) -> Float[Array, "*points"]:
-    """Log density of log scales, up to a constant."""
-    middle, count = design.prior
-    far = scale - jnp.broadcast_to(middle, scale.shape)
-    return jnp.sum(jnp.broadcast_to(count, scale.shape) * (far - 0.5 * jnp.exp(2 * far)), -1)
 
 
 def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> Array:
@@ -87,8 +80,7 @@ def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> A
             unit * jnp.sum(column**2 + now.column_var)[None],
         ]
     )
-    middle, count = design.prior
-    return found - jnp.diag(2 * held + 2 * count * jnp.exp(2 * (scale - middle)))
+    return found - jnp.diag(2 * held + believed(design, scale)[2])
 
 
 def scale_root(design: Design, hessian: Float[Array, "scales scales"]) -> Float[Array, "scales scales"]:

@@ -21,6 +21,7 @@ MODELS = 0.7  # of models, where there are several
 HARD = 1.5  # of examples
 TELLS = 0.5  # of the part that features of examples explain
 LOOSE = 1.0  # how many effects that belief is worth
+TAIL = 1e6
 FIRM = 2.0  # the same of examples' effects, which are never small
 
 
@@ -109,7 +110,7 @@ def lay_out(
         kind[ends[h] : ends[h + 1], h] = 1
     fixed = np.zeros(len(kind))
     fixed[0] = np.log(LEVEL)
-    prior = np.array([np.log(middle), [*[LOOSE] * (len(kinds) + 1), FIRM]])
+    prior = np.array([np.log(middle), [*[LOOSE] * (len(kinds) + 1), FIRM], [TAIL] * len(middle)])
 
     width = rung_of_columns(items)
     place = row, column = np.nonzero(seen)

@@ -165,15 +165,16 @@ def _carry(near: np.ndarray, unseen: np.ndarray, index: np.ndarray) -> np.ndarra
     Gaussian kernel whose variance is the mean squared distance of an item to its nearest answered one, noise as large
     as the signal. More than BLOCK answered items are kriged in interleaved blocks whose predictions are averaged.
     """
-    count = -(-len(index) // BLOCK)
-    carry = np.zeros((len(unseen), len(index)))
+    count, carry = -(-len(index) // BLOCK), np.zeros((len(unseen), len(index)))
+    needed = unseen.any(0)
+    away, unseen = near[needed], unseen[:, needed]
     for b in range(count):
-        block = index[b::count]
-        distance = cluster.squared_distance(near, near[block])
+        block = near[index[b::count]]
+        distance = cluster.squared_distance(away, block)
         scale = 2 * (unseen[0] @ distance.min(1)) / max(unseen[0].sum(), 1e-12) + 1e-12
-        kernel = np.exp(-distance / scale)
-        carry[:, b::count] = np.linalg.solve(kernel[block].T + np.eye(len(block)), kernel.T @ unseen.T).T / count
-    return carry
+        among = np.exp(-cluster.squared_distance(block, block) / scale)
+        carry[:, b::count] = np.linalg.solve(among + np.eye(len(block)), np.exp(-distance / scale).T @ unseen.T).T
+    return carry / count
 
 
 def _joint_map(scores: np.ndarray, factors: int, least_phi: float) -> tuple[np.ndarray, np.ndarray, float]:
