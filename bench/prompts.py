@@ -46,6 +46,7 @@ SHARES, PLANS = (0.05, 0.1, 0.2), 100
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "prompts.json"
 SOURCES = (
     "estimators/prompts.py",
+    "estimators/prompt_answers.py",
     "estimators/prompts_many.py",
     "estimators/crossed_layout.py",
     "estimators/crossed_fit.py",

@@ -54,8 +54,8 @@ class Design(NamedTuple):
     columns  (columns, q)    Z: covariates of the columns; q may be 0
     kind     (k + q, kinds)  1 where the coefficient has that scale; a row of zeros: the coefficient's own, fixed
     fixed    (k + q,)        log of the fixed part of its scale
-    prior    (3, kinds + 2)  of the scales: log s, n and t, where (scale / s)^2 is F distributed with n and t degrees of
-             freedom: s is likeliest on the log scale, n = 1 gives half Student's t, half normal as t grows
+    prior    (2, kinds + 2)  of the scales: log s and n, where a scale has the density of a chi variable with n degrees
+             of freedom times s / sqrt(n); half normal for n = 1
     offset   ()              logit about which all effects lie
     """
 
@@ -219,14 +219,12 @@ def slope(design: Design, scale: Float[Array, " scales"], now: Posterior) -> tup
     return jnp.concatenate(gradient) + rise, 2 * jnp.concatenate(curvature) + bend
 
 
-def believed(design: Design, scale: Float[Array, "*points scales"]) -> tuple[Array, Array, Array]:
+def believed(design: Design, scale: Float[Array, " scales"]) -> tuple[Array, Array, Array]:
     """Of the prior of each log scale: log density up to a constant, its slope, and how fast that falls."""
-    middle, count, tail = design.prior
+    middle, count = design.prior
     far = scale - middle
-    odds = count / tail * jnp.exp(2 * far)
-    share = odds / (1 + odds)
-    density = count * far - 0.5 * (count + tail) * jnp.log1p(odds)
-    return density, count - (count + tail) * share, 2 * (count + tail) * share * (1 - share)
+    square = jnp.exp(2 * far)
+    return count * (far - 0.5 * square), count * (1 - square), 2 * count * square
 
 
 def tilt(

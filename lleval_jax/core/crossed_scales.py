@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from lleval_jax.core.crossed import Belief, Cells, Design, Posterior, believed, least, posterior
 from lleval_jax.types import Array, Float
 
+WIDER = 2.0  # how far the points about the scales' mode are drawn apart; their masses make up for it
+
 
 class Scales(NamedTuple):
     """The posterior of the log scales as weighted points, each with the posterior of the effects that it implies.
@@ -27,12 +29,14 @@ def scales(design: Design, cells: Cells, at: Belief, now: Posterior, points: Flo
 
     now  the posterior at the mode
 
-    Without it intervals would rest on one guess of how much prompts differ, which few answers do not settle.
+    Without it intervals would rest on one guess of how much prompts differ, which few answers do not settle. Their
+    posterior reaches far down, to effects that hardly differ, so points go `WIDER` than its curvature says.
     """
-    root = scale_root(design, hessian(design, at.scale, now))
+    root = WIDER * scale_root(design, hessian(design, at.scale, now))
     point = at.scale[None, :] + points @ root.T
     given = jax.lax.map(lambda scale: posterior(design, cells, at.precision, at.shift, scale), point)
-    weight = given.evidence + believed(design, point)[0].sum(1) + 0.5 * jnp.sum(points**2, 1)
+    prior = jax.vmap(lambda scale: jnp.sum(believed(design, scale)[0]))(point)
+    weight = given.evidence + prior + 0.5 * jnp.sum(points**2, 1)
     return Scales(point, jax.nn.softmax(weight), given)
 
 

@@ -14,15 +14,14 @@ Features = np.ndarray | pd.DataFrame | Mapping[str, Sequence[float]]
 
 FEWEST = 6  # there is room for two to this power of cells at least
 LEVEL = 5.0  # standard deviation of the common level, in logits about that of the answers: next to unpenalised
-BETWEEN = 0.6  # standard deviation in logits of prompt effects that is thought most likely beforehand
-EXPLAINED, REST = 0.4, 0.3  # the same of the part that features explain, and of what they leave
+BETWEEN = 0.8  # standard deviation in logits of prompt effects that is thought most likely beforehand
+EXPLAINED, REST = 1.0, 0.15  # the same of the part that features explain, and of what they leave
 APART = 0.3  # of what a prompt does to one model and not to the others
 MODELS = 0.7  # of models, where there are several
 HARD = 1.5  # of examples
 TELLS = 0.5  # of the part that features of examples explain
-LOOSE = 1.0  # how many effects that belief is worth
-TAIL = 1e6
-FIRM = 2.0  # the same of examples' effects, which are never small
+LOOSE = 1.5  # how many effects that belief is worth
+FIRM = 2.0  # the same of examples' effects, which are never small, and of features, which are given because they tell
 
 
 class Layout(NamedTuple):
@@ -110,7 +109,8 @@ def lay_out(
         kind[ends[h] : ends[h + 1], h] = 1
     fixed = np.zeros(len(kind))
     fixed[0] = np.log(LEVEL)
-    prior = np.array([np.log(middle), [*[LOOSE] * (len(kinds) + 1), FIRM], [TAIL] * len(middle)])
+    worth = [FIRM if each in ("features", "example features") else LOOSE for each in (*kinds, name)]
+    prior = np.array([np.log(middle), [*worth, FIRM]])
 
     width = rung_of_columns(items)
     place = row, column = np.nonzero(seen)
