@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(BIN)/python -m pytest -n $(WORKERS) -q --durations=20
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -q --durations=20 -m slow

@@ -162,6 +162,7 @@ def test_the_prior_of_a_new_model_is_the_calibration_models_distribution():
     np.testing.assert_allclose(found.prior_cov.ravel(), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_misfit_is_that_of_explicit_refits():
     """By hand: items fitted and anchors chosen without a fold's models, which are then estimated from those."""
     found = bank()
