@@ -17,7 +17,10 @@ Truth = Mapping[tuple[str, str], float]  # (row, group) -> the score, where it i
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A title, a line of headings, lines of cells, and remarks below. The first `left` columns hold names."""
+    """A title, a line of headings, lines of cells, and remarks below. The first `left` columns hold names.
+
+    Without lines there is nothing to head.
+    """
 
     title: str
     head: tuple[str, ...]
@@ -33,6 +36,7 @@ class Table:
                 _place(cell, w, i < self.left) for i, (cell, w) in enumerate(zip(line, width, strict=True))
             ).rstrip()
             for line in (self.head, *self.lines)
+            if self.lines
         ]
         return "\n".join([self.title, *body, *self.remarks])
 
@@ -40,7 +44,8 @@ class Table:
 def show(table: Table, console: Console) -> None:
     """Print a table: drawn on a terminal that is wide enough, plain text in a file or a pipe."""
     plain = str(table)
-    if not console.is_terminal or max(map(len, plain.splitlines())) > console.width - 2 * len(table.head):
+    fits = max(map(len, plain.splitlines())) <= console.width - 2 * len(table.head)
+    if not (table.lines and fits and console.is_terminal):
         console.out(plain, highlight=False)
         return
     drawn = RichTable(title=Text(table.title), title_justify="left", box=None, pad_edge=False)

@@ -72,7 +72,7 @@ def items(found: Examination, most: int = ITEMS) -> Table:
         what = [_said(name, report, i) for name in report.flags[i]]
         lines.append((report.items[i], f"{report.answers[i]:,}", f"{report.right[i]:.2f}", slope, "; ".join(what)))
     if not lines:
-        return Table("items: nothing is wrong that these answers can show", ("item",), (), ())
+        return Table("items: nothing is wrong that these answers can show", (), ())
     rest = len(flagged) - len(lines)
     remarks = (f"and {rest:,} more; --json lists them all",) if rest else ()
     head = ("item", "answers", "right", "slope", "what is wrong")
