@@ -86,33 +86,32 @@ def grown_lm_eval(path: pathlib.Path, size: int) -> pathlib.Path:
     """Lines of a samples log of lm-eval, each a document of its own."""
     (source,) = (FIXTURES / "lm_eval" / "i82qcls7").glob("samples_tiny_choice_*.jsonl")
     lines = [json.loads(line) for line in source.read_text().splitlines()]
+    asked = enumerate(questions())
     with path.open("w") as stream:
-        for number, question in enumerate(questions()):
+        while stream.tell() <= size:
+            number, question = next(asked)
             line = lines[number % len(lines)]
             line |= {"doc_id": number, "doc": line["doc"] | {"question": question}}
             line["doc_hash"] = hashlib.sha256(question.encode()).hexdigest()
             stream.write(json.dumps(line) + "\n")
-            if stream.tell() > size:
-                return path
-    raise AssertionError("questions do not end")
+    return path
 
 
 def grown_samples(size: int) -> tuple[list[dict], list[dict], dict]:
     """(samples, summaries, header) of an Inspect log whose samples take so many bytes as JSON."""
     with files.Zip(FIXTURES / "inspect" / "tiny-sums.eval") as archive:
-        header, summaries = (json.loads(archive.content(name)) for name in ("header.json", "summaries.json"))
-        summary = summaries[0]
+        header, (summary, *_) = (json.loads(archive.content(name)) for name in ("header.json", "summaries.json"))
         sample = json.loads(archive.content(f"samples/{summary['id']}_epoch_1.json"))
     samples: list[dict] = []
-    summaries = []
-    for number, question in enumerate(questions()):
+    summaries: list[dict] = []
+    asked = enumerate(questions())
+    while size >= 0:
+        number, question = next(asked)
         name = {"id": f"sum-{number}", "epoch": 1}
         samples.append(sample | name | {"input": question})
         summaries.append(summary | name | {"input": question[:1000]})
         size -= len(question) + 6000
-        if size < 0:
-            return samples, summaries, header
-    raise AssertionError("questions do not end")
+    return samples, summaries, header
 
 
 def unpacked(path: pathlib.Path) -> int:

@@ -1,5 +1,6 @@
 """Logs of Inspect AI: `.eval` (a zip of zstd members) and `.json`, one sample an epoch of a question."""
 
+import contextlib
 import json
 import math
 import pathlib
@@ -48,9 +49,9 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     Epochs of one sample are repeats. With rows="prompt" a task with its arguments is one prompt: the row is the task,
     the item is the sample id. The summaries of a log are read where it has them; they hold all scores.
     """
-    header, samples = _read_zip(path) if files.head(path).startswith(b"PK") else _read_json(path)
-    task, prompt, model = _names(path.name, header)
-    item, epoch, score, notes = _scored(path.name, samples, options)
+    with _opened(path) as (header, samples):
+        task, prompt, model = _names(path.name, header)
+        item, epoch, score, notes = _scored(path.name, samples, options)
     status = header.get("status", "started")
     if status != "success":
         notes.append(f"the log's status is {status!r}: the run did not end well; {len(item)} answers were read")
@@ -125,11 +126,20 @@ class _Log(msgspec.Struct):
     samples: list[_Sample] | None = None
 
 
-def _read_zip(path: pathlib.Path) -> tuple[dict[str, Any], Iterable[Any]]:
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[tuple[dict[str, Any], Iterable[Any]]]:
+    """(header, samples) of a log; a zip stays open until the end of the block."""
+    if not files.head(path).startswith(b"PK"):
+        yield _read_json(path)
+        return
+    with files.Zip(path) as archive:
+        yield _read_zip(archive)
+
+
+def _read_zip(archive: files.Zip) -> tuple[dict[str, Any], Iterable[Any]]:
     """(header, samples) of an `.eval`: the summaries where there are any, else the samples, one after another."""
-    archive = files.Zip(path)
     have = archive.namelist()
-    header = _header(path, json.loads(archive.content(HEADER if HEADER in have else START)))
+    header = _header(archive.path, json.loads(archive.content(HEADER if HEADER in have else START)))
     if "summaries.json" in have:
         return header, _samples(archive, ["summaries.json"], list[_Sample])
     parts = sorted((name for name in have if name.startswith("_journal/summaries/")), key=_natural)
@@ -139,12 +149,11 @@ def _read_zip(path: pathlib.Path) -> tuple[dict[str, Any], Iterable[Any]]:
 
 
 def _samples(archive: files.Zip, names: list[str], kind: Any) -> Iterator[Any]:
-    """The samples in these members of a zip, one member at a time; closes it."""
+    """The samples in these members of a zip, one member at a time."""
     decoder = msgspec.json.Decoder(kind)
-    with archive:
-        for name in names:
-            found = _decoded(decoder, archive.content(name))
-            yield from found if isinstance(found, list) else [found]
+    for name in names:
+        found = _decoded(decoder, archive.content(name))
+        yield from found if isinstance(found, list) else [found]
 
 
 def _decoded(decoder: msgspec.json.Decoder, content: bytes | bytearray) -> Any:

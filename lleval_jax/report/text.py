@@ -30,13 +30,13 @@ class Table:
 
     def __str__(self) -> str:
         """Plain text, columns aligned, nothing cut."""
-        width = [max(map(len, column)) for column in zip(self.head, *self.lines, strict=True)]
+        rows = (self.head, *self.lines) if self.lines else ()
+        width = [max(map(len, column)) for column in zip(*rows, strict=True)]
         body = [
             "  ".join(
                 _place(cell, w, i < self.left) for i, (cell, w) in enumerate(zip(line, width, strict=True))
             ).rstrip()
-            for line in (self.head, *self.lines)
-            if self.lines
+            for line in rows
         ]
         return "\n".join([self.title, *body, *self.remarks])
 
