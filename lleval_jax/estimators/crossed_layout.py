@@ -94,23 +94,22 @@ def lay_out(
     models, prompts: which of each a row is, where there are several models; spare: cells that there will be.
     """
     n, items = scores.shape
-    parts, kinds, middle, own = _row_effects(rows[0], models, prompts, n)
+    parts, kinds, beliefs, own = _row_effects(rows[0], models, prompts, n)
     loads = np.concatenate([np.ones((n, 1)), *parts], axis=1)
     sizes = [1] + [part.shape[1] for part in parts]
     q = columns.shape[1]
     if q:
         kinds, sizes = (*kinds, "example features"), [*sizes, q]
-        middle = [*middle, TELLS / np.sqrt(q)]
-    name, width_of_own = own
-    middle = [*middle, width_of_own, HARD]
+        beliefs = [*beliefs, (TELLS / np.sqrt(q), FIRM)]
+    name, size_of_own = own
+    size, worth = np.transpose([*beliefs, (size_of_own, LOOSE), (HARD, FIRM)])
     kind = np.zeros((sum(sizes), len(kinds)))
     ends = np.cumsum(sizes)
     for h in range(len(kinds)):
         kind[ends[h] : ends[h + 1], h] = 1
     fixed = np.zeros(len(kind))
     fixed[0] = np.log(LEVEL)
-    worth = [FIRM if each in ("features", "example features") else LOOSE for each in (*kinds, name)]
-    prior = np.array([np.log(middle), [*worth, FIRM]])
+    prior = np.stack([np.log(size), worth])
 
     width = rung_of_columns(items)
     place = row, column = np.nonzero(seen)
@@ -136,26 +135,29 @@ def room(cells: int) -> int:
 
 def _row_effects(
     features: np.ndarray, models: Sequence[str] | None, prompts: Sequence[str] | None, n: int
-) -> tuple[list[np.ndarray], tuple[str, ...], list[float], tuple[str, float]]:
-    """Loadings of the row effects, their kinds, each kind's likeliest size; and the same of what is each row's own."""
+) -> tuple[list[np.ndarray], tuple[str, ...], list[tuple[float, float]], tuple[str, float]]:
+    """Loadings of the row effects, their kinds, each kind's likeliest size and how many effects that belief is worth.
+
+    And the name and likeliest size of what is each row's own.
+    """
     parts: list[np.ndarray] = []
     kinds: list[str] = []
-    middle: list[float] = []
+    beliefs: list[tuple[float, float]] = []
 
-    def add(name: str, loads: np.ndarray, size: float) -> None:
+    def add(name: str, loads: np.ndarray, size: float, worth: float = LOOSE) -> None:
         parts.append(loads)
         kinds.append(name)
-        middle.append(size)
+        beliefs.append((size, worth))
 
     known = features.shape[1] > 0
     rest = REST if known else BETWEEN
     if known:
-        add("features", features, EXPLAINED / np.sqrt(features.shape[1]))
+        add("features", features, EXPLAINED / np.sqrt(features.shape[1]), FIRM)
     if models is None:
-        return parts, tuple(kinds), middle, ("prompt", rest)
+        return parts, tuple(kinds), beliefs, ("prompt", rest)
     add("model", one_hot(models), MODELS)
     add("prompt", one_hot(prompts if prompts is not None else range(n)), rest)
-    return parts, tuple(kinds), middle, ("model x prompt", APART)
+    return parts, tuple(kinds), beliefs, ("model x prompt", APART)
 
 
 def one_hot(names: Sequence[Any]) -> np.ndarray:
