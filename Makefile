@@ -38,10 +38,8 @@ lint: $(STAMP)
 
 # Notebooks run from top to bottom, in a copy; `make notebooks KEEP=1` keeps what they print.
 notebooks: $(STAMP)
-	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && \
-	for book in notebooks/*.ipynb; do echo "$$book"; \
-	  $(BIN)/python -m nbconvert --log-level WARN --to notebook --execute "$$book" \
-	    $(if $(KEEP),--inplace,--output-dir "$$out") || exit 1; done
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && printf '%s\n' notebooks/*.ipynb | xargs -P $(WORKERS) -I BOOK \
+	  $(BIN)/python -m nbconvert --to notebook --execute BOOK $(if $(KEEP),--inplace,--output-dir "$$out")
 
 clean:
 	rm -rf $(VENV) dist build

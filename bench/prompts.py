@@ -8,6 +8,8 @@ example_driven   the same on sets made here, where examples matter much, prompts
 coverage         intervals on fresh worlds, sizes of effects log-normal: prompts .6 (log sd .6), examples 1.5 (.5)
 fixed            the same where prompts always differ by .2, .6 or 1.2 logits and examples by 1.5
 real             56 templates x 100 examples of mmlu_abstract_algebra, all answers known, 100 plans
+published        325 grids (tasks x models of Mizrahi et al. 2024) of 100 templates with the accuracies published;
+                 which examples are right is drawn; with and without features of the templates' texts
 speed            `fit_many` warm, peak memory (of this process: run it alone), and the plan
 """
 
@@ -23,8 +25,10 @@ import pathlib
 import resource
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import prompts_rivals as rivals
 from machine import describe
 from problems import shared
@@ -35,7 +39,7 @@ import lleval_jax as ll
 from lleval_jax.estimators import balanced, crossed_layout, prompts, prompts_many
 from lleval_jax.estimators import prompteval_paper as paper
 
-PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "speed")
+PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "published", "speed")
 BUDGETS, LEVELS = rivals.BUDGETS, rivals.LEVELS
 COLUMNS = ("w1", "individual", *(f"q{round(100 * level):02d}" for level in LEVELS), "mean")
 BARS = {"without": (3.2, 3.2, 2.9, 2.2), "with": (2.7, 2.4, 2.0, 1.6)}
@@ -43,6 +47,7 @@ SHAPE, FRESH = (100, 250), (60, 150)  # of the grids that are timed, and of a fr
 CHUNK = 64  # worlds at once, with all budgets each
 TALL, WIDE, FITS = 57 * 5, 15 * 4, 256  # the study of the paper: tasks x seeds, models x budgets; fits that are timed
 SHARES, PLANS = (0.05, 0.1, 0.2), 100
+TEMPLATES, COMPONENTS = 100, 8  # of a task, and of the features of their texts
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "prompts.json"
 SOURCES = (
     "estimators/prompts.py",
@@ -261,35 +266,98 @@ def real() -> dict:
     """56 templates x 100 examples."""
     with np.load(shared("data", "multi_prompt", "mmlu_abstract_algebra_mistral-7b-instruct.npz")) as stored:
         answers = stored["responses"].astype(float)
-    truth, rows = answers.mean(1), {}
-    of_truth = paper.quantiles(truth, LEVELS)
+    rows = {}
     for share in SHARES:
-        budget = round(share * answers.size)
-        seen = np.zeros((PLANS, *answers.shape), bool)
-        for seed in range(PLANS):
-            seen[(seed, *balanced.plan(seen[seed], budget, seed=seed))] = True
-        grids = np.broadcast_to(answers, seen.shape)
+        grids, budget = np.broadcast_to(answers, (PLANS, *answers.shape)), round(share * answers.size)
+        seen = balanced_plans(grids, budget)
         found = prompts_many.fit_many(grids, seen, points=16, draws=400)
-        errors = {m: [tried(m, answers, plan) for plan in seen] for m in ("baseline", "pe_rasch")}
-        ours = np.array([apart(d, s, truth) for d, s in zip(found.distribution, found.score, strict=True)])
-        inside = (found.quantile_low <= of_truth) & (of_truth <= found.quantile_high)
-        rows[str(budget)] = {
-            "errors": {m: named(np.mean(e, 0)) for m, e in (errors | {"ours": ours}).items()},
-            "ours_minus": {m: beside(ours - e) for m, e in errors.items()},
-            "held_95": named(inside.mean(0), COLUMNS[2:-1]),
-            "width": named(100 * (found.quantile_high - found.quantile_low).mean(0), COLUMNS[2:-1]),
-            "held_95_single": round(float(((found.low <= truth) & (truth <= found.high)).mean()), 3),
-            "prompt_sd": round(float(found.scale[:, 0].mean()), 3),
-            "example_sd": round(float(found.scale[:, 1].mean()), 3),
-        }
+        rows[str(budget)] = compared(grids, seen, found, ("baseline", "pe_rasch"), None)
         print(budget, json.dumps(rows[str(budget)]), flush=True)
+    of_truth = paper.quantiles(answers.mean(1), LEVELS)
     return {"plans": PLANS, "true_quantiles": (100 * of_truth).round(2).tolist(), "budgets": rows}
 
 
-def tried(method: str, answers: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(columns,) errors of one of the rivals without covariates."""
-    scores = rivals.estimated(method, answers, seen, answers)
-    return apart(scores, scores, answers.mean(1))
+def published() -> dict:
+    """Templates whose accuracies are real, answers to single examples drawn."""
+    table = pd.read_parquet(shared("data", "multi_prompt", "template_accuracy.parquet"))
+    texts = pd.read_parquet(shared("data", "multi_prompt", "templates.parquet"))
+    texts = texts.set_index(["task", "template_id"])["template"]
+    tasks = []
+    for k, (task, of_task) in enumerate(table.groupby("task")):
+        random = np.random.default_rng([8, k])
+        accuracy = of_task.pivot(index="template_id", columns="model", values="accuracy")
+        accuracy = accuracy.iloc[random.choice(len(accuracy), TEMPLATES, replace=False)]
+        grids = np.stack([with_accuracies(random, accuracy[model].to_numpy()) for model in accuracy])
+        features, _ = prompts.features([texts[task, template] for template in accuracy.index])
+        tasks.append((grids, prompts.pca(features / np.maximum(features.std(0), 1e-9), COMPONENTS)))
+    everything = np.concatenate([grids for grids, _ in tasks])
+    rows: dict = {"grids": len(everything), "sd_of_accuracies": np.quantile(100 * everything.mean(2).std(1), LEVELS)}
+    rows = {name: np.round(value, 2).tolist() for name, value in rows.items()}
+    for share in SHARES:
+        budget, each = round(share * everything[0].size), []
+        for grids, features in tasks:
+            seen = balanced_plans(grids, budget)
+            plain = prompts_many.fit_many(grids, seen, points=16, draws=400)
+            aware = prompts_many.fit_many(grids, seen, row_features=features, points=16, draws=400)
+            each.append((seen, np.broadcast_to(features, (len(grids), *features.shape)), plain, aware))
+        seen, features, plain, aware = (joined(parts) for parts in zip(*each, strict=True))
+        rows[str(budget)] = {
+            "without": compared(everything, seen, plain, ("baseline", "pe_rasch"), None),
+            "with": compared(everything, seen, aware, ("pe_X",), features),
+        }
+        print(budget, json.dumps(rows[str(budget)]), flush=True)
+    return rows
+
+
+def joined(parts: Sequence) -> Any:
+    """Arrays, or what `fit_many` found, one after the other."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return prompts_many.Many(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def with_accuracies(random: np.random.Generator, accuracy: np.ndarray) -> np.ndarray:
+    """Answers (prompts, 100) of which each prompt has exactly as many right as given, the easiest with some luck."""
+    example = 1.5 * np.exp(0.5 * random.normal()) * random.normal(size=100)
+    ease = example[None, :] + random.logistic(size=(len(accuracy), 100))
+    rank = np.argsort(np.argsort(-ease, axis=1), axis=1)
+    return (rank < np.round(100 * accuracy)[:, None]).astype(float)
+
+
+def balanced_plans(grids: np.ndarray, budget: int) -> np.ndarray:
+    """Cells of each grid, from its own seed."""
+    seen = np.zeros(grids.shape, bool)
+    for seed in range(len(grids)):
+        seen[(seed, *balanced.plan(seen[seed], budget, seed=seed))] = True
+    return seen
+
+
+def compared(
+    grids: np.ndarray,
+    seen: np.ndarray,
+    found: prompts_many.Many,
+    methods: Sequence[str],
+    features: np.ndarray | None,
+) -> dict:
+    """Errors of ours and of rivals on the same cells, and how often our intervals hold. features (grids, rows, k)."""
+    truth = grids.mean(2)
+    of_truth = np.array([paper.quantiles(one, LEVELS) for one in truth])
+    x = grids if features is None else features  # not looked at by methods without covariates
+    errors = {}
+    for method in methods:
+        scores = [rivals.estimated(method, *given) for given in zip(grids, seen, x, strict=True)]
+        errors[method] = np.array([apart(s, s, at) for s, at in zip(scores, truth, strict=True)])
+    ours = np.array([apart(d, s, at) for d, s, at in zip(found.distribution, found.score, truth, strict=True)])
+    inside = (found.quantile_low <= of_truth) & (of_truth <= found.quantile_high)
+    return {
+        "errors": {m: named(np.mean(e, 0)) for m, e in (errors | {"ours": ours}).items()},
+        "ours_minus": {m: beside(ours - e) for m, e in errors.items()},
+        "held_95": named(inside.mean(0), COLUMNS[2:-1]),
+        "width": named(100 * (found.quantile_high - found.quantile_low).mean(0), COLUMNS[2:-1]),
+        "held_95_single": round(float(((found.low <= truth) & (truth <= found.high)).mean()), 3),
+        "prompt_sd": round(float(found.scale[:, 0].mean()), 3),
+        "example_sd": round(float(found.scale[:, -1].mean()), 3),
+    }
 
 
 def beside(gap: np.ndarray) -> dict[str, list]:
@@ -353,6 +421,7 @@ def main() -> None:
         "coverage": lambda: covered(options.repeats, options.seconds, None, "coverage"),
         "fixed": lambda: fixed(options.repeats // 4, options.seconds / 4),
         "real": real,
+        "published": published,
         "speed": speed,
     }
     sources, usual = fingerprint(), crossed_layout.FEWEST

@@ -2,12 +2,20 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from lleval_jax.core.crossed import Cells, Design
+from lleval_jax.core import crossed_shape
+from lleval_jax.core.crossed import Cells, Design, Posterior
 from lleval_jax.core.crossed_scales import Scales
+from lleval_jax.core.crossed_shape import Mixture
 from lleval_jax.types import Array, Float
 
 KNOTS = 24  # of a smooth sum over columns
+EACH = 4  # draws of the rows for one of the columns
+FIRST, STEPS = (
+    256,
+    32,
+)  # Metropolis steps for the rows' distribution: before the first draw, and before each of the columns
 
 
 def score_draws(
@@ -26,37 +34,89 @@ def score_draws(
     real        1 for the columns of the grid, 0 for padding
     given       sum of the known answers of each row
     open_       how many of its answers are not known
-    dispersion  of an unknown answer's variance, in units of p (1 - p)
+    dispersion  of an unknown answer's variance, in units of p (1 - p); 1 where answers are right or wrong
+
+    Coefficients and columns come from the normal posterior; the rows' own effects, given them, from the exact
+    likelihood of their answers and a distribution that is learned on the way (`crossed_shape`).
+    """
+    rounds = -(-draws // EACH)
+    for_points, for_first, key = jax.random.split(key, 3)
+    places = (jnp.arange(rounds, dtype=given.dtype) + jax.random.uniform(for_points, (), given.dtype)) / rounds
+    which = jnp.clip(jnp.searchsorted(jnp.cumsum(found.mass), places), 0, len(found.mass) - 1)
+    which = jax.random.permutation(for_points, which)
+    roots = jax.lax.map(lambda now: (jnp.linalg.cholesky(now.spread), jnp.linalg.cholesky(now.alone)), found.given)
+    own = jnp.asarray(design.prior)[:, -2]
+    seen = (cells.weight > 0).astype(given.dtype)
+    row, column = cells.row, cells.column
+
+    def others(point: Array, key: Array) -> tuple[Array, Array, Array]:
+        """Logits of the rows without their own effects, those of the columns, and likelihoods of own effects."""
+        here, root = jax.tree.map(lambda x: x[point], (found.given, roots))
+        base, side = jax.lax.optimization_barrier(others_drawn(design, here, *root, key))  # once, not once a cell
+        return base, side, crossed_shape.likelihood(cells, base, side, dispersion)
+
+    def one(at: Mixture, drawn: tuple[Array, Array]) -> tuple[Mixture, Array]:
+        point, key = drawn
+        for_others, for_shape, for_rows = jax.random.split(key, 3)
+        base, side, like = others(point, for_others)
+        at = crossed_shape.learn(at, like, own, for_shape, STEPS)
+
+        def scores(key: Array) -> Array:
+            for_effects, for_answers = jax.random.split(key)
+            logit = jax.lax.optimization_barrier(base + crossed_shape.effects(at, like, for_effects))
+            p = seen * jax.nn.sigmoid(logit[row] + side[column])
+            known = jnp.zeros((2, len(given)), p.dtype).at[:, row].add(jnp.stack([p, p * (1 - p)]))
+            mean, variance = column_sums(side, real, logit) - known
+            return given + answers_drawn(mean, variance, open_, dispersion, for_answers)
+
+        return at, jax.lax.map(scores, jax.random.split(for_rows, EACH))
+
+    keys = jax.random.split(key, rounds)
+    level = jnp.sum(found.mass * found.given.loading[:, 0, 0] * found.given.coef[:, 0])
+    at = crossed_shape.start(level, found.mass @ found.point[:, -2])
+    *_, like = others(which[0], keys[0])
+    at = crossed_shape.learn(at, like, own, for_first, FIRST)
+    _, drawn = jax.lax.scan(one, at, (which, keys))
+    return drawn.reshape(-1, len(given))[:draws]
+
+
+def others_drawn(
+    design: Design, here: Posterior, root: Float[Array, "k k"], own_root: Float[Array, "rows rows"], key: Array
+) -> tuple[Float[Array, " rows"], Float[Array, " columns"]]:
+    """A draw of the rows' logits without level and own effects, and of the columns' logits.
 
     Coefficients are drawn first, then the rows' own effects given them, then the columns' given both.
     """
-    n, (columns, q) = len(given), design.columns.shape
-    first, key = jax.random.split(key)
-    places = (jnp.arange(draws, dtype=given.dtype) + jax.random.uniform(first, (), given.dtype)) / draws
-    which = jnp.clip(jnp.searchsorted(jnp.cumsum(found.mass), places), 0, len(found.mass) - 1)
-    seen = (cells.weight > 0).astype(given.dtype)
-    row, column = cells.row, cells.column
-    roots = jax.lax.map(lambda now: (jnp.linalg.cholesky(now.spread), jnp.linalg.cholesky(now.alone)), found.given)
+    n, (columns, q) = len(here.own), design.columns.shape
+    for_coef, for_own, for_column = jax.random.split(key, 3)
+    away = root @ jax.random.normal(for_coef, here.coef.shape, root.dtype)
+    own = own_root @ jax.random.normal(for_own, (n,), root.dtype) - here.lean @ away
+    effect = (here.effect + here.loading @ away).at[:n].add(own)
+    free = jnp.sqrt(here.loose) * jax.random.normal(for_column, (columns,), root.dtype)
+    side = here.base - here.loose * (effect @ here.pull) + free
+    if q:
+        side = side + design.columns @ effect[n:]
+    return design.offset + here.loading[:n, 1:] @ (here.coef + away)[1:], side
 
-    def one(drawn: tuple[Array, Array]) -> Array:
-        point, key = drawn
-        here, (root, own_root) = jax.tree.map(lambda x: x[point], (found.given, roots))
-        for_coef, for_own, for_column, for_answers = jax.random.split(key, 4)
-        away = root @ jax.random.normal(for_coef, here.coef.shape, given.dtype)
-        own = own_root @ jax.random.normal(for_own, (n,), given.dtype) - here.lean @ away
-        effect = (here.effect + here.loading @ away).at[:n].add(own)
-        free = jnp.sqrt(here.loose) * jax.random.normal(for_column, (columns,), given.dtype)
-        side = here.base - here.loose * (effect @ here.pull) + free
-        if q:
-            side = side + design.columns @ effect[n:]
-        logit, side = jax.lax.optimization_barrier((design.offset + effect[:n], side))  # drawn once, not once a cell
-        p = seen * jax.nn.sigmoid(logit[row] + side[column])
-        known = jnp.zeros((2, n), p.dtype).at[:, row].add(jnp.stack([p, p * (1 - p)]))
-        mean, variance = column_sums(side, real, logit) - known
-        luck = jnp.sqrt(dispersion * jnp.maximum(variance, 0)) * jax.random.normal(for_answers, (n,), given.dtype)
-        return given + jnp.clip(mean + luck, 0, open_)
 
-    return jax.lax.map(one, (which, jax.random.split(key, draws)))
+def answers_drawn(
+    mean: Float[Array, " rows"],
+    variance: Float[Array, " rows"],
+    count: Float[Array, " rows"],
+    dispersion: Array,
+    key: Array,
+) -> Float[Array, " rows"]:
+    """A draw of the sum of so many answers with this mean and variance: a whole number where they are right or wrong.
+
+    Normal on the scale where a binomial count has a constant variance (Anscombe 1948), so that it is about right next
+    to 0 and to `count` too.
+    """
+    many = jnp.maximum(count, 1)
+    p = jnp.clip(mean / many, 1e-6, 1 - 1e-6)
+    wide = jnp.sqrt(dispersion * jnp.maximum(variance, 0) / (many * p * (1 - p)))
+    angle = jnp.arcsin(jnp.sqrt(p)) + wide * jax.random.normal(key, mean.shape, mean.dtype) / (2 * jnp.sqrt(many + 0.5))
+    total = (many + 0.75) * jnp.sin(jnp.clip(angle, 0, np.pi / 2)) ** 2 - 0.375
+    return jnp.clip(jnp.where(dispersion == 1, jnp.round(total), total), 0, count)
 
 
 def column_sums(
