@@ -109,12 +109,13 @@ def answers_drawn(
     """A draw of the sum of so many answers with this mean and variance: a whole number where they are right or wrong.
 
     Normal on the scale where a binomial count has a constant variance (Anscombe 1948), so that it is about right next
-    to 0 and to `count` too.
+    to 0 and to `count` too; up to an eighth of an answer on either side makes up for the scale's bend.
     """
     many = jnp.maximum(count, 1)
-    p = jnp.clip(mean / many, 1e-6, 1 - 1e-6)
-    wide = jnp.sqrt(dispersion * jnp.maximum(variance, 0) / (many * p * (1 - p)))
-    angle = jnp.arcsin(jnp.sqrt(p)) + wide * jax.random.normal(key, mean.shape, mean.dtype) / (2 * jnp.sqrt(many + 0.5))
+    right, wrong = jnp.clip(mean, 1e-6 * many, many), jnp.clip(many - mean, 1e-6 * many, many)
+    wide = jnp.sqrt(dispersion * jnp.maximum(variance, 0) * many / (right * wrong))
+    sides = [jnp.sqrt(side + jnp.minimum(side, 1) / 8) for side in (right, wrong)]
+    angle = jnp.arctan2(*sides) + wide * jax.random.normal(key, mean.shape, mean.dtype) / (2 * jnp.sqrt(many + 0.5))
     total = (many + 0.75) * jnp.sin(jnp.clip(angle, 0, np.pi / 2)) ** 2 - 0.375
     return jnp.clip(jnp.where(dispersion == 1, jnp.round(total), total), 0, count)
 

@@ -107,9 +107,9 @@ def learn(at: Mixture, like: Float[Array, "rows nodes"], own: Float[Array, " 2"]
         return jnp.sum(jnp.log(like @ density(at) + TINY)) + log_prior(at, own)
 
     for_size, for_some, for_move, for_luck = jax.random.split(key, 4)
-    size = jnp.exp(jax.random.uniform(for_size, (steps, 1), dtype, -3, 0.5))
-    some = jax.random.bernoulli(for_some, 0.5, (steps, len(STEPS)))
-    moves = size * some * jnp.asarray(STEPS, dtype) * jax.random.normal(for_move, (steps, len(STEPS)), dtype)
+    size = jnp.exp(jax.random.uniform(for_size, (steps, 1), dtype, -3, 0.5)) * jnp.asarray(STEPS, dtype)[None, :]
+    some = jax.random.bernoulli(for_some, 0.5, size.shape)
+    moves = jnp.where(some, size * jax.random.normal(for_move, size.shape, dtype), 0)
     luck = jnp.log(jax.random.uniform(for_luck, (steps,), dtype))
 
     def step(now: tuple[Mixture, Array], chance: tuple[Array, Array]) -> tuple[tuple[Mixture, Array], None]:

@@ -232,29 +232,20 @@ def test_a_full_grid_has_no_luck_left():
 
 @pytest.mark.slow
 def test_draws_follow_the_posterior():
-    """Means of 4,000 draws within five standard errors of the mean score by quadrature over the normal posterior."""
+    """Means of 4,000 draws of what is not the rows' own within five standard errors of the dense normal's, and sds."""
     design, cells, precision, shift, scale = problem(q=2)
     now = crossed.posterior(design, cells, precision, shift, scale)
-    points = crossed_scales.Scales(scale[None], jnp.ones(1), jax.tree.map(lambda x: x[None], now))
-    rows, columns = 5, 6
-    there = np.zeros((rows, columns), bool)
-    used = np.flatnonzero(np.asarray(cells.weight))
-    there[np.asarray(cells.row)[used], np.asarray(cells.column)[used]] = True
-    given = jnp.zeros(rows)
-    open_ = jnp.asarray((~there).sum(1) * 1.0)
-    run = functools.partial(crossed_draws.score_draws, design, cells, points, jnp.ones(columns), given, open_)
-    drawn = np.asarray(run(jnp.asarray(0.0), jax.random.key(0), 4000))
-    full, _, _, covariance, mean = dense(design, cells, precision, shift, scale)
-    k, q = design.rows.shape[1], 2
+    root, own_root = np.linalg.cholesky(now.spread), np.linalg.cholesky(now.alone)
+    one = functools.partial(crossed_draws.others_drawn, design, now, jnp.asarray(root), jnp.asarray(own_root))
+    drawn = np.concatenate(jax.vmap(one)(jax.random.split(jax.random.key(0), 4000)), axis=1)
+    _, _, _, covariance, mean = dense(design, cells, precision, shift, scale)
+    (n, k), (columns, q) = design.rows.shape, design.columns.shape
     size = np.exp(np.asarray(design.fixed) + np.asarray(design.kind) @ np.asarray(scale)[:-2])
-    expected = np.zeros(rows)
-    for i in range(rows):
-        for j in np.flatnonzero(~there[i]):
-            load = np.zeros(full.shape[1])
-            load[:k] = np.asarray(design.rows)[i] * size[:k]
-            load[k : k + q] = np.asarray(design.columns)[j] * size[k:]
-            load[k + q + i], load[k + q + rows + j] = np.exp(np.asarray(scale)[-2:])
-            z = 0.3 + load @ mean + np.sqrt(load @ covariance @ load) * NODES
-            expected[i] += MASS @ (1 / (1 + np.exp(-z)))
-    error = drawn.std(0) / np.sqrt(len(drawn))
-    np.testing.assert_array_less(np.abs(drawn.mean(0) - expected), 5 * error + 2e-3)
+    loads = np.zeros((n + columns, len(mean)))
+    loads[:n, 1:k] = np.asarray(design.rows)[:, 1:] * size[1:k]
+    loads[n:, k : k + q] = np.asarray(design.columns) * size[k:]
+    loads[n:, k + q + n :] = np.exp(float(scale[-1])) * np.eye(columns)
+    expected, sd = loads @ mean, np.sqrt(np.diagonal(loads @ covariance @ loads.T))
+    expected[:n] += 0.3
+    np.testing.assert_array_less(np.abs(drawn.mean(0) - expected), 5 * sd / np.sqrt(len(drawn)))
+    np.testing.assert_allclose(drawn.std(0), sd, rtol=5 / np.sqrt(2 * len(drawn)))
