@@ -340,6 +340,9 @@ def compared(
     features: np.ndarray | None,
 ) -> dict:
     """Errors of ours and of rivals on the same cells, and how often our intervals hold. features (grids, rows, k)."""
+    ended = np.isfinite(found.score).all(1)
+    found = prompts_many.Many(*(column[ended] for column in found))
+    grids, seen, features = grids[ended], seen[ended], None if features is None else features[ended]
     truth = grids.mean(2)
     of_truth = np.array([paper.quantiles(one, LEVELS) for one in truth])
     x = grids if features is None else features  # not looked at by methods without covariates
@@ -350,6 +353,7 @@ def compared(
     ours = np.array([apart(d, s, at) for d, s, at in zip(found.distribution, found.score, truth, strict=True)])
     inside = (found.quantile_low <= of_truth) & (of_truth <= found.quantile_high)
     return {
+        "failed": int((~ended).sum()),
         "errors": {m: named(np.mean(e, 0)) for m, e in (errors | {"ours": ours}).items()},
         "ours_minus": {m: beside(ours - e) for m, e in errors.items()},
         "held_95": named(inside.mean(0), COLUMNS[2:-1]),

@@ -1,8 +1,9 @@
 """Joint posterior draws of the rows' scores on a grid whose effects `core.crossed` knows."""
 
+import math
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lleval_jax.core import crossed_shape
 from lleval_jax.core.crossed import Cells, Design, Posterior
@@ -12,10 +13,8 @@ from lleval_jax.types import Array, Float
 
 KNOTS = 24  # of a smooth sum over columns
 EACH = 4  # draws of the rows for one of the columns
-FIRST, STEPS = (
-    256,
-    32,
-)  # Metropolis steps for the rows' distribution: before the first draw, and before each of the columns
+CHAINS = 16  # for the rows' distribution
+FIRST, STEPS = 48, 4  # their Metropolis steps before the first draw, and for each draw of the columns
 
 
 def score_draws(
@@ -40,12 +39,11 @@ def score_draws(
     likelihood of their answers and a distribution that is learned on the way (`crossed_shape`).
     """
     rounds = -(-draws // EACH)
-    for_points, for_first, key = jax.random.split(key, 3)
+    for_points, for_start, for_first, key = jax.random.split(key, 4)
     places = (jnp.arange(rounds, dtype=given.dtype) + jax.random.uniform(for_points, (), given.dtype)) / rounds
     which = jnp.clip(jnp.searchsorted(jnp.cumsum(found.mass), places), 0, len(found.mass) - 1)
     which = jax.random.permutation(for_points, which)
     roots = jax.lax.map(lambda now: (jnp.linalg.cholesky(now.spread), jnp.linalg.cholesky(now.alone)), found.given)
-    own = jnp.asarray(design.prior)[:, -2]
     seen = (cells.weight > 0).astype(given.dtype)
     row, column = cells.row, cells.column
 
@@ -57,25 +55,28 @@ def score_draws(
 
     def one(at: Mixture, drawn: tuple[Array, Array]) -> tuple[Mixture, Array]:
         point, key = drawn
-        for_others, for_shape, for_rows = jax.random.split(key, 3)
+        for_others, for_shape, for_chains, for_rows = jax.random.split(key, 4)
         base, side, like = others(point, for_others)
-        at = crossed_shape.learn(at, like, own, for_shape, STEPS)
+        at = crossed_shape.learn(at, like, design, for_shape, STEPS)
 
-        def scores(key: Array) -> Array:
+        def scores(drawn: tuple[Array, Array]) -> Array:
+            chain, key = drawn
             for_effects, for_answers = jax.random.split(key)
-            logit = jax.lax.optimization_barrier(base + crossed_shape.effects(at, like, for_effects))
+            mixture = jax.tree.map(lambda x: x[chain], at)
+            logit = jax.lax.optimization_barrier(base + crossed_shape.effects(mixture, like, for_effects))
             p = seen * jax.nn.sigmoid(logit[row] + side[column])
             known = jnp.zeros((2, len(given)), p.dtype).at[:, row].add(jnp.stack([p, p * (1 - p)]))
             mean, variance = column_sums(side, real, logit) - known
             return given + answers_drawn(mean, variance, open_, dispersion, for_answers)
 
-        return at, jax.lax.map(scores, jax.random.split(for_rows, EACH))
+        some = jax.random.choice(for_chains, CHAINS, (EACH,), replace=False)
+        return at, jax.lax.map(scores, (some, jax.random.split(for_rows, EACH)))
 
     keys = jax.random.split(key, rounds)
     level = jnp.sum(found.mass * found.given.loading[:, 0, 0] * found.given.coef[:, 0])
-    at = crossed_shape.start(level, found.mass @ found.point[:, -2])
+    at = crossed_shape.start(level, found.mass @ found.point[:, -2], for_start, CHAINS)
     *_, like = others(which[0], keys[0])
-    at = crossed_shape.learn(at, like, own, for_first, FIRST)
+    at = crossed_shape.learn(at, like, design, for_first, FIRST)
     _, drawn = jax.lax.scan(one, at, (which, keys))
     return drawn.reshape(-1, len(given))[:draws]
 
@@ -116,7 +117,7 @@ def answers_drawn(
     wide = jnp.sqrt(dispersion * jnp.maximum(variance, 0) * many / (right * wrong))
     sides = [jnp.sqrt(side + jnp.minimum(side, 1) / 8) for side in (right, wrong)]
     angle = jnp.arctan2(*sides) + wide * jax.random.normal(key, mean.shape, mean.dtype) / (2 * jnp.sqrt(many + 0.5))
-    total = (many + 0.75) * jnp.sin(jnp.clip(angle, 0, np.pi / 2)) ** 2 - 0.375
+    total = (many + 0.75) * jnp.sin(jnp.clip(angle, 0, math.pi / 2)) ** 2 - 0.375
     return jnp.clip(jnp.where(dispersion == 1, jnp.round(total), total), 0, count)
 
 

@@ -1,4 +1,4 @@
-"""How rows' own effects are distributed: a mixture of two normals, learned by Metropolis steps beside the effects.
+"""How rows' own effects are distributed: a mixture of two normals, learned beside them by many short Markov chains.
 
 Templates of real benchmarks do not differ normally: most are about as good, and some fail. Of 325 pairs of a task and a
 model of Mizrahi et al. (2024, *State of what art?*, arXiv:2401.00595) 287 are told better by two normals than by one
@@ -8,6 +8,7 @@ Given the columns, a row's answers depend on its own effect alone, so its likeli
 and the mixture's posterior costs one product of that table with a density at a time.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -15,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from lleval_jax.core.crossed import Cells
+from lleval_jax.core.crossed import Cells, Design
 from lleval_jax.types import Array, Float
 
 REACH = 12.0  # logits that an effect lies from the common logit at most
 KNOTS = np.linspace(-REACH, REACH, 33)  # where likelihoods are computed; their logarithms are smooth on a logit's scale
 NODES = np.linspace(-REACH, REACH, 385)  # where they are needed
-SPACE = NODES[1] - NODES[0]
+SPACE = float(NODES[1] - NODES[0])
 BETWEEN = CubicSpline(KNOTS, np.eye(len(KNOTS)))(NODES).T  # (knots, nodes): values at knots to values at nodes
 LEAST_SD = SPACE  # of a normal
 TINY = 1e-30  # of a row's likelihood relative to its largest
@@ -29,11 +30,12 @@ TINY = 1e-30  # of a row's likelihood relative to its largest
 # What is believed beforehand, in logits: the 325 pairs in round numbers, with a smaller part of 1 to 48% (median 23)
 # of the templates and standard deviations of .02 to 1.8 (.33) in the larger part and .03 to 2.4 (.74) in the smaller.
 BULK = 0.6  # likeliest sd of the first part, in sds of a single normal
-LEVEL = 5.0  # sd of its middle
+CERTAIN = 0.5  # the common level's logistic is beta distributed with this, twice (Jeffreys)
 APART = 3.0  # sd of how far the other part lies from the first
 OTHER_SD, OTHER_WORTH = 1.1, 1.5  # likeliest sd of the other part, and how many effects that belief is worth
 RARE = (0.5, 2.0)  # beta density of the other part's share
-STEPS = np.array([0.3, 0.3, 1.0, 1.0, 0.4])  # longest usual moves
+SPREAD = (0.5, 0.5, 1.0, 1.5, 0.5)  # of the chains where they begin
+PACE, LEAP, NOISE = 2.38 / math.sqrt(2 * len(SPREAD)), 0.1, 1e-2  # of a difference; how often a whole one; beside it
 
 
 class Mixture(NamedTuple):
@@ -51,19 +53,25 @@ class Mixture(NamedTuple):
     other_log_sd: Array
 
 
-def start(middle: Array, log_sd: Array) -> Mixture:
-    """Mostly the first."""
-    one = jnp.ones_like(middle)
-    return Mixture(middle, log_sd, -2 * one, middle - 2, np.log(OTHER_SD).astype(one.dtype) * one)
+def start(middle: Array, log_sd: Array, key: Array, chains: int) -> Mixture:
+    """Chains, an even number, about a mixture that is mostly the first normal."""
+    about = jnp.stack([middle, log_sd, -2 + 0 * middle, middle - 2, math.log(OTHER_SD) + 0 * middle])
+    away = jnp.asarray(SPREAD, about.dtype)[:, None] * jax.random.normal(key, (len(SPREAD), chains), about.dtype)
+    return Mixture(*(about[:, None] + away))
 
 
-def log_prior(at: Mixture, own: Float[Array, " 2"]) -> Array:
-    """Of a mixture, up to a constant.  own: log size and worth of the belief about a single normal, `Design.prior`."""
-    first = _chi(at.log_sd, own[0] + np.log(BULK), own[1])
-    other = _chi(at.other_log_sd, np.log(OTHER_SD), OTHER_WORTH)
-    share = RARE[0] * jax.nn.log_sigmoid(at.odds) + RARE[1] * jax.nn.log_sigmoid(-at.odds)
-    far = ((at.other_middle - at.middle) / APART) ** 2 + (at.middle / LEVEL) ** 2
-    return first + other + share - 0.5 * far
+def log_prior(at: Mixture, design: Design) -> Array:
+    """Of a mixture, up to a constant."""
+    size, worth = jnp.asarray(design.prior)[:, -2]
+    first = _chi(at.log_sd, size + math.log(BULK), worth)
+    other = _chi(at.other_log_sd, math.log(OTHER_SD), OTHER_WORTH)
+    share = _beta(at.odds, *RARE) + _beta(design.offset + at.middle, CERTAIN, CERTAIN)
+    return first + other + share - 0.5 * ((at.other_middle - at.middle) / APART) ** 2
+
+
+def _beta(logit: Array, for_: float, against: float) -> Array:
+    """Log density of the log odds of a beta variable."""
+    return for_ * jax.nn.log_sigmoid(logit) + against * jax.nn.log_sigmoid(-logit)
 
 
 def _chi(log_sd: Array, log_size: Array | float, worth: Array | float) -> Array:
@@ -77,11 +85,11 @@ def density(at: Mixture) -> Float[Array, " nodes"]:
     x, share = jnp.asarray(NODES, at.odds.dtype), jax.nn.sigmoid(at.odds)
 
     def normal(middle: Array, log_sd: Array) -> Array:
-        log_sd = jnp.maximum(log_sd, np.log(LEAST_SD))
+        log_sd = jnp.maximum(log_sd, math.log(LEAST_SD))
         return jnp.exp(-0.5 * ((x - middle) * jnp.exp(-log_sd)) ** 2 - log_sd)
 
     both = (1 - share) * normal(at.middle, at.log_sd) + share * normal(at.other_middle, at.other_log_sd)
-    return both * (SPACE / np.sqrt(2 * np.pi))
+    return both * (SPACE / math.sqrt(2 * math.pi))
 
 
 def likelihood(
@@ -99,28 +107,36 @@ def likelihood(
     return jnp.exp(total - total.max(1, keepdims=True))
 
 
-def learn(at: Mixture, like: Float[Array, "rows nodes"], own: Float[Array, " 2"], key: Array, steps: int) -> Mixture:
-    """The mixture after some Metropolis steps: some of its numbers at a time, short and long moves."""
-    dtype = like.dtype
+def learn(at: Mixture, like: Float[Array, "rows nodes"], design: Design, key: Array, steps: int) -> Mixture:
+    """Mixtures, (chains,) of each number, after some Metropolis steps.
 
-    def log_density(at: Mixture) -> Array:
-        return jnp.sum(jnp.log(like @ density(at) + TINY)) + log_prior(at, own)
+    Half of the chains move at a time, along differences of two of the other half, which are as long and as inclined as
+    the posterior is (ter Braak 2006); now and then a whole difference, from one mode to another.
+    """
+    chains, dtype = len(at.odds), like.dtype
 
-    for_size, for_some, for_move, for_luck = jax.random.split(key, 4)
-    size = jnp.exp(jax.random.uniform(for_size, (steps, 1), dtype, -3, 0.5)) * jnp.asarray(STEPS, dtype)[None, :]
-    some = jax.random.bernoulli(for_some, 0.5, size.shape)
-    moves = jnp.where(some, size * jax.random.normal(for_move, size.shape, dtype), 0)
-    luck = jnp.log(jax.random.uniform(for_luck, (steps,), dtype))
+    def height(at: Array) -> Array:
+        mixture = Mixture(*at)
+        return jnp.sum(jnp.log(like @ density(mixture) + TINY)) + log_prior(mixture, design)
 
-    def step(now: tuple[Mixture, Array], chance: tuple[Array, Array]) -> tuple[tuple[Mixture, Array], None]:
-        (here, height), (move, luck) = now, chance
-        there = Mixture(*(number + by for number, by in zip(here, move, strict=True)))
-        found = log_density(there)
-        taken = luck < found - height
-        return jax.tree.map(lambda a, b: jnp.where(taken, a, b), (there, found), (here, height)), None
+    def half_step(now: tuple[Array, Array], key: Array) -> tuple[tuple[Array, Array], None]:
+        (moving, still), high = now
+        for_pair, for_length, for_noise, for_luck = jax.random.split(key, 4)
+        first = jax.random.randint(for_pair, (2, chains // 2), 0, jnp.array([chains // 2, chains // 2 - 1])[:, None])
+        second = first[0] + 1 + first[1]
+        length = jnp.where(jax.random.bernoulli(for_length, LEAP), 1.0, PACE).astype(dtype)
+        noise = NOISE * jax.random.normal(for_noise, moving.shape, dtype)
+        there = moving + length * (still[first[0]] - still[second % (chains // 2)]) + noise
+        found = jax.vmap(height)(there)
+        taken = jnp.log(jax.random.uniform(for_luck, (chains // 2,), dtype)) < found - high[0]
+        moved = jnp.where(taken[:, None], there, moving), jnp.where(taken, found, high[0])
+        return (jnp.stack([still, moved[0]]), jnp.stack([high[1], moved[1]])), None  # the other half comes next
 
-    (at, _), _ = jax.lax.scan(step, (at, log_density(at)), (moves, luck))
-    return at
+    begun = jnp.stack(at, 1).reshape(2, chains // 2, len(at))
+    (ended, _), _ = jax.lax.scan(
+        half_step, (begun, jax.vmap(jax.vmap(height))(begun)), jax.random.split(key, 2 * steps)
+    )
+    return Mixture(*ended.reshape(chains, len(at)).T)
 
 
 def effects(at: Mixture, like: Float[Array, "rows nodes"], key: Array) -> Float[Array, " rows"]:

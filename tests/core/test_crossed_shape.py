@@ -9,7 +9,9 @@ from scipy.stats import beta, chi, poisson_binom
 from lleval_jax.core import crossed, crossed_draws, crossed_shape
 from lleval_jax.core.crossed_shape import NODES, SPACE
 
-OWN = np.array([np.log(0.8), 1.5])
+NONE = jnp.zeros((1, 0))
+PRIOR = jnp.array([[np.log(0.8), np.log(1.5)], [1.5, 2.0]])
+DESIGN = crossed.Design(NONE, NONE, jnp.zeros((0, 0)), jnp.zeros(0), PRIOR, jnp.asarray(0.3))
 AT = crossed_shape.Mixture(*map(jnp.asarray, (0.5, np.log(0.4), -1.0, -2.0, np.log(0.9))))
 
 
@@ -61,7 +63,8 @@ def test_without_answers_the_steps_stay_with_the_prior():
     """
     rng = np.random.default_rng(2)
     count = 2000
-    middle = rng.normal(0, crossed_shape.LEVEL, count)
+    level = rng.beta(crossed_shape.CERTAIN, crossed_shape.CERTAIN, count).clip(1e-12, 1 - 1e-12)
+    middle = np.log(level) - np.log1p(-level) - 0.3
     share = rng.beta(*crossed_shape.RARE, count)
     size, other_size = 0.8 * crossed_shape.BULK, crossed_shape.OTHER_SD
     sds = [
@@ -75,11 +78,7 @@ def test_without_answers_the_steps_stay_with_the_prior():
         jnp.asarray(np.log(sds[1])),
     )
     like = jnp.ones((1, len(NODES)))
-
-    def run(at, key):
-        return crossed_shape.learn(at, like, jnp.asarray(OWN), key, 64)
-
-    ended = jax.vmap(run)(begun, jax.random.split(jax.random.key(3), count))
+    ended = crossed_shape.learn(begun, like, DESIGN, jax.random.key(3), 32)
     assert float(jnp.mean(ended.odds != begun.odds)) > 0.9
     ranks = [
         beta.cdf(1 / (1 + np.exp(-np.asarray(ended.odds))), *crossed_shape.RARE),
