@@ -53,11 +53,12 @@ def score_draws(
         base, side = jax.lax.optimization_barrier(others_drawn(design, here, *root, key))  # once, not once a cell
         return base, side, crossed_shape.likelihood(cells, base, side, dispersion)
 
-    def one(at: Mixture, drawn: tuple[Array, Array]) -> tuple[Mixture, Array]:
-        point, key = drawn
+    def one(now: tuple[Mixture, Array], drawn: tuple[Array, Array]) -> tuple[tuple[Mixture, Array], Array]:
+        (at, before), (point, key) = now, drawn
         for_others, for_shape, for_chains, for_rows = jax.random.split(key, 4)
         base, side, like = others(point, for_others)
-        at = crossed_shape.learn(at, like, design, for_shape, STEPS)
+        here = crossed_shape.centre(like)  # rows lie lower where this draw's columns lie higher: the chains go along
+        at = crossed_shape.learn(crossed_shape.moved(at, here - before), like, design, for_shape, STEPS)
 
         def scores(drawn: tuple[Array, Array]) -> Array:
             chain, key = drawn
@@ -70,14 +71,14 @@ def score_draws(
             return given + answers_drawn(mean, variance, open_, dispersion, for_answers)
 
         some = jax.random.choice(for_chains, CHAINS, (EACH,), replace=False)
-        return at, jax.lax.map(scores, (some, jax.random.split(for_rows, EACH)))
+        return (at, here), jax.lax.map(scores, (some, jax.random.split(for_rows, EACH)))
 
     keys = jax.random.split(key, rounds)
     level = jnp.sum(found.mass * found.given.loading[:, 0, 0] * found.given.coef[:, 0])
     at = crossed_shape.start(level, found.mass @ found.point[:, -2], for_start, CHAINS)
     *_, like = others(which[0], keys[0])
     at = crossed_shape.learn(at, like, design, for_first, FIRST)
-    _, drawn = jax.lax.scan(one, at, (which, keys))
+    _, drawn = jax.lax.scan(one, (at, crossed_shape.centre(like)), (which, keys))
     return drawn.reshape(-1, len(given))[:draws]
 
 

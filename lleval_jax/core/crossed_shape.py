@@ -139,6 +139,18 @@ def learn(at: Mixture, like: Float[Array, "rows nodes"], design: Design, key: Ar
     return Mixture(*ended.reshape(chains, len(at)).T)
 
 
+def centre(like: Float[Array, "rows nodes"]) -> Array:
+    """About where the rows' own effects lie, on the whole."""
+    x = jnp.asarray(NODES, like.dtype)
+    share = like * jnp.exp(-0.5 * (x / APART) ** 2)[None, :]
+    return jnp.mean(share @ x / share.sum(1))
+
+
+def moved(at: Mixture, by: Array) -> Mixture:
+    """The same mixtures elsewhere."""
+    return at._replace(middle=at.middle + by, other_middle=at.other_middle + by)
+
+
 def effects(at: Mixture, like: Float[Array, "rows nodes"], key: Array) -> Float[Array, " rows"]:
     """A draw of the own effects."""
     for_node, for_place = jax.random.split(key)
