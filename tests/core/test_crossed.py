@@ -249,3 +249,31 @@ def test_draws_follow_the_posterior():
     expected[:n] += 0.3
     np.testing.assert_array_less(np.abs(drawn.mean(0) - expected), 5 * sd / np.sqrt(len(drawn)))
     np.testing.assert_allclose(drawn.std(0), sd, rtol=5 / np.sqrt(2 * len(drawn)))
+
+
+@pytest.mark.slow
+def test_the_mean_is_as_certain_as_under_the_normal_posterior():
+    """Chains that lag behind the columns' draws would make it less certain; standard deviations within a third."""
+    rng = np.random.default_rng(0)
+    rows, columns = 30, 40
+    design, _, _, _, _ = problem(rows, columns, features=0, q=0)
+    logit = 0.3 + 0.6 * rng.normal(size=(rows, 1)) + 1.2 * rng.normal(size=(1, columns))
+    place = rng.permutation(rows * columns)[:600]
+    answers = (rng.random(logit.shape) < 1 / (1 + np.exp(-logit))) * 1.0
+    row, column = place // columns, place % columns
+    cells = crossed.Cells(*map(jnp.asarray, (row, column, answers[row, column], np.ones(600))))
+    scale = jnp.log(jnp.array([1.0, 0.6, 1.2]))
+    now = crossed.posterior(design, cells, *sites(design, cells, scale).x)
+    points = crossed_scales.Scales(scale[None], jnp.ones(1), jax.tree.map(lambda x: x[None], now))
+    p = 1 / (1 + np.exp(-(0.3 + np.asarray(now.effect)[:, None] + np.asarray(now.column)[None, :])))
+    steep = p * (1 - p)
+    steep[row, column] = 0
+    down = steep.sum(0)
+    toward = steep.sum(1) - np.asarray(now.pull) @ (np.asarray(now.loose) * down)
+    certain = toward @ np.asarray(now.covariance) @ toward + down**2 @ np.asarray(now.loose)
+    known = jnp.zeros(rows)
+    left = jnp.asarray(columns - np.bincount(row, minlength=rows) * 1.0)
+    drawn = crossed_draws.score_draws(
+        design, cells, points, jnp.ones(columns), known, left, jnp.asarray(1.0), jax.random.key(0), 2000
+    )
+    assert 0.75 < float(drawn.sum(1).std()) / np.sqrt(certain + steep.sum()) < 1.33
