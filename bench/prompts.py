@@ -58,6 +58,7 @@ SOURCES = (
     "core/crossed.py",
     "core/crossed_scales.py",
     "core/crossed_draws.py",
+    "core/crossed_shape.py",
 )
 
 
