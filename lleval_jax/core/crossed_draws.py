@@ -49,8 +49,9 @@ def score_draws(
 
     def others(point: Array, key: Array) -> tuple[Array, Array, Array]:
         """Logits of the rows without their own effects, those of the columns, and likelihoods of own effects."""
-        here, root = jax.tree.map(lambda x: x[point], (found.given, roots))
-        base, side = jax.lax.optimization_barrier(others_drawn(design, here, *root, key))  # once, not once a cell
+        here, (root, own_root) = jax.tree.map(lambda x: x[point], (found.given, roots))
+        drawn = others_drawn(design, here, root, own_root, key)
+        base, side = jax.lax.optimization_barrier(drawn)  # once, not once a cell
         return base, side, crossed_shape.likelihood(cells, base, side, dispersion)
 
     def one(now: tuple[Mixture, Array], drawn: tuple[Array, Array]) -> tuple[tuple[Mixture, Array], Array]:
@@ -97,8 +98,8 @@ def others_drawn(
     free = jnp.sqrt(here.loose) * jax.random.normal(for_column, (columns,), root.dtype)
     side = here.base - here.loose * (effect @ here.pull) + free
     if q:
-        side = side + design.columns @ effect[n:]
-    return design.offset + here.loading[:n, 1:] @ (here.coef + away)[1:], side
+        side = side + jnp.asarray(design.columns) @ effect[n:]
+    return jnp.asarray(design.offset) + here.loading[:n, 1:] @ (here.coef + away)[1:], side
 
 
 def answers_drawn(

@@ -65,7 +65,7 @@ def log_prior(at: Mixture, design: Design) -> Array:
     size, worth = jnp.asarray(design.prior)[:, -2]
     first = _chi(at.log_sd, size + math.log(BULK), worth)
     other = _chi(at.other_log_sd, math.log(OTHER_SD), OTHER_WORTH)
-    share = _beta(at.odds, *RARE) + _beta(design.offset + at.middle, CERTAIN, CERTAIN)
+    share = _beta(at.odds, *RARE) + _beta(jnp.asarray(design.offset) + at.middle, CERTAIN, CERTAIN)
     return first + other + share - 0.5 * ((at.other_middle - at.middle) / APART) ** 2
 
 
