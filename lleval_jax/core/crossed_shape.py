@@ -39,11 +39,11 @@ PACE, LEAP, NOISE = 2.38 / math.sqrt(2 * len(SPREAD)), 0.1, 1e-2  # of a differe
 
 
 class Mixture(NamedTuple):
-    """Two normals over the rows' own effects, the common level included.
+    """Two normals over the rows' own effects, the common level included; numbers, or one for each of several chains.
 
-    middle, log_sd              () of the first
-    odds                        () log odds of the other
-    other_middle, other_log_sd  () of the other
+    middle, log_sd              of the first
+    odds                        log odds of the other
+    other_middle, other_log_sd  of the other
     """
 
     middle: Array
