@@ -19,6 +19,7 @@ from lleval_jax.values import Responses, SparseResponses
 
 SCHEMA = "0.3.0"  # of Every Eval Ever
 ROWS = 1 << 20  # rows of a table written at once
+OTHERS = (".csv", ".tsv", ".json", ".jsonl", ".txt")  # names that promise what a parquet table is not
 Kind = Literal["parquet", "eee"]
 
 
@@ -28,11 +29,18 @@ def write(responses: Responses | SparseResponses, path: str | os.PathLike[str], 
     "parquet": one table, a row an answer: model, item, score, group, weight and, where known, file and line.
     "eee": a folder in the schema of Every Eval Ever: of each model one file of totals and one of instances. Texts of
     questions and answers are not kept in a matrix and come out empty.
+
+    Raises:
+        BadInput: a folder where a file is needed or the other way round, or a name that promises another kind.
     """
     require(format in ("parquet", "eee"), f"format is {format!r}; it must be 'parquet' or 'eee'")
     place = pathlib.Path(path)
     if format == "parquet":
         require(not place.is_dir(), f"{place} is a folder; a table needs a file's name")
+        require(
+            place.suffix.lower() not in OTHERS,
+            f"{place} would be parquet in spite of its name; call it {place.with_suffix('.parquet').name}",
+        )
         _whole(place, lambda stream: _parquet(responses, stream))
         return
     require(not place.is_file(), f"{place} is a file; Every Eval Ever needs a folder")
