@@ -72,9 +72,9 @@ def test_places(tmp_path):
         data.write(responses, tmp_path, format="eee")
     with pytest.raises(BadInput, match="format is 'csv'"):
         data.write(responses, tmp_path / "a", format="csv")  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="would be parquet in spite of its name; call it a.parquet"):
-        data.write(responses, tmp_path / "a.csv")
-    assert not (tmp_path / "a.csv").exists()
+    with pytest.raises(BadInput, match="would be parquet in spite of its name; call it new.parquet"):
+        data.write(responses, tmp_path / "new.csv")
+    assert not (tmp_path / "new.csv").exists()
     with pytest.raises(BadInput, match="there is no folder"):
         data.write(responses, tmp_path / "no" / "a.parquet")
 
