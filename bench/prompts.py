@@ -25,8 +25,8 @@ import pathlib
 import resource
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import prompts_rivals as rivals
@@ -301,20 +301,13 @@ def published() -> dict:
             plain = prompts_many.fit_many(grids, seen, points=16, draws=400)
             aware = prompts_many.fit_many(grids, seen, row_features=features, points=16, draws=400)
             each.append((seen, np.broadcast_to(features, (len(grids), *features.shape)), plain, aware))
-        seen, features, plain, aware = (joined(parts) for parts in zip(*each, strict=True))
+        seen, features, plain, aware = jax.tree.map(lambda *parts: np.concatenate(parts), *each)
         rows[str(budget)] = {
             "without": compared(everything, seen, plain, ("baseline", "pe_rasch"), None),
             "with": compared(everything, seen, aware, ("pe_X",), features),
         }
         print(budget, json.dumps(rows[str(budget)]), flush=True)
     return rows
-
-
-def joined(parts: Sequence) -> Any:
-    """Arrays, or what `fit_many` found, one after the other."""
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
-    return prompts_many.Many(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def with_accuracies(random: np.random.Generator, accuracy: np.ndarray) -> np.ndarray:
@@ -342,8 +335,7 @@ def compared(
 ) -> dict:
     """Errors of ours and of rivals on the same cells, and how often our intervals hold. features (grids, rows, k)."""
     ended = np.isfinite(found.score).all(1)
-    found = prompts_many.Many(*(column[ended] for column in found))
-    grids, seen, features = grids[ended], seen[ended], None if features is None else features[ended]
+    found, grids, seen, features = jax.tree.map(lambda array: array[ended], (found, grids, seen, features))
     truth = grids.mean(2)
     of_truth = np.array([paper.quantiles(one, LEVELS) for one in truth])
     x = grids if features is None else features  # not looked at by methods without covariates

@@ -224,7 +224,12 @@ def believed(design: Design, scale: Float[Array, " scales"]) -> tuple[Array, Arr
     middle, count = design.prior
     far = scale - middle
     square = jnp.exp(2 * far)
-    return count * (far - 0.5 * square), count * (1 - square), 2 * count * square
+    return log_chi(far, count), count * (1 - square), 2 * count * square
+
+
+def log_chi(far: Array, worth: Array | float) -> Array:
+    """Log density of a log scale so far above its likeliest, up to a constant; see `Design.prior`."""
+    return worth * (far - 0.5 * jnp.exp(2 * far))
 
 
 def tilt(

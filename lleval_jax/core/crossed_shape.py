@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from lleval_jax.core.crossed import Cells, Design
+from lleval_jax.core.crossed import Cells, Design, log_chi
 from lleval_jax.types import Array, Float
 
 REACH = 12.0  # logits that an effect lies from the common logit at most
@@ -63,8 +63,8 @@ def start(middle: Array, log_sd: Array, key: Array, chains: int) -> Mixture:
 def log_prior(at: Mixture, design: Design) -> Array:
     """Of a mixture, up to a constant."""
     size, worth = jnp.asarray(design.prior)[:, -2]
-    first = _chi(at.log_sd, size + math.log(BULK), worth)
-    other = _chi(at.other_log_sd, math.log(OTHER_SD), OTHER_WORTH)
+    first = log_chi(at.log_sd - (size + math.log(BULK)), worth)
+    other = log_chi(at.other_log_sd - math.log(OTHER_SD), OTHER_WORTH)
     share = _beta(at.odds, *RARE) + _beta(jnp.asarray(design.offset) + at.middle, CERTAIN, CERTAIN)
     return first + other + share - 0.5 * ((at.other_middle - at.middle) / APART) ** 2
 
@@ -72,12 +72,6 @@ def log_prior(at: Mixture, design: Design) -> Array:
 def _beta(logit: Array, for_: float, against: float) -> Array:
     """Log density of the log odds of a beta variable."""
     return for_ * jax.nn.log_sigmoid(logit) + against * jax.nn.log_sigmoid(-logit)
-
-
-def _chi(log_sd: Array, log_size: Array | float, worth: Array | float) -> Array:
-    """Log density of a log scale, as `crossed.believed`."""
-    far = log_sd - log_size
-    return worth * (far - 0.5 * jnp.exp(2 * far))
 
 
 def density(at: Mixture) -> Float[Array, " nodes"]:

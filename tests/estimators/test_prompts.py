@@ -303,8 +303,7 @@ def test_intervals_cover():
 def test_intervals_hold_where_some_prompts_fail():
     """A fifth of the prompts 4 logits below the rest, 200 worlds: each interval holds in 90% or more.
 
-    A smaller count has probability FALSE_ALARM / 5 at most. With one normal for all prompts those of the quantiles 5%
-    and 25% hold in fewer.
+    A smaller count has probability FALSE_ALARM / 5 at most.
     """
     worlds, answers = 200, []
     for s in range(worlds):
