@@ -18,7 +18,7 @@ jax.config.update("jax_num_cpu_devices", 4)
 
 CHECKOUT = pathlib.Path(__file__).parents[1]
 jax.config.update("jax_compilation_cache_dir", str(CHECKOUT / ".pytest_cache" / "jax"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 # Shapes and types in these modules' signatures are checked at every call of every test.
 CHECKED = (
