@@ -25,11 +25,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plot]'
 	@touch $@
 
+# A worker gets neighbours, which share fixtures and compiled code; one that is done takes over half of what is left.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -q --durations=20
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --durations=20
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -q --durations=20 -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --durations=20 -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
