@@ -13,6 +13,7 @@ from lleval_jax.values.responses import Responses
 from lleval_jax.values.sparse import SparseResponses
 
 FALSE_ALARM = 1e-5
+DRAWS = 400  # of real posteriors: a chance of 0.9 is known to about 0.015
 RULES = ("halving", "elimination", "thompson", "top-two")
 
 
@@ -261,7 +262,7 @@ def test_a_session_with_the_model():
     chance = np.array([0.3, 0.4, 0.95, 0.35, 0.3, 0.4])
     rows, items = names(6, 40)
     truth = Responses.build((random.random((6, 40)) < chance[:, None]).astype(np.float32), rows=rows, items=items)
-    state = bandit.init(rows, items, budget=64, rule="elimination", size=12)
+    state = bandit.init(rows, items, budget=64, rule="elimination", size=12, draws=DRAWS)
     while not (choice := bandit.choose(state)).enough:
         state = bandit.update(state, told(truth, choice))
     found = bandit.best(state)
@@ -285,7 +286,7 @@ def test_stated_chances_come_true(rule):
         between, hard = np.exp(np.log([0.6, 1.5]) + np.array([0.6, 0.5]) * random.normal(size=2))
         logit = random.normal() + between * random.normal(size=(6, 1)) + hard * random.normal(size=(1, 40))
         truth = Responses.build((random.random((6, 40)) < 1 / (1 + np.exp(-logit))) * 1.0, rows=rows, items=items)
-        state = bandit.init(rows, items, budget=63, rule=rule, seed=k, confidence=0.9)
+        state = bandit.init(rows, items, budget=63, rule=rule, seed=k, confidence=0.9, draws=DRAWS)
         while not (choice := bandit.choose(state)).enough:
             state = bandit.update(state, told(truth, choice))
         found, scores = bandit.best(state), truth.scores.mean(1)
