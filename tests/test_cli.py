@@ -185,11 +185,11 @@ def test_items_the_bank_does_not_know_are_counted_and_an_error_when_strict(place
 
 @pytest.mark.slow
 def test_a_session_with_files_ends_and_says_why(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
-    whole, _ = simulate(50, 40, seed=3)
-    known, new = whole.take(range(49)), whole.take([49]).to_frame()
+    whole, _ = simulate(41, 60, seed=3)  # as many models and items as in `place`: what is compiled is the same
+    known, new = whole.take(range(40)), whole.take([40]).to_frame()
     known.to_frame().to_csv(tmp_path / "known.csv", index=False)
     bank, answers, items = tmp_path / "bank", tmp_path / "answers.csv", tmp_path / "next.txt"
-    words = ["calibrate", f"{tmp_path}/known.csv", "--anchors", "5", "--no-check", "--replay", "--out", str(bank)]
+    words = ["calibrate", f"{tmp_path}/known.csv", "--anchors", "20", "--no-check", "--replay", "--out", str(bank)]
     assert run(words) == OK
     asking = ["ask", "--bank", str(bank), "--size", "4", "--std-error", "0.06", "--out", str(items), "--json", "-"]
     assert run(asking) == OK
@@ -207,7 +207,7 @@ def test_a_session_with_files_ends_and_says_why(tmp_path: pathlib.Path, capsys: 
     assert found["enough"]
     assert found["checked"]
     assert re.search(r"standard error 0\.0\d+ is at most 0.06", found["why"])
-    assert found["estimates"][0]["n_seen"] == len(asked) < 40
+    assert found["estimates"][0]["n_seen"] == len(asked) < 60
     assert items.read_text() == ""
 
 
@@ -239,7 +239,7 @@ def test_a_fit_that_did_not_converge_says_so(place: pathlib.Path, tmp_path, monk
         "calibrate",
         f"{place}/answers.csv",
         "--anchors",
-        "5",
+        "20",
         "--no-check",
         "--out",
         str(tmp_path / "bank"),
@@ -311,7 +311,8 @@ def test_waiting_in_a_log_speaks_from_the_first_second(capsys, monkeypatch) -> N
 def test_calibrate_says_what_was_found(place: pathlib.Path, tmp_path: pathlib.Path, capsys) -> None:
     out, result = tmp_path / "my-bench", tmp_path / "choice.json"
     words = ["calibrate", f"{place}/answers.csv", "--anchors", "15", "--out", str(out), "--json", str(result)]
-    assert run([*words, "--float64", "--dims", "auto", "--by", "random", "--seed", "3"]) == OK
+    words += ["--float64", "--by", "random", "--seed", "3"]
+    assert run([*words, "--dims", "auto"]) == OK
     shown = capsys.readouterr().out
     for word in ("negative slopes", "ok after", "15 by random", "models left out lie inside"):
         assert word in shown
@@ -323,14 +324,14 @@ def test_calibrate_says_what_was_found(place: pathlib.Path, tmp_path: pathlib.Pa
     assert run(["bank", "show", str(out), "--anchors"]) == OK
     assert capsys.readouterr().out.splitlines() == list(bank.anchor_items)
     assert run(["bank", "verify", str(out)]) == OK
-    assert run(words) == OK  # a bank may be made again in its own folder
+    assert run([*words, "--no-check"]) == OK  # a bank may be made again in its own folder
 
 
 def test_full_scores_of_their_own_are_taken(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
     lines = (place / "truth.csv").read_text().splitlines()
     halved = [f"{m},{float(s) / 2:.6f}" for m, s in (line.split(",") for line in lines[1:])]
     (tmp_path / "full.csv").write_text("\n".join([lines[0], *halved]))
-    words = ["calibrate", f"{place}/answers.csv", "--anchors", "15", "--out", str(tmp_path / "bank")]
+    words = ["calibrate", f"{place}/answers.csv", "--anchors", "20", "--out", str(tmp_path / "bank")]
     assert run([*words, "--scores", str(tmp_path / "full.csv"), "--no-check"]) == OK
     made = ll.load_bank(tmp_path / "bank").calibration
     assert made is not None
