@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lleval_jax.data import load as load
     from lleval_jax.data import load_bank as load_bank
     from lleval_jax.data import read as read
+    from lleval_jax.data import read_leaderboard as read_leaderboard
     from lleval_jax.data import read_logprobs as read_logprobs
     from lleval_jax.data import read_scores as read_scores
     from lleval_jax.data import save as save
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from lleval_jax.values import FitResult as FitResult
     from lleval_jax.values import Guard as Guard
     from lleval_jax.values import ItemBank as ItemBank
+    from lleval_jax.values import Leaderboard as Leaderboard
     from lleval_jax.values import Responses as Responses
     from lleval_jax.values import Source as Source
     from lleval_jax.values import SparseResponses as SparseResponses
@@ -55,7 +57,7 @@ _HOME = {
     **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "RunFailed", "DataWarning"), "errors"),
     **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability", "adaptive", "sessions", "ranking")},
     **{name: f"estimators.{name}" for name in ("estimable", "itemfit", "controls", "rotation", "prompts", "bandit")},
-    **{"pepr": "estimators.pepr", "read_logprobs": "data"},
+    **{"pepr": "estimators.pepr", "read_logprobs": "data", "read_leaderboard": "data", "Leaderboard": "values"},
     "report": "report",
     "cite": "report.cite",
 }

@@ -2,6 +2,8 @@
 
 from lleval_jax.data.formats import FORMATS as FORMATS
 from lleval_jax.data.formats import Format as Format
+from lleval_jax.data.leaderboards import list_leaderboards as list_leaderboards
+from lleval_jax.data.leaderboards import read_leaderboard as read_leaderboard
 from lleval_jax.data.logprobs import read_logprobs as read_logprobs
 from lleval_jax.data.logprobs import simulate_logprobs as simulate_logprobs
 from lleval_jax.data.read import read as read

@@ -1,0 +1,103 @@
+"""Leaderboards: read from `.parquet`, `.csv`, `.jsonl`, or by the name under which one ships."""
+
+import os
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from lleval_jax.data import archive, files, store
+from lleval_jax.errors import BadInput, require
+from lleval_jax.values.leaderboard import Leaderboard
+from lleval_jax.values.results import Source
+
+TABLE = "leaderboard.csv"  # of a folder in models/, with two tables beside it:
+FLOORS = "floors.csv"  # benchmark, floor
+CORRECTIONS = "corrections.csv"  # model, column, published, corrected, why
+
+
+def read_leaderboard(
+    path: str | os.PathLike[str],
+    *,
+    floors: dict[str, float] | None = None,
+    corrected: bool = True,
+    strict: bool = False,
+) -> Leaderboard:
+    """The leaderboard in one table, a row a model, as `Leaderboard.from_frame` describes it.
+
+    Args:
+        path: a `.parquet`, `.csv` or `.jsonl` file; the content tells the format, not the name. Or the name of a
+            leaderboard that ships: see `list_leaderboards`.
+        floors: benchmark -> score of guessing; None: those of a table `floors.csv` beside the file, else 0.
+        corrected: put right what a table `corrections.csv` beside the file names; False: all as published.
+        strict: make an error of every warning.
+
+    Raises:
+        BadInput: as `Leaderboard.from_frame`, with the line of the file; or the file is none or damaged, or says
+            something else than its corrections say that it does.
+    """
+    path = pathlib.Path(path)
+    if not path.exists() and str(path) in list_leaderboards():
+        path = list_leaderboards()[str(path)] / TABLE
+    ship = ", ".join(list_leaderboards()) or "none"
+    require(path.is_file(), f"there is no file {path}, and no leaderboard of that name ships; there are: {ship}")
+    frame, first = _frame(path)
+    used = {path.name: archive.file_hash(path)}
+    beside = path.with_name(CORRECTIONS)
+    if corrected and beside.is_file():
+        frame = _put_right(frame, _frame(beside)[0], beside)
+        used[beside.name] = archive.file_hash(beside)
+    beside = path.with_name(FLOORS)
+    if floors is None and beside.is_file():
+        floors = dict(zip(*(_column(_frame(beside)[0], name, beside) for name in ("benchmark", "floor")), strict=True))
+        used[beside.name] = archive.file_hash(beside)
+    return Leaderboard.from_frame(
+        frame,
+        floors=floors,
+        strict=strict,
+        place=lambda row: f"{path.name}:{first + row}",
+        source=Source(files=used),
+    )
+
+
+def list_leaderboards() -> dict[str, pathlib.Path]:
+    """Name -> folder of every leaderboard that ships."""
+    found: dict[str, pathlib.Path] = {}
+    for folder in store.BANK_FOLDERS:
+        for inside in sorted(folder.glob(f"*/{TABLE}")):
+            found.setdefault(inside.parent.name, inside.parent)
+    return dict(sorted(found.items()))
+
+
+def _frame(path: pathlib.Path) -> tuple[pd.DataFrame, int]:
+    """The whole table, and the line of its first row (0 in a format without lines)."""
+    with files.damage(path.name):
+        require(path.stat().st_size > 0, f"{path.name} is empty")
+        head = files.head(path).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if head.startswith(b"PAR1"):
+            return pd.read_parquet(path), 0
+        try:
+            if head.startswith(b"{"):
+                return pd.read_json(path, lines=True), 1
+            return pd.read_csv(path, encoding="utf-8-sig"), 2
+        except (ValueError, pd.errors.ParserError) as error:
+            raise BadInput(f"{path.name} is no table: {' '.join(str(error).split())}") from error
+
+
+def _column(frame: pd.DataFrame, name: str, path: pathlib.Path) -> list:
+    require(name in frame.columns, f"{path.name} has no column {name!r}; it has {', '.join(map(str, frame.columns))}")
+    return frame[name].tolist()
+
+
+def _put_right(frame: pd.DataFrame, table: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
+    """The frame with each correction made where it says what the correction says that it does."""
+    names = ("model", "column", "published", "corrected")
+    frame = frame.copy()
+    for model, column, published, right in zip(*(_column(table, name, path) for name in names), strict=True):
+        here = frame["model"] == model if "model" in frame.columns else pd.Series(False, frame.index)
+        require(column in frame.columns and bool(here.any()), f"{path.name}: there is no {column!r} of {model!r}")
+        found = frame.loc[here, column].to_numpy(float)
+        message = f"{path.name}: {column} of {model!r} is {found[0]:g}, where {published:g} is to be corrected"
+        require(bool(np.allclose(found, published, equal_nan=True)), message)
+        frame.loc[here, column] = right
+    return frame
