@@ -1,0 +1,281 @@
+"""Scaling laws through latent skills (Sloth, Maia Polo et al. 2024, arXiv 2412.06540, eqs. 3.1 to 3.3).
+
+    skills of model m    theta_m = slope' x_m + family_f(m)
+    its score on j       mu_mj   = floor_j + (1 - floor_j) logistic(h_j(loading_j' theta_m + shift_j))
+
+x are functions of size and training tokens, h_j is the identity or an increasing function that is learned. All
+unknowns have normal priors in the units of standardised inputs, so the best law hardly depends on where the search
+starts: pooling what families share is what foretells (unshrunken fits err by a fifth more). Float64: call inside
+`jax.enable_x64(True)`.
+"""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lleval_jax.core.marquardt import Local, Marquardt
+from lleval_jax.core.solve import advance, begin
+from lleval_jax.types import Array, Float
+
+KNOTS = (-2.0, 0.0, 2.0)  # of the learned link, in logits
+PRODUCT = 0.1  # prior sd of the slope of log size x log tokens, where that of each alone is 1
+LEAST_FLOOR = 0.01  # where the search for a learned floor starts at least
+
+
+class Table(NamedTuple):
+    """What is known of some models.
+
+    inputs     (rows, k)            functions of size and tokens, standardised; `inputs`
+    intercept  (rows, families)     one-hot family, or a column of ones for an intercept that all share
+    scores     (rows, benchmarks)   in [0, 1]
+    seen       (rows, benchmarks)   weight of each cell: 1, or 0 where the score is missing or held out
+    chance     (benchmarks,)        score of a guess
+    items      (benchmarks,)        questions of each benchmark; only the binomial loss needs them
+    """
+
+    inputs: Array
+    intercept: Array
+    scores: Array
+    seen: Array
+    chance: Array
+    items: Array
+
+
+class Law(NamedTuple):
+    """A scaling law.
+
+    slope    (k, skills)            of skills in the inputs (paper: beta)
+    family   (families, skills)     intercepts (alpha)
+    loading  (benchmarks, skills)   (Lambda)
+    shift    (benchmarks,)          (b)
+    floor    (benchmarks,)          lower asymptote, in logits (gamma)
+    bend     (benchmarks, knots)    log slope of the link after each knot; no columns for the logistic link
+    """
+
+    slope: Array
+    family: Array
+    loading: Array
+    shift: Array
+    floor: Array
+    bend: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """Settings of a law and of its fit.
+
+    noise   sd of a score around the law, which bounds what one cell can tell
+    delta   error beyond which the Huber loss is linear
+    spread  prior sds: slopes, families and loadings; shifts; floors (logits); bends of the link
+    """
+
+    skills: int = 2
+    link: Literal["logistic", "monotone"] = "logistic"
+    floors: Literal["fixed", "learned"] = "fixed"
+    loss: Literal["huber", "gaussian", "binomial"] = "huber"
+    noise: float = 0.1
+    delta: float = 0.03
+    spread: tuple[float, float, float, float] = (1.0, 10.0, 1.0, 0.5)
+
+    @property
+    def knots(self) -> int:
+        """Bends of one benchmark's link."""
+        return len(KNOTS) if self.link == "monotone" else 0
+
+    @property
+    def column_spread(self) -> Array:
+        """(width,) prior sds of one benchmark's unknowns: loading, shift, floor if learned, bends."""
+        own, shift, floor, bend = self.spread
+        floors = [floor] if self.floors == "learned" else []
+        return jnp.asarray([own] * self.skills + [shift, *floors] + [bend] * self.knots)
+
+
+class Fit(NamedTuple):
+    """Laws from several starts, their leading axis, and how each search ended.
+
+    weight  (starts,)  share of each start in a prediction: by the height of its mode, that is by the evidence if modes
+                       are equally wide
+    """
+
+    law: Law
+    weight: Array
+    value: Array
+    error: Array
+    steps: Array
+    status: Array
+
+
+def inputs(size: Float[Array, " rows"], tokens: Float[Array, " rows"], weight: Float[Array, " rows"]) -> Array:
+    """Translog inputs (rows, 3): log tokens, log size, their product, standardised over the rows with weight.
+
+    The logs are centred before they are multiplied, and the product counts for less: it bends what is extrapolated.
+    """
+
+    def standard(x: Array) -> Array:
+        x = x - weight @ x / jnp.sum(weight)
+        return x / jnp.sqrt(weight @ x**2 / jnp.sum(weight))
+
+    a, b = standard(jnp.log(tokens)), standard(jnp.log(size))
+    return jnp.stack([a, b, PRODUCT * standard(a * b)], axis=1)
+
+
+def components(table: Table, skills: int) -> Array:
+    """Scores (rows, benchmarks) by regression of principal components on the inputs (Ruan et al. 2024, as in Sloth).
+
+    In closed form: components of the scores of complete rows, least squares on inputs and intercepts, and back.
+    """
+    weight = jnp.min(table.seen, axis=1, keepdims=True)
+    design = jnp.concatenate([table.inputs, table.intercept], axis=1)
+    mean = jnp.sum(weight * table.scores, 0) / jnp.sum(weight)
+    centred = weight * (table.scores - mean[None])
+    axes = jnp.linalg.svd(centred, full_matrices=False)[2][:skills]
+    return mean[None] + design @ (jnp.linalg.pinv(weight * design) @ (centred @ axes.T)) @ axes
+
+
+def bent(bend: Float[Array, " knots"], z: Array) -> Array:
+    """The learned link before the logistic function: slope 1 below the first knot, exp(bend_k) after knot k.
+
+    Changes of slope are smooth over about one logit. Strictly increasing as all slopes are positive, linear in the
+    end, so that nothing but 1 bounds a score; the identity where all bends are zero.
+    """
+    if not bend.shape[-1]:
+        return z
+    after = jax.nn.softplus(z - jnp.asarray(KNOTS, z.dtype))
+    between = after - jnp.append(after[1:], 0)
+    return z + jnp.sum(jnp.expm1(bend) * between)
+
+
+def _score(form: Form, free: Array, floor: Array) -> Array:
+    """Score of a cell from its logit, then the floor's move if it is learned, then the bends of the link."""
+    learned = form.floors == "learned"
+    low = jax.nn.sigmoid(floor + free[1] if learned else floor)
+    return low + (1 - low) * jax.nn.sigmoid(bent(free[1 + learned :], free[0]))
+
+
+def _chance(form: Form, table: Table) -> Array:
+    """(benchmarks,) logits of the floors, or of where learned floors start."""
+    least = LEAST_FLOOR if form.floors == "learned" else 0.0
+    return jax.scipy.special.logit(jnp.maximum(table.chance, least))
+
+
+def predict(form: Form, law: Law, inputs: Float[Array, "rows k"], intercept: Float[Array, "rows families"]) -> Array:
+    """Scores (rows, benchmarks) by one law."""
+    logit = (inputs @ law.slope + intercept @ law.family) @ law.loading.T + law.shift[None]
+    low = jax.nn.sigmoid(law.floor)[None]
+    link = jax.vmap(jax.vmap(bent), (None, 0))
+    return low + (1 - low) * jax.nn.sigmoid(link(law.bend, logit))
+
+
+def foretell(form: Form, fit: Fit, inputs: Float[Array, "rows k"], intercept: Float[Array, "rows families"]) -> Array:
+    """Scores (rows, benchmarks): the mean over starts by their share of the evidence."""
+    each = jax.vmap(lambda law: predict(form, law, inputs, intercept))(fit.law)
+    return jnp.tensordot(fit.weight, each, 1)
+
+
+def start(form: Form, table: Table, key: Array) -> Array:
+    """Random unknowns (size,) in a row, with shifts that give each benchmark's mean score."""
+    count, width = table.inputs.shape[1] + table.intercept.shape[1], len(form.column_spread)
+    benchmarks, skills, dtype = table.scores.shape[1], form.skills, table.scores.dtype
+    mean = jnp.sum(table.seen * table.scores, 0) / jnp.maximum(jnp.sum(table.seen, 0), 1)
+    above = jnp.clip((mean - table.chance) / (1 - table.chance), 0.02, 0.98)
+    draw = 0.3 * jax.random.normal(key, (count * skills + benchmarks * width,), dtype)
+    columns = draw[count * skills :].reshape(benchmarks, width)
+    columns = columns.at[:, :skills].set(jnp.abs(columns[:, :skills]) + 0.2)
+    columns = columns.at[:, skills:].set(0).at[:, skills].set(jax.scipy.special.logit(above))
+    return jnp.concatenate([draw[: count * skills], columns.ravel()])
+
+
+def loss(form: Form, score: Array, answer: Array, items: Array) -> Array:
+    """Minus log likelihood of one cell.
+
+    Huber's loss is the smooth one, delta^2 (sqrt(1 + (e / delta)^2) - 1) (Charbonnier et al. 1994): a second
+    derivative everywhere. With noise a benchmark of n items counts in the binomial like one of 1 / (1/n + 4 noise^2).
+    """
+    if form.loss == "binomial":
+        inside = jnp.clip(score, 1e-6, 1 - 1e-6)
+        count = 1 / (1 / items + 4 * form.noise**2)
+        return -count * (answer * jnp.log(inside) + (1 - answer) * jnp.log1p(-inside))
+    gap = score - answer
+    if form.loss == "gaussian":
+        return 0.5 * (gap / form.noise) ** 2
+    return (form.delta / form.noise) ** 2 * (jnp.sqrt(1 + (gap / form.delta) ** 2) - 1)
+
+
+def objective(form: Form, table: Table):
+    """Minus log posterior as a function of all unknowns in a row, with its gradient and Hessian.
+
+    The row is slopes and families (k + families, skills), then the columns (benchmarks, width). A cell depends on its
+    row's skills and its benchmark's column only, so its own small Hessian by automatic differentiation is all that is
+    needed; the rest is sums of products with the design.
+    """
+    design = jnp.concatenate([table.inputs, table.intercept], axis=1)
+    floor, sd = _chance(form, table), form.column_spread.astype(design.dtype)
+    (rows, count), width = design.shape, len(sd)
+    benchmarks, skills = table.scores.shape[1], form.skills
+    size = count * skills
+    precision = jnp.concatenate([jnp.full(size, form.spread[0] ** -2, sd.dtype), jnp.tile(sd**-2, benchmarks)])
+
+    def cell(theta: Array, column: Array, floor: Array, answer: Array, seen: Array, items: Array):
+        """Value, gradient and Hessian in (theta, column), through the logit: theta meets the column nowhere else."""
+        loading, extra = column[:skills], column[skills + 1 :]
+        logit = (loading @ theta + column[skills])[None]
+
+        def value(free: Array) -> Array:
+            return seen * loss(form, _score(form, free, floor), answer, items)
+
+        free = jnp.concatenate([logit, extra])
+        low, slope = jax.value_and_grad(value)(free)
+        bow = jax.hessian(value)(free)
+        line = jnp.concatenate([loading, theta, jnp.ones_like(logit)])  # d logit / d (theta, loading, shift)
+        corner = bow[0, 0] * line[:, None] * line[None, :] + slope[0] * meet
+        side = line[:, None] * bow[0, 1:][None, :]
+        return low, jnp.concatenate([slope[0] * line, slope[1:]]), jnp.block([[corner, side], [side.T, bow[1:, 1:]]])
+
+    over_rows = jax.vmap(jax.vmap(cell, (None, 0, 0, 0, 0, 0)), (0, None, None, 0, 0, None))
+    meet = jnp.eye(2 * skills + 1, k=skills, dtype=design.dtype).at[:, -1].set(0)
+    meet = meet + meet.T  # d^2 logit / d (theta, loading, shift)^2
+
+    def local(x: Array) -> Local:
+        theta, columns = design @ x[:size].reshape(count, skills), x[size:].reshape(benchmarks, width)
+        value, slope, bow = over_rows(theta, columns, floor, table.scores, table.seen, table.items)
+        gradient = [(design.T @ slope[:, :, :skills].sum(1)).ravel(), slope[:, :, skills:].sum(0).ravel()]
+        own = bow[:, :, :skills, :skills].sum(1)
+        upper = jnp.einsum("mu,mvst->usvt", design, design[:, :, None, None] * own[:, None])
+        cross = jnp.swapaxes(bow[:, :, :skills, skills:], 1, 2).reshape(rows, -1)
+        cross = (design.T @ cross).reshape(size, -1)
+        lower = bow[:, :, skills:, skills:].sum(0)[:, :, None, :] * jnp.eye(benchmarks, dtype=x.dtype)[:, None, :, None]
+        lower = lower.reshape(benchmarks * width, -1)
+        hessian = jnp.block([[upper.reshape(size, size), cross], [cross.T, lower]])
+        return Local(
+            jnp.sum(value) + 0.5 * precision @ x**2,
+            jnp.concatenate(gradient) + precision * x,
+            hessian + jnp.diag(precision),
+        )
+
+    return local
+
+
+def unpack(form: Form, table: Table, x: Array) -> Law:
+    """The law whose unknowns are the row x (size,)."""
+    k, skills, width = table.inputs.shape[1], form.skills, len(form.column_spread)
+    size = (k + table.intercept.shape[1]) * skills
+    coefficients, columns = x[:size].reshape(-1, skills), x[size:].reshape(-1, width)
+    floor, bends = _chance(form, table), width - form.knots
+    floor = floor + columns[:, skills + 1] if form.floors == "learned" else floor
+    return Law(coefficients[:k], coefficients[k:], columns[:, :skills], columns[:, skills], floor, columns[:, bends:])
+
+
+def fit(form: Form, table: Table, key: Array, *, starts: int = 8, tol: float = 1e-3, max_steps: int = 100) -> Fit:
+    """Posterior modes from random starts, and the share of each. The training error alone decides nothing."""
+    fn = objective(form, table)
+
+    def one(key: Array) -> tuple[Law, tuple[Array, ...]]:
+        first = begin(Marquardt(), fn, start(form, table, key))
+        end = advance(Marquardt(), fn, first, tol=tol, at_most=max_steps, max_steps=max_steps)
+        now = end.now
+        return unpack(form, table, now.x), (now.value, now.error, end.steps, end.status)
+
+    law, ended = jax.vmap(one)(jax.random.split(key, starts))
+    return Fit(law, jax.nn.softmax(-ended[0]), *ended)
