@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import ranking as ranking
     from lleval_jax.estimators import rotation as rotation
     from lleval_jax.estimators import sessions as sessions
+    from lleval_jax.estimators import sloth as sloth
     from lleval_jax.estimators import tiny as tiny
     from lleval_jax.report.cite import cite as cite
     from lleval_jax.values import Anchors as Anchors
@@ -57,7 +58,13 @@ _HOME = {
     **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "RunFailed", "DataWarning"), "errors"),
     **{name: f"estimators.{name}" for name in ("irt", "anchors", "tiny", "ability", "adaptive", "sessions", "ranking")},
     **{name: f"estimators.{name}" for name in ("estimable", "itemfit", "controls", "rotation", "prompts", "bandit")},
-    **{"pepr": "estimators.pepr", "read_logprobs": "data", "read_leaderboard": "data", "Leaderboard": "values"},
+    **{
+        "pepr": "estimators.pepr",
+        "sloth": "estimators.sloth",
+        "read_logprobs": "data",
+        "read_leaderboard": "data",
+        "Leaderboard": "values",
+    },
     "report": "report",
     "cite": "report.cite",
 }

@@ -23,6 +23,12 @@ BIBTEX = {
   eprint = {2405.17202},
   archiveprefix = {arXiv}
 }""",
+    "polo2024sloth": """@article{polo2024sloth,
+  title = {Sloth: scaling laws for {LLM} skills to predict multi-benchmark performance across families},
+  author = {Maia Polo, Felipe and Somerstep, Seamus and Choshen, Leshem and Sun, Yuekai and Yurochkin, Mikhail},
+  journal = {arXiv preprint arXiv:2412.06540},
+  year = {2024}
+}""",
     "shabtay2024livexiv": """@article{shabtay2024livexiv,
   title = {{LiveXiv}: a multi-modal live benchmark based on {arXiv} papers content},
   author = {Shabtay, Nimrod and Maia Polo, Felipe and Doveh, Sivan and Lin, Wei and Mirza, M. Jehanzeb

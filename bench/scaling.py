@@ -1,0 +1,115 @@
+"""What the next size will score, beside Sloth's published errors: `python bench/scaling.py`.
+
+For each group of test families of the published study (see `scaling_published.py`) our default is fitted to the
+leaderboard without the test models, and foretells them. Models that the study leaves out for a missing score take part,
+unless they share a lineage with a test model. Sizes are as published. Errors are mean absolute errors in points over
+test models and benchmarks of a group, averaged over groups; coverage is over all cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import time
+
+import machine
+import numpy as np
+import pandas as pd
+from scaling_published import BENCHMARKS, CELLS, sources
+
+import lleval_jax as ll
+from lleval_jax.estimators import sloth
+
+RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling.json"
+LEVELS = (0.8, 0.95)
+FAR = 4.0  # times the size of the largest model of the family that is known: extrapolation
+
+
+def groups(name: str, given: int) -> list[pd.DataFrame]:
+    """Test models of each group, and the published errors on them."""
+    published = sources()[2]
+    mine = published[(published.benchmarks == name) & (published.n_family_models_in_train == given)]
+    return [group for _, group in mine.groupby("test_group", sort=False)]
+
+
+def without(board: ll.Leaderboard, group: pd.DataFrame, given: int) -> ll.Leaderboard:
+    """The leaderboard as it is known before the test models are: of their lineages only what the study gives."""
+    test, families = set(group.model), set(group.family)
+    rows = []
+    for i, (model, family, lineage) in enumerate(zip(board.models, board.families, board.lineages, strict=True)):
+        whole = bool(board.seen[i].all()) and np.sum(np.asarray(board.families) == family) > given
+        apart = lineage not in set(group.base_family) and family not in families
+        if model not in test and (apart or whole):
+            rows.append(i)
+    return board.take(rows)
+
+
+def measured(name: str, given: int, skills: int, link: str, only_complete: bool) -> dict:
+    """Error of each group, and whether intervals held."""
+    board = ll.read_leaderboard("sloth-open-llm", corrected=False).select(BENCHMARKS[name])
+    errors, cells, status, seconds = {}, [], [], []
+    for group in groups(name, given):
+        known = without(board, group, given)
+        if only_complete:
+            known = known.take(known.seen.all(1))
+        began = time.process_time()
+        fit = sloth.fit(known, skills, link=link)
+        seconds.append(time.process_time() - began)
+        status.append(fit.status)
+        test = board.take([board.models.index(model) for model in dict.fromkeys(group.model)])
+        largest = {family: size for family, size in sorted(zip(known.families, known.params, strict=True))}
+        targets = [
+            sloth.Target(*row) for row in zip(test.families, test.params.tolist(), test.tokens.tolist(), strict=True)
+        ]
+        found = {level: sloth.estimate(fit, targets, level=level) for level in LEVELS}
+        value = found[LEVELS[0]].value.reshape(test.scores.shape)
+        errors[group.test_group.iloc[0]] = 100 * float(np.abs(value - test.scores).mean())
+        held = [((e.low <= test.scores.ravel()) & (test.scores.ravel() <= e.high)) for e in found.values()]
+        wide = [100 * (e.high - e.low) for e in found.values()]
+        ratio = np.repeat([t.params / largest[t.family] for t in targets], len(board.benchmarks))
+        cells.append(np.stack([*held, *wide, ratio]))
+    return {
+        "mae": float(np.mean(list(errors.values()))),
+        "groups": errors,
+        "cells": np.concatenate(cells, 1).round(4).tolist(),
+        "status": sorted(set(status)),
+        "converged": float(np.mean([word == "ok" for word in status])),
+        "cpu_seconds_a_fit": float(np.mean(seconds)),
+    }
+
+
+def summary(record: dict) -> dict:
+    """Coverage and width over all cells of some settings, near and far apart."""
+    cells = np.concatenate([np.array(one["cells"]) for one in record.values()], 1)
+    count, out = len(LEVELS), {}
+    for word, use in (("all", cells[-1] > 0), ("far", cells[-1] >= FAR), ("near", cells[-1] < FAR)):
+        part = cells[:, use]
+        out[word] = {"cells": int(use.sum())} | {
+            f"{level:.0%}": [float(part[i].mean().round(4)), float(part[count + i].mean().round(2))]
+            for i, level in enumerate(LEVELS)
+        }
+    return out
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cells", nargs="*", metavar="SETTING", help=f"as lb1:1, of {list(BENCHMARKS)}; all if none")
+    parser.add_argument("--skills", type=int, default=2)
+    parser.add_argument("--link", default="monotone", choices=sorted(sloth.BENDS))
+    parser.add_argument("--only-complete", action="store_true", help="leave out models with a missing score")
+    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
+    wanted = parser.parse_args()
+    chosen = [tuple(word.split(":")) for word in wanted.cells] or CELLS
+    record: dict = {"machine": machine.describe("jax", "jaxlib", "numpy"), "settings": {}}
+    for name, given in chosen:
+        one = measured(name, int(given), wanted.skills, wanted.link, wanted.only_complete)
+        record["settings"][f"{name} n{given}"] = one
+        record["summary"] = summary(record["settings"])
+        print(f"{name} n{given} {one['mae']:.2f} converged {one['converged']:.2f} {record['summary']}", flush=True)
+        wanted.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

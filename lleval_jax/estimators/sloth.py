@@ -1,0 +1,365 @@
+"""What the next size will score: scaling laws through skills (Sloth, Maia Polo et al. 2024, arXiv:2412.06540).
+
+A leaderboard has few models of each family. What families share tells how scores grow with size and tokens; what a
+family's own models score tells where it stands. See `core.pooled_law` for the model: the paper's, with the effects of
+families drawn around those of all, so that a family with one model, or none, gets a prediction as wide as it must be.
+"""
+
+import difflib
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy import optimize, stats
+
+from lleval_jax.core import pooled_law
+from lleval_jax.errors import NotConverged, require
+from lleval_jax.types import Array, Status
+from lleval_jax.values.leaderboard import Leaderboard
+from lleval_jax.values.results import Estimate, FitResult, Source
+
+CITE = ("polo2024sloth",)
+NEW = "new"  # a family of which nothing is known
+MIDDLE = 7e9, 2e12  # parameters and tokens of an average model
+SIZE_SD = 1.3  # of the log of parameters
+STEPS, ROUNDS = 20, 40  # of the search between two looks at which scores are far off; such looks at most
+SETTLE = 8  # Gauss-Newton steps a look
+TOL = 2e-3  # largest move of a fitted score in the last round of a search that has converged
+BENDS = {"logistic": 1e-3, "monotone": pooled_law.BEND_SD}
+LOGITS, NOISES = 201, 101  # points of the normal and of the t distribution that an interval is taken from
+
+Report = Callable[[int, float], None]
+
+
+class SlothParams(NamedTuple):
+    """A law and the leaderboard it was learned from.
+
+    loading        (benchmarks, skills)   how much of each skill a benchmark asks
+    shared, own    (effects,)  log sds of effects through the skills and beside them; `INPUTS`, then `NESTED`
+    noise          (benchmarks,)  log sd of a score around the law
+    centre         (benchmarks,)  logit of an average model
+    bend           (benchmarks,)  of the link: log slope far below zero
+    floor          (benchmarks,)  score of guessing
+    size, tokens   (rows,)  counts
+    instruct       (rows,)  whether tuned to follow instructions
+    score, seen    (rows, benchmarks)  in [0, 1], and whether known
+    logit, worth   (rows, benchmarks)  posterior mean, and how much the score counts (1: as a normal one)
+    """
+
+    loading: np.ndarray
+    shared: np.ndarray
+    own: np.ndarray
+    noise: np.ndarray
+    centre: np.ndarray
+    bend: np.ndarray
+    floor: np.ndarray
+    size: np.ndarray
+    tokens: np.ndarray
+    instruct: np.ndarray
+    score: np.ndarray
+    seen: np.ndarray
+    logit: np.ndarray
+    worth: np.ndarray
+
+
+class Target(NamedTuple):
+    """A model to predict: a known family or "new", parameters and tokens as counts, perhaps what it is tuned from."""
+
+    family: str
+    params: float
+    tokens: float
+    lineage: str | None = None
+    instruct: bool | None = None
+
+    def __str__(self) -> str:
+        return f"{self.family}:{self.params:.4g}:{self.tokens:.4g}".replace("e+", "e")
+
+
+def fit(
+    leaderboard: Leaderboard,
+    skills: int = 2,
+    *,
+    link: Literal["monotone", "logistic"] = "monotone",
+    seed: int = 0,
+    strict: bool = False,
+    report: Report | None = None,
+) -> FitResult[SlothParams]:
+    """Learn the law of a leaderboard. Models with some scores missing are used as they are.
+
+    Args:
+        leaderboard: at least two benchmarks, and models of at least two sizes.
+        skills: how many latent skills (the paper's d).
+        link: "monotone": each benchmark's curve is learned, increasing and without a ceiling; "logistic": all the same.
+        seed: of where the search starts.
+        strict: raise `NotConverged` rather than warn.
+        report: called with (steps, error) now and then.
+
+    Raises:
+        BadInput: too few models, sizes or benchmarks, or a benchmark on which all models score the same.
+        NotConverged: with `strict`, the search stopped early.
+    """
+    _require_fit(leaderboard, skills, link)
+    with jax.enable_x64(True):
+        blocks, where = _blocks(leaderboard)
+        rate = _rate(leaderboard)
+        first = pooled_law.start(jnp.asarray(rate), skills, jax.random.key(seed))
+        law, at, value, steps, status = _search(first, blocks, jnp.asarray(leaderboard.floor), BENDS[link], report)
+    if status != Status.CONVERGED:
+        message = f"the law is {status.word} after {steps} steps; more models or fewer skills help"
+        if strict:
+            raise NotConverged(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return FitResult(
+        params=SlothParams(
+            *(np.asarray(part) for part in law),
+            floor=leaderboard.floor,
+            size=leaderboard.params,
+            tokens=leaderboard.tokens,
+            instruct=leaderboard.instruct,
+            score=leaderboard.scores,
+            seen=leaderboard.seen,
+            logit=_gather(at.logit, where),
+            worth=_gather(at.worth, where),
+        ),
+        covariance=np.zeros((len(leaderboard.benchmarks), 0, 0)),
+        rows=leaderboard.models,
+        items=leaderboard.benchmarks,
+        group=np.arange(len(leaderboard.benchmarks)),
+        groups=leaderboard.benchmarks,
+        loglik=value,
+        steps=steps,
+        status=status.word,
+        n_seen=leaderboard.seen.sum(1),
+        method=f"sloth d={skills} {link}",
+        settings={
+            "skills": skills,
+            "link": link,
+            "seed": seed,
+            "families": list(leaderboard.families),
+            "lineages": list(leaderboard.lineages),
+            "axes": ["models", "benchmarks"],
+        },
+        source=leaderboard.source.merge(Source(seed=seed, cite=CITE)),
+    )
+
+
+def estimate(
+    fit: FitResult[SlothParams],
+    family: str | Sequence[Target] = NEW,
+    params: float = MIDDLE[0],
+    tokens: float = MIDDLE[1],
+    *,
+    lineage: str | None = None,
+    instruct: bool | None = None,
+    level: float = 0.95,
+) -> Estimate:
+    """What a model will score on each benchmark, with intervals for the score that will be observed.
+
+    Args:
+        fit: from `fit`.
+        family: a family of the leaderboard, or "new" for one of which nothing is known; or a list of `Target`s.
+        params: of the model, a count.
+        tokens: that it is trained on, a count.
+        lineage: what a new family's pretraining is shared with; None: with nothing. Known families have theirs.
+        instruct: whether tuned to follow instructions; None: as the family's models are.
+        level: coverage of the intervals.
+
+    Returns:
+        One entry a target and benchmark: row "family:params:tokens", group the benchmark; `n_seen` is the number of
+        models whose score on it was known.
+
+    Raises:
+        BadInput: the family is not known (the nearest names are given), or params or tokens are no plausible counts.
+    """
+    targets = [Target(family, params, tokens, lineage, instruct)] if isinstance(family, str) else list(family)
+    require(bool(targets), "there is nothing to predict; give at least one target")
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    board = _joined(fit, [_checked(target, fit) for target in targets])
+    p = fit.params
+    with jax.enable_x64(True):
+        blocks, where = _blocks(board)
+        law = pooled_law.Law(*(jnp.asarray(part) for part in p[: len(pooled_law.Law._fields)]))
+        start = np.broadcast_to(p.centre, (len(targets), len(p.centre)))
+        logit = _spread(np.concatenate([p.logit, start]), blocks, where)
+        worth = _spread(np.concatenate([p.worth, np.ones(start.shape)]), blocks, where)
+        found = _posterior(law, blocks, pooled_law.At(logit, worth), jnp.asarray(p.floor))
+        mean = _gather([one.mean for one in found], where)[len(p.size) :]
+        cov = _gather([one.cov for one in found], where)[len(p.size) :]
+        value, low, high, spread = _interval(p, mean, np.sqrt(np.diagonal(cov, axis1=1, axis2=2)), level)
+    names, benchmarks = [str(target) for target in targets], fit.items
+    return Estimate(
+        target="score",
+        method=fit.method,
+        rows=tuple(name for name in names for _ in benchmarks),
+        group=tuple(benchmarks) * len(names),
+        value=value.ravel(),
+        low=low.ravel(),
+        high=high.ravel(),
+        level=level,
+        std_error=spread.ravel(),
+        n_seen=np.tile(p.seen.sum(0), len(names)),
+        status=(fit.status,) * value.size,
+        source=fit.source,
+    )
+
+
+def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
+    known = len(board.benchmarks)
+    require(link in BENDS, f"link is {link!r}; it must be one of {', '.join(BENDS)}")
+    require(1 <= skills <= known, f"skills is {skills}; with {known} benchmarks it must lie in 1 to {known}")
+    require(len(board.models) >= 4, f"the leaderboard has {len(board.models)} models; a law needs at least 4")
+    require(np.ptp(board.params) > 0, f"all models have {board.params[0]:g} parameters; a law needs several sizes")
+    for j, name in enumerate(board.benchmarks):
+        found = board.scores[board.seen[:, j], j]
+        same = len(found) < 2 or np.ptp(found) == 0
+        require(not same, f"benchmark {name!r} has no two different scores; leave it out")
+
+
+def _checked(target: Target, fit: FitResult[SlothParams]) -> Target:
+    """With the lineage and the tuning that its family has."""
+    families, lineages = fit.settings["families"], fit.settings["lineages"]
+    for name, count, least, unit in (("params", target.params, 1e6, "7e9"), ("tokens", target.tokens, 1e8, "2e12")):
+        fine = bool(np.isfinite(count)) and count >= least
+        require(fine, f"{target}: {name} is {count:g}; a count such as {unit} is wanted")
+    if target.family == NEW:
+        lineage = target.lineage
+        require(lineage is None or lineage in lineages, _unknown("lineage", str(lineage), lineages))
+        return target._replace(lineage=lineage or "", instruct=bool(target.instruct))
+    require(target.family in families, _unknown("family", target.family, families))
+    at = [i for i, name in enumerate(families) if name == target.family]
+    tuned = bool(fit.params.instruct[at].mean() > 0.5) if target.instruct is None else target.instruct
+    return target._replace(lineage=lineages[at[0]], instruct=tuned)
+
+
+def _unknown(what: str, name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(set(known)), 3, 0.5)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{what} {name!r} is not in the leaderboard{hint} (a family that is not there is called {NEW!r})"
+
+
+def _joined(fit: FitResult[SlothParams], targets: Sequence[Target]) -> Leaderboard:
+    """The leaderboard with the targets below, their scores not known."""
+    p, count = fit.params, len(targets)
+    fresh = [f"{NEW} {i}" if t.family == NEW else t.family for i, t in enumerate(targets)]
+    roots = [t.lineage or name for t, name in zip(targets, fresh, strict=True)]
+    blank = np.zeros((count, len(fit.items)))
+    return Leaderboard(
+        models=(*fit.rows, *(f"target {i}" for i in range(count))),
+        families=(*fit.settings["families"], *fresh),
+        lineages=(*fit.settings["lineages"], *roots),
+        instruct=np.append(p.instruct, [bool(t.instruct) for t in targets]),
+        params=np.append(p.size, [t.params for t in targets]),
+        tokens=np.append(p.tokens, [t.tokens for t in targets]),
+        benchmarks=fit.items,
+        scores=np.concatenate([p.score, blank]),
+        seen=np.concatenate([p.seen, blank > 0]),
+        floor=p.floor,
+    )
+
+
+def _rate(board: Leaderboard) -> np.ndarray:
+    """(benchmarks,) mean scores above the floor, as shares of what is possible."""
+    mean = np.where(board.seen, board.scores, 0).sum(0) / board.seen.sum(0)
+    return (mean - board.floor) / (1 - board.floor)
+
+
+def _blocks(board: Leaderboard) -> tuple[tuple[pooled_law.Block, ...], np.ndarray]:
+    size = np.log(board.params / MIDDLE[0]) / SIZE_SD
+    tokens = np.log(board.tokens / MIDDLE[1])
+    tuned = board.instruct.astype(float)
+    inputs = np.stack([size, tokens, size * tokens, size**2, tuned, tuned * size], 1)
+    family = np.unique(board.families, return_inverse=True)[1]
+    lineage = np.unique(board.lineages, return_inverse=True)[1]
+    return pooled_law.layout(inputs, family, lineage, board.scores, board.seen)
+
+
+def _search(
+    first: pooled_law.Law, blocks: tuple[pooled_law.Block, ...], floor: Array, bends: float, report: Report | None
+) -> tuple[pooled_law.Law, pooled_law.At, float, int, Status]:
+    """The law of most evidence: rounds of a search with the link linear about a point, and of moving the point."""
+    law, steps, moved = first, 0, np.inf
+    at = _settle(law, blocks, pooled_law.begin(law, blocks), floor)
+    fitted = _fitted(law, blocks, at, floor)
+    value = -np.inf
+    for _ in range(ROUNDS):
+        law, value, taken = _round(law, first, blocks, at, floor, bends)
+        at = _settle(law, blocks, at, floor)
+        now = _fitted(law, blocks, at, floor)
+        moved, fitted, steps = float(np.abs(now - fitted).max()), now, steps + int(taken)
+        if report is not None:
+            report(steps, moved)
+        if not np.isfinite(moved) or moved < TOL:
+            break
+    status = Status.NOT_FINITE if not np.isfinite(moved) else Status.CONVERGED if moved < TOL else Status.MAX_STEPS
+    return law, at, float(value), steps, status
+
+
+@functools.partial(jax.jit, static_argnames="bends")
+def _loss(flat: Array, first, blocks, at, floor, bends: float) -> tuple[Array, Array]:  # noqa: ANN001  pytrees of `pooled_law`
+    """Minus the evidence and prior of a law, its numbers in one row, and the gradient."""
+    whole = ravel_pytree(first)[1]
+
+    def loss(flat: Array) -> Array:
+        law = whole(flat)
+        return -pooled_law.log_laplace(law, blocks, at, floor) - pooled_law.log_prior(law, first, bends)
+
+    return jax.value_and_grad(loss)(flat)
+
+
+def _round(law, first, blocks, at, floor, bends: float):  # noqa: ANN001, ANN202  pytrees of `pooled_law`
+    flat, whole = ravel_pytree(law)
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = _loss(jnp.asarray(flat), first, blocks, at, floor, bends)
+        return float(value), np.asarray(slope)
+
+    end = optimize.minimize(loss, np.asarray(flat), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+    return whole(jnp.asarray(end.x)), -end.fun, end.nit
+
+
+_settle = jax.jit(functools.partial(pooled_law.settle, steps=SETTLE))
+_posterior = jax.jit(pooled_law.posterior)
+
+
+def _fitted(law: pooled_law.Law, blocks: Sequence[pooled_law.Block], at: pooled_law.At, floor: Array) -> np.ndarray:
+    """Scores of the seen cells by the law."""
+    found = [
+        np.asarray(pooled_law.link(logit, floor, law.bend)[0])[np.asarray(block.seen)]
+        for block, logit in zip(blocks, at.logit, strict=True)
+    ]
+    return np.concatenate(found)
+
+
+def _gather(parts: Sequence[Array], where: np.ndarray) -> np.ndarray:
+    """Rows in the leaderboard's order."""
+    host = [np.asarray(part) for part in parts]
+    return np.stack([host[block][group, row] for block, group, row in where])
+
+
+def _spread(values: np.ndarray, blocks: Sequence[pooled_law.Block], where: np.ndarray) -> tuple[Array, ...]:
+    """Rows put where the blocks have them; ones elsewhere."""
+    full = [np.ones((*np.shape(block.size), *values.shape[1:])) for block in blocks]
+    for value, (block, group, row) in zip(values, where, strict=True):
+        full[block][group, row] = value
+    return tuple(jnp.asarray(one) for one in full)
+
+
+def _interval(p: SlothParams, mean: np.ndarray, sd: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
+    """Median, ends and half a 68% interval of scores that will be observed, (targets, benchmarks) each.
+
+    The score of the law at equally likely logits, and noise at equally likely points of its t distribution: quantiles
+    of their sums. No random numbers are needed.
+    """
+    normal = stats.norm.ppf((np.arange(LOGITS) + 0.5) / LOGITS)
+    noise = stats.t.ppf((np.arange(NOISES) + 0.5) / NOISES, pooled_law.FREEDOM)
+    logit = mean[..., None] + sd[..., None] * normal
+    score = np.asarray(pooled_law.link(*map(jnp.asarray, (logit, p.floor[:, None], p.bend[:, None])))[0], float)
+    seen = score[..., :, None] + np.exp(p.noise)[:, None, None] * noise
+    chances = ((1 - level) / 2, 0.5, (1 + level) / 2, stats.norm.cdf(-1), stats.norm.cdf(1))
+    low, value, high, below, above = np.quantile(np.clip(seen, 0, 1).reshape(*mean.shape, -1), chances, axis=-1)
+    return value, low, high, (above - below) / 2
