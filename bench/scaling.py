@@ -34,15 +34,17 @@ def groups(name: str, given: int) -> list[pd.DataFrame]:
 
 
 def without(board: ll.Leaderboard, group: pd.DataFrame, given: int) -> ll.Leaderboard:
-    """The leaderboard as it is known before the test models are: of their lineages only what the study gives."""
+    """The leaderboard as it is known before the test models are: of their lineages only what the study gives.
+
+    What is not known is hidden and not taken out, so that all groups of a setting are compiled once.
+    """
     test, families = set(group.model), set(group.family)
-    rows = []
+    hidden = np.ones(len(board.models), bool)
     for i, (model, family, lineage) in enumerate(zip(board.models, board.families, board.lineages, strict=True)):
         whole = bool(board.seen[i].all()) and np.sum(np.asarray(board.families) == family) > given
         apart = lineage not in set(group.base_family) and family not in families
-        if model not in test and (apart or whole):
-            rows.append(i)
-    return board.take(rows)
+        hidden[i] = model in test or not (apart or whole)
+    return board.hide(hidden)
 
 
 def measured(name: str, given: int, skills: int, link: str, only_complete: bool) -> dict:
@@ -52,13 +54,14 @@ def measured(name: str, given: int, skills: int, link: str, only_complete: bool)
     for group in groups(name, given):
         known = without(board, group, given)
         if only_complete:
-            known = known.take(known.seen.all(1))
+            known = known.hide(~known.seen.all(1))
         began = time.process_time()
         fit = sloth.fit(known, skills, link=link)
         seconds.append(time.process_time() - began)
         status.append(fit.status)
         test = board.take([board.models.index(model) for model in dict.fromkeys(group.model)])
-        largest = {family: size for family, size in sorted(zip(known.families, known.params, strict=True))}
+        seen = known.take(np.flatnonzero(known.seen.any(1)))
+        largest = {family: size for family, size in sorted(zip(seen.families, seen.params, strict=True))}
         targets = [
             sloth.Target(*row) for row in zip(test.families, test.params.tolist(), test.tokens.tolist(), strict=True)
         ]

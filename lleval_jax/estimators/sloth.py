@@ -30,6 +30,7 @@ SIZE_SD = 1.3  # of the log of parameters
 STEPS, ROUNDS = 20, 40  # of the search between two looks at which scores are far off; such looks at most
 SETTLE = 8  # Gauss-Newton steps a look
 TOL = 2e-3  # largest move of a fitted score in the last round of a search that has converged
+STEEP = 1.0  # largest gradient entry there, of the log evidence by a number whose prior sd is about one
 BENDS = {"logistic": 1e-3, "monotone": pooled_law.BEND_SD}
 LOGITS, NOISES = 201, 101  # points of the normal and of the t distribution that an interval is taken from
 
@@ -212,6 +213,7 @@ def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
     known = len(board.benchmarks)
     require(link in BENDS, f"link is {link!r}; it must be one of {', '.join(BENDS)}")
     require(1 <= skills <= known, f"skills is {skills}; with {known} benchmarks it must lie in 1 to {known}")
+    require(NEW not in board.families, f"a family is called {NEW!r}, which stands for those not known; rename it")
     require(len(board.models) >= 4, f"the leaderboard has {len(board.models)} models; a law needs at least 4")
     require(np.ptp(board.params) > 0, f"all models have {board.params[0]:g} parameters; a law needs several sizes")
     for j, name in enumerate(board.benchmarks):
@@ -282,21 +284,22 @@ def _search(
     first: pooled_law.Law, blocks: tuple[pooled_law.Block, ...], floor: Array, bends: float, report: Report | None
 ) -> tuple[pooled_law.Law, pooled_law.At, float, int, Status]:
     """The law of most evidence: rounds of a search with the link linear about a point, and of moving the point."""
-    law, steps, moved = first, 0, np.inf
+    law, steps, moved, steep, value = first, 0, np.inf, np.inf, -np.inf
     at = _settle(law, blocks, pooled_law.begin(law, blocks), floor)
     fitted = _fitted(law, blocks, at, floor)
-    value = -np.inf
+    found = False
     for _ in range(ROUNDS):
-        law, value, taken = _round(law, first, blocks, at, floor, bends)
+        law, value, steep, taken = _round(law, first, blocks, at, floor, bends)
         at = _settle(law, blocks, at, floor)
         now = _fitted(law, blocks, at, floor)
         moved, fitted, steps = float(np.abs(now - fitted).max()), now, steps + int(taken)
         if report is not None:
             report(steps, moved)
-        if not np.isfinite(moved) or moved < TOL:
+        found = moved < TOL and steep < STEEP
+        if found or not np.isfinite(moved):
             break
-    status = Status.NOT_FINITE if not np.isfinite(moved) else Status.CONVERGED if moved < TOL else Status.MAX_STEPS
-    return law, at, float(value), steps, status
+    status = Status.NOT_FINITE if not np.isfinite(moved) else Status.CONVERGED if found else Status.MAX_STEPS
+    return law, at, value, steps, status
 
 
 @functools.partial(jax.jit, static_argnames="bends")
@@ -312,6 +315,7 @@ def _loss(flat: Array, first, blocks, at, floor, bends: float) -> tuple[Array, A
 
 
 def _round(law, first, blocks, at, floor, bends: float):  # noqa: ANN001, ANN202  pytrees of `pooled_law`
+    """The law after some steps, its height, largest gradient entry, and the steps taken."""
     flat, whole = ravel_pytree(law)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -319,7 +323,7 @@ def _round(law, first, blocks, at, floor, bends: float):  # noqa: ANN001, ANN202
         return float(value), np.asarray(slope)
 
     end = optimize.minimize(loss, np.asarray(flat), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
-    return whole(jnp.asarray(end.x)), -end.fun, end.nit
+    return whole(jnp.asarray(end.x)), -float(end.fun), float(np.abs(end.jac).max()), end.nit
 
 
 _settle = jax.jit(functools.partial(pooled_law.settle, steps=SETTLE))
