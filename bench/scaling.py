@@ -38,13 +38,11 @@ def without(board: ll.Leaderboard, group: pd.DataFrame, given: int) -> ll.Leader
 
     What is not known is hidden and not taken out, so that all groups of a setting are compiled once.
     """
-    test, families = set(group.model), set(group.family)
-    hidden = np.ones(len(board.models), bool)
-    for i, (model, family, lineage) in enumerate(zip(board.models, board.families, board.lineages, strict=True)):
-        whole = bool(board.seen[i].all()) and np.sum(np.asarray(board.families) == family) > given
-        apart = lineage not in set(group.base_family) and family not in families
-        hidden[i] = model in test or not (apart or whole)
-    return board.hide(hidden)
+    complete = board.seen.all(1)
+    families = np.asarray(board.families, object)
+    studied = complete & np.array([complete[families == family].sum() > given for family in families])
+    related = np.isin(families, list(set(group.family))) | np.isin(board.lineages, list(set(group.base_family)))
+    return board.hide(np.isin(board.models, list(set(group.model))) | (related & ~studied))
 
 
 def measured(name: str, given: int, skills: int, link: str, only_complete: bool) -> dict:
