@@ -78,7 +78,7 @@ class Target(NamedTuple):
     instruct: bool | None = None
 
     def __str__(self) -> str:
-        return f"{self.family}:{self.params:.4g}:{self.tokens:.4g}".replace("e+", "e")
+        return ":".join((self.family, *(f"{n:.4g}".replace("e+0", "e+").replace("e+", "e") for n in self[1:3])))
 
 
 def fit(
@@ -93,7 +93,7 @@ def fit(
     """Learn the law of a leaderboard. Models with some scores missing are used as they are.
 
     Args:
-        leaderboard: at least two benchmarks, and models of at least two sizes.
+        leaderboard: at least four models, of at least two sizes.
         skills: how many latent skills (the paper's d).
         link: "monotone": each benchmark's curve is learned, increasing and without a ceiling; "logistic": all the same.
         seed: of where the search starts.
@@ -101,7 +101,7 @@ def fit(
         report: called with (steps, error) now and then.
 
     Raises:
-        BadInput: too few models, sizes or benchmarks, or a benchmark on which all models score the same.
+        BadInput: too few models or sizes, more skills than benchmarks, or a benchmark on which all score the same.
         NotConverged: with `strict`, the search stopped early.
     """
     _require_fit(leaderboard, skills, link)
