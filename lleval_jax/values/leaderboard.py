@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import BadInput, DataWarning, require
-from lleval_jax.types import Bool, Float
 from lleval_jax.values.results import Source
 
 KEYS = ("model", "family", "params", "tokens")  # columns that must be there
@@ -37,13 +36,13 @@ class Leaderboard:
     models: tuple[str, ...]
     families: tuple[str, ...]
     lineages: tuple[str, ...]
-    instruct: Bool[np.ndarray, " rows"]
-    params: Float[np.ndarray, " rows"]
-    tokens: Float[np.ndarray, " rows"]
+    instruct: np.ndarray
+    params: np.ndarray
+    tokens: np.ndarray
     benchmarks: tuple[str, ...]
-    scores: Float[np.ndarray, "rows benchmarks"]
-    seen: Bool[np.ndarray, "rows benchmarks"]
-    floor: Float[np.ndarray, " benchmarks"]
+    scores: np.ndarray
+    seen: np.ndarray
+    floor: np.ndarray
     source: Source = dataclasses.field(default_factory=Source)
 
     @classmethod
@@ -165,8 +164,8 @@ class Leaderboard:
         )
         return cut.take(np.flatnonzero(cut.seen.any(1)))
 
-    def hide(self, rows: Bool[np.ndarray, " rows"]) -> "Leaderboard":
-        """The same models, with no score known of some."""
+    def hide(self, rows: np.ndarray) -> "Leaderboard":
+        """The same models, with no score known of some: rows (rows,), true where hidden."""
         return dataclasses.replace(self, seen=self.seen & ~rows[:, None])
 
     def to_frame(self) -> pd.DataFrame:
