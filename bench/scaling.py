@@ -16,7 +16,7 @@ import time
 import machine
 import numpy as np
 import pandas as pd
-from scaling_published import BENCHMARKS, CELLS, sources
+from scaling_published import BENCHMARKS, CELLS, errors
 
 import lleval_jax as ll
 from lleval_jax.estimators import sloth
@@ -28,9 +28,7 @@ FAR = 4.0  # times the size of the largest model of the family that is known: ex
 
 def groups(name: str, given: int) -> list[pd.DataFrame]:
     """Test models of each group, and the published errors on them."""
-    published = sources()[2]
-    mine = published[(published.benchmarks == name) & (published.n_family_models_in_train == given)]
-    return [group for _, group in mine.groupby("test_group", sort=False)]
+    return [group for _, group in errors(name, given).groupby("test_group", sort=False)]
 
 
 def without(board: ll.Leaderboard, group: pd.DataFrame, given: int) -> ll.Leaderboard:
@@ -48,7 +46,7 @@ def without(board: ll.Leaderboard, group: pd.DataFrame, given: int) -> ll.Leader
 def measured(name: str, given: int, skills: int, link: str, only_complete: bool) -> dict:
     """Error of each group, and whether intervals held."""
     board = ll.read_leaderboard("sloth-open-llm", corrected=False).select(BENCHMARKS[name])
-    errors, cells, status, seconds = {}, [], [], []
+    missed, cells, status, seconds = {}, [], [], []
     for group in groups(name, given):
         known = without(board, group, given)
         if only_complete:
@@ -65,14 +63,14 @@ def measured(name: str, given: int, skills: int, link: str, only_complete: bool)
         ]
         found = {level: sloth.estimate(fit, targets, level=level) for level in LEVELS}
         value = found[LEVELS[0]].value.reshape(test.scores.shape)
-        errors[group.test_group.iloc[0]] = 100 * float(np.abs(value - test.scores).mean())
+        missed[group.test_group.iloc[0]] = 100 * float(np.abs(value - test.scores).mean())
         held = [((e.low <= test.scores.ravel()) & (test.scores.ravel() <= e.high)) for e in found.values()]
         wide = [100 * (e.high - e.low) for e in found.values()]
         ratio = np.repeat([t.params / largest[t.family] for t in targets], len(board.benchmarks))
         cells.append(np.stack([*held, *wide, ratio]))
     return {
-        "mae": float(np.mean(list(errors.values()))),
-        "groups": errors,
+        "mae": float(np.mean(list(missed.values()))),
+        "groups": missed,
         "cells": np.concatenate(cells, 1).round(4).tolist(),
         "status": sorted(set(status)),
         "converged": float(np.mean([word == "ok" for word in status])),

@@ -70,16 +70,23 @@ def sources() -> tuple[pd.DataFrame, pd.Series, pd.DataFrame]:
     return models, floors, pd.read_parquet(shared("data", "sloth", "published_errors.parquet"))
 
 
+def errors(name: str, given: int) -> pd.DataFrame:
+    """The published errors of a setting."""
+    published = sources()[2]
+    return published[(published.benchmarks == name) & (published.n_family_models_in_train == given)]
+
+
 @functools.cache
 def study(name: str, given: int) -> Study:
     """The rows of a setting, sorted as published, and its groups."""
-    models, floors, published = sources()
+    models, floors, _ = sources()
     columns = BENCHMARKS[name]
     rows = models.dropna(subset=[*columns, "params_b", "tokens_t"])
     rows = rows.sort_values(["family", "params_b"], kind="stable")
     rows = rows[rows.groupby("family").family.transform("size") > given]
-    mine = published[(published.benchmarks == name) & (published.n_family_models_in_train == given)]
-    test = np.stack([rows.model.isin(set(group.model)) for _, group in mine.groupby("test_group", sort=False)])
+    test = np.stack(
+        [rows.model.isin(set(group.model)) for _, group in errors(name, given).groupby("test_group", sort=False)]
+    )
     families = np.unique(rows.family, return_inverse=True)[1]
     table = Table(
         rows[["params_b", "tokens_t"]].to_numpy(float),
@@ -150,7 +157,6 @@ def foretold(form: Form, shape: tuple[str, bool], tables: Table, train: jax.Arra
 
 def measured(form: Form, kind: str, own: bool, method: str, starts: int) -> dict:
     """Errors by setting beside the published ones, and the seconds of all fits of a variant."""
-    published = sources()[2]
     record: dict = {"mae": {}, "published": {}, "compile_cpu_seconds": 0.0, "cpu_seconds": 0.0}
     steps, ended, fits = [], [], 0
     for cells in BATCHES:
@@ -168,7 +174,7 @@ def measured(form: Form, kind: str, own: bool, method: str, starts: int) -> dict
         for name, given in cells:
             table, _, test = study(name, given)
             found = [np.abs(next(groups)[: len(table.scores)] - table.scores)[line].mean() for line in test]
-            theirs = published[(published.benchmarks == name) & (published.n_family_models_in_train == given)]
+            theirs = errors(name, given)
             theirs = theirs[theirs.method == method].groupby("test_group").abs_error.mean().mean()
             record["mae"][f"{name} n{given}"] = round(100 * float(np.mean(found)), 3)
             record["published"][f"{name} n{given}"] = round(100 * float(theirs), 3)

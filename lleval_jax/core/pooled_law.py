@@ -44,8 +44,7 @@ CENTRE_SD, LOADING_SD, BEND_SD = 2.0, 1.0, 0.5
 class Block(NamedTuple):
     """Models of several lineages, each padded to the same number of rows.
 
-    inputs  (lineages, rows, inputs)      those of `INPUTS`, standardised
-    size    (lineages, rows)              the first of them
+    inputs  (lineages, rows, inputs)      those of `INPUTS`, standardised, size first
     family  (lineages, rows)              whole numbers
     real    (lineages, rows)              1, or 0 for padding
     score   (lineages, rows, benchmarks)  in [0, 1]
@@ -53,7 +52,6 @@ class Block(NamedTuple):
     """
 
     inputs: Array
-    size: Array
     family: Array
     real: Array
     score: Array
@@ -190,7 +188,8 @@ def _nested(block: Block, law: Law) -> Array:
     """Covariance of the logits of a lineage, without the shared slopes."""
     together = block.real[:, :, None] * block.real[:, None, :]
     family = jnp.where(block.family[:, :, None] == block.family[:, None, :], together, 0)
-    sizes = block.size[:, :, None] * block.size[:, None, :]
+    size = block.inputs[:, :, 0]
+    sizes = size[:, :, None] * size[:, None, :]
     alone = together * jnp.eye(together.shape[1], dtype=together.dtype)[None]
     over_rows = jnp.stack([together, together * sizes, family, family * sizes, alone])
     square = law.loading @ law.loading.T
@@ -304,6 +303,6 @@ def layout(
             full[group, row] = values[here]
             return full
 
-        columns = (inputs, inputs[:, 0], family, np.ones(len(lineage)), score, seen)
+        columns = (inputs, family, np.ones(len(lineage)), score, seen)
         blocks.append(Block(*(jnp.asarray(put(column)) for column in columns)))
     return tuple(blocks), where

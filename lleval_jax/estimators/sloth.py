@@ -347,7 +347,7 @@ def _gather(parts: Sequence[Array], where: np.ndarray) -> np.ndarray:
 
 def _spread(values: np.ndarray, blocks: Sequence[pooled_law.Block], where: np.ndarray) -> tuple[Array, ...]:
     """Rows put where the blocks have them; ones elsewhere."""
-    full = [np.ones((*np.shape(block.size), *values.shape[1:])) for block in blocks]
+    full = [np.ones((*np.shape(block.real), *values.shape[1:])) for block in blocks]
     for value, (block, group, row) in zip(values, where, strict=True):
         full[block][group, row] = value
     return tuple(jnp.asarray(one) for one in full)

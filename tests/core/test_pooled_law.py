@@ -37,7 +37,7 @@ def made(rows=9, seed=0):
 
 def spread(values, blocks, where) -> tuple[jax.Array, ...]:
     """Rows where the blocks have them."""
-    full = [np.ones((*block.size.shape, *values.shape[1:])) for block in blocks]
+    full = [np.ones((*block.real.shape, *values.shape[1:])) for block in blocks]
     for value, (block, group, row) in zip(values, where, strict=True):
         full[block][group, row] = value
     return tuple(jnp.asarray(one) for one in full)
