@@ -13,12 +13,12 @@ so that it acts through the skills, as in the paper, and a little beside them. G
 normal but for the link, which is taken linear where the posterior lies (Gauss-Newton, Laplace's method); L, the sizes,
 the links and the noise maximise the evidence. Scores far off count less (Student's t with `FREEDOM` degrees).
 
-Lineages are independent given the shared slopes, so the cost is that of one small block a lineage. Blocks are inverted
-by sweeps, not by LAPACK. Float64: call inside `jax.enable_x64(True)`.
+Lineages are independent given the shared slopes, and a lineage's benchmarks given its models' skills. So no matrix is
+larger than models by skills of one lineage, or inputs by benchmarks. All are inverted by sweeps, not by LAPACK.
+Float64: call inside `jax.enable_x64(True)`.
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -41,8 +41,8 @@ NOISE, NOISE_SD = 0.015, 0.5  # of scores; sd of its log
 CENTRE_SD, LOADING_SD, BEND_SD = 2.0, 1.0, 0.5
 
 
-class Block(NamedTuple):
-    """Models of several lineages, each padded to the same number of rows.
+class Rows(NamedTuple):
+    """Models by lineage, each lineage padded to the same number of rows.
 
     inputs  (lineages, rows, inputs)      those of `INPUTS`, standardised, size first
     family  (lineages, rows)              whole numbers
@@ -78,14 +78,25 @@ class Law(NamedTuple):
 
 
 class At(NamedTuple):
-    """Where the link is taken linear, and how much a score counts: (lineages, rows, benchmarks) for each block."""
+    """Where the link is taken linear, and how much a score counts: (lineages, rows, benchmarks) both."""
 
-    logit: tuple[Array, ...]
-    worth: tuple[Array, ...]
+    logit: Array
+    worth: Array
+
+
+class Slopes(NamedTuple):
+    """Those that all models share, given all scores: of each input through each skill, then on each benchmark.
+
+    mean  (inputs x (skills + benchmarks),)
+    cov   the same, squared
+    """
+
+    mean: Array
+    cov: Array
 
 
 class Posterior(NamedTuple):
-    """Of the logits of one block: mean (lineages, rows, benchmarks), cov (lineages, rows, benchmarks, benchmarks)."""
+    """Of logits: mean (lineages, rows, benchmarks), cov (lineages, rows, benchmarks, benchmarks)."""
 
     mean: Array
     cov: Array
@@ -105,7 +116,7 @@ def start(rate: Float[Array, " benchmarks"], skills: int, key: Array) -> Law:
     )
 
 
-def log_prior(law: Law, begin: Law, bends: float = BEND_SD) -> Array:
+def log_prior(law: Law, begin: Law, bends: float | Array = BEND_SD) -> Array:
     """Of a law, up to a constant; `begin` is what `start` made."""
     first = jnp.zeros_like(law.loading).at[:, 0].set(1)
     parts = (
@@ -144,165 +155,192 @@ def _(at: tuple[Array], by: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Ar
     return (found, log_det), (-found @ by[0] @ found, jnp.sum(found * by[0]))
 
 
-class _Part(NamedTuple):
-    """One block, as `_part` works it out; cells are rows x benchmarks.
+class _Lineages(NamedTuple):
+    """What scores say of lineages, shared slopes apart; logits are counted from the centre.
 
-    inverse    (lineages, cells, cells)  of the covariance of scores, without the shared slopes
-    log_det    (lineages,)
-    prior      (lineages, cells, cells)  covariance of logits, without the shared slopes
-    steep      (lineages, cells)         slope of the link where seen
-    inputs     (lineages, cells, inputs x benchmarks)  by which shared slopes enter a logit
-    solved     (lineages, cells)         inverse times the residual scores
-    scaled     like inputs               inverse times (steep inputs)
-    square     ()                        of the residual scores
+    A logit is u + o: u through skills and shared slopes, o beside them, with covariance `beside` and known apart for
+    each benchmark. Skills are t + inputs x slopes.
+
+    way      (benchmarks, m)                        by which skills and slopes enter a logit: loadings, then ones
+    beside   (lineages, benchmarks, rows, rows)     covariance of o beforehand
+    weight   (lineages, benchmarks, rows, rows)     precision of scores as measures of u
+    pull     (lineages, benchmarks, rows)           weight times measures
+    skill    (lineages, rows, skills, rows, skills) covariance of t given the shared slopes
+    told     (lineages, rows, skills)               what scores say of t
+    mixed    (lineages, rows, skills, inputs, m)    of t and the slopes
+    fit      ()                                     -2 log density, shared slopes apart
     """
 
-    inverse: Array
-    log_det: Array
-    prior: Array
-    steep: Array
-    inputs: Array
-    solved: Array
-    scaled: Array
-    square: Array
+    way: Array
+    beside: Array
+    weight: Array
+    pull: Array
+    skill: Array
+    told: Array
+    mixed: Array
+    fit: Array
 
 
-def _part(block: Block, law: Law, logit: Array, worth: Array, floor: Array) -> _Part:
-    lineages, rows, benchmarks = block.score.shape
-    cells = rows * benchmarks
-    score, slope = link(logit, floor, law.bend)
-    steep = jnp.where(block.seen, slope, 0).reshape(lineages, cells)
-    away = logit - law.centre[None, None]
-    residual = jnp.where(block.seen, block.score - score + slope * away, 0).reshape(lineages, cells)
-    noise = jnp.where(block.seen, jnp.exp(2 * law.noise)[None, None] / worth, 1).reshape(lineages, cells)
-    prior = _nested(block, law).reshape(lineages, cells, cells)
-    whole = steep[:, :, None] * prior * steep[:, None, :] + noise[:, :, None] * jnp.eye(cells)[None]
-    found, log_det = jax.vmap(inverse)(whole)
-    inputs = jnp.einsum("grx,jk->grjxk", block.inputs, jnp.eye(benchmarks)).reshape(lineages, cells, -1)
-    solved = jnp.einsum("gmn,gn->gm", found, residual)
-    scaled = found @ (steep[:, :, None] * inputs)
-    return _Part(found, log_det, prior, steep, inputs, solved, scaled, jnp.sum(solved * residual))
+def _lineages(rows: Rows, law: Law, at: At, floor: Array) -> _Lineages:
+    lineages, count, benchmarks = rows.score.shape
+    skills = law.loading.shape[1]
+    score, slope = link(at.logit, floor, law.bend)
+    sharp = 0.5 * jnp.log(at.worth) - law.noise[None, None]
+    root = jnp.where(rows.seen, jnp.exp(sharp), 0)
+    steep = jnp.swapaxes(root * slope, 1, 2)
+    miss = jnp.swapaxes(root * (rows.score - score + slope * (at.logit - law.centre[None, None])), 1, 2)
+    through, beside = _nested(rows, law)
+    length = jnp.sum(law.loading**2, 1)
+    beside = length[None, :, None, None] * beside[:, None]
+    eye = jnp.eye(count)
+    kept, log_det = jax.vmap(jax.vmap(inverse))(eye[None, None] + steep[..., :, None] * beside * steep[..., None, :])
+    weight = steep[..., :, None] * kept * steep[..., None, :]
+    solved = jnp.einsum("gjrs,gjs->gjr", kept, miss)
+    pull = steep * solved
+    fit = jnp.sum(log_det) + jnp.sum(miss * solved) - 2 * jnp.sum(jnp.where(rows.seen, sharp, 0))
+    before, log_before = jax.vmap(inverse)(through + (1 - rows.real)[:, :, None] * eye[None])
+    precision = jnp.einsum("grs,kl->grksl", before, jnp.eye(skills))
+    precision = precision + jnp.einsum("gjrs,jk,jl->grksl", weight, law.loading, law.loading)
+    skill, log_after = jax.vmap(inverse)(precision.reshape(lineages, count * skills, -1))
+    skill = skill.reshape(precision.shape)
+    told = jnp.einsum("gjr,jk->grk", pull, law.loading)
+    fit = fit + skills * jnp.sum(log_before) + jnp.sum(log_after) - jnp.einsum("grk,grksl,gsl->", told, skill, told)
+    way = jnp.concatenate([law.loading, jnp.eye(benchmarks)], 1)
+    mixed = jnp.einsum("gjrs,gsx,jk,jm->grkxm", weight, rows.inputs, law.loading, way)
+    return _Lineages(way, beside, weight, pull, skill, told, mixed, fit)
 
 
-def _nested(block: Block, law: Law) -> Array:
-    """Covariance of the logits of a lineage, without the shared slopes."""
-    together = block.real[:, :, None] * block.real[:, None, :]
-    family = jnp.where(block.family[:, :, None] == block.family[:, None, :], together, 0)
-    size = block.inputs[:, :, 0]
+def _nested(rows: Rows, law: Law) -> tuple[Array, Array]:
+    """Covariances of a lineage's effects, (lineages, rows, rows): through a skill, and beside."""
+    together = rows.real[:, :, None] * rows.real[:, None, :]
+    family = jnp.where(rows.family[:, :, None] == rows.family[:, None, :], together, 0)
+    size = rows.inputs[:, :, 0]
     sizes = size[:, :, None] * size[:, None, :]
     alone = together * jnp.eye(together.shape[1], dtype=together.dtype)[None]
     over_rows = jnp.stack([together, together * sizes, family, family * sizes, alone])
-    square = law.loading @ law.loading.T
     nested = slice(len(INPUTS), None)
-    through = jnp.einsum("e,egmn->gmn", jnp.exp(2 * law.shared[nested]), over_rows)
-    beside = jnp.einsum("e,egmn->gmn", jnp.exp(2 * law.own[nested]), over_rows)
-    return jnp.einsum("gmn,jk->gmjnk", through, square) + jnp.einsum(
-        "gmn,jk->gmjnk", beside, jnp.diag(jnp.diagonal(square))
-    )
+    through, beside = (jnp.einsum("e,egrs->grs", jnp.exp(2 * x[nested]), over_rows) for x in (law.shared, law.own))
+    return through, beside
 
 
-def _slopes(parts: Sequence[_Part], law: Law) -> tuple[Array, Array, Array]:
-    """Of the shared slopes: covariance (k, k) and mean (k,) given all scores; and the log determinant they add."""
-    precision = sum(jnp.einsum("gnp,gn,gnq->pq", p.inputs, p.steep, p.scaled) for p in parts)
-    pull = sum(jnp.einsum("gnp,gn,gn->p", p.inputs, p.steep, p.solved) for p in parts)
+def _slopes(known: _Lineages, rows: Rows, law: Law) -> tuple[Slopes, Array]:
+    """The shared slopes, and what they add to -2 log density."""
+    inputs, way = rows.inputs, known.way
+    turned = jnp.einsum("grksl,gslxm->grkxm", known.skill, known.mixed)
+    seen = jnp.einsum("gjrs,grx,gsy->jxy", known.weight, inputs, inputs)
+    precision = jnp.einsum("jxy,jm,jn->xmyn", seen, way, way) - jnp.einsum("grkxm,grkyn->xmyn", known.mixed, turned)
+    pull = jnp.einsum("gjr,grx,jm->xm", known.pull, inputs, way) - jnp.einsum("grk,grkxm->xm", known.told, turned)
+    shared, own = (jnp.exp(x[: len(INPUTS)]) for x in (law.shared, law.own))
+    ones = jnp.ones(law.loading.shape[1])
     length = jnp.sqrt(jnp.sum(law.loading**2, 1))
-    roots = [
-        jnp.concatenate([jnp.exp(through) * law.loading, jnp.exp(beside) * jnp.diag(length)], 1)
-        for through, beside in zip(law.shared[: len(INPUTS)], law.own[: len(INPUTS)], strict=True)
-    ]
-    root = jax.scipy.linalg.block_diag(*roots)
-    found, log_det = inverse(jnp.eye(root.shape[1]) + root.T @ precision @ root)
-    cov = root @ found @ root.T
-    return cov, cov @ pull, log_det - pull @ cov @ pull
+    root = jnp.concatenate([shared[:, None] * ones[None], own[:, None] * length[None]], 1).ravel()
+    whole = precision.reshape(root.size, root.size)
+    found, log_det = inverse(jnp.eye(root.size) + root[:, None] * whole * root[None, :])
+    cov = root[:, None] * found * root[None, :]
+    mean = cov @ pull.ravel()
+    return Slopes(mean, cov), log_det - pull.ravel() @ mean
 
 
-def log_evidence(law: Law, blocks: Sequence[Block], at: At, floor: Array) -> Array:
+def log_evidence(law: Law, rows: Rows, at: At, floor: Array) -> Array:
     """Log marginal density of the scores, the link linear about `at`, up to a constant."""
-    parts = [_part(b, law, z, w, floor) for b, z, w in zip(blocks, *at, strict=True)]
-    each = sum((jnp.sum(p.log_det) + p.square for p in parts), start=jnp.zeros(()))
-    return -0.5 * (each + _slopes(parts, law)[2])
+    known = _lineages(rows, law, at, floor)
+    return -0.5 * (known.fit + _slopes(known, rows, law)[1])
 
 
-def log_laplace(law: Law, blocks: Sequence[Block], at: At, floor: Array) -> Array:
+def log_laplace(law: Law, rows: Rows, at: At, floor: Array) -> Array:
     """The same with the link linear where the posterior lies for this very law, one Gauss-Newton step from `at`.
 
     Near a settled `at` that step is exact to first order, so that the gradient knows how the posterior moves with the
     law; a search that holds `at` fixed does not, and chases its own tail.
     """
-    return log_evidence(law, blocks, At(_stepped(at, posterior(law, blocks, at, floor)), at.worth), floor)
+    known = _lineages(rows, law, at, floor)
+    mean = _mean(known, rows, law, _slopes(known, rows, law)[0])
+    return log_evidence(law, rows, At(_stepped(at, mean), at.worth), floor)
 
 
-def posterior(law: Law, blocks: Sequence[Block], at: At, floor: Array) -> tuple[Posterior, ...]:
-    """Of the logits of all cells, seen or not."""
-    parts = [_part(b, law, z, w, floor) for b, z, w in zip(blocks, *at, strict=True)]
-    cov, slope, _ = _slopes(parts, law)
-    return tuple(_of_cells(p, b, cov, slope, law.centre) for p, b in zip(parts, blocks, strict=True))
+def slopes(law: Law, rows: Rows, at: At, floor: Array) -> Slopes:
+    """What all models share, given all scores."""
+    return _slopes(_lineages(rows, law, at, floor), rows, law)[0]
 
 
-def _of_cells(part: _Part, block: Block, cov: Array, slope: Array, centre: Array) -> Posterior:
-    lineages, rows, benchmarks = block.score.shape
-    across = part.steep[:, :, None] * part.prior  # seen scores by logits
-    mean = part.inputs @ slope + jnp.einsum("gnm,gn->gm", across, part.solved - part.scaled @ slope)
-    left = part.inputs - jnp.einsum("gnm,gnp->gmp", across, part.scaled)
-
-    def of_rows(left: Array, right: Array) -> Array:
-        return jnp.einsum(
-            "grjp,grkp->grjk", *(x.reshape(lineages, rows, benchmarks, x.shape[2]) for x in (left, right))
-        )
-
-    turned = jnp.swapaxes(across, 1, 2)
-    at = jnp.arange(rows)
-    prior = part.prior.reshape(lineages, rows, benchmarks, rows, benchmarks)[:, at, :, at].swapaxes(0, 1)
-    spread = prior - of_rows(turned, turned @ part.inverse) + of_rows(left, left @ cov)
-    return Posterior(centre[None, None] + mean.reshape(block.score.shape), spread)
+def posterior(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Posterior:
+    """Of the logits of all cells, seen or not. `shared` may rest on other lineages too."""
+    known = _lineages(rows, law, at, floor)
+    alone, skill, slope = _roots(known, rows)
+    benchmarks = jnp.eye(alone.shape[1])
+    cov = jnp.einsum("gjr,jk->grjk", alone, benchmarks)
+    cov = cov + jnp.einsum("gjrsl,gslto,gkrto->grjk", skill, known.skill, skill)
+    wide = slope.reshape(*slope.shape[:3], -1)
+    cov = cov + jnp.einsum("gjrp,pq,gkrq->grjk", wide, shared.cov, wide)
+    return Posterior(_mean(known, rows, law, shared), cov)
 
 
-def begin(law: Law, blocks: Sequence[Block]) -> At:
+def _mean(known: _Lineages, rows: Rows, law: Law, shared: Slopes) -> Array:
+    """Of the logits, (lineages, rows, benchmarks)."""
+    slope = shared.mean.reshape(len(INPUTS), -1)
+    skill = jnp.einsum("grksl,gsl->grk", known.skill, known.told - jnp.einsum("grkxm,xm->grk", known.mixed, slope))
+    common = jnp.einsum("grx,xm,jm->gjr", rows.inputs, slope, known.way) + jnp.einsum("grk,jk->gjr", skill, law.loading)
+    left = known.pull - jnp.einsum("gjrs,gjs->gjr", known.weight, common)
+    own = jnp.einsum("gjrs,gjs->gjr", known.beside, left)
+    return law.centre[None, None] + jnp.swapaxes(common + own, 1, 2)
+
+
+def _roots(known: _Lineages, rows: Rows) -> tuple[Array, Array, Array]:
+    """How logits vary: alone (lineages, benchmarks, rows), with t (.., rows, skills), with slopes (.., inputs, m)."""
+    skills = known.told.shape[2]
+    gain = jnp.einsum("gjrs,gjst->gjrt", known.beside, known.weight)
+    alone = jnp.diagonal(known.beside, axis1=2, axis2=3) - jnp.einsum("gjrs,gjsr->gjr", gain, known.beside)
+    rest = jnp.eye(gain.shape[2])[None, None] - gain
+    skill = jnp.einsum("gjrs,jk->gjrsk", rest, known.way[:, :skills])
+    turned = jnp.einsum("grksl,gslxm->grkxm", known.skill, known.mixed)
+    slope = jnp.einsum("gjrs,gsx,jm->gjrxm", rest, rows.inputs, known.way)
+    return alone, skill, slope - jnp.einsum("gjrsk,gskxm->gjrxm", skill, turned)
+
+
+def begin(law: Law, rows: Rows) -> At:
     """Logits of average models, all scores trusted."""
-    logit = tuple(jnp.broadcast_to(law.centre, b.score.shape) for b in blocks)
-    return At(logit, tuple(jnp.ones_like(z) for z in logit))
+    logit = jnp.zeros_like(rows.score) + law.centre[None, None]
+    return At(logit, jnp.ones_like(logit))
 
 
-def settle(law: Law, blocks: Sequence[Block], at: At, floor: Array, steps: int) -> At:
-    """`at` moved to the posterior of the logits, and scores far from it trusted less."""
+def settle(law: Law, rows: Rows, at: At, floor: Array, steps: int) -> tuple[At, Slopes]:
+    """`at` moved to the posterior of the logits, scores far from it trusted less; and the slopes that all share."""
 
-    def step(_: int, at: At) -> At:
-        worths, found = [], posterior(law, blocks, at, floor)
-        logits = _stepped(at, found)
-        for block, logit, one in zip(blocks, logits, found, strict=True):
-            score, slope = link(logit, floor, law.bend)
-            variance = slope**2 * jnp.diagonal(one.cov, axis1=2, axis2=3)
-            off = ((block.score - score) ** 2 + variance) / jnp.exp(2 * law.noise)[None, None]
-            worths.append(jnp.where(block.seen, (FREEDOM + 1) / (FREEDOM + off), 1))
-        return At(logits, tuple(worths))
+    def step(_: int, now: tuple[At, Slopes]) -> tuple[At, Slopes]:
+        at = now[0]
+        shared = slopes(law, rows, at, floor)
+        found = posterior(law, rows, at, floor, shared)
+        logit = _stepped(at, found.mean)
+        score, slope = link(logit, floor, law.bend)
+        variance = slope**2 * jnp.diagonal(found.cov, axis1=2, axis2=3)
+        off = ((rows.score - score) ** 2 + variance) / jnp.exp(2 * law.noise)[None, None]
+        return At(logit, jnp.where(rows.seen, (FREEDOM + 1) / (FREEDOM + off), 1)), shared
 
-    return jax.lax.fori_loop(0, steps, step, at)
+    size = len(INPUTS) * sum(law.loading.shape)
+    return jax.lax.fori_loop(0, steps, step, (at, Slopes(jnp.zeros(size), jnp.zeros((size, size)))))
 
 
-def _stepped(at: At, found: Sequence[Posterior]) -> tuple[Array, ...]:
+def _stepped(at: At, mean: Array) -> Array:
     """Logits moved to the posterior's, no further than `REACH`."""
-    return tuple(now + jnp.clip(one.mean - now, -REACH, REACH) for now, one in zip(at.logit, found, strict=True))
+    return at.logit + jnp.clip(mean - at.logit, -REACH, REACH)
 
 
 def layout(
-    inputs: np.ndarray, family: np.ndarray, lineage: np.ndarray, score: np.ndarray, seen: np.ndarray
-) -> tuple[tuple[Block, ...], np.ndarray]:
-    """Rows put into blocks, few padded, and where each went: (rows, 3) block, lineage and row there."""
-    count = np.bincount(lineage)[lineage]
-    bucket = np.digitize(count, (4,))  # up to three models, more
-    where, blocks = np.zeros((len(lineage), 3), int), []
-    for one in np.unique(bucket):
-        here = np.flatnonzero(bucket == one)
-        group = np.unique(lineage[here], return_inverse=True)[1]
-        row = np.array([np.sum(group[:i] == group[i]) for i in range(len(group))])
-        where[here] = np.stack([np.full(len(here), len(blocks)), group, row], 1)
-        shape = group.max() + 1, row.max() + 1
+    inputs: np.ndarray,
+    family: np.ndarray,
+    lineage: np.ndarray,
+    score: np.ndarray,
+    seen: np.ndarray,
+    rows: int = 0,
+) -> tuple[Rows, np.ndarray]:
+    """Models put by lineage, at least `rows` to each, and where each went: (models, 2) lineage and row there."""
+    group = np.unique(lineage, return_inverse=True)[1]
+    where = np.stack([group, [np.sum(group[:i] == group[i]) for i in range(len(group))]], 1)
+    shape = group.max() + 1, max(rows, where[:, 1].max() + 1)
 
-        def put(values: np.ndarray, here=here, group=group, row=row, shape=shape) -> np.ndarray:
-            full = np.zeros((*shape, *values.shape[1:]), values.dtype)
-            full[group, row] = values[here]
-            return full
+    def put(values: np.ndarray) -> Array:
+        full = np.zeros((*shape, *values.shape[1:]), values.dtype)
+        full[*where.T] = values
+        return jnp.asarray(full)
 
-        columns = (inputs, family, np.ones(len(lineage)), score, seen)
-        blocks.append(Block(*(jnp.asarray(put(column)) for column in columns)))
-    return tuple(blocks), where
+    return Rows(*map(put, (inputs, family, np.ones(len(lineage)), score, seen))), where

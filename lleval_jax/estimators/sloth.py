@@ -27,12 +27,18 @@ CITE = ("polo2024sloth",)
 NEW = "new"  # a family of which nothing is known
 MIDDLE = 7e9, 2e12  # parameters and tokens of an average model
 SIZE_SD = 1.3  # of the log of parameters
-STEPS, ROUNDS = 20, 40  # of the search between two looks at which scores are far off; such looks at most
+STEPS, ROUNDS = 15, 40  # of the search between two looks at which scores are far off; such looks at most
+FIRST_STEP = 0.01  # inverse Hessian before anything is known of it
 SETTLE = 8  # Gauss-Newton steps a look
 TOL = 2e-3  # largest move of a fitted score in the last round of a search that has converged
-STEEP = 1.0  # largest gradient entry there, of the log evidence by a number whose prior sd is about one
+STEEP = 0.5  # largest gradient entry there, of the log evidence by a number whose prior sd is about one
 BENDS = {"logistic": 1e-3, "monotone": pooled_law.BEND_SD}
+TOGETHER = 16  # targets foretold at once
 LOGITS, NOISES = 201, 101  # points of the normal and of the t distribution that an interval is taken from
+
+_jit = functools.partial(
+    jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": True}
+)  # compiles in half the time
 
 Report = Callable[[int, float], None]
 
@@ -50,6 +56,8 @@ class SlothParams(NamedTuple):
     instruct       (rows,)  whether tuned to follow instructions
     score, seen    (rows, benchmarks)  in [0, 1], and whether known
     logit, worth   (rows, benchmarks)  posterior mean, and how much the score counts (1: as a normal one)
+    slope          (inputs x (skills + benchmarks),)  posterior mean of slopes that all share; through skills, beside
+    slope_cov      the same, squared
     """
 
     loading: np.ndarray
@@ -66,6 +74,8 @@ class SlothParams(NamedTuple):
     seen: np.ndarray
     logit: np.ndarray
     worth: np.ndarray
+    slope: np.ndarray
+    slope_cov: np.ndarray
 
 
 class Target(NamedTuple):
@@ -106,10 +116,10 @@ def fit(
     """
     _require_fit(leaderboard, skills, link)
     with jax.enable_x64(True):
-        blocks, where = _blocks(leaderboard)
-        rate = _rate(leaderboard)
-        first = pooled_law.start(jnp.asarray(rate), skills, jax.random.key(seed))
-        law, at, value, steps, status = _search(first, blocks, jnp.asarray(leaderboard.floor), BENDS[link], report)
+        rows, where = _rows(leaderboard)
+        first = pooled_law.start(jnp.asarray(_rate(leaderboard)), skills, jax.random.key(seed))
+        floor = jnp.asarray(leaderboard.floor)
+        law, at, shared, value, steps, status = _search(first, rows, floor, BENDS[link], report)
     if status != Status.CONVERGED:
         message = f"the law is {status.word} after {steps} steps; more models or fewer skills help"
         if strict:
@@ -124,8 +134,10 @@ def fit(
             instruct=leaderboard.instruct,
             score=leaderboard.scores,
             seen=leaderboard.seen,
-            logit=_gather(at.logit, where),
-            worth=_gather(at.worth, where),
+            logit=np.asarray(at.logit)[*where.T],
+            worth=np.asarray(at.worth)[*where.T],
+            slope=np.asarray(shared.mean),
+            slope_cov=np.asarray(shared.cov),
         ),
         covariance=np.zeros((len(leaderboard.benchmarks), 0, 0)),
         rows=leaderboard.models,
@@ -180,18 +192,11 @@ def estimate(
     targets = [Target(family, params, tokens, lineage, instruct)] if isinstance(family, str) else list(family)
     require(bool(targets), "there is nothing to predict; give at least one target")
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    board = _joined(fit, [_checked(target, fit) for target in targets])
-    p = fit.params
+    checked = [_checked(target, fit) for target in targets]
     with jax.enable_x64(True):
-        blocks, where = _blocks(board)
-        law = pooled_law.Law(*(jnp.asarray(part) for part in p[: len(pooled_law.Law._fields)]))
-        start = np.broadcast_to(p.centre, (len(targets), len(p.centre)))
-        logit = _spread(np.concatenate([p.logit, start]), blocks, where)
-        worth = _spread(np.concatenate([p.worth, np.ones(start.shape)]), blocks, where)
-        found = _posterior(law, blocks, pooled_law.At(logit, worth), jnp.asarray(p.floor))
-        mean = _gather([one.mean for one in found], where)[len(p.size) :]
-        cov = _gather([one.cov for one in found], where)[len(p.size) :]
-        value, low, high, spread = _interval(p, mean, np.sqrt(np.diagonal(cov, axis1=1, axis2=2)), level)
+        parts = [_foretold(fit, checked[i : i + TOGETHER]) for i in range(0, len(checked), TOGETHER)]
+        mean, sd = (np.concatenate(part) for part in zip(*parts, strict=True))
+        value, low, high, spread = _interval(fit.params, mean, sd, level)
     names, benchmarks = [str(target) for target in targets], fit.items
     return Estimate(
         target="score",
@@ -203,7 +208,7 @@ def estimate(
         high=high.ravel(),
         level=level,
         std_error=spread.ravel(),
-        n_seen=np.tile(p.seen.sum(0), len(names)),
+        n_seen=np.tile(fit.params.seen.sum(0), len(names)),
         status=(fit.status,) * value.size,
         source=fit.source,
     )
@@ -244,24 +249,38 @@ def _unknown(what: str, name: str, known: Sequence[str]) -> str:
     return f"{what} {name!r} is not in the leaderboard{hint} (a family that is not there is called {NEW!r})"
 
 
-def _joined(fit: FitResult[SlothParams], targets: Sequence[Target]) -> Leaderboard:
-    """The leaderboard with the targets below, their scores not known."""
-    p, count = fit.params, len(targets)
-    fresh = [f"{NEW} {i}" if t.family == NEW else t.family for i, t in enumerate(targets)]
-    roots = [t.lineage or name for t, name in zip(targets, fresh, strict=True)]
-    blank = np.zeros((count, len(fit.items)))
-    return Leaderboard(
-        models=(*fit.rows, *(f"target {i}" for i in range(count))),
-        families=(*fit.settings["families"], *fresh),
-        lineages=(*fit.settings["lineages"], *roots),
-        instruct=np.append(p.instruct, [bool(t.instruct) for t in targets]),
-        params=np.append(p.size, [t.params for t in targets]),
-        tokens=np.append(p.tokens, [t.tokens for t in targets]),
-        benchmarks=fit.items,
-        scores=np.concatenate([p.score, blank]),
-        seen=np.concatenate([p.seen, blank > 0]),
-        floor=p.floor,
+def _foretold(fit: FitResult[SlothParams], targets: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of logits, (targets, benchmarks), of at most `TOGETHER` targets.
+
+    A target is put below the known models of its lineage, which are all that matters beside the shared slopes.
+    """
+    p, known = fit.params, len(fit.rows)
+    filled = [*targets, *[targets[-1]] * (TOGETHER - len(targets))]  # so that any number runs in one compiled program
+    families, lineages = (np.asarray(fit.settings[name], object) for name in ("families", "lineages"))
+    fresh = [f"{NEW} {i}" if target.family == NEW else target.family for i, target in enumerate(filled)]
+    members = [[*np.flatnonzero(lineages == target.lineage), known + i] for i, target in enumerate(filled)]
+    at, group = np.concatenate(members), np.repeat(np.arange(TOGETHER), [len(one) for one in members])
+    inputs = _inputs(
+        np.append(p.size, [target.params for target in filled]),
+        np.append(p.tokens, [target.tokens for target in filled]),
+        np.append(p.instruct, [bool(target.instruct) for target in filled]),
     )
+    family = np.unique([*families, *fresh], return_inverse=True)[1]
+    blank = np.zeros((TOGETHER, len(fit.items)))
+    score, seen, worth = (
+        np.concatenate(pair)[at] for pair in ((p.score, blank), (p.seen, blank > 0), (p.worth, blank + 1))
+    )
+    logit = np.concatenate([p.logit, blank + p.centre])[at]
+    most = np.unique(lineages, return_counts=True)[1].max() + 1
+    rows, where = pooled_law.layout(inputs[at], family[at], group, score, seen, most)
+    law = pooled_law.Law(*map(jnp.asarray, p[: len(pooled_law.Law._fields)]))
+    put = np.ones((2, *rows.score.shape))
+    put[:, *where.T] = logit, worth
+    shared = pooled_law.Slopes(jnp.asarray(p.slope), jnp.asarray(p.slope_cov))
+    found = _posterior(law, rows, pooled_law.At(*map(jnp.asarray, put)), jnp.asarray(p.floor), shared)
+    here = where[at >= known][: len(targets)]
+    cov = np.asarray(found.cov)[*here.T]
+    return np.asarray(found.mean)[*here.T], np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
 
 
 def _rate(board: Leaderboard) -> np.ndarray:
@@ -270,28 +289,31 @@ def _rate(board: Leaderboard) -> np.ndarray:
     return (mean - board.floor) / (1 - board.floor)
 
 
-def _blocks(board: Leaderboard) -> tuple[tuple[pooled_law.Block, ...], np.ndarray]:
-    size = np.log(board.params / MIDDLE[0]) / SIZE_SD
-    tokens = np.log(board.tokens / MIDDLE[1])
-    tuned = board.instruct.astype(float)
-    inputs = np.stack([size, tokens, size * tokens, size**2, tuned, tuned * size], 1)
-    family = np.unique(board.families, return_inverse=True)[1]
-    lineage = np.unique(board.lineages, return_inverse=True)[1]
+def _rows(board: Leaderboard) -> tuple[pooled_law.Rows, np.ndarray]:
+    family, lineage = (np.unique(names, return_inverse=True)[1] for names in (board.families, board.lineages))
+    inputs = _inputs(board.params, board.tokens, board.instruct)
     return pooled_law.layout(inputs, family, lineage, board.scores, board.seen)
 
 
+def _inputs(params: np.ndarray, tokens: np.ndarray, instruct: np.ndarray) -> np.ndarray:
+    """(models, inputs) those of `pooled_law.INPUTS`."""
+    size, tokens, tuned = np.log(params / MIDDLE[0]) / SIZE_SD, np.log(tokens / MIDDLE[1]), instruct.astype(float)
+    return np.stack([size, tokens, size * tokens, size**2, tuned, tuned * size], 1)
+
+
 def _search(
-    first: pooled_law.Law, blocks: tuple[pooled_law.Block, ...], floor: Array, bends: float, report: Report | None
-) -> tuple[pooled_law.Law, pooled_law.At, float, int, Status]:
+    first: pooled_law.Law, rows: pooled_law.Rows, floor: Array, bends: float, report: Report | None
+) -> tuple[pooled_law.Law, pooled_law.At, pooled_law.Slopes, float, int, Status]:
     """The law of most evidence: rounds of a search with the link linear about a point, and of moving the point."""
     law, steps, moved, steep, value = first, 0, np.inf, np.inf, -np.inf
-    at = _settle(law, blocks, pooled_law.begin(law, blocks), floor)
-    fitted = _fitted(law, blocks, at, floor)
+    turn = FIRST_STEP * np.eye(ravel_pytree(first)[0].size)
+    at, shared = _settle(law, rows, pooled_law.begin(law, rows), floor)
+    fitted = _fitted(law, rows, at, floor)
     found = False
     for _ in range(ROUNDS):
-        law, value, steep, taken = _round(law, first, blocks, at, floor, bends)
-        at = _settle(law, blocks, at, floor)
-        now = _fitted(law, blocks, at, floor)
+        law, turn, value, steep, taken = _round(law, turn, first, rows, at, floor, bends)
+        at, shared = _settle(law, rows, at, floor)
+        now = _fitted(law, rows, at, floor)
         moved, fitted, steps = float(np.abs(now - fitted).max()), now, steps + int(taken)
         if report is not None:
             report(steps, moved)
@@ -299,58 +321,41 @@ def _search(
         if found or not np.isfinite(moved):
             break
     status = Status.NOT_FINITE if not np.isfinite(moved) else Status.CONVERGED if found else Status.MAX_STEPS
-    return law, at, value, steps, status
+    return law, at, shared, value, steps, status
 
 
-@functools.partial(jax.jit, static_argnames="bends")
-def _loss(flat: Array, first, blocks, at, floor, bends: float) -> tuple[Array, Array]:  # noqa: ANN001  pytrees of `pooled_law`
+@_jit
+def _loss(flat: Array, first, rows, at, floor, bends: Array) -> tuple[Array, Array]:  # noqa: ANN001  pytrees of `pooled_law`
     """Minus the evidence and prior of a law, its numbers in one row, and the gradient."""
     whole = ravel_pytree(first)[1]
 
     def loss(flat: Array) -> Array:
         law = whole(flat)
-        return -pooled_law.log_laplace(law, blocks, at, floor) - pooled_law.log_prior(law, first, bends)
+        return -pooled_law.log_laplace(law, rows, at, floor) - pooled_law.log_prior(law, first, bends)
 
     return jax.value_and_grad(loss)(flat)
 
 
-def _round(law, first, blocks, at, floor, bends: float):  # noqa: ANN001, ANN202  pytrees of `pooled_law`
-    """The law after some steps, its height, largest gradient entry, and the steps taken."""
+def _round(law, turn: np.ndarray, first, rows, at, floor, bends: float):  # noqa: ANN001, ANN202  pytrees of `pooled_law`
+    """The law after some steps by BFGS, its inverse Hessian, height and largest gradient entry, and the steps taken."""
     flat, whole = ravel_pytree(law)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = _loss(jnp.asarray(flat), first, blocks, at, floor, bends)
+        value, slope = _loss(jnp.asarray(flat), first, rows, at, floor, bends)
         return float(value), np.asarray(slope)
 
-    end = optimize.minimize(loss, np.asarray(flat), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
-    return whole(jnp.asarray(end.x)), -float(end.fun), float(np.abs(end.jac).max()), end.nit
+    options = {"maxiter": STEPS, "hess_inv0": (turn + turn.T) / 2}
+    end = optimize.minimize(loss, np.asarray(flat), jac=True, method="BFGS", options=options)
+    return whole(jnp.asarray(end.x)), end.hess_inv, -float(end.fun), float(np.abs(end.jac).max()), end.nit
 
 
-_settle = jax.jit(functools.partial(pooled_law.settle, steps=SETTLE))
-_posterior = jax.jit(pooled_law.posterior)
+_settle = _jit(functools.partial(pooled_law.settle, steps=SETTLE))
+_posterior = _jit(pooled_law.posterior)
 
 
-def _fitted(law: pooled_law.Law, blocks: Sequence[pooled_law.Block], at: pooled_law.At, floor: Array) -> np.ndarray:
+def _fitted(law: pooled_law.Law, rows: pooled_law.Rows, at: pooled_law.At, floor: Array) -> np.ndarray:
     """Scores of the seen cells by the law."""
-    found = [
-        np.asarray(pooled_law.link(logit, floor, law.bend)[0])[np.asarray(block.seen)]
-        for block, logit in zip(blocks, at.logit, strict=True)
-    ]
-    return np.concatenate(found)
-
-
-def _gather(parts: Sequence[Array], where: np.ndarray) -> np.ndarray:
-    """Rows in the leaderboard's order."""
-    host = [np.asarray(part) for part in parts]
-    return np.stack([host[block][group, row] for block, group, row in where])
-
-
-def _spread(values: np.ndarray, blocks: Sequence[pooled_law.Block], where: np.ndarray) -> tuple[Array, ...]:
-    """Rows put where the blocks have them; ones elsewhere."""
-    full = [np.ones((*np.shape(block.real), *values.shape[1:])) for block in blocks]
-    for value, (block, group, row) in zip(values, where, strict=True):
-        full[block][group, row] = value
-    return tuple(jnp.asarray(one) for one in full)
+    return np.asarray(pooled_law.link(at.logit, floor, law.bend)[0])[np.asarray(rows.seen)]
 
 
 def _interval(p: SlothParams, mean: np.ndarray, sd: np.ndarray, level: float) -> tuple[np.ndarray, ...]:

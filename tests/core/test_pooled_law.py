@@ -11,17 +11,22 @@ from lleval_jax.core import pooled_law
 from lleval_jax.core.pooled_law import INPUTS, NESTED, At, Law
 
 FLOOR = jnp.asarray([0.25, 0.0, 0.1])
-evidence, posterior = jax.jit(pooled_law.log_evidence), jax.jit(pooled_law.posterior)
+evidence = jax.jit(pooled_law.log_evidence)
 
 
-def made(rows=9, seed=0):
-    """A law, its blocks, a point, and the same as plain rows."""
+@jax.jit
+def posterior(law, rows, at, floor):
+    return pooled_law.posterior(law, rows, at, floor, pooled_law.slopes(law, rows, at, floor))
+
+
+def made(count=9, seed=0):
+    """A law, models by lineage, a point, and the same as plain rows."""
     random = np.random.default_rng(seed)
-    lineage = np.array([0, 0, 0, 0, 1, 1, 2, 3, 3])[:rows]
-    family = np.array([0, 0, 1, 1, 2, 2, 3, 4, 5])[:rows]
-    inputs = random.normal(size=(rows, len(INPUTS)))
-    score, seen = random.uniform(0.2, 0.9, (rows, 3)), random.random((rows, 3)) < 0.8
-    blocks, where = pooled_law.layout(inputs, family, lineage, score, seen)
+    lineage = np.array([0, 0, 0, 0, 1, 1, 2, 3, 3])[:count]
+    family = np.array([0, 0, 1, 1, 2, 2, 3, 4, 5])[:count]
+    inputs = random.normal(size=(count, len(INPUTS)))
+    score, seen = random.uniform(0.2, 0.9, (count, 3)), random.random((count, 3)) < 0.8
+    rows, where = pooled_law.layout(inputs, family, lineage, score, seen)
     effects = len(INPUTS) + len(NESTED)
     law = Law(
         jnp.asarray(random.normal(size=(3, 2))),
@@ -31,16 +36,15 @@ def made(rows=9, seed=0):
         jnp.asarray([0.3, -0.5, 0.1]),
         jnp.asarray([0.4, -0.3, 0.0]),
     )
-    logit, worth = random.normal(size=(rows, 3)) / 2, random.uniform(0.5, 1, (rows, 3))
-    return law, blocks, where, (inputs, family, lineage, score, seen, logit, worth)
+    logit, worth = random.normal(size=(count, 3)) / 2, random.uniform(0.5, 1, (count, 3))
+    return law, rows, where, (inputs, family, lineage, score, seen, logit, worth)
 
 
-def spread(values, blocks, where) -> tuple[jax.Array, ...]:
-    """Rows where the blocks have them."""
-    full = [np.ones((*block.real.shape, *values.shape[1:])) for block in blocks]
-    for value, (block, group, row) in zip(values, where, strict=True):
-        full[block][group, row] = value
-    return tuple(jnp.asarray(one) for one in full)
+def spread(values, rows, where) -> jax.Array:
+    """Values of models where the rows have them."""
+    full = np.ones((*rows.real.shape, *values.shape[1:]))
+    full[*where.T] = values
+    return jnp.asarray(full)
 
 
 def dense(law, inputs, family, lineage, score, seen, logit, worth):
@@ -51,43 +55,44 @@ def dense(law, inputs, family, lineage, score, seen, logit, worth):
     over_rows = [np.outer(x, x) for x in inputs.T]
     over_rows += [same_lineage, same_lineage * size, same_family, same_family * size, np.eye(len(inputs))]
     square = law.loading @ law.loading.T
-    cov = sum(
+    each = [
         np.kron(rows, np.exp(2 * a) * square + np.exp(2 * b) * np.diag(np.diag(square)))
         for rows, a, b in zip(over_rows, law.shared, law.own, strict=True)
-    )
+    ]
+    cov = np.sum(each, axis=0)
     value, slope = (np.asarray(x) for x in pooled_law.link(jnp.asarray(logit), FLOOR, jnp.asarray(law.bend)))
     mean = value + slope * (law.centre - logit)
     return cov, mean.ravel(), slope.ravel(), (np.exp(2 * law.noise) / worth).ravel(), np.tile(law.centre, len(score))
 
 
 def test_evidence_and_posterior_are_those_of_the_joint_normal():
-    law, blocks, where, plain = made()
+    law, rows, where, plain = made()
     _, _, _, score, seen, logit, worth = plain
-    at = At(spread(logit, blocks, where), spread(worth, blocks, where))
+    at = At(spread(logit, rows, where), spread(worth, rows, where))
     cov, mean, slope, noise, centre = dense(law, *plain)
     use = seen.ravel()
     across = slope[use, None] * cov[use]
     whole = across[:, use] * slope[None, use] + np.diag(noise[use])
     expected = stats.multivariate_normal(mean[use], whole).logpdf(score.ravel()[use])
-    found = evidence(law, blocks, at, FLOOR)
+    found = evidence(law, rows, at, FLOOR)
     constant = 0.5 * use.sum() * np.log(2 * np.pi)
     np.testing.assert_allclose(found, expected + constant, rtol=1e-9)
     gain = np.linalg.solve(whole, across).T
     expected = centre + gain @ (score.ravel()[use] - mean[use])
     spread_of = (cov - gain @ across).reshape(len(score), 3, len(score), 3)
-    parts = posterior(law, blocks, at, FLOOR)
-    for i, (block, group, row) in enumerate(where):
-        np.testing.assert_allclose(parts[block].mean[group, row], expected.reshape(-1, 3)[i], atol=1e-8)
-        np.testing.assert_allclose(parts[block].cov[group, row], spread_of[i, :, i], atol=1e-8)
+    part = posterior(law, rows, at, FLOOR)
+    for i, place in enumerate(map(tuple, where)):
+        np.testing.assert_allclose(part.mean[*place], expected.reshape(-1, 3)[i], atol=1e-8)
+        np.testing.assert_allclose(part.cov[*place], spread_of[i, :, i], atol=1e-8)
 
 
 def test_gradient_of_the_evidence_by_differences():
-    law, blocks, where, plain = made()
-    at = At(spread(plain[5], blocks, where), spread(plain[6], blocks, where))
+    law, rows, where, plain = made()
+    at = At(spread(plain[5], rows, where), spread(plain[6], rows, where))
     flat, whole = ravel_pytree(law)
 
     def value(flat):
-        return pooled_law.log_laplace(whole(flat), blocks, at, FLOOR)
+        return pooled_law.log_laplace(whole(flat), rows, at, FLOOR)
 
     run = jax.jit(jax.value_and_grad(value))
     way = jnp.asarray(np.random.default_rng(1).normal(size=flat.size))
@@ -97,10 +102,9 @@ def test_gradient_of_the_evidence_by_differences():
 
 def test_settling_finds_what_solves_itself():
     """Settled, one more step moves nothing: the link is linear where the posterior lies."""
-    law, blocks, _, _ = made()
-    at = jax.jit(lambda law: pooled_law.settle(law, blocks, pooled_law.begin(law, blocks), FLOOR, 200))(law)
-    for logit, part in zip(at.logit, posterior(law, blocks, at, FLOOR), strict=True):
-        np.testing.assert_allclose(part.mean, logit, atol=1e-6)
+    law, rows, _, _ = made()
+    at = jax.jit(lambda law: pooled_law.settle(law, rows, pooled_law.begin(law, rows), FLOOR, 200)[0])(law)
+    np.testing.assert_allclose(posterior(law, rows, at, FLOOR).mean, at.logit, atol=1e-6)
 
 
 @pytest.mark.parametrize("bend", [-1.5, 0.0, 0.7])
@@ -115,10 +119,12 @@ def test_link_increases_from_the_floor_towards_one(bend):
 
 
 def test_padding_and_order_change_nothing():
-    law, blocks, where, plain = made()
+    law, rows, where, plain = made()
     inputs, family, lineage, score, seen, logit, worth = plain
     turned = np.random.default_rng(2).permutation(len(score))
-    others, there = pooled_law.layout(*(x[turned] for x in (inputs, family, lineage, score, seen)))
-    first = At(spread(logit, blocks, where), spread(worth, blocks, where))
+    others, there = pooled_law.layout(
+        inputs[turned], family[turned], lineage[turned], score[turned], seen[turned], rows=7
+    )
+    first = At(spread(logit, rows, where), spread(worth, rows, where))
     second = At(spread(logit[turned], others, there), spread(worth[turned], others, there))
-    np.testing.assert_allclose(evidence(law, blocks, first, FLOOR), evidence(law, others, second, FLOOR))
+    np.testing.assert_allclose(evidence(law, rows, first, FLOOR), evidence(law, others, second, FLOOR))
