@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import ranking as ranking
     from lleval_jax.estimators import rotation as rotation
     from lleval_jax.estimators import sessions as sessions
+    from lleval_jax.estimators import skills as skills
     from lleval_jax.estimators import sloth as sloth
     from lleval_jax.estimators import tiny as tiny
     from lleval_jax.report.cite import cite as cite
@@ -61,6 +62,7 @@ _HOME = {
     **{
         "pepr": "estimators.pepr",
         "sloth": "estimators.sloth",
+        "skills": "estimators.skills",
         "read_logprobs": "data",
         "read_leaderboard": "data",
         "Leaderboard": "values",

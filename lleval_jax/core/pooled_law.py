@@ -155,6 +155,19 @@ def _(at: tuple[Array], by: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Ar
     return (found, log_det), (-found @ by[0] @ found, jnp.sum(found * by[0]))
 
 
+class Skills(NamedTuple):
+    """Posterior of models' skills, and of what their families have beyond size and tokens (efficiency).
+
+    mean, family_mean  (lineages, rows, skills)
+    cov, family_cov    (lineages, rows, skills, skills)
+    """
+
+    mean: Array
+    cov: Array
+    family_mean: Array
+    family_cov: Array
+
+
 class _Lineages(NamedTuple):
     """What scores say of lineages, shared slopes apart; logits are counted from the centre.
 
@@ -165,6 +178,7 @@ class _Lineages(NamedTuple):
     beside   (lineages, benchmarks, rows, rows)     covariance of o beforehand
     weight   (lineages, benchmarks, rows, rows)     precision of scores as measures of u
     pull     (lineages, benchmarks, rows)           weight times measures
+    before   (lineages, rows, rows)                 precision of t beforehand, the same for each skill
     skill    (lineages, rows, skills, rows, skills) covariance of t given the shared slopes
     told     (lineages, rows, skills)               what scores say of t
     mixed    (lineages, rows, skills, inputs, m)    of t and the slopes
@@ -175,6 +189,7 @@ class _Lineages(NamedTuple):
     beside: Array
     weight: Array
     pull: Array
+    before: Array
     skill: Array
     told: Array
     mixed: Array
@@ -207,7 +222,7 @@ def _lineages(rows: Rows, law: Law, at: At, floor: Array) -> _Lineages:
     fit = fit + skills * jnp.sum(log_before) + jnp.sum(log_after) - jnp.einsum("grk,grksl,gsl->", told, skill, told)
     way = jnp.concatenate([law.loading, jnp.eye(benchmarks)], 1)
     mixed = jnp.einsum("gjrs,gsx,jk,jm->grkxm", weight, rows.inputs, law.loading, way)
-    return _Lineages(way, beside, weight, pull, skill, told, mixed, fit)
+    return _Lineages(way, beside, weight, pull, before, skill, told, mixed, fit)
 
 
 def _nested(rows: Rows, law: Law) -> tuple[Array, Array]:
@@ -275,11 +290,45 @@ def posterior(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Pos
     return Posterior(_mean(known, rows, law, shared), cov)
 
 
+def skills(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Skills:
+    """Of the models given all scores; a family's is its lineage's and its own together, size slopes apart."""
+    known = _lineages(rows, law, at, floor)
+    mean = _skill(known, shared)
+    turned = jnp.einsum("grksl,gslxm->grkxm", known.skill, known.mixed)
+    dims = mean.shape[2]
+    wide = jnp.einsum("grx,km->grkxm", rows.inputs, jnp.eye(dims, known.way.shape[1])) - turned
+
+    def spread(gain: Array, wide: Array) -> Array:
+        wide = wide.reshape(*wide.shape[:3], -1)
+        from_slopes = jnp.einsum("grkp,pq,grlq->grkl", wide, shared.cov, wide)
+        return jnp.einsum("grs,gsktl,grt->grkl", gain, known.skill, gain) + from_slopes
+
+    together = rows.real[:, :, None] * rows.real[:, None, :]
+    family = jnp.where(rows.family[:, :, None] == rows.family[:, None, :], together, 0)
+    places = [len(INPUTS) + NESTED.index(name) for name in ("lineage", "family")]
+    sizes = jnp.exp(2 * law.shared[jnp.array(places)])
+    across = sizes[0] * together + sizes[1] * family
+    gain = across @ known.before
+    left = jnp.diagonal(across - gain @ across, axis1=1, axis2=2)[:, :, None, None] * jnp.eye(dims)[None, None]
+    return Skills(
+        mean=mean + jnp.einsum("grx,xk->grk", rows.inputs, shared.mean.reshape(len(INPUTS), -1)[:, :dims]),
+        cov=spread(jnp.broadcast_to(jnp.eye(mean.shape[1]), gain.shape), wide),
+        family_mean=gain @ mean,
+        family_cov=left + spread(gain, -jnp.einsum("grs,gskxm->grkxm", gain, turned)),
+    )
+
+
+def _skill(known: _Lineages, shared: Slopes) -> Array:
+    """Mean of t, (lineages, rows, skills)."""
+    slope = shared.mean.reshape(len(INPUTS), -1)
+    return jnp.einsum("grksl,gsl->grk", known.skill, known.told - jnp.einsum("grkxm,xm->grk", known.mixed, slope))
+
+
 def _mean(known: _Lineages, rows: Rows, law: Law, shared: Slopes) -> Array:
     """Of the logits, (lineages, rows, benchmarks)."""
     slope = shared.mean.reshape(len(INPUTS), -1)
-    skill = jnp.einsum("grksl,gsl->grk", known.skill, known.told - jnp.einsum("grkxm,xm->grk", known.mixed, slope))
-    common = jnp.einsum("grx,xm,jm->gjr", rows.inputs, slope, known.way) + jnp.einsum("grk,jk->gjr", skill, law.loading)
+    skill = jnp.einsum("grk,jk->gjr", _skill(known, shared), law.loading)
+    common = jnp.einsum("grx,xm,jm->gjr", rows.inputs, slope, known.way) + skill
     left = known.pull - jnp.einsum("gjrs,gjs->gjr", known.weight, common)
     own = jnp.einsum("gjrs,gjs->gjr", known.beside, left)
     return law.centre[None, None] + jnp.swapaxes(common + own, 1, 2)

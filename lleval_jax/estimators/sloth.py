@@ -19,18 +19,18 @@ from scipy import optimize, stats
 
 from lleval_jax.core import pooled_law
 from lleval_jax.errors import NotConverged, require
+from lleval_jax.estimators.sloth_law import MIDDLE, SlothParams, codes, inputs, known, law_of, placed, slopes_of
 from lleval_jax.types import Array, Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.results import Estimate, FitResult, Source
 
 CITE = ("polo2024sloth",)
 NEW = "new"  # a family of which nothing is known
-MIDDLE = 7e9, 2e12  # parameters and tokens of an average model
-SIZE_SD = 1.3  # of the log of parameters
 STEPS, ROUNDS = 15, 40  # of the search between two looks at which scores are far off; such looks at most
 FIRST_STEP = 0.01  # inverse Hessian before anything is known of it
 SETTLE = 8  # Gauss-Newton steps a look
 TOL = 2e-3  # largest move of a fitted score in the last round of a search that has converged
+NEAR = 3e-3  # of a law, in its own units: for differences of gradients
 STEEP = 0.5  # largest gradient entry there, of the log evidence by a number whose prior sd is about one
 BENDS = {"logistic": 1e-3, "monotone": pooled_law.BEND_SD}
 TOGETHER = 16  # targets foretold at once
@@ -41,41 +41,6 @@ _jit = functools.partial(
 )  # compiles in half the time
 
 Report = Callable[[int, float], None]
-
-
-class SlothParams(NamedTuple):
-    """A law and the leaderboard it was learned from.
-
-    loading        (benchmarks, skills)   how much of each skill a benchmark asks
-    shared, own    (effects,)  log sds of effects through the skills and beside them; `INPUTS`, then `NESTED`
-    noise          (benchmarks,)  log sd of a score around the law
-    centre         (benchmarks,)  logit of an average model
-    bend           (benchmarks,)  of the link: log slope far below zero
-    floor          (benchmarks,)  score of guessing
-    size, tokens   (rows,)  counts
-    instruct       (rows,)  whether tuned to follow instructions
-    score, seen    (rows, benchmarks)  in [0, 1], and whether known
-    logit, worth   (rows, benchmarks)  posterior mean, and how much the score counts (1: as a normal one)
-    slope          (inputs x (skills + benchmarks),)  posterior mean of slopes that all share; through skills, beside
-    slope_cov      the same, squared
-    """
-
-    loading: np.ndarray
-    shared: np.ndarray
-    own: np.ndarray
-    noise: np.ndarray
-    centre: np.ndarray
-    bend: np.ndarray
-    floor: np.ndarray
-    size: np.ndarray
-    tokens: np.ndarray
-    instruct: np.ndarray
-    score: np.ndarray
-    seen: np.ndarray
-    logit: np.ndarray
-    worth: np.ndarray
-    slope: np.ndarray
-    slope_cov: np.ndarray
 
 
 class Target(NamedTuple):
@@ -116,8 +81,15 @@ def fit(
     """
     _require_fit(leaderboard, skills, link)
     with jax.enable_x64(True):
-        rows, where = _rows(leaderboard)
-        first = pooled_law.start(jnp.asarray(_rate(leaderboard)), skills, jax.random.key(seed))
+        rows, where = pooled_law.layout(
+            inputs(leaderboard.params, leaderboard.tokens, leaderboard.instruct),
+            codes(leaderboard.families),
+            codes(leaderboard.lineages),
+            leaderboard.scores,
+            leaderboard.seen,
+        )
+        rate = _rate(leaderboard.scores, leaderboard.seen, leaderboard.floor)
+        first = pooled_law.start(jnp.asarray(rate), skills, jax.random.key(seed))
         floor = jnp.asarray(leaderboard.floor)
         law, at, shared, value, steps, status = _search(first, rows, floor, BENDS[link], report)
     if status != Status.CONVERGED:
@@ -214,6 +186,49 @@ def estimate(
     )
 
 
+def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[pooled_law.Law]:
+    """Laws about as likely as the best, from the normal distribution with the evidence's curvature there (Laplace).
+
+    The curvature is a difference of gradients, each with the link linear where that law has its posterior. Turning all
+    skills together changes no prediction and is left out.
+    """
+    p, link = fit.params, fit.settings["link"]
+    with jax.enable_x64(True):
+        rows, _, at = known(fit)
+        floor, best = jnp.asarray(p.floor), law_of(p)
+        first = pooled_law.start(
+            jnp.asarray(_rate(p.score, p.seen, p.floor)), p.loading.shape[1], jax.random.key(fit.settings["seed"])
+        )
+        flat, whole = ravel_pytree(best)
+
+        def slope(flat: np.ndarray) -> np.ndarray:
+            here, _ = _settle(whole(jnp.asarray(flat)), rows, at, floor)
+            here = here._replace(worth=at.worth)
+            return np.asarray(_loss(jnp.asarray(flat), first, rows, here, floor, BENDS[link])[1])
+
+        middle, step = np.asarray(flat), NEAR * np.eye(flat.size)
+        base = slope(middle)
+        curve = np.stack([(slope(middle + one) - base) / NEAR for one in step])
+        size, axes = np.linalg.eigh((curve + curve.T) / 2)
+        free = _turns(best, flat.size)
+        random = np.random.default_rng(seed).standard_normal((count, flat.size))
+        away = random / np.sqrt(np.maximum(size, 1 / pooled_law.CENTRE_SD**2)) @ axes.T
+        found = middle + away - away @ free @ free.T
+        return [jax.tree.map(np.asarray, whole(jnp.asarray(one))) for one in found]
+
+
+def _turns(law: pooled_law.Law, size: int) -> np.ndarray:
+    """(unknowns, k) orthonormal ways in which a law moves when its skills are turned."""
+    skills = law.loading.shape[1]
+    pairs = [(i, j) for i in range(skills) for j in range(i)]
+    ways = np.zeros((len(pairs), size))
+    for way, (i, j) in zip(ways, pairs, strict=True):
+        turned = np.zeros(law.loading.shape)
+        turned[:, i], turned[:, j] = law.loading[:, j], -law.loading[:, i]
+        way[: turned.size] = turned.ravel()
+    return np.linalg.qr(ways.T)[0]
+
+
 def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
     known = len(board.benchmarks)
     require(link in BENDS, f"link is {link!r}; it must be one of {', '.join(BENDS)}")
@@ -254,51 +269,33 @@ def _foretold(fit: FitResult[SlothParams], targets: Sequence[Target]) -> tuple[n
 
     A target is put below the known models of its lineage, which are all that matters beside the shared slopes.
     """
-    p, known = fit.params, len(fit.rows)
+    p, count = fit.params, len(fit.rows)
     filled = [*targets, *[targets[-1]] * (TOGETHER - len(targets))]  # so that any number runs in one compiled program
     families, lineages = (np.asarray(fit.settings[name], object) for name in ("families", "lineages"))
     fresh = [f"{NEW} {i}" if target.family == NEW else target.family for i, target in enumerate(filled)]
-    members = [[*np.flatnonzero(lineages == target.lineage), known + i] for i, target in enumerate(filled)]
+    members = [[*np.flatnonzero(lineages == target.lineage), count + i] for i, target in enumerate(filled)]
     at, group = np.concatenate(members), np.repeat(np.arange(TOGETHER), [len(one) for one in members])
-    inputs = _inputs(
-        np.append(p.size, [target.params for target in filled]),
-        np.append(p.tokens, [target.tokens for target in filled]),
-        np.append(p.instruct, [bool(target.instruct) for target in filled]),
+    params, tokens, instruct = zip(
+        *((target.params, target.tokens, bool(target.instruct)) for target in filled), strict=True
     )
-    family = np.unique([*families, *fresh], return_inverse=True)[1]
+    columns = inputs(np.append(p.size, params), np.append(p.tokens, tokens), np.append(p.instruct, instruct))
     blank = np.zeros((TOGETHER, len(fit.items)))
-    score, seen, worth = (
-        np.concatenate(pair)[at] for pair in ((p.score, blank), (p.seen, blank > 0), (p.worth, blank + 1))
+    score, seen, logit, worth = (
+        np.concatenate([above, blank + below])[at]
+        for above, below in ((p.score, 0), (p.seen.astype(float), 0), (p.logit, p.centre), (p.worth, 1))
     )
-    logit = np.concatenate([p.logit, blank + p.centre])[at]
-    most = np.unique(lineages, return_counts=True)[1].max() + 1
-    rows, where = pooled_law.layout(inputs[at], family[at], group, score, seen, most)
-    law = pooled_law.Law(*map(jnp.asarray, p[: len(pooled_law.Law._fields)]))
-    put = np.ones((2, *rows.score.shape))
-    put[:, *where.T] = logit, worth
-    shared = pooled_law.Slopes(jnp.asarray(p.slope), jnp.asarray(p.slope_cov))
-    found = _posterior(law, rows, pooled_law.At(*map(jnp.asarray, put)), jnp.asarray(p.floor), shared)
-    here = where[at >= known][: len(targets)]
+    most = np.bincount(codes(lineages)).max() + 1
+    rows, where = pooled_law.layout(columns[at], codes([*families, *fresh])[at], group, score, seen > 0, most)
+    found = _posterior(law_of(p), rows, placed(rows, where, logit, worth), jnp.asarray(p.floor), slopes_of(p))
+    here = where[at >= count][: len(targets)]
     cov = np.asarray(found.cov)[*here.T]
     return np.asarray(found.mean)[*here.T], np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
 
 
-def _rate(board: Leaderboard) -> np.ndarray:
+def _rate(score: np.ndarray, seen: np.ndarray, floor: np.ndarray) -> np.ndarray:
     """(benchmarks,) mean scores above the floor, as shares of what is possible."""
-    mean = np.where(board.seen, board.scores, 0).sum(0) / board.seen.sum(0)
-    return (mean - board.floor) / (1 - board.floor)
-
-
-def _rows(board: Leaderboard) -> tuple[pooled_law.Rows, np.ndarray]:
-    family, lineage = (np.unique(names, return_inverse=True)[1] for names in (board.families, board.lineages))
-    inputs = _inputs(board.params, board.tokens, board.instruct)
-    return pooled_law.layout(inputs, family, lineage, board.scores, board.seen)
-
-
-def _inputs(params: np.ndarray, tokens: np.ndarray, instruct: np.ndarray) -> np.ndarray:
-    """(models, inputs) those of `pooled_law.INPUTS`."""
-    size, tokens, tuned = np.log(params / MIDDLE[0]) / SIZE_SD, np.log(tokens / MIDDLE[1]), instruct.astype(float)
-    return np.stack([size, tokens, size * tokens, size**2, tuned, tuned * size], 1)
+    mean = np.where(seen, score, 0).sum(0) / seen.sum(0)
+    return (mean - floor) / (1 - floor)
 
 
 def _search(
@@ -345,7 +342,7 @@ def _round(law, turn: np.ndarray, first, rows, at, floor, bends: float):  # noqa
         return float(value), np.asarray(slope)
 
     options = {"maxiter": STEPS, "hess_inv0": (turn + turn.T) / 2}
-    end = optimize.minimize(loss, np.asarray(flat), jac=True, method="BFGS", options=options)
+    end = optimize.minimize(loss, np.asarray(flat), jac=True, method="BFGS", options=options)  # pyright: ignore
     return whole(jnp.asarray(end.x)), end.hess_inv, -float(end.fun), float(np.abs(end.jac).max()), end.nit
 
 

@@ -86,6 +86,34 @@ def test_evidence_and_posterior_are_those_of_the_joint_normal():
         np.testing.assert_allclose(part.cov[*place], spread_of[i, :, i], atol=1e-8)
 
 
+def test_skills_and_efficiencies_are_those_of_the_joint_normal():
+    """Each is a linear function of the same normal effects as the logits: its covariance with them tells all."""
+    law, rows, where, plain = made()
+    inputs, family, lineage, score, seen, logit, worth = plain
+    at = At(spread(logit, rows, where), spread(worth, rows, where))
+    cov, mean, slope, noise, _ = dense(law, *plain)
+    use = seen.ravel()
+    whole = slope[use, None] * cov[np.ix_(use, use)] * slope[None, use] + np.diag(noise[use])
+    size = np.outer(inputs[:, 0], inputs[:, 0])
+    same, kin = lineage[:, None] == lineage, family[:, None] == family
+    nested = [same, same * size, kin, kin * size, np.eye(len(inputs))]
+    sizes = np.exp(2 * np.asarray(law.shared))
+    shared = np.einsum("e,re,se->rs", sizes[: len(INPUTS)], inputs, inputs)
+    t = np.einsum("e,ers->rs", sizes[len(INPUTS) :], np.stack(nested))
+    standing = sizes[len(INPUTS)] * same + sizes[len(INPUTS) + 2] * kin
+    loading = np.asarray(law.loading)
+    found = jax.jit(lambda: pooled_law.skills(law, rows, at, FLOOR, pooled_law.slopes(law, rows, at, FLOOR)))()
+    cases = ((found.mean, found.cov, shared + t, shared + t), (found.family_mean, found.family_cov, standing, standing))
+    for got_mean, got_cov, before, across in cases:
+        with_logits = np.einsum("rs,jk->rksj", across, loading).reshape(len(score), 2, -1)[:, :, use] * slope[use]
+        gain = np.linalg.solve(whole, with_logits.reshape(-1, use.sum()).T).T.reshape(with_logits.shape)
+        expected = gain @ (score.ravel()[use] - mean[use])
+        left = np.einsum("rs,kl->rksl", before, np.eye(2)) - np.einsum("rkn,sln->rksl", gain, with_logits)
+        for i, place in enumerate(map(tuple, where)):
+            np.testing.assert_allclose(got_mean[place], expected[i], atol=1e-8)
+            np.testing.assert_allclose(got_cov[place], left[i, :, i], atol=1e-8)
+
+
 def test_gradient_of_the_evidence_by_differences():
     law, rows, where, plain = made()
     at = At(spread(plain[5], rows, where), spread(plain[6], rows, where))

@@ -1,0 +1,247 @@
+"""What a scaling law says of skills: what benchmarks ask, what models and families have, where compute is best spent.
+
+The skills of a law (`estimators/sloth.py`) are identified up to a linear map: any rotation foretells the same. As in
+Sloth (Maia Polo et al. 2024, arXiv:2412.06540) they are made to have mean 0 and variance 1 over the known models,
+turned to simple structure (geomin, which lets them correlate, unless told otherwise), and signed so that larger models
+have more of each.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+from lleval_jax.core import pooled_law, rotation
+from lleval_jax.errors import require
+from lleval_jax.estimators import sloth
+from lleval_jax.estimators.rotation import names
+from lleval_jax.estimators.sloth_law import SlothParams, known, law_of, slopes_of
+from lleval_jax.estimators.sloth_law import inputs as inputs_of
+from lleval_jax.values.results import Estimate, FitResult
+from lleval_jax.values.trust import Rotation
+
+By = Literal["geomin", "oblimin", "varimax"]
+WORDS = {"loading": "logits a skill's sd", "skill": "sds over models", "efficiency": "sds over models"}
+DRAWS = 200  # of the law, for intervals of loadings
+GRID = 400  # sizes tried for a budget
+
+
+class _View(NamedTuple):
+    """A law's skills in the units that are shown.
+
+    turn     (skills, skills)  raw skills become (skill - middle) @ turn
+    middle   (skills,)         raw mean over models
+    loading  (benchmarks, skills)
+    """
+
+    rotation: Rotation
+    turn: np.ndarray
+    middle: np.ndarray
+
+
+def rotate(law: FitResult[SlothParams], by: By = "geomin", *, seed: int = 0) -> Rotation:
+    """Loadings (logits a standard deviation of a skill), skills of the known models and the correlation of skills.
+
+    Args:
+        law: from `ll.sloth.fit`.
+        by: geomin or oblimin, which let skills correlate, or varimax, which does not.
+        seed: of the starts of the search.
+
+    Raises:
+        BadInput: an unknown criterion.
+    """
+    return _view(law, by, seed)[0].rotation
+
+
+def estimate(
+    law: FitResult[SlothParams],
+    of: Literal["loading", "skill", "efficiency"] = "skill",
+    *,
+    by: By = "geomin",
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Skills and what hangs on them, with intervals; the group of an entry is the skill, named by what asks it most.
+
+    Args:
+        law: from `ll.sloth.fit`.
+        of: "loading": logits that a benchmark moves with a standard deviation of the skill (rows: benchmarks);
+            "skill": of the known models, in standard deviations over them (rows: models);
+            "efficiency": what a family has beyond the size, tokens and tuning of its models, in the same unit (rows:
+            families; `n_seen` is the number of its scores).
+        by: how skills are rotated, see `rotate`.
+        level: coverage of the intervals. Those of loadings rest on draws of the law around its best (Laplace); the
+            others take the law as it is.
+        seed: of the rotation's starts and of the draws.
+
+    Raises:
+        BadInput: an unknown word, or a level that is none.
+    """
+    require(of in WORDS, f"there is no {of!r}; there are {', '.join(WORDS)}")
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    view, found = _view(law, by, seed)
+    named = view.rotation.names
+    seen = law.params.seen
+    if of == "loading":
+        value, low, high, spread = _loadings(law, view, level, seed)
+        rows, count = law.items, seen.sum(0)
+    elif of == "skill":
+        value, low, high, spread = _normal((found.mean - view.middle) @ view.turn, found.cov, view.turn, level)
+        rows, count = law.rows, seen.sum(1)
+    else:
+        families = np.asarray(law.settings["families"], object)
+        rows = tuple(dict.fromkeys(families.tolist()))
+        at = [int(np.flatnonzero(families == row)[0]) for row in rows]
+        value, low, high, spread = _normal(found.family_mean[at] @ view.turn, found.family_cov[at], view.turn, level)
+        count = np.array([seen[families == row].sum() for row in rows])
+    return Estimate(
+        target=f"{of} ({WORDS[of]})",
+        method=f"{law.method}, {by}",
+        rows=tuple(row for row in rows for _ in named),
+        group=named * len(rows),
+        value=value.ravel(),
+        low=low.ravel(),
+        high=high.ravel(),
+        level=level,
+        std_error=spread.ravel(),
+        n_seen=np.repeat(count, len(named)),
+        status=(law.status,) * value.size,
+        source=law.source,
+    )
+
+
+def allocate(
+    law: FitResult[SlothParams], flops: float | Sequence[float], *, level: float = 0.95, seed: int = 0
+) -> Estimate:
+    """The number of parameters that serves a benchmark best when 6 x parameters x tokens is fixed (Sloth, section 5.3).
+
+    Scores rise with what size and tokens add to a logit, so that the best size is the same for all families. It is
+    sought where models are known: between the smallest and the largest size, the fewest and the most tokens.
+
+    Args:
+        law: from `ll.sloth.fit`.
+        flops: training budgets in floating point operations.
+        level: coverage of the intervals, from draws of the slopes given the scores.
+        seed: of the draws.
+
+    Returns:
+        One entry a budget and benchmark, in billions of parameters; tokens are the budget over 6 times the parameters.
+        Its status says where the best lies at the edge of what is known.
+
+    Raises:
+        BadInput: a budget for which no size and tokens are known, or a level that is none.
+    """
+    budgets = [flops] if isinstance(flops, int | float) else list(flops)
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    p = law.params
+    draws = np.random.default_rng(seed).multivariate_normal(p.slope, p.slope_cov, DRAWS, method="eigh")
+    slopes = np.concatenate([p.slope[None], draws]).reshape(1 + DRAWS, len(pooled_law.INPUTS), -1)
+    skills = p.loading.shape[1]
+    logits = np.einsum("dxk,jk->djx", slopes[:, :, :skills], p.loading) + np.swapaxes(slopes[:, :, skills:], 1, 2)
+    entries = []
+    for budget in budgets:
+        small = max(p.size.min(), budget / 6 / p.tokens.max())
+        large = min(p.size.max(), budget / 6 / p.tokens.min())
+        bounds = [6 * f(p.size) * f(p.tokens) for f in (np.min, np.max)]
+        known = f"6 x parameters x tokens lies between {bounds[0]:.2g} and {bounds[1]:.2g}"
+        require(small < large, f"a budget of {budget:g} operations is outside of what is known: {known}")
+        size = np.geomspace(small, large, GRID)
+        inputs = inputs_of(size, budget / 6 / size, np.zeros(GRID))
+        best = np.argmax(logits @ inputs.T, axis=2)
+        low, high = np.quantile(size[best[1:]], [(1 - level) / 2, (1 + level) / 2], axis=0)
+        below, above = np.quantile(size[best[1:]], stats.norm.cdf([-1, 1]), axis=0)
+        value = size[best[0]]
+        edge = (best[0] == 0) | (best[0] == GRID - 1)
+        entries.append((value, np.minimum(low, value), np.maximum(high, value), (above - below) / 2, edge))
+    *numbers, edge = (np.concatenate(part) for part in zip(*entries, strict=True))
+    value, low, high, spread = (number / 1e9 for number in numbers)
+    return Estimate(
+        target="billions of parameters",
+        method=law.method,
+        rows=tuple(f"{budget:.4g}" for budget in budgets for _ in law.items),
+        group=tuple(law.items) * len(budgets),
+        value=value,
+        low=low,
+        high=high,
+        level=level,
+        std_error=spread,
+        n_seen=np.tile(p.seen.sum(0), len(budgets)),
+        status=tuple("at the edge of what is known" if one else law.status for one in edge),
+        source=law.source,
+    )
+
+
+class _Raw(NamedTuple):
+    """`pooled_law.Skills` in the order of the law's models: (models, skills) and (models, skills, skills)."""
+
+    mean: np.ndarray
+    cov: np.ndarray
+    family_mean: np.ndarray
+    family_cov: np.ndarray
+
+
+def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, _Raw]:
+    require(by in rotation.CRITERIA, f"rotation {by!r} is not known; there are {', '.join(rotation.CRITERIA)}")
+    p = law.params
+    with jax.enable_x64(True):
+        rows, where, at = known(law)
+        raw = _skills(law_of(p), rows, at, jnp.asarray(p.floor), slopes_of(p))
+        found = _Raw(*(np.asarray(x)[*where.T] for x in raw))
+    middle = found.mean.mean(0)
+    root = np.linalg.cholesky(np.cov(found.mean.T, ddof=0).reshape(2 * p.loading.shape[1:]) + found.cov.mean(0))
+    plain = p.loading @ root
+    size = np.linalg.solve(root, p.slope.reshape(len(pooled_law.INPUTS), -1)[0, : len(root)])
+    turn, converged = np.eye(len(root)), True
+    criterion, oblique = rotation.CRITERIA[by]
+    if len(root) > 1:
+        best = rotation.best(plain, criterion, oblique=oblique, rng=np.random.default_rng(seed))
+        turn, converged = best.turn, best.converged
+    order = np.argsort(-(rotation.rotated(plain, turn, oblique=oblique) ** 2).sum(0), kind="stable")
+    turn = turn[:, order] * np.where(size @ turn[:, order] < 0, -1.0, 1.0)
+    loading = rotation.rotated(plain, turn, oblique=oblique)
+    whole = np.linalg.solve(root.T, turn)
+    kept = Rotation(
+        by=by,
+        turn=turn,
+        slope=loading,
+        loadings=loading,
+        ability=(found.mean - middle) @ whole,
+        correlation=turn.T @ turn,
+        names=names(np.abs(loading), np.arange(len(law.items)), law.items),
+        converged=converged,
+    )
+    return _View(kept, whole, middle), found
+
+
+_skills = jax.jit(pooled_law.skills)
+
+
+def _loadings(law: FitResult[SlothParams], view: _View, level: float, seed: int) -> tuple[np.ndarray, ...]:
+    """Loadings of laws as likely as this one, each turned to it: (benchmarks, skills) value, low, high, spread."""
+    best = view.rotation.loadings
+    shown = np.linalg.lstsq(law.params.loading, best, rcond=None)[0]  # raw loadings times this are those shown
+    usual = _skill_sd(law.params, law.params.shared)
+    drawn = []
+    for one in sloth.draws(law, DRAWS, seed):
+        left, _, right = np.linalg.svd(one.loading.T @ law.params.loading)
+        drawn.append(_skill_sd(law.params, np.asarray(one.shared)) / usual * one.loading @ (left @ right) @ shown)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    below, above = np.quantile(drawn, stats.norm.cdf([-1, 1]), axis=0)
+    return best, np.minimum(low, best), np.maximum(high, best), (above - below) / 2
+
+
+def _skill_sd(p: SlothParams, shared: np.ndarray) -> float:
+    """Of the known models' skills by the law: a law with larger loadings and smaller effects says the same."""
+    square = (inputs_of(p.size, p.tokens, p.instruct) ** 2).mean(0)
+    nested = [square[0] if name.endswith("size") else 1.0 for name in pooled_law.NESTED]
+    return float(np.sqrt(np.exp(2 * shared) @ [*square, *nested]))
+
+
+def _normal(mean: np.ndarray, cov: np.ndarray, turn: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
+    """(rows, skills) means, already turned, and covariances of raw skills -> value, low, high, spread."""
+    sd = np.sqrt(np.einsum("kj,rkl,lj->rj", turn, cov, turn))
+    wide = stats.norm.ppf((1 + level) / 2) * sd
+    return mean, mean - wide, mean + wide, sd
