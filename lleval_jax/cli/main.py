@@ -20,6 +20,7 @@ from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.pepr import pepr
 from lleval_jax.cli.prompts import prompts
 from lleval_jax.cli.shown import help_of
+from lleval_jax.cli.sloth import sloth
 from lleval_jax.errors import BadInput, LlevalError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 128 + signal.SIGINT
@@ -41,7 +42,8 @@ app = typer.Typer(
 )
 for verb in (estimate, calibrate, check, ask, convert):
     app.command(help=help_of(verb), no_args_is_help=True)(options.reads(verb))
-app.command(help=help_of(pepr), no_args_is_help=True)(pepr)
+for verb in (pepr, sloth):
+    app.command(help=help_of(verb), no_args_is_help=True)(verb)
 app.add_typer(prompts, name="prompts")
 app.add_typer(bank, name="bank")
 

@@ -1,10 +1,11 @@
 """Answers out: JSON to a file or to stdout, tables to the terminal."""
 
+import contextlib
 import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import lleval_jax as ll
@@ -36,6 +37,19 @@ def _tables(tables: "Sequence[Table]") -> None:
 def lines(items: Sequence[str], path: pathlib.Path) -> None:
     """One a line."""
     _put("".join(f"{item}\n" for item in items), path)
+
+
+@contextlib.contextmanager
+def picture(path: pathlib.Path) -> Iterator[str]:
+    """A name to draw to; the picture is put in place once the block is over, whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    try:
+        yield name
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    finally:
+        pathlib.Path(name).unlink(missing_ok=True)
 
 
 def _json(content: dict[str, Any], path: pathlib.Path) -> None:

@@ -1,9 +1,7 @@
 """`lleval prompts`: how much the prompt matters; its verbs `plan` and `best` stand in `prompt_cells` (PromptEval)."""
 
 import dataclasses
-import os
 import pathlib
-import tempfile
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -113,7 +111,7 @@ def estimate(
     typed.file_for(json)
     if out is not None:
         typed.place_for(out, "fit")
-    _can_draw(plot)
+    typed.picture_for(plot)
     every, examples = about.names()
     with waiting("reading answers") as wait:
         grid = grids.read(inputs, reading, strict=strict, report=wait.bytes_read)
@@ -218,21 +216,8 @@ def _draw(
     curves = {m or "": ll.prompts.distribution(fit, model=m, level=level) for m in _models(fit)}
     truth = None if known is None else {m or "": known[here] for m, here in _models(fit).items()}
     each = None if found is None else ll.report.prompts.only_prompts(fit, found)
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    try:
+    with output.picture(path) as name:
         ll.report.prompts.plot(fit, curves, level, truth=truth, each=each, known=true, title=title, path=name)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        pathlib.Path(name).unlink(missing_ok=True)
-
-
-def _can_draw(path: pathlib.Path | None) -> None:
-    typed.file_for(path)
-    if path is not None:
-        ll.report.plot.available()
-        require(path.suffix in (".png", ".svg", ".pdf"), f"{path} is no picture; name it .png, .svg or .pdf")
 
 
 for verb in (prompt_cells.plan, prompt_cells.best):

@@ -66,6 +66,14 @@ def file_for(path: pathlib.Path | None) -> None:
     _require_writable(path)
 
 
+def picture_for(path: pathlib.Path | None) -> None:
+    """Before the work: may a picture be drawn there, and can one be drawn at all?"""
+    file_for(path)
+    if path is not None:
+        ll.report.plot.available()
+        require(path.suffix in (".png", ".svg", ".pdf"), f"{path} is no picture; name it .png, .svg or .pdf")
+
+
 def _require_writable(path: pathlib.Path) -> None:
     above = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
     if above != path.absolute() and not above.is_dir():

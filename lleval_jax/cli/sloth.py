@@ -1,0 +1,233 @@
+"""`lleval sloth`: what the next size will score, by a scaling law learned from a leaderboard."""
+
+import dataclasses
+import difflib
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+import lleval_jax as ll
+from lleval_jax.cli import options, output, typed
+from lleval_jax.cli.waiting import waiting
+from lleval_jax.errors import require
+
+if TYPE_CHECKING:
+    from lleval_jax.estimators.sloth import Target
+
+TABLE = "sloth-open-llm"  # the leaderboard that is used where none is named
+NEW = "new"  # a family that is not in the leaderboard
+SKILLS = 2
+NUMBER = re.compile(r"(\d+\.?\d*)(?:(e[+-]?\d+)|([MBT]))?", re.IGNORECASE)
+UNITS = {"": 1.0, "M": 1e6, "B": 1e9, "T": 1e12}
+LEAST = {"params": (1e6, "7e9 or 7B"), "tokens": (1e8, "2e12 or 2T")}  # a count below is in another unit
+POINTS, REACH, SPAN = 25, 1.5, 30.0  # of a line: points; beyond its models, a factor; the least range of parameters
+SHOWN = 4  # families in a picture where none is asked for
+
+Input = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="A table (.parquet, .csv, .jsonl), a row a model: columns model, family, params, tokens, perhaps "
+        "base_family and instruct; all others that are numeric are benchmarks. Scores of guessing stand in a table "
+        f"floors.csv beside it (benchmark, floor). Or a folder kept by --out; or nothing: {TABLE}, which ships.",
+        show_default=False,
+    ),
+]
+Predict = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="F:P:T",
+        help=f"Family, parameters, tokens: llama-3:70e9:15e12 or llama-3:70B:15T; may be given again. '{NEW}' is a "
+        "family that is not in the table.",
+    ),
+]
+Skills = Annotated[
+    int | None,
+    typer.Option(help=f"Skills behind all benchmarks.  [default: {SKILLS}; of one benchmark 1]", show_default=False),
+]
+Link = Annotated[
+    Literal["monotone", "logistic"] | None,
+    typer.Option(help="Each benchmark's curve learned, or all the same.  [default: monotone]", show_default=False),
+]
+Benchmark = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Use only this one; may be given again. Fewer are quicker.", show_default=False),
+]
+Instruct = Annotated[
+    bool | None,
+    typer.Option(
+        "--instruct/--base", help="Tuned to follow instructions or not, if not as its family.", show_default=False
+    ),
+]
+Plot = Annotated[
+    pathlib.Path | None,
+    typer.Option(metavar="PATH", help="Draw scores against parameters there (png, svg, pdf); needs the extra 'plot'."),
+]
+Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the law there; INPUT of a later call.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of where the search starts.  [default: 0]", show_default=False)]
+
+
+def sloth(
+    input: Input = None,
+    predict: Predict = None,
+    skills: Skills = None,
+    link: Link = None,
+    benchmark: Benchmark = None,
+    instruct: Instruct = None,
+    plot: Plot = None,
+    level: options.Level = 0.95,
+    strict: options.Strict = False,
+    seed: Seed = None,
+    out: Out = None,
+    json: options.Json = None,
+) -> None:
+    """What will the next size score: a scaling law from a leaderboard, with intervals for the score observed (Sloth).
+
+    Families differ in how good they are, and share how scores grow with size and training tokens.
+
+    Examples; the second keeps the law, and the third asks it again without fitting:
+
+      lleval sloth --benchmark MMLU --benchmark GSM8K --predict meta-llama-3:30B:15T
+      lleval sloth leaderboard.csv --predict llama-3:70e9:15e12 --predict new:7B:2T --out law --json -
+      lleval sloth law --predict llama-3:400B:15T --plot law.png
+    """
+    targets = _targets(predict or (), instruct)
+    message = (
+        "nothing is asked for; give --predict family:params:tokens, as --predict llama-3:70B:15T, or --out or --plot"
+    )
+    require(bool(targets) or out is not None or plot is not None, message)
+    typed.file_for(json)
+    typed.picture_for(plot)
+    if out is not None:
+        typed.place_for(out, "fit")
+    if plot is not None:
+        _require_few(targets)
+    if input is None:
+        print(f"no table is named: {TABLE}, which ships, is used", file=sys.stderr)
+    with waiting("reading the leaderboard") as wait:
+        if input is not None and pathlib.Path(input).is_dir():
+            given = {"skills": skills, "link": link, "benchmark": benchmark, "seed": seed, "out": out}
+            fit = _kept(input, [f"--{word}" for word, value in given.items() if value is not None], strict)
+            _require_known(targets, fit.settings["families"])
+        else:
+            board = ll.read_leaderboard(input or TABLE, strict=strict)
+            board = board.select(list(dict.fromkeys(benchmark))) if benchmark else board
+            _require_known(targets, board.families)
+            wait.say(f"fitting {len(board.models):,} models x {len(board.benchmarks)} benchmarks; compiling first")
+            skills = min(SKILLS, len(board.benchmarks)) if skills is None else skills
+            words: dict[str, Any] = {"link": link or "monotone", "seed": seed or 0, "strict": strict}
+            fit = ll.sloth.fit(board, skills, report=wait.step, **words)
+        fit = dataclasses.replace(fit, source=typed.stamped(fit.source, fit.settings["seed"]))
+        wait.say("predicting")
+        found = ll.sloth.estimate(fit, targets, level=level) if targets else _nothing(fit, level)
+        if plot is not None:
+            wait.say("drawing")
+            _draw(fit, found, targets or _largest(fit), plot)
+    if out is not None:
+        ll.save(fit, out)
+    content = found.to_dict() | {"fit": ll.report.sloth.facts(fit)}
+    output.write(ll.report.sloth.tables(fit, found), content, json)
+
+
+def _targets(words: Sequence[str], instruct: bool | None) -> "list[Target]":
+    """What --predict names, each once."""
+    found = []
+    for word in words:
+        parts = word.rsplit(":", 2)
+        message = f"--predict {word}: family:params:tokens is wanted, as llama-3:70e9:15e12 or llama-3:70B:15T"
+        require(len(parts) == 3 and bool(parts[0].strip()), message)
+        params, tokens = (_count(text, name, word) for text, name in zip(parts[1:], LEAST, strict=True))
+        found.append(ll.sloth.Target(parts[0].strip(), params, tokens, instruct=instruct))
+    return list({str(target): target for target in found}.values())
+
+
+def _count(text: str, name: str, word: str) -> float:
+    """A count as people write it: 70e9, 7B, 15T."""
+    least, such = LEAST[name]
+    found = NUMBER.fullmatch(text.strip())
+    require(found is not None, f"--predict {word}: {name} is {text!r}; a count such as {such} is wanted")
+    digits, power, unit = found.groups(default="")  # type: ignore[union-attr]
+    count = float(digits + power) * UNITS[unit.upper()]
+    fine = least <= count < np.inf
+    require(fine, f"--predict {word}: {name} is {count:g}; a count such as {such} is wanted")
+    return count
+
+
+def _require_known(targets: "Sequence[Target]", families: Sequence[str]) -> None:
+    """`BadInput` for a family that is not there, with the nearest that are, before anything is fitted."""
+    known = {name.lower(): name for name in families}
+    for target in targets:
+        near = [known[name] for name in difflib.get_close_matches(target.family.lower(), sorted(known), 3, 0.5)]
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        message = (
+            f"--predict: family {target.family!r} is not in the leaderboard{hint} ('{NEW}' is one that is not there)"
+        )
+        require(target.family in (NEW, *families), message)
+
+
+def _require_few(targets: "Sequence[Target]") -> None:
+    lines, most = len({(target.family, target.tokens) for target in targets}), len(ll.report.sloth.COLOURS)
+    require(lines <= most, f"--plot holds {most} families and numbers of tokens; --predict names {lines}")
+
+
+def _kept(folder: str, words: Sequence[str], strict: bool) -> "ll.FitResult":
+    """The law that --out kept, which no word can change."""
+    fit = ll.load(folder)
+    if not (isinstance(fit, ll.FitResult) and fit.method.startswith("sloth")):
+        raise ll.BadInput(f"{folder} holds no law; INPUT is a table, or a folder that 'lleval sloth --out' made")
+    message = (
+        f"{folder} is a law that is fitted already ({fit.method}); leave out {' and '.join(words)}, or name a table"
+    )
+    require(not words, message)
+    if strict and not fit.converged:
+        raise ll.NotConverged(f"the law in {folder} is {fit.status} after {fit.steps} steps")
+    return fit
+
+
+def _nothing(fit: "ll.FitResult", level: float) -> "ll.Estimate":
+    """Of no target."""
+    none = np.zeros(0)
+    return ll.Estimate("score", fit.method, (), (), none, none, none, level, none, none, (), fit.source)
+
+
+def _largest(fit: "ll.FitResult") -> "list[Target]":
+    """The largest models of the families of most sizes."""
+    families, p = np.array(fit.settings["families"], object), fit.params
+    sizes = {name: len(set(p.size[families == name])) for name in dict.fromkeys(families)}
+    found = []
+    for name in sorted(sizes, key=lambda name: -sizes[name])[:SHOWN]:
+        own = np.flatnonzero(families == name)
+        last = own[np.argmax(p.size[own])]
+        found.append(ll.sloth.Target(name, float(p.size[last]), float(p.tokens[last])))
+    return found
+
+
+def _draw(fit: "ll.FitResult", found: "ll.Estimate", targets: "Sequence[Target]", path: pathlib.Path) -> None:
+    """A line for each family and number of tokens, over the sizes of its models and of what is asked for."""
+    p, level = fit.params, found.level
+    board = ll.Leaderboard(
+        models=fit.rows,
+        families=tuple(fit.settings["families"]),
+        lineages=tuple(fit.settings["lineages"]),
+        instruct=p.instruct,
+        params=p.size,
+        tokens=p.tokens,
+        benchmarks=fit.items,
+        scores=p.score,
+        seen=p.seen,
+        floor=p.floor,
+    )
+    shown = {target.family for target in targets}
+    sizes = [*p.size[[name in shown for name in board.families]], *(target.params for target in targets)]
+    low, high = min(sizes) / REACH, max(sizes) * REACH
+    more = max(1.0, SPAN / (high / low)) ** 0.5
+    grid = np.geomspace(max(low / more, LEAST["params"][0]), high * more, POINTS)
+    lines = {(target.family, target.tokens): target for target in targets}.values()
+    curve = ll.sloth.estimate(fit, [line._replace(params=float(x)) for line in lines for x in grid], level=level)
+    with output.picture(path) as name:
+        ll.report.sloth.curves(curve, board, found if found.rows else None, name)

@@ -1,0 +1,501 @@
+"""What the next size will score (Sloth): tables, facts for the JSON, and pictures of a law."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from scipy import interpolate
+
+from lleval_jax.errors import require
+from lleval_jax.report.text import Table, Truth, inside
+from lleval_jax.values.leaderboard import Leaderboard
+from lleval_jax.values.results import Estimate, FitResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
+COLOURS = (DOT, TRUE, "#2a9d8f", "#6a4c93", "#e8a33d", "#7a7a7a")
+MARKERS = "os^Dv"
+KINDS: dict[str, dict[str, Any]] = {  # of marks in `curves`
+    "observed": {"linestyle": "", "marker": "o", "markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.8},
+    "observed, other tokens": {"linestyle": "", "marker": "o", "markersize": 4.5, "markerfacecolor": "white"},
+    "asked for": {"linestyle": "", "marker": "D", "markersize": 7, "markeredgecolor": "white", "zorder": 4},
+}
+NEW = "new"  # a family of which nothing is known
+UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
+NEAR = 1.25  # tokens that differ by no more than this factor are as good as the same
+FINE = 150  # points each way of the lines of equal score
+FLOPS = 6  # of training, a parameter and token
+
+COVERS = "an interval is for the score that will be observed; models: those whose score on the benchmark was known"
+
+
+class Parts(NamedTuple):
+    """A target as its row names it: "family:params:tokens"."""
+
+    family: str
+    params: float
+    tokens: float
+
+
+def parts(row: str) -> Parts:
+    """The family, parameters and tokens of a row; a family may hold colons.
+
+    Raises:
+        BadInput: the row names no target.
+    """
+    words = row.rsplit(":", 2)
+    try:
+        return Parts(words[0], float(words[1]), float(words[2]))
+    except (IndexError, ValueError):
+        require(False, f"row {row!r} is not named family:params:tokens")
+        raise
+
+
+def short(count: float) -> str:
+    """A count as people write it: 7B, 1.5T."""
+    for unit, word in UNITS:
+        if count >= 0.9995 * unit:
+            return f"{count / unit:.3g}{word}"
+    return f"{count:.3g}"
+
+
+def tables(fit: FitResult, estimate: Estimate) -> list[Table]:
+    """One a target, a line a benchmark; of one benchmark, one table with a line a target. The law stands below.
+
+    Args:
+        fit: from `sloth.fit`.
+        estimate: from `sloth.estimate`; without entries, the law stands alone.
+    """
+    law = _law(fit)
+    if not estimate.rows:
+        return [Table(law, (), ())]
+    title = f"{estimate.target} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
+    rows, columns = list(dict.fromkeys(estimate.rows)), list(dict.fromkeys(estimate.group))
+    head = (estimate.target, "interval", "models")
+    if len(columns) == 1:
+        lines = [(estimate.rows[i], *_cells(estimate, i)) for i in range(len(estimate.rows))]
+        about = dict.fromkeys(said for row in rows for said in _about(fit, parts(row)))
+        return [Table(f"{title}: {columns[0]}", ("model", *head), tuple(lines), (*about, COVERS, law))]
+    found = []
+    for row in rows:
+        here = [i for i, name in enumerate(estimate.rows) if name == row]
+        lines = [(estimate.group[i], *_cells(estimate, i)) for i in here]
+        last = (COVERS, law) if row == rows[-1] else ()
+        remarks = (*_about(fit, parts(row)), *last)
+        found.append(Table(f"{row}, {title}", ("benchmark", *head), tuple(lines), remarks))
+    return found
+
+
+def facts(fit: FitResult) -> dict[str, Any]:
+    """What the law was learned from and how that ended, for the JSON."""
+    return {
+        "method": fit.method,
+        "status": fit.status,
+        "steps": int(fit.steps),
+        "skills": int(fit.settings["skills"]),
+        "link": fit.settings["link"],
+        "models": len(fit.rows),
+        "families": len(set(fit.settings["families"])),
+        "benchmarks": list(fit.items),
+    }
+
+
+def _law(fit: FitResult) -> str:
+    said = facts(fit)
+    count = f"{said['models']:,} models of {said['families']:,} families on {len(said['benchmarks'])} benchmarks"
+    return f"the law, {fit.method}: {count}, {fit.status} after {fit.steps:,} steps"
+
+
+def _cells(estimate: Estimate, i: int) -> tuple[str, ...]:
+    interval = f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]"
+    return f"{estimate.value[i]:.3f}", interval, f"{estimate.n_seen[i]:,}"
+
+
+def _about(fit: FitResult, target: Parts) -> list[str]:
+    """How much the leaderboard knows of a target's family and of models of its size."""
+    size, tokens = np.asarray(fit.params.size), np.asarray(fit.params.tokens)
+    own = size[[name == target.family for name in fit.settings["families"]]]
+    if target.family == NEW:
+        said = ["new: a family of which nothing is known"]
+    elif len(own) == 1:
+        said = [f"{target.family}: 1 model there, of {short(own[0])} parameters"]
+    else:
+        said = [f"{target.family}: {len(own)} models there, of {short(own.min())} to {short(own.max())} parameters"]
+    for count, known, word in ((target.params, size, "parameters"), (target.tokens, tokens, "tokens")):
+        low, high = known.min(), known.max()
+        if not 0.999 * low <= count <= 1.001 * high:
+            said.append(f"{short(count)} {word} are outside of what is there, {short(low)} to {short(high)}")
+    return said
+
+
+def curves(
+    estimate: Estimate,
+    board: Leaderboard,
+    targets: Estimate | None = None,
+    path: str | os.PathLike[str] | None = None,
+) -> Any:
+    """A panel a benchmark: score against parameters, with a line and band for each family and number of tokens.
+
+    Args:
+        estimate: over a grid of parameters, rows "family:params:tokens".
+        board: whose models of these families are drawn as dots, hollow where trained on other numbers of tokens.
+        targets: predictions to mark.
+        path: write the picture here (png, svg or pdf).
+
+    Raises:
+        BadInput: there are more than six lines.
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    lines = list(dict.fromkeys((p.family, p.tokens) for p in map(parts, estimate.rows)))
+    require(len(lines) <= len(COLOURS), f"{len(lines)} families and numbers of tokens; a picture holds {len(COLOURS)}")
+    colours: dict[tuple[str, float], str] = dict(zip(lines, COLOURS, strict=False))
+    benchmarks = list(dict.fromkeys(estimate.group))
+    wide = _wide(len(benchmarks))
+    tall = -(-len(benchmarks) // wide)
+    size = (max(5.2, 0.5 + 3.3 * wide), 1.2 + (2.6 if tall > 1 else 3.0) * tall)
+    figure, axes = plt.subplots(tall, wide, figsize=size, layout="constrained", squeeze=False, sharex=True)
+    figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr]
+    marks = set()
+    for i, one in enumerate(axes.flat):
+        if i >= len(benchmarks):
+            one.set_axis_off()
+            continue
+        marks |= _curves(one, benchmarks[i], estimate, board, targets, colours)
+        one.set_title(benchmarks[i], loc="left", fontsize=10)
+        if i + wide >= len(benchmarks):
+            one.tick_params(labelbottom=True)
+            one.set_xlabel("parameters")
+    for one in axes[:, 0]:
+        one.set_ylabel(estimate.target)
+    _key(figure, axes.flat[0], colours, marks)
+    _head(figure, f"{estimate.method}, {100 * estimate.level:.4g}% intervals for scores observed", estimate.status)
+    _keep(figure, path)
+    return axes
+
+
+def _curves(
+    axes: "Axes",
+    benchmark: str,
+    estimate: Estimate,
+    board: Leaderboard,
+    targets: Estimate | None,
+    colours: dict[tuple[str, float], str],
+) -> set[str]:
+    """One panel of `curves`; the kinds of marks in it."""
+    marks = set()
+    for (family, tokens), colour in colours.items():
+        at, size = _line(estimate, benchmark, family, tokens)
+        axes.fill_between(size, estimate.low[at], estimate.high[at], color=colour, alpha=0.15, linewidth=0)
+        axes.plot(size, estimate.value[at], color=colour, linewidth=1.6)
+        rivals = [own for name, own in colours if name == family]
+        for kind, (x, y) in _dots(board, benchmark, family, tokens, rivals).items():
+            axes.plot(x, y, color=colour, **KINDS[kind])
+            marks |= {kind} if len(x) else set()
+        if targets is not None:
+            here, x = _line(targets, benchmark, family, tokens)
+            axes.plot(x, targets.value[here], color=colour, **KINDS["asked for"])
+            marks |= {"asked for"} if len(x) else set()
+    axes.set_xscale("log")
+    found = [p.params for p in map(parts, estimate.rows)]
+    axes.set_xlim(min(found), max(found))
+    _counts(axes.xaxis, found)
+    _clean(axes)
+    return marks
+
+
+def _dots(
+    board: Leaderboard, benchmark: str, family: str, tokens: float, rivals: Sequence[float]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Kind of mark -> parameters and scores of the family's models whose tokens no rival line comes closer to."""
+    if benchmark not in board.benchmarks:
+        return {}
+    column = board.benchmarks.index(benchmark)
+    far = np.abs(np.log(board.tokens[:, None] / np.array(rivals)))
+    own = (np.array(board.families, object) == family) & board.seen[:, column]
+    own &= far.argmin(1) == list(rivals).index(tokens)
+    near = far.min(1) < np.log(NEAR)
+    x, y = board.params, board.scores[:, column]
+    return {"observed": (x[own & near], y[own & near]), "observed, other tokens": (x[own & ~near], y[own & ~near])}
+
+
+def _line(estimate: Estimate, benchmark: str, family: str, tokens: float) -> tuple[np.ndarray, np.ndarray]:
+    """Entries of one line in the order of their parameters, and these."""
+    found = [
+        (p.params, i)
+        for i, (p, group) in enumerate(zip(map(parts, estimate.rows), estimate.group, strict=True))
+        if group == benchmark and (p.family, p.tokens) == (family, tokens)
+    ]
+    order = sorted(found)
+    return np.array([i for _, i in order], int), np.array([size for size, _ in order], float)
+
+
+def _key(figure: Any, axes: "Axes", colours: dict[tuple[str, float], str], marks: set[str]) -> None:
+    """What colours and marks mean, below all panels."""
+    for (family, tokens), colour in colours.items():
+        axes.plot([], [], color=colour, linewidth=1.6, label=f"{family}, {short(tokens)} tokens")
+    for kind, style in KINDS.items():
+        if kind in marks:
+            axes.plot([], [], color="0.35", label=kind, **style)
+    handles, labels = axes.get_legend_handles_labels()
+    room = max(1, int(figure.get_figwidth() / (0.6 + 0.085 * max(map(len, labels)))))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(room, len(labels)), frameon=False, fontsize=9)
+
+
+def observed(estimate: Estimate, truth: Truth, path: str | os.PathLike[str] | None = None) -> "Axes":
+    """Predicted against observed scores with their intervals, a colour and mark a benchmark; how many held.
+
+    Args:
+        estimate: what was predicted.
+        truth: (row, group) -> the score observed later; entries without one are not shown.
+        path: write the picture here (png, svg or pdf).
+
+    Raises:
+        BadInput: no score is known.
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    held = inside(estimate, truth)
+    require(bool(held), "no score of these targets is known")
+    keys = list(zip(estimate.rows, estimate.group, strict=True))
+    known = np.array([truth.get(key, np.nan) for key in keys])
+    seen = np.isfinite(known)
+    figure, axes = plt.subplots(figsize=(6.8, 5.2), layout="constrained")
+    ends = np.array(
+        [min(known[seen].min(), estimate.low[seen].min()), max(known[seen].max(), estimate.high[seen].max())]
+    )
+    ends += np.array([-0.03, 0.03]) * max(float(np.ptp(ends)), 1e-3)
+    axes.plot(ends, ends, color="0.6", linewidth=0.9, zorder=1)
+    for j, name in enumerate(dict.fromkeys(estimate.group)):
+        here = seen & (np.array(estimate.group, object) == name)
+        if here.any():
+            colour, marker = COLOURS[j % len(COLOURS)], MARKERS[j // len(COLOURS) % len(MARKERS)]
+            axes.vlines(known[here], estimate.low[here], estimate.high[here], color=colour, alpha=0.3, linewidth=1.4)
+            style = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+            axes.plot(known[here], estimate.value[here], marker, color=colour, label=name, zorder=3, **style)
+    axes.set_xlim(*ends)
+    axes.set_ylim(*ends)
+    axes.set_aspect("equal")
+    axes.set_anchor("W")
+    axes.set_xlabel(f"observed {estimate.target}")
+    axes.set_ylabel("predicted, before")
+    error = np.abs(estimate.value - known)[seen].mean()
+    share = sum(held.values()) / len(held)
+    count = (
+        f"{sum(held.values()):,} of {len(held):,} intervals held ({share:.0%}; {100 * estimate.level:.4g}% aimed at)"
+    )
+    axes.set_title(f"{count}\nmean absolute error {error:.3f}, {estimate.method}", loc="left", fontsize=10)
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    _clean(axes)
+    _keep(figure, path)
+    return axes
+
+
+def levels(
+    estimate: Estimate,
+    board: Leaderboard,
+    family: str,
+    benchmark: str,
+    path: str | os.PathLike[str] | None = None,
+) -> "Axes":
+    """Lines of equal predicted score over parameters and tokens; dashed lines of equal compute, 6 x both.
+
+    Args:
+        estimate: over a grid of parameters and tokens, rows "family:params:tokens".
+        board: whose models of the family are drawn as dots, with their observed score.
+        family: to show.
+        benchmark: to show.
+        path: write the picture here (png, svg or pdf).
+
+    Raises:
+        BadInput: the entries of this family and benchmark are no grid of two or more each way.
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+    from matplotlib.colors import ListedColormap
+
+    size, tokens, score = _smooth(*_grid(estimate, family, benchmark))
+    column = board.benchmarks.index(benchmark)
+    own = (np.array(board.families, object) == family) & board.seen[:, column]
+    own &= (board.params >= size[0]) & (board.params <= size[-1])
+    own &= (board.tokens >= tokens[0]) & (board.tokens <= tokens[-1])
+    dots = np.stack([board.params[own], board.tokens[own]], 1)
+    figure, axes = plt.subplots(figsize=(6.8, 5), layout="constrained")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    shades = ListedColormap(plt.get_cmap("Blues")(np.linspace(0.02, 0.55, 64)))
+    filled = axes.contourf(size, tokens, score, levels=12, cmap=shades)
+    drawn = axes.contour(size, tokens, score, levels=filled.levels, colors=DOT, linewidths=0.9)
+    axes.set_xlim(size[0], size[-1])
+    axes.set_ylim(tokens[0], tokens[-1])
+    _label_levels(axes, drawn, size, tokens, score, dots)
+    _compute(axes, size, tokens)
+    for (x, y), seen in zip(dots, board.scores[own, column], strict=True):
+        axes.plot(x, y, "o", color=TRUE, markersize=7, markeredgecolor="white", zorder=5)
+        style = {"textcoords": "offset points", "xytext": (0, 8), "ha": "center", "zorder": 6}
+        axes.annotate(f"{seen:.2f}", (x, y), fontsize=9, color=TRUE, weight="bold", path_effects=_halo(), **style)
+    _counts(axes.xaxis, size)
+    _counts(axes.yaxis, tokens)
+    axes.set_xlabel("parameters")
+    axes.set_ylabel("tokens")
+    bar = figure.colorbar(filled, ax=axes, label=f"predicted {estimate.target}", format="%.2f")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    said = "dots: observed; " if own.any() else ""
+    axes.set_title(f"{said}dashed: equal training compute in FLOP", loc="left", fontsize=9, color="0.35")
+    _head(figure, f"{family} on {benchmark}, {estimate.method}", estimate.status)
+    axes.spines[["top", "right"]].set_visible(False)
+    _keep(figure, path)
+    return axes
+
+
+def _grid(estimate: Estimate, family: str, benchmark: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Parameters, tokens, and scores (tokens, params) of one family on one benchmark."""
+    found = {
+        (p.params, p.tokens): float(value)
+        for p, group, value in zip(map(parts, estimate.rows), estimate.group, estimate.value, strict=True)
+        if (p.family, group) == (family, benchmark)
+    }
+    size, tokens = (np.array(sorted({key[k] for key in found})) for k in (0, 1))
+    whole = len(size) > 1 and len(tokens) > 1 and len(found) == len(size) * len(tokens)
+    message = f"{len(found)} entries of {family!r} on {benchmark!r}; a grid of params and tokens is needed"
+    require(whole, message)
+    return size, tokens, np.array([[found[x, y] for x in size] for y in tokens])
+
+
+def _smooth(size: np.ndarray, tokens: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A finer grid, by splines in the logs."""
+    most = [min(3, len(one) - 1) for one in (tokens, size)]
+    spline = interpolate.RectBivariateSpline(np.log(tokens), np.log(size), score, kx=most[0], ky=most[1])
+    x, y = (np.linspace(np.log(one[0]), np.log(one[-1]), FINE) for one in (size, tokens))
+    return np.exp(x), np.exp(y), spline(y, x)
+
+
+def _label_levels(
+    axes: "Axes", drawn: Any, size: np.ndarray, tokens: np.ndarray, score: np.ndarray, dots: np.ndarray
+) -> None:
+    """Each level's number where it crosses a rising line: none on a dot, and most on the best of several lines."""
+    ends = np.log([size[0], tokens[0]]), np.log([size[-1], tokens[-1]])
+    away = (np.log(dots) - ends[0]) / (ends[1] - ends[0]) + np.array([0, 0.03])
+    best, places = -np.inf, np.zeros((0, 2))
+    for shift in (0.0, 0.12, -0.12, 0.24, -0.24):
+        found = np.array(list(_crossings(score, drawn.levels, shift))).reshape(-1, 2)
+        far = np.abs(found[:, None] - away) / np.array([0.09, 0.07])  # half the width and height of a label and a dot
+        clear = far.max(-1).min(-1, initial=9) > 1
+        if clear.sum() - abs(shift) > best:
+            best, places = clear.sum() - abs(shift), np.exp(ends[0] + found[clear] * (ends[1] - ends[0]))
+    if len(places):
+        axes.clabel(drawn, manual=[*map(tuple, places)], fmt="%.2f", fontsize=8.5, inline_spacing=4)
+
+
+def _crossings(score: np.ndarray, levels: Sequence[float], shift: float) -> Iterator[tuple[float, float]]:
+    """Where levels cross the line of height 0.1 + 0.85 x + shift, in shares of the axes, away from the edges."""
+    x = np.linspace(0.05, 0.95, FINE)
+    y = 0.1 + 0.85 * x + shift
+    x, y = x[(y > 0.12) & (y < 0.95)], y[(y > 0.12) & (y < 0.95)]
+    last = FINE - 1
+    along = score[np.rint(y * last).astype(int), np.rint(x * last).astype(int)]
+    for level in levels:
+        crossed = np.flatnonzero(np.diff(np.sign(along - level)))
+        if len(crossed):
+            yield float(x[crossed[0]]), float(y[crossed[0]])
+
+
+def _compute(axes: "Axes", size: np.ndarray, tokens: np.ndarray) -> None:
+    """Dashed lines of equal training compute, named near the lower or the right edge."""
+    low, high = np.log10(FLOPS * size[0] * tokens[0]), np.log10(FLOPS * size[-1] * tokens[-1])
+    wide, tall = np.log10(size[-1] / size[0]), np.log10(tokens[-1] / tokens[0])
+    for power in range(int(np.ceil(low)), int(np.floor(high)) + 1, max(1, round((high - low) / 6))):
+        rest = power - low  # of the logs of both, to share out between them
+        axes.plot(size, 10.0**power / FLOPS / size, linestyle=(0, (5, 4)), color="0.4", linewidth=0.8)
+        along = min(rest - 0.05 * tall, 0.94 * wide)
+        if along > 0.04 * wide and rest - along < 0.96 * tall:
+            place = size[0] * 10**along, tokens[0] * 10 ** (rest - along)
+            style = {"ha": "center", "va": "center", "fontsize": 8, "color": "0.25", "path_effects": _halo()}
+            axes.text(*place, f"$10^{{{power}}}$", **style)
+
+
+def loadings(estimate: Estimate, path: str | os.PathLike[str] | None = None) -> "Axes":
+    """How much of each skill a benchmark asks: the number in each cell, grey where its interval holds 0.
+
+    Args:
+        estimate: rows the benchmarks, groups the skills.
+        path: write the picture here (png, svg or pdf).
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+    from matplotlib.patches import Rectangle
+
+    rows, columns = list(dict.fromkeys(estimate.rows)), list(dict.fromkeys(estimate.group))
+    at = {key: i for i, key in enumerate(zip(estimate.rows, estimate.group, strict=True))}
+    most = float(np.abs(estimate.value).max(initial=1e-9))
+    colour = plt.get_cmap("RdBu_r")
+    cell = max(0.75, 0.2 + 0.085 * max(map(len, columns)))
+    size = (max(4.2, 0.5 + 0.085 * max(map(len, rows)) + cell * len(columns)), 1.2 + 0.34 * len(rows))
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            if (row, column) not in at:
+                continue
+            k = at[row, column]
+            sure = estimate.low[k] > 0 or estimate.high[k] < 0
+            share = float(estimate.value[k]) / most
+            face = colour(0.5 + 0.42 * share) if sure else "0.94"
+            axes.add_patch(Rectangle((j - 0.48, i - 0.47), 0.96, 0.94, facecolor=face, linewidth=0))
+            ink = "0.6" if not sure else "white" if abs(share) > 0.62 else "0.1"
+            axes.text(j, i, f"{estimate.value[k]:.2f}", ha="center", va="center_baseline", fontsize=9, color=ink)
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xticks(range(len(columns)), columns, fontsize=9)
+    axes.xaxis.tick_top()
+    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(f"grey: the {100 * estimate.level:.4g}% interval holds 0", fontsize=8.5, color="0.4")
+    _head(figure, f"{estimate.target}, {estimate.method}", estimate.status)
+    _keep(figure, path)
+    return axes
+
+
+def _wide(panels: int) -> int:
+    """Panels side by side: few holes, and never more than four."""
+    if panels <= 4:
+        return panels if panels < 4 else 2
+    return min((4, 3), key=lambda wide: (-panels % wide, -wide))
+
+
+def _counts(axis: Any, found: Sequence[float] | np.ndarray) -> None:
+    """Counts such as 7B on a log axis: decades, or 1, 2, 5 of each where there are few."""
+    from matplotlib import ticker  # an extra, and slow to load
+
+    decades = np.log10(max(found) / min(found))
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if decades < 1.7 else (1, 3) if decades < 2.6 else (1,)))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda count, _: short(count)))
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
+def _halo() -> list:
+    from matplotlib import patheffects  # an extra, and slow to load
+
+    return [patheffects.withStroke(linewidth=2.5, foreground="white")]
+
+
+def _head(figure: Any, title: str, status: Sequence[str]) -> None:
+    """The title, and in colour what went wrong."""
+    wrong = ", ".join(dict.fromkeys(one for one in status if one != "ok"))
+    said = f"{title}   {wrong}" if wrong else title
+    figure.suptitle(said, fontsize=11, x=0.01, ha="left", color=TRUE if wrong else "black")
+
+
+def _keep(figure: Any, path: str | os.PathLike[str] | None) -> None:
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    if path is not None:
+        figure.savefig(path, dpi=150)
+        plt.close(figure)
+
+
+def _clean(axes: "Axes") -> None:
+    axes.grid(color="0.92")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
