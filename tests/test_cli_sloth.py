@@ -98,7 +98,7 @@ def test_a_table_and_a_picture(place: pathlib.Path, tmp_path: pathlib.Path, caps
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "family-0:5e9:2e12, score by sloth d=1 monotone, 80% intervals"
     assert [line.split()[0] for line in shown[1:5]] == ["benchmark", "bench-0", "bench-1", "bench-2"]
-    assert shown[5].startswith("family-0: 3 models there, of ")
+    assert shown[5].startswith("family-0: 3 models in the leaderboard, of ")
     assert "for the score that will be observed" in shown[6]
     assert re.search(r"27 models of 9 families on 3 benchmarks, ok after \d+ steps", shown[7])
     assert len(shown) == 8

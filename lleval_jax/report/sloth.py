@@ -19,8 +19,14 @@ DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
 COLOURS = (DOT, TRUE, "#2a9d8f", "#6a4c93", "#e8a33d", "#7a7a7a")
 MARKERS = "os^Dv"
 KINDS: dict[str, dict[str, Any]] = {  # of marks in `curves`
-    "observed": {"linestyle": "", "marker": "o", "markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.8},
-    "observed, other tokens": {"linestyle": "", "marker": "o", "markersize": 4.5, "markerfacecolor": "white"},
+    "observed": {"linestyle": "", "marker": "o", "markersize": 5, "markeredgecolor": "white", "zorder": 3},
+    "observed, other tokens": {
+        "linestyle": "",
+        "marker": "o",
+        "markersize": 4.5,
+        "markerfacecolor": "white",
+        "zorder": 3,
+    },
     "asked for": {"linestyle": "", "marker": "D", "markersize": 7, "markeredgecolor": "white", "zorder": 4},
 }
 NEW = "new"  # a family of which nothing is known
@@ -105,7 +111,9 @@ def facts(fit: FitResult) -> dict[str, Any]:
 
 def _law(fit: FitResult) -> str:
     said = facts(fit)
-    count = f"{said['models']:,} models of {said['families']:,} families on {len(said['benchmarks'])} benchmarks"
+    known = len(fit.items)
+    benchmarks = f"{known} benchmarks" if known > 1 else f"benchmark {fit.items[0]!r}"
+    count = f"{said['models']:,} models of {said['families']:,} families on {benchmarks}"
     return f"the law, {fit.method}: {count}, {fit.status} after {fit.steps:,} steps"
 
 
@@ -121,13 +129,14 @@ def _about(fit: FitResult, target: Parts) -> list[str]:
     if target.family == NEW:
         said = ["new: a family of which nothing is known"]
     elif len(own) == 1:
-        said = [f"{target.family}: 1 model there, of {short(own[0])} parameters"]
+        said = [f"{target.family}: 1 model in the leaderboard, of {short(own[0])} parameters"]
     else:
-        said = [f"{target.family}: {len(own)} models there, of {short(own.min())} to {short(own.max())} parameters"]
+        ends = " to ".join(dict.fromkeys(map(short, (own.min(), own.max()))))
+        said = [f"{target.family}: {len(own)} models in the leaderboard, of {ends} parameters"]
     for count, known, word in ((target.params, size, "parameters"), (target.tokens, tokens, "tokens")):
         low, high = known.min(), known.max()
         if not 0.999 * low <= count <= 1.001 * high:
-            said.append(f"{short(count)} {word} are outside of what is there, {short(low)} to {short(high)}")
+            said.append(f"{short(count)} {word} are outside of the leaderboard's {short(low)} to {short(high)}")
     return said
 
 
@@ -241,7 +250,7 @@ def _key(figure: Any, axes: "Axes", colours: dict[tuple[str, float], str], marks
         if kind in marks:
             axes.plot([], [], color="0.35", label=kind, **style)
     handles, labels = axes.get_legend_handles_labels()
-    room = max(1, int(figure.get_figwidth() / (0.6 + 0.085 * max(map(len, labels)))))
+    room = max(1, int(figure.get_figwidth() / (0.5 + 0.075 * max(map(len, labels)))))
     figure.legend(handles, labels, loc="outside lower center", ncols=min(room, len(labels)), frameon=False, fontsize=9)
 
 
@@ -281,7 +290,7 @@ def observed(estimate: Estimate, truth: Truth, path: str | os.PathLike[str] | No
     axes.set_aspect("equal")
     axes.set_anchor("W")
     axes.set_xlabel(f"observed {estimate.target}")
-    axes.set_ylabel("predicted, before")
+    axes.set_ylabel(f"predicted {estimate.target}")
     error = np.abs(estimate.value - known)[seen].mean()
     share = sum(held.values()) / len(held)
     count = (

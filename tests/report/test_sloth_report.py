@@ -84,9 +84,9 @@ def test_a_table_a_target_and_the_law_below() -> None:
     assert lines[1].split() == ["benchmark", "score", "interval", "models"]
     assert lines[2].split() == ["MMLU", "0.715", "[0.665,", "0.765]", "6"]
     assert lines[3].split()[-1] == "5"
-    assert first.remarks == ("a:x: 3 models there, of 2B to 70B parameters",)
+    assert first.remarks == ("a:x: 3 models in the leaderboard, of 2B to 70B parameters",)
     assert second.remarks[0] == "new: a family of which nothing is known"
-    assert second.remarks[1] == "400B parameters are outside of what is there, 2B to 70B"
+    assert second.remarks[1] == "400B parameters are outside of the leaderboard's 2B to 70B"
     assert second.remarks[2].startswith("an interval is for the score that will be observed")
     said = "6 models of 2 families on 2 benchmarks, ok after 1,234 steps"
     assert second.remarks[3:] == (f"the law, sloth d=2 monotone: {said}",)
@@ -96,7 +96,7 @@ def test_one_benchmark_is_one_table() -> None:
     (found,) = report.tables(a_fit("not converged"), an_estimate(["b:7e9:2e12", "b:2e9:2e12"], ("MMLU",)))
     assert found.title == "score by sloth d=2 monotone, 95% intervals: MMLU"
     assert [line[0] for line in found.lines] == ["b:7e9:2e12", "b:2e9:2e12"]
-    assert found.remarks[0] == "b: 3 models there, of 2B to 70B parameters"
+    assert found.remarks[0] == "b: 3 models in the leaderboard, of 2B to 70B parameters"
     assert found.remarks[-1].endswith("not converged after 1,234 steps")
 
 
