@@ -16,10 +16,10 @@ from scipy import stats
 
 from lleval_jax.core import pooled_law, rotation
 from lleval_jax.errors import require
-from lleval_jax.estimators import sloth
 from lleval_jax.estimators.rotation import names
 from lleval_jax.estimators.sloth_law import SlothParams, known, law_of, slopes_of
 from lleval_jax.estimators.sloth_law import inputs as inputs_of
+from lleval_jax.estimators.sloth_search import draws
 from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Rotation
 
@@ -225,7 +225,7 @@ def _loadings(law: FitResult[SlothParams], view: _View, level: float, seed: int)
     shown = np.linalg.lstsq(law.params.loading, best, rcond=None)[0]  # raw loadings times this are those shown
     usual = _skill_sd(law.params, law.params.shared)
     drawn = []
-    for one in sloth.draws(law, DRAWS, seed):
+    for one in draws(law, DRAWS, seed):
         left, _, right = np.linalg.svd(one.loading.T @ law.params.loading)
         drawn.append(_skill_sd(law.params, np.asarray(one.shared)) / usual * one.loading @ (left @ right) @ shown)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)

@@ -6,41 +6,28 @@ families drawn around those of all, so that a family with one model, or none, ge
 """
 
 import difflib
-import functools
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from scipy import optimize, stats
+from scipy import stats
 
 from lleval_jax.core import pooled_law
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators.sloth_law import MIDDLE, SlothParams, codes, inputs, known, law_of, placed, slopes_of
-from lleval_jax.types import Array, Status
+from lleval_jax.estimators.sloth_law import MIDDLE, SlothParams, codes, inputs, law_of, placed, slopes_of
+from lleval_jax.estimators.sloth_search import BENDS, Report, jit, rate, search
+from lleval_jax.types import Status
 from lleval_jax.values.leaderboard import Leaderboard
-from lleval_jax.values.results import Estimate, FitResult, Source
+from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
+Link = Literal["monotone", "logistic"]
 CITE = ("polo2024sloth",)
 NEW = "new"  # a family of which nothing is known
-STEPS, ROUNDS = 15, 40  # of the search between two looks at which scores are far off; such looks at most
-FIRST_STEP = 0.01  # inverse Hessian before anything is known of it
-SETTLE = 8  # Gauss-Newton steps a look
-TOL = 2e-3  # largest move of a fitted score in the last round of a search that has converged
-NEAR = 3e-3  # of a law, in its own units: for differences of gradients
-STEEP = 0.5  # largest gradient entry there, of the log evidence by a number whose prior sd is about one
-BENDS = {"logistic": 1e-3, "monotone": pooled_law.BEND_SD}
 TOGETHER = 16  # targets foretold at once
 LOGITS, NOISES = 201, 101  # points of the normal and of the t distribution that an interval is taken from
-
-_jit = functools.partial(
-    jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": True}
-)  # compiles in half the time
-
-Report = Callable[[int, float], None]
 
 
 class Target(NamedTuple):
@@ -60,7 +47,7 @@ def fit(
     leaderboard: Leaderboard,
     skills: int = 2,
     *,
-    link: Literal["monotone", "logistic"] = "monotone",
+    link: Link = "monotone",
     seed: int = 0,
     strict: bool = False,
     report: Report | None = None,
@@ -88,10 +75,10 @@ def fit(
             leaderboard.scores,
             leaderboard.seen,
         )
-        rate = _rate(leaderboard.scores, leaderboard.seen, leaderboard.floor)
-        first = pooled_law.start(jnp.asarray(rate), skills, jax.random.key(seed))
+        share = rate(leaderboard.scores, leaderboard.seen, leaderboard.floor)
+        first = pooled_law.start(jnp.asarray(share), skills, jax.random.key(seed))
         floor = jnp.asarray(leaderboard.floor)
-        law, at, shared, value, steps, status = _search(first, rows, floor, BENDS[link], report)
+        law, at, shared, value, steps, status = search(first, rows, floor, BENDS[link], report)
     if status != Status.CONVERGED:
         message = f"the law is {status.word} after {steps} steps; more models or fewer skills help"
         if strict:
@@ -186,47 +173,154 @@ def estimate(
     )
 
 
-def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[pooled_law.Law]:
-    """Laws about as likely as the best, from the normal distribution with the evidence's curvature there (Laplace).
+def left_out(
+    leaderboard: Leaderboard,
+    skills: int = 2,
+    *,
+    link: Link = "monotone",
+    known: int = 1,
+    folds: int = 5,
+    level: float = 0.95,
+    seed: int = 0,
+    strict: bool = False,
+    report: Report | None = None,
+) -> Estimate:
+    """Predictions of models whose scores the law has not seen, to hold against them (Sloth, section 4.1).
 
-    The curvature is a difference of gradients, each with the link linear where that law has its posterior. Turning all
-    skills together changes no prediction and is left out.
+    Lineages are dealt into folds. Of a fold's families all models but the smallest are hidden, a law is learned from
+    all other models, and foretells the hidden ones.
+
+    Args:
+        leaderboard: with at least as many lineages as folds that have families of more than `known` models.
+        skills: as for `fit`.
+        link: as for `fit`.
+        known: how many of a family's smallest models are kept; families of no more are kept whole.
+        folds: laws learned.
+        level: coverage of the intervals.
+        seed: of the folds and of the searches.
+        strict: as for `fit`.
+        report: called with (steps, error) now and then.
+
+    Returns:
+        One entry a hidden model and benchmark with a known score: the row is the model's name.
+
+    Raises:
+        BadInput: too few lineages for so many folds; see also `fit`.
+        NotConverged: with `strict`, a search stopped early.
     """
-    p, link = fit.params, fit.settings["link"]
-    with jax.enable_x64(True):
-        rows, _, at = known(fit)
-        floor, best = jnp.asarray(p.floor), law_of(p)
-        first = pooled_law.start(
-            jnp.asarray(_rate(p.score, p.seen, p.floor)), p.loading.shape[1], jax.random.key(fit.settings["seed"])
-        )
-        flat, whole = ravel_pytree(best)
+    _require_fit(leaderboard, skills, link)
+    require(known >= 1, f"known is {known}; at least 1 model of each family is kept")
+    hidden, lineages = _beyond(leaderboard, known), np.asarray(leaderboard.lineages, object)
+    able = sorted(set(lineages[hidden]))
+    message = (
+        f"folds is {folds}; it must lie in 2 to {len(able)}, the number of lineages with families of more than {known}"
+    )
+    require(2 <= folds <= len(able), message)
+    dealt = dict(zip(np.random.default_rng(seed).permutation(able), np.arange(len(able)) % folds, strict=True))
+    fold = np.array([dealt.get(name, -1) for name in lineages])
+    parts = []
+    for one in range(folds):
+        test = np.flatnonzero(hidden & (fold == one))
+        law = fit(leaderboard.hide(hidden & (fold == one)), skills, link=link, seed=seed, strict=strict, report=report)
+        facts = zip(*(column[test].tolist() for column in (leaderboard.params, leaderboard.tokens)), strict=True)
+        targets = [Target(leaderboard.families[i], *fact) for i, fact in zip(test, facts, strict=True)]
+        found = estimate(law, targets, level=level)
+        seen = leaderboard.seen[test].ravel()
+        names = np.repeat(np.asarray(leaderboard.models, object)[test], len(law.items))
+        parts.append((names[seen], *(np.asarray(x)[seen] for x in _columns(found))))
+    names, group, value, low, high, spread, n_seen, status = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Estimate(
+        target="score",
+        method=f"sloth d={skills} {link}, families left out",
+        rows=tuple(names),
+        group=tuple(group),
+        value=value,
+        low=low,
+        high=high,
+        level=level,
+        std_error=spread,
+        n_seen=n_seen,
+        status=tuple(status),
+        source=leaderboard.source.merge(Source(seed=seed, cite=CITE)),
+    )
 
-        def slope(flat: np.ndarray) -> np.ndarray:
-            here, _ = _settle(whole(jnp.asarray(flat)), rows, at, floor)
-            here = here._replace(worth=at.worth)
-            return np.asarray(_loss(jnp.asarray(flat), first, rows, here, floor, BENDS[link])[1])
 
-        middle, step = np.asarray(flat), NEAR * np.eye(flat.size)
-        base = slope(middle)
-        curve = np.stack([(slope(middle + one) - base) / NEAR for one in step])
-        size, axes = np.linalg.eigh((curve + curve.T) / 2)
-        free = _turns(best, flat.size)
-        random = np.random.default_rng(seed).standard_normal((count, flat.size))
-        away = random / np.sqrt(np.maximum(size, 1 / pooled_law.CENTRE_SD**2)) @ axes.T
-        found = middle + away - away @ free @ free.T
-        return [jax.tree.map(np.asarray, whole(jnp.asarray(one))) for one in found]
+def choose(
+    leaderboard: Leaderboard,
+    skills: Sequence[int] = (1, 2, 3),
+    link: Sequence[Link] = ("monotone", "logistic"),
+    *,
+    known: int = 1,
+    folds: int = 5,
+    seed: int = 0,
+    strict: bool = False,
+    report: Report | None = None,
+) -> Choice:
+    """How many skills and which link foretell best what is left out: cross-validation over families.
+
+    Args:
+        leaderboard: see `left_out`.
+        skills: numbers of skills to try.
+        link: links to try.
+        known: see `left_out`.
+        folds: see `left_out`.
+        seed: see `left_out`.
+        strict: see `left_out`.
+        report: called with (steps, error) now and then.
+
+    Returns:
+        One row, "law": its items are the number of skills and the link with the least error, the mean over families of
+        the mean absolute error of a family's hidden models. `why` tells it and the next best with standard errors.
+
+    Raises:
+        BadInput: nothing to choose from; see also `left_out`.
+        NotConverged: with `strict`, a search stopped early.
+    """
+    tried: list[tuple[int, Link]] = [(d, curve) for d in dict.fromkeys(skills) for curve in dict.fromkeys(link)]
+    require(len(tried) > 1, "there is nothing to choose from; give two or more numbers of skills or links")
+    words: dict[str, Any] = {"known": known, "folds": folds, "seed": seed, "strict": strict, "report": report}
+    errors = [_errors(leaderboard, left_out(leaderboard, d, link=curve, **words)) for d, curve in tried]
+    order = np.argsort([error.mean() for error in errors], kind="stable")
+    best = errors[order[0]]
+
+    def said(i: int) -> str:
+        error = 100 * errors[i]
+        return f"skills {tried[i][0]}, link {tried[i][1]}: {error.mean():.2f} ± {_mean_sd(error):.2f}"
+
+    apart = 100 * (errors[order[1]] - best)
+    why = (
+        f"mean absolute error in points over {len(best)} families left out: {'; '.join(map(said, order))}; "
+        f"the best two differ by {apart.mean():.2f} ± {_mean_sd(apart):.2f}"
+    )
+    d, curve = tried[order[0]]
+    return Choice(("law",), ((str(d), curve),), (why,), leaderboard.source.merge(Source(seed=seed, cite=CITE)))
 
 
-def _turns(law: pooled_law.Law, size: int) -> np.ndarray:
-    """(unknowns, k) orthonormal ways in which a law moves when its skills are turned."""
-    skills = law.loading.shape[1]
-    pairs = [(i, j) for i in range(skills) for j in range(i)]
-    ways = np.zeros((len(pairs), size))
-    for way, (i, j) in zip(ways, pairs, strict=True):
-        turned = np.zeros(law.loading.shape)
-        turned[:, i], turned[:, j] = law.loading[:, j], -law.loading[:, i]
-        way[: turned.size] = turned.ravel()
-    return np.linalg.qr(ways.T)[0]
+def _beyond(board: Leaderboard, known: int) -> np.ndarray:
+    """(models,) whether larger than the `known` smallest models of its family that have a score."""
+    scored = board.seen.any(1)
+    rank = np.zeros(len(board.models), int)
+    for name in dict.fromkeys(board.families):
+        own = np.flatnonzero((np.asarray(board.families, object) == name) & scored)
+        rank[own[np.argsort(board.params[own], kind="stable")]] = np.arange(len(own))
+    return scored & (rank >= known)
+
+
+def _columns(found: Estimate) -> tuple[Sequence[str] | np.ndarray, ...]:
+    return found.group, found.value, found.low, found.high, found.std_error, found.n_seen, found.status
+
+
+def _errors(board: Leaderboard, found: Estimate) -> np.ndarray:
+    """(families,) mean absolute errors."""
+    at = {name: i for i, name in enumerate(board.models)}
+    column = {name: j for j, name in enumerate(board.benchmarks)}
+    rows, columns = [at[name] for name in found.rows], [column[name] for name in found.group]
+    family = codes([board.families[i] for i in rows])
+    return np.bincount(family, np.abs(found.value - board.scores[rows, columns])) / np.bincount(family)
+
+
+def _mean_sd(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
@@ -292,67 +386,7 @@ def _foretold(fit: FitResult[SlothParams], targets: Sequence[Target]) -> tuple[n
     return np.asarray(found.mean)[*here.T], np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
 
 
-def _rate(score: np.ndarray, seen: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """(benchmarks,) mean scores above the floor, as shares of what is possible."""
-    mean = np.where(seen, score, 0).sum(0) / seen.sum(0)
-    return (mean - floor) / (1 - floor)
-
-
-def _search(
-    first: pooled_law.Law, rows: pooled_law.Rows, floor: Array, bends: float, report: Report | None
-) -> tuple[pooled_law.Law, pooled_law.At, pooled_law.Slopes, float, int, Status]:
-    """The law of most evidence: rounds of a search with the link linear about a point, and of moving the point."""
-    law, steps, moved, steep, value = first, 0, np.inf, np.inf, -np.inf
-    turn = FIRST_STEP * np.eye(ravel_pytree(first)[0].size)
-    at, shared = _settle(law, rows, pooled_law.begin(law, rows), floor)
-    fitted = _fitted(law, rows, at, floor)
-    found = False
-    for _ in range(ROUNDS):
-        law, turn, value, steep, taken = _round(law, turn, first, rows, at, floor, bends)
-        at, shared = _settle(law, rows, at, floor)
-        now = _fitted(law, rows, at, floor)
-        moved, fitted, steps = float(np.abs(now - fitted).max()), now, steps + int(taken)
-        if report is not None:
-            report(steps, moved)
-        found = moved < TOL and steep < STEEP
-        if found or not np.isfinite(moved):
-            break
-    status = Status.NOT_FINITE if not np.isfinite(moved) else Status.CONVERGED if found else Status.MAX_STEPS
-    return law, at, shared, value, steps, status
-
-
-@_jit
-def _loss(flat: Array, first, rows, at, floor, bends: Array) -> tuple[Array, Array]:  # noqa: ANN001  pytrees of `pooled_law`
-    """Minus the evidence and prior of a law, its numbers in one row, and the gradient."""
-    whole = ravel_pytree(first)[1]
-
-    def loss(flat: Array) -> Array:
-        law = whole(flat)
-        return -pooled_law.log_laplace(law, rows, at, floor) - pooled_law.log_prior(law, first, bends)
-
-    return jax.value_and_grad(loss)(flat)
-
-
-def _round(law, turn: np.ndarray, first, rows, at, floor, bends: float):  # noqa: ANN001, ANN202  pytrees of `pooled_law`
-    """The law after some steps by BFGS, its inverse Hessian, height and largest gradient entry, and the steps taken."""
-    flat, whole = ravel_pytree(law)
-
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = _loss(jnp.asarray(flat), first, rows, at, floor, bends)
-        return float(value), np.asarray(slope)
-
-    options = {"maxiter": STEPS, "hess_inv0": (turn + turn.T) / 2}
-    end = optimize.minimize(loss, np.asarray(flat), jac=True, method="BFGS", options=options)  # pyright: ignore
-    return whole(jnp.asarray(end.x)), end.hess_inv, -float(end.fun), float(np.abs(end.jac).max()), end.nit
-
-
-_settle = _jit(functools.partial(pooled_law.settle, steps=SETTLE))
-_posterior = _jit(pooled_law.posterior)
-
-
-def _fitted(law: pooled_law.Law, rows: pooled_law.Rows, at: pooled_law.At, floor: Array) -> np.ndarray:
-    """Scores of the seen cells by the law."""
-    return np.asarray(pooled_law.link(at.logit, floor, law.bend)[0])[np.asarray(rows.seen)]
+_posterior = jit(pooled_law.posterior)
 
 
 def _interval(p: SlothParams, mean: np.ndarray, sd: np.ndarray, level: float) -> tuple[np.ndarray, ...]:

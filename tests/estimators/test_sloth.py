@@ -1,5 +1,7 @@
 """Scaling laws: what is predicted, how sure that is, and what is said of bad words."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,6 +96,7 @@ def test_several_targets_are_as_one_at_a_time(law):
 def test_kept_and_loaded_it_says_the_same(law, tmp_path):
     ll.save(law, tmp_path / "law")
     again = ll.load(tmp_path / "law")
+    assert isinstance(again, ll.FitResult)
     first, second = (ll.sloth.estimate(one, "family-1", 3e10, 2e12) for one in (law, again))
     np.testing.assert_array_equal(first.value, second.value)
     np.testing.assert_array_equal(first.low, second.low)
@@ -134,6 +137,63 @@ def test_bad_leaderboards(board):
         ll.sloth.fit(flat, 4)
     with pytest.raises(ll.BadInput, match="link is 'probit'"):
         ll.sloth.fit(flat, link="probit")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture(scope="module")
+def foretold(board) -> ll.Estimate:
+    return ll.sloth.left_out(board, 1, folds=2)
+
+
+def test_left_out_are_the_larger_models_of_each_family_with_their_known_scores(board, foretold):
+    sizes = {}
+    for family, _, name in sorted(zip(board.families, board.params, board.models, strict=True)):
+        if board.seen[board.models.index(name)].any():
+            sizes.setdefault(family, []).append(name)
+    expected = {(name, bench) for names in sizes.values() for name in names[1:] for bench in board.benchmarks}
+    assert set(zip(foretold.rows, foretold.group, strict=True)) == expected
+    assert len(foretold.rows) == len(expected)
+    assert (foretold.low < foretold.high).all()
+
+
+def test_left_out_knows_no_hidden_score(board, foretold):
+    """Other scores of the models left out change nothing that is foretold of them in the same fold."""
+    name = foretold.rows[0]
+    lineage = board.lineages[board.models.index(name)]
+    other = board.scores.copy()
+    there = [i for i, model in enumerate(board.models) if board.lineages[i] == lineage and model in foretold.rows]
+    other[there] = 1 - other[there]
+    again = ll.sloth.left_out(dataclasses.replace(board, scores=other), 1, folds=2)
+    at = [i for i, row in enumerate(foretold.rows) if row in {board.models[j] for j in there}]
+    np.testing.assert_allclose(again.value[at], foretold.value[at], atol=1e-9)
+    assert np.abs(np.delete(again.value, at) - np.delete(foretold.value, at)).max() > 1e-6
+
+
+def test_the_law_is_chosen_that_errs_least(board, foretold):
+    chosen = ll.sloth.choose(board, [1], folds=2)
+    other = ll.sloth.left_out(board, 1, link="logistic", folds=2)
+    truth = {name: scores for name, scores in zip(board.models, board.scores, strict=True)}
+
+    def error(found: ll.Estimate) -> float:
+        off = pd.Series(
+            [
+                abs(value - truth[row][board.benchmarks.index(group)])
+                for row, group, value in zip(found.rows, found.group, found.value, strict=True)
+            ]
+        )
+        return off.groupby([board.families[board.models.index(row)] for row in found.rows]).mean().mean()
+
+    best = "monotone" if error(foretold) < error(other) else "logistic"
+    assert chosen.items == (("1", best),)
+    assert f"skills 1, link {best}: {100 * min(error(foretold), error(other)):.2f} ±" in chosen.why[0]
+
+
+def test_bad_words_of_leaving_out(board):
+    with pytest.raises(ll.BadInput, match="folds is 40; it must lie in 2 to 9"):
+        ll.sloth.left_out(board, 1, folds=40)
+    with pytest.raises(ll.BadInput, match="known is 0"):
+        ll.sloth.left_out(board, 1, known=0)
+    with pytest.raises(ll.BadInput, match="nothing to choose from"):
+        ll.sloth.choose(board, [1], ["logistic"])
 
 
 @pytest.mark.slow
