@@ -13,7 +13,7 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax.cli import options, output, typed
-from lleval_jax.cli.waiting import waiting
+from lleval_jax.cli.waiting import Waiting, waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 TABLE = "sloth-open-llm"  # the leaderboard that is used where none is named
 NEW = "new"  # a family that is not in the leaderboard
-SKILLS = 2
+SKILLS, AUTO, MOST = 2, "auto", 3  # skills: usual, chosen, and the most that are tried then
+LINKS: tuple[Literal["monotone", "logistic"], ...] = ("monotone", "logistic")
+EXPLAINED: tuple[Literal["loading", "efficiency"], ...] = ("loading", "efficiency")
 NUMBER = re.compile(r"(\d+\.?\d*)(?:(e[+-]?\d+)|([MBT]))?", re.IGNORECASE)
 UNITS = {"": 1.0, "M": 1e6, "B": 1e9, "T": 1e12}
 LEAST = {"params": (1e6, "7e9 or 7B"), "tokens": (1e8, "2e12 or 2T")}  # a count below is in another unit
@@ -47,8 +49,14 @@ Predict = Annotated[
     ),
 ]
 Skills = Annotated[
-    int | None,
-    typer.Option(help=f"Skills behind all benchmarks.  [default: {SKILLS}; of one benchmark 1]", show_default=False),
+    str | None,
+    typer.Option(
+        metavar=f"N|{AUTO}",
+        callback=lambda text: text and typed.dims(text),
+        help=f"Skills behind all benchmarks; {AUTO}: as many, with the link, as foretell best what is left out, which "
+        f"takes minutes.  [default: {SKILLS}; of one benchmark 1]",
+        show_default=False,
+    ),
 ]
 Link = Annotated[
     Literal["monotone", "logistic"] | None,
@@ -64,9 +72,23 @@ Instruct = Annotated[
         "--instruct/--base", help="Tuned to follow instructions or not, if not as its family.", show_default=False
     ),
 ]
+Explain = Annotated[
+    bool,
+    typer.Option("--explain", help="Also what each benchmark asks of each skill, and what families have beyond size."),
+]
+LeftOut = Annotated[
+    bool,
+    typer.Option(
+        "--left-out", help="Also foretell the larger models of families left out, to see how good the law is."
+    ),
+]
 Plot = Annotated[
     pathlib.Path | None,
-    typer.Option(metavar="PATH", help="Draw scores against parameters there (png, svg, pdf); needs the extra 'plot'."),
+    typer.Option(
+        metavar="PATH",
+        help="Draw scores against parameters there (png, svg, pdf), or with --left-out predicted against observed "
+        "ones; needs the extra 'plot'.",
+    ),
 ]
 Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the law there; INPUT of a later call.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of where the search starts.  [default: 0]", show_default=False)]
@@ -79,6 +101,8 @@ def sloth(
     link: Link = None,
     benchmark: Benchmark = None,
     instruct: Instruct = None,
+    explain: Explain = False,
+    left_out: LeftOut = False,
     plot: Plot = None,
     level: options.Level = 0.95,
     strict: options.Strict = False,
@@ -98,14 +122,15 @@ def sloth(
     """
     targets = _targets(predict or (), instruct)
     message = (
-        "nothing is asked for; give --predict family:params:tokens, as --predict llama-3:70B:15T, or --out or --plot"
+        "nothing is asked for; give --predict family:params:tokens, as --predict llama-3:70B:15T, or --explain, "
+        "--left-out, --out or --plot"
     )
-    require(bool(targets) or out is not None or plot is not None, message)
+    require(bool(targets or explain or left_out or out or plot), message)
     typed.file_for(json)
     typed.picture_for(plot)
     if out is not None:
         typed.place_for(out, "fit")
-    if plot is not None:
+    if plot is not None and not left_out:
         _require_few(targets)
     if input is None:
         print(f"no table is named: {TABLE}, which ships, is used", file=sys.stderr)
@@ -114,24 +139,56 @@ def sloth(
             given = {"skills": skills, "link": link, "benchmark": benchmark, "seed": seed, "out": out}
             fit = _kept(input, [f"--{word}" for word, value in given.items() if value is not None], strict)
             _require_known(targets, fit.settings["families"])
+            board = _board(fit)
         else:
             board = ll.read_leaderboard(input or TABLE, strict=strict)
             board = board.select(list(dict.fromkeys(benchmark))) if benchmark else board
             _require_known(targets, board.families)
+            words: dict[str, Any] = {"seed": seed or 0, "strict": strict, "report": wait.step}
+            count, words["link"] = _form(board, skills, link, wait, words)
             wait.say(f"fitting {len(board.models):,} models x {len(board.benchmarks)} benchmarks; compiling first")
-            skills = min(SKILLS, len(board.benchmarks)) if skills is None else skills
-            words: dict[str, Any] = {"link": link or "monotone", "seed": seed or 0, "strict": strict}
-            fit = ll.sloth.fit(board, skills, report=wait.step, **words)
+            fit = ll.sloth.fit(board, count, **words)
         fit = dataclasses.replace(fit, source=typed.stamped(fit.source, fit.settings["seed"]))
         wait.say("predicting")
         found = ll.sloth.estimate(fit, targets, level=level) if targets else _nothing(fit, level)
+        content = found.to_dict() | {"fit": ll.report.sloth.facts(fit)}
+        tables = ll.report.sloth.tables(fit, found)
+        if explain:
+            wait.say("explaining; compiling first")
+            parts = [ll.skills.estimate(fit, of, level=level, seed=fit.settings["seed"]) for of in EXPLAINED]
+            tables += ll.report.skills.tables(*parts)
+            content["skills"] = {of: part.to_dict() for of, part in zip(EXPLAINED, parts, strict=True)}
+        if left_out:
+            wait.say("leaving families out")
+            words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": strict, "report": wait.step}
+            check = ll.sloth.left_out(board, fit.settings["skills"], level=level, **words)
+            tables.append(ll.report.sloth.left_out(check, board))
+            content["left_out"] = dataclasses.replace(check, source=fit.source).to_dict()
         if plot is not None:
             wait.say("drawing")
-            _draw(fit, found, targets or _largest(fit), plot)
+            with output.picture(plot) as name:
+                if left_out:
+                    ll.report.sloth.observed(check, ll.report.sloth.truth_of(board), name)
+                else:
+                    _draw(fit, board, found, targets or _largest(fit), name)
     if out is not None:
         ll.save(fit, out)
-    content = found.to_dict() | {"fit": ll.report.sloth.facts(fit)}
-    output.write(ll.report.sloth.tables(fit, found), content, json)
+    output.write(tables, content, json)
+
+
+def _form(
+    board: "ll.Leaderboard", skills: "int | str | None", link: str | None, wait: Waiting, words: dict[str, Any]
+) -> tuple[int, Any]:
+    """The number of skills and the link: as told, as usual, or chosen and said."""
+    known = len(board.benchmarks)
+    if skills != AUTO:
+        return min(SKILLS, known) if skills is None else int(skills), link or LINKS[0]
+    wait.say("choosing the number of skills and the link; compiling first")
+    tried = range(1, min(MOST, known) + 1)
+    chosen = ll.sloth.choose(board, tried, [link] if link else LINKS, **words)  # type: ignore[list-item]
+    print(f"chosen by {chosen.why[0]}", file=sys.stderr)
+    ((count, curve),) = chosen.items
+    return int(count), curve
 
 
 def _targets(words: Sequence[str], instruct: bool | None) -> "list[Target]":
@@ -207,10 +264,10 @@ def _largest(fit: "ll.FitResult") -> "list[Target]":
     return found
 
 
-def _draw(fit: "ll.FitResult", found: "ll.Estimate", targets: "Sequence[Target]", path: pathlib.Path) -> None:
-    """A line for each family and number of tokens, over the sizes of its models and of what is asked for."""
-    p, level = fit.params, found.level
-    board = ll.Leaderboard(
+def _board(fit: "ll.FitResult") -> "ll.Leaderboard":
+    """What a law was learned from."""
+    p = fit.params
+    return ll.Leaderboard(
         models=fit.rows,
         families=tuple(fit.settings["families"]),
         lineages=tuple(fit.settings["lineages"]),
@@ -222,12 +279,17 @@ def _draw(fit: "ll.FitResult", found: "ll.Estimate", targets: "Sequence[Target]"
         seen=p.seen,
         floor=p.floor,
     )
+
+
+def _draw(
+    fit: "ll.FitResult", board: "ll.Leaderboard", found: "ll.Estimate", targets: "Sequence[Target]", name: str
+) -> None:
+    """A line for each family and number of tokens, over the sizes of its models and of what is asked for."""
     shown = {target.family for target in targets}
-    sizes = [*p.size[[name in shown for name in board.families]], *(target.params for target in targets)]
+    sizes = [*board.params[[name in shown for name in board.families]], *(target.params for target in targets)]
     low, high = min(sizes) / REACH, max(sizes) * REACH
     more = max(1.0, SPAN / (high / low)) ** 0.5
     grid = np.geomspace(max(low / more, LEAST["params"][0]), high * more, POINTS)
     lines = {(target.family, target.tokens): target for target in targets}.values()
-    curve = ll.sloth.estimate(fit, [line._replace(params=float(x)) for line in lines for x in grid], level=level)
-    with output.picture(path) as name:
-        ll.report.sloth.curves(curve, board, found if found.rows else None, name)
+    curve = ll.sloth.estimate(fit, [line._replace(params=float(x)) for line in lines for x in grid], level=found.level)
+    ll.report.sloth.curves(curve, board, found if found.rows else None, name)

@@ -36,6 +36,7 @@ FINE = 150  # points each way of the lines of equal score
 FLOPS = 6  # of training, a parameter and token
 
 COVERS = "an interval is for the score that will be observed; models: those whose score on the benchmark was known"
+LEFT_OUT = "hidden in turn: of a fifth of the families all models but the smallest; error: mean absolute, in points"
 
 
 class Parts(NamedTuple):
@@ -93,6 +94,35 @@ def tables(fit: FitResult, estimate: Estimate) -> list[Table]:
         remarks = (*_about(fit, parts(row)), *last)
         found.append(Table(f"{row}, {title}", ("benchmark", *head), tuple(lines), remarks))
     return found
+
+
+def left_out(estimate: Estimate, board: Leaderboard) -> Table:
+    """A line a benchmark, then all: how far predictions of models left out were off, and how many intervals held.
+
+    Args:
+        estimate: from `sloth.left_out`.
+        board: the leaderboard, with their scores.
+    """
+    truth = truth_of(board)
+    held, group = np.array([*inside(estimate, truth).values()]), np.array(estimate.group)
+    known = np.array([truth[cell] for cell in zip(estimate.rows, estimate.group, strict=True)])
+    off = 100 * np.abs(estimate.value - known)
+    lines = []
+    for name in [*dict.fromkeys(estimate.group), "all"]:
+        here = (group == name) | (name == "all")
+        lines.append((name, f"{here.sum():,}", f"{off[here].mean():.2f}", f"{100 * held[here].mean():.0f}%"))
+    title = f"{estimate.target} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
+    return Table(title, ("benchmark", "scores", "error", "intervals held"), tuple(lines), (LEFT_OUT,))
+
+
+def truth_of(board: Leaderboard) -> dict[tuple[str, str], float]:
+    """(model, benchmark) -> the score, where it is known."""
+    return {
+        (model, name): float(board.scores[i, j])
+        for i, model in enumerate(board.models)
+        for j, name in enumerate(board.benchmarks)
+        if board.seen[i, j]
+    }
 
 
 def facts(fit: FitResult) -> dict[str, Any]:
