@@ -97,6 +97,7 @@ class Fit(NamedTuple):
 
     weight  (starts,)  share of each start in a prediction: by the height of its mode, that is by the evidence if modes
                        are equally wide
+    x       (starts, size)  all unknowns in a row, as `objective` takes them
     """
 
     law: Law
@@ -105,6 +106,18 @@ class Fit(NamedTuple):
     error: Array
     steps: Array
     status: Array
+    x: Array
+
+
+class Normal(NamedTuple):
+    """What is not known at a mode, as a normal distribution (Laplace).
+
+    cov       (size, size)  of all unknowns
+    evidence  ()            log probability of the scores, less a constant
+    """
+
+    cov: Array
+    evidence: Array
 
 
 def inputs(size: Float[Array, " rows"], tokens: Float[Array, " rows"], weight: Float[Array, " rows"]) -> Array:
@@ -271,11 +284,75 @@ def fit(form: Form, table: Table, key: Array, *, starts: int = 8, tol: float = 1
     """Posterior modes from random starts, and the share of each. The training error alone decides nothing."""
     fn = objective(form, table)
 
-    def one(key: Array) -> tuple[Law, tuple[Array, ...]]:
+    def one(key: Array) -> tuple[Law, tuple[Array, ...], Array]:
         first = begin(Marquardt(), fn, start(form, table, key))
         end = advance(Marquardt(), fn, first, tol=tol, at_most=max_steps, max_steps=max_steps)
         now = end.now
-        return unpack(form, table, now.x), (now.value, now.error, end.steps, end.status)
+        return unpack(form, table, now.x), (now.value, now.error, end.steps, end.status), now.x
 
-    law, ended = jax.vmap(one)(jax.random.split(key, starts))
-    return Fit(law, jax.nn.softmax(-ended[0]), *ended)
+    law, ended, x = jax.vmap(one)(jax.random.split(key, starts))
+    return Fit(law, jax.nn.softmax(-ended[0]), *ended, x)
+
+
+def laplace(form: Form, table: Table, x: Array) -> Normal:
+    """The posterior near the mode x (size,).
+
+    Skills can be rotated and nothing else changes: `turns`, directions without curvature, get one so that the inverse
+    exists. No score depends on them, and the evidence counts the length of the orbit instead. No direction is held to
+    be less known than the widest prior has it.
+    """
+    local = objective(form, table)(x)
+    turns = _turns(form, table, x)
+    values, axes = jnp.linalg.eigh(local.curvature + turns @ turns.T)
+    values = jnp.maximum(values, max(form.spread) ** -2)
+    orbit = jnp.maximum(jnp.linalg.eigvalsh(turns.T @ turns), 1)  # skills that are all zero: a point
+    cov = (axes / values[None]) @ axes.T
+    return Normal(cov, -local.value - 0.5 * jnp.sum(jnp.log(values)) + jnp.sum(jnp.log(orbit)))
+
+
+def _turns(form: Form, table: Table, x: Array) -> Array:
+    """(size, pairs of skills): how x moves when the skills begin to rotate."""
+    width, skills = len(form.column_spread), form.skills
+    size = (table.inputs.shape[1] + table.intercept.shape[1]) * skills
+    pairs = [(a, b) for a in range(skills) for b in range(a)]
+    if not pairs:
+        return jnp.zeros((len(x), 0), x.dtype)
+
+    def turned(block: Array, a: int, b: int) -> Array:
+        return jnp.zeros_like(block).at[:, b].set(block[:, a]).at[:, a].set(-block[:, b]).ravel()
+
+    upper, lower = x[:size].reshape(-1, skills), x[size:].reshape(-1, width)
+    return jnp.stack([jnp.concatenate([turned(upper, *p), turned(lower, *p)]) for p in pairs], axis=1)
+
+
+def latent(form: Form, table: Table, x: Array, design: Float[Array, " effects"]) -> Float[Array, "benchmarks 2"]:
+    """Logit h_j above the floor, and logit of the floor, of a model with this row of inputs and intercepts."""
+    law = unpack(form, table, x)
+    theta = design @ jnp.concatenate([law.slope, law.family])
+    return jnp.stack([jax.vmap(bent)(law.bend, law.loading @ theta + law.shift), law.floor], axis=1)
+
+
+def foreseen(form: Form, table: Table, x: Array, cov: Array, design: Array) -> tuple[Array, Array]:
+    """`latent` at the mode x (benchmarks, 2), and its covariance (benchmarks, 2, 2) by the delta method."""
+    slope = jax.jacrev(latent, 2)(form, table, x, design)
+    return latent(form, table, x, design), jnp.einsum("jau,uv,jbv->jab", slope, cov, slope)
+
+
+def residual(form: Form, table: Table, x: Array, cov: Array) -> tuple[Array, Array]:
+    """Spread of scores around the law at x, and how many scores it is learned from, (benchmarks,) each.
+
+    The root mean square of residuals, over the number of cells less the unknowns they pay for: the trace of what a
+    score moves its own prediction by.
+    """
+    design = jnp.concatenate([table.inputs, table.intercept], axis=1)
+    mean, spread = jax.lax.map(lambda row: foreseen(form, table, x, cov, row), design)
+    logit, floor = mean[:, :, 0], mean[:, :, 1]
+    low, above = jax.nn.sigmoid(floor), jax.nn.sigmoid(logit)
+    score = low + (1 - low) * above
+    slope = jnp.stack([(1 - low) * above * (1 - above), low * (1 - low) * (1 - above)], axis=2)
+    variance = jnp.einsum("mja,mjab,mjb->mj", slope, spread, slope)
+    bow = jax.grad(jax.grad(loss, 1), 1)
+    weight = jax.vmap(jax.vmap(bow, (None, 0, 0, 0)), (None, 0, 0, None))(form, score, table.scores, table.items)
+    free = jnp.sum(table.seen, 0) - jnp.sum(table.seen * weight * variance, 0)
+    square = jnp.sum(table.seen * (table.scores - score) ** 2, 0)
+    return jnp.sqrt(square / jnp.maximum(free, 1)), jnp.maximum(free, 1)

@@ -1,0 +1,435 @@
+"""Sloth's published variants, kept to compare with; `estimators/sloth.py` is what to use.
+
+Maia Polo et al. 2024, *Sloth: scaling laws for LLM skills to predict multi-benchmark performance across families*,
+arXiv:2412.06540, eqs. 3.1 to 3.3, and the laws it is measured against (section 4 and appendix). The paper searches for
+the least training error from one start; here unknowns have the priors of `core.skill_law`, and predictions intervals.
+"""
+
+import difflib
+import functools
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special, stats
+
+from lleval_jax.core import skill_law
+from lleval_jax.core.shapes import pad, rung
+from lleval_jax.core.skill_law import Form, Table
+from lleval_jax.errors import NotConverged, require
+from lleval_jax.estimators.sloth import CITE, MIDDLE, NEW, Target
+from lleval_jax.types import Array, Status
+from lleval_jax.values.leaderboard import Leaderboard
+from lleval_jax.values.results import Estimate, FitResult, Source
+
+Inputs = Literal["translog", "size and tokens", "flops", "pca"]
+Intercept = Literal["family", "shared", "family slopes"]
+Link = Literal["logistic", "monotone"]
+Floors = Literal["chance", "learned"]
+Loss = Literal["huber", "squared", "binomial"]
+KERNEL = {"chance": "fixed", "squared": "gaussian"}  # words of `core.skill_law`
+ALONE = ("size and tokens", "flops")  # one law of one skill for each benchmark
+FREEDOM = 5.0  # of the t distribution of scores around the law
+TOL = 1e-5  # of the search
+LOGITS, FLOORS, NOISES = 101, 3, 101  # equally likely points that an interval is taken from
+
+
+class SlothPaperParams(NamedTuple):
+    """A law, how well it is known, and the leaderboard it was learned from.
+
+    mode            (laws, unknowns)  as `core.skill_law.objective` orders them; one law, or one a benchmark
+    cov             (laws, unknowns, unknowns)  of the unknowns
+    noise           (benchmarks,)  sd of a score around the law
+    freedom         (benchmarks,)  scores that is learned from, less the unknowns they pay for
+    floor           (benchmarks,)  score of guessing
+    items           (benchmarks,)  questions; ones if they were not given
+    size, tokens    (rows,)  counts
+    score, seen     (rows, benchmarks)  in [0, 1], and whether known
+    """
+
+    mode: np.ndarray
+    cov: np.ndarray
+    noise: np.ndarray
+    freedom: np.ndarray
+    floor: np.ndarray
+    items: np.ndarray
+    size: np.ndarray
+    tokens: np.ndarray
+    score: np.ndarray
+    seen: np.ndarray
+
+
+def fit(
+    leaderboard: Leaderboard,
+    skills: int = 3,
+    *,
+    inputs: Inputs = "translog",
+    intercept: Intercept = "family",
+    link: Link = "logistic",
+    floors: Floors = "chance",
+    loss: Loss = "huber",
+    items: Mapping[str, int] | None = None,
+    starts: int = 8,
+    seed: int = 0,
+    strict: bool = False,
+) -> FitResult[SlothPaperParams]:
+    """Learn one of the published laws. Models with some scores missing are used as they are, but by "pca".
+
+    Each start is searched for a mode of the posterior, priors included. Where starts end in different modes the one
+    with most evidence by Laplace's method is kept, so the training error decides nothing. Lineages and tuning are not
+    used: in these laws each family stands alone.
+
+    Args:
+        leaderboard: at least four models, of several sizes and numbers of tokens.
+        skills: how many latent skills (the paper's d). "size and tokens" and "flops" have one a benchmark.
+        inputs: "translog": logs of size, of tokens, and their product (eq. 3.2); "size and tokens": the two logs, a
+            law for each benchmark; "flops": log of size x tokens, a law for each benchmark; "pca": principal components
+            of scores regressed on log flops (Ruan et al. 2024), linear and in closed form, from models that lack no
+            score; link, floors and loss must be as they are, starts and seed are not used.
+        intercept: "family": each has its own; "shared": one for all; "family slopes": each has its own and its own
+            slope in log size besides (in log flops for "flops" and "pca"; the code's F x one-hot).
+        link: "logistic"; "monotone": each benchmark's curve is learned, increasing (the trained link).
+        floors: "chance": the score of guessing; "learned": moved from there.
+        loss: "huber" as published; "squared"; "binomial": of `items` answers.
+        items: benchmark -> number of questions; for the binomial loss.
+        starts: of the search.
+        seed: of where it starts.
+        strict: raise `NotConverged` rather than warn.
+
+    Returns:
+        Laws with the covariance of all unknowns; `loglik` is the log evidence, less a constant ("pca": the log
+        likelihood), `steps` those of the longest search that was kept.
+
+    Raises:
+        BadInput: a word or a number of skills that is not known, too few models, no two different sizes, tokens or
+            scores, or the binomial loss without items.
+        NotConverged: with `strict`, the search stopped early.
+    """
+    words = {"inputs": inputs, "intercept": intercept, "link": link, "floors": floors, "loss": loss}
+    _require_fit(leaderboard, skills, words, starts)
+    count = _items(leaderboard, loss, items)
+    skills = 1 if inputs in ALONE else skills
+    families = np.unique(leaderboard.families)
+    with jax.enable_x64(True):
+        use = leaderboard.seen.any(1).astype(float)
+        x = _inputs(inputs, leaderboard.params, leaderboard.tokens, use)
+        member = (np.asarray(leaderboard.families)[:, None] == families[None]).astype(float)
+        table = Table(
+            x, _intercepts(intercept, inputs, x, member), leaderboard.scores, leaderboard.seen * 1.0,
+            leaderboard.floor, count,
+        )  # fmt: skip
+        form = _form(skills, words)
+        if inputs == "pca":
+            found = _pca(table, skills)
+        else:
+            found = jax.tree.map(np.asarray, _search(form, _laws(table, inputs), jax.random.key(seed), starts))
+    mode, cov, noise, freedom, evidence, steps, ended = found
+    status = next((Status(int(one)) for one in ended if one != Status.CONVERGED), Status.CONVERGED)
+    if status != Status.CONVERGED:
+        message = f"the law is {status.word} after {max(steps)} steps; more models or fewer skills help"
+        if strict:
+            raise NotConverged(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    p = SlothPaperParams(
+        mode, cov, noise.ravel(), freedom.ravel(), leaderboard.floor, count,
+        leaderboard.params, leaderboard.tokens, leaderboard.scores, leaderboard.seen,
+    )  # fmt: skip
+    return FitResult(
+        params=p,
+        covariance=np.zeros((len(leaderboard.benchmarks), 0, 0)),
+        rows=leaderboard.models,
+        items=leaderboard.benchmarks,
+        group=np.arange(len(leaderboard.benchmarks)),
+        groups=leaderboard.benchmarks,
+        loglik=float(np.sum(evidence)),
+        steps=int(max(steps)),
+        status=status.word,
+        n_seen=leaderboard.seen.sum(1),
+        method=f"sloth as published, {inputs} d={skills} {intercept} {link}",
+        settings=words
+        | {
+            "skills": skills,
+            "starts": starts,
+            "seed": seed,
+            "families": list(leaderboard.families),
+            "axes": ["models", "benchmarks"],
+        },
+        source=leaderboard.source.merge(Source(seed=seed, cite=CITE)),
+    )
+
+
+def estimate(
+    fit: FitResult[SlothPaperParams],
+    family: str | Sequence[Target] = NEW,
+    params: float = MIDDLE[0],
+    tokens: float = MIDDLE[1],
+    *,
+    level: float = 0.95,
+) -> Estimate:
+    """What a model will score on each benchmark by a published law, with intervals for the score to be observed.
+
+    The value is the law's at its mode, as published. Its logit varies as the unknowns do (delta method); scores vary
+    around the law as the residuals do, in a t distribution of 5 degrees. A new family is taken for one of the known
+    ones: it has their mean and, for the interval, their spread.
+
+    Args:
+        fit: from `fit`.
+        family: a family of the leaderboard, or "new"; or a list of `Target`s, whose lineage and tuning are not used.
+        params: of the model, a count.
+        tokens: that it is trained on, a count.
+        level: coverage of the intervals.
+
+    Returns:
+        One entry a target and benchmark, in [0, 1]: row "family:params:tokens", group the benchmark; `n_seen` is the
+        number of models whose score on it was known.
+
+    Raises:
+        BadInput: the family is not known (the nearest names are given), params or tokens are no plausible counts, or
+            the family is new and there are no two families to learn from.
+    """
+    targets = [Target(family, params, tokens)] if isinstance(family, str) else list(family)
+    require(bool(targets), "there is nothing to predict; give at least one target")
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    for target in targets:
+        _require_target(target, fit.settings["families"])
+    mean, cov = _predicted(fit, targets)
+    value, low, high, spread = _interval(fit, mean, cov, level)
+    names = [str(target) for target in targets]
+    return Estimate(
+        target="score",
+        method=fit.method,
+        rows=tuple(name for name in names for _ in fit.items),
+        group=tuple(fit.items) * len(names),
+        value=value.ravel(),
+        low=low.ravel(),
+        high=high.ravel(),
+        level=level,
+        std_error=spread.ravel(),
+        n_seen=np.tile(fit.params.seen.sum(0), len(names)),
+        status=(fit.status,) * value.size,
+        source=fit.source,
+    )
+
+
+def _require_fit(board: Leaderboard, skills: int, words: Mapping[str, str], starts: int) -> None:
+    allowed = {"inputs": Inputs, "intercept": Intercept, "link": Link, "floors": Floors, "loss": Loss}
+    for name, kind in allowed.items():
+        known = ", ".join(map(repr, get_args(kind)))
+        require(words[name] in get_args(kind), f"{name} is {words[name]!r}; it must be one of {known}")
+    kind, benchmarks = words["inputs"], len(board.benchmarks)
+    if kind not in ALONE:
+        fine = 1 <= skills <= benchmarks
+        require(fine, f"skills is {skills}; with {benchmarks} benchmarks it must lie in 1 to {benchmarks}")
+    require(starts >= 1, f"starts is {starts}; at least one is needed")
+    require(NEW not in board.families, f"a family is called {NEW!r}, which stands for those not known; rename it")
+    whole = board.seen.all(1) if kind == "pca" else board.seen.any(1)
+    if kind == "pca":
+        plain = (words["link"], words["floors"], words["loss"]) == ("logistic", "chance", "huber")
+        require(plain, "inputs 'pca' is a linear law in closed form: it has no link, floors or loss to choose")
+    which = "without a missing score" if kind == "pca" else "with a score"
+    require(whole.sum() >= 4, f"the leaderboard has {whole.sum()} models {which}; a law needs at least 4")
+    sizes = {"parameters": board.params, "tokens": board.tokens}
+    if kind in ("flops", "pca"):
+        sizes = {"parameters x tokens": board.params * board.tokens}
+    for name, found in sizes.items():
+        found = found[whole]
+        require(np.ptp(found) > 0, f"all models have {found[0]:g} {name}; a law needs several")
+    for j, name in enumerate(board.benchmarks):
+        found = board.scores[board.seen[:, j] & whole, j]
+        same = len(found) < 2 or np.ptp(found) == 0
+        require(not same, f"benchmark {name!r} has no two different scores; leave it out")
+
+
+def _items(board: Leaderboard, loss: str, items: Mapping[str, int] | None) -> np.ndarray:
+    """(benchmarks,) questions; ones where no loss asks."""
+    if loss != "binomial":
+        return np.ones(len(board.benchmarks))
+    for name in board.benchmarks:
+        found = (items or {}).get(name)
+        told = f"{name!r} has {found}" if found is not None else f"{name!r} is missing"
+        fine = found is not None and found >= 1
+        require(fine, f"the binomial loss needs the number of questions of each benchmark, and {told}; pass items=")
+    return np.array([(items or {})[name] for name in board.benchmarks], float)
+
+
+def _require_target(target: Target, families: Sequence[str]) -> None:
+    for name, count, least, unit in (("params", target.params, 1e6, "7e9"), ("tokens", target.tokens, 1e8, "2e12")):
+        fine = bool(np.isfinite(count)) and count >= least
+        require(fine, f"{target}: {name} is {count:g}; a count such as {unit} is wanted")
+    near = difflib.get_close_matches(target.family, sorted(set(families)), 3, 0.5)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    message = f"family {target.family!r} is not in the leaderboard{hint} (a family that is not there is called {NEW!r})"
+    require(target.family == NEW or target.family in families, message)
+
+
+def _form(skills: int, words: Mapping[str, str]) -> Form:
+    link, floors, loss = (KERNEL.get(words[name], words[name]) for name in ("link", "floors", "loss"))
+    return Form(skills, link=link, floors=floors, loss=loss)  # pyright: ignore[reportArgumentType]
+
+
+def _inputs(kind: str, size: np.ndarray, tokens: np.ndarray, use: np.ndarray) -> np.ndarray:
+    """(rows, k), standardised over the rows in use; flops only centred, as published scores rise with them."""
+    if kind in ("flops", "pca"):
+        x = np.log(size) + np.log(tokens)
+        return (x - use @ x / use.sum())[:, None]
+    x = np.asarray(skill_law.inputs(*map(jnp.asarray, (size, tokens, use))))
+    x = x if kind == "translog" else x[:, :2]
+    require(bool(np.isfinite(x).all()), "size and tokens vary too little together; use inputs='flops'")
+    return x
+
+
+def _intercepts(intercept: str, kind: str, x: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """(rows, columns) of a design, after the inputs; `member` is (rows, families), one-hot."""
+    if intercept == "shared":
+        return np.ones((len(x), 1))
+    if intercept == "family":
+        return member
+    return np.concatenate([member, member * x[:, [0 if kind in ("flops", "pca") else 1]]], 1)
+
+
+def _laws(table: Table, kind: str) -> Table:
+    """Tables with a leading axis: one for all benchmarks, or one for each."""
+    if kind not in ALONE:
+        return jax.tree.map(lambda part: jnp.asarray(part)[None], table)
+    count = len(table.chance)
+
+    def each(part: np.ndarray) -> Array:
+        return jnp.asarray(np.broadcast_to(part, (count, *part.shape)))
+
+    columns = (jnp.asarray(part.T[:, :, None]) for part in (table.scores, table.seen))
+    rest = (jnp.asarray(part[:, None]) for part in (table.chance, table.items))
+    return Table(each(table.inputs), each(table.intercept), *columns, *rest)
+
+
+@functools.partial(jax.jit, static_argnames=("form", "starts"))
+def _search(form: Form, laws: Table, key: Array, starts: int) -> tuple[Array, ...]:
+    """Of each law: mode, covariance, noise and its degrees of freedom, evidence, steps, status."""
+
+    def one(table: Table) -> tuple[Array, ...]:
+        found = skill_law.fit(form, table, key, starts=starts, tol=TOL)
+        about = jax.lax.map(lambda x: skill_law.laplace(form, table, x), found.x)
+        ended = found.status == int(Status.CONVERGED)
+        usable = jnp.where(jnp.any(ended), ended, jnp.isfinite(about.evidence))
+        best = jnp.argmax(jnp.where(usable, about.evidence, -jnp.inf))
+        x, cov = found.x[best], about.cov[best]
+        noise, freedom = skill_law.residual(form, table, x, cov)
+        return x, cov, noise, freedom, about.evidence[best], found.steps[best], found.status[best]
+
+    return jax.vmap(one)(laws)
+
+
+def _pca(table: Table, skills: int) -> tuple[np.ndarray, ...]:
+    """As `_search`, by least squares: coefficients are unknown, axes and mean are taken as known."""
+    whole = table.seen.min(1) > 0
+    scores, design = table.scores[whole], np.concatenate([table.inputs, table.intercept], 1)[whole]
+    mean = scores.mean(0)
+    axes = np.linalg.svd(scores - mean, full_matrices=False)[2][:skills]
+    parts = (scores - mean) @ axes.T
+    inverse, rank = np.linalg.pinv(design.T @ design), np.linalg.matrix_rank(design)
+    coefficient = np.linalg.pinv(design) @ parts
+    free = max(len(scores) - rank, 1)
+    left = parts - design @ coefficient
+    cov = np.kron(inverse, left.T @ left / free)
+    square = ((scores - mean - design @ coefficient @ axes) ** 2).sum(0)
+    columns = np.concatenate([axes.T, mean[:, None]], 1)
+    size = coefficient.size + columns.size
+    noise = np.sqrt(square / free)
+    loglik = -float(np.sum(len(scores) * np.log(np.maximum(noise, 1e-9)))) - 0.5 * free * len(noise)
+    ended = np.array([int(Status.CONVERGED)])
+    mode = np.concatenate([coefficient.ravel(), columns.ravel()])
+    freedom = np.full(len(noise), float(free))
+    return mode[None], pad(cov, (size, size))[None], noise, freedom, np.array([loglik]), np.array([0]), ended
+
+
+@functools.partial(jax.jit, static_argnames="form")
+def _foreseen(form: Form, laws: Table, mode: Array, cov: Array, designs: Array) -> tuple[Array, Array]:
+    """Latent numbers of designs (lanes, effects): (lanes, laws, benchmarks a law, 2), and their covariances."""
+
+    def lane(design: Array) -> tuple[Array, Array]:
+        return jax.vmap(lambda *law: skill_law.foreseen(form, *law, design))(laws, mode, cov)
+
+    return jax.lax.map(lane, designs)
+
+
+def _predicted(fit: FitResult[SlothPaperParams], targets: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
+    """Logit and floor of each target (targets, benchmarks, 2), and their covariance."""
+    p, words, count = fit.params, fit.settings, len(fit.items)
+    of = np.asarray(words["families"])
+    families = np.unique(of)
+    known = np.array([bool(p.seen[of == name].any()) for name in families])
+    use = np.append(p.seen.any(1), np.zeros(len(targets)))
+    size, tokens = (np.array([t[i] for t in targets], float) for i in (1, 2))
+    with jax.enable_x64(True):
+        x = _inputs(words["inputs"], np.append(p.size, size), np.append(p.tokens, tokens), use)
+        member = np.eye(len(families))
+        design, owner = [], []
+        for i, target in enumerate(targets):
+            mine = families == target.family
+            if words["intercept"] == "shared":
+                lanes = member[:1]
+            elif (mine & known).any():
+                lanes = member[mine]
+            else:
+                lanes = member[known]
+                require(len(lanes) > 1, f"{target}: a new family needs two known ones to learn from; there is one")
+            at = np.repeat(x[len(p.size) + i][None], len(lanes), 0)
+            design.append(np.concatenate([at, _intercepts(words["intercept"], words["inputs"], at, lanes)], 1))
+            owner += [i] * len(lanes)
+        flat = np.concatenate(design)
+        flat = pad(flat, (rung(len(flat)), flat.shape[1]))
+        shape = x.shape[1]
+        facts = Table(flat[:, :shape], flat[:, shape:], p.score, p.seen * 1.0, p.floor, p.items)
+        found = _foreseen(_form(words["skills"], words), _laws(facts, words["inputs"]), p.mode, p.cov, flat)
+        lanes = np.asarray(owner)
+        means, covs = (np.asarray(part)[: len(lanes)] for part in found)
+    means, covs = means.reshape(len(lanes), count, 2), covs.reshape(len(lanes), count, 2, 2)
+    mean = np.stack([means[lanes == i].mean(0) for i in range(len(targets))])
+    return mean, np.stack([_mixed(means[lanes == i], covs[lanes == i]) for i in range(len(targets))])
+
+
+def _mixed(means: np.ndarray, covs: np.ndarray) -> np.ndarray:
+    """Covariance (benchmarks, 2, 2) of a draw from normals that are equally likely, (lanes, benchmarks, ...)."""
+    lanes = len(means)
+    if lanes == 1:
+        return covs[0]
+    gap = means - means.mean(0)
+    between = np.einsum("lja,ljb->jab", gap, gap) / (lanes - 1)
+    return covs.mean(0) + (1 + 1 / lanes) * between
+
+
+def _noise(freedom: float) -> np.ndarray:
+    """(points,) of scores around a law, in units of the residuals' spread: t of variance 1, the spread not known."""
+    heavy = stats.t.ppf((np.arange(NOISES) + 0.5) / NOISES, FREEDOM) * np.sqrt((FREEDOM - 2) / FREEDOM)
+    scale = np.sqrt(freedom / stats.chi2.ppf((np.arange(NOISES) + 0.5) / NOISES, freedom))
+    return np.quantile(heavy[:, None] * scale, (np.arange(NOISES) + 0.5) / NOISES)
+
+
+def _interval(fit: FitResult, mean: np.ndarray, cov: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
+    """The law's score, ends and half a 68% interval of the score to be observed, (targets, benchmarks) each.
+
+    Sums of equally likely points: of the logit, of the floor given the logit, and of the noise.
+    """
+    linear, learned = fit.settings["inputs"] == "pca", fit.settings["floors"] == "learned"
+
+    def score(logit: np.ndarray, floor: np.ndarray) -> np.ndarray:
+        low = special.expit(floor)
+        return logit + 0 * low if linear else low + (1 - low) * special.expit(logit)
+
+    normal = stats.norm.ppf((np.arange(LOGITS) + 0.5) / LOGITS)[:, None]
+    apart = np.sqrt(1.5) * np.array([-1.0, 0.0, 1.0]) if learned else np.zeros(1)
+    noise = np.stack([s * _noise(f) for s, f in zip(fit.params.noise, fit.params.freedom, strict=True)])
+    chances = ((1 - level) / 2, (1 + level) / 2, stats.norm.cdf(-1), stats.norm.cdf(1))
+    ends = []
+    for at, spread in zip(mean[:, :, None, None], cov[:, :, None, None], strict=True):
+        sd = np.sqrt(np.maximum(spread[..., 0, 0], 1e-18))
+        along = spread[..., 0, 1] / sd
+        rest = np.sqrt(np.maximum(spread[..., 1, 1] - along**2, 0))
+        found = score(at[..., 0] + sd * normal, at[..., 1] + along * normal + rest * apart)
+        found = np.clip(found.reshape(len(noise), -1, 1) + noise[:, None], 0, 1)
+        ends.append(np.quantile(found.reshape(len(noise), -1), chances, axis=-1))
+    low, high, below, above = np.stack(ends, 1)
+    value = np.clip(score(mean[..., 0], mean[..., 1]), 0, 1)
+    return value, np.minimum(low, value), np.maximum(high, value), (above - below) / 2
