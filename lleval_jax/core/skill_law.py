@@ -216,6 +216,14 @@ def loss(form: Form, score: Array, answer: Array, items: Array) -> Array:
     return (form.delta / form.noise) ** 2 * (jnp.sqrt(1 + (gap / form.delta) ** 2) - 1)
 
 
+def _precision(form: Form, table: Table) -> Array:
+    """(size,) of the priors."""
+    sd = form.column_spread.astype(table.scores.dtype)
+    size = (table.inputs.shape[1] + table.intercept.shape[1]) * form.skills
+    own = jnp.full(size, form.spread[0] ** -2, sd.dtype)
+    return jnp.concatenate([own, jnp.tile(sd**-2, table.scores.shape[1])])
+
+
 def objective(form: Form, table: Table):
     """Minus log posterior as a function of all unknowns in a row, with its gradient and Hessian.
 
@@ -224,11 +232,10 @@ def objective(form: Form, table: Table):
     needed; the rest is sums of products with the design.
     """
     design = jnp.concatenate([table.inputs, table.intercept], axis=1)
-    floor, sd = _chance(form, table), form.column_spread.astype(design.dtype)
-    (rows, count), width = design.shape, len(sd)
+    floor, (rows, count), width = _chance(form, table), design.shape, len(form.column_spread)
     benchmarks, skills = table.scores.shape[1], form.skills
     size = count * skills
-    precision = jnp.concatenate([jnp.full(size, form.spread[0] ** -2, sd.dtype), jnp.tile(sd**-2, benchmarks)])
+    precision = _precision(form, table)
 
     def cell(theta: Array, column: Array, floor: Array, answer: Array, seen: Array, items: Array):
         """Value, gradient and Hessian in (theta, column), through the logit: theta meets the column nowhere else."""
@@ -338,21 +345,32 @@ def foreseen(form: Form, table: Table, x: Array, cov: Array, design: Array) -> t
     return latent(form, table, x, design), jnp.einsum("jau,uv,jbv->jab", slope, cov, slope)
 
 
-def residual(form: Form, table: Table, x: Array, cov: Array) -> tuple[Array, Array]:
-    """Spread of scores around the law at x, and how many scores it is learned from, (benchmarks,) each.
+def sandwich(form: Form, table: Table, x: Array, cov: Array) -> tuple[Array, Array, Array]:
+    """Covariance of the unknowns by the noise that is found, and that noise.
 
-    The root mean square of residuals, over the number of cells less the unknowns they pay for: the trace of what a
-    score moves its own prediction by.
+    `Form.noise` bounds what one cell can tell and is larger than what scores vary by, so the posterior `cov` is too
+    wide. The error of its mode is H^-1 (prior precision + variance of the data's gradient) H^-1, which is H^-1 where
+    the noise is as assumed. Cells of a benchmark have one noise.
+
+    Returns:
+        The covariance (size, size); the spread of scores around the law (benchmarks,): root mean square of residuals,
+        over the number of cells less the unknowns they pay for; that difference (benchmarks,), at least 1.
     """
     design = jnp.concatenate([table.inputs, table.intercept], axis=1)
-    mean, spread = jax.lax.map(lambda row: foreseen(form, table, x, cov, row), design)
-    logit, floor = mean[:, :, 0], mean[:, :, 1]
-    low, above = jax.nn.sigmoid(floor), jax.nn.sigmoid(logit)
-    score = low + (1 - low) * above
-    slope = jnp.stack([(1 - low) * above * (1 - above), low * (1 - low) * (1 - above)], axis=2)
-    variance = jnp.einsum("mja,mjab,mjb->mj", slope, spread, slope)
-    bow = jax.grad(jax.grad(loss, 1), 1)
-    weight = jax.vmap(jax.vmap(bow, (None, 0, 0, 0)), (None, 0, 0, None))(form, score, table.scores, table.items)
-    free = jnp.sum(table.seen, 0) - jnp.sum(table.seen * weight * variance, 0)
-    square = jnp.sum(table.seen * (table.scores - score) ** 2, 0)
-    return jnp.sqrt(square / jnp.maximum(free, 1)), jnp.maximum(free, 1)
+
+    def scores(x: Array, row: Array) -> Array:
+        logit, floor = latent(form, table, x, row).T
+        low = jax.nn.sigmoid(floor)
+        return low + (1 - low) * jax.nn.sigmoid(logit)
+
+    score = jax.vmap(scores, (None, 0))(x, design)
+    slope = jax.lax.map(lambda row: jax.jacrev(scores)(x, row), design)  # (rows, benchmarks, size)
+    over = jax.vmap(jax.vmap(jax.value_and_grad(jax.grad(loss, 1), 1), (None, 0, 0, 0)), (None, 0, 0, None))
+    pull, bow = over(form, score, table.scores, table.items)
+    own = jnp.einsum("mju,uv,mjv->mj", slope, cov, slope)
+    free = jnp.maximum(jnp.sum(table.seen * (1 - bow * own), 0), 1)
+    noise = jnp.sqrt(jnp.sum(table.seen * (table.scores - score) ** 2, 0) / free)
+    known = table.seen * (jnp.sum(table.seen * pull**2, 0) / free)[None]
+    slope = slope.reshape(-1, len(x))
+    middle = jnp.diag(_precision(form, table)) + slope.T @ (known.reshape(-1, 1) * slope)
+    return cov @ middle @ cov, noise, free

@@ -171,9 +171,10 @@ def estimate(
 ) -> Estimate:
     """What a model will score on each benchmark by a published law, with intervals for the score to be observed.
 
-    The value is the law's at its mode, as published. Its logit varies as the unknowns do (delta method); scores vary
-    around the law as the residuals do, in a t distribution of 5 degrees. A new family is taken for one of the known
-    ones: it has their mean and, for the interval, their spread.
+    The value is the law's at its mode, as published. Its logit varies as the unknowns do: their covariance is Laplace's
+    with the noise that was found in place of the assumed one, carried on by the delta method. Scores vary around the
+    law as the residuals do, in a t distribution of 5 degrees. A new family is taken for one of the known ones: it has
+    their mean and, for the interval, their spread.
 
     Args:
         fit: from `fit`.
@@ -314,8 +315,8 @@ def _search(form: Form, laws: Table, key: Array, starts: int) -> tuple[Array, ..
         ended = found.status == int(Status.CONVERGED)
         usable = jnp.where(jnp.any(ended), ended, jnp.isfinite(about.evidence))
         best = jnp.argmax(jnp.where(usable, about.evidence, -jnp.inf))
-        x, cov = found.x[best], about.cov[best]
-        noise, freedom = skill_law.residual(form, table, x, cov)
+        x = found.x[best]
+        cov, noise, freedom = skill_law.sandwich(form, table, x, about.cov[best])
         return x, cov, noise, freedom, about.evidence[best], found.steps[best], found.status[best]
 
     return jax.vmap(one)(laws)
