@@ -1,0 +1,285 @@
+"""Sloth's published variants: all settings, order, missing cells, other programs, intervals, and what bad words are told."""
+
+import functools
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, special, stats
+
+import lleval_jax as ll
+from lleval_jax.estimators import sloth_paper
+
+FALSE_ALARM = 1e-6  # of the statistical test
+WORDS = ("inputs", "intercept", "link", "floors", "loss")
+FEW = [  # compiling takes seconds a setting
+    ("translog", "family", "logistic", "chance", "squared"),
+    ("size and tokens", "family slopes", "monotone", "learned", "huber"),
+    ("pca", "family", "logistic", "chance", "huber"),
+    ("pca", "family slopes", "logistic", "chance", "huber"),
+]
+MORE = [
+    setting
+    for setting in itertools.product(
+        ("translog", "size and tokens", "flops"),
+        ("family", "shared", "family slopes"),
+        ("logistic", "monotone"),
+        ("chance", "learned"),
+        ("huber", "squared", "binomial"),
+    )
+    if setting not in FEW
+]
+MORE = [*MORE[::7], ("pca", "shared", "logistic", "chance", "huber")]  # 7: no two words always together
+FLOOR = 0.1
+
+
+def drawn(seed=0, families=10, each=3, benchmarks=3, noise=0.02) -> ll.Leaderboard:
+    """A leaderboard from the paper's law with one skill."""
+    random = np.random.default_rng(seed)
+    family = np.repeat(np.arange(families), each)
+    size = np.tile(np.geomspace(1, 70, each), families) * np.exp(0.2 * random.normal(size=len(family)))
+    tokens = np.exp(random.normal(0.5, 0.8, families))[family] * np.exp(0.1 * random.normal(size=len(family)))
+    skill = 0.5 * np.log(size / 7) + 0.5 * np.log(tokens / 2) + random.normal(0, 0.5, families)[family]
+    logit = skill[:, None] * random.uniform(0.6, 1.2, benchmarks) + random.normal(0, 0.5, benchmarks)
+    score = FLOOR + (1 - FLOOR) * special.expit(logit) + noise * random.normal(size=logit.shape)
+    table = pd.DataFrame(
+        {
+            "model": [f"m{i}" for i in range(len(family))],
+            "family": [f"family-{f}" for f in family],
+            "params": size * 1e9,
+            "tokens": tokens * 1e12,
+            **{f"bench-{j}": np.clip(score[:, j], 0, 1) for j in range(benchmarks)},
+        }
+    )
+    return ll.Leaderboard.from_frame(table, floors={f"bench-{j}": FLOOR for j in range(benchmarks)})
+
+
+def learned(board, setting, skills=2, **more):
+    items = {name: 100 for name in board.benchmarks}
+    return sloth_paper.fit(board, skills, **dict(zip(WORDS, setting, strict=True)), items=items, starts=2, **more)
+
+
+@functools.cache
+def law(setting) -> ll.FitResult:
+    return learned(drawn(), setting)
+
+
+TARGETS = [sloth_paper.Target("family-3", 3e10, 2e12), sloth_paper.Target("new", 3e10, 2e12)]
+ALL = [*FEW, *(pytest.param(setting, marks=pytest.mark.slow) for setting in MORE)]
+EVERY = pytest.mark.parametrize("setting", ALL, ids=lambda setting: "-".join(setting))
+
+
+def predicted(fit, level=0.95):
+    return sloth_paper.estimate(fit, TARGETS, level=level)
+
+
+@EVERY
+def test_every_setting_foretells_with_intervals(setting):
+    fit = law(setting)
+    narrow, wide = predicted(fit, 0.5), predicted(fit, 0.95)
+    assert fit.status == "ok"
+    assert wide.rows == (*(["family-3:3e10:2e12"] * 3), *(["new:3e10:2e12"] * 3))
+    assert wide.group == 2 * fit.items
+    assert np.isfinite(wide.std_error).all()
+    assert ((0 <= wide.low) & (wide.high <= 1)).all()
+    assert ((wide.low < narrow.low) & (narrow.high < wide.high)).all()
+    np.testing.assert_array_equal(narrow.value, wide.value)
+    known, new = (wide.high - wide.low).reshape(2, -1)
+    assert (new > known).all() or (setting[1] == "shared" and (new == known).all())
+
+
+@EVERY
+def test_the_order_of_models_and_benchmarks_changes_nothing(setting):
+    board, random = drawn(), np.random.default_rng(1)
+    names = [board.benchmarks[j] for j in (2, 0, 1)]
+    turned = board.take(random.permutation(len(board.models))).select(names)
+    first = predicted(law(setting)).to_frame()
+    second = predicted(learned(turned, setting)).to_frame()
+    both = first.merge(second, on=["row", "group"])
+    assert len(both) == len(first)
+    for name in ("value", "low", "high"):
+        np.testing.assert_allclose(both[f"{name}_x"], both[f"{name}_y"], atol=2e-5)
+
+
+@EVERY
+def test_a_score_not_known_changes_nothing(setting):
+    board = drawn()
+    seen = board.seen.copy()
+    seen[4, 1] = seen[13, 0] = False
+    parts = {"models", "families", "lineages", "instruct", "params", "tokens", "benchmarks", "floor"}
+    facts = {name: getattr(board, name) for name in parts}
+    other = np.where(seen, board.scores, 0.97)
+    hidden, shown = (ll.Leaderboard(**facts, scores=scores, seen=seen) for scores in (board.scores, other))
+    first, second = (predicted(learned(one, setting)) for one in (hidden, shown))
+    np.testing.assert_array_equal(first.value, second.value)
+    np.testing.assert_array_equal(first.high, second.high)
+    assert np.abs(first.value - predicted(law(setting)).value).max() > 1e-6
+    np.testing.assert_array_equal(predicted(learned(board, setting)).value, predicted(law(setting)).value)
+
+
+def test_squared_loss_is_least_squares():
+    """The mode by scipy, from the other side: all scores and unknowns as residuals, in units of noise and priors."""
+    board, fit = drawn(), law(FEW[0])
+    logs = [np.log(board.tokens), np.log(board.params)]
+    a, b = ((x - x.mean()) / x.std() for x in logs)
+    product = a * b
+    x = np.stack([a, b, 0.1 * (product - product.mean()) / product.std()], 1)
+    member = np.array([[family == name for name in sorted(set(board.families))] for family in board.families])
+    design = np.concatenate([x, member.astype(float)], 1)
+    count, benchmarks = design.shape[1], len(board.benchmarks)
+
+    def scores(flat):
+        columns = flat[2 * count :].reshape(benchmarks, 3)
+        logit = design @ flat[: 2 * count].reshape(count, 2) @ columns[:, :2].T + columns[:, 2]
+        return FLOOR + (1 - FLOOR) * special.expit(logit)
+
+    sd = np.concatenate([np.ones(2 * count), np.tile([1.0, 1.0, 10.0], benchmarks)])
+
+    def residuals(flat):
+        return np.concatenate([((scores(flat) - board.scores) / 0.1).ravel(), flat / sd])
+
+    start = np.random.default_rng(0).normal(size=len(sd))
+    end = optimize.least_squares(residuals, start, method="trf", xtol=1e-14, ftol=1e-14, gtol=1e-12)
+    targets = [sloth_paper.Target(*row) for row in zip(board.families, board.params, board.tokens, strict=True)]
+    found = sloth_paper.estimate(fit, targets[:2]).value.reshape(2, -1)
+    np.testing.assert_allclose(found, scores(end.x)[:2], atol=1e-6)
+
+
+def test_pca_is_linear_regression():
+    """Coefficients, and the standard error of a prediction, by the textbook."""
+    board, fit = drawn(), law(FEW[2])
+    flops = np.log(board.params * board.tokens)
+    names = sorted(set(board.families))
+    design = np.stack([flops, *([family == name for family in board.families] for name in names)], 1).astype(float)
+    mean = board.scores.mean(0)
+    _, axes = np.linalg.eigh(np.cov(board.scores.T))
+    axes = axes[:, 1:]
+    parts = (board.scores - mean) @ axes
+    best = np.linalg.lstsq(design, parts, rcond=None)[0]
+    at = np.zeros(len(names) + 1)
+    at[0], at[1 + names.index("family-3")] = np.log(3e10) + np.log(2e12), 1
+    found = sloth_paper.estimate(fit, [TARGETS[0]])
+    np.testing.assert_allclose(found.value, at @ best @ axes.T + mean, atol=1e-9)
+    left = parts - design @ best
+    free = len(parts) - design.shape[1]
+    leverage = at @ np.linalg.inv(design.T @ design) @ at
+    variance = leverage * np.diag(axes @ (left.T @ left) @ axes.T) / free
+    cov = sloth_paper._predicted(fit, [TARGETS[0]])[1][0, :, 0, 0]
+    np.testing.assert_allclose(cov, variance, rtol=1e-7)
+    np.testing.assert_allclose(fit.params.freedom, free)
+
+
+def test_pca_with_family_slopes_finds_lines_of_families():
+    board, random = drawn(), np.random.default_rng(2)
+    flops = np.log(board.params * board.tokens)
+    family = np.array([int(name[7:]) for name in board.families])
+    part = 0.02 * random.uniform(0.5, 1.5, 10)[family] * (flops - flops.mean()) + 0.05 * random.normal(size=10)[family]
+    lines = board.to_frame().assign(**{f"bench-{j}": 0.5 + (0.5 + j / 4) * part for j in range(3)})
+    hidden = np.arange(30) == 2
+    fit = sloth_paper.fit(ll.Leaderboard.from_frame(lines).hide(hidden), 1, inputs="pca", intercept="family slopes")
+    found = sloth_paper.estimate(fit, "family-0", float(board.params[2]), float(board.tokens[2]))
+    np.testing.assert_allclose(found.value, lines.iloc[2][list(board.benchmarks)].to_numpy(float), atol=1e-9)
+    assert (found.high - found.low).max() < 1e-6
+
+
+def test_a_family_none_of_whose_models_is_known_is_new():
+    board = drawn().hide(np.arange(30) < 3)
+    fit = learned(board, FEW[2])
+    first, second = (sloth_paper.estimate(fit, name, 3e10, 2e12) for name in ("family-0", "new"))
+    np.testing.assert_array_equal(first.value, second.value)
+    np.testing.assert_array_equal(first.low, second.low)
+
+
+def test_kept_and_loaded_it_says_the_same(tmp_path):
+    fit = law(FEW[1])
+    ll.save(fit, tmp_path / "law")
+    np.testing.assert_array_equal(predicted(fit).low, predicted(ll.load(tmp_path / "law")).low)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"skills": 4}, "skills is 4; with 3 benchmarks it must lie in 1 to 3"),
+        ({"inputs": "log"}, "inputs is 'log'; it must be one of 'translog', 'size and tokens', 'flops', 'pca'"),
+        ({"intercept": "none"}, "intercept is 'none'; it must be one of 'family', 'shared', 'family slopes'"),
+        ({"link": "probit"}, "link is 'probit'; it must be one of 'logistic', 'monotone'"),
+        ({"floors": "fixed"}, "floors is 'fixed'; it must be one of 'chance', 'learned'"),
+        ({"loss": "gaussian"}, "loss is 'gaussian'; it must be one of 'huber', 'squared', 'binomial'"),
+        ({"starts": 0}, "starts is 0; at least one is needed"),
+        ({"loss": "binomial"}, "number of questions of each benchmark, and 'bench-0' is missing; pass items="),
+        ({"loss": "binomial", "items": {"bench-0": 0}}, "'bench-0' has 0; pass items="),
+        ({"inputs": "pca", "link": "monotone"}, "has no link, floors or loss to choose"),
+    ],
+)
+def test_bad_words(words, message):
+    with pytest.raises(ll.BadInput, match=message):
+        sloth_paper.fit(drawn(), **words)
+
+
+def test_bad_leaderboards():
+    board = drawn()
+    frame, floors = board.to_frame(), dict.fromkeys(board.benchmarks, FLOOR)
+    with pytest.raises(ll.BadInput, match="has 3 models with a score; a law needs at least 4"):
+        sloth_paper.fit(board.take([0, 1, 5]))
+    with pytest.raises(ll.BadInput, match="all models have 7e.09 parameters; a law needs several"):
+        sloth_paper.fit(ll.Leaderboard.from_frame(frame.assign(params=7e9), floors=floors))
+    with pytest.raises(ll.BadInput, match="all models have 2e.12 tokens; a law needs several"):
+        sloth_paper.fit(ll.Leaderboard.from_frame(frame.assign(tokens=2e12), floors=floors))
+    with pytest.raises(ll.BadInput, match="'bench-1' has no two different scores; leave it out"):
+        sloth_paper.fit(ll.Leaderboard.from_frame(frame.assign(**{"bench-1": 0.5}), floors=floors))
+    holes = ll.Leaderboard.from_frame(frame.assign(**{"bench-1": frame["bench-1"].where(frame.index < 3)}))
+    with pytest.raises(ll.BadInput, match="has 3 models without a missing score"):
+        sloth_paper.fit(holes, inputs="pca")
+    one = sloth_paper.fit(ll.Leaderboard.from_frame(frame.assign(family="only")), 2, inputs="pca")
+    with pytest.raises(ll.BadInput, match="a new family needs two known ones to learn from"):
+        sloth_paper.estimate(one)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("famly-3", 7e9, 2e12), "'famly-3' is not in the leaderboard; did you mean 'family-"),
+        (("family-3", 7, 2e12), "params is 7; a count such as 7e9 is wanted"),
+        (("family-3", 7e9, 15), "tokens is 15; a count such as 2e12 is wanted"),
+        (([],), "nothing to predict"),
+    ],
+)
+def test_bad_targets(words, message):
+    with pytest.raises(ll.BadInput, match=message):
+        sloth_paper.estimate(law(FEW[2]), *words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inputs", ["translog", "pca"])
+def test_intervals_hold_in_simulated_worlds(inputs):
+    """The largest model of one family is hidden in each of 150 worlds, and one of its scores looked at.
+
+    Worlds are independent, so that held intervals are binomial; they may be wider than stated (priors and a t
+    distribution) but by no more than level 0.95 where 0.8 is stated.
+    """
+    held, worlds = 0, 150
+    for seed in range(worlds):
+        truth = drawn(seed)
+        fit = sloth_paper.fit(truth.hide(np.arange(30) == 2), 1, inputs=inputs, starts=2)
+        found = sloth_paper.estimate(fit, "family-0", float(truth.params[2]), float(truth.tokens[2]), level=0.8)
+        held += bool(found.low[0] <= truth.scores[2, 0] <= found.high[0])
+    low, high = stats.binom.ppf(FALSE_ALARM / 2, worlds, 0.8), stats.binom.ppf(1 - FALSE_ALARM / 2, worlds, 0.95)
+    assert low <= held <= high
+
+
+def test_intervals_are_those_of_normal_numbers():
+    """A quantile of the sum of logit and noise, against a million draws: the linear law, whose draws are simple."""
+    fit = law(FEW[2])
+    mean, cov = sloth_paper._predicted(fit, TARGETS)
+    low, high = sloth_paper._interval(fit, mean, cov, 0.9)[1:3]
+    random, p, size = np.random.default_rng(3), fit.params, 200_000
+    sd = np.sqrt(cov[:, :, 0, 0])
+    for i, j in itertools.product(range(2), range(3)):
+        scale = p.noise[j] * np.sqrt(p.freedom[j] / random.chisquare(p.freedom[j], size) * 3 / 5)
+        draws = mean[i, j, 0] + sd[i, j] * random.normal(size=size) + scale * random.standard_t(5, size)
+        for end, level in ((low, 0.05), (high, 0.95)):
+            share = (draws <= end[i, j]).mean()
+            assert abs(share - level) < 0.003 + 5 * np.sqrt(0.05 * 0.95 / size)
+
+
