@@ -291,14 +291,15 @@ def fit(form: Form, table: Table, key: Array, *, starts: int = 8, tol: float = 1
     """Posterior modes from random starts, and the share of each. The training error alone decides nothing."""
     fn = objective(form, table)
 
-    def one(key: Array) -> tuple[Law, tuple[Array, ...], Array]:
+    def one(key: Array) -> tuple[Array, ...]:
         first = begin(Marquardt(), fn, start(form, table, key))
         end = advance(Marquardt(), fn, first, tol=tol, at_most=max_steps, max_steps=max_steps)
         now = end.now
-        return unpack(form, table, now.x), (now.value, now.error, end.steps, end.status), now.x
+        return now.x, now.value, now.error, end.steps, end.status
 
-    law, ended, x = jax.vmap(one)(jax.random.split(key, starts))
-    return Fit(law, jax.nn.softmax(-ended[0]), *ended, x)
+    x, value, error, steps, status = jax.vmap(one)(jax.random.split(key, starts))
+    laws = jax.vmap(lambda x: unpack(form, table, x))(x)
+    return Fit(laws, jax.nn.softmax(-value), value, error, steps, status, x)
 
 
 def laplace(form: Form, table: Table, x: Array) -> Normal:
@@ -329,7 +330,7 @@ def _turns(form: Form, table: Table, x: Array) -> Array:
         return jnp.zeros_like(block).at[:, b].set(block[:, a]).at[:, a].set(-block[:, b]).ravel()
 
     upper, lower = x[:size].reshape(-1, skills), x[size:].reshape(-1, width)
-    return jnp.stack([jnp.concatenate([turned(upper, *p), turned(lower, *p)]) for p in pairs], axis=1)
+    return jnp.stack([jnp.concatenate([turned(upper, a, b), turned(lower, a, b)]) for a, b in pairs], axis=1)
 
 
 def latent(form: Form, table: Table, x: Array, design: Float[Array, " effects"]) -> Float[Array, "benchmarks 2"]:

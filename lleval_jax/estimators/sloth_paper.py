@@ -34,7 +34,8 @@ KERNEL = {"chance": "fixed", "squared": "gaussian"}  # words of `core.skill_law`
 ALONE = ("size and tokens", "flops")  # one law of one skill for each benchmark
 FREEDOM = 5.0  # of the t distribution of scores around the law
 TOL = 1e-5  # of the search
-LOGITS, FLOORS, NOISES = 101, 3, 101  # equally likely points that an interval is taken from
+LOGITS, NOISES = 101, 101  # equally likely points that an interval is taken from
+LANES = 16  # predictions at least that are made in one call: few or many, it is compiled once
 
 
 class SlothPaperParams(NamedTuple):
@@ -113,19 +114,17 @@ def fit(
     count = _items(leaderboard, loss, items)
     skills = 1 if inputs in ALONE else skills
     families = np.unique(leaderboard.families)
+    form, facts = _form(skills, words), (leaderboard.scores, leaderboard.seen, leaderboard.floor, count)
     with jax.enable_x64(True):
-        use = leaderboard.seen.any(1).astype(float)
-        x = _inputs(inputs, leaderboard.params, leaderboard.tokens, use)
+        x = _inputs(inputs, leaderboard.params, leaderboard.tokens, leaderboard.seen.any(1).astype(float))
         member = (np.asarray(leaderboard.families)[:, None] == families[None]).astype(float)
-        table = Table(
-            x, _intercepts(intercept, inputs, x, member), leaderboard.scores, leaderboard.seen * 1.0,
-            leaderboard.floor, count,
-        )  # fmt: skip
-        form = _form(skills, words)
+        design = _design(intercept, inputs, x, member)
         if inputs == "pca":
-            found = _pca(table, skills)
+            whole = leaderboard.seen.all(1)
+            found = _pca(design[whole], leaderboard.scores[whole], skills)
         else:
-            found = jax.tree.map(np.asarray, _search(form, _laws(table, inputs), jax.random.key(seed), starts))
+            laws = _laws(inputs, design, x.shape[1], *facts)
+            found = jax.tree.map(np.asarray, _search(form, laws, jax.random.key(seed), starts))
     mode, cov, noise, freedom, evidence, steps, ended = found
     status = next((Status(int(one)) for one in ended if one != Status.CONVERGED), Status.CONVERGED)
     if status != Status.CONVERGED:
@@ -133,12 +132,19 @@ def fit(
         if strict:
             raise NotConverged(message)
         warnings.warn(message, RuntimeWarning, stacklevel=2)
-    p = SlothPaperParams(
-        mode, cov, noise.ravel(), freedom.ravel(), leaderboard.floor, count,
-        leaderboard.params, leaderboard.tokens, leaderboard.scores, leaderboard.seen,
-    )  # fmt: skip
     return FitResult(
-        params=p,
+        params=SlothPaperParams(
+            mode=mode,
+            cov=cov,
+            noise=noise.ravel(),
+            freedom=freedom.ravel(),
+            floor=leaderboard.floor,
+            items=count,
+            size=leaderboard.params,
+            tokens=leaderboard.tokens,
+            score=leaderboard.scores,
+            seen=leaderboard.seen,
+        ),
         covariance=np.zeros((len(leaderboard.benchmarks), 0, 0)),
         rows=leaderboard.models,
         items=leaderboard.benchmarks,
@@ -282,27 +288,29 @@ def _inputs(kind: str, size: np.ndarray, tokens: np.ndarray, use: np.ndarray) ->
     return x
 
 
-def _intercepts(intercept: str, kind: str, x: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """(rows, columns) of a design, after the inputs; `member` is (rows, families), one-hot."""
+def _design(intercept: str, kind: str, x: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """(rows, effects): inputs, then intercepts; `member` is (rows, families), one-hot."""
     if intercept == "shared":
-        return np.ones((len(x), 1))
-    if intercept == "family":
-        return member
-    return np.concatenate([member, member * x[:, [0 if kind in ("flops", "pca") else 1]]], 1)
+        return np.concatenate([x, np.ones((len(x), 1))], 1)
+    slopes = [member * x[:, [0 if kind in ("flops", "pca") else 1]]] if intercept == "family slopes" else []
+    return np.concatenate([x, member, *slopes], 1)
 
 
-def _laws(table: Table, kind: str) -> Table:
-    """Tables with a leading axis: one for all benchmarks, or one for each."""
-    if kind not in ALONE:
-        return jax.tree.map(lambda part: jnp.asarray(part)[None], table)
-    count = len(table.chance)
-
-    def each(part: np.ndarray) -> Array:
-        return jnp.asarray(np.broadcast_to(part, (count, *part.shape)))
-
-    columns = (jnp.asarray(part.T[:, :, None]) for part in (table.scores, table.seen))
-    rest = (jnp.asarray(part[:, None]) for part in (table.chance, table.items))
-    return Table(each(table.inputs), each(table.intercept), *columns, *rest)
+def _laws(
+    kind: str,
+    design: np.ndarray,
+    inputs: int,
+    score: np.ndarray,
+    seen: np.ndarray,
+    floor: np.ndarray,
+    items: np.ndarray,
+) -> Table:
+    """Tables with a leading axis: one for all benchmarks, or one for each. The first columns are the `inputs`."""
+    laws = len(floor) if kind in ALONE else 1
+    same = np.broadcast_to(design, (laws, *design.shape))
+    by_row = [one.T[:, :, None] if kind in ALONE else one[None] for one in (score, seen.astype(float))]
+    own = [one.reshape(laws, -1) for one in (floor, items)]
+    return Table(*map(jnp.asarray, (same[:, :, :inputs], same[:, :, inputs:], *by_row, *own)))
 
 
 @functools.partial(jax.jit, static_argnames=("form", "starts"))
@@ -322,10 +330,8 @@ def _search(form: Form, laws: Table, key: Array, starts: int) -> tuple[Array, ..
     return jax.vmap(one)(laws)
 
 
-def _pca(table: Table, skills: int) -> tuple[np.ndarray, ...]:
+def _pca(design: np.ndarray, scores: np.ndarray, skills: int) -> tuple[np.ndarray, ...]:
     """As `_search`, by least squares: coefficients are unknown, axes and mean are taken as known."""
-    whole = table.seen.min(1) > 0
-    scores, design = table.scores[whole], np.concatenate([table.inputs, table.intercept], 1)[whole]
     mean = scores.mean(0)
     axes = np.linalg.svd(scores - mean, full_matrices=False)[2][:skills]
     parts = (scores - mean) @ axes.T
@@ -350,7 +356,7 @@ def _foreseen(form: Form, laws: Table, mode: Array, cov: Array, designs: Array) 
     """Latent numbers of designs (lanes, effects): (lanes, laws, benchmarks a law, 2), and their covariances."""
 
     def lane(design: Array) -> tuple[Array, Array]:
-        return jax.vmap(lambda *law: skill_law.foreseen(form, *law, design))(laws, mode, cov)
+        return jax.vmap(lambda table, x, cov: skill_law.foreseen(form, table, x, cov, design))(laws, mode, cov)
 
     return jax.lax.map(lane, designs)
 
@@ -360,7 +366,8 @@ def _predicted(fit: FitResult[SlothPaperParams], targets: Sequence[Target]) -> t
     p, words, count = fit.params, fit.settings, len(fit.items)
     of = np.asarray(words["families"])
     families = np.unique(of)
-    known = np.array([bool(p.seen[of == name].any()) for name in families])
+    learned = p.seen.all(1) if words["inputs"] == "pca" else p.seen.any(1)
+    known = np.isin(families, of[learned])
     use = np.append(p.seen.any(1), np.zeros(len(targets)))
     size, tokens = (np.array([t[i] for t in targets], float) for i in (1, 2))
     with jax.enable_x64(True):
@@ -377,13 +384,12 @@ def _predicted(fit: FitResult[SlothPaperParams], targets: Sequence[Target]) -> t
                 lanes = member[known]
                 require(len(lanes) > 1, f"{target}: a new family needs two known ones to learn from; there is one")
             at = np.repeat(x[len(p.size) + i][None], len(lanes), 0)
-            design.append(np.concatenate([at, _intercepts(words["intercept"], words["inputs"], at, lanes)], 1))
+            design.append(_design(words["intercept"], words["inputs"], at, lanes))
             owner += [i] * len(lanes)
         flat = np.concatenate(design)
-        flat = pad(flat, (rung(len(flat)), flat.shape[1]))
-        shape = x.shape[1]
-        facts = Table(flat[:, :shape], flat[:, shape:], p.score, p.seen * 1.0, p.floor, p.items)
-        found = _foreseen(_form(words["skills"], words), _laws(facts, words["inputs"]), p.mode, p.cov, flat)
+        flat = pad(flat, (rung(max(len(flat), LANES)), flat.shape[1]))
+        laws = _laws(words["inputs"], flat, x.shape[1], p.score, p.seen, p.floor, p.items)
+        found = _foreseen(_form(words["skills"], words), laws, *map(jnp.asarray, (p.mode, p.cov, flat)))
         lanes = np.asarray(owner)
         means, covs = (np.asarray(part)[: len(lanes)] for part in found)
     means, covs = means.reshape(len(lanes), count, 2), covs.reshape(len(lanes), count, 2, 2)

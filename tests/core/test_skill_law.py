@@ -117,3 +117,45 @@ def test_lanes_are_the_loop():
         alone, _ = fitted(Form(), table, KEY)
         np.testing.assert_array_equal(together.steps[i], alone.steps)
         np.testing.assert_allclose(together.value[i], alone.value, rtol=1e-9)
+
+
+def test_what_is_not_known_does_not_depend_on_how_skills_are_turned():
+    form, (table, _) = Form(skills=2, noise=0.02), simulated(noise=0.02)
+    fit, _ = fitted(form, table, KEY)
+    rows, width = table.inputs.shape[1] + table.intercept.shape[1], 3
+
+    @jax.jit
+    def known(x):
+        normal = skill_law.laplace(form, table, x)
+        design = jnp.concatenate([table.inputs, table.intercept], axis=1)[5]
+        return (
+            normal,
+            skill_law.foreseen(form, table, x, normal.cov, design),
+            skill_law.sandwich(form, table, x, normal.cov),
+        )
+
+    x, angle = fit.x[0], 0.7
+    turn = jnp.asarray([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    columns = x[2 * rows :].reshape(-1, width)
+    columns = jnp.concatenate([columns[:, :2] @ turn, columns[:, 2:]], axis=1)
+    turned = jnp.concatenate([(x[: 2 * rows].reshape(-1, 2) @ turn).ravel(), columns.ravel()])
+    (first, seen, (_, noise, free)), (second, again, _) = known(x), known(turned)
+    np.testing.assert_allclose(first.evidence, second.evidence, rtol=1e-6)
+    np.testing.assert_allclose(seen[1], again[1], rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(np.asarray(noise), 0.02, rtol=0.35)  # four sd of a spread from 15 to 32 scores
+    assert ((np.asarray(free) > 10) & (np.asarray(free) < 32)).all()
+
+
+def test_the_sandwich_is_the_posterior_where_the_noise_is_as_assumed():
+    """One shift, squared loss, and scores in pairs that differ from the mean by the assumed noise."""
+    form = Form(skills=1, loss="gaussian", noise=0.05, spread=(1e-4, 10.0, 1.0, 1.0))
+    ones = jnp.ones((20, 1))
+    scores = 0.5 + 0.05 * np.sqrt(19 / 20) * jnp.asarray(np.tile([1.0, -1.0], 10))[:, None]
+    table = Table(ones, ones, scores, ones, jnp.zeros(1), jnp.ones(1))
+    x = jnp.zeros(4)
+    normal = skill_law.laplace(form, table, x)
+    cov, noise, free = skill_law.sandwich(form, table, x, normal.cov)
+    np.testing.assert_allclose(noise, 0.05, rtol=1e-4)
+    np.testing.assert_allclose(free, 19, rtol=1e-4)
+    np.testing.assert_allclose(cov[3, 3], normal.cov[3, 3], rtol=1e-3)
+    np.testing.assert_allclose(normal.cov[3, 3], (0.05 / 0.25) ** 2 / 20, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""Sloth's published variants: all settings, order, missing cells, other programs, intervals, and what bad words are told."""
+"""Sloth's published variants: settings, order, missing cells, other programs, intervals, what is said of bad words."""
 
 import functools
 import itertools
@@ -183,7 +183,7 @@ def test_pca_with_family_slopes_finds_lines_of_families():
     assert (found.high - found.low).max() < 1e-6
 
 
-def test_a_family_none_of_whose_models_is_known_is_new():
+def test_a_family_of_which_no_model_is_known_is_new():
     board = drawn().hide(np.arange(30) < 3)
     fit = learned(board, FEW[2])
     first, second = (sloth_paper.estimate(fit, name, 3e10, 2e12) for name in ("family-0", "new"))
@@ -281,5 +281,3 @@ def test_intervals_are_those_of_normal_numbers():
         for end, level in ((low, 0.05), (high, 0.95)):
             share = (draws <= end[i, j]).mean()
             assert abs(share - level) < 0.003 + 5 * np.sqrt(0.05 * 0.95 / size)
-
-

@@ -1,0 +1,138 @@
+"""What the published laws leave unused, and families of which nothing is known: `python bench/scaling_missing.py`.
+
+Part "missing": Sloth's variants (`estimators.sloth_paper`) learn from the rows of the study, which leaves out rows that
+lack a score and families of 1 or 2 rows; from all complete rows; and from all rows. Test rows are those of `scaling.py`.
+Part "new": all models of a group's test families and of their lineages are left out, and all complete models of those
+families are foretold as of family "new". Errors are mean absolute errors in points over models and benchmarks of a
+group, averaged over groups; coverage is over all cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import time
+import warnings
+
+import machine
+import numpy as np
+from scaling import LEVELS, groups, without
+from scaling_published import BENCHMARKS, CELLS
+
+import lleval_jax as ll
+from lleval_jax.estimators import sloth, sloth_paper
+
+RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling_missing.json"
+STARTS = 2  # all end in one mode
+LAWS = {
+    "basic d=2": {},
+    "trained d=2": {"link": "monotone", "floors": "learned"},
+    "shared intercept d=2": {"intercept": "shared"},
+}
+PARTS = {"missing": ("basic d=2", "trained d=2"), "new": ("shared intercept d=2", "basic d=2", "ours d=2")}
+
+
+def foretold(law: str, known: ll.Leaderboard, test: ll.Leaderboard, families: tuple[str, ...]) -> dict:
+    """Errors, and which intervals held how wide, of models foretold from a leaderboard."""
+    began = time.process_time()
+    facts = zip(families, test.params.tolist(), test.tokens.tolist(), test.instruct.tolist(), strict=True)
+    targets = [sloth.Target(name, size, tokens, instruct=tuned) for name, size, tokens, tuned in facts]
+    if law == "ours d=2":
+        fit = sloth.fit(known, 2)
+        found = [sloth.estimate(fit, targets, level=level) for level in LEVELS]
+    else:
+        fit = sloth_paper.fit(known, 2, starts=STARTS, **LAWS[law])
+        found = [sloth_paper.estimate(fit, targets, level=level) for level in LEVELS]
+    truth = test.scores.ravel()
+    return {
+        "error": 100 * float(np.abs(found[0].value - truth).mean()),
+        "held": [((e.low <= truth) & (truth <= e.high)).tolist() for e in found],
+        "width": [(100 * (e.high - e.low)).tolist() for e in found],
+        "ok": fit.converged,
+        "seconds": time.process_time() - began,
+    }
+
+
+def missing(law: str, name: str, given: int, most: int | None) -> dict[str, list[dict]]:
+    """The protocol of `scaling.py` from more and more rows; what adds no row is not fitted again."""
+    board = leaderboard(name)
+    out: dict[str, list[dict]] = {"studied": [], "complete": [], "all": []}
+    complete, families = board.seen.all(1), np.asarray(board.families, object)
+    studied = complete & np.array([complete[families == family].sum() > given for family in families])
+    for group in groups(name, given)[:most]:
+        known = without(board, group, given)
+        test = board.take([board.models.index(model) for model in dict.fromkeys(group.model)])
+        before, last = None, ""
+        for word, use in (("studied", studied), ("complete", complete), ("all", board.seen.any(1))):
+            now = known.hide(~use)
+            same = before is not None and np.array_equal(now.seen, before.seen)
+            out[word].append(out[last][-1] if same else foretold(law, now, test, test.families))
+            before, last = now, word
+    return out
+
+
+def new(law: str, name: str, most: int | None) -> list[dict]:
+    """Families of which no model is known, nor of what they are tuned from."""
+    board, out = leaderboard(name), []
+    for group in groups(name, 1)[:most]:
+        tested = np.isin(board.families, list(set(group.family)))
+        related = np.logical_or(tested, np.isin(board.lineages, list(set(group.base_family))))
+        test = board.take(np.flatnonzero(tested & board.seen.all(1)))
+        out.append(foretold(law, board.hide(related), test, (sloth.NEW,) * len(test.models)))
+    return out
+
+
+def leaderboard(name: str) -> ll.Leaderboard:
+    """That of the study, as published."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ll.DataWarning)
+        return ll.read_leaderboard("sloth-open-llm", corrected=False).select(BENCHMARKS[name])
+
+
+def summary(found: list[dict]) -> dict:
+    """Mean error over groups, coverage and width over cells."""
+    held, width = ([np.concatenate([one[name][i] for one in found]) for i in (0, 1)] for name in ("held", "width"))
+    return {
+        "mae": round(float(np.mean([one["error"] for one in found])), 3),
+        "groups": len(found),
+        "cells": len(held[0]),
+        **{
+            f"{level:.0%}": [round(float(a.mean()), 4), round(float(b.mean()), 2)]
+            for level, a, b in zip(LEVELS, held, width, strict=True)
+        },
+        "converged": float(np.mean([one["ok"] for one in found])),
+        "cpu_seconds": round(sum(one["seconds"] for one in found), 1),
+    }
+
+
+def measured(part: str, law: str, most: int | None) -> dict:
+    """All settings of a part by one law."""
+    if part == "new":
+        return {name: summary(new(law, name, most)) for name in BENCHMARKS}
+    return {
+        f"{name} n{given}": {word: summary(found) for word, found in missing(law, name, given, most).items()}
+        for name, given in CELLS
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("parts", nargs="*", help=f"of {list(PARTS)}; all if none is named")
+    parser.add_argument("--laws", nargs="*", help="of those of the parts; all if none is named")
+    parser.add_argument("--most", type=int, help="groups of each setting; all if not given")
+    parser.add_argument("--out", type=pathlib.Path, default=RESULT, help="what it holds of other laws is kept")
+    wanted = parser.parse_args()
+    record: dict = json.loads(wanted.out.read_text()) if wanted.out.exists() else {}
+    record |= {"machine": machine.describe("jax", "jaxlib", "numpy"), "starts": STARTS}
+    for part in wanted.parts or PARTS:
+        for law in PARTS[part]:
+            if not wanted.laws or law in wanted.laws:
+                record.setdefault(part, {})[law] = measured(part, law, wanted.most)
+                print(part, law, json.dumps(record[part][law]), flush=True)
+                wanted.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
