@@ -1,7 +1,7 @@
 """What the published laws leave unused, and families of which nothing is known: `python bench/scaling_missing.py`.
 
 Part "missing": Sloth's variants (`estimators.sloth_paper`) learn from the rows of the study, which leaves out rows that
-lack a score and families of 1 or 2 rows; from all complete rows; and from all rows. Test rows are those of `scaling.py`.
+lack a score and families of 1 or 2 rows; from all complete rows; and from all. Test rows are those of `scaling.py`.
 Part "new": all models of a group's test families and of their lineages are left out, and all complete models of those
 families are foretold as of family "new". Errors are mean absolute errors in points over models and benchmarks of a
 group, averaged over groups; coverage is over all cells.
@@ -58,14 +58,14 @@ def missing(law: str, name: str, given: int, most: int | None) -> dict[str, list
     """The protocol of `scaling.py` from more and more rows; what adds no row is not fitted again."""
     board = leaderboard(name)
     out: dict[str, list[dict]] = {"studied": [], "complete": [], "all": []}
-    complete, families = board.seen.all(1), np.asarray(board.families, object)
+    complete, families = np.array(board.seen.all(1)), np.asarray(board.families, object)
     studied = complete & np.array([complete[families == family].sum() > given for family in families])
     for group in groups(name, given)[:most]:
         known = without(board, group, given)
         test = board.take([board.models.index(model) for model in dict.fromkeys(group.model)])
         before, last = None, ""
         for word, use in (("studied", studied), ("complete", complete), ("all", board.seen.any(1))):
-            now = known.hide(~use)
+            now = known.hide(np.logical_not(use))
             same = before is not None and np.array_equal(now.seen, before.seen)
             out[word].append(out[last][-1] if same else foretold(law, now, test, test.families))
             before, last = now, word
@@ -76,8 +76,8 @@ def new(law: str, name: str, most: int | None) -> list[dict]:
     """Families of which no model is known, nor of what they are tuned from."""
     board, out = leaderboard(name), []
     for group in groups(name, 1)[:most]:
-        tested = np.isin(board.families, list(set(group.family)))
-        related = np.logical_or(tested, np.isin(board.lineages, list(set(group.base_family))))
+        tested = np.array([family in set(group.family) for family in board.families])
+        related = tested | np.array([lineage in set(group.base_family) for lineage in board.lineages])
         test = board.take(np.flatnonzero(tested & board.seen.all(1)))
         out.append(foretold(law, board.hide(related), test, (sloth.NEW,) * len(test.models)))
     return out

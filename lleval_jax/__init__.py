@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import skills as skills
     from lleval_jax.estimators import sloth as sloth
+    from lleval_jax.estimators import sloth_paper as sloth_paper
     from lleval_jax.estimators import tiny as tiny
     from lleval_jax.report.cite import cite as cite
     from lleval_jax.values import Anchors as Anchors
@@ -63,6 +64,7 @@ _HOME = {
         "pepr": "estimators.pepr",
         "sloth": "estimators.sloth",
         "skills": "estimators.skills",
+        "sloth_paper": "estimators.sloth_paper",
         "read_logprobs": "data",
         "read_leaderboard": "data",
         "Leaderboard": "values",

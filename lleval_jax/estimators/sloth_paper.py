@@ -35,6 +35,7 @@ ALONE = ("size and tokens", "flops")  # one law of one skill for each benchmark
 FREEDOM = 5.0  # of the t distribution of scores around the law
 TOL = 1e-5  # of the search
 LOGITS, NOISES = 101, 101  # equally likely points that an interval is taken from
+LEAST = -1e3  # stands for minus infinity, the logit of a floor of 0
 LANES = 16  # predictions at least that are made in one call: few or many, it is compiled once
 
 
@@ -392,7 +393,8 @@ def _predicted(fit: FitResult[SlothPaperParams], targets: Sequence[Target]) -> t
         found = _foreseen(_form(words["skills"], words), laws, *map(jnp.asarray, (p.mode, p.cov, flat)))
         lanes = np.asarray(owner)
         means, covs = (np.asarray(part)[: len(lanes)] for part in found)
-    means, covs = means.reshape(len(lanes), count, 2), covs.reshape(len(lanes), count, 2, 2)
+    means = np.maximum(means.reshape(len(lanes), count, 2), LEAST)
+    covs = covs.reshape(len(lanes), count, 2, 2)
     mean = np.stack([means[lanes == i].mean(0) for i in range(len(targets))])
     return mean, np.stack([_mixed(means[lanes == i], covs[lanes == i]) for i in range(len(targets))])
 

@@ -31,17 +31,21 @@ MORE = [
     if setting not in FEW
 ]
 MORE = [*MORE[::7], ("pca", "shared", "logistic", "chance", "huber")]  # 7: no two words always together
-FLOOR = 0.1
+FLOOR = np.array([0, 0.1, 0.25])
 
 
-def drawn(seed=0, families=10, each=3, benchmarks=3, noise=0.02) -> ll.Leaderboard:
+def named(values) -> dict[str, float]:
+    return {f"bench-{j}": float(value) for j, value in enumerate(values)}
+
+
+def drawn(seed=0, families=10, each=3, noise=0.02) -> ll.Leaderboard:
     """A leaderboard from the paper's law with one skill."""
     random = np.random.default_rng(seed)
     family = np.repeat(np.arange(families), each)
     size = np.tile(np.geomspace(1, 70, each), families) * np.exp(0.2 * random.normal(size=len(family)))
     tokens = np.exp(random.normal(0.5, 0.8, families))[family] * np.exp(0.1 * random.normal(size=len(family)))
     skill = 0.5 * np.log(size / 7) + 0.5 * np.log(tokens / 2) + random.normal(0, 0.5, families)[family]
-    logit = skill[:, None] * random.uniform(0.6, 1.2, benchmarks) + random.normal(0, 0.5, benchmarks)
+    logit = skill[:, None] * random.uniform(0.6, 1.2, 3) + random.normal(0, 0.5, 3)
     score = FLOOR + (1 - FLOOR) * special.expit(logit) + noise * random.normal(size=logit.shape)
     table = pd.DataFrame(
         {
@@ -49,10 +53,10 @@ def drawn(seed=0, families=10, each=3, benchmarks=3, noise=0.02) -> ll.Leaderboa
             "family": [f"family-{f}" for f in family],
             "params": size * 1e9,
             "tokens": tokens * 1e12,
-            **{f"bench-{j}": np.clip(score[:, j], 0, 1) for j in range(benchmarks)},
+            **{f"bench-{j}": np.clip(score[:, j], 0, 1) for j in range(3)},
         }
     )
-    return ll.Leaderboard.from_frame(table, floors={f"bench-{j}": FLOOR for j in range(benchmarks)})
+    return ll.Leaderboard.from_frame(table, floors=named(FLOOR))
 
 
 def learned(board, setting, skills=2, **more):
@@ -219,7 +223,7 @@ def test_bad_words(words, message):
 
 def test_bad_leaderboards():
     board = drawn()
-    frame, floors = board.to_frame(), dict.fromkeys(board.benchmarks, FLOOR)
+    frame, floors = board.to_frame(), named(FLOOR)
     with pytest.raises(ll.BadInput, match="has 3 models with a score; a law needs at least 4"):
         sloth_paper.fit(board.take([0, 1, 5]))
     with pytest.raises(ll.BadInput, match="all models have 7e.09 parameters; a law needs several"):
