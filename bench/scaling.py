@@ -95,7 +95,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cells", nargs="*", metavar="SETTING", help=f"as lb1:1, of {list(BENCHMARKS)}; all if none")
-    parser.add_argument("--skills", type=int, default=2)
+    parser.add_argument("--skills", type=int, default=sloth.SKILLS)
     parser.add_argument("--link", default="monotone", choices=sorted(sloth.BENDS))
     parser.add_argument("--only-complete", action="store_true", help="leave out models with a missing score")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)

@@ -233,11 +233,11 @@ def test_what_is_fitted(place: pathlib.Path, capsys: pytest.CaptureFixture) -> N
     assert run(["sloth", "--predict", "meta-llama-3:30B:15T", "--benchmark", "MMLU", "--seed", "3"]) == BAD_INPUT
     said = capsys.readouterr().err
     assert "no table is named: sloth-open-llm, which ships, is used" in said
-    assert re.search(r"\d+ x \('MMLU',\) 1 {'link': 'monotone', 'seed': 3, 'strict': False} True", said)
+    assert re.search(r"\d+ x \('MMLU',\) 1 {'seed': 3, 'strict': False, 'link': 'monotone'} True", said)
     assert run(["sloth", f"{place}/units.csv", "--predict", "new:7B:2T", "--link", "logistic"]) == BAD_INPUT
     said = capsys.readouterr().err
     assert "are taken as billions" in said
     assert "are taken as trillions" in said
-    assert re.search(r"error: 27 x .* 2 {'link': 'logistic', 'seed': 0, 'strict': False} True", said)
+    assert re.search(r"error: 27 x .* 3 {'seed': 0, 'strict': False, 'link': 'logistic'} True", said)
     assert run(["sloth", f"{place}/percent.csv", "--out", f"{place}/new"]) == BAD_INPUT
     assert "scores of 'bench-1' reach" in capsys.readouterr().err

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TABLE = "sloth-open-llm"  # the leaderboard that is used where none is named
 NEW = "new"  # a family that is not in the leaderboard
-SKILLS, AUTO, MOST = 2, "auto", 3  # skills: usual, chosen, and the most that are tried then
+SKILLS, AUTO = 3, "auto"  # skills: as usual, which is also the most that are tried to choose
 LINKS: tuple[Literal["monotone", "logistic"], ...] = ("monotone", "logistic")
 EXPLAINED: tuple[Literal["loading", "efficiency"], ...] = ("loading", "efficiency")
 NUMBER = re.compile(r"(\d+\.?\d*)(?:(e[+-]?\d+)|([MBT]))?", re.IGNORECASE)
@@ -54,7 +54,7 @@ Skills = Annotated[
         metavar=f"N|{AUTO}",
         callback=lambda text: text and typed.dims(text),
         help=f"Skills behind all benchmarks; {AUTO}: as many, with the link, as foretell best what is left out, which "
-        f"takes minutes.  [default: {SKILLS}; of one benchmark 1]",
+        f"takes minutes.  [default: {SKILLS}, or as many as benchmarks]",
         show_default=False,
     ),
 ]
@@ -184,7 +184,7 @@ def _form(
     if skills != AUTO:
         return min(SKILLS, known) if skills is None else int(skills), link or LINKS[0]
     wait.say("choosing the number of skills and the link; compiling first")
-    tried = range(1, min(MOST, known) + 1)
+    tried = range(1, min(SKILLS, known) + 1)
     chosen = ll.sloth.choose(board, tried, [link] if link else LINKS, **words)  # type: ignore[list-item]
     print(f"chosen by {chosen.why[0]}", file=sys.stderr)
     ((count, curve),) = chosen.items

@@ -25,6 +25,7 @@ from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 Link = Literal["monotone", "logistic"]
 CITE = ("polo2024sloth",)
+SKILLS = 3  # as in the paper's best method
 NEW = "new"  # a family of which nothing is known
 TOGETHER = 16  # targets foretold at once
 LOGITS, NOISES = 201, 101  # points of the normal and of the t distribution that an interval is taken from
@@ -45,7 +46,7 @@ class Target(NamedTuple):
 
 def fit(
     leaderboard: Leaderboard,
-    skills: int = 2,
+    skills: int = SKILLS,
     *,
     link: Link = "monotone",
     seed: int = 0,
@@ -56,7 +57,7 @@ def fit(
 
     Args:
         leaderboard: at least four models, of at least two sizes.
-        skills: how many latent skills (the paper's d).
+        skills: how many latent skills (the paper's d); `choose` compares several.
         link: "monotone": each benchmark's curve is learned, increasing and without a ceiling; "logistic": all the same.
         seed: of where the search starts.
         strict: raise `NotConverged` rather than warn.
@@ -175,7 +176,7 @@ def estimate(
 
 def left_out(
     leaderboard: Leaderboard,
-    skills: int = 2,
+    skills: int = SKILLS,
     *,
     link: Link = "monotone",
     known: int = 1,
