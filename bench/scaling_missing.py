@@ -30,7 +30,7 @@ LAWS = {
     "trained d=2": {"link": "monotone", "floors": "learned"},
     "shared intercept d=2": {"intercept": "shared"},
 }
-PARTS = {"missing": ("basic d=2", "trained d=2"), "new": ("shared intercept d=2", "basic d=2", "ours d=2")}
+PARTS = {"missing": ("basic d=2", "trained d=2"), "new": ("shared intercept d=2", "basic d=2", "ours d=3")}
 
 
 def foretold(law: str, known: ll.Leaderboard, test: ll.Leaderboard, families: tuple[str, ...]) -> dict:
@@ -38,8 +38,8 @@ def foretold(law: str, known: ll.Leaderboard, test: ll.Leaderboard, families: tu
     began = time.process_time()
     facts = zip(families, test.params.tolist(), test.tokens.tolist(), test.instruct.tolist(), strict=True)
     targets = [sloth.Target(name, size, tokens, instruct=tuned) for name, size, tokens, tuned in facts]
-    if law == "ours d=2":
-        fit = sloth.fit(known, 2)
+    if law == "ours d=3":
+        fit = sloth.fit(known)
         found = [sloth.estimate(fit, targets, level=level) for level in LEVELS]
     else:
         fit = sloth_paper.fit(known, 2, starts=STARTS, **LAWS[law])

@@ -26,6 +26,7 @@ from lleval_jax.values.trust import Rotation
 By = Literal["geomin", "oblimin", "varimax"]
 WORDS = {"loading": "logits a skill's sd", "skill": "sds over models", "efficiency": "sds over models"}
 DRAWS = 200  # of the law, for intervals of loadings
+STARTS = 24  # of the search for a rotation, which has several local ends
 GRID = 400  # sizes tried for a budget
 
 
@@ -192,17 +193,20 @@ def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, _Raw]
         found = _Raw(*(np.asarray(x)[*where.T] for x in raw))
     middle = found.mean.mean(0)
     root = np.linalg.cholesky(np.cov(found.mean.T, ddof=0).reshape(2 * p.loading.shape[1:]) + found.cov.mean(0))
-    plain = p.loading @ root
-    size = np.linalg.solve(root, p.slope.reshape(len(pooled_law.INPUTS), -1)[0, : len(root)])
+    root = _signed(
+        root @ np.linalg.svd(p.loading @ root)[2].T, p
+    )  # principal axes: where raw skills point is forgotten
     turn, converged = np.eye(len(root)), True
     criterion, oblique = rotation.CRITERIA[by]
     if len(root) > 1:
-        best = rotation.best(plain, criterion, oblique=oblique, rng=np.random.default_rng(seed))
+        random = np.random.default_rng(seed)
+        best = rotation.best(p.loading @ root, criterion, oblique=oblique, rng=random, starts=STARTS)
         turn, converged = best.turn, best.converged
-    order = np.argsort(-(rotation.rotated(plain, turn, oblique=oblique) ** 2).sum(0), kind="stable")
-    turn = turn[:, order] * np.where(size @ turn[:, order] < 0, -1.0, 1.0)
-    loading = rotation.rotated(plain, turn, oblique=oblique)
     whole = np.linalg.solve(root.T, turn)
+    loading = rotation.rotated(p.loading @ root, turn, oblique=oblique)
+    order = np.argsort(-(loading**2).sum(0), kind="stable")
+    sign = np.where(_by_size(p) @ whole < 0, -1.0, 1.0)
+    turn, whole, loading = ((part * sign)[:, order] for part in (turn, whole, loading))
     kept = Rotation(
         by=by,
         turn=turn,
@@ -214,6 +218,16 @@ def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, _Raw]
         converged=converged,
     )
     return _View(kept, whole, middle), found
+
+
+def _by_size(p: SlothParams) -> np.ndarray:
+    """(skills,) how raw skills grow with the log of parameters."""
+    return p.slope.reshape(len(pooled_law.INPUTS), -1)[0, : p.loading.shape[1]]
+
+
+def _signed(root: np.ndarray, p: SlothParams) -> np.ndarray:
+    """Columns signed so that each grows with size."""
+    return root * np.where(np.linalg.solve(root, _by_size(p)) < 0, -1.0, 1.0)
 
 
 _skills = jax.jit(pooled_law.skills)

@@ -116,7 +116,8 @@ def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[Law]:
         random = np.random.default_rng(seed).standard_normal((count, flat.size))
         away = random / np.sqrt(np.maximum(size, 1 / pooled_law.CENTRE_SD**2)) @ axes.T
         found = middle + away - away @ free @ free.T
-        return [jax.tree.map(np.asarray, whole(jnp.asarray(one))) for one in found]
+        together = jax.vmap(whole)(jnp.asarray(found))
+        return [Law(*(np.asarray(part)[i] for part in together)) for i in range(count)]
 
 
 def _turns(law: Law, size: int) -> np.ndarray:

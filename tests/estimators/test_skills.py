@@ -1,0 +1,189 @@
+"""What a law says of skills: any turn of the raw ones says the same, units and signs, intervals, budgets."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import optimize, stats
+from test_sloth import drawn
+
+import lleval_jax as ll
+from lleval_jax.core import pooled_law
+from lleval_jax.estimators import sloth_law, sloth_search
+from lleval_jax.estimators.sloth_law import SlothParams
+
+settle = jax.jit(pooled_law.settle, static_argnames="steps")
+
+
+def made(turn=None) -> ll.FitResult:
+    """A law of two skills that was not searched for, with the posterior that it gives; raw skills turned by `turn`."""
+    board, random = drawn(3), np.random.default_rng(0)
+    loading = np.array([[0.9, 0.1], [0.2, 0.7], [0.6, 0.6]])
+    effects = len(pooled_law.INPUTS) + len(pooled_law.NESTED)
+    law = pooled_law.Law(
+        loading=jnp.asarray(loading if turn is None else loading @ turn),
+        shared=jnp.asarray(random.normal(size=effects) / 3 - 1),
+        own=jnp.asarray(random.normal(size=effects) / 3 - 2.5),
+        noise=jnp.full(3, np.log(0.015)),
+        centre=jnp.asarray([0.3, -0.2, 0.1]),
+        bend=jnp.asarray([0.2, 0.0, -0.1]),
+    )
+    lineage = sloth_law.codes(board.families)
+    inputs = sloth_law.inputs(board.params, board.tokens, board.instruct)
+    rows, where = pooled_law.layout(inputs, lineage, lineage, board.scores, board.seen)
+    floor = jnp.asarray(board.floor)
+    at, shared = settle(law, rows, pooled_law.begin(law, rows), floor, steps=50)
+    logit, worth = (np.asarray(x)[*where.T] for x in at)
+    facts = (board.floor, board.params, board.tokens, board.instruct, board.scores, board.seen, logit, worth)
+    return ll.FitResult(
+        params=SlothParams._make([*map(np.asarray, law), *facts, *map(np.asarray, shared)]),
+        covariance=np.zeros((3, 0, 0)),
+        rows=board.models,
+        items=board.benchmarks,
+        group=np.arange(3),
+        groups=board.benchmarks,
+        loglik=0.0,
+        steps=1,
+        status="ok",
+        n_seen=board.seen.sum(1),
+        method="sloth d=2 monotone",
+        settings={
+            "skills": 2,
+            "link": "monotone",
+            "seed": 0,
+            "families": list(board.families),
+            "lineages": list(board.lineages),
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def law() -> ll.FitResult:
+    return made()
+
+
+@pytest.fixture(scope="module")
+def turned() -> ll.FitResult:
+    angle = 0.7
+    return made(np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]))
+
+
+@pytest.mark.parametrize("by", ["geomin", "oblimin", "varimax"])
+def test_turning_raw_skills_changes_nothing(law, turned, by):
+    for of in ("skill", "efficiency"):
+        first, second = (ll.skills.estimate(one, of, by=by) for one in (law, turned))
+        np.testing.assert_allclose(first.value, second.value, atol=1e-4)
+        np.testing.assert_allclose(first.high, second.high, atol=1e-4)
+        assert first.group == second.group
+    np.testing.assert_allclose(ll.skills.rotate(law, by).loadings, ll.skills.rotate(turned, by).loadings, atol=1e-4)
+
+
+@pytest.mark.parametrize("by", ["geomin", "varimax"])
+def test_units_signs_and_what_they_foretell(law, by):
+    """Skills have variance 1 over models, uncertainty counted; loadings times skills make of logits what raw do."""
+    found, view = ll.skills.rotate(law, by), ll.skills.estimate(law, "skill", by=by)
+    sd = view.std_error.reshape(-1, 2)
+    np.testing.assert_allclose((found.ability**2).mean(0) + (sd**2).mean(0), 1, atol=1e-9)
+    np.testing.assert_allclose(found.ability, view.value.reshape(-1, 2))
+    np.testing.assert_allclose(np.diag(found.correlation), 1)
+    if by == "varimax":
+        np.testing.assert_allclose(found.correlation, np.eye(2), atol=1e-9)
+    p = law.params
+    shared = pooled_law.Slopes(jnp.asarray(p.slope), jnp.asarray(p.slope_cov))
+    rows, where, at = sloth_law.known(law)
+    raw = jax.jit(pooled_law.skills)(sloth_law.law_of(p), rows, at, jnp.asarray(p.floor), shared)
+    skill = np.asarray(raw.mean)[*where.T]
+    expected = (skill - skill.mean(0)) @ p.loading.T
+    np.testing.assert_allclose(found.ability @ found.loadings.T, expected, atol=1e-9)
+    size = np.log(p.size)
+    assert (np.corrcoef(found.ability.T, size)[-1, :2] > 0).all()
+    strength = (found.loadings**2).sum(0)
+    assert strength[0] >= strength[1]
+
+
+def test_levels_widen_and_words_are_checked(law):
+    narrow, wide = (ll.skills.estimate(law, "skill", level=level) for level in (0.5, 0.95))
+    assert (wide.high - wide.low > narrow.high - narrow.low).all()
+    assert ll.skills.estimate(law, "efficiency").rows[:4:2] == ("family-0", "family-1")
+    with pytest.raises(ll.BadInput, match="there is no 'skils'; there are loading, skill, efficiency"):
+        ll.skills.estimate(law, "skils")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ll.BadInput, match="rotation 'promax' is not known"):
+        ll.skills.rotate(law, "promax")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_budget_is_spent_where_the_logit_is_largest(law):
+    """With slopes that are known: by a search over one number."""
+    p = law.params
+    sure = dataclasses.replace(law, params=p._replace(slope_cov=np.zeros_like(p.slope_cov)))
+    budget = 6 * 7e9 * 2e12
+    found = ll.skills.allocate(sure, budget)
+    slopes = p.slope.reshape(len(pooled_law.INPUTS), -1)
+    by_logit = slopes[:, :2] @ p.loading.T + slopes[:, 2:]
+    low, high = max(p.size.min(), budget / 6 / p.tokens.max()), min(p.size.max(), budget / 6 / p.tokens.min())
+
+    def below(log_size, j):
+        size = np.exp([log_size])
+        return -float(sloth_law.inputs(size, budget / 6 / size, np.zeros(1))[0] @ by_logit[:, j])
+
+    for j in range(3):
+        ends = [below(np.log(end), j) for end in (low, high)]
+        inner = optimize.minimize_scalar(below, bounds=(np.log(low), np.log(high)), args=(j,), method="bounded")
+        best = np.exp(inner.x) if inner.fun < min(ends) else (low, high)[int(np.argmin(ends))]
+        assert abs(np.log(found.value[j] * 1e9 / best)) < 2 * np.log(high / low) / 399
+        assert found.status[j] == ("ok" if inner.fun < min(ends) - 1e-9 else "at the edge of what is known")
+    assert (found.low == found.value).all()
+    assert (ll.skills.allocate(law, [budget, 2 * budget]).high >= found.value.min()).all()
+    with pytest.raises(ll.BadInput, match="a budget of 1e.30 operations is outside of what is known"):
+        ll.skills.allocate(law, 1e30)
+
+
+@pytest.mark.slow
+def test_loadings_and_efficiencies_hold_the_truth():
+    """Twelve worlds of one skill, drawn as in `test_sloth`, where loadings and families are known.
+
+    Loadings of a world hang together through the unit of the skill, so that a world counts once: it holds if two of
+    three do. Of 12 at the stated 95% fewer than 7 hold with a probability of 1e-4 even if only 80% of intervals hold.
+    """
+    assert stats.binom.cdf(6, 12, 0.89) < 1e-3
+    worlds, kept, of = 0, 0, 0
+    for seed in range(12):
+        board = drawn(seed + 40)
+        law = ll.sloth.fit(board, 1)
+        random = np.random.default_rng(seed + 40)  # as in `drawn`: sizes, tokens, families, models, then loadings
+        size = np.tile(np.geomspace(1, 70, 3), 9) * np.exp(0.2 * random.normal(size=27))
+        tokens = np.exp(random.normal(0.5, 0.8, 9))[np.repeat(np.arange(9), 3)]
+        family = random.normal(0, 0.5, 9)
+        skill = 0.7 * np.log(size / 7) / 1.3 + 0.6 * np.log(tokens / 2) + np.repeat(family, 3)
+        skill = skill + 0.25 * random.normal(size=27)
+        truth = random.uniform(0.6, 1.2, 3) * skill.std()
+        loading = ll.skills.estimate(law, "loading")
+        worlds += ((loading.low <= truth) & (truth <= loading.high)).sum() >= 2
+        efficiency = ll.skills.estimate(law, "efficiency")
+        there = family / skill.std()
+        shift = (efficiency.value - there).mean()
+        kept += ((efficiency.low - shift <= there) & (there <= efficiency.high - shift)).sum()
+        of += 9
+    assert worlds >= 7
+    assert kept >= stats.binom.ppf(1e-6, of, 0.85)
+
+
+def test_draws_are_as_wide_as_the_curvature_says(law, monkeypatch):
+    """Where evidence and prior are quadratic, draws have their covariance, turns of all skills apart."""
+    random = np.random.default_rng(1)
+    size = 3 * 2 + 2 * 11 + 9
+    root = random.normal(size=(size, size))
+    curve = root @ root.T / size + np.eye(size)
+    monkeypatch.setattr(sloth_search, "_settle", lambda law, rows, at, floor: (at, None))
+    flat = np.concatenate([np.ravel(x) for x in law.params[:6]])
+    monkeypatch.setattr(sloth_search, "_loss", lambda x, *more: (0.0, curve @ (np.asarray(x) - flat)))
+    found = np.stack([np.concatenate([np.ravel(x) for x in one]) for one in sloth_search.draws(law, 2_000)])
+    turn = np.zeros(size)
+    turn[:6] = np.stack([law.params.loading[:, 1], -law.params.loading[:, 0]], 1).ravel()
+    free = np.eye(size) - np.outer(turn, turn) / (turn @ turn)
+    expected = free @ np.linalg.inv(curve) @ free
+    error = np.cov(found.T) - expected
+    bound = np.sqrt((expected**2 + np.outer(np.diag(expected), np.diag(expected))) / len(found))
+    assert np.abs(error / np.maximum(bound, 1e-12))[bound > 1e-9].max() < 6
+    np.testing.assert_allclose(found.mean(0), flat, atol=6 * np.sqrt(np.diag(expected).max() / len(found)))
