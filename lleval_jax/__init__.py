@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lleval_jax import report as report
     from lleval_jax.data import list_banks as list_banks
+    from lleval_jax.data import list_laws as list_laws
+    from lleval_jax.data import list_leaderboards as list_leaderboards
     from lleval_jax.data import load as load
     from lleval_jax.data import load_bank as load_bank
+    from lleval_jax.data import load_law as load_law
     from lleval_jax.data import read as read
     from lleval_jax.data import read_leaderboard as read_leaderboard
     from lleval_jax.data import read_logprobs as read_logprobs
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 # Each public name and the module that holds it, loaded when first used: `import lleval_jax` is quick.
 _HOME = {
     **dict.fromkeys(("read", "read_scores", "write", "save", "load", "load_bank", "list_banks", "verify"), "data"),
+    **dict.fromkeys(("load_law", "list_laws", "list_leaderboards"), "data"),
     **dict.fromkeys(("Responses", "SparseResponses", "ItemBank", "Anchors", "Choice"), "values"),
     **dict.fromkeys(("FitResult", "Estimate", "Source", "Guard", "Examination"), "values"),
     **dict.fromkeys(("LlevalError", "BadInput", "BankMismatch", "NotConverged", "RunFailed", "DataWarning"), "errors"),

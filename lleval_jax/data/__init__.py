@@ -10,8 +10,10 @@ from lleval_jax.data.read import read as read
 from lleval_jax.data.simulate import Truth as Truth
 from lleval_jax.data.simulate import simulate as simulate
 from lleval_jax.data.store import list_banks as list_banks
+from lleval_jax.data.store import list_laws as list_laws
 from lleval_jax.data.store import load as load
 from lleval_jax.data.store import load_bank as load_bank
+from lleval_jax.data.store import load_law as load_law
 from lleval_jax.data.store import register as register
 from lleval_jax.data.store import save as save
 from lleval_jax.data.store import verify as verify

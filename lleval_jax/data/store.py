@@ -1,7 +1,8 @@
-"""Item banks, fits and estimates <-> folders of safetensors and JSON; and where the banks lie."""
+"""Item banks, fits and estimates <-> folders of safetensors and JSON; and where the banks and laws that ship lie."""
 
 import collections
 import dataclasses
+import difflib
 import math
 import os
 import pathlib
@@ -16,6 +17,7 @@ from lleval_jax.values.results import SCHEMA as ESTIMATE_SCHEMA
 
 SCHEMAS = {"bank": "lleval/bank/1", "fit": "lleval/fit/1", "estimate": ESTIMATE_SCHEMA}
 CLASSES = {"bank": ItemBank, "fit": FitResult}
+SHIPPED = {"bank": "bank", "law": "fit"}  # what is found by name, and the kind that its folder holds
 PARTS = {"anchors": Anchors, "calibration": Calibration, "source": Source}  # values inside values
 PACKAGE = pathlib.Path(__file__).parents[1]
 BANK_FOLDERS = (PACKAGE / "models", PACKAGE.parent / "models")  # of the installed package, of the checkout
@@ -76,15 +78,7 @@ def load(folder: str | os.PathLike[str]) -> Value:
 
 def load_bank(name: str | os.PathLike[str]) -> ItemBank:
     """A bank by the name it ships under, or from a folder. Never from the network."""
-    place = pathlib.Path(name)
-    if not (place / "bank.json").is_file():
-        found = _shipped()
-        known = ", ".join(sorted(found)) or "none"
-        require(
-            str(name) in found,
-            f"there is no bank {str(name)!r}: no such folder, and the known banks are: {known}",
-        )
-        place = found[str(name)]
+    place = _named(name, "bank")
     bank = load(place)
     if not isinstance(bank, ItemBank):
         raise BadInput(f"{place} does not hold an item bank")
@@ -93,7 +87,25 @@ def load_bank(name: str | os.PathLike[str]) -> ItemBank:
 
 def list_banks() -> dict[str, pathlib.Path]:
     """Name -> folder of every bank that `load_bank` finds by name."""
-    return dict(sorted(_shipped().items()))
+    return _shipped("bank")
+
+
+def load_law(name: str | os.PathLike[str]) -> FitResult:
+    """A scaling law, for `ll.sloth` and `ll.skills`, by the name it ships under, or from a folder that `save` made.
+
+    Raises:
+        BadInput: no law of that name ships (the nearest names are given), or the folder holds something else.
+    """
+    place = _named(name, "law")
+    law = load(place)
+    if not (isinstance(law, FitResult) and law.method.startswith("sloth")):
+        raise BadInput(f"{place} does not hold a scaling law")
+    return law
+
+
+def list_laws() -> dict[str, pathlib.Path]:
+    """Name -> folder of every law that `load_law` finds by name."""
+    return _shipped("law")
 
 
 def verify(folder: str | os.PathLike[str]) -> dict[str, str]:
@@ -104,13 +116,27 @@ def verify(folder: str | os.PathLike[str]) -> dict[str, str]:
     return {path.name: archive.file_hash(path) for path in found}
 
 
-def _shipped() -> dict[str, pathlib.Path]:
-    """Folders of banks, the package's before the checkout's."""
+def _named(name: str | os.PathLike[str], what: str) -> pathlib.Path:
+    """The folder itself, or that of what ships under the name."""
+    place = pathlib.Path(name)
+    if (place / f"{SHIPPED[what]}.json").is_file():
+        return place
+    found = _shipped(what)
+    near = difflib.get_close_matches(str(name), found, 3, 0.6)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    known = ", ".join(found) or "none"
+    message = f"there is no {what} {str(name)!r}: no such folder, and the known {what}s are: {known}{hint}"
+    require(str(name) in found, message)
+    return found[str(name)]
+
+
+def _shipped(what: str) -> dict[str, pathlib.Path]:
+    """Folders of banks or of laws, the package's before the checkout's."""
     found: dict[str, pathlib.Path] = {}
     for folder in BANK_FOLDERS:
-        for inside in sorted(folder.glob("*/bank.json")):
+        for inside in sorted(folder.glob(f"*/{SHIPPED[what]}.json")):
             found.setdefault(inside.parent.name, inside.parent)
-    return found
+    return dict(sorted(found.items()))
 
 
 def _kind(place: pathlib.Path) -> str:

@@ -194,3 +194,22 @@ def test_banks_are_found_by_name(tmp_path, monkeypatch):
     assert data.list_banks() == {"tiny": tmp_path / "checkout" / "tiny"}
     data.save(bank("2"), tmp_path / "package" / "tiny")
     assert data.load_bank("tiny").version == "2"
+
+
+def test_laws_are_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "BANK_FOLDERS", (tmp_path / "package", tmp_path / "checkout"))
+    made = fit(Curve(np.ones(1), np.ones(1)))
+    law = dataclasses.replace(made, method="sloth d=1 monotone")
+    data.save(law, tmp_path / "checkout" / "board-v1")
+    data.save(dataclasses.replace(law, steps=5), tmp_path / "package" / "board-v1")
+    data.save(bank(), tmp_path / "package" / "tiny")
+    assert data.list_laws() == {"board-v1": tmp_path / "package" / "board-v1"}
+    assert list(data.list_banks()) == ["tiny"]
+    assert data.load_law("board-v1").steps == 5
+    assert data.load_law(tmp_path / "checkout" / "board-v1").steps == 3
+    with pytest.raises(BadInput, match="there is no law 'board-v3'.*laws are: board-v1; did you mean 'board-v1'"):
+        data.load_law("board-v3")
+    with pytest.raises(BadInput, match="there is no law 'tiny'"):
+        data.load_law("tiny")
+    with pytest.raises(BadInput, match="does not hold a scaling law"):
+        data.load_law(data.save(made, tmp_path / "irt"))
