@@ -91,6 +91,21 @@ def test_a_kept_law_answers_alike_and_at_once(place: pathlib.Path, capsys: pytes
     assert direct.high.tolist() == [one["high"] for one in found["estimates"]]
 
 
+def test_a_law_that_ships_answers_by_name(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """And a file of that name comes before it."""
+    monkeypatch.chdir(tmp_path)
+    assert run(["sloth", "sloth-open-llm-v1", "--predict", "meta-llama-3:30B:15T", "--json", "-"]) == OK
+    found = json.loads(capsys.readouterr().out)
+    direct = ll.sloth.estimate(ll.load_law("sloth-open-llm-v1"), "meta-llama-3", 30e9, 15e12)
+    assert [one["value"] for one in found["estimates"]] == direct.value.tolist()
+    assert found["source"]["cite"] == ["polo2024sloth"]
+    (tmp_path / "sloth-open-llm-v1").write_text("model,family\n")
+    assert run(["sloth", "sloth-open-llm-v1", "--predict", "meta-llama-3:30B:15T"]) == BAD_INPUT
+    assert "has no column 'params'; it has model, family" in capsys.readouterr().err
+
+
 def test_a_table_and_a_picture(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("matplotlib")
     words = ["sloth", f"{place}/law", "--predict", "family-0:5B:2T", "--predict", "family-0:5e9:2e12"]
@@ -146,6 +161,8 @@ def test_a_family_may_hold_colons() -> None:
     [
         (["none.csv"], "nothing is asked for; give --predict family:params:tokens, as --predict llama-3:70B:15T"),
         (["none.csv", "--predict", "new:7B:2T"], "there is no file none.csv, and no leaderboard .*sloth-open-llm"),
+        (["sloth-open-llm-v3", "--predict", "new:7B:2T"], "there are: .*; did you mean .*'sloth-open-llm-v2'"),
+        (["sloth-open-llm-v1", *FIT], "sloth-open-llm-v1 is a law that is fitted already .*; leave out --skills"),
         (
             ["{board}", "--predict", "family-1:7e9"],
             "--predict family-1:7e9: family:params:tokens is wanted, as llama-3",

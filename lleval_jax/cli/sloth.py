@@ -36,7 +36,8 @@ Input = Annotated[
         metavar="INPUT",
         help="A table (.parquet, .csv, .jsonl), a row a model: columns model, family, params, tokens, perhaps "
         "base_family and instruct; all others that are numeric are benchmarks. Scores of guessing stand in a table "
-        f"floors.csv beside it (benchmark, floor). Or a folder kept by --out; or nothing: {TABLE}, which ships.",
+        f"floors.csv beside it (benchmark, floor). Or a law: a folder kept by --out, or {TABLE}-v1 or -v2, which ship. "
+        f"Or nothing: the table {TABLE}, which ships.",
         show_default=False,
     ),
 ]
@@ -114,8 +115,9 @@ def sloth(
 
     Families differ in how good they are, and share how scores grow with size and training tokens.
 
-    Examples; the second keeps the law, and the third asks it again without fitting:
+    Examples; the first asks a law that ships, the third keeps one, and the fourth asks it again without fitting:
 
+      lleval sloth sloth-open-llm-v1 --predict meta-llama-3:30B:15T
       lleval sloth --benchmark MMLU --benchmark GSM8K --predict meta-llama-3:30B:15T
       lleval sloth leaderboard.csv --predict llama-3:70e9:15e12 --predict new:7B:2T --out law --json -
       lleval sloth law --predict llama-3:400B:15T --plot law.png
@@ -135,7 +137,7 @@ def sloth(
     if input is None:
         print(f"no table is named: {TABLE}, which ships, is used", file=sys.stderr)
     with waiting("reading the leaderboard") as wait:
-        if input is not None and pathlib.Path(input).is_dir():
+        if input is not None and _is_law(input):
             given = {"skills": skills, "link": link, "benchmark": benchmark, "seed": seed, "out": out}
             fit = _kept(input, [f"--{word}" for word, value in given.items() if value is not None], strict)
             _require_known(targets, fit.settings["families"])
@@ -232,17 +234,28 @@ def _require_few(targets: "Sequence[Target]") -> None:
     require(lines <= most, f"--plot holds {most} families and numbers of tokens; --predict names {lines}")
 
 
-def _kept(folder: str, words: Sequence[str], strict: bool) -> "ll.FitResult":
-    """The law that --out kept, which no word can change."""
-    fit = ll.load(folder)
-    if not (isinstance(fit, ll.FitResult) and fit.method.startswith("sloth")):
-        raise ll.BadInput(f"{folder} holds no law; INPUT is a table, or a folder that 'lleval sloth --out' made")
+def _is_law(name: str) -> bool:
+    """Whether it is a folder, or a law that ships; `BadInput` if nothing of that name is at hand."""
+    path, laws = pathlib.Path(name), ll.list_laws()
+    known = sorted([*ll.list_leaderboards(), *laws])
+    near = difflib.get_close_matches(name, known, 3, 0.6)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     message = (
-        f"{folder} is a law that is fitted already ({fit.method}); leave out {' and '.join(words)}, or name a table"
+        f"there is no file {name}, and no leaderboard or law of that name ships; there are: {', '.join(known)}{hint}"
     )
+    require(path.exists() or name in known, message)
+    return path.is_dir() or (name in laws and not path.exists())
+
+
+def _kept(name: str, words: Sequence[str], strict: bool) -> "ll.FitResult":
+    """The law that --out kept or that ships, which no word can change."""
+    fit = ll.load(name) if pathlib.Path(name).is_dir() else ll.load_law(name)
+    if not (isinstance(fit, ll.FitResult) and fit.method.startswith("sloth")):
+        raise ll.BadInput(f"{name} holds no law; INPUT is a table, or a folder that 'lleval sloth --out' made")
+    message = f"{name} is a law that is fitted already ({fit.method}); leave out {' and '.join(words)}, or name a table"
     require(not words, message)
     if strict and not fit.converged:
-        raise ll.NotConverged(f"the law in {folder} is {fit.status} after {fit.steps} steps")
+        raise ll.NotConverged(f"the law in {name} is {fit.status} after {fit.steps} steps")
     return fit
 
 
