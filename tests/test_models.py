@@ -1,26 +1,31 @@
-"""The banks that ship: whole, remade by their recipes, and fit to be shown."""
+"""The banks and laws that ship: whole, remade by their recipes, and fit to be shown."""
 
 import importlib.util
 import pathlib
 import tomllib
+import types
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
 import lleval_jax as ll
+from lleval_jax.core import pooled_law
 
 MODELS = pathlib.Path(__file__).parents[1] / "models"
-BANKS = sorted(place.parent.name for place in MODELS.glob("*/recipe.toml"))
+BANKS = sorted(place.parent.name for place in MODELS.glob("*/bank.json"))
+LAWS = sorted(place.parent.name for place in MODELS.glob("*/fit.json"))
 BOARDS = ["sloth-open-llm"]
 FILES = ("answers.npz", "bank.json", "bank.safetensors", "card.md", "demo.parquet", "demo_truth.csv", "recipe.toml")
-MOST_BYTES, MOST_DATA_BYTES = 5_000_000, 2_000_000
+LAW_FILES = ("card.md", "fit.json", "fit.safetensors", "recipe.toml")
+MOST_BYTES, MOST_DATA_BYTES, MOST_LAW_BYTES = 5_000_000, 2_000_000, 100_000
 each_bank = pytest.mark.parametrize("name", BANKS)
+each_law = pytest.mark.parametrize("name", LAWS)
 
 
-@pytest.fixture(scope="module")
-def build():
-    spec = importlib.util.spec_from_file_location("models_build", MODELS / "build.py")
+def script(name: str) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(f"models_{name}", MODELS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -28,15 +33,28 @@ def build():
     return module
 
 
+@pytest.fixture(scope="module")
+def build():
+    return script("build")
+
+
+@pytest.fixture(scope="module")
+def laws():
+    return script("law")
+
+
 def recipe_of(name: str) -> dict:
     return tomllib.loads((MODELS / name / "recipe.toml").read_text())
 
 
-def test_every_folder_is_a_bank_or_a_leaderboard():
+def test_every_folder_is_a_bank_a_law_or_a_leaderboard():
     folders = sorted(place.name for place in MODELS.iterdir() if place.is_dir() and place.name != "__pycache__")
-    assert folders == sorted([*BANKS, *BOARDS])
+    assert folders == sorted([*BANKS, *LAWS, *BOARDS])
     assert {"livexiv-vqa", "livexiv-tqa"} <= set(BANKS)
+    assert {"sloth-open-llm-v1", "sloth-open-llm-v2"} <= set(LAWS)
     assert set(BANKS) <= set(ll.list_banks())
+    assert set(LAWS) <= set(ll.list_laws())
+    assert set(BOARDS) <= set(ll.list_leaderboards())
     table = (MODELS / "README.md").read_text()
     assert all(f"[{name}]({name}/card.md)" in table for name in folders)
 
@@ -117,6 +135,53 @@ def test_data_are_those_of_the_source(name, build, shared):
         assert [data.items[i] for i in mine] == source["items"].tolist()
         np.testing.assert_array_equal(data.scores[np.ix_(rows, mine)], source["responses"])
         assert data.seen[:, mine].sum() == source["responses"].size
+
+
+@each_law
+def test_a_law_is_whole_and_small(name, laws):
+    files = ll.verify(MODELS / name)
+    assert sorted(files) == sorted(LAW_FILES)
+    assert sum((MODELS / name / file).stat().st_size for file in files) < MOST_LAW_BYTES
+    law, recipe = ll.load_law(name), laws.recipe_of(name)
+    board = laws.board_of(recipe)  # checks the hashes of its files
+    known = board.take(np.flatnonzero(board.seen.any(1)))
+    assert (recipe["name"], law.status, law.method) == (name, "ok", f"sloth d={recipe['skills']} {recipe['link']}")
+    assert (law.items, law.rows) == (tuple(recipe["benchmarks"]), known.models)
+    assert law.source.files == recipe["sha256"]
+    np.testing.assert_array_equal(law.params.score, known.scores)
+    np.testing.assert_array_equal(law.params.tokens, known.tokens)
+    card = (MODELS / name / "card.md").read_text()
+    words = ("What for", "Trained on", "Coverage", "92.6%", "Limits", "MIT", "2412.06540", f"{len(law.rows)} models")
+    assert all(word in card for word in (*words, *law.items))
+
+
+@each_law
+def test_a_law_foretells(name):
+    """A larger model of a family scores more where size matters; a known family is known better than a new one."""
+    law = ll.load_law(name)
+    sizes, families = (8e9, 70e9, 400e9), ("meta-llama-3", "new")
+    found = ll.sloth.estimate(law, [ll.sloth.Target(family, size, 15e12) for family in families for size in sizes])
+    value, wide = (part.reshape(2, 3, len(law.items)) for part in (found.value, found.high - found.low))
+    assert (value[:, 2] - value[:, 0]).mean() > 0.1
+    assert (np.diff(value, axis=1) > -0.03).all()
+    assert (wide[1] > wide[0]).all()
+    assert ((found.low >= 0) & (found.low < found.value) & (found.value < found.high) & (found.high <= 1)).all()
+
+
+@pytest.mark.slow
+@each_law
+def test_recipe_remakes_the_law(name, laws):
+    """Searches that differ by rounding alone end 1e-9 apart; 1e-3 is half of what the search itself calls settled."""
+    kept, made = ll.load_law(name), laws.make(laws.recipe_of(name))
+    assert (kept.rows, kept.items, kept.settings, kept.source) == (made.rows, made.items, made.settings, made.source)
+    np.testing.assert_allclose(fitted(made), fitted(kept), rtol=0, atol=1e-3)
+    assert made.loglik == pytest.approx(kept.loglik, abs=0.1)
+
+
+def fitted(law: ll.FitResult) -> np.ndarray:
+    """Scores by the law of the models that it was learned from."""
+    p = law.params
+    return np.asarray(pooled_law.link(*map(jnp.asarray, (p.logit, p.floor, p.bend)))[0])
 
 
 def arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
