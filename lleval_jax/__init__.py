@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import anchors as anchors
     from lleval_jax.estimators import bandit as bandit
     from lleval_jax.estimators import controls as controls
+    from lleval_jax.estimators import downstream as downstream
     from lleval_jax.estimators import estimable as estimable
     from lleval_jax.estimators import irt as irt
     from lleval_jax.estimators import itemfit as itemfit
+    from lleval_jax.estimators import passk as passk
     from lleval_jax.estimators import pepr as pepr
     from lleval_jax.estimators import prompts as prompts
     from lleval_jax.estimators import ranking as ranking
@@ -69,6 +71,8 @@ _HOME = {
         "sloth": "estimators.sloth",
         "skills": "estimators.skills",
         "sloth_paper": "estimators.sloth_paper",
+        "downstream": "estimators.downstream",
+        "passk": "estimators.passk",
         "read_logprobs": "data",
         "read_leaderboard": "data",
         "Leaderboard": "values",

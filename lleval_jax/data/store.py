@@ -154,9 +154,7 @@ def _unpick(value: Any, prefix: str, arrays: archive.Arrays) -> dict[str, Any]:
     for field in dataclasses.fields(value):
         found, name = getattr(value, field.name), prefix + field.name
         if hasattr(found, "_fields"):
-            facts[field.name] = {"class": type(found).__name__, "fields": list(found._fields)}
-            columns = {f"{name}.{part}": each for part, each in found._asdict().items() if each is not None}
-            arrays |= {part: np.asarray(each) for part, each in columns.items()}
+            facts[field.name] = _unpick_params(found, name, arrays)
         elif isinstance(found, Anchors | Calibration):
             facts[field.name] = _unpick(found, f"{name}.", arrays)
         elif isinstance(found, Source):
@@ -166,6 +164,17 @@ def _unpick(value: Any, prefix: str, arrays: archive.Arrays) -> dict[str, Any]:
         else:
             facts[field.name] = _plain(found, name)
     return facts
+
+
+def _unpick_params(params: Any, name: str, arrays: archive.Arrays) -> dict[str, Any]:
+    """The class and fields of a NamedTuple of arrays, and of those inside it."""
+    inside: dict[str, Any] = {}
+    for field, found in params._asdict().items():
+        if hasattr(found, "_fields"):
+            inside[field] = _unpick_params(found, f"{name}.{field}", arrays)
+        elif found is not None:
+            arrays[f"{name}.{field}"] = np.asarray(found)
+    return {"class": type(params).__name__, "fields": list(params._fields)} | ({"inside": inside} if inside else {})
 
 
 def _put_together(cls: type, facts: dict[str, Any], prefix: str, arrays: archive.Arrays) -> Any:
@@ -194,7 +203,8 @@ def _params(fact: dict[str, Any], name: str, arrays: archive.Arrays) -> NamedTup
     fields, cls = fact["fields"], _PARAMS.get(fact["class"])
     if cls is None or list(getattr(cls, "_fields", ())) != fields:
         cls = collections.namedtuple(fact["class"], fields)  # noqa: PYI024
-    return cls(**{field: arrays.get(f"{name}.{field}") for field in fields})
+    inside = {field: _params(each, f"{name}.{field}", arrays) for field, each in fact.get("inside", {}).items()}
+    return cls(**{field: arrays.get(f"{name}.{field}") for field in fields} | inside)
 
 
 def _source(fact: dict[str, Any]) -> Source:

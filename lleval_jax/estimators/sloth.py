@@ -8,7 +8,7 @@ families drawn around those of all, so that a family with one model, or none, ge
 import difflib
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,8 @@ SKILLS = 3  # as in the paper's best method
 NEW = "new"  # a family of which nothing is known
 TOGETHER = 16  # targets foretold at once
 LOGITS, NOISES = 201, 101  # points of the normal and of the t distribution that an interval is taken from
+
+Found = TypeVar("Found", pooled_law.Posterior, pooled_law.Skills)
 
 
 class Target(NamedTuple):
@@ -149,13 +151,11 @@ def estimate(
     Raises:
         BadInput: the family is not known (the nearest names are given), or params or tokens are no plausible counts.
     """
-    targets = [Target(family, params, tokens, lineage, instruct)] if isinstance(family, str) else list(family)
-    require(bool(targets), "there is nothing to predict; give at least one target")
+    targets = wanted(fit, family, params, tokens, lineage, instruct)
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    checked = [_checked(target, fit) for target in targets]
     with jax.enable_x64(True):
-        parts = [_foretold(fit, checked[i : i + TOGETHER]) for i in range(0, len(checked), TOGETHER)]
-        mean, sd = (np.concatenate(part) for part in zip(*parts, strict=True))
+        found = _foretold(fit, targets, _posterior)
+        mean, sd = found.mean, np.sqrt(np.diagonal(found.cov, axis1=1, axis2=2))
         value, low, high, spread = _interval(fit.params, mean, sd, level)
     names, benchmarks = [str(target) for target in targets], fit.items
     return Estimate(
@@ -172,6 +172,27 @@ def estimate(
         status=(fit.status,) * value.size,
         source=fit.source,
     )
+
+
+def wanted(
+    fit: FitResult[SlothParams],
+    family: str | Sequence[Target],
+    params: float,
+    tokens: float,
+    lineage: str | None = None,
+    instruct: bool | None = None,
+) -> list[Target]:
+    """The targets that the words of `estimate` stand for, with their lineage and tuning; errors as there."""
+    targets = [Target(family, params, tokens, lineage, instruct)] if isinstance(family, str) else list(family)
+    require(bool(targets), "there is nothing to predict; give at least one target")
+    return [_checked(target, fit) for target in targets]
+
+
+def skills_of(fit: FitResult[SlothParams], targets: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior of the raw skills of targets, as `wanted` gives them: (targets, skills) and (targets, skills, skills)."""
+    with jax.enable_x64(True):
+        found = _foretold(fit, targets, _skills)
+    return found.mean, found.cov
 
 
 def left_out(
@@ -359,8 +380,14 @@ def _unknown(what: str, name: str, known: Sequence[str]) -> str:
     return f"{what} {name!r} is not in the leaderboard{hint} (a family that is not there is called {NEW!r})"
 
 
-def _foretold(fit: FitResult[SlothParams], targets: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
-    """Means and standard deviations of logits, (targets, benchmarks), of at most `TOGETHER` targets.
+def _foretold(fit: FitResult[SlothParams], targets: Sequence[Target], of: Callable[..., Found]) -> Found:
+    """What `of` says of targets, in their order: `_posterior` of their logits, `_skills` of their skills."""
+    parts = [_foretold_some(fit, targets[i : i + TOGETHER], of) for i in range(0, len(targets), TOGETHER)]
+    return jax.tree.map(lambda *part: np.concatenate(part), *parts)
+
+
+def _foretold_some(fit: FitResult[SlothParams], targets: Sequence[Target], of: Callable[..., Found]) -> Found:
+    """The same of at most `TOGETHER` targets.
 
     A target is put below the known models of its lineage, which are all that matters beside the shared slopes.
     """
@@ -381,13 +408,12 @@ def _foretold(fit: FitResult[SlothParams], targets: Sequence[Target]) -> tuple[n
     )
     most = np.bincount(codes(lineages)).max() + 1
     rows, where = pooled_law.layout(columns[at], codes([*families, *fresh])[at], group, score, seen > 0, most)
-    found = _posterior(law_of(p), rows, placed(rows, where, logit, worth), jnp.asarray(p.floor), slopes_of(p))
+    found = of(law_of(p), rows, placed(rows, where, logit, worth), jnp.asarray(p.floor), slopes_of(p))
     here = where[at >= count][: len(targets)]
-    cov = np.asarray(found.cov)[*here.T]
-    return np.asarray(found.mean)[*here.T], np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+    return jax.tree.map(lambda x: np.asarray(x)[*here.T], found)
 
 
-_posterior = jit(pooled_law.posterior)
+_posterior, _skills = jit(pooled_law.posterior), jit(pooled_law.skills)
 
 
 def _interval(p: SlothParams, mean: np.ndarray, sd: np.ndarray, level: float) -> tuple[np.ndarray, ...]:

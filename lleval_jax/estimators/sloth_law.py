@@ -1,14 +1,14 @@
 """A learned scaling law as arrays, and the models it was learned from laid out by lineage (`core/pooled_law.py`)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import pooled_law
 from lleval_jax.core.pooled_law import At, Law, Rows, Slopes
-from lleval_jax.values.results import FitResult
+from lleval_jax.values.results import FitResult, Source
 
 MIDDLE = 7e9, 2e12  # parameters and tokens of an average model
 SIZE_SD = 1.3  # of the log of parameters
@@ -83,3 +83,25 @@ def placed(rows: Rows, where: np.ndarray, logit: np.ndarray, worth: np.ndarray) 
     put = np.ones((2, *rows.score.shape))
     put[:, *where.T] = logit, worth
     return At(*map(jnp.asarray, put))
+
+
+def facts(law: FitResult[SlothParams]) -> dict[str, Any]:
+    """What a fit that rests on a law keeps of it in its settings, beside the arrays: see `again`."""
+    plain = {name: getattr(law, name) for name in ("loglik", "steps", "status", "method", "settings")}
+    return plain | {"models": list(law.rows), "benchmarks": list(law.items)}
+
+
+def again(params: SlothParams, facts: dict[str, Any], source: Source) -> FitResult[SlothParams]:
+    """The law, from its arrays and `facts`."""
+    models, benchmarks = tuple(facts["models"]), tuple(facts["benchmarks"])
+    return FitResult(
+        params=params,
+        covariance=np.zeros((len(benchmarks), 0, 0)),
+        rows=models,
+        items=benchmarks,
+        group=np.arange(len(benchmarks)),
+        groups=benchmarks,
+        n_seen=params.seen.sum(1),
+        source=source,
+        **{name: facts[name] for name in ("loglik", "steps", "status", "method", "settings")},
+    )

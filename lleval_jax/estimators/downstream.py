@@ -1,0 +1,223 @@
+"""A new score foretold from skills: HumanEval, EQ-Bench or an agent's, known for some models of a leaderboard.
+
+As in Sloth (Maia Polo et al. 2024, arXiv:2412.06540, section 5.2) the score is a logistic regression on the skills of a
+law. Beyond the paper: how unsure skills are is carried through; tuned models differ from others by a constant, and
+lineages and families by effects drawn around zero, so that what a family scores beyond its skills is foretold of its
+other models too, and is not taken for slopes.
+"""
+
+import functools
+import itertools
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special, stats
+
+from lleval_jax.core import regression
+from lleval_jax.errors import NotConverged, require
+from lleval_jax.estimators import law_skills, sloth
+from lleval_jax.estimators.law_skills import Units
+from lleval_jax.estimators.sloth_law import SlothParams, again, facts
+from lleval_jax.types import Status
+from lleval_jax.values.results import Estimate, FitResult, Source
+
+SLOPE_SD, CENTRE_SD, TUNED_SD = 1.0, 3.0, 0.5  # beforehand: of a skill's sd, of the intercept, of tuning, in logits
+NOISES, NOISE, NOISE_SD = np.geomspace(0.004, 0.25, 19), 0.03, 0.7  # of scores: tried; likeliest, and sd of its log
+GROUPS, GROUP, GROUP_SD = np.geomspace(0.04, 1.6, 9), 0.3, 0.7  # of families, in logits
+LEAST = 1e-3  # weight of a pair of scales, relative to the likeliest, that is kept
+POINTS = 101  # equally likely logits that an interval is taken from
+
+
+class DownstreamParams(NamedTuple):
+    """A regression on the skills of a law, at each likely pair of scales.
+
+    weight   (pairs,)        probability of a pair of scales
+    noise    (pairs,)        scale of the t distribution of a score around its expectation
+    groups   (pairs,)        sd of what a family has beyond its skills, half its square the lineage's, in logits
+    mean     (pairs, k)      slopes of skills in `units`; intercept; tuning; lineages and families, as in the settings
+    cov      (pairs, k, k)
+    score    (models,)       what was learned from
+    units    skills in which slopes are counted
+    law      what the skills rest on
+    """
+
+    weight: np.ndarray
+    noise: np.ndarray
+    groups: np.ndarray
+    mean: np.ndarray
+    cov: np.ndarray
+    score: np.ndarray
+    units: Units
+    law: SlothParams
+
+
+def fit(
+    law: FitResult[SlothParams],
+    scores: Mapping[str, float],
+    *,
+    name: str = "score",
+    floor: float = 0.0,
+    strict: bool = False,
+) -> FitResult[DownstreamParams]:
+    """Learn how a score depends on the skills of a law.
+
+    Args:
+        law: from `ll.sloth.fit`. It need not know the score.
+        scores: model of the law -> score in [0, 1], of at least two models more than there are skills.
+        name: of the score, for tables.
+        floor: the score of guessing.
+        strict: raise `NotConverged` rather than warn.
+
+    Raises:
+        BadInput: a model that the law does not know (the nearest name is given), too few models, all of one score, or
+            a score that is none, as one in percent.
+        NotConverged: with `strict`, the search stopped early.
+    """
+    models, score = tuple(scores), np.array(list(scores.values()), float)
+    _require_scores(models, score, law.params.loading.shape[1], floor)
+    at = law_skills.places(law, models)
+    units, mean, cov = law_skills.of_models(law)
+    families, lineages = ([law.settings[word][i] for i in at] for word in ("families", "lineages"))
+    kept = {"families": list(dict.fromkeys(families)), "lineages": list(dict.fromkeys(lineages))}
+    design = _design(mean[at], law.params.instruct[at], families, lineages, kept)
+    tried = np.array(list(itertools.product(NOISES, GROUPS)))
+    first = np.zeros(design.shape[1])
+    first[mean.shape[1]] = special.logit(np.clip((score.mean() - floor) / (1 - floor), 0.01, 0.99))
+    precision = np.stack([_precision(mean.shape[1], group, design.shape[1]) for group in tried[:, 1]])
+    with jax.enable_x64(True):
+        cells = regression.Cells(*map(jnp.asarray, (design, cov[at], score, float(floor))))
+        found = jax.tree.map(np.asarray, _fits(cells, *map(jnp.asarray, (tried[:, 0], precision, first))))
+    height = found.evidence - 0.5 * (np.log(tried[:, 0] / NOISE) / NOISE_SD) ** 2
+    height = height - 0.5 * (np.log(tried[:, 1] / GROUP) / GROUP_SD) ** 2
+    weight = special.softmax(np.where(np.isfinite(height), height, -np.inf))
+    use = weight >= LEAST * weight.max()
+    status = max((Status(int(one)) for one in found.status[use]), default=Status.NOT_FINITE)
+    if status != Status.CONVERGED:
+        message = f"the regression of {name!r} on skills is {status.word}; more models help"
+        if strict:
+            raise NotConverged(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    share = weight[use] / weight[use].sum()
+    params = DownstreamParams(
+        share, tried[use, 0], tried[use, 1], found.mean[use], found.cov[use], score, units, law.params
+    )
+    return FitResult(
+        params=params,
+        covariance=np.einsum("p,pij->ij", share, found.cov[use])[None],
+        rows=models,
+        items=(name,),
+        group=np.zeros(1, int),
+        groups=(name,),
+        loglik=float(special.logsumexp(height[use])),
+        steps=int(use.sum()),
+        status=status.word,
+        n_seen=np.ones(len(models), int),
+        method=f"downstream of {law.method}",
+        settings={"floor": float(floor), **kept, "law": facts(law), "axes": ["models", "scores"]},
+        source=law.source,
+    )
+
+
+def estimate(
+    fit: FitResult[DownstreamParams],
+    family: str | Sequence[sloth.Target] = sloth.NEW,
+    params: float = sloth.MIDDLE[0],
+    tokens: float = sloth.MIDDLE[1],
+    *,
+    lineage: str | None = None,
+    instruct: bool | None = None,
+    level: float = 0.95,
+) -> Estimate:
+    """The score of planned models, with intervals for the score that will be observed.
+
+    Args:
+        fit: from `fit`.
+        family: a family of the law's leaderboard, or "new"; or a list of `sloth.Target`s. As in `ll.sloth.estimate`,
+            like the next four.
+        params: of the model, a count.
+        tokens: that it is trained on, a count.
+        lineage: of a new family.
+        instruct: whether tuned to follow instructions.
+        level: coverage of the intervals. They hold how unsure the target's skills are, the regression, and the noise.
+
+    Returns:
+        One entry a target: row "family:params:tokens", group the score's name; `n_seen` is the number of models whose
+        score was known.
+
+    Raises:
+        BadInput: the family is not known (the nearest names are given), or params or tokens are no plausible counts.
+    """
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    p, known = fit.params, fit.settings
+    law = again(p.law, known["law"], Source())
+    targets = sloth.wanted(law, family, params, tokens, lineage, instruct)
+    mean, cov = Units(*p.units).of(*sloth.skills_of(law, targets))
+    families, lineages = [t.family for t in targets], [str(t.lineage) for t in targets]
+    design = _design(mean, np.array([bool(t.instruct) for t in targets]), families, lineages, known)
+    unknown = sum(
+        np.array([name not in known[word] for name in names], float)
+        for word, names in (("families", families), ("lineages", lineages))
+    )
+    slope = p.mean[:, : mean.shape[1]]
+    square = np.einsum("pi,pj->pij", slope, slope) + p.cov[:, : mean.shape[1], : mean.shape[1]]
+    spread = np.einsum("ti,pij,tj->tp", design, p.cov, design) + np.einsum("pij,tij->tp", square, cov)
+    spread = np.sqrt(spread + np.multiply.outer(unknown, p.groups**2 / 2))
+    normal = stats.norm.ppf((np.arange(POINTS) + 0.5) / POINTS)
+    floor = known["floor"]
+    score = floor + (1 - floor) * special.expit((design @ p.mean.T)[..., None] + spread[..., None] * normal)
+    chances = np.array([(1 - level) / 2, 0.5, (1 + level) / 2, *stats.norm.cdf([-1, 1])])
+    noise = functools.partial(special.stdtr, regression.FREEDOM)
+    found = np.array([regression.quantiles(chances, p.weight, one, p.noise, noise) for one in score]).T
+    low, value, high, below, above = found
+    return Estimate(
+        target="score",
+        method=fit.method,
+        rows=tuple(map(str, targets)),
+        group=fit.items * len(targets),
+        value=value,
+        low=low,
+        high=high,
+        level=level,
+        std_error=(above - below) / 2,
+        n_seen=np.full(len(targets), len(fit.rows)),
+        status=(fit.status,) * len(targets),
+        source=fit.source,
+    )
+
+
+@jax.jit
+def _fits(cells: regression.Cells, noise, precision, first) -> regression.Fit:  # noqa: ANN001  arrays, see `fit`
+    return jax.vmap(regression.fit, (None, 0, 0, None))(cells, noise, precision, first)
+
+
+def _require_scores(models: Sequence[str], score: np.ndarray, skills: int, floor: float) -> None:
+    need = skills + 2
+    require(0 <= floor < 1, f"floor is {floor:g}; the score of guessing lies in [0, 1)")
+    require(len(models) >= need, f"scores of {len(models)} models are given; with {skills} skills {need} are needed")
+    for i in np.flatnonzero(~np.isfinite(score))[:1]:
+        require(False, f"the score of {models[i]!r} is {score[i]:g}; leave out models whose score is not known")
+    for i in np.flatnonzero((score < 0) | (score > 1))[:1]:
+        hint = "; are these percent? Divide by 100" if 1 < score.max() <= 100 and score.min() >= 0 else ""
+        require(False, f"the score of {models[i]!r} is {score[i]:g}; scores lie in [0, 1]{hint}")
+    require(bool(np.ptp(score) > 0), f"all {len(models)} models score {score[0]:g}; nothing can be learned from that")
+
+
+def _design(
+    skill: np.ndarray, instruct: np.ndarray, families: Sequence[str], lineages: Sequence[str], known: Mapping
+) -> np.ndarray:
+    """(models, k): skills, one, tuning, and which of the known lineages and families a model is of."""
+    groups = [
+        np.array([[name == one for one in known[word]] for name in names], float)
+        for word, names in (("lineages", lineages), ("families", families))
+    ]
+    return np.concatenate([skill, np.ones((len(skill), 1)), np.asarray(instruct, float)[:, None], *groups], 1)
+
+
+def _precision(skills: int, group: float, size: int) -> np.ndarray:
+    """(k,) beforehand, of what multiplies `_design`."""
+    sd = [SLOPE_SD] * skills + [CENTRE_SD, TUNED_SD] + [group / np.sqrt(2)] * (size - skills - 2)
+    return 1 / np.square(sd)

@@ -1,0 +1,55 @@
+"""Skills of a law in units in which they have mean 0, variance 1 and no correlation over its models.
+
+What else hangs on skills (`downstream.py`, `passk.py`) is learned in these units, so that a normal prior which treats
+all directions alike makes the same of every rotation of a law.
+"""
+
+import difflib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lleval_jax.core import pooled_law
+from lleval_jax.errors import BadInput
+from lleval_jax.estimators.sloth_law import SlothParams, known, law_of, slopes_of
+from lleval_jax.values.results import FitResult
+
+
+class Units(NamedTuple):
+    """Raw skills become turn @ (skill - middle): turn (skills, skills), middle (skills,)."""
+
+    middle: np.ndarray
+    turn: np.ndarray
+
+    def of(self, mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means (rows, skills) and covariances (rows, skills, skills) of raw skills, in these units."""
+        return (mean - self.middle) @ self.turn.T, self.turn @ cov @ self.turn.T
+
+
+def of_models(law: FitResult[SlothParams]) -> tuple[Units, np.ndarray, np.ndarray]:
+    """The units, and in them the posterior of the skills of the models that a law was learned from."""
+    with jax.enable_x64(True):
+        rows, where, at = known(law)
+        found = _skills(law_of(law.params), rows, at, jnp.asarray(law.params.floor), slopes_of(law.params))
+    mean, cov = (np.asarray(x)[*where.T] for x in (found.mean, found.cov))
+    spread = np.cov(mean.T, ddof=0).reshape(cov.shape[1:]) + cov.mean(0)
+    units = Units(mean.mean(0), np.linalg.inv(np.linalg.cholesky(spread)))
+    return units, *units.of(mean, cov)
+
+
+_skills = jax.jit(pooled_law.skills)
+
+
+def places(law: FitResult[SlothParams], models: Sequence[str]) -> np.ndarray:
+    """Where models stand in a law. Raises `BadInput` with the nearest names of those that do not."""
+    at = {name: i for i, name in enumerate(law.rows)}
+    unknown = [name for name in models if name not in at]
+    if unknown:
+        near = [difflib.get_close_matches(name, law.rows, 1, 0.5) for name in unknown[:3]]
+        each = [f"{name!r}{f' (nearest: {n[0]!r})' if n else ''}" for name, n in zip(unknown, near, strict=False)]
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        raise BadInput(f"the law knows no model {', '.join(each)}{more}; name models as its leaderboard does")
+    return np.array([at[name] for name in models], int)
