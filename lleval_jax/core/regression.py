@@ -88,7 +88,7 @@ def fit(cells: Cells, noise: Array, precision: Float[Array, " k"], first: Float[
         value, slope = jax.value_and_grad(minus_log_posterior)(x, cells, noise, precision)
         return Local(value, slope, curvature(x, cells, noise, precision))
 
-    end = solve(Marquardt(), local, first, tol=1e-6, max_steps=100)
+    end = solve(Marquardt(), local, first, tol=1e-3, max_steps=200)
     bow = curvature(end.x, cells, noise, precision)
     root = jnp.linalg.cholesky(bow)
     half = jax.scipy.linalg.solve_triangular(root, jnp.eye(len(first), dtype=first.dtype), lower=True)
