@@ -82,11 +82,16 @@ def curvature(x: Float[Array, " k"], cells: Cells, noise: Array, precision: Floa
 
 
 def fit(cells: Cells, noise: Array, precision: Float[Array, " k"], first: Float[Array, " k"]) -> Fit:
-    """The mode from `first`, its curvature, and the evidence."""
+    """The mode from `first`, its curvature, and the evidence.
+
+    The search takes the Hessian as it is: with expected information, steps at heavy tails halve the error at best. The
+    covariance takes the information, which is positive wherever the search ends.
+    """
 
     def local(x: Array) -> Local:
-        value, slope = jax.value_and_grad(minus_log_posterior)(x, cells, noise, precision)
-        return Local(value, slope, curvature(x, cells, noise, precision))
+        at = x, cells, noise, precision
+        value, slope = jax.value_and_grad(minus_log_posterior)(*at)
+        return Local(value, slope, jax.hessian(minus_log_posterior)(*at))
 
     end = solve(Marquardt(), local, first, tol=1e-3, max_steps=200)
     bow = curvature(end.x, cells, noise, precision)

@@ -188,9 +188,7 @@ def step(tried: Tried, now: Now) -> Now:
     known = tried.successes.T, tried.tries.T, own, found.alone, found.pull
     logit, square = jax.vmap(cells)(now.question, question, now.logit, *known)
     scales = _scales(tried, moved, Posterior(shared, found.alone, found.pull), square)
-    before, after = (
-        jnp.stack([*jnp.diagonal(one.questions), one.beside, one.cell]) for one in (now.scales, scales)
-    )
+    before, after = (jnp.stack([*jnp.diagonal(one.questions), one.beside, one.cell]) for one in (now.scales, scales))
     largest = jnp.maximum(jnp.max(jnp.abs(logit - now.logit)), jnp.max(jnp.abs(jnp.log(after / before))) / 2)
     return moved._replace(logit=logit, scales=scales, moved=largest)
 
@@ -254,4 +252,6 @@ def logits(key: Array, of: Drawn) -> Float[Array, " questions"]:
     question = of.question - jnp.einsum("qks,s->qk", of.pull, shared) + alone
     skill = of.skill + of.root @ jax.random.normal(keys[2], of.skill.shape, dtype)
     beside = of.beside * jax.random.normal(keys[3], (), dtype)
-    return question[:, 1:] @ skill + question[:, 0] + beside + of.cell * jax.random.normal(keys[4], alone.shape[:1], dtype)
+    return (
+        question[:, 1:] @ skill + question[:, 0] + beside + of.cell * jax.random.normal(keys[4], alone.shape[:1], dtype)
+    )

@@ -169,7 +169,7 @@ def estimate(
     normal = stats.norm.ppf((np.arange(POINTS) + 0.5) / POINTS)
     floor = known["floor"]
     score = floor + (1 - floor) * special.expit((design @ p.mean.T)[..., None] + spread[..., None] * normal)
-    chances = np.array([(1 - level) / 2, 0.5, (1 + level) / 2, *stats.norm.cdf([-1, 1])])
+    chances = np.array([(1 - level) / 2, 0.5, (1 + level) / 2, stats.norm.cdf(-1), stats.norm.cdf(1)])
     noise = functools.partial(special.stdtr, regression.FREEDOM)
     found = np.array([regression.quantiles(chances, p.weight, one, p.noise, noise) for one in score]).T
     low, value, high, below, above = found

@@ -30,10 +30,16 @@ class Units(NamedTuple):
 
 
 def of_models(law: FitResult[SlothParams]) -> tuple[Units, np.ndarray, np.ndarray]:
-    """The units, and in them the posterior of the skills of the models that a law was learned from."""
+    """The units, and in them the posterior of the skills of the models that a law was learned from.
+
+    Slopes that all models share are taken as they are: their error moves all models together, is no scatter among
+    them, and whatever is regressed on skills makes up for it.
+    """
     with jax.enable_x64(True):
         rows, where, at = known(law)
-        found = _skills(law_of(law.params), rows, at, jnp.asarray(law.params.floor), slopes_of(law.params))
+        shared = slopes_of(law.params)
+        shared = shared._replace(cov=jnp.zeros_like(shared.cov))
+        found = _skills(law_of(law.params), rows, at, jnp.asarray(law.params.floor), shared)
     mean, cov = (np.asarray(x)[*where.T] for x in (found.mean, found.cov))
     spread = np.cov(mean.T, ddof=0).reshape(cov.shape[1:]) + cov.mean(0)
     units = Units(mean.mean(0), np.linalg.inv(np.linalg.cholesky(spread)))

@@ -116,7 +116,7 @@ def fit(
         items=names,
         group=np.zeros(len(names), int),
         groups=("all",),
-        loglik=float(stats.binom.logpmf(successes, tries, chance).sum()),
+        loglik=float(np.sum(stats.binom.logpmf(successes, tries, chance))),
         steps=int(steps),
         status=status,
         n_seen=tries.sum(1).astype(int),
@@ -173,7 +173,7 @@ def estimate(
         number = jnp.asarray(many, float)
         each = [(*fixed, *one, *own) for one in zip(mean, _root(cov), strict=True)]
         drawn = np.stack([_passed(keys, number, core.Drawn(*map(jnp.asarray, one))) for one in each])
-    chances = np.array([(1 - level) / 2, 0.5, (1 + level) / 2, *stats.norm.cdf([-1, 1])])
+    chances = np.array([(1 - level) / 2, 0.5, (1 + level) / 2, stats.norm.cdf(-1), stats.norm.cdf(1)])
     low, value, high, below, above = np.quantile(drawn, chances, axis=1)
     return Estimate(
         target="pass@k",
@@ -285,9 +285,7 @@ def _counts(successes: np.ndarray, tries: np.ndarray | int, models: Sequence[str
     successes = np.asarray(successes, float)
     require(successes.ndim == 2, f"successes has shape {successes.shape}; (models, questions) is wanted")
     require(len(models) == len(successes), f"{len(models)} models are named, successes has {len(successes)} rows")
-    require(
-        np.shape(tries) in ((), successes.shape), f"tries has shape {np.shape(tries)}, successes {successes.shape}"
-    )
+    require(np.shape(tries) in ((), successes.shape), f"tries has shape {np.shape(tries)}, successes {successes.shape}")
     tries = np.broadcast_to(np.asarray(tries, float), successes.shape)
     whole = (successes == np.round(successes)) & (tries == np.round(tries)) & (0 <= successes) & (successes <= tries)
     for row, column in np.argwhere(~whole)[:1]:

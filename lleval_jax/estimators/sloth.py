@@ -189,7 +189,7 @@ def wanted(
 
 
 def skills_of(fit: FitResult[SlothParams], targets: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior of the raw skills of targets, as `wanted` gives them: (targets, skills) and (targets, skills, skills)."""
+    """Posterior of raw skills of targets from `wanted`: means (targets, skills), covariances (.., skills, skills)."""
     with jax.enable_x64(True):
         found = _foretold(fit, targets, _skills)
     return found.mean, found.cov
