@@ -7,7 +7,7 @@ families drawn around those of all, so that a family with one model, or none, ge
 
 import difflib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
