@@ -129,6 +129,54 @@ def test_a_picture_alone_shows_the_families_of_most_sizes(place: pathlib.Path) -
     assert found[0].params == drawn().params[:3].max()
 
 
+def test_skills_and_families_are_explained(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(["sloth", f"{place}/law", "--explain", "--json", f"{place}/explained.json"]) == OK
+    shown = capsys.readouterr().out.splitlines()
+    at = next(i for i, line in enumerate(shown) if line.startswith("loading (logits a skill's sd)"))
+    assert [line.split()[0] for line in shown[at + 1 : at + 5]] == ["benchmark", "bench-0", "bench-1", "bench-2"]
+    assert all(re.search(r"\d\* \[\d\.\d+, \d\.\d+\]$", line) for line in shown[at + 2 : at + 5])  # all of one skill
+    assert sum(line.startswith("family-") for line in shown) == 9
+    found = json.loads((place / "explained.json").read_text())
+    assert found["estimates"] == []
+    law = ll.load(place / "law")
+    assert isinstance(law, ll.FitResult)
+    assert found["skills"]["efficiency"]["estimates"] == ll.skills.estimate(law, "efficiency").to_dict()["estimates"]
+    assert [one["row"] for one in found["skills"]["loading"]["estimates"]] == [f"bench-{j}" for j in range(3)]
+
+
+def test_what_is_left_out_is_foretold(place: pathlib.Path, tmp_path: pathlib.Path, capsys) -> None:
+    pytest.importorskip("matplotlib")
+    words = ["sloth", f"{place}/law", "--left-out", "--level", "0.8", "--plot", f"{tmp_path}/a.png"]
+    assert run([*words, "--json", f"{tmp_path}/found.json"]) == OK
+    shown = capsys.readouterr().out
+    found = json.loads((tmp_path / "found.json").read_text())["left_out"]
+    truth = drawn().set_index("model")
+    off = [abs(one["value"] - truth.loc[one["row"], one["group"]]) for one in found["estimates"]]
+    held = [one["low"] <= truth.loc[one["row"], one["group"]] <= one["high"] for one in found["estimates"]]
+    assert len(off) == 9 * 2 * 3
+    assert re.search(rf"^all +54 +{100 * np.mean(off):.2f} +{100 * np.mean(held):.0f}%$", shown, re.MULTILINE)
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+@pytest.mark.usefixtures("stopped")
+def test_skills_are_chosen(place: pathlib.Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def choose(board: ll.Leaderboard, skills: range, link: list[str], **more: object) -> ll.Choice:
+        asked.append((list(skills), list(link), more["seed"]))
+        return ll.Choice(("law",), (("2", link[-1]),), ("errors of four",))
+
+    monkeypatch.setattr(ll.sloth, "choose", choose)
+    for words in ([], ["--link", "monotone"]):
+        assert run(["sloth", f"{place}/board.csv", "--skills", "auto", "--out", f"{place}/new", *words]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert asked == [([1, 2, 3], ["monotone", "logistic"], 0), ([1, 2, 3], ["monotone"], 0)]
+    assert said.count("chosen by errors of four") == 2
+    assert re.search(r"27 x .* 2 {'seed': 0, 'strict': False, 'link': 'logistic'}", said)
+    assert run(["sloth", f"{place}/board.csv", "--skills", "few", "--explain"]) == BAD_INPUT
+    assert "'few' is neither 'auto' nor a whole number" in capsys.readouterr().err
+
+
 def test_a_law_that_has_not_converged_says_so(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     words = ["sloth", f"{place}/loose", "--predict", "family-0:5e9:2e12"]
     assert run(words) == OK

@@ -31,16 +31,17 @@ GRID = 400  # sizes tried for a budget
 
 
 class _View(NamedTuple):
-    """A law's skills in the units that are shown.
+    """A law's skills in the units that are shown: raw skills become (skill - middle) @ turn.
 
-    turn     (skills, skills)  raw skills become (skill - middle) @ turn
-    middle   (skills,)         raw mean over models
-    loading  (benchmarks, skills)
+    turn    (skills, skills)
+    middle  (skills,)  raw mean over models
+    plain   (benchmarks, skills)  loadings in these units, not yet rotated
     """
 
     rotation: Rotation
     turn: np.ndarray
     middle: np.ndarray
+    plain: np.ndarray
 
 
 def rotate(law: FitResult[SlothParams], by: By = "geomin", *, seed: int = 0) -> Rotation:
@@ -192,7 +193,7 @@ def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, _Raw]
         raw = _skills(law_of(p), rows, at, jnp.asarray(p.floor), slopes_of(p))
         found = _Raw(*(np.asarray(x)[*where.T] for x in raw))
     middle = found.mean.mean(0)
-    root = np.linalg.cholesky(np.cov(found.mean.T, ddof=0).reshape(2 * p.loading.shape[1:]) + found.cov.mean(0))
+    root = _root(found.mean, found.cov)
     root = _signed(
         root @ np.linalg.svd(p.loading @ root)[2].T, p
     )  # principal axes: where raw skills point is forgotten
@@ -217,7 +218,13 @@ def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, _Raw]
         names=names(np.abs(loading), np.arange(len(law.items)), law.items),
         converged=converged,
     )
-    return _View(kept, whole, middle), found
+    return _View(kept, whole, middle, p.loading @ root), found
+
+
+def _root(mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """(skills, skills) R, such that skills times R^-T have variance 1 over models; their loadings are those times R."""
+    away = mean - mean.mean(0)
+    return np.linalg.cholesky(away.T @ away / len(mean) + cov.mean(0))
 
 
 def _by_size(p: SlothParams) -> np.ndarray:
@@ -235,23 +242,18 @@ _skills = jax.jit(pooled_law.skills)
 
 def _loadings(law: FitResult[SlothParams], view: _View, level: float, seed: int) -> tuple[np.ndarray, ...]:
     """Loadings of laws as likely as this one, each turned to it: (benchmarks, skills) value, low, high, spread."""
-    best = view.rotation.loadings
-    shown = np.linalg.lstsq(law.params.loading, best, rcond=None)[0]  # raw loadings times this are those shown
-    usual = _skill_sd(law.params, law.params.shared)
-    drawn = []
-    for one in draws(law, DRAWS, seed):
-        left, _, right = np.linalg.svd(one.loading.T @ law.params.loading)
-        drawn.append(_skill_sd(law.params, np.asarray(one.shared)) / usual * one.loading @ (left @ right) @ shown)
+    best, floor = view.rotation.loadings, jnp.asarray(law.params.floor)
+    oblique, drawn = rotation.CRITERIA[view.rotation.by][1], []
+    with jax.enable_x64(True):
+        rows, where, _ = known(law)
+        for one, at, shared in draws(law, DRAWS, seed):
+            raw = _skills(one, rows, at, floor, shared)
+            plain = np.asarray(one.loading) @ _root(*(np.asarray(x)[*where.T] for x in raw[:2]))
+            left, _, right = np.linalg.svd(plain.T @ view.plain)
+            drawn.append(rotation.rotated(plain @ left @ right, view.rotation.turn, oblique=oblique))
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     below, above = np.quantile(drawn, stats.norm.cdf([-1, 1]), axis=0)
     return best, np.minimum(low, best), np.maximum(high, best), (above - below) / 2
-
-
-def _skill_sd(p: SlothParams, shared: np.ndarray) -> float:
-    """Of the known models' skills by the law: a law with larger loadings and smaller effects says the same."""
-    square = (inputs_of(p.size, p.tokens, p.instruct) ** 2).mean(0)
-    nested = [square[0] if name.endswith("size") else 1.0 for name in pooled_law.NESTED]
-    return float(np.sqrt(np.exp(2 * shared) @ [*square, *nested]))
 
 
 def _normal(mean: np.ndarray, cov: np.ndarray, turn: np.ndarray, level: float) -> tuple[np.ndarray, ...]:

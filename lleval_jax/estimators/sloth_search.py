@@ -89,8 +89,8 @@ def _fitted(law: Law, rows: Rows, at: At, floor: Array) -> np.ndarray:
     return np.asarray(pooled_law.link(at.logit, floor, law.bend)[0])[np.asarray(rows.seen)]
 
 
-def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[Law]:
-    """Laws about as likely as the best, from the normal distribution with the evidence's curvature there (Laplace).
+def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[tuple[Law, At, Slopes]]:
+    """Laws about as likely as the best, each with its posterior: normal with the evidence's curvature there (Laplace).
 
     The curvature is a difference of gradients, each with the link linear where that law has its posterior. Turning all
     skills together changes no prediction and is left out.
@@ -115,9 +115,9 @@ def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[Law]:
         free = _turns(best, flat.size)
         random = np.random.default_rng(seed).standard_normal((count, flat.size))
         away = random / np.sqrt(np.maximum(size, 1 / pooled_law.CENTRE_SD**2)) @ axes.T
-        found = middle + away - away @ free @ free.T
-        together = jax.vmap(whole)(jnp.asarray(found))
-        return [Law(*(np.asarray(part)[i] for part in together)) for i in range(count)]
+        laws = jax.vmap(whole)(jnp.asarray(middle + away - away @ free @ free.T))
+        each = [Law(*(part[i] for part in laws)) for i in range(count)]
+        return [(law, *_settle(law, rows, at, floor)) for law in each]
 
 
 def _turns(law: Law, size: int) -> np.ndarray:

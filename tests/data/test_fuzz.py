@@ -91,7 +91,7 @@ def test_changed_logs(logs, tmp_path):
 
 @pytest.mark.slow
 def test_many_changed_logs(logs, tmp_path):
-    cases(logs, tmp_path, 20_000)
+    cases(logs, tmp_path, 10_000)
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}/{path.name}")

@@ -175,10 +175,10 @@ def test_draws_are_as_wide_as_the_curvature_says(law, monkeypatch):
     size = 3 * 2 + 2 * 11 + 9
     root = random.normal(size=(size, size))
     curve = root @ root.T / size + np.eye(size)
-    monkeypatch.setattr(sloth_search, "_settle", lambda law, rows, at, floor: (at, None))
+    monkeypatch.setattr(sloth_search, "_settle", lambda law, rows, at, floor: (at, at))
     flat = np.concatenate([np.ravel(x) for x in law.params[:6]])
     monkeypatch.setattr(sloth_search, "_loss", lambda x, *more: (0.0, curve @ (np.asarray(x) - flat)))
-    found = np.stack([np.concatenate([np.ravel(x) for x in one]) for one in sloth_search.draws(law, 2_000)])
+    found = np.stack([np.concatenate([np.ravel(x) for x in one]) for one, *_ in sloth_search.draws(law, 2_000)])
     turn = np.zeros(size)
     turn[:6] = np.stack([law.params.loading[:, 1], -law.params.loading[:, 0]], 1).ravel()
     free = np.eye(size) - np.outer(turn, turn) / (turn @ turn)

@@ -149,7 +149,7 @@ def test_unknown_items_are_counted_and_left_out_when_some_are_known():
 
 # --- coverage -----------------------------------------------------------------------------------------------------
 
-SETS, MODELS, NEW, ITEMS, K = 15, 40, 60, 300, 30
+SETS, MODELS, NEW, ITEMS, K = 10, 40, 60, 300, 30
 TRUTHS = ("1-d", "2-d and misfit")
 
 
