@@ -152,7 +152,7 @@ def summary(parts: list[dict]) -> dict:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--skills", type=int, default=2)
+    parser.add_argument("--skills", type=int, default=sloth.SKILLS)
     parser.add_argument("--laws", type=pathlib.Path, help="folder to keep fitted laws in, or to take them from")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)
     wanted = parser.parse_args()
