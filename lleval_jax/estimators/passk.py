@@ -4,6 +4,10 @@ Test-time scaling as in Sloth (Maia Polo et al. 2024, arXiv:2412.06540, section 
 questions many times, a question's chance is a logistic curve over skills, and pass@k is the mean over questions of
 1 - (1 - p)^k. See `core.tries`: how questions differ is learned rather than chosen from a grid, and all that is unsure
 of skills, questions, and models beside their skills goes into the interval.
+
+Chances are taken to be normal in logits given the question and the model. Where a model's tries at a question resemble
+each other more than that, pass@k for k above 1 comes out too high: on LiveCodeBench half of six intervals missed
+(`bench/README.md`). Hold it against `observed` of a model that has tried before a plan rests on it.
 """
 
 from collections.abc import Sequence
