@@ -173,18 +173,15 @@ def estimate(
     noise = functools.partial(special.stdtr, regression.FREEDOM)
     found = np.array([regression.quantiles(chances, p.weight, one, p.noise, noise) for one in score]).T
     low, value, high, below, above = found
-    return Estimate(
+    return Estimate.crossed(
+        [str(target) for target in targets],
+        fit.items,
+        (value, low, high, (above - below) / 2),
         target="score",
         method=fit.method,
-        rows=tuple(map(str, targets)),
-        group=fit.items * len(targets),
-        value=value,
-        low=low,
-        high=high,
         level=level,
-        std_error=(above - below) / 2,
-        n_seen=np.full(len(targets), len(fit.rows)),
-        status=(fit.status,) * len(targets),
+        n_seen=len(fit.rows),
+        status=fit.status,
         source=fit.source,
     )
 

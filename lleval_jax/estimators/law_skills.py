@@ -29,24 +29,42 @@ class Units(NamedTuple):
         return (mean - self.middle) @ self.turn.T, self.turn @ cov @ self.turn.T
 
 
+class Skills(NamedTuple):
+    """`pooled_law.Skills` on the host, a law's models in its order: (models, skills) and (models, skills, skills)."""
+
+    mean: np.ndarray
+    cov: np.ndarray
+    family_mean: np.ndarray
+    family_cov: np.ndarray
+
+
+def posterior(law: FitResult[SlothParams], slopes_cov: np.ndarray) -> Skills:
+    """Raw skills of the models that a law was learned from, in its order, with this covariance of the shared slopes."""
+    with jax.enable_x64(True):
+        rows, where, at = known(law)
+        shared = slopes_of(law.params)._replace(cov=jnp.asarray(slopes_cov))
+        found = under(law_of(law.params), rows, at, jnp.asarray(law.params.floor), shared)
+    return Skills(*(np.asarray(x)[*where.T] for x in found))
+
+
+under = jax.jit(pooled_law.skills)  # a law, with the posterior that it gives
+
+
+def root(mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """(skills, skills) R, such that skills times R^-T have variance 1 over models; their loadings are those times R."""
+    away = mean - mean.mean(0)
+    return np.linalg.cholesky(away.T @ away / len(mean) + cov.mean(0))
+
+
 def of_models(law: FitResult[SlothParams]) -> tuple[Units, np.ndarray, np.ndarray]:
     """The units, and in them the posterior of the skills of the models that a law was learned from.
 
     Slopes that all models share are taken as they are: their error moves all models together, is no scatter among
     them, and whatever is regressed on skills makes up for it.
     """
-    with jax.enable_x64(True):
-        rows, where, at = known(law)
-        shared = slopes_of(law.params)
-        shared = shared._replace(cov=jnp.zeros_like(shared.cov))
-        found = _skills(law_of(law.params), rows, at, jnp.asarray(law.params.floor), shared)
-    mean, cov = (np.asarray(x)[*where.T] for x in (found.mean, found.cov))
-    spread = np.cov(mean.T, ddof=0).reshape(cov.shape[1:]) + cov.mean(0)
-    units = Units(mean.mean(0), np.linalg.inv(np.linalg.cholesky(spread)))
+    mean, cov = posterior(law, np.zeros_like(law.params.slope_cov))[:2]
+    units = Units(mean.mean(0), np.linalg.inv(root(mean, cov)))
     return units, *units.of(mean, cov)
-
-
-_skills = jax.jit(pooled_law.skills)
 
 
 def places(law: FitResult[SlothParams], models: Sequence[str]) -> np.ndarray:

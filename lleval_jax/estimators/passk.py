@@ -179,18 +179,15 @@ def estimate(
         drawn = np.stack([_passed(keys, number, core.Drawn(*map(jnp.asarray, one))) for one in each])
     chances = np.array([(1 - level) / 2, 0.5, (1 + level) / 2, stats.norm.cdf(-1), stats.norm.cdf(1)])
     low, value, high, below, above = np.quantile(drawn, chances, axis=1)
-    return Estimate(
+    return Estimate.crossed(
+        [str(target) for target in targets],
+        [f"pass@{n}" for n in many],
+        (value, low, high, (above - below) / 2),
         target="pass@k",
         method=fit.method,
-        rows=tuple(str(target) for target in targets for _ in many),
-        group=tuple(f"pass@{n}" for n in many) * len(targets),
-        value=value.ravel(),
-        low=low.ravel(),
-        high=high.ravel(),
         level=level,
-        std_error=(above - below).ravel() / 2,
-        n_seen=np.full(value.size, int(np.sum(fit.n_seen))),
-        status=(fit.status,) * value.size,
+        n_seen=int(np.sum(fit.n_seen)),
+        status=fit.status,
         source=fit.source.merge(Source(seed=seed)),
     )
 
@@ -230,18 +227,15 @@ def observed(
     count = seen.sum(1)[:, None]
     value, sd = passed.sum(1) / count, np.sqrt((spread**2).sum(1)) / count
     half = stats.norm.ppf((1 + level) / 2) * sd
-    return Estimate(
+    return Estimate.crossed(
+        models,
+        [f"pass@{n}" for n in many],
+        (value, np.maximum(value - half, 0), np.minimum(value + half, 1), sd),
         target="pass@k",
         method="unbiased",
-        rows=tuple(model for model in models for _ in many),
-        group=tuple(f"pass@{n}" for n in many) * len(models),
-        value=value.ravel(),
-        low=np.maximum(value - half, 0).ravel(),
-        high=np.minimum(value + half, 1).ravel(),
         level=level,
-        std_error=sd.ravel(),
-        n_seen=np.repeat(tries.sum(1).astype(int), len(many)),
-        status=("ok",) * value.size,
+        n_seen=tries.sum(1, keepdims=True).astype(int),
+        status="ok",
         source=Source(),
     )
 

@@ -16,9 +16,9 @@ from scipy import stats
 
 from lleval_jax.core import pooled_law, rotation
 from lleval_jax.errors import require
+from lleval_jax.estimators import law_skills
 from lleval_jax.estimators.rotation import names
-from lleval_jax.estimators.sloth_law import SlothParams, known, law_of, slopes_of
-from lleval_jax.estimators.sloth_law import inputs as inputs_of
+from lleval_jax.estimators.sloth_law import SlothParams, inputs, known
 from lleval_jax.estimators.sloth_search import draws
 from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Rotation
@@ -85,118 +85,112 @@ def estimate(
     require(of in WORDS, f"there is no {of!r}; there are {', '.join(WORDS)}")
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
     view, found = _view(law, by, seed)
-    named = view.rotation.names
     seen = law.params.seen
     if of == "loading":
-        value, low, high, spread = _loadings(law, view, level, seed)
+        numbers = _loadings(law, view, level, seed)
         rows, count = law.items, seen.sum(0)
     elif of == "skill":
-        value, low, high, spread = _normal((found.mean - view.middle) @ view.turn, found.cov, view.turn, level)
+        numbers = _normal((found.mean - view.middle) @ view.turn, found.cov, view.turn, level)
         rows, count = law.rows, seen.sum(1)
     else:
         families = np.asarray(law.settings["families"], object)
         rows = tuple(dict.fromkeys(families.tolist()))
         at = [int(np.flatnonzero(families == row)[0]) for row in rows]
-        value, low, high, spread = _normal(found.family_mean[at] @ view.turn, found.family_cov[at], view.turn, level)
+        numbers = _normal(found.family_mean[at] @ view.turn, found.family_cov[at], view.turn, level)
         count = np.array([seen[families == row].sum() for row in rows])
-    return Estimate(
+    return Estimate.crossed(
+        rows,
+        view.rotation.names,
+        numbers,
         target=f"{of} ({WORDS[of]})",
         method=f"{law.method}, {by}",
-        rows=tuple(row for row in rows for _ in named),
-        group=named * len(rows),
-        value=value.ravel(),
-        low=low.ravel(),
-        high=high.ravel(),
         level=level,
-        std_error=spread.ravel(),
-        n_seen=np.repeat(count, len(named)),
-        status=(law.status,) * value.size,
+        n_seen=count[:, None],
+        status=law.status if view.rotation.converged else "rotation not converged",
         source=law.source,
     )
 
 
 def allocate(
-    law: FitResult[SlothParams], flops: float | Sequence[float], *, level: float = 0.95, seed: int = 0
+    law: FitResult[SlothParams],
+    flops: float | Sequence[float],
+    of: Literal["benchmark", "skill"] = "benchmark",
+    *,
+    by: By = "geomin",
+    level: float = 0.95,
+    seed: int = 0,
 ) -> Estimate:
-    """The number of parameters that serves a benchmark best when 6 x parameters x tokens is fixed (Sloth, section 5.3).
+    """The number of parameters that serves a benchmark, or a skill, best when 6 x parameters x tokens is fixed.
 
-    Scores rise with what size and tokens add to a logit, so that the best size is the same for all families. It is
-    sought where models are known: between the smallest and the largest size, the fewest and the most tokens.
+    Scores rise with what size and tokens add to a logit, so that the best size is the same on every benchmark's own
+    curve; it is that of an average family, whose own slope in size is left aside. It is sought where models are known:
+    between the smallest and the largest size, the fewest and the most tokens. Sloth, section 5.3.
 
     Args:
         law: from `ll.sloth.fit`.
         flops: training budgets in floating point operations.
+        of: what is to be served: each benchmark, or each skill.
+        by: how skills are rotated, see `rotate`.
         level: coverage of the intervals, from draws of the slopes given the scores.
-        seed: of the draws.
+        seed: of the draws, and of the rotation's starts.
 
     Returns:
-        One entry a budget and benchmark, in billions of parameters; tokens are the budget over 6 times the parameters.
-        Its status says where the best lies at the edge of what is known.
+        One entry a budget and benchmark or skill, in billions of parameters; tokens are the budget over 6 times the
+        parameters. Its status says where the best lies at the edge of what is known.
 
     Raises:
-        BadInput: a budget for which no size and tokens are known, or a level that is none.
+        BadInput: an unknown word, a budget for which no size and tokens are known, or a level that is none.
     """
     budgets = [flops] if isinstance(flops, int | float) else list(flops)
+    require(of in ("benchmark", "skill"), f"there is no {of!r}; there are benchmark, skill")
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
     p = law.params
-    draws = np.random.default_rng(seed).multivariate_normal(p.slope, p.slope_cov, DRAWS, method="eigh")
-    slopes = np.concatenate([p.slope[None], draws]).reshape(1 + DRAWS, len(pooled_law.INPUTS), -1)
-    skills = p.loading.shape[1]
-    logits = np.einsum("dxk,jk->djx", slopes[:, :, :skills], p.loading) + np.swapaxes(slopes[:, :, skills:], 1, 2)
+    drawn = np.random.default_rng(seed).multivariate_normal(p.slope, p.slope_cov, DRAWS, method="eigh")
+    slopes = np.concatenate([p.slope[None], drawn]).reshape(1 + DRAWS, len(pooled_law.INPUTS), -1)
+    raw, beside = np.split(slopes, [p.loading.shape[1]], axis=2)
+    if of == "skill":
+        view = _view(law, by, seed)[0]
+        names, gains = view.rotation.names, np.einsum("dxk,kr->drx", raw, view.turn)
+        count = np.full(len(names), p.seen.sum())
+    else:
+        names, gains = law.items, np.einsum("dxk,jk->djx", raw, p.loading) + np.swapaxes(beside, 1, 2)
+        count = p.seen.sum(0)
     entries = []
     for budget in budgets:
         small = max(p.size.min(), budget / 6 / p.tokens.max())
         large = min(p.size.max(), budget / 6 / p.tokens.min())
         bounds = [6 * f(p.size) * f(p.tokens) for f in (np.min, np.max)]
-        known = f"6 x parameters x tokens lies between {bounds[0]:.2g} and {bounds[1]:.2g}"
-        require(small < large, f"a budget of {budget:g} operations is outside of what is known: {known}")
+        told = f"6 x parameters x tokens lies between {bounds[0]:.2g} and {bounds[1]:.2g}"
+        require(small < large, f"a budget of {budget:g} operations is outside of what is known: {told}")
         size = np.geomspace(small, large, GRID)
-        inputs = inputs_of(size, budget / 6 / size, np.zeros(GRID))
-        best = np.argmax(logits @ inputs.T, axis=2)
+        best = np.argmax(gains @ inputs(size, budget / 6 / size, np.zeros(GRID)).T, axis=2)
         low, high = np.quantile(size[best[1:]], [(1 - level) / 2, (1 + level) / 2], axis=0)
         below, above = np.quantile(size[best[1:]], stats.norm.cdf([-1, 1]), axis=0)
         value = size[best[0]]
         edge = (best[0] == 0) | (best[0] == GRID - 1)
         entries.append((value, np.minimum(low, value), np.maximum(high, value), (above - below) / 2, edge))
-    *numbers, edge = (np.concatenate(part) for part in zip(*entries, strict=True))
-    value, low, high, spread = (number / 1e9 for number in numbers)
-    return Estimate(
+    *numbers, edge = (np.stack(part) for part in zip(*entries, strict=True))
+    return Estimate.crossed(
+        [f"{budget:.4g}" for budget in budgets],
+        names,
+        [number / 1e9 for number in numbers],
         target="billions of parameters",
         method=law.method,
-        rows=tuple(f"{budget:.4g}" for budget in budgets for _ in law.items),
-        group=tuple(law.items) * len(budgets),
-        value=value,
-        low=low,
-        high=high,
         level=level,
-        std_error=spread,
-        n_seen=np.tile(p.seen.sum(0), len(budgets)),
-        status=tuple("at the edge of what is known" if one else law.status for one in edge),
+        n_seen=count,
+        status=np.where(edge, "at the edge of what is known", law.status),
         source=law.source,
     )
 
 
-class _Raw(NamedTuple):
-    """`pooled_law.Skills` in the order of the law's models: (models, skills) and (models, skills, skills)."""
-
-    mean: np.ndarray
-    cov: np.ndarray
-    family_mean: np.ndarray
-    family_cov: np.ndarray
-
-
-def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, _Raw]:
+def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, law_skills.Skills]:
     require(by in rotation.CRITERIA, f"rotation {by!r} is not known; there are {', '.join(rotation.CRITERIA)}")
     p = law.params
-    with jax.enable_x64(True):
-        rows, where, at = known(law)
-        raw = _skills(law_of(p), rows, at, jnp.asarray(p.floor), slopes_of(p))
-        found = _Raw(*(np.asarray(x)[*where.T] for x in raw))
+    found = law_skills.posterior(law, p.slope_cov)
     middle = found.mean.mean(0)
-    root = _root(found.mean, found.cov)
-    root = _signed(
-        root @ np.linalg.svd(p.loading @ root)[2].T, p
-    )  # principal axes: where raw skills point is forgotten
+    root = law_skills.root(found.mean, found.cov)
+    axes = np.linalg.svd(p.loading @ root)[2].T  # principal ones: where raw skills point is forgotten
+    root = _signed(root @ axes, p)
     turn, converged = np.eye(len(root)), True
     criterion, oblique = rotation.CRITERIA[by]
     if len(root) > 1:
@@ -221,12 +215,6 @@ def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, _Raw]
     return _View(kept, whole, middle, p.loading @ root), found
 
 
-def _root(mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
-    """(skills, skills) R, such that skills times R^-T have variance 1 over models; their loadings are those times R."""
-    away = mean - mean.mean(0)
-    return np.linalg.cholesky(away.T @ away / len(mean) + cov.mean(0))
-
-
 def _by_size(p: SlothParams) -> np.ndarray:
     """(skills,) how raw skills grow with the log of parameters."""
     return p.slope.reshape(len(pooled_law.INPUTS), -1)[0, : p.loading.shape[1]]
@@ -237,9 +225,6 @@ def _signed(root: np.ndarray, p: SlothParams) -> np.ndarray:
     return root * np.where(np.linalg.solve(root, _by_size(p)) < 0, -1.0, 1.0)
 
 
-_skills = jax.jit(pooled_law.skills)
-
-
 def _loadings(law: FitResult[SlothParams], view: _View, level: float, seed: int) -> tuple[np.ndarray, ...]:
     """Loadings of laws as likely as this one, each turned to it: (benchmarks, skills) value, low, high, spread."""
     best, floor = view.rotation.loadings, jnp.asarray(law.params.floor)
@@ -247,8 +232,8 @@ def _loadings(law: FitResult[SlothParams], view: _View, level: float, seed: int)
     with jax.enable_x64(True):
         rows, where, _ = known(law)
         for one, at, shared in draws(law, DRAWS, seed):
-            raw = _skills(one, rows, at, floor, shared)
-            plain = np.asarray(one.loading) @ _root(*(np.asarray(x)[*where.T] for x in raw[:2]))
+            raw = law_skills.under(one, rows, at, floor, shared)
+            plain = np.asarray(one.loading) @ law_skills.root(*(np.asarray(x)[*where.T] for x in raw[:2]))
             left, _, right = np.linalg.svd(plain.T @ view.plain)
             drawn.append(rotation.rotated(plain @ left @ right, view.rotation.turn, oblique=oblique))
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)

@@ -156,20 +156,16 @@ def estimate(
     with jax.enable_x64(True):
         found = _foretold(fit, targets, _posterior)
         mean, sd = found.mean, np.sqrt(np.diagonal(found.cov, axis1=1, axis2=2))
-        value, low, high, spread = _interval(fit.params, mean, sd, level)
-    names, benchmarks = [str(target) for target in targets], fit.items
-    return Estimate(
+        numbers = _interval(fit.params, mean, sd, level)
+    return Estimate.crossed(
+        [str(target) for target in targets],
+        fit.items,
+        numbers,
         target="score",
         method=fit.method,
-        rows=tuple(name for name in names for _ in benchmarks),
-        group=tuple(benchmarks) * len(names),
-        value=value.ravel(),
-        low=low.ravel(),
-        high=high.ravel(),
         level=level,
-        std_error=spread.ravel(),
-        n_seen=np.tile(fit.params.seen.sum(0), len(names)),
-        status=(fit.status,) * value.size,
+        n_seen=fit.params.seen.sum(0),
+        status=fit.status,
         source=fit.source,
     )
 

@@ -204,20 +204,15 @@ def estimate(
     for target in targets:
         _require_target(target, fit.settings["families"])
     mean, cov = _predicted(fit, targets)
-    value, low, high, spread = _interval(fit, mean, cov, level)
-    names = [str(target) for target in targets]
-    return Estimate(
+    return Estimate.crossed(
+        [str(target) for target in targets],
+        fit.items,
+        _interval(fit, mean, cov, level),
         target="score",
         method=fit.method,
-        rows=tuple(name for name in names for _ in fit.items),
-        group=tuple(fit.items) * len(names),
-        value=value.ravel(),
-        low=low.ravel(),
-        high=high.ravel(),
         level=level,
-        std_error=spread.ravel(),
-        n_seen=np.tile(fit.params.seen.sum(0), len(names)),
-        status=(fit.status,) * value.size,
+        n_seen=fit.params.seen.sum(0),
+        status=fit.status,
         source=fit.source,
     )
 

@@ -1,6 +1,7 @@
 """What a user takes home: a number, its interval, and where both came from."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -122,6 +123,41 @@ class Estimate:
             require(found == len(self.rows), f"{name} has {found} entries; there are {len(self.rows)} rows")
         require(0 < self.level < 1, f"level is {self.level}; it must lie strictly between 0 and 1")
         require(bool(np.all((self.low <= self.value) & (self.value <= self.high))), "low <= value <= high fails")
+
+    @classmethod
+    def crossed(
+        cls,
+        rows: Sequence[str],
+        groups: Sequence[str],
+        numbers: Sequence[np.ndarray],
+        *,
+        n_seen: np.ndarray | int,
+        status: str | np.ndarray,
+        target: str,
+        method: str,
+        level: float,
+        source: Source,
+    ) -> "Estimate":
+        """One entry a row and group: `numbers` are value, low, high and std_error, (rows, groups) each.
+
+        `n_seen` and `status` have that shape too, or are the same for all rows (groups,) or all entries ().
+        """
+        value, low, high, std_error = (np.reshape(number, -1) for number in numbers)
+        shape = len(rows), len(groups)
+        return cls(
+            target=target,
+            method=method,
+            rows=tuple(row for row in rows for _ in groups),
+            group=tuple(groups) * len(rows),
+            value=value,
+            low=low,
+            high=high,
+            level=level,
+            std_error=std_error,
+            n_seen=np.broadcast_to(n_seen, shape).ravel(),
+            status=tuple(np.broadcast_to(np.asarray(status, object), shape).ravel().tolist()),
+            source=source,
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One line an entry."""

@@ -5,8 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 from test_sloth import drawn
 
 import lleval_jax as ll
@@ -135,6 +136,11 @@ def test_a_budget_is_spent_where_the_logit_is_largest(law):
         assert found.status[j] == ("ok" if inner.fun < min(ends) - 1e-9 else "at the edge of what is known")
     assert (found.low == found.value).all()
     assert (ll.skills.allocate(law, [budget, 2 * budget]).high >= found.value.min()).all()
+    of_skills = ll.skills.allocate(law, budget, "skill")
+    assert of_skills.group == ll.skills.rotate(law).names
+    assert ((low <= of_skills.low * 1e9 * 1.001) & (of_skills.high * 1e9 <= high * 1.001)).all()
+    with pytest.raises(ll.BadInput, match="there is no 'model'; there are benchmark, skill"):
+        ll.skills.allocate(law, budget, "model")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ll.BadInput, match="a budget of 1e.30 operations is outside of what is known"):
         ll.skills.allocate(law, 1e30)
 
@@ -167,6 +173,35 @@ def test_loadings_and_efficiencies_hold_the_truth():
         of += 9
     assert worlds >= 7
     assert kept >= stats.binom.ppf(1e-6, of, 0.85)
+
+
+def worlds_error(families: int, seed: int) -> float:
+    """Of the loadings found in a world of two skills that each ask three of six benchmarks; of their sd over models."""
+    random = np.random.default_rng((seed, families))
+    family = np.repeat(np.arange(families), 3)
+    size = np.tile(np.geomspace(1, 70, 3), families) * np.exp(0.2 * random.normal(size=len(family)))
+    tokens = np.exp(random.normal(0.5, 0.8, families))[family]
+    inputs = np.stack([np.log(size / 7) / 1.3, np.log(tokens / 2)], 1)
+    skill = inputs @ np.array([[0.7, 0.5], [0.5, 0.7]]) + random.normal(0, 0.7, (families, 2))[family]
+    skill = skill + 0.3 * random.normal(size=skill.shape)
+    loading = np.array([[1, 0], [0.8, 0], [0.6, 0], [0, 1], [0, 0.8], [0, 0.6]])
+    score = 0.2 + 0.8 * special.expit(skill @ loading.T) + 0.01 * random.normal(size=(len(family), 6))
+    facts = {"model": np.arange(len(family)).astype(str), "family": family.astype(str)}
+    table = pd.DataFrame(facts | {"params": size * 1e9, "tokens": tokens * 1e12})
+    table[[f"bench-{j}" for j in range(6)]] = np.clip(score, 0, 1)
+    board = ll.Leaderboard.from_frame(table, floors={f"bench-{j}": 0.2 for j in range(6)})
+    found = ll.skills.rotate(ll.sloth.fit(board, 2)).loadings
+    truth = loading * skill.std(0)
+    return min(float(np.sqrt(((found[:, order] - truth) ** 2).mean())) for order in ([0, 1], [1, 0]))
+
+
+@pytest.mark.slow
+def test_loadings_recover_with_the_square_root_of_families():
+    """Nine times the families, a third of the error; the mean of six worlds is off by a fifth or so."""
+    few, many = (np.mean([worlds_error(families, seed) for seed in range(6)]) for families in (12, 108))
+    slope = np.log(many / few) / np.log(9)
+    assert -0.75 < slope < -0.3
+    assert many < 0.06
 
 
 def test_draws_are_as_wide_as_the_curvature_says(law, monkeypatch):
