@@ -25,12 +25,16 @@ from lleval_jax.estimators import sloth, sloth_paper
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling_missing.json"
 STARTS = 2  # all end in one mode
-LAWS = {
-    "basic d=2": {},
-    "trained d=2": {"link": "monotone", "floors": "learned"},
-    "shared intercept d=2": {"intercept": "shared"},
+TRAINED = {"link": "monotone", "floors": "learned"}
+LAWS = {  # number of skills, and other words
+    **{f"basic d={d}": (d, {}) for d in (2, 3)},
+    **{f"trained d={d}": (d, TRAINED) for d in (2, 3)},
+    "shared intercept d=2": (2, {"intercept": "shared"}),
 }
-PARTS = {"missing": ("basic d=2", "trained d=2"), "new": ("shared intercept d=2", "basic d=2", "ours d=3")}
+PARTS = {
+    "missing": ("basic d=2", "basic d=3", "trained d=2", "trained d=3"),
+    "new": ("shared intercept d=2", "basic d=2", "ours d=3"),
+}
 
 
 def foretold(law: str, known: ll.Leaderboard, test: ll.Leaderboard, families: tuple[str, ...]) -> dict:
@@ -42,7 +46,8 @@ def foretold(law: str, known: ll.Leaderboard, test: ll.Leaderboard, families: tu
         fit = sloth.fit(known)
         found = [sloth.estimate(fit, targets, level=level) for level in LEVELS]
     else:
-        fit = sloth_paper.fit(known, 2, starts=STARTS, **LAWS[law])
+        skills, words = LAWS[law]
+        fit = sloth_paper.fit(known, skills, starts=STARTS, **words)
         found = [sloth_paper.estimate(fit, targets, level=level) for level in LEVELS]
     truth = test.scores.ravel()
     return {
