@@ -49,6 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     loose = dataclasses.replace(ll.load(folder / "law"), status="not converged")
     ll.save(loose, folder / "loose")
     ll.save(ll.sloth.estimate(loose, "family-0", 5e9, 2e12), folder / "estimate")
+    ll.save(ll.sloth_paper.fit(ll.read_leaderboard(folder / "board.csv"), 1, inputs="pca"), folder / "published")
     return folder
 
 
@@ -255,6 +256,7 @@ def test_a_family_may_hold_colons() -> None:
         (["{law}", *FIT, "--link", "logistic"], "law is a law .*sloth d=1 monotone.; leave out --skills and --link"),
         (["{law}", "--out", "{place}/again"], "leave out --out, or name a table"),
         (["{place}/estimate", "--predict", "new:7B:2T"], "estimate holds no law; INPUT is a table, or a folder"),
+        (["{place}/published", "--predict", "new:7B:2T"], "published holds no law; INPUT is a table, or a folder"),
         (["{place}", "--predict", "new:7B:2T"], "holds no bank.json, fit.json or estimate.json"),
         (["{board}", "--plot", "{place}/a.txt"], "a.txt is no picture; name it .png, .svg or .pdf"),
         (["{board}", *FIT, "--json", "{place}"], "is a folder; --json takes a file"),

@@ -250,7 +250,7 @@ def _is_law(name: str) -> bool:
 def _kept(name: str, words: Sequence[str], strict: bool) -> "ll.FitResult":
     """The law that --out kept or that ships, which no word can change."""
     fit = ll.load(name) if pathlib.Path(name).is_dir() else ll.load_law(name)
-    if not (isinstance(fit, ll.FitResult) and fit.method.startswith("sloth")):
+    if not (isinstance(fit, ll.FitResult) and hasattr(fit.params, "slope_cov")):
         raise ll.BadInput(f"{name} holds no law; INPUT is a table, or a folder that 'lleval sloth --out' made")
     message = f"{name} is a law that is fitted already ({fit.method}); leave out {' and '.join(words)}, or name a table"
     require(not words, message)

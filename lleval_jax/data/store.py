@@ -98,7 +98,7 @@ def load_law(name: str | os.PathLike[str]) -> FitResult:
     """
     place = _named(name, "law")
     law = load(place)
-    if not (isinstance(law, FitResult) and law.method.startswith("sloth")):
+    if not (isinstance(law, FitResult) and hasattr(law.params, "slope_cov")):  # as `ll.sloth.fit` makes
         raise BadInput(f"{place} does not hold a scaling law")
     return law
 
