@@ -225,10 +225,15 @@ def _lineages(rows: Rows, law: Law, at: At, floor: Array) -> _Lineages:
     return _Lineages(way, beside, weight, pull, before, skill, told, mixed, fit)
 
 
+def _kin(rows: Rows) -> tuple[Array, Array]:
+    """Whether two rows of a lineage are both models, (lineages, rows, rows), and whether of one family."""
+    together = rows.real[:, :, None] * rows.real[:, None, :]
+    return together, jnp.where(rows.family[:, :, None] == rows.family[:, None, :], together, 0)
+
+
 def _nested(rows: Rows, law: Law) -> tuple[Array, Array]:
     """Covariances of a lineage's effects, (lineages, rows, rows): through a skill, and beside."""
-    together = rows.real[:, :, None] * rows.real[:, None, :]
-    family = jnp.where(rows.family[:, :, None] == rows.family[:, None, :], together, 0)
+    together, family = _kin(rows)
     size = rows.inputs[:, :, 0]
     sizes = size[:, :, None] * size[:, None, :]
     alone = together * jnp.eye(together.shape[1], dtype=together.dtype)[None]
@@ -303,8 +308,7 @@ def skills(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Skills
         from_slopes = jnp.einsum("grkp,pq,grlq->grkl", wide, shared.cov, wide)
         return jnp.einsum("grs,gsktl,grt->grkl", gain, known.skill, gain) + from_slopes
 
-    together = rows.real[:, :, None] * rows.real[:, None, :]
-    family = jnp.where(rows.family[:, :, None] == rows.family[:, None, :], together, 0)
+    together, family = _kin(rows)
     places = [len(INPUTS) + NESTED.index(name) for name in ("lineage", "family")]
     sizes = jnp.exp(2 * law.shared[jnp.array(places)])
     across = sizes[0] * together + sizes[1] * family

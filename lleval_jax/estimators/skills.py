@@ -164,11 +164,8 @@ def allocate(
         require(small < large, f"a budget of {budget:g} operations is outside of what is known: {told}")
         size = np.geomspace(small, large, GRID)
         best = np.argmax(gains @ inputs(size, budget / 6 / size, np.zeros(GRID)).T, axis=2)
-        low, high = np.quantile(size[best[1:]], [(1 - level) / 2, (1 + level) / 2], axis=0)
-        below, above = np.quantile(size[best[1:]], stats.norm.cdf([-1, 1]), axis=0)
-        value = size[best[0]]
         edge = (best[0] == 0) | (best[0] == GRID - 1)
-        entries.append((value, np.minimum(low, value), np.maximum(high, value), (above - below) / 2, edge))
+        entries.append((*_around(size[best[0]], size[best[1:]], level), edge))
     *numbers, edge = (np.stack(part) for part in zip(*entries, strict=True))
     return Estimate.crossed(
         [f"{budget:.4g}" for budget in budgets],
@@ -236,9 +233,14 @@ def _loadings(law: FitResult[SlothParams], view: _View, level: float, seed: int)
             plain = np.asarray(one.loading) @ law_skills.root(*(np.asarray(x)[*where.T] for x in raw[:2]))
             left, _, right = np.linalg.svd(plain.T @ view.plain)
             drawn.append(rotation.rotated(plain @ left @ right, view.rotation.turn, oblique=oblique))
+    return _around(best, drawn, level)
+
+
+def _around(value: np.ndarray, drawn: Sequence[np.ndarray] | np.ndarray, level: float) -> tuple[np.ndarray, ...]:
+    """Value, low, high and spread of a number and of draws of it, (draws, ...); the interval holds the value."""
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     below, above = np.quantile(drawn, stats.norm.cdf([-1, 1]), axis=0)
-    return best, np.minimum(low, best), np.maximum(high, best), (above - below) / 2
+    return value, np.minimum(low, value), np.maximum(high, value), (above - below) / 2
 
 
 def _normal(mean: np.ndarray, cov: np.ndarray, turn: np.ndarray, level: float) -> tuple[np.ndarray, ...]:

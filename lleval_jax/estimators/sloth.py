@@ -357,17 +357,22 @@ def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
 def _checked(target: Target, fit: FitResult[SlothParams]) -> Target:
     """With the lineage and the tuning that its family has."""
     families, lineages = fit.settings["families"], fit.settings["lineages"]
-    for name, count, least, unit in (("params", target.params, 1e6, "7e9"), ("tokens", target.tokens, 1e8, "2e12")):
-        fine = bool(np.isfinite(count)) and count >= least
-        require(fine, f"{target}: {name} is {count:g}; a count such as {unit} is wanted")
+    require_target(target, families)
     if target.family == NEW:
         lineage = target.lineage
         require(lineage is None or lineage in lineages, _unknown("lineage", str(lineage), lineages))
         return target._replace(lineage=lineage or "", instruct=bool(target.instruct))
-    require(target.family in families, _unknown("family", target.family, families))
     at = [i for i, name in enumerate(families) if name == target.family]
     tuned = bool(fit.params.instruct[at].mean() > 0.5) if target.instruct is None else target.instruct
     return target._replace(lineage=lineages[at[0]], instruct=tuned)
+
+
+def require_target(target: Target, families: Sequence[str]) -> None:
+    """`BadInput` unless parameters and tokens are plausible counts, and the family is one of these or new."""
+    for name, count, least, unit in (("params", target.params, 1e6, "7e9"), ("tokens", target.tokens, 1e8, "2e12")):
+        fine = bool(np.isfinite(count)) and count >= least
+        require(fine, f"{target}: {name} is {count:g}; a count such as {unit} is wanted")
+    require(target.family == NEW or target.family in families, _unknown("family", target.family, families))
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> str:

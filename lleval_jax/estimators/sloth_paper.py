@@ -5,7 +5,6 @@ arXiv:2412.06540, eqs. 3.1 to 3.3, and the laws it is measured against (section 
 the least training error from one start; here unknowns have the priors of `core.skill_law`, and predictions intervals.
 """
 
-import difflib
 import functools
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from lleval_jax.core import skill_law
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.core.skill_law import Form, Table
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators.sloth import CITE, MIDDLE, NEW, Target
+from lleval_jax.estimators.sloth import CITE, MIDDLE, NEW, Target, require_target
 from lleval_jax.types import Array, Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.results import Estimate, FitResult, Source
@@ -202,7 +201,7 @@ def estimate(
     require(bool(targets), "there is nothing to predict; give at least one target")
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
     for target in targets:
-        _require_target(target, fit.settings["families"])
+        require_target(target, fit.settings["families"])
     mean, cov = _predicted(fit, targets)
     return Estimate.crossed(
         [str(target) for target in targets],
@@ -256,16 +255,6 @@ def _items(board: Leaderboard, loss: str, items: Mapping[str, int] | None) -> np
         fine = found is not None and found >= 1
         require(fine, f"the binomial loss needs the number of questions of each benchmark, and {told}; pass items=")
     return np.array([(items or {})[name] for name in board.benchmarks], float)
-
-
-def _require_target(target: Target, families: Sequence[str]) -> None:
-    for name, count, least, unit in (("params", target.params, 1e6, "7e9"), ("tokens", target.tokens, 1e8, "2e12")):
-        fine = bool(np.isfinite(count)) and count >= least
-        require(fine, f"{target}: {name} is {count:g}; a count such as {unit} is wanted")
-    near = difflib.get_close_matches(target.family, sorted(set(families)), 3, 0.5)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    message = f"family {target.family!r} is not in the leaderboard{hint} (a family that is not there is called {NEW!r})"
-    require(target.family == NEW or target.family in families, message)
 
 
 def _form(skills: int, words: Mapping[str, str]) -> Form:
