@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import pepr as pepr
     from lleval_jax.estimators import prompts as prompts
     from lleval_jax.estimators import ranking as ranking
+    from lleval_jax.estimators import refresh as refresh
     from lleval_jax.estimators import rotation as rotation
     from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import skills as skills
@@ -73,6 +74,7 @@ _HOME = {
         "sloth_paper": "estimators.sloth_paper",
         "downstream": "estimators.downstream",
         "passk": "estimators.passk",
+        "refresh": "estimators.refresh",
         "read_logprobs": "data",
         "read_leaderboard": "data",
         "Leaderboard": "values",

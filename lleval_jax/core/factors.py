@@ -1,0 +1,57 @@
+"""Loadings of models on what their answers have in common: principal factors of a covariance with holes.
+
+Items that one model finds harder, another like it finds harder too. The covariance of two models over items, their
+answers' own noise apart, is the product of their loadings (Spearman 1904; Harman 1976, ch. 9). Pairs that never
+answered the same items, and the models' own variances, are filled in by the factors themselves.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from lleval_jax.types import Array, Float
+
+ROUNDS = 500
+TOL = 1e-7
+
+
+def loadings(
+    product: Float[Array, "models models"],
+    common: Float[Array, "models models"],
+    share: Float[Array, " models"],
+    dims: int,
+) -> Float[Array, "models dims"]:
+    """How far the logit of each model's score moves when the items' factors move by one standard deviation.
+
+    Args:
+        product: sums over items of the products of two models' centred answers.
+        common: how many items both answered; 0 where none.
+        share: of right answers of each model, strictly between 0 and 1.
+        dims: factors wanted.
+    """
+    size = len(share)
+    steep = share * (1 - share)
+    known = (common > 0) & ~jnp.eye(size, dtype=bool)
+    cov = jnp.where(known, product / jnp.maximum(common, 1) / (steep[:, None] * steep[None, :]), 0)
+    reached = jnp.any(known, 1)
+
+    def improve(now: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        axes, inner, _, count = now
+        whole = jnp.where(known, cov, axes @ inner @ axes.T)
+        found = jnp.linalg.qr(whole @ axes)[0]
+        seen = found.T @ whole @ found
+        moved = jnp.max(jnp.abs(found @ seen @ found.T - axes @ inner @ axes.T))
+        return found, seen, moved, count + 1
+
+    def going(now: tuple[Array, Array, Array, Array]) -> Array:
+        return (now[2] > TOL * jnp.max(jnp.abs(cov))) & (now[3] < ROUNDS)
+
+    start = jnp.linalg.eigh(cov)[1][:, ::-1][:, :dims] if size <= 500 else jnp.linalg.qr(cov[:, :dims])[0]
+    inner = start.T @ cov @ start
+    axes, inner, _, _ = jax.lax.while_loop(
+        going, improve, (start, inner, jnp.asarray(jnp.inf, cov.dtype), jnp.asarray(0))
+    )
+    size_of, turn = jnp.linalg.eigh((inner + inner.T) / 2)
+    order = jnp.argsort(-size_of)
+    loading = axes @ turn[:, order] * jnp.sqrt(jnp.maximum(size_of[order], 0))[None, :]
+    sign = jnp.where(jnp.sum(loading, 0) < 0, -1, 1)
+    return jnp.where(reached[:, None], loading * sign[None, :], 0)

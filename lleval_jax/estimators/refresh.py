@@ -1,0 +1,331 @@
+"""A new version of a benchmark for the price of a few models: efficient evaluation as in LiveXiv (arXiv:2410.10783).
+
+A living benchmark gets new items every month. `fit` learns from the answers to the versions so far how models' scores
+move from version to version, `choose` names the few models to run again, and `estimate` tells the scores of all the
+others, on the whole and by domain. The paper fits one Rasch model over all versions (`refresh_paper`). Here items of a
+version and domain are a draw of their own, models have several loadings on what items have in common, and models
+drift, alone and by domain: see `core.panel`. So the intervals hold for models that were not run.
+"""
+
+import difflib
+import functools
+import itertools
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy import stats
+
+from lleval_jax.core import factors, panel
+from lleval_jax.core.bfgs import BFGS
+from lleval_jax.core.solve import Solution, solve
+from lleval_jax.errors import NotConverged, require
+from lleval_jax.estimators import refresh_choice
+from lleval_jax.estimators.refresh_chain import Chain, Named, append, empty, grow, panel_of, share
+from lleval_jax.estimators.refresh_outlook import Outlook, jit, outlook, run
+from lleval_jax.types import Status
+from lleval_jax.values.responses import WHOLE, Responses
+from lleval_jax.values.results import Choice, Estimate, FitResult, Source
+
+CITE = ("shabtay2024livexiv",)
+DIMS = 3  # loadings of a model
+PER_DIM = 4  # models for each of them at least
+TOL, STEPS = 1e-2, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
+
+
+class RefreshParams(NamedTuple):
+    """A fitted chain of versions.
+
+    The counts are those of `refresh_chain.Chain`; loading (models, dims) of `core.factors`; model_size, shift_size and
+    spread are those of `core.panel.Sizes`.
+    """
+
+    right: np.ndarray
+    asked: np.ndarray
+    total: np.ndarray
+    version: np.ndarray
+    domain: np.ndarray
+    product: np.ndarray
+    common: np.ndarray
+    loading: np.ndarray
+    model_size: np.ndarray
+    shift_size: np.ndarray
+    spread: np.ndarray
+
+
+def fit(
+    versions: Sequence[Responses] | Mapping[str, Responses],
+    *,
+    dims: int = DIMS,
+    strict: bool = False,
+) -> FitResult[RefreshParams]:
+    """Learn from the versions so far how scores move from one to the next.
+
+    Args:
+        versions: answers to each version, the oldest first, perhaps by name ("v1", "v2", … otherwise). Models are
+            known by their names; those that were not run on a version are missing there. Groups are its domains.
+        dims: loadings of a model on what items have in common; fewer are used with few models. With 0 all models move
+            alike from version to version, but for their drift.
+        strict: raise `NotConverged` rather than warn.
+
+    Raises:
+        BadInput: no version, fewer than three models, or a version that shares no model with those before.
+        NotConverged: with `strict`, the search stopped early.
+    """
+    require(dims >= 0, f"dims is {dims}; it must be 0 or more")
+    by_name = versions if isinstance(versions, Mapping) else {f"v{i + 1}": v for i, v in enumerate(versions)}
+    require(len(by_name) > 0, "there is no version to learn from")
+    named, source = empty(), Source(cite=CITE)
+    for name, answers in by_name.items():
+        named, source = append(named, answers, name), source.merge(answers.source)
+    require(len(named.models) > 2, f"the versions hold {len(named.models)} models; at least 3 are needed")
+    return _fitted(named, None, dims, strict, source)
+
+
+def estimate(
+    fit: FitResult[RefreshParams],
+    answers: Responses | None = None,
+    *,
+    version: str | None = None,
+    strict: bool = False,
+    level: float = 0.95,
+) -> Estimate:
+    """The score of every model on a version, overall ("all") and by domain, also of those that were not run on it.
+
+    A model that answered all items has its own score, known exactly; of one that answered some, the rest is foretold.
+
+    Args:
+        fit: from `fit`.
+        answers: of the models that were run again, to all items of the new version; None: the newest version in `fit`.
+        version: name of the new version, or of one in `fit`.
+        strict: raise `NotConverged` rather than warn.
+        level: of the intervals.
+
+    Raises:
+        BadInput: no known model among the answers, or a version that is not there.
+        NotConverged: with `strict`, the search stopped early.
+    """
+    return _estimate(*_standing(fit, answers, version, strict), level)
+
+
+def foretell(
+    fit: FitResult[RefreshParams],
+    rerun: Sequence[str] = (),
+    *,
+    items: Mapping[str, int] | None = None,
+    level: float = 0.95,
+) -> Estimate:
+    """Scores on the next version before anything is run, as sure as they will be once the models `rerun` have been.
+
+    Args:
+        fit: from `fit`.
+        rerun: models that are going to be run.
+        items: of the next version, by domain; as many as in the newest version otherwise.
+        level: of the intervals.
+
+    Raises:
+        BadInput: a model that is not in `fit`.
+    """
+    named, now = _next(fit, items)
+    for row in rerun:
+        now = run(now, _place(fit, row))
+    return _estimate(named, now, len(named.versions) - 1, fit, level)
+
+
+def choose(
+    fit: FitResult[RefreshParams],
+    k: int | None = None,
+    *,
+    ask: str = WHOLE,
+    budget: float | None = None,
+    price: Mapping[str, float] | None = None,
+    force: Sequence[str] = (),
+    pool: Sequence[str] | None = None,
+    items: Mapping[str, int] | None = None,
+) -> Choice:
+    """The models to run on the next version, so that the scores of all the others will be known best.
+
+    What counts is the variance that is left, all models together, given the answers of those that are run: a model is
+    worth running when others move as it does, when it moves more than others, or when it has drifted before.
+
+    Args:
+        fit: from `fit`.
+        k: how many models of `fit`; those of `force` come on top.
+        ask: "all": the scores on the whole version; a domain's name: those on it; "ranking": the order of the models.
+        budget: instead of `k`: what the models of `fit` may cost in all.
+        price: of each model; 1 where it is not given.
+        force: models that are run in any case, such as new ones.
+        pool: models that can be run; all of `fit` otherwise. Those not in it are still to be known.
+        items: of the next version, by domain; as many as in the newest version otherwise.
+
+    Raises:
+        BadInput: more models than there are, an unknown name, a price that is not positive, or neither `k` nor budget.
+    """
+    require((k is None) != (budget is None), "say either k, how many models, or budget, what they may cost")
+    named, now = _next(fit, items)
+    for row in force:
+        now = run(now, fit.rows.index(row)) if row in fit.rows else now
+    members = [_place(fit, row) for row in (fit.rows if pool is None else pool) if row not in force]
+    cost = _prices(fit, price)
+    if k is not None:
+        require(0 < k <= len(members), f"k is {k}; there are {len(members)} models to choose from")
+        cost, budget = np.ones(len(fit.rows)), k
+    require(bool(np.any(cost[members] <= budget)), f"no model costs {budget:g} or less")  # pyright: ignore
+    loss = refresh_choice.disorder if ask == "ranking" else _variance_of(now, ask)
+    chosen, losses = refresh_choice.search(now, loss, pool=members, price=cost, budget=float(budget))  # pyright: ignore
+    why = [_why(ask, before, after, len(fit.rows)) for before, after in itertools.pairwise(losses)]
+    rows = (*force, *(fit.rows[j] for j in chosen))
+    return Choice(rows, ((),) * len(rows), (*("run in any case" for _ in force), *why), fit.source)
+
+
+def _variance_of(now: Outlook, ask: str) -> refresh_choice.Loss:
+    require(ask in now.groups, f"there is no domain {ask!r}; there are {', '.join(now.groups[1:])}, all and ranking")
+    return functools.partial(refresh_choice.variance, target=now.groups.index(ask))
+
+
+def _why(ask: str, before: float, after: float, models: int) -> str:
+    """What one more model brings."""
+    if ask == "ranking":
+        return f"expected pairs in the wrong order fall from {before:.1f} to {after:.1f}"
+    where = "" if ask == WHOLE else f" on {ask}"
+    first, then = (100 * np.sqrt(loss / models) for loss in (before, after))
+    return f"the expected error{where} falls from {first:.2f} to {then:.2f} points, all models together"
+
+
+def _prices(fit: FitResult[RefreshParams], price: Mapping[str, float] | None) -> np.ndarray:
+    """(models,)."""
+    cost = np.ones(len(fit.rows))
+    for row, value in (price or {}).items():
+        require(np.isfinite(value) and value > 0, f"the price of {row!r} is {value}; prices must be above 0")
+        if row in fit.rows:
+            cost[fit.rows.index(row)] = value
+    return cost
+
+
+def _place(fit: FitResult[RefreshParams], row: str) -> int:
+    close = difflib.get_close_matches(row, fit.rows, 3, 0)
+    require(row in fit.rows, f"there is no model {row!r} among the {len(fit.rows)} of the fit, such as {close}")
+    return fit.rows.index(row)
+
+
+def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> tuple[Named, Outlook]:
+    """The chain with a next version of which nothing is answered, and the outlook on it."""
+    p, named = fit.params, _named(fit)
+    last = p.version == p.version.max()
+    if items is None:
+        items = {named.domains[d]: int(n) for d, n in zip(p.domain[last], p.total[last], strict=True)}
+    require(len(items) > 0 and min(items.values()) > 0, "each domain of the next version must have at least one item")
+    grown = grow(named, (), items, "next")
+    return grown, outlook(grown, p.loading, p[-3:], len(grown.versions) - 1)
+
+
+def _fitted(
+    named: Named, start: RefreshParams | None, dims: int, strict: bool, source: Source
+) -> FitResult[RefreshParams]:
+    """The law of most evidence; `start` is a law to begin from."""
+    chain = named.chain
+    dims = min(dims, len(named.models) // PER_DIM)
+    with jax.enable_x64(True):
+        rate = share(chain.right.sum(1), chain.asked.sum(1))
+        pairs = (jnp.asarray(part) for part in (chain.product, chain.common, rate))
+        loading = np.asarray(_loadings(*pairs, dims)) if dims else np.zeros((len(rate), 0))
+        begin = panel.before(len(rate), dims)
+        at = begin if start is None else _grown(start, begin)
+        end = _search(panel_of(chain, loading), at, begin)
+        sizes = [np.asarray(part) for part in end.x]
+    status, steps = Status(int(end.status)), int(end.steps)
+    if status != Status.CONVERGED:
+        message = f"the law of the versions is {status.word} after {steps} steps; fewer dims may help"
+        if strict:
+            raise NotConverged(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
+    return FitResult(
+        params=RefreshParams(*chain, loading, *sizes),
+        covariance=np.zeros((len(cells), 0, 0)),
+        rows=named.models,
+        items=tuple(cells),
+        group=chain.domain,
+        groups=named.domains,
+        loglik=-float(end.value),
+        steps=steps,
+        status=status.word,
+        n_seen=chain.asked.sum(1).astype(int),
+        method=f"refresh d={dims}",
+        settings={"dims": dims, "versions": list(named.versions), "axes": ["models", "domains of versions"]},
+        source=source,
+    )
+
+
+@functools.partial(jit, static_argnames="dims")
+def _loadings(product, common, rate, dims: int):  # noqa: ANN001, ANN202  see `factors.loadings`
+    return factors.loadings(product, common, rate, dims)
+
+
+@jit
+def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> Solution:
+    """Sizes of most evidence and prior."""
+    flat, whole = ravel_pytree(at)
+
+    def loss(x: jax.Array) -> jax.Array:
+        return -panel.log_evidence(whole(x), known) - panel.log_prior(whole(x), begin)
+
+    end = solve(BFGS(), loss, flat, tol=TOL, max_steps=STEPS)
+    return end._replace(x=whole(end.x))
+
+
+def _grown(start: RefreshParams, begin: panel.Sizes) -> panel.Sizes:
+    """Sizes to begin from, with those of models that are new."""
+    if start.shift_size.shape != begin.shift.shape:
+        return begin
+    spread = np.pad(start.spread, (0, len(begin.spread) - len(start.spread)))
+    return panel.Sizes(jnp.asarray(start.model_size), jnp.asarray(start.shift_size), jnp.asarray(spread))
+
+
+def _named(fit: FitResult[RefreshParams]) -> Named:
+    return Named(Chain(*fit.params[: len(Chain._fields)]), fit.rows, fit.groups, tuple(fit.settings["versions"]))
+
+
+def _standing(
+    fit: FitResult[RefreshParams], answers: Responses | None, version: str | None, strict: bool
+) -> tuple[Named, Outlook, int, FitResult[RefreshParams]]:
+    """The chain with the new answers, the outlook on a version of it, and the law."""
+    named = _named(fit)
+    if answers is not None:
+        name = version or f"v{len(named.versions) + 1}"
+        source = fit.source.merge(answers.source)
+        fit = _fitted(append(named, answers, name), fit.params, fit.settings["dims"], strict, source)
+        named = _named(fit)
+    which = named.versions[-1] if answers is not None or version is None else version
+    require(which in named.versions, f"there is no version {which!r}; there are {', '.join(named.versions)}")
+    at = named.versions.index(which)
+    return named, outlook(named, fit.params.loading, fit.params[-3:], at), at, fit
+
+
+def _estimate(named: Named, told: Outlook, version: int, fit: FitResult[RefreshParams], level: float) -> Estimate:
+    """Means, and intervals that are symmetric on the logit scale."""
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    spread = told.std_error
+    steep = np.maximum(told.mean * (1 - told.mean), 1e-9)
+    far = stats.t.ppf(0.5 + level / 2, told.tails) * spread / steep
+    middle = np.log(np.maximum(told.mean, 1e-12)) - np.log(np.maximum(1 - told.mean, 1e-12))
+    known = spread == 0
+    low, high = (np.where(known, told.mean, 1 / (1 + np.exp(-(middle + side * far)))) for side in (-1, 1))
+    here = named.chain.version == version
+    asked = named.chain.asked[:, here]
+    keep = slice(0, 1) if told.groups[1:] == (WHOLE,) else slice(None)
+    return Estimate.crossed(
+        named.models,
+        told.groups[keep],
+        [part[:, keep] for part in (told.mean, np.minimum(low, told.mean), np.maximum(high, told.mean), spread)],
+        n_seen=np.concatenate([asked.sum(1, keepdims=True), asked], 1)[:, keep].astype(int),
+        status=fit.status,
+        target="accuracy",
+        method=fit.method,
+        level=level,
+        source=fit.source,
+    )

@@ -1,0 +1,140 @@
+"""Versions of a benchmark as counts: what `refresh` keeps of the answers, and the panel that it fits."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import logit
+
+from lleval_jax.core import panel
+from lleval_jax.errors import require
+from lleval_jax.values.responses import Responses
+
+PAD = 32  # cells are padded to a multiple, so that versions that follow each other share a compiled program
+HALF = 0.5  # answer added to the right and to the wrong ones, so that a logit is finite
+
+
+class Chain(NamedTuple):
+    """All that matters of the answers to versions so far, in order of time; a cell is a domain of a version.
+
+    right    (models, cells)   sum of the scores
+    asked    (models, cells)   answers
+    total    (cells,)          items
+    version  (cells,)          whole numbers from 0
+    domain   (cells,)          index into the domains' names
+    product  (models, models)  sums over items of products of two models' answers, each centred on its version's mean
+    common   (models, models)  items that both answered
+    """
+
+    right: np.ndarray
+    asked: np.ndarray
+    total: np.ndarray
+    version: np.ndarray
+    domain: np.ndarray
+    product: np.ndarray
+    common: np.ndarray
+
+
+class Named(NamedTuple):
+    """A chain and its names: models, domains, versions."""
+
+    chain: Chain
+    models: tuple[str, ...]
+    domains: tuple[str, ...]
+    versions: tuple[str, ...]
+
+
+def empty() -> Named:
+    """A chain of no version."""
+    none, square = np.zeros((0, 0)), np.zeros((0, 0))
+    whole = np.zeros(0, int)
+    return Named(Chain(none, none, np.zeros(0), whole, whole, square, square), (), (), ())
+
+
+def append(old: Named, new: Responses, name: str) -> Named:
+    """With one more version. Models and domains are known by name; items are new ones.
+
+    Raises:
+        BadInput: no answers, no model in common with the versions before, or a version's name twice.
+    """
+    answered = np.asarray(new.seen.any(1))
+    require(bool(answered.any()), f"version {name!r} has no answers")
+    require(name not in old.versions, f"there are two versions {name!r}; name them apart")
+    rows = [new.rows[i] for i in np.flatnonzero(answered)]
+    common = [row for row in rows if row in set(old.models)]
+    require(
+        not old.versions or bool(common),
+        f"no model of version {name!r} was run on an earlier one: it has {_some(rows)}, they have {_some(old.models)}. "
+        "Re-run at least one known model; names must agree.",
+    )
+    grown = grow(old, rows, {new.groups[g]: int(n) for g, n in enumerate(np.bincount(new.group)) if n}, name)
+    chain, models = grown.chain, grown.models
+    place = np.array([models.index(row) for row in rows])
+    here = np.nonzero(chain.version == len(old.versions))[0]
+    cell = np.array(
+        [
+            here[chain.domain[here] == grown.domains.index(group)][0] if group in grown.domains else -1
+            for group in new.groups
+        ]
+    )
+    member = np.zeros((len(new.items), len(chain.total)))
+    member[np.arange(len(new.items)), cell[new.group]] = 1
+    seen = new.seen[answered].astype(float)
+    score = np.where(new.seen[answered], new.scores[answered], 0).astype(float)
+    centred = np.where(seen > 0, score - (score.sum(1) / seen.sum(1))[:, None], 0)
+    right, asked = chain.right.copy(), chain.asked.copy()
+    product, pairs = chain.product.copy(), chain.common.copy()
+    right[place] += score @ member
+    asked[place] += seen @ member
+    product[np.ix_(place, place)] += centred @ centred.T
+    pairs[np.ix_(place, place)] += seen @ seen.T
+    return grown._replace(chain=chain._replace(right=right, asked=asked, product=product, common=pairs))
+
+
+def grow(old: Named, rows: Sequence[str], items: Mapping[str, int], name: str) -> Named:
+    """With one more version of `items` by domain, of which nothing is answered yet."""
+    models = (*old.models, *(row for row in rows if row not in set(old.models)))
+    domains = (*old.domains, *(group for group in items if group not in set(old.domains)))
+    more, cells = len(models) - len(old.models), len(items)
+    chain = old.chain
+    return Named(
+        Chain(
+            right=np.pad(chain.right, ((0, more), (0, cells))),
+            asked=np.pad(chain.asked, ((0, more), (0, cells))),
+            total=np.append(chain.total, list(items.values())),
+            version=np.append(chain.version, np.full(cells, len(old.versions))).astype(int),
+            domain=np.append(chain.domain, [domains.index(group) for group in items]).astype(int),
+            product=np.pad(chain.product, (0, more)),
+            common=np.pad(chain.common, (0, more)),
+        ),
+        models,
+        domains,
+        (*old.versions, name),
+    )
+
+
+def share(right: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Of right answers, kept off 0 and 1."""
+    return (right + HALF) / (asked + 2 * HALF)
+
+
+def panel_of(chain: Chain, loading: np.ndarray) -> panel.Panel:
+    """The logits of a chain's shares, padded to a whole number of `PAD` cells; padding is a cell apart, never seen."""
+    cells = len(chain.total)
+    spare = -cells % PAD
+    right, asked = (np.pad(part, ((0, 0), (0, spare))) for part in (chain.right, chain.asked))
+    rate = share(right, asked)
+    version, domain = (np.append(part, 1000 + np.arange(spare)).astype(int) for part in (chain.version, chain.domain))
+    return panel.Panel(
+        logit=jnp.asarray(logit(rate)),
+        noise=jnp.asarray(1 / (np.maximum(asked, 1) * rate * (1 - rate))),
+        seen=jnp.asarray(asked > 0),
+        version=jnp.asarray(version),
+        domain=jnp.asarray(domain),
+        basis=jnp.asarray(np.concatenate([np.ones((len(loading), 1)), loading], 1)),
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (", …" if len(names) > 3 else "")

@@ -1,0 +1,87 @@
+"""Which models to run again, so that the scores of all the others are known best: greedy, then exchanged one by one."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.stats import norm
+
+from lleval_jax.estimators.refresh_outlook import Outlook, run, told_by
+
+Loss = Callable[[Outlook], tuple[float, np.ndarray]]  # as things stand, and (models,) once each has been run too
+SURE = 1e-9  # share of a loss that an exchange must save
+
+
+def variance(now: Outlook, target: int = 0) -> tuple[float, np.ndarray]:
+    """Summed variance of the scores on one target."""
+    cross, certain = told_by(now._replace(steep=now.steep[:, [target]]))
+    alone = now.std_error[:, target] ** 2
+    saved = np.einsum("mjc,jcd,mjd->mj", cross[0], certain, cross[0])
+    np.fill_diagonal(saved, alone)  # a model that has been run is known
+    return float(alone.sum()), alone.sum() - saved.sum(0)
+
+
+def disorder(now: Outlook) -> tuple[float, np.ndarray]:
+    """Expected number of pairs of models in the wrong order on the whole version."""
+    cross, certain = told_by(now._replace(steep=now.steep[:, [0]]))
+    cov, mean = now.covariance(), now.mean[:, 0]
+    pairs = np.triu_indices(len(mean), 1)
+    apart = np.abs(mean[:, None] - mean[None, :])[pairs]
+
+    def wrong(cov: np.ndarray) -> float:
+        alone = np.diag(cov)
+        spread = (alone[:, None] + alone[None, :] - 2 * cov)[pairs]
+        return float(norm.cdf(-apart / np.sqrt(np.maximum(spread, 1e-18))).sum())
+
+    after = np.empty(len(mean))
+    for model in range(len(mean)):
+        left = cov - cross[0, :, model] @ certain[model] @ cross[0, :, model].T
+        left[model], left[:, model] = 0, 0
+        after[model] = wrong(left)
+    return wrong(cov), after
+
+
+def search(
+    now: Outlook, loss: Loss, *, pool: Sequence[int], price: np.ndarray, budget: float
+) -> tuple[list[int], list[float]]:
+    """Models of `pool` to run within a budget, best first, and the loss before any and after each.
+
+    Greedy by what is saved for the price, then single exchanges until none helps: the best set that no exchange
+    improves, which need not be the best of all (tests compare it with all sets).
+    """
+    chosen: list[int] = []
+    while True:
+        standing, after = loss(_after(now, chosen))
+        room = budget - price[chosen].sum() + SURE
+        left = [j for j in pool if j not in chosen and price[j] <= room]
+        if not left:
+            break
+        chosen.append(max(left, key=lambda j: (standing - after[j]) / price[j]))
+    moved = True
+    while moved:
+        moved = False
+        for place in range(len(chosen)):
+            others = chosen[:place] + chosen[place + 1 :]
+            _, after = loss(_after(now, others))
+            room = budget - price[others].sum() + SURE
+            other = min((j for j in pool if j not in others and price[j] <= room), key=lambda j: after[j])
+            if after[other] < after[chosen[place]] * (1 - SURE):
+                chosen[place], moved = other, True
+    return _ordered(now, loss, chosen)
+
+
+def _ordered(now: Outlook, loss: Loss, chosen: Sequence[int]) -> tuple[list[int], list[float]]:
+    """The same models, each time the one that saves most, and the loss before any and after each."""
+    done: list[int] = []
+    standing, after = loss(now)
+    losses = [standing]
+    while len(done) < len(chosen):
+        done.append(min((j for j in chosen if j not in done), key=lambda j: after[j]))
+        standing, after = loss(_after(now, done))
+        losses.append(standing)
+    return done, losses
+
+
+def _after(now: Outlook, chosen: Sequence[int]) -> Outlook:
+    for model in chosen:
+        now = run(now, model)
+    return now

@@ -1,0 +1,126 @@
+"""What is believed of all models' scores on one version, and what running one more model will tell of the others."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lleval_jax.core import panel
+from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of
+from lleval_jax.values.responses import WHOLE
+
+DRIFTS = slice(2, 4)  # of `panel.PARTS`
+LEAST_DRIFT = 0.05  # share of a variance under which it counts as normal
+jit = functools.partial(jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": True})  # compiles faster
+_posterior = jit(panel.posterior)
+
+
+class Outlook(NamedTuple):
+    """Targets are the whole version and then each of its domains; cells are its domains.
+
+    groups    names of the targets
+    mean      (models, targets)         scores in [0, 1]
+    steep     (models, targets, cells)  how a score moves with the logits of the cells; 0 where it is known
+    own       (models, cells, cells)    covariance of logits that is the model's alone
+    way       (models, cells, shifts)   how shifts of versions move logits
+    shared    (shifts, shifts)          their covariance
+    noise     (models, cells)           sampling variance of a logit, once all items are answered
+    sampling  (models, targets)         variance of a score that is left by items not asked
+    drift     (models, targets)         variance of a score that is drift, of which the spread is not known
+    freedom   (models,)                 degrees of freedom of that spread
+    """
+
+    groups: tuple[str, ...]
+    mean: np.ndarray
+    steep: np.ndarray
+    own: np.ndarray
+    way: np.ndarray
+    shared: np.ndarray
+    noise: np.ndarray
+    sampling: np.ndarray
+    drift: np.ndarray
+    freedom: np.ndarray
+
+    @property
+    def slope(self) -> np.ndarray:
+        """(models, targets, shifts) how a score moves with the shifts."""
+        return np.einsum("mtc,mcs->mts", self.steep, self.way)
+
+    @property
+    def std_error(self) -> np.ndarray:
+        """(models, targets)."""
+        alone = np.einsum("mtc,mcd,mtd->mt", self.steep, self.own, self.steep) + self.sampling
+        slope = self.slope
+        return np.sqrt(alone + np.sum((slope @ self.shared) * slope, -1))
+
+    @property
+    def tails(self) -> np.ndarray:
+        """(models, targets) degrees of freedom of scores: the more, the less of the variance is drift."""
+        variance = self.std_error**2
+        part = np.minimum(self.drift / np.where(variance > 0, variance, 1), 1)
+        return self.freedom[:, None] / np.maximum(part, LEAST_DRIFT) ** 2
+
+    def covariance(self, target: int = 0) -> np.ndarray:
+        """(models, models) of one target."""
+        slope = self.slope[:, target]
+        alone = np.einsum("mc,mcd,md->m", self.steep[:, target], self.own, self.steep[:, target])
+        return slope @ self.shared @ slope.T + np.diag(alone + self.sampling[:, target])
+
+
+def outlook(named: Named, loading: np.ndarray, sizes: Sequence[np.ndarray], version: int) -> Outlook:
+    """On a version of the chain, whether or not any model has been run on it; sizes are those of `core.panel.Sizes`."""
+    chain = named.chain
+    with jax.enable_x64(True):
+        told = _posterior(panel.Sizes(*map(jnp.asarray, sizes)), panel_of(chain, loading))
+        mean, own, way, shared = map(np.asarray, told)
+    here = np.nonzero(chain.version == version)[0]
+    total, asked = chain.total[here], chain.asked[:, here]
+    rate = 1 / (1 + np.exp(-mean[:, here]))
+    binomial = rate * (1 - rate)
+    left = (total - asked) / total
+    weight = np.concatenate([(total / total.sum())[None], np.eye(len(here))])
+    steep = weight[None] * (left * binomial)[:, None]
+    model, _, spread = sizes
+    drift = np.exp(spread)[:, None] * np.exp(2 * model[DRIFTS]).sum()
+    return Outlook(
+        groups=(WHOLE, *(named.domains[d] for d in chain.domain[here])),
+        mean=(chain.right[:, here] / total + left * rate) @ weight.T,
+        steep=steep,
+        own=own[:, here][:, :, here],
+        way=way[:, here],
+        shared=shared,
+        noise=1 / (total * np.maximum(binomial, 1e-6)),
+        sampling=np.einsum("td,md->mt", weight**2, left * binomial / total),
+        drift=drift * steep.sum(2) ** 2,
+        freedom=panel.FREEDOM + _versions_run(chain),
+    )
+
+
+def run(now: Outlook, model: int) -> Outlook:
+    """Once a model will have been run on all items: its own score is known, the others' are surer; no mean moves."""
+    pull = now.way[model] @ now.shared
+    spread = now.own[model] + np.diag(now.noise[model]) + pull @ now.way[model].T
+    shared = now.shared - pull.T @ np.linalg.solve(spread, pull)
+    steep, sampling = now.steep.copy(), now.sampling.copy()
+    steep[model], sampling[model] = 0, 0
+    return now._replace(shared=shared, steep=steep, sampling=sampling)
+
+
+def told_by(now: Outlook) -> tuple[np.ndarray, np.ndarray]:
+    """What each model's run would tell of the scores of all, in the units of a standard error: (targets, …).
+
+    Returns (models, models, cells, targets): the covariance of one model's score with another's answers, and
+    (models, cells, cells): the inverse covariance of those answers.
+    """
+    pull = now.way @ now.shared
+    spread = now.own + pull @ np.swapaxes(now.way, 1, 2) + np.eye(now.noise.shape[1]) * now.noise[:, None]
+    return np.einsum("mts,jcs->tmjc", now.slope, pull), np.linalg.inv(spread)
+
+
+def _versions_run(chain: Chain) -> np.ndarray:
+    """(models,) on how many versions each was run."""
+    versions = range(chain.version.max() + 1)
+    return np.sum([(chain.asked[:, chain.version == v] > 0).any(1) for v in versions], 0)
