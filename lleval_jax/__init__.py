@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import prompts as prompts
     from lleval_jax.estimators import ranking as ranking
     from lleval_jax.estimators import refresh as refresh
+    from lleval_jax.estimators import refresh_paper as refresh_paper
     from lleval_jax.estimators import rotation as rotation
     from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import skills as skills
@@ -69,6 +70,7 @@ _HOME = {
     **{name: f"estimators.{name}" for name in ("estimable", "itemfit", "controls", "rotation", "prompts", "bandit")},
     **{
         "pepr": "estimators.pepr",
+        "refresh_paper": "estimators.refresh_paper",
         "sloth": "estimators.sloth",
         "skills": "estimators.skills",
         "sloth_paper": "estimators.sloth_paper",

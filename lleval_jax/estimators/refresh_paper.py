@@ -1,0 +1,424 @@
+"""LiveXiv's re-evaluation of few models as published, kept to measure against; `estimators/refresh.py` is what to use.
+
+Shabtay et al. 2024, *LiveXiv*, arXiv:2410.10783, and its code (`livexiv/efficient_eval.py`, commit 67866da): a Rasch
+model P(model m answers item i) = sigma(theta_m - beta_i) of all versions together. Items that all their models answer
+alike have no finite maximum: they lie where the search stops, so how it starts, slows and ends is part of the method
+and followed to the letter. Only the random numbers it starts from are others than torch's.
+"""
+
+import dataclasses
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special, stats
+
+from lleval_jax.core.solve import Solution, Step, solve
+from lleval_jax.errors import NotConverged, require
+from lleval_jax.types import Array, Bool, Float, Int, Status
+from lleval_jax.values.responses import WHOLE, Responses
+from lleval_jax.values.results import Choice, Estimate, FitResult, Source
+
+By = Literal["fisher", "coreset"]
+CITE = ("shabtay2024livexiv",)
+EPSILON = 1e-5  # added to a probability before its logarithm
+MAX_EPOCHS = 10_000
+PERCENTILES = {"fisher": (5, 95), "coreset": (0, 100)}  # of the difficulties, of the abilities
+
+
+class RefreshPaperParams(NamedTuple):
+    """A fitted Rasch model and the answers it was fitted to.
+
+    theta    (rows,)        ability of a model, logit
+    beta     (items,)       difficulty of an item, logit
+    version  (items,)       index of the version that an item belongs to
+    scores   (rows, items)  in [0, 1]; 0 where not seen
+    seen     (rows, items)  whether a model was evaluated on an item
+    """
+
+    theta: np.ndarray
+    beta: np.ndarray
+    version: np.ndarray
+    scores: np.ndarray
+    seen: np.ndarray
+
+
+class Unknowns(NamedTuple):
+    """What is searched for: difficulties (items,) and abilities (rows,); float32 as published."""
+
+    beta: Array
+    theta: Array
+
+
+class Block(NamedTuple):
+    """One version: only the models that were evaluated on it. Its items follow those of the version before."""
+
+    index: Int[Array, " block"]
+    scores: Float[Array, "block items"]
+    seen: Bool[Array, "block items"]
+
+
+class Pace(NamedTuple):
+    """What `PlateauAdam` remembers.
+
+    mean, square  running means of the gradient and of its square, shaped as the unknowns
+    rate          of the next step
+    lowest, flat  loss that the rate is judged by, and epochs since it fell
+    least, idle   loss that the end is judged by, and epochs since it fell
+    epoch         taken so far
+    """
+
+    mean: Unknowns
+    square: Unknowns
+    rate: Array
+    lowest: Array
+    flat: Array
+    least: Array
+    idle: Array
+    epoch: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class PlateauAdam:
+    """Adam that slows down where the loss stays and ends where it stays for long: a solver of `core.solve`.
+
+    The rate is multiplied by `factor` after more than `patience` epochs in which the loss fell by no more than the
+    share `relative` of it; the search ends after `wait` epochs in which it fell by no more than `absolute`. As
+    published the loss is that before an epoch's step, and the last step counts, not the best. Needs 64-bit numbers
+    switched on: as in torch, the rate and the losses that are compared are float64.
+    """
+
+    rate: float = 0.01
+    decay: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    factor: float = 0.1
+    patience: int = 10
+    relative: float = 1e-4
+    wait: int = 50
+    absolute: float = 1e-5
+
+    def init(self, fn: Callable, x: Unknowns) -> Step:
+        """Before the first epoch; the loss there is not looked at."""
+        zero = jax.tree.map(jnp.zeros_like, x)
+        none, high = jnp.asarray(0), jnp.asarray(jnp.inf, jnp.float64)
+        rate = jnp.asarray(self.rate, jnp.float64)
+        pace = Pace(zero, zero, rate, high, none, high, none, none)
+        return Step(x, jnp.zeros((), x.theta.dtype), jnp.asarray(self.wait), pace)
+
+    def step(self, fn: Callable, now: Step) -> Step:
+        """One epoch; its error is the number of idle epochs that are left before the end."""
+        value, gradient = jax.value_and_grad(fn)(now.x)
+        old: Pace = now.memory
+        first, second = self.decay
+        mean = jax.tree.map(lambda m, g: first * m + (1 - first) * g, old.mean, gradient)
+        square = jax.tree.map(lambda s, g: second * s + (1 - second) * g * g, old.square, gradient)
+        epoch = old.epoch + 1
+        count = epoch.astype(jnp.float64)
+        size = (old.rate / (1 - first**count)).astype(value.dtype)
+        whole = jnp.sqrt(1 - second**count).astype(value.dtype)
+        x = jax.tree.map(lambda x, m, s: x - size * m / (jnp.sqrt(s) / whole + self.epsilon), now.x, mean, square)
+        loss = value.astype(jnp.float64)
+        lowest, flat = _since(loss, old.lowest, old.lowest * (1 - self.relative), old.flat)
+        least, idle = _since(loss, old.least, old.least - self.absolute, old.idle)
+        slower = flat > self.patience
+        moves = old.rate * (1 - self.factor) > self.epsilon  # as torch: a change of less than 1e-8 is not made
+        rate = jnp.where(slower & moves, old.rate * self.factor, old.rate)
+        flat = jnp.where(slower, 0, flat)
+        return Step(x, value, self.wait - idle, Pace(mean, square, rate, lowest, flat, least, idle, epoch))
+
+
+def _since(loss: Array, best: Array, bar: Array, since: Array) -> tuple[Array, Array]:
+    """The best loss and epochs since it fell below its bar."""
+    fell = loss < bar
+    return jnp.where(fell, loss, best), jnp.where(fell, 0, since + 1)
+
+
+def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -> FitResult[RefreshPaperParams]:
+    """The joint Rasch model of all versions so far, by the published search.
+
+    Loss: mean over the cells seen of -(y log(p + 1e-5) + (1 - y) log(1 - p + 1e-5)), no prior. A row that a version
+    lacks, or an item without its answer, is not seen. Every answer counts once, whatever its weight.
+
+    Args:
+        versions: of a benchmark, in order; rows are models and are told by name. A version may hold only the models
+            that were evaluated on it. Items of two versions are never the same, even if their names are: then all
+            names get the number of their version before them, "v2/name".
+        seed: of the start: beta, then theta, from N(0, 1).
+        strict: raise `NotConverged` rather than warn.
+
+    Returns:
+        Abilities, difficulties and the answers themselves; `loglik` is that of the loss, `steps` the epochs,
+        `covariance` (items, 1, 1) that of beta for known abilities.
+
+    Raises:
+        BadInput: there is no version, a model or an item has no answer, or versions have no evaluated model in common.
+        NotConverged: with `strict`, there were 10,000 epochs and the loss still fell.
+    """
+    versions = list(versions)
+    _require_fit(versions)
+    rows = tuple(dict.fromkeys(row for version in versions for row in version.rows))
+    scores, seen = _joined(versions, rows)
+    sizes = [len(version.items) for version in versions]
+    blocks = _blocks(scores, seen, sizes)
+    with jax.enable_x64(True):
+        end = _search(PlateauAdam(), blocks, _start(seed, len(rows), sum(sizes)), MAX_EPOCHS)
+        beta, theta, loss, steps = map(np.asarray, (end.x.beta, end.x.theta, end.value, end.steps))
+    status = Status(int(end.status))
+    if status != Status.CONVERGED:
+        message = f"the published search is {status.word} after {int(steps)} epochs; another seed may help"
+        if strict:
+            raise NotConverged(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    params = RefreshPaperParams(theta, beta, np.repeat(np.arange(len(sizes)), sizes), scores, seen)
+    groups, group = _groups(versions)
+    source = functools.reduce(Source.merge, (version.source for version in versions))
+    return FitResult(
+        params=params,
+        covariance=(1 / _curvature(params).sum(0))[:, None, None],
+        rows=rows,
+        items=_item_names(versions),
+        group=group,
+        groups=groups,
+        loglik=-float(loss) * int(seen.sum()),
+        steps=int(steps),
+        status=status.word,
+        n_seen=seen.sum(1),
+        method="Rasch, LiveXiv as published",
+        settings={"versions": len(versions), "seed": seed},
+        source=source.merge(Source(seed=seed, cite=CITE)),
+    )
+
+
+def choose(fit: FitResult[RefreshPaperParams], k: int, force: Sequence[str] = (), *, by: By = "fisher") -> Choice:
+    """Which models to run on the next version.
+
+    "fisher", as in the paper's figures: of `k` items, nearest to percentiles 5 to 95 of all difficulties, each takes
+    the model with most information on it, p (1 - p); models that are taken twice leave room, filled one by one by the
+    model whose ability is on average farthest from those chosen. "coreset": the models nearest to percentiles 0 to 100
+    of the abilities; taken twice, they leave room, and fewer than `k` are chosen.
+
+    Args:
+        fit: from `fit`.
+        k: how many models, forced ones apart.
+        force: models to run in any case. The others are chosen as if these were not there; models that no version
+            has seen need no choice: run them.
+        by: "fisher" or "coreset".
+
+    Returns:
+        Rows are the models: chosen, in the order of the fit, then those that fill the room, then forced ones. All
+        items of the next version are for them to answer, so `items` names none.
+
+    Raises:
+        BadInput: `k` is less than 1 or more than the models there are, a forced model is not in the fit, or `by` is
+            another word.
+    """
+    known = ", ".join(map(repr, get_args(By)))
+    require(by in get_args(By), f"by is {by!r}; it must be one of {known}")
+    for name in force:
+        require(
+            name in fit.rows, f"{name!r} is to be forced and is not in the fit; it has {', '.join(fit.rows[:3])}, …"
+        )
+    pool = [i for i, name in enumerate(fit.rows) if name not in force]
+    require(1 <= k <= len(pool), f"k is {k}; there are {len(pool)} models to choose from")
+    theta = fit.params.theta.astype(float)[pool]
+    if by == "fisher":
+        chosen, added = _by_fisher(theta, fit.params.beta.astype(float), k)
+    else:
+        centres = np.percentile(theta, np.linspace(*PERCENTILES[by], k))
+        chosen, added = _nearest(theta, centres), []
+    why = ["most information" if by == "fisher" else "nearest to a percentile"] * len(chosen)
+    why += ["ability far from those chosen"] * len(added) + ["forced"] * len(dict.fromkeys(force))
+    rows = (*(fit.rows[pool[i]] for i in [*chosen, *added]), *dict.fromkeys(force))
+    return Choice(rows=rows, items=((),) * len(rows), why=tuple(why), source=fit.source)
+
+
+def estimate(fit: FitResult[RefreshPaperParams], version: int = -1, *, level: float = 0.95) -> Estimate:
+    """Each model's score on a version: the mean over its items of the answer where seen and of p elsewhere.
+
+    The paper gives no interval. Here it is the model's own: p (1 - p) for each answer not seen, and the unknowns'
+    inverse information, abilities and difficulties together, by the delta method; normal. It knows nothing of models
+    that change between versions, of items without a finite difficulty or of Rasch being wrong, and is too narrow. A
+    model that answered all items of a group has its score, exactly.
+
+    Args:
+        fit: from `fit`.
+        version: index among the versions fitted; the last one by default.
+        level: coverage of the intervals.
+
+    Returns:
+        One entry a model and group, "all" first and then the domains that the version has, in [0, 1]; `n_seen` is the
+        number of the model's answers to items of the group in this version.
+
+    Raises:
+        BadInput: there is no such version, or `level` is not between 0 and 1.
+    """
+    count = fit.settings["versions"]
+    require(-count <= version < count, f"version is {version}; the fit has {count}, numbered from 0")
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    here = fit.params.version == version % count
+    present = np.unique(fit.group[here])
+    names = [WHOLE, *(fit.groups[g] for g in present if len(present) > 1)]
+    member = np.stack([here, *(here & (fit.group == g) for g in present if len(present) > 1)], 1).astype(float)
+    member = member[here]
+    p = fit.params
+    seen, filled = p.seen[:, here], np.where(p.seen, p.scores, _probability(p))[:, here]
+    value = np.clip(filled @ member / member.sum(0), 0, 1)
+    sd = np.sqrt(_variance(p, here, member))
+    half = stats.norm.ppf((1 + level) / 2) * sd
+    return Estimate.crossed(
+        fit.rows,
+        names,
+        (value, np.maximum(value - half, 0), np.minimum(value + half, 1), sd),
+        n_seen=(seen @ member).astype(int),
+        status=fit.status,
+        target="accuracy",
+        method=fit.method,
+        level=level,
+        source=fit.source,
+    )
+
+
+def _require_fit(versions: list[Responses]) -> None:
+    require(bool(versions), "there is no version; give at least one")
+    answered = [{version.rows[i] for i in np.flatnonzero(version.seen.any(1))} for version in versions]
+    for number, (version, models) in enumerate(zip(versions, answered, strict=True), 1):
+        empty = np.flatnonzero(~version.seen.any(0))
+        name = version.items[empty[0]] if len(empty) else ""
+        require(not len(empty), f"item {name!r} of version {number} has no answer ({len(empty)} such); leave it out")
+        require(bool(models), f"version {number} has no answer; evaluate some models on it first")
+    whole = set().union(*answered)
+    silent = [row for version in versions for row in version.rows if row not in whole]
+    require(not silent, f"model {silent[:1]} has no answer in any version; leave it out")
+    joined, apart = answered[0], list(enumerate(answered))[1:]
+    while near := [n for n, models in apart if models & joined]:
+        joined = joined.union(*(answered[n] for n in near))
+        apart = [(n, models) for n, models in apart if n not in near]
+    for n, _ in apart[:1]:
+        require(False, f"version {n + 1} has no evaluated model in common with version 1; run one of both on it")
+
+
+def _joined(versions: list[Responses], rows: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores, float32, and what was seen, of all versions beside each other, (rows, items)."""
+    place = {name: i for i, name in enumerate(rows)}
+    shape = len(rows), sum(len(version.items) for version in versions)
+    scores, seen, start = np.zeros(shape, np.float32), np.zeros(shape, bool), 0
+    for version in versions:
+        at, end = [place[row] for row in version.rows], start + len(version.items)
+        scores[at, start:end] = np.where(version.seen, version.scores, 0)
+        seen[at, start:end] = version.seen
+        start = end
+    return scores, seen
+
+
+def _item_names(versions: list[Responses]) -> tuple[str, ...]:
+    names = [version.items for version in versions]
+    if len(set().union(*names)) == sum(map(len, names)):
+        return tuple(name for items in names for name in items)
+    return tuple(f"v{number}/{name}" for number, items in enumerate(names, 1) for name in items)
+
+
+def _groups(versions: list[Responses]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the groups of all versions, and each item's index."""
+    names = [version.groups[g] for version in versions for g in version.group]
+    groups, group = np.unique(np.asarray(names, str), return_inverse=True)
+    return tuple(groups.tolist()), group.astype(np.int32)
+
+
+def _blocks(scores: np.ndarray, seen: np.ndarray, sizes: list[int]) -> tuple[Block, ...]:
+    ends = np.cumsum(sizes)
+    parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    ran = [np.flatnonzero(seen[:, part].any(1)).astype(np.int32) for part in parts]
+    each = [(at, scores[at, part], seen[at, part]) for at, part in zip(ran, parts, strict=True)]
+    return tuple(Block(*map(jnp.asarray, arrays)) for arrays in each)
+
+
+def _start(seed: int, rows: int, items: int) -> Unknowns:
+    beta, theta = jax.random.split(jax.random.key(seed))
+    return Unknowns(jax.random.normal(beta, (items,), jnp.float32), jax.random.normal(theta, (rows,), jnp.float32))
+
+
+@functools.partial(jax.jit, static_argnames="solver")
+def _search(solver: PlateauAdam, blocks: tuple[Block, ...], start: Unknowns, epochs: int) -> Solution:
+    """The whole search, of at most so many epochs, in one call; answers have the type of the unknowns."""
+    cells = sum(jnp.sum(block.seen, dtype=jnp.float64) for block in blocks)
+
+    def mean(x: Unknowns) -> Array:
+        return (_loss(x, blocks) / cells).astype(x.theta.dtype)
+
+    return solve(solver, mean, start, tol=0, max_steps=epochs)
+
+
+def _loss(x: Unknowns, blocks: tuple[Block, ...]) -> Array:
+    """Sum over the cells seen, in float64."""
+    total, start = jnp.asarray(0, jnp.float64), 0
+    for index, y, seen in blocks:
+        end = start + y.shape[1]
+        p = jax.nn.sigmoid(x.theta[index][:, None] - x.beta[None, start:end])
+        loss = -(y * jnp.log(p + EPSILON) + (1 - y) * jnp.log(1 - p + EPSILON))
+        total, start = total + jnp.sum(jnp.where(seen, loss, 0), dtype=jnp.float64), end
+    return total
+
+
+def _by_fisher(theta: np.ndarray, beta: np.ndarray, k: int) -> tuple[list[int], list[int]]:
+    """Rows with most information on k items, and those that fill the room they leave."""
+    asked = _each_nearest(beta, np.percentile(beta, np.linspace(*PERCENTILES["fisher"], k)))
+    p = special.expit(theta[:, None] - beta[asked])
+    chosen = np.unique((p * (1 - p)).argmax(0)).tolist()
+    added: list[int] = []
+    while len(chosen) + len(added) < k:
+        distance = np.abs(theta[:, None] - theta[chosen + added]).mean(1)
+        distance[chosen + added] = -1
+        added.append(int(distance.argmax()))
+    return chosen, added
+
+
+def _nearest(values: np.ndarray, centres: np.ndarray) -> list[int]:
+    """Where the values nearest to any centre are, each once, in order."""
+    return np.unique(_each_nearest(values, centres)).tolist()
+
+
+def _each_nearest(values: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """(centres,) index of the nearest value."""
+    return np.abs(values - centres[:, None]).argmin(1)
+
+
+def _probability(p: RefreshPaperParams) -> np.ndarray:
+    """(rows, items) of a right answer, float64."""
+    return special.expit(p.theta.astype(float)[:, None] - p.beta.astype(float))
+
+
+def _curvature(p: RefreshPaperParams) -> np.ndarray:
+    """(rows, items) p (1 - p) of the cells seen, 0 elsewhere."""
+    chance = _probability(p)
+    return np.where(p.seen, chance * (1 - chance), 0)
+
+
+def _variance(p: RefreshPaperParams, here: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """Variance (rows, groups) of what the mean over a group's items will be, from the model alone.
+
+    The information of (theta, beta) is [[T, -W], [-W', B]], T and B diagonal; beta is eliminated, so that what is left
+    is a matrix of the rows. It does not know a shift of both, and no score depends on that.
+
+    Args:
+        p: of the fit.
+        here: (all items,) whether of the version.
+        member: (items, groups) 1 where an item of the version belongs to a group.
+    """
+    seen = _curvature(p)
+    difficulty = seen.sum(0)
+    left = np.diag(seen.sum(1)) - (seen / difficulty) @ seen.T
+    among = np.linalg.pinv(left, rcond=1e-10, hermitian=True)
+    chance = _probability(p)[:, here]
+    slope = np.where(p.seen[:, here], 0, chance * (1 - chance))  # of the sum of scores, in theta and in -beta
+    share = slope / difficulty[here]
+    answers = slope @ member
+    items = (slope * share) @ member
+    abilities = np.empty_like(items)
+    for g, inside in enumerate(member.T):
+        pull = np.diag(answers[:, g]) - (share * inside) @ seen[:, here].T  # (rows, rows): of a row's score
+        abilities[:, g] = np.einsum("rs,st,rt->r", pull, among, pull)
+    return (answers + items + np.maximum(abilities, 0)) / member.sum(0) ** 2
