@@ -218,10 +218,9 @@ def choose(fit: FitResult[RefreshPaperParams], k: int, force: Sequence[str] = ()
     """
     known = ", ".join(map(repr, get_args(By)))
     require(by in get_args(By), f"by is {by!r}; it must be one of {known}")
+    some = f"there are {len(fit.rows)}, such as {list(fit.rows[:3])}"
     for name in force:
-        require(
-            name in fit.rows, f"{name!r} is to be forced and is not in the fit; it has {', '.join(fit.rows[:3])}, …"
-        )
+        require(name in fit.rows, f"there is no model {name!r} to force; {some}")
     pool = [i for i, name in enumerate(fit.rows) if name not in force]
     require(1 <= k <= len(pool), f"k is {k}; there are {len(pool)} models to choose from")
     theta = fit.params.theta.astype(float)[pool]
@@ -292,7 +291,7 @@ def _require_fit(versions: list[Responses]) -> None:
         require(bool(models), f"version {number} has no answer; evaluate some models on it first")
     whole = set().union(*answered)
     silent = [row for version in versions for row in version.rows if row not in whole]
-    require(not silent, f"model {silent[:1]} has no answer in any version; leave it out")
+    require(not silent, f"model {(silent or [''])[0]!r} has no answer in any version; leave it out")
     joined, apart = answered[0], list(enumerate(answered))[1:]
     while near := [n for n, models in apart if models & joined]:
         joined = joined.union(*(answered[n] for n in near))
