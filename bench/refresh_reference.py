@@ -23,6 +23,7 @@ import pathlib
 import time
 from collections.abc import Sequence
 
+import jax
 import machine
 import numpy as np
 import pandas as pd
@@ -59,12 +60,35 @@ def answers(modality: str, version: str, corrected: bool) -> Responses:
 
 @functools.cache
 def fitted(modality: str, runs: tuple[tuple[int, ...], ...], corrected: bool, seed: int) -> tuple[FitResult, float]:
-    """A fit to the first version and to the rows that were run again on later ones, and its seconds."""
+    """A fit to the first version and to the rows that were run again on later ones, and its CPU seconds."""
     first, *later = (answers(modality, version, corrected) for version in CHAINS[modality][: 1 + len(runs)])
     versions = [first, *(whole.take(rows) for whole, rows in zip(later, runs, strict=True))]
-    began = time.perf_counter()
+    began = time.process_time()
     found = refresh_paper.fit(versions, seed=seed, strict=True)
-    return found, time.perf_counter() - began
+    return found, time.process_time() - began
+
+
+def speed(modality: str = "vqa", m: int = 5) -> list[Cell]:
+    """Seconds of the fits of a chain: the first call, compiled in it, and the median of five more."""
+    runs = [tuple(cell["run_again"]) for cell in published(modality, m)]  # pyright: ignore[reportArgumentType]
+    runs[0] += tuple(range(OLD, NEW))
+    cells: list[Cell] = []
+    for count, version in enumerate(CHAINS[modality]):
+        jax.clear_caches()
+        taken = []
+        for _ in range(6):
+            began = time.perf_counter()
+            found, used = fitted.__wrapped__(modality, tuple(runs[:count]), False, 0)
+            taken.append((time.perf_counter() - began, used))
+        (cold, cold_used), (warm, used) = taken[0], np.median(taken[1:], 0).tolist()
+        figures = {"cold": cold, "cold_cpu": cold_used, "warm": warm, "warm_cpu": used}
+        cells.append({"modality": modality, "version": version, "m": m, "epochs": found.steps} | rounded(figures))
+    return cells
+
+
+def rounded(cell: Cell) -> Cell:
+    """Figures to four digits after the point."""
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in cell.items()}
 
 
 def measured(truth: Responses, found: Estimate, run: Sequence[int]) -> Cell:
@@ -101,8 +125,8 @@ def chain(modality: str, m: int, *, corrected: bool = False, given: list[list[in
         new = list(range(OLD, NEW)) if step == 0 else []
         runs = (*runs, tuple(dict.fromkeys([*rows, *new])))
         now, seconds = fitted(modality, runs, corrected, seed)
-        cell = {"modality": modality, "version": version, "m": m, "run_again": sorted(rows), "seconds": seconds}
-        cells.append(cell | {"epochs": now.steps} | measured(truth, refresh_paper.estimate(now), runs[-1]))
+        cell = {"modality": modality, "version": version, "m": m, "run_again": sorted(rows), "cpu_seconds": seconds}
+        cells.append(rounded(cell | {"epochs": now.steps} | measured(truth, refresh_paper.estimate(now), runs[-1])))
     return cells
 
 
@@ -118,7 +142,7 @@ def published(modality: str, m: int) -> list[Cell]:
         parts = here[(here.domain != "ALL") & (here.metric == "mae")].value.mean()
         figures = {"mae": whole["mae"], "mae_domains": parts, "spearman": whole["spearman_x100"] / 100}
         cells.append({"modality": modality, "version": version, "m": m, "run_again": rows, **figures})
-    return cells
+    return [rounded(cell) for cell in cells]
 
 
 def on_cpu(modality: str, m: int) -> list[Cell]:
@@ -141,7 +165,7 @@ def on_cpu(modality: str, m: int) -> list[Cell]:
                 "kendall": row["kendall_overall"],
             }
         )
-    return cells
+    return [rounded(cell) for cell in cells]
 
 
 def study(modality: str, m: int) -> dict[str, list[Cell]]:
@@ -177,13 +201,16 @@ def compared(found: dict[str, list[Cell]]) -> pd.DataFrame:
     return table
 
 
-def means(found: dict[str, list[Cell]]) -> dict[str, dict[str, float]]:
-    """Mean absolute errors by kind, over cells of figures, of tables, and of both."""
-    out: dict[str, dict[str, float]] = {}
+def means(found: dict[str, list[Cell]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Means by kind over cells of figures, of tables, and of both: errors, and coverage where there are intervals."""
+    out: dict[str, dict[str, dict[str, float]]] = {}
     for name, cells in found.items():
         frame = pd.DataFrame(cells)
+        frame["mae_over_starts"] = frame.mae_by_start.map(np.mean) if "mae_by_start" in frame else np.nan
+        figures = frame.columns.intersection(["mae", "mae_over_starts", "mae_domains", "coverage", "coverage_domains"])
         parts = {"all": frame, **{modality: frame[frame.modality == modality] for modality in CHAINS}}
-        out[name] = {part: round(float(cells.mae.mean()), 3) for part, cells in parts.items()}
+        each = {part: rows[figures].mean().dropna().round(4).to_dict() for part, rows in parts.items()}
+        out[name] = {str(part): {str(k): float(v) for k, v in figures.items()} for part, figures in each.items()}
     return out
 
 
@@ -198,14 +225,16 @@ def main() -> None:
         for m in wanted.m:
             for name, cells in study(modality, m).items():
                 found.setdefault(name, []).extend(cells)
+            print(f"{modality} m={m} done", flush=True)
     about = machine.describe("jax", "jaxlib", "numpy", "scipy")
-    record = {"machine": about, "starts": STARTS, "mean_mae": means(found), "cells": found}
+    record = {"machine": about, "starts": STARTS, "means": means(found), "speed": speed(), "cells": found}
     wanted.out.write_text(json.dumps(record, indent=1) + "\n")
     shown = ["mae", "mae_domains", "spearman", "kendall", "coverage", "coverage_domains", "half_width"]
     with pd.option_context("display.width", 250, "display.max_columns", 30, "display.precision", 3):
         print(compared(found), end="\n\n")
         print("corrected rows\n", pd.DataFrame(found["corrected"]).set_index(["modality", "version", "m"])[shown])
-    print(json.dumps(record["mean_mae"], indent=1))
+    print(json.dumps(record["means"], indent=1))
+    print(pd.DataFrame(record["speed"]).to_string())
 
 
 if __name__ == "__main__":
