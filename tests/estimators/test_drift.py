@@ -1,0 +1,135 @@
+"""A contaminated family is flagged, honest drift is not: simulated versions, closed forms, LiveXiv as it is."""
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from lleval_jax.errors import BadInput
+from lleval_jax.estimators import drift
+from lleval_jax.values import Responses
+
+FALSE_ALARM = 1e-5  # of this file
+PAIR = ("a", "a", *"bcdefghijklmnop")  # 17 models, of which two are one family
+SEVERAL = (*"aaabbbccdd", *"efghijk")
+
+
+def world(seed: int, families, *, excess: float = 0.0, cheat: str = "", shared: float = 0.5, versions: int = 3):
+    """Versions that shift in level and tilt; models that drift by 1.2 points, in part with their family.
+
+    `cheat` gains `excess` points on version 0. Each version has 8000 answers a model, as 8 items of 1000 repeats.
+    """
+    rng = np.random.default_rng(seed)
+    family, kinds = np.array(families), sorted(set(families))
+    theta, out = rng.normal(0, 0.7, len(family)), []
+    for v in range(versions):
+        common = dict(zip(kinds, rng.standard_normal(len(kinds)), strict=True))
+        noise = np.sqrt(shared) * np.array([common[f] for f in family])
+        noise += np.sqrt(1 - shared) * rng.standard_normal(len(family))
+        p = special.expit(rng.normal(0, 0.2) + (1 + 0.05 * rng.standard_normal()) * theta + 0.012 / 0.225 * noise)
+        p = np.clip(p + excess / 100 * ((family == cheat) & (v == 0)), 0.01, 0.99)
+        scores = rng.binomial(1000, np.repeat(p[:, None], 8, 1)) / np.float32(1000)
+        out.append(
+            Responses.build(
+                scores.astype(np.float32),
+                weight=np.full(scores.shape, 1000, np.float32),
+                rows=[f"m{i}" for i in range(len(family))],
+                items=[f"{v}-{i}" for i in range(8)],
+                group=["old" if i < 4 else "new" for i in range(8)],
+            )
+        )
+    return out, {f"m{i}": str(f) for i, f in enumerate(families)}
+
+
+@pytest.mark.parametrize("families", [PAIR, SEVERAL, tuple("abcdef")])
+@pytest.mark.parametrize("versions", [2, 4])
+def test_honest_drift_is_left_alone(families, versions: int) -> None:
+    alarms = sum(len(drift.suspects(*world(s, families, versions=versions)).flagged) > 0 for s in range(100))
+    assert alarms <= stats.binom.isf(FALSE_ALARM, 100, 0.05)
+
+
+def test_a_contaminated_family_is_flagged() -> None:
+    """Seven points on the first version, two of 17 models, drift of 1.2 points."""
+    found = [drift.suspects(*world(s, PAIR, excess=7, cheat="a", versions=4)) for s in range(60)]
+    assert sum("a" in one.flagged for one in found) >= stats.binom.ppf(FALSE_ALARM, 60, 0.8)
+    assert sum(len(set(one.flagged) - {"a"}) > 0 for one in found) <= stats.binom.isf(FALSE_ALARM, 60, 0.05)
+    value = np.mean([one.estimate.value[0] for one in found])
+    assert found[0].estimate.rows[0] == "a"
+    assert found[0].estimate.group[0] == "version 0"
+    assert value == pytest.approx(0.07, abs=0.01)
+
+
+def test_what_would_be_seen_is_seen_four_times_in_five() -> None:
+    found = [drift.suspects(*world(s, PAIR, versions=3)) for s in range(60)]
+    need = float(np.mean([one.detectable[0] for one in found]))
+    found = [drift.suspects(*world(s, PAIR, versions=3, excess=100 * need, cheat="a")) for s in range(60)]
+    hits = sum("a" in one.flagged for one in found)
+    assert stats.binom.ppf(FALSE_ALARM, 60, 0.65) <= hits <= stats.binom.isf(FALSE_ALARM, 60, 0.95)
+
+
+def test_the_residual_is_the_textbooks() -> None:
+    """Externally studentised residual of a regression, against the formula with all rows (Cook & Weisberg 2.2.10)."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(12)
+    y = 0.2 + 1.1 * x + 0.05 * rng.standard_normal(12)
+    _, scale, _, free = drift._excess(x, y, np.arange(12))
+    value = drift._excess(x, y, np.arange(12))[0]
+    design = np.stack([np.ones(12), x], 1)
+    hat = design @ np.linalg.solve(design.T @ design, design.T)
+    rest = y - hat @ y
+    left = ((rest**2).sum() - rest**2 / (1 - np.diag(hat))) / (12 - 3)
+    np.testing.assert_allclose(value / scale, rest / np.sqrt(left * (1 - np.diag(hat))), rtol=1e-9)
+    assert free == 9
+
+
+def test_p_values_are_holms() -> None:
+    np.testing.assert_allclose(drift._holm(np.array([0.04, 0.01, 0.03])), [0.06, 0.03, 0.06])
+
+
+def test_losses_are_looked_for_when_asked() -> None:
+    versions, family = world(1, PAIR, excess=-12, cheat="a", versions=3)
+    both = drift.suspects(versions, family, side="both")
+    assert both.flagged[0] == "a"
+    assert both.estimate.level == pytest.approx(0.95)
+    one = drift.suspects(versions, family)
+    assert ("a", "version 0") not in {
+        (r, g) for r, g, p in zip(one.estimate.rows, one.estimate.group, one.p_values, strict=True) if p < 0.05
+    }
+
+
+def test_domains_and_new_models_are_taken() -> None:
+    versions, family = world(2, PAIR, excess=12, cheat="a")
+    versions[0] = versions[0].take(range(16))
+    found = drift.suspects(versions, family, by="domain", names=["v1", "v2", "v3"])
+    assert "a" in found.flagged
+    assert set(found.estimate.group) == {f"v{i}/{g}" for i in (1, 2, 3) for g in ("old", "new")}
+    assert "flagged at 5% false alarms" in str(found)
+    assert found.to_dict()["flagged"] == list(found.flagged)
+
+
+def test_the_order_of_models_does_not_matter() -> None:
+    versions, family = world(3, PAIR)
+    turned = [v.take(np.random.default_rng(t).permutation(17)) for t, v in enumerate(versions)]
+    one, two = drift.suspects(versions, family), drift.suspects(turned, family)
+    np.testing.assert_allclose(one.estimate.value, two.estimate.value, atol=1e-9)
+    np.testing.assert_allclose(one.p_values, two.p_values, rtol=1e-6)
+
+
+def test_what_cannot_be_told_is_refused() -> None:
+    versions, family = world(0, PAIR)
+    with pytest.raises(BadInput, match="a change needs two"):
+        drift.suspects(versions[:1])
+    with pytest.raises(BadInput, match="models have no family"):
+        drift.suspects(versions, {"m0": "a"})
+    with pytest.raises(BadInput, match="takes 5 to tell drift"):
+        drift.suspects([v.take(range(4)) for v in versions])
+
+
+def test_the_unsteady_model_of_livexiv_is_named(shared) -> None:
+    """One of Qwen2-VL and GPT-4o moves by up to 14 points between versions; all others keep within what drift does."""
+    versions = []
+    for name in ("vqa_v1", "vqa_v2", "vqa_v3", "vqa_v4"):
+        with np.load(shared / "data" / "livexiv" / f"{name}.npz", allow_pickle=False) as z:
+            versions.append(Responses.build(z["responses"], rows=z["models"].tolist(), items=z["items"].tolist()))
+    found = drift.suspects(versions)
+    assert found.flagged == ("Qwen2-VL_or_GPT-4o_B",)
+    assert found.estimate.group[int(found.p_values.argmin())] == "version 3"
