@@ -1,0 +1,326 @@
+"""One scale for two banks: old ability = scale * new ability + shift (Kolen & Brennan 2014, chapter 6).
+
+Mean/mean (Loyd & Hoover 1980), mean/sigma (Marco 1977), Haebara (1980) and Stocking & Lord (1983) by common items,
+concurrent calibration by a fit of all answers; without common items the line through the common models.
+Standard errors are jackknifed over items or models, for both drift between versions by more than their own standard
+errors (those alone: Battauz 2015), and each is one draw of that drift.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
+
+from lleval_jax.core import quadrature
+from lleval_jax.errors import BadInput, require
+from lleval_jax.estimators import ability, irt
+from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.responses import Responses
+from lleval_jax.values.results import Estimate
+
+FEWEST = 3  # common items or models that a line with an error takes
+STEEP = 0.05  # slope below which an item has no difficulty to speak of: mean/mean and mean/sigma leave it out
+NODES = quadrature.Grid(41, 4.0)
+Method = Literal["stocking-lord", "haebara", "mean-sigma", "mean-mean", "concurrent"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Linked:
+    """The new bank on the old bank's scale, and how sure that is.
+
+    scale, shift  of ability: old = scale * new + shift
+    covariance    (2, 2) of the two: the link's own error, which all items of `bank` share and its covariance leaves out
+    common        names of the items or models that both banks know and the link used
+    kind          "items" or "models": what is common
+    method        how the link was found
+    drift         how far common items moved beyond their standard errors, as a standard deviation in logits at the
+                  calibration models' mean ability; of models, in units of the old ability
+    bank          the new bank on the old scale
+    estimate      scale and shift with intervals
+    """
+
+    scale: float
+    shift: float
+    covariance: NDArray
+    common: tuple[str, ...]
+    kind: str
+    method: str
+    drift: float
+    bank: ItemBank
+    estimate: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, the bank left out."""
+        return {
+            "schema": "lleval/link/1",
+            "scale": self.scale,
+            "shift": self.shift,
+            "covariance": self.covariance.tolist(),
+            "common": len(self.common),
+            "kind": self.kind,
+            "method": self.method,
+            "drift": self.drift,
+            "estimate": self.estimate.to_dict(),
+        }
+
+    def __str__(self) -> str:
+        return f"{len(self.common)} common {self.kind}, drift {self.drift:.2f}\n{self.estimate}"
+
+
+def link(
+    old: ItemBank,
+    new: ItemBank,
+    answers_old: Responses | None = None,
+    answers_new: Responses | None = None,
+    *,
+    by: Method = "stocking-lord",
+    level: float = 0.95,
+) -> Linked:
+    """Put the new bank's scale on the old one's.
+
+    By the items that both banks know; where these are fewer than three, by the models that have answers to both.
+
+    Args:
+        old: the bank whose scale stays.
+        new: the bank that is moved.
+        answers_old: answers to the old bank; by default those of its calibration models.
+        answers_new: answers to the new bank; likewise.
+        by: how common items are compared. "concurrent" fits all answers at once and reads the link off that fit;
+            with common models alone the others are one method, the line through their abilities. Mean/sigma and
+            Haebara take errors for spread: where one bank's items are noisier and common items many, their scale is
+            biased by more than its interval; Stocking-Lord and mean/mean add the items up first and are not.
+        level: coverage of the intervals, which are Student's.
+
+    Raises:
+        BadInput: more than one ability, an unknown method, neither common items nor common models, or no answers
+            where they are needed.
+    """
+    require(
+        by in (*CURVES, *MOMENTS, "concurrent"),
+        f"method {by!r} is not known; there are {', '.join((*CURVES, *MOMENTS))}, concurrent",
+    )
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    most = max(old.dims, new.dims)
+    require(most == 1, f"a bank has {most} abilities; scales are linked in one dimension. Calibrate both with dims=1")
+    known = set(new.items)
+    items = tuple(item for item in old.items if item in known)
+    if by != "concurrent" and len(items) >= FEWEST:
+        x, left, drift = _by_items(_part(old, items), _part(new, items), _nodes(old), by)
+        return _linked(x, left, items, "items", by, drift, new, level)
+    one, two = _answers(old, answers_old), _answers(new, answers_new)
+    shared = set(one.rows) & set(two.rows) if one is not None and two is not None else set()
+    require(
+        len(shared) >= FEWEST or len(items) >= FEWEST,
+        f"banks {old.name!r} and {new.name!r} have {len(items)} common items and {len(shared)} common models; a link "
+        f"takes {FEWEST} of either. Pass answers of models that took both as answers_old and answers_new",
+    )
+    if one is None or two is None:
+        raise BadInput("a concurrent link takes the answers to both banks: pass answers_old and answers_new")
+    models = tuple(row for row in one.rows if row in shared)
+    if by == "concurrent":
+        common, kind = (items, "items") if len(items) >= FEWEST else (models, "models")
+        return _concurrent(old, new, one.merge(two), common, kind, level)
+    x, left, drift = _by_models(old, new, *(a.take([a.rows.index(m) for m in models]) for a in (one, two)))
+    return _linked(x, left, models, "models", "line through common models", drift, new, level)
+
+
+def transform(bank: ItemBank, scale: float, shift: float) -> ItemBank:
+    """The bank with abilities moved to scale * ability + shift; every probability stays what it was."""
+    turn = np.array([[1 / scale, 0], [-shift / scale, 1]])
+    return dataclasses.replace(
+        bank,
+        slope=bank.slope / scale,
+        intercept=bank.intercept - bank.slope[:, 0] * shift / scale,
+        covariance=turn @ bank.covariance @ turn.T,
+        prior_mean=scale * bank.prior_mean + shift,
+        prior_cov=scale**2 * bank.prior_cov,
+    )
+
+
+def _linked(x, left, common, kind, method, drift, new: ItemBank, level: float) -> Linked:
+    """The result, from (scale, shift) and what they are without each item or model, (n, 2)."""
+    n = len(left)
+    gap = left - left.mean(0)
+    covariance = (n - 1) / n * gap.T @ gap
+    error = np.sqrt(np.diag(covariance))
+    half = stats.t.isf((1 - level) / 2, max(n - 2, 1)) * error
+    estimate = Estimate(
+        target="link of two scales",
+        method=method,
+        rows=("scale", "shift"),
+        group=("all", "all"),
+        value=x,
+        low=x - half,
+        high=x + half,
+        level=level,
+        std_error=error,
+        n_seen=np.full(2, n),
+        status=("ok", "ok"),
+        source=new.source,
+    )
+    scale, shift = map(float, x)
+    moved = transform(new, scale, shift)
+    return Linked(scale, shift, covariance, tuple(common), kind, method, drift, moved, estimate)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Items:
+    """Common items of one bank; arrays (items,), and the covariance (items, 2, 2)."""
+
+    slope: NDArray
+    intercept: NDArray
+    floor: NDArray
+    ceiling: NDArray
+    covariance: NDArray
+
+
+def _part(bank: ItemBank, items: tuple[str, ...]) -> _Items:
+    place = {item: i for i, item in enumerate(bank.items)}
+    at = np.array([place[item] for item in items])
+    parts = bank.slope[at, 0], bank.intercept[at], bank.floor[at], bank.ceiling[at], bank.covariance[at]
+    return _Items(*(np.asarray(p, float) for p in parts))
+
+
+def _nodes(bank: ItemBank) -> tuple[NDArray, NDArray]:
+    """Abilities of the old bank's calibration models, and their shares."""
+    nodes, log_weight = NODES.nodes(1)
+    return bank.prior_mean[0] + np.sqrt(bank.prior_cov[0, 0]) * nodes[:, 0], np.exp(log_weight)
+
+
+def _by_items(old: _Items, new: _Items, nodes: tuple[NDArray, NDArray], by: str) -> tuple[NDArray, NDArray, float]:
+    """(scale, shift), the same without each item (items, 2), and the items' drift."""
+    if by in MOMENTS:
+        use = (old.slope > STEEP) & (new.slope > STEEP)
+        require(
+            use.sum() >= FEWEST,
+            f"{use.sum()} common items rise in both banks; {by} takes {FEWEST}. Use stocking-lord",
+        )
+        pick = [(o[use], -i[use] / o[use]) for o, i in ((old.slope, old.intercept), (new.slope, new.intercept))]
+        x, left = _jackknife(MOMENTS[by], *pick[0], *pick[1])
+    else:
+        x, left = CURVES[by](old, new, nodes)
+    require(x[0] > 0, f"the link's scale comes out as {x[0]:.3g}: the two banks order models differently")
+    centre = np.array([float((nodes[0] * nodes[1]).sum()), 1.0])
+    there = np.array([(centre[0] - x[1]) / x[0], 1.0])
+    moved = new.slope * there[0] + new.intercept - old.slope * centre[0] - old.intercept
+    error = sum(np.einsum("a,iab,b->i", v, part.covariance, v) for v, part in ((centre, old), (there, new)))
+    spread = (1.4826 * np.median(np.abs(moved - np.median(moved)))) ** 2
+    return x, left, float(np.sqrt(max(spread - np.median(error), 0)))
+
+
+def _jackknife(found: Callable[..., NDArray], *columns: NDArray) -> tuple[NDArray, NDArray]:
+    """A statistic of columns (n,), and the same without each place (n, 2)."""
+    n = len(columns[0])
+    return found(*columns), np.array([found(*(np.delete(c, i) for c in columns)) for i in range(n)])
+
+
+def _mean_sigma(_a: NDArray, difficulty_old: NDArray, _b: NDArray, difficulty_new: NDArray) -> NDArray:
+    scale = difficulty_old.std() / difficulty_new.std()
+    return np.array([scale, difficulty_old.mean() - scale * difficulty_new.mean()])
+
+
+def _mean_mean(slope_old: NDArray, difficulty_old: NDArray, slope_new: NDArray, difficulty_new: NDArray) -> NDArray:
+    scale = slope_new.mean() / slope_old.mean()
+    return np.array([scale, difficulty_old.mean() - scale * difficulty_new.mean()])
+
+
+def _curves(x: NDArray, old: _Items, new: _Items, nodes: tuple[NDArray, NDArray]) -> tuple[NDArray, NDArray]:
+    """Gaps between the curves (nodes, items), and their derivatives by scale and shift (nodes, items, 2)."""
+    theta, weight = nodes[0][:, None], np.sqrt(nodes[1])[:, None]
+    there = (theta - x[1]) / x[0]
+    p_old, p_new = (special.expit(t * part.slope + part.intercept) for t, part in ((theta, old), (there, new)))
+    gap = new.floor + (new.ceiling - new.floor) * p_new - old.floor - (old.ceiling - old.floor) * p_old
+    by_z = (new.ceiling - new.floor) * p_new * (1 - p_new) * new.slope / x[0]
+    return weight * gap, weight[..., None] * np.stack([-by_z * there, -by_z], -1)
+
+
+def _characteristic(summed: bool) -> Callable[..., tuple[NDArray, NDArray]]:
+    """Least squares of the test's curve (`summed`: Stocking & Lord) or of each item's (Haebara)."""
+
+    def found(old: _Items, new: _Items, nodes: tuple[NDArray, NDArray]) -> tuple[NDArray, NDArray]:
+        def both(x: NDArray) -> tuple[NDArray, NDArray]:
+            gap, slope = _curves(x, old, new, nodes)
+            return (gap.sum(1), slope.sum(1)) if summed else (gap.ravel(), slope.reshape(-1, 2))
+
+        scale = new.slope.sum() / old.slope.sum()
+        start = np.array([scale, scale * (new.intercept - old.intercept).sum() / new.slope.sum()])
+        start = start if np.isfinite(start).all() and scale > 0.05 else np.array([1.0, 0.0])
+        end = optimize.least_squares(
+            lambda x: both(x)[0], start, lambda x: both(x)[1], bounds=([1e-3, -np.inf], np.inf), xtol=1e-14, ftol=1e-14
+        )
+        gap, slope = _curves(end.x, old, new, nodes)  # one Gauss-Newton step without each item
+        if summed:
+            g, s = gap.sum(1)[:, None] - gap, slope.sum(1)[:, None] - slope
+            gram, pull = np.einsum("qia,qib->iab", s, s), np.einsum("qia,qi->ia", s, g)
+        else:
+            square, force = np.einsum("qia,qib->iab", slope, slope), np.einsum("qia,qi->ia", slope, gap)
+            gram, pull = square.sum(0) - square, force.sum(0) - force
+        return end.x, end.x - np.linalg.solve(gram, pull[..., None])[..., 0]
+
+    return found
+
+
+CURVES = {"stocking-lord": _characteristic(True), "haebara": _characteristic(False)}
+MOMENTS = {"mean-sigma": _mean_sigma, "mean-mean": _mean_mean}
+
+
+def _by_models(old: ItemBank, new: ItemBank, a: Responses, b: Responses) -> tuple[NDArray, NDArray, float]:
+    """The line through abilities with errors on both axes, by models: (scale, shift), without each model, drift.
+
+    The structural relation with known error variances (Fuller 1987, 1.3): what is left of the two spreads after the
+    errors are taken off has the ratio scale^2. Drift of models counts on both axes alike.
+    """
+    y, x = (ability.estimate(part, bank, method="wle") for part, bank in ((a, old), (b, new)))
+    found, left = _jackknife(_line, y.value, y.std_error**2, x.value, x.std_error**2)
+    rest = y.value - found[0] * x.value - found[1]
+    error = y.std_error**2 + found[0] ** 2 * x.std_error**2
+    return found, left, float(np.sqrt(max((rest**2).sum() / max(len(rest) - 2, 1) - error.mean(), 0)))
+
+
+def _line(y: NDArray, y_error: NDArray, x: NDArray, x_error: NDArray) -> NDArray:
+    spread = [max(v.var(ddof=1) - e.mean(), 0.1 * v.var(ddof=1)) for v, e in ((y, y_error), (x, x_error))]
+    scale = np.sqrt(spread[0] / spread[1])
+    return np.array([scale, y.mean() - scale * x.mean()])
+
+
+def _concurrent(old: ItemBank, new: ItemBank, answers: Responses, common: tuple, kind: str, level: float) -> Linked:
+    """One fit of all answers, which holds the items of both banks: linked with the old one and with the new one."""
+    shared = bool(np.ptp(old.slope) < 1e-6 and np.ptp(new.slope) < 1e-6)
+    fit = irt.fit(answers, model="rasch" if shared else "2pl")
+    place = {item: i for i, item in enumerate(fit.items)}
+    parts = []
+    for bank in (old, new):
+        at = np.array([place[item] for item in bank.items if item in place])
+        here = tuple(item for item in bank.items if item in place)
+        p = fit.params
+        joint = _Items(p.slope[at, 0], p.intercept[at], p.floor[at], p.ceiling[at], fit.covariance[at, :2, :2])
+        parts.append(_by_items(_part(bank, here), joint, _nodes(bank), "stocking-lord"))
+    (one, left_one, drift_one), (two, left_two, drift_two) = parts
+    x, drift = _between(one, two), max(drift_one, drift_two)
+    ends = [
+        _linked(x, np.array(left), common, kind, "concurrent", drift, new, level)
+        for left in ([_between(v, two) for v in left_one], [_between(one, v) for v in left_two])
+    ]
+    covariance = ends[0].covariance + ends[1].covariance  # the two links have items of their own
+    error = np.sqrt(np.diag(covariance))
+    half = stats.t.isf((1 - level) / 2, len(common) - 2) * error
+    count = np.full(2, len(common))
+    estimate = dataclasses.replace(ends[0].estimate, low=x - half, high=x + half, std_error=error, n_seen=count)
+    return dataclasses.replace(ends[0], covariance=covariance, estimate=estimate)
+
+
+def _between(one: NDArray, two: NDArray) -> NDArray:
+    """(scale, shift) from the second scale to the first, by the links of each with a third."""
+    scale = one[0] / two[0]
+    return np.array([scale, one[1] - scale * two[1]])
+
+
+def _answers(bank: ItemBank, given: Responses | None) -> Responses | None:
+    """The answers passed, or the bank's own calibration models'."""
+    if given is not None or bank.calibration is None:
+        return given
+    known = bank.calibration
+    return Responses.build(known.answers, seen=known.seen, rows=known.rows, items=bank.items)
