@@ -22,7 +22,6 @@ SCHEMA = "lleval/suspicion/1"
 FEWEST = 5  # families that a version needs: one to look at, and four that show what honest drift is
 SLOPE_FROM = 8  # families from which a version's line has a slope of its own; with fewer it is 1
 LEAST_SHARED = 0.5  # share of the drift's variance that a family has in common, at least: few families can teach it
-DIFFERENT = 0.2  # level of the test whether versions have different drift; strict, since pooling is the bolder choice
 POWER = 0.8
 
 
@@ -34,7 +33,7 @@ class Suspicion:
                 for all entries at once, and `low > 0` is a flag before Holm's step
     p_values    (entries,)  adjusted for all entries (Holm 1979)
     flagged     families with an entry at most `alarm`, most suspicious first
-    detectable  (entries,)  excess that would be flagged with probability 0.8
+    detectable  (entries,)  excess that would be flagged about four times in five, were the spread known
     alarm       chance of any flag where all are honest
     """
 
@@ -75,6 +74,7 @@ def suspects(
     alarm: float = 0.05,
     side: Literal["higher", "both"] = "higher",
     by: Literal["version", "domain"] = "version",
+    on: Sequence[int] | None = None,
     names: Sequence[str] | None = None,
 ) -> Suspicion:
     """Families whose score on some version is beyond what honest drift explains.
@@ -87,6 +87,8 @@ def suspects(
         alarm: chance of any flag, over all families and versions, where all are honest.
         side: "higher" looks for gains, which is what contamination makes; "both" for losses as well.
         by: compare whole versions, or each domain of each version with the other versions.
+        on: positions of the versions that are looked at, such as the old public ones; all by default. Fewer looks
+            leave each a larger share of the alarm.
         names: of the versions; "version 0", ... by default.
 
     Raises:
@@ -96,12 +98,15 @@ def suspects(
     require(0 < alarm < 1, f"alarm is {alarm}; it must lie strictly between 0 and 1")
     names = tuple(names or (f"version {t}" for t in range(len(versions))))
     require(len(names) == len(versions), f"there are {len(names)} names and {len(versions)} versions")
+    looked = range(len(versions)) if on is None else on
+    require(
+        len(looked) > 0 and set(looked) <= set(range(len(versions))),
+        f"on is {on}; versions are 0 to {len(versions) - 1}",
+    )
     family = _families(versions, families)
-    cells = [cell for t in range(len(versions)) for cell in _cells(versions, names, family, t, by)]
+    cells = [cell for t in looked for cell in _cells(versions, names, family, t, by)]
     tests = sum(len(cell.families) for cell in cells)
     sides = 1 if side == "higher" else 2
-    if by == "version":
-        cells = _pooled(cells)
     value, scale = (np.concatenate([getattr(cell, name) for cell in cells]) for name in ("value", "scale"))
     free = np.concatenate([np.full(len(cell.value), cell.free) for cell in cells])
     t = value / scale
@@ -135,7 +140,6 @@ class _Cell(NamedTuple):
     families: tuple[str, ...]
     value: NDArray  # excess, a share
     scale: NDArray  # standard error of the excess, a share
-    spread: NDArray  # variance of honest drift in logits, as the other families show it
     free: float  # degrees of freedom
     n_seen: NDArray
 
@@ -166,29 +170,8 @@ def _cells(versions: Sequence[Responses], names: Sequence[str], family: Mapping[
     return out
 
 
-def _pooled(cells: list[_Cell]) -> list[_Cell]:
-    """With one drift variance for all versions, unless Bartlett's (1937) test finds that they differ.
-
-    The residuals of V versions are contrasts of V - 1, which is what the degrees of freedom count.
-    """
-    spread = np.array([np.median(cell.spread) for cell in cells])
-    free = np.array([cell.free for cell in cells])
-    mean = (free * spread).sum() / free.sum()
-    bartlett = free.sum() * np.log(mean) - (free * np.log(spread)).sum()
-    bartlett /= 1 + ((1 / free).sum() - 1 / free.sum()) / (3 * (len(cells) - 1))
-    if stats.chi2.sf(bartlett, len(cells) - 1) < DIFFERENT:
-        return cells
-    of = [dict(zip(cell.families, cell.spread, strict=True)) for cell in cells]
-    out = []
-    for cell in cells:
-        all_ = [np.mean([o[f] for o in of if f in o]) for f in cell.families]
-        scale = cell.scale * np.sqrt(np.array(all_) / cell.spread)
-        out.append(cell._replace(scale=scale, free=float(free.mean() * (len(cells) - 1))))
-    return out
-
-
-def _excess(x: NDArray, y: NDArray, at: NDArray) -> tuple[NDArray, NDArray, NDArray, float]:
-    """Excess (a share), its standard error, the others' drift variance (logits), and degrees of freedom.
+def _excess(x: NDArray, y: NDArray, at: NDArray) -> tuple[NDArray, NDArray, float]:
+    """Excess (a share), its standard error, and the degrees of freedom of that.
 
     x, y  (models,)  logit score elsewhere and here
     at    (models,)  index of the model's family
@@ -201,21 +184,21 @@ def _excess(x: NDArray, y: NDArray, at: NDArray) -> tuple[NDArray, NDArray, NDAr
     shared = _shared(x, y, at, design, target)
     variance = shared + (1 - shared) / size
     free = len(size) - 1 - design.shape[1]
-    gap, scale, spread = np.zeros((3, len(size)))
+    gap, scale = np.zeros((2, len(size)))
     for f in range(len(size)):
         rest = np.arange(len(size)) != f
         root = 1 / np.sqrt(variance[rest])
         a, b = design[rest] * root[:, None], target[rest] * root
         inverse = np.linalg.inv(a.T @ a)
         line = inverse @ (a.T @ b)
-        spread[f] = ((b - a @ line) ** 2).sum() / free
+        spread = ((b - a @ line) ** 2).sum() / free
         gap[f] = target[f] - design[f] @ line
-        scale[f] = np.sqrt(spread[f] * (variance[f] + design[f] @ inverse @ design[f]))
+        scale[f] = np.sqrt(spread * (variance[f] + design[f] @ inverse @ design[f]))
     foretold = special.expit(y - gap[at])
     points = np.bincount(at, special.expit(y) - foretold) / size
     slope = np.bincount(at, foretold * (1 - foretold)) / size
     share = np.where(np.abs(gap) > 1e-9, points / np.where(np.abs(gap) > 1e-9, gap, 1), slope)
-    return points, scale * share, spread, float(free)
+    return points, scale * share, float(free)
 
 
 def _shared(x: NDArray, y: NDArray, at: NDArray, design: NDArray, target: NDArray) -> float:
