@@ -25,8 +25,11 @@ from lleval_jax.core.bfgs import BFGS
 from lleval_jax.core.solve import Solution, solve
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators import refresh_choice
+from lleval_jax.estimators.drift import suspects as suspects
+from lleval_jax.estimators.linking import link as link
 from lleval_jax.estimators.refresh_chain import Chain, Named, append, empty, grow, panel_of, share
 from lleval_jax.estimators.refresh_outlook import Outlook, jit, outlook, run
+from lleval_jax.estimators.row_check import check as check
 from lleval_jax.types import Status
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
