@@ -7,6 +7,7 @@ version and domain are a draw of their own, models have several loadings on what
 drift, alone and by domain: see `core.panel`. So the intervals hold for models that were not run.
 """
 
+import dataclasses
 import difflib
 import functools
 import itertools
@@ -182,7 +183,86 @@ def choose(
     chosen, losses = refresh_choice.search(now, loss, pool=members, price=cost, budget=float(budget))  # pyright: ignore
     why = [_why(ask, before, after, len(fit.rows)) for before, after in itertools.pairwise(losses)]
     rows = (*force, *(fit.rows[j] for j in chosen))
-    return Choice(rows, ((),) * len(rows), (*("run in any case" for _ in force), *why), fit.source)
+    return Choice(rows, ((),) * len(rows), (*("run in any case" for _ in force), *why), fit.source, whole=True)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Standing:
+    """A leaderboard and how sure it is.
+
+    ranks   1 is the best; the value is the rank by score, the interval holds the rank of each model by itself
+    chance  (models, models)  that a model (rows) has a rank (columns, from 1)
+    holds   (models,)         that the rank by score is the model's true one
+    """
+
+    ranks: Estimate
+    chance: np.ndarray
+    holds: np.ndarray
+
+    def __str__(self) -> str:
+        """One line a model, best first."""
+        order, r = np.argsort(self.ranks.value), self.ranks
+        width = max(map(len, r.rows))
+        head = f"{r.target} by {r.method}, {r.level:.0%} intervals, and the chance that the rank holds"
+        lines = (
+            f"{r.rows[i]:<{width}}  {r.value[i]:.0f}  [{r.low[i]:.0f}, {r.high[i]:.0f}]  {self.holds[i]:.2f}"
+            for i in order
+        )
+        return "\n".join((head, *lines))
+
+
+def ranks(
+    fit: FitResult[RefreshParams],
+    answers: Responses | None = None,
+    *,
+    version: str | None = None,
+    draws: int = 10_000,
+    seed: int = 0,
+    strict: bool = False,
+    level: float = 0.95,
+) -> Standing:
+    """The order of all models on a version, with intervals of ranks and the chance that each rank holds.
+
+    Scores are drawn together, so that models which move together keep their order.
+
+    Args:
+        fit: from `fit`.
+        answers: as in `estimate`.
+        version: as in `estimate`.
+        draws: of the scores of all models.
+        seed: of the draws.
+        strict: raise `NotConverged` rather than warn.
+        level: of the intervals.
+
+    Raises:
+        BadInput: as `estimate`.
+        NotConverged: with `strict`, the search stopped early.
+    """
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    _, now, _, fit = _standing(fit, answers, version, strict)
+    random = np.random.default_rng(seed)
+    models = len(fit.rows)
+    size, axes = np.linalg.eigh(now.covariance())
+    normal = random.standard_normal((draws, models)) @ (axes * np.sqrt(np.maximum(size, 0))).T
+    wide = np.sqrt(now.tails[:, 0] / random.chisquare(now.tails[:, 0], (draws, models)))
+    drawn = now.mean[:, 0] + normal * wide
+    places = 1 + np.argsort(np.argsort(-drawn, 1, kind="stable"), 1, kind="stable")
+    chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
+    value = 1 + np.argsort(np.argsort(-now.mean[:, 0], kind="stable"), kind="stable")
+    low, high = np.quantile(places, (0.5 - level / 2, 0.5 + level / 2), axis=0, method="nearest")
+    known = fit.params.asked[:, fit.params.version == fit.params.version.max()].sum(1)
+    estimate = Estimate.crossed(
+        fit.rows,
+        (WHOLE,),
+        [part[:, None] for part in (value, np.minimum(low, value), np.maximum(high, value), places.std(0))],
+        n_seen=known[:, None].astype(int),
+        status=fit.status,
+        target="rank",
+        method=fit.method,
+        level=level,
+        source=fit.source,
+    )
+    return Standing(estimate, chance, chance[np.arange(models), value - 1])
 
 
 def _variance_of(now: Outlook, ask: str) -> refresh_choice.Loss:

@@ -232,7 +232,7 @@ def choose(fit: FitResult[RefreshPaperParams], k: int, force: Sequence[str] = ()
     why = ["most information" if by == "fisher" else "nearest to a percentile"] * len(chosen)
     why += ["ability far from those chosen"] * len(added) + ["forced"] * len(dict.fromkeys(force))
     rows = (*(fit.rows[pool[i]] for i in [*chosen, *added]), *dict.fromkeys(force))
-    return Choice(rows=rows, items=((),) * len(rows), why=tuple(why), source=fit.source)
+    return Choice(rows=rows, items=((),) * len(rows), why=tuple(why), source=fit.source, whole=True)
 
 
 def estimate(fit: FitResult[RefreshPaperParams], version: int = -1, *, level: float = 0.95) -> Estimate:

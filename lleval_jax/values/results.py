@@ -206,17 +206,19 @@ class Choice:
     rows   (rows,)  who is asked; empty names stand for a session from nothing
     items  (rows,)  tuples of item names, best first; empty where it is enough
     why    (rows,)  why these, or why it is enough
+    whole  True where each row is asked all items of a version, and `items` names none
     """
 
     rows: tuple[str, ...]
     items: tuple[tuple[str, ...], ...]
     why: tuple[str, ...]
     source: Source = dataclasses.field(default_factory=Source)
+    whole: bool = False
 
     @property
     def enough(self) -> bool:
         """Whether nobody needs to be asked anything more."""
-        return not any(self.items)
+        return not any(self.items) and not (self.whole and self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of a choice, schema `lleval/choice/1`: all items to run, and each row's own."""
