@@ -31,13 +31,14 @@ from lleval_jax.estimators.linking import link as link
 from lleval_jax.estimators.refresh_chain import Chain, Named, append, empty, grow, panel_of, share
 from lleval_jax.estimators.refresh_outlook import Outlook, jit, outlook, run
 from lleval_jax.estimators.row_check import check as check
-from lleval_jax.types import Status
+from lleval_jax.types import Array, Status
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 CITE = ("shabtay2024livexiv",)
 DIMS = 3  # loadings of a model
 PER_DIM = 4  # models for each of them at least
+NEAR = 1e-3  # of a log size, for the curvature
 TOL, STEPS = 1e-2, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
 
 
@@ -45,7 +46,8 @@ class RefreshParams(NamedTuple):
     """A fitted chain of versions.
 
     The counts are those of `refresh_chain.Chain`; loading (models, dims) of `core.factors`; model_size, shift_size and
-    spread are those of `core.panel.Sizes`.
+    spread are those of `core.panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
+    variances of the first two.
     """
 
     right: np.ndarray
@@ -59,6 +61,8 @@ class RefreshParams(NamedTuple):
     model_size: np.ndarray
     shift_size: np.ndarray
     spread: np.ndarray
+    model_doubt: np.ndarray
+    shift_doubt: np.ndarray
 
 
 def fit(
@@ -303,7 +307,7 @@ def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> tup
         items = {named.domains[d]: int(n) for d, n in zip(p.domain[last], p.total[last], strict=True)}
     require(len(items) > 0 and min(items.values()) > 0, "each domain of the next version must have at least one item")
     grown = grow(named, (), items, "next")
-    return grown, outlook(grown, p.loading, p[-3:], len(grown.versions) - 1)
+    return grown, outlook(grown, p.loading, _expected(p), len(grown.versions) - 1)
 
 
 def _fitted(
@@ -318,8 +322,8 @@ def _fitted(
         loading = np.asarray(_loadings(*pairs, dims)) if dims else np.zeros((len(rate), 0))
         begin = panel.before(len(rate), dims)
         at = begin if start is None else _grown(start, begin)
-        end = _search(panel_of(chain, loading), at, begin)
-        sizes = [np.asarray(part) for part in end.x]
+        end, doubt = _search(panel_of(chain, loading), at, begin)
+        law = [np.asarray(part) for part in (*end.x, *doubt)]
     status, steps = Status(int(end.status)), int(end.steps)
     if status != Status.CONVERGED:
         message = f"the law of the versions is {status.word} after {steps} steps; fewer dims may help"
@@ -328,7 +332,7 @@ def _fitted(
         warnings.warn(message, RuntimeWarning, stacklevel=3)
     cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
     return FitResult(
-        params=RefreshParams(*chain, loading, *sizes),
+        params=RefreshParams(*chain, loading, *law),
         covariance=np.zeros((len(cells), 0, 0)),
         rows=named.models,
         items=tuple(cells),
@@ -350,15 +354,30 @@ def _loadings(product, common, rate, dims: int):  # noqa: ANN001, ANN202  see `f
 
 
 @jit
-def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> Solution:
-    """Sizes of most evidence and prior."""
+def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> tuple[Solution, tuple[Array, Array]]:
+    """Sizes of most evidence and prior, and the posterior variances of the first two by Laplace's method."""
     flat, whole = ravel_pytree(at)
+    free = at.model.size + at.shift.size
 
-    def loss(x: jax.Array) -> jax.Array:
+    def loss(x: Array) -> Array:
         return -panel.log_evidence(whole(x), known) - panel.log_prior(whole(x), begin)
 
     end = solve(BFGS(), loss, flat, tol=TOL, max_steps=STEPS)
-    return end._replace(x=whole(end.x))
+    slope = jax.grad(loss)
+
+    def bent(axis: Array) -> Array:
+        return (slope(end.x + NEAR * axis) - slope(end.x - NEAR * axis))[:free] / (2 * NEAR)
+
+    curve = jax.lax.map(bent, jnp.eye(free, len(flat)))
+    size, axes = jnp.linalg.eigh((curve + curve.T) / 2)
+    doubt = jnp.sum(axes**2 / jnp.maximum(size, 1)[None, :], 1)  # no size is less known than beforehand
+    parts = doubt[: at.model.size], doubt[at.model.size :].reshape(at.shift.shape)
+    return end._replace(x=whole(end.x)), parts
+
+
+def _expected(law: RefreshParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes whose variances are the posterior means: exp(2 s) at its mean, log s being normal."""
+    return law.model_size + law.model_doubt, law.shift_size + law.shift_doubt, law.spread
 
 
 def _grown(start: RefreshParams, begin: panel.Sizes) -> panel.Sizes:
@@ -386,7 +405,7 @@ def _standing(
     which = named.versions[-1] if answers is not None or version is None else version
     require(which in named.versions, f"there is no version {which!r}; there are {', '.join(named.versions)}")
     at = named.versions.index(which)
-    return named, outlook(named, fit.params.loading, fit.params[-3:], at), at, fit
+    return named, outlook(named, fit.params.loading, _expected(fit.params), at), at, fit
 
 
 def _estimate(named: Named, told: Outlook, version: int, fit: FitResult[RefreshParams], level: float) -> Estimate:
