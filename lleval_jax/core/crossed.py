@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import sweep
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 CLIP = 0.5  # largest move of a log scale in one step
@@ -121,6 +122,7 @@ def start(design: Design, cells: Cells) -> Belief:
     return Belief(0.2 * weight, 0.4 * sign * weight, jnp.asarray(design.prior[0]))
 
 
+@full_precision
 def posterior(
     design: Design,
     cells: Cells,
@@ -232,6 +234,7 @@ def log_chi(far: Array, worth: Array | float) -> Array:
     return worth * (far - 0.5 * jnp.exp(2 * far))
 
 
+@full_precision
 def tilt(
     offset: Numbers,
     nodes: Float[Array, " nodes"],
@@ -262,6 +265,7 @@ def tilt(
     return new, moved
 
 
+@full_precision
 def propagate(
     design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"], at: Belief
 ) -> tuple[Belief, Array]:

@@ -9,6 +9,7 @@ from lleval_jax.core import crossed_shape
 from lleval_jax.core.crossed import Cells, Design, Posterior
 from lleval_jax.core.crossed_scales import Scales
 from lleval_jax.core.crossed_shape import Mixture
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 KNOTS = 24  # of a smooth sum over columns
@@ -17,6 +18,7 @@ CHAINS = 16  # for the rows' distribution
 FIRST, STEPS = 48, 4  # their Metropolis steps before the first draw, and for each draw of the columns
 
 
+@full_precision
 def score_draws(
     design: Design,
     cells: Cells,
@@ -83,6 +85,7 @@ def score_draws(
     return drawn.reshape(-1, len(given))[:draws]
 
 
+@full_precision
 def others_drawn(
     design: Design, here: Posterior, root: Float[Array, "k k"], own_root: Float[Array, "rows rows"], key: Array
 ) -> tuple[Float[Array, " rows"], Float[Array, " columns"]]:
@@ -123,6 +126,7 @@ def answers_drawn(
     return jnp.clip(jnp.where(dispersion == 1, jnp.round(total), total), 0, count)
 
 
+@full_precision
 def column_sums(
     column: Float[Array, " columns"], real: Float[Array, " columns"], row: Float[Array, " rows"]
 ) -> Float[Array, "2 rows"]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from lleval_jax.core.crossed import Belief, Cells, Design, Posterior, believed, least, posterior
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 WIDER = 2.0  # how far the points about the scales' mode are drawn apart; their masses make up for it
@@ -24,6 +25,7 @@ class Scales(NamedTuple):
     given: Posterior
 
 
+@full_precision
 def scales(design: Design, cells: Cells, at: Belief, now: Posterior, points: Float[Array, "points scales"]) -> Scales:
     """Look at the scales' posterior about its mode, where standard normal `points` lie; the sites are held.
 
@@ -40,6 +42,7 @@ def scales(design: Design, cells: Cells, at: Belief, now: Posterior, points: Flo
     return Scales(point, jax.nn.softmax(weight), given)
 
 
+@full_precision
 def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> Array:
     """Hessian of log evidence plus log prior in the log scales, the sites held.  -> (scales, scales)
 
@@ -87,6 +90,7 @@ def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> A
     return found - jnp.diag(2 * held + believed(design, scale)[2])
 
 
+@full_precision
 def scale_root(design: Design, hessian: Float[Array, "scales scales"]) -> Float[Array, "scales scales"]:
     """R with R R' the covariance of the log scales: the inverse curvature, where that is too small the prior's.
 

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from lleval_jax.core.crossed import Cells, Design, log_chi
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 REACH = 12.0  # logits that an effect lies from the common logit at most
@@ -86,6 +87,7 @@ def density(at: Mixture) -> Float[Array, " nodes"]:
     return both * (SPACE / math.sqrt(2 * math.pi))
 
 
+@full_precision
 def likelihood(
     cells: Cells, base: Float[Array, " rows"], side: Float[Array, " columns"], dispersion: Array
 ) -> Float[Array, "rows nodes"]:
@@ -101,6 +103,7 @@ def likelihood(
     return jnp.exp(total - total.max(1, keepdims=True))
 
 
+@full_precision
 def learn(at: Mixture, like: Float[Array, "rows nodes"], design: Design, key: Array, steps: int) -> Mixture:
     """Mixtures, (chains,) of each number, after some Metropolis steps.
 
@@ -133,6 +136,7 @@ def learn(at: Mixture, like: Float[Array, "rows nodes"], design: Design, key: Ar
     return Mixture(*ended.reshape(chains, len(at)).T)
 
 
+@full_precision
 def centre(like: Float[Array, "rows nodes"]) -> Array:
     """About where the rows' own effects lie, on the whole."""
     x = jnp.asarray(NODES, like.dtype)

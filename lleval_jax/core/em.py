@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from lleval_jax.core import irf, likelihood, small
 from lleval_jax.core.cells import Cells
 from lleval_jax.core.likelihood import Prior
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 LONGEST = 1.0  # of one scoring step, in units of the free coordinates
@@ -94,6 +95,7 @@ class Expected(NamedTuple):
     asked: Array
 
 
+@full_precision
 def expect(curve: irf.Curve, data: Data, free: Float[Array, "items width"], moments: bool = True) -> Expected:
     """E step."""
     at = likelihood.at_nodes(curve, data.cells, irf.constrain(curve, free), data.nodes) + data.log_weight[None, :]
@@ -144,6 +146,7 @@ def _triple(place: Array, offset: Array, variance: Array) -> Array:
     return jnp.where(jnp.abs(place) <= 1, three, 0)
 
 
+@full_precision
 def curvature(
     curve: irf.Curve,
     free: Float[Array, " width"],
@@ -167,6 +170,7 @@ def curvature(
     return jnp.concatenate(score), jnp.block([[block, side.T], [side, corner]])
 
 
+@full_precision
 def maximise(
     task: Task, data: Data, prior: Prior, free: Float[Array, "items width"], counts: Expected
 ) -> tuple[Float[Array, "items width"], Float[Array, "items width width"]]:
@@ -192,6 +196,7 @@ def em_map(task: Task, data: Data):
     evidence of its mean and spread instead, so that a narrower prior is not rewarded for itself.
     """
 
+    @full_precision
     def step(now: Unknowns) -> tuple[Unknowns, Array]:
         prior = item_prior(task, data, now)
         counts = expect(task.curve, data, now.free, task.moments)

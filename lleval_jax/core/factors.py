@@ -8,12 +8,14 @@ answered the same items, and the models' own variances, are filled in by the fac
 import jax
 import jax.numpy as jnp
 
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 ROUNDS = 500
 TOL = 1e-7
 
 
+@full_precision
 def loadings(
     product: Float[Array, "models models"],
     common: Float[Array, "models models"],

@@ -18,6 +18,7 @@ import numpy as np
 from jax.scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import minimize
 
+from lleval_jax.core.precision import full_precision, jit
 from lleval_jax.types import Array
 
 # Normal prior on the logs of the hyperparameters, for standardised scores: N(START, SPREAD^2).
@@ -64,18 +65,21 @@ class Regression(NamedTuple):
     errors: Array
 
 
+@full_precision
 def distance(a: Array, b: Array) -> Array:
     """Mean squared difference of answer rows, the Hamming share for 0/1.  (n, k), (m, k) -> (n, m)."""
     gap = jnp.sum(a * a, -1)[:, None] + jnp.sum(b * b, -1)[None, :] - 2 * a @ b.T
     return jnp.maximum(gap, 0) / a.shape[-1]
 
 
+@full_precision
 def features(kernel: Kernel, x: Array) -> tuple[Array, Array]:
     """Centred answers over sqrt(k) (n, k), and the ability: answers weighted by discrimination (n,)."""
     x = x - kernel.centre[None, :]
     return x / math.sqrt(x.shape[-1]), x @ kernel.slope
 
 
+@full_precision
 def gram(kernel: Kernel, x: Array, z: Array) -> Array:
     """Covariance of noise-free scores: constant + curve of ability + linear + Matern-3/2 of the answers.
 
@@ -100,6 +104,7 @@ def noise(kernel: Kernel) -> Array:
     return jnp.exp(kernel.log[5])
 
 
+@full_precision
 def fit(
     x: np.ndarray,
     full: np.ndarray,
@@ -134,6 +139,7 @@ def fit(
     return Regression(kernel, support, alpha, drop, known, location, scale, radii, errors)
 
 
+@full_precision
 def predict(fitted: Regression, x: np.ndarray, level: float) -> tuple[Array, Array, Array, Array]:
     """Score, its standard error, low and high for models with answers x.  (m, k) -> four (m,), within [0, 1].
 
@@ -149,7 +155,7 @@ def predict(fitted: Regression, x: np.ndarray, level: float) -> tuple[Array, Arr
     return score(mean), fitted.scale * one, score(mean - half), score(mean + half)
 
 
-@jax.jit
+@jit
 def posterior(fitted: Regression, x: Array) -> tuple[Array, Array]:
     """Standardised predictive mean and sd, noise included (R&W 2.25, 2.26).  (m, k) -> (m,), (m,)."""
     cross = gram(fitted.kernel, x, fitted.support)
@@ -173,7 +179,7 @@ def _ability_slope(x: Array, y: Array) -> Array:
     return slope / jnp.maximum(jnp.abs(slope) @ spread, 1e-9)
 
 
-@jax.jit
+@jit
 @jax.value_and_grad
 def _loss(log: Array, centre: Array, slope: Array, x: Array, y: Array) -> Array:
     """Minus log evidence (R&W 2.30) minus log prior of the hyperparameters, and its gradient (R&W 5.9)."""
@@ -197,7 +203,7 @@ def _fit_kernel(x: Array, y: Array, rows: np.ndarray) -> Kernel:
     return Kernel(centre, slope, jnp.asarray(best.x))
 
 
-@jax.jit
+@jit
 def _exact(kernel: Kernel, x: Array, y: Array) -> tuple[Array, Array]:
     """Weights alpha (n,) and inverse gram matrix (n, n) (R&W algorithm 2.1)."""
     root = jnp.linalg.cholesky(_noisy_gram(kernel, x))
@@ -206,7 +212,7 @@ def _exact(kernel: Kernel, x: Array, y: Array) -> tuple[Array, Array]:
     return inverse @ y, inverse
 
 
-@jax.jit
+@jit
 def _fitc(kernel: Kernel, x: Array, y: Array, support: Array) -> tuple[Array, Array, Array, Array, Array]:
     """FITC: alpha (b,) and drop (b, b) over the support; for the rows alpha (n,), lam (n,), half (n, b).
 
@@ -237,7 +243,7 @@ def _exclusion_path(block: Array, alpha: Array) -> tuple[Array, Array]:
     return jnp.cumsum(v * w), jnp.cumsum(v * v)
 
 
-@functools.partial(jax.jit, static_argnames="block")
+@functools.partial(jit, static_argnames="block")
 def _path_errors(block: Callable, parts, alpha: Array, order: Array) -> Array:
     """|residual| / sd along the exclusion path of each query; block(parts, idx) is the inverse there.  -> (q, g)."""
 
@@ -257,7 +263,7 @@ def _fitc_block(parts: tuple[Array, Array], idx: Array) -> Array:
     return jnp.diag(1 / lam[idx]) - half[idx] @ half[idx].T
 
 
-@functools.partial(jax.jit, static_argnames="depth")
+@functools.partial(jit, static_argnames="depth")
 def _neighbours(x: Array, queries: Array, depth: int) -> tuple[Array, Array]:
     """Rows by distance from each query, itself first.  -> distances (q, depth), indices (q, depth)."""
     gap = distance(x[queries], x).at[jnp.arange(len(queries)), queries].set(-1.0)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from lleval_jax.core import small
 from lleval_jax.core.cells import Dense, Sparse
+from lleval_jax.core.precision import full_precision
 from lleval_jax.core.solve import Step
 from lleval_jax.types import Array
 
@@ -74,6 +75,7 @@ def start(data: Data, ability: Array, items: Array) -> Beliefs:
     return Beliefs(rows, Normals(items, spread), jnp.zeros(width, items.dtype), variance)
 
 
+@full_precision
 def bend(data: Data, now: Beliefs) -> tuple[Array, Array]:
     """Curvature of the parabola in each cell, and the mean logit; both in the cells' layout."""
     middle = data.cells.at_cells(now.rows.mean, now.items.mean)
@@ -93,6 +95,7 @@ class Alternating:
         big = jnp.asarray(jnp.finfo(x.mean.dtype).max, x.mean.dtype)
         return Step(x, jnp.asarray(0.0, x.mean.dtype), big, None)
 
+    @full_precision
     def step(self, fn, now: Step) -> Step:
         """`fn` is the data."""
         data: Data = fn
@@ -106,6 +109,7 @@ class Alternating:
         return Step(x, now.value, error, None)
 
 
+@full_precision
 def bound(data: Data, now: Beliefs) -> Array:
     """Expected log likelihood under the parabola bound: for the report; the loop stops on moves."""
     _, middle = bend(data, now)

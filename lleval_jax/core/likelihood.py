@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from lleval_jax.core import irf
 from lleval_jax.core.cells import Cells
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 
@@ -17,6 +18,7 @@ class Prior(NamedTuple):
     precision: Array
 
 
+@full_precision
 def bernoulli(
     curve: irf.Curve,
     items: irf.Items,
@@ -33,6 +35,7 @@ def bernoulli(
     return jnp.sum(weight * (scores * odds + wrong))
 
 
+@full_precision
 def at_nodes(
     curve: irf.Curve, cells: Cells, items: irf.Items, nodes: Float[Array, "nodes dims"]
 ) -> Float[Array, "rows nodes"]:
@@ -49,6 +52,7 @@ def log_prior(prior: Prior, free: Float[Array, " width"]) -> Float[Array, ""]:
     return jnp.sum(jnp.where(known, density, 0))
 
 
+@full_precision
 def gaussian(
     x: Float[Array, " dims"], mean: Float[Array, " dims"], precision: Float[Array, "dims dims"]
 ) -> Float[Array, ""]:

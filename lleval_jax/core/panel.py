@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.pooled_law import inverse
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array
 
 FREEDOM = 4.0  # of the t distribution of drifts, before any is seen
@@ -100,11 +101,13 @@ class _Given(NamedTuple):
     log_evidence: Array
 
 
+@full_precision
 def log_evidence(sizes: Sizes, panel: Panel) -> Array:
     """Log marginal density of the logits, up to a constant."""
     return _given(sizes, panel).log_evidence
 
 
+@full_precision
 def posterior(sizes: Sizes, panel: Panel) -> Posterior:
     """Of every model in every cell, seen or not."""
     given = _given(sizes, panel)

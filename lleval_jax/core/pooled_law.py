@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import sweep
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 INPUTS = ("size", "tokens", "size x tokens", "size squared", "instruct", "instruct x size")  # slopes that all share
@@ -144,12 +145,14 @@ def link(logit: Array, floor: Array, bend: Array) -> tuple[Array, Array]:
 
 
 @jax.custom_jvp
+@full_precision
 def inverse(matrix: Float[Array, "k k"]) -> tuple[Array, Array]:
     """Inverse and log determinant of a symmetric positive definite matrix, with the derivatives in closed form."""
     return sweep.inverse(matrix)
 
 
 @inverse.defjvp
+@full_precision
 def _(at: tuple[Array], by: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     found, log_det = inverse(*at)
     return (found, log_det), (-found @ by[0] @ found, jnp.sum(found * by[0]))
@@ -261,12 +264,14 @@ def _slopes(known: _Lineages, rows: Rows, law: Law) -> tuple[Slopes, Array]:
     return Slopes(mean, cov), log_det - pull.ravel() @ mean
 
 
+@full_precision
 def log_evidence(law: Law, rows: Rows, at: At, floor: Array) -> Array:
     """Log marginal density of the scores, the link linear about `at`, up to a constant."""
     known = _lineages(rows, law, at, floor)
     return -0.5 * (known.fit + _slopes(known, rows, law)[1])
 
 
+@full_precision
 def log_laplace(law: Law, rows: Rows, at: At, floor: Array) -> Array:
     """The same with the link linear where the posterior lies for this very law, one Gauss-Newton step from `at`.
 
@@ -278,11 +283,13 @@ def log_laplace(law: Law, rows: Rows, at: At, floor: Array) -> Array:
     return log_evidence(law, rows, At(_stepped(at, mean), at.worth), floor)
 
 
+@full_precision
 def slopes(law: Law, rows: Rows, at: At, floor: Array) -> Slopes:
     """What all models share, given all scores."""
     return _slopes(_lineages(rows, law, at, floor), rows, law)[0]
 
 
+@full_precision
 def posterior(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Posterior:
     """Of the logits of all cells, seen or not. `shared` may rest on other lineages too."""
     known = _lineages(rows, law, at, floor)
@@ -295,6 +302,7 @@ def posterior(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Pos
     return Posterior(_mean(known, rows, law, shared), cov)
 
 
+@full_precision
 def skills(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Skills:
     """Of the models given all scores; a family's is its lineage's and its own together, size slopes apart."""
     known = _lineages(rows, law, at, floor)
@@ -356,6 +364,7 @@ def begin(law: Law, rows: Rows) -> At:
     return At(logit, jnp.ones_like(logit))
 
 
+@full_precision
 def settle(law: Law, rows: Rows, at: At, floor: Array, steps: int) -> tuple[At, Slopes]:
     """`at` moved to the posterior of the logits, scores far from it trusted less; and the slopes that all share."""
 

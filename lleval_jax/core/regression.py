@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.marquardt import Local, Marquardt
+from lleval_jax.core.precision import full_precision
 from lleval_jax.core.solve import solve
 from lleval_jax.types import Array, Float
 
@@ -64,6 +65,7 @@ def _square(x: Array, cells: Cells, noise: Array, slope: Array) -> Array:
     return noise**2 + slope**2 * jnp.einsum("i,mij,j->m", by_skill, cells.cov, by_skill)
 
 
+@full_precision
 def minus_log_posterior(x: Float[Array, " k"], cells: Cells, noise: Array, precision: Float[Array, " k"]) -> Array:
     """Up to a constant that neither x, noise nor precision changes."""
     score, slope = link(cells.design @ x, cells.floor)
@@ -73,6 +75,7 @@ def minus_log_posterior(x: Float[Array, " k"], cells: Cells, noise: Array, preci
     return jnp.sum(heavy) + 0.5 * precision @ x**2 - 0.5 * jnp.sum(jnp.log(precision))
 
 
+@full_precision
 def curvature(x: Float[Array, " k"], cells: Cells, noise: Array, precision: Float[Array, " k"]) -> Array:
     """(k, k) information expected of the scores, and of what is known beforehand."""
     _, slope = link(cells.design @ x, cells.floor)
@@ -81,6 +84,7 @@ def curvature(x: Float[Array, " k"], cells: Cells, noise: Array, precision: Floa
     return (cells.design * weight[:, None]).T @ cells.design + jnp.diag(precision)
 
 
+@full_precision
 def fit(cells: Cells, noise: Array, precision: Float[Array, " k"], first: Float[Array, " k"]) -> Fit:
     """The mode from `first`, its curvature, and the evidence.
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import irf, likelihood, small
+from lleval_jax.core.precision import full_precision
 from lleval_jax.core.solve import Step, solve
 from lleval_jax.types import Array
 
@@ -77,6 +78,7 @@ class Scoring:
         return jnp.max(jnp.where(held, 0, jnp.abs(grad)))
 
 
+@full_precision
 def mode(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *, warm: bool = False) -> Ability:
     """Most probable ability: MAP, or maximum likelihood (zero precision), or Warm's weighted likelihood."""
 
@@ -97,6 +99,7 @@ def mode(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *
     return Ability(end.x, small.inverse(info), end.steps, end.status)
 
 
+@full_precision
 def mean(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *, per_dim: int = 21) -> Ability:
     """Posterior mean and covariance (EAP) by Gauss-Hermite quadrature around the mode (Liu & Pierce 1994)."""
     at = mode(curve, items, answers, belief)

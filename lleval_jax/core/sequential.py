@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import irf
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Bool, Float, Int
 
 RULES = ("score", "information", "random")
@@ -71,6 +72,7 @@ class Outlook(NamedTuple):
     pull: Array
 
 
+@full_precision
 def outlook(
     curve: irf.Curve, pool: Pool, belief: Belief, asked: Bool[Array, "rows items"], right: Float[Array, " rows"]
 ) -> Outlook:
@@ -95,6 +97,7 @@ def outlook(
     return Outlook(p, by_z, noise, value, variance, pull)
 
 
+@full_precision
 def gain(
     rule: str, pool: Pool, belief: Belief, seen: Outlook, pull: Float[Array, "rows dims"], order: bool = False
 ) -> Float[Array, "rows items"]:
@@ -114,6 +117,7 @@ def gain(
     return covariance**2 / (reach + seen.noise + TINY) / price
 
 
+@full_precision
 def choose(
     rule: str,
     pool: Pool,
@@ -161,6 +165,7 @@ def choose(
     return jax.lax.scan(pick, begin, keys)[1].T
 
 
+@full_precision
 def foresee(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -> Array:
     """The score's variance after each of the picked items (rows, size), each answered as expected.  -> (rows, size)."""
     rows = jnp.arange(len(picked))
@@ -179,6 +184,7 @@ def foresee(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -> Array:
     return jax.lax.scan(ask, (belief.covariance, seen.pull, seen.variance), picked.T)[1].T
 
 
+@full_precision
 def learn(
     curve: irf.Curve,
     items: irf.Items,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lleval_jax.core.precision import full_precision
 from lleval_jax.core.solve import Solution, Step, solve
 from lleval_jax.types import Array, Float
 
@@ -98,6 +99,7 @@ class Newton:
         return Step(x, fn.value(x), gap(x, local.gradient(x)), local)
 
 
+@full_precision
 def minimise(fn: Quadratic | Smooth, start: Float[Array, " k"]) -> Solution:
     """The weights (k,) at which a convex function is lowest, and how far its value can be from there (`error`).
 

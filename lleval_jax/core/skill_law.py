@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from lleval_jax.core.marquardt import Local, Marquardt
+from lleval_jax.core.precision import full_precision
 from lleval_jax.core.solve import advance, begin
 from lleval_jax.types import Array, Float
 
@@ -120,6 +121,7 @@ class Normal(NamedTuple):
     evidence: Array
 
 
+@full_precision
 def inputs(size: Float[Array, " rows"], tokens: Float[Array, " rows"], weight: Float[Array, " rows"]) -> Array:
     """Translog inputs (rows, 3): log tokens, log size, their product, standardised over the rows with weight.
 
@@ -134,6 +136,7 @@ def inputs(size: Float[Array, " rows"], tokens: Float[Array, " rows"], weight: F
     return jnp.stack([a, b, PRODUCT * standard(a * b)], axis=1)
 
 
+@full_precision
 def components(table: Table, skills: int) -> Array:
     """Scores (rows, benchmarks) by regression of principal components on the inputs (Ruan et al. 2024, as in Sloth).
 
@@ -173,6 +176,7 @@ def _chance(form: Form, table: Table) -> Array:
     return jax.scipy.special.logit(jnp.maximum(table.chance, least))
 
 
+@full_precision
 def predict(form: Form, law: Law, inputs: Float[Array, "rows k"], intercept: Float[Array, "rows families"]) -> Array:
     """Scores (rows, benchmarks) by one law."""
     logit = (inputs @ law.slope + intercept @ law.family) @ law.loading.T + law.shift[None]
@@ -181,6 +185,7 @@ def predict(form: Form, law: Law, inputs: Float[Array, "rows k"], intercept: Flo
     return low + (1 - low) * jax.nn.sigmoid(link(law.bend, logit))
 
 
+@full_precision
 def foretell(form: Form, fit: Fit, inputs: Float[Array, "rows k"], intercept: Float[Array, "rows families"]) -> Array:
     """Scores (rows, benchmarks): the mean over starts by their share of the evidence."""
     each = jax.vmap(lambda law: predict(form, law, inputs, intercept))(fit.law)
@@ -257,6 +262,7 @@ def objective(form: Form, table: Table):
     meet = jnp.eye(2 * skills + 1, k=skills, dtype=design.dtype).at[:, -1].set(0)
     meet = meet + meet.T  # d^2 logit / d (theta, loading, shift)^2
 
+    @full_precision
     def local(x: Array) -> Local:
         theta, columns = design @ x[:size].reshape(count, skills), x[size:].reshape(benchmarks, width)
         value, slope, bow = over_rows(theta, columns, floor, table.scores, table.seen, table.items)
@@ -287,6 +293,7 @@ def unpack(form: Form, table: Table, x: Array) -> Law:
     return Law(coefficients[:k], coefficients[k:], columns[:, :skills], columns[:, skills], floor, columns[:, bends:])
 
 
+@full_precision
 def fit(form: Form, table: Table, key: Array, *, starts: int = 8, tol: float = 1e-3, max_steps: int = 100) -> Fit:
     """Posterior modes from random starts, and the share of each. The training error alone decides nothing."""
     fn = objective(form, table)
@@ -302,6 +309,7 @@ def fit(form: Form, table: Table, key: Array, *, starts: int = 8, tol: float = 1
     return Fit(laws, jax.nn.softmax(-value), value, error, steps, status, x)
 
 
+@full_precision
 def laplace(form: Form, table: Table, x: Array) -> Normal:
     """The posterior near the mode x (size,).
 
@@ -333,6 +341,7 @@ def _turns(form: Form, table: Table, x: Array) -> Array:
     return jnp.stack([jnp.concatenate([turned(upper, a, b), turned(lower, a, b)]) for a, b in pairs], axis=1)
 
 
+@full_precision
 def latent(form: Form, table: Table, x: Array, design: Float[Array, " effects"]) -> Float[Array, "benchmarks 2"]:
     """Logit h_j above the floor, and logit of the floor, of a model with this row of inputs and intercepts."""
     law = unpack(form, table, x)
@@ -340,12 +349,14 @@ def latent(form: Form, table: Table, x: Array, design: Float[Array, " effects"])
     return jnp.stack([jax.vmap(bent)(law.bend, law.loading @ theta + law.shift), law.floor], axis=1)
 
 
+@full_precision
 def foreseen(form: Form, table: Table, x: Array, cov: Array, design: Array) -> tuple[Array, Array]:
     """`latent` at the mode x (benchmarks, 2), and its covariance (benchmarks, 2, 2) by the delta method."""
     slope = jax.jacrev(latent, 2)(form, table, x, design)
     return latent(form, table, x, design), jnp.einsum("jau,uv,jbv->jab", slope, cov, slope)
 
 
+@full_precision
 def sandwich(form: Form, table: Table, x: Array, cov: Array) -> tuple[Array, Array, Array]:
     """Covariance of the unknowns by the noise that is found, and that noise.
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Status
 
 
@@ -54,11 +55,13 @@ class Solution(NamedTuple):
     status: Array
 
 
+@full_precision
 def begin(solver: Solver, fn: Any, x0: Any) -> Progress:
     """A loop before its first step."""
     return Progress(solver.init(fn, x0), jnp.asarray(0), jnp.asarray(int(Status.RUNNING)))
 
 
+@full_precision
 def advance(solver: Solver, fn: Any, progress: Progress, *, tol: float, at_most: int, max_steps: int) -> Progress:
     """Take `at_most` more steps, or fewer if the loop ends. A lane that has ended stays as it is under vmap."""
 

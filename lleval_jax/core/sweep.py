@@ -7,11 +7,13 @@ the matrices one by one, and it runs as it stands on every device.
 import jax
 import jax.numpy as jnp
 
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 BLOCK = 8
 
 
+@full_precision
 def inverse(matrix: Float[Array, "k k"]) -> tuple[Float[Array, "k k"], Float[Array, ""]]:
     """(k, k) -> its inverse (k, k) and the log of its determinant ()."""
     return _sweep(matrix, BLOCK)

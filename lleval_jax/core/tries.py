@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 SPREAD = (2.0, 0.7)  # likely sd over questions of an intercept and of a slope, in logits
@@ -162,6 +163,7 @@ def _whole(tried: Tried, now: Now) -> tuple[_Question, Array, Array]:
     return found, (cov + cov.T) / 2, cov @ (jnp.sum(found.told, 0) - before @ gone)
 
 
+@full_precision
 def step(tried: Tried, now: Now) -> Now:
     """All unknowns by one Gauss-Newton step, and the variances by EM."""
     models, dims = now.skill.shape
@@ -210,6 +212,7 @@ def _scales(tried: Tried, now: Now, sure: Posterior, square: Array) -> Scales:
     )
 
 
+@full_precision
 def fit(tried: Tried, *, tol: float = 1e-4, max_steps: int = 2000) -> tuple[Now, Posterior, Array]:
     """Where all lies, how surely, and the steps taken; `moved` below `tol` says that the search has converged."""
 
@@ -244,6 +247,7 @@ class Drawn(NamedTuple):
     cell: Array
 
 
+@full_precision
 def logits(key: Array, of: Drawn) -> Float[Array, " questions"]:
     """Logits of the chances of a new model, drawn with all that is unsure."""
     keys, dtype = jax.random.split(key, 5), of.question.dtype

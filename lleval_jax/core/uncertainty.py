@@ -14,12 +14,14 @@ import jax.numpy as jnp
 
 from lleval_jax.core import em, irf, small
 from lleval_jax.core.likelihood import Prior
+from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 ROOM = 1 << 22  # item-node pairs handled at once
 FEW = 256  # free coordinates up to which the information of all items is one small matrix
 
 
+@full_precision
 def item_covariance(
     curve: irf.Curve,
     free: Float[Array, "items width"],
@@ -73,6 +75,7 @@ def item_covariance(
     return _chunked_map(corrected, inputs, chunk)
 
 
+@full_precision
 def few_item_covariance(
     curve: irf.Curve, data: em.Data, free: Float[Array, "items width"], counts: em.Expected, prior: Prior
 ) -> Float[Array, "items width width"]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import irf, scoring
+from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, DataWarning, require
 from lleval_jax.types import Array, Status
@@ -130,7 +131,7 @@ def is_logistic(bank: ItemBank) -> bool:
     return bool((bank.floor == 0).all() and (bank.ceiling == 1).all())
 
 
-@functools.partial(jax.jit, static_argnames=("method", "logistic"))
+@functools.partial(jit, static_argnames=("method", "logistic"))
 def _score(answers: scoring.Answers, items: irf.Items, belief: scoring.Belief, method: str, logistic: bool):
     curve = irf.Curve(dims=items.slope.shape[1], floor=not logistic, ceiling=not logistic)
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import irf, sequential
+from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, require
 from lleval_jax.estimators import ability
@@ -211,7 +212,7 @@ def believe(here: Responses, bank: ItemBank) -> State:
     return State(belief, outlook, np.asarray(outlook.value)[:rows], np.asarray(outlook.variance)[:rows])
 
 
-@functools.partial(jax.jit, static_argnames="curve")
+@functools.partial(jit, static_argnames="curve")
 def _see(curve, pool, prior, items, doubt, scores, weight, right, seen):
     each, doubt = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (len(scores), *x.shape)), (items, doubt))
     start = jnp.broadcast_to(prior.mean[None, :], (len(scores), len(prior.mean)))
@@ -352,8 +353,8 @@ def _needed(
     return np.where(reached.any(1), reached.argmax(1) + 1, size)
 
 
-_foresee = jax.jit(sequential.foresee)
-_choose = jax.jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
+_foresee = jit(sequential.foresee)
+_choose = jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
 
 
 def _padded(free: np.ndarray, rows: int) -> jax.Array:

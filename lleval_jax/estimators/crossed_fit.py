@@ -3,11 +3,11 @@
 import functools
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from lleval_jax.core import crossed, crossed_draws, crossed_scales, quadrature, solve
 from lleval_jax.core.anderson import Anderson
+from lleval_jax.core.precision import jit
 from lleval_jax.types import Array
 
 POINTS = 16  # at which the scales' posterior is looked at
@@ -43,7 +43,7 @@ class Look(NamedTuple):
     found: crossed_scales.Scales
 
 
-@jax.jit
+@jit
 def look(design: crossed.Design, cells: crossed.Cells, nodes: Array, mass: Array, points: Array) -> Look:
     """Solve, and look about the solution."""
     sweep = functools.partial(crossed.propagate, design, cells, nodes, mass)
@@ -52,7 +52,7 @@ def look(design: crossed.Design, cells: crossed.Cells, nodes: Array, mass: Array
     return Look(solution, now, crossed_scales.scales(design, cells, solution.x, now, points))
 
 
-@functools.partial(jax.jit, static_argnames="draws")
+@functools.partial(jit, static_argnames="draws")
 def draw(
     design: crossed.Design,
     cells: crossed.Cells,

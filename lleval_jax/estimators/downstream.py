@@ -18,6 +18,7 @@ import numpy as np
 from scipy import special, stats
 
 from lleval_jax.core import regression
+from lleval_jax.core.precision import jit
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators import law_skills, sloth
 from lleval_jax.estimators.law_skills import Units
@@ -186,7 +187,7 @@ def estimate(
     )
 
 
-@jax.jit
+@jit
 def _fits(cells: regression.Cells, noise, precision, first) -> regression.Fit:  # noqa: ANN001  arrays, see `fit`
     return jax.vmap(regression.fit, (None, 0, 0, None))(cells, noise, precision, first)
 

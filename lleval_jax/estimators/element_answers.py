@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from lleval_jax.core import fractional
+from lleval_jax.core.precision import jit
 from lleval_jax.core.solve import Solution
 from lleval_jax.errors import require
 from lleval_jax.types import Array
@@ -213,7 +214,7 @@ def _best(p: PeprParams, size: int) -> tuple[np.ndarray, float]:
     return members, float(((total > 0) & (here >= most - near)).mean())
 
 
-@jax.jit
+@jit
 def _best_of(weight: Array, value: Array, size: Array) -> Solution:
     """The best members of many, (draws, elements), and their ratios (draws,)."""
     return jax.vmap(fractional.best_subset, (0, 0, None))(weight, value, size)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import simplex
+from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.core.solve import Solution
 from lleval_jax.errors import require
@@ -293,7 +294,7 @@ def _best_ridge(fits: Any, table: Table, here: Table, scale: float, kind: Kind, 
     return RIDGES[int(loss.argmin())]
 
 
-@functools.partial(jax.jit, static_argnames="kind")
+@functools.partial(jit, static_argnames="kind")
 def _fits(kind: Kind, table: Table, count: Array, weight: Array, penalty: Array, scale: Array) -> Solution:
     """Fits to the same texts under many (fits, texts) weights, (fits,) penalties and scales."""
     return jax.vmap(functools.partial(_fit_one, kind, table, count))(weight, penalty, scale)

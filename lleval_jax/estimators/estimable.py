@@ -21,6 +21,7 @@ import numpy as np
 from scipy import sparse
 
 from lleval_jax.core import em, irf, quadrature
+from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
 from lleval_jax.estimators import copies
 from lleval_jax.types import Array
@@ -130,7 +131,7 @@ def reliability(scores: np.ndarray, seen: np.ndarray) -> float:
     return max(0.0, 1 - 1 / spread) if spread > 0 else 0.0
 
 
-@functools.partial(jax.jit, static_argnames="curve")
+@functools.partial(jit, static_argnames="curve")
 def _information(curve: irf.Curve, mean: Array, nodes: Array, weight: Array) -> Array:
     """(items, width, width) expected information of one answer about an item with slope 1 and this easiness."""
     ease = 1.2 * (jnp.log(mean) - jnp.log1p(-mean))  # the normal spread of abilities flattens the mean curve

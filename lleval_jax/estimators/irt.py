@@ -17,6 +17,7 @@ import numpy as np
 
 from lleval_jax.core import em, irf, joint, quadrature, uncertainty
 from lleval_jax.core.anderson import Anderson
+from lleval_jax.core.precision import jit
 from lleval_jax.core.solve import Progress, advance, begin
 from lleval_jax.errors import DataWarning, NotConverged, require
 from lleval_jax.estimators import estimable, layout
@@ -280,24 +281,24 @@ def _drive(progress: Progress, go: Callable[[Progress], Progress], report: Repor
             return progress
 
 
-@functools.partial(jax.jit, static_argnames=("task", "solver"))
+@functools.partial(jit, static_argnames=("task", "solver"))
 def _begin(data: em.Data, task: em.Task, solver: Anderson) -> Progress:
     return begin(solver, em.em_map(task, data), _start(data, task))
 
 
-@functools.partial(jax.jit, static_argnames=("task", "solver"))
+@functools.partial(jit, static_argnames=("task", "solver"))
 def _begin_at(data: em.Data, x: em.Unknowns, task: em.Task, solver: Anderson) -> Progress:
     return begin(solver, em.em_map(task, data), x)
 
 
-@functools.partial(jax.jit, static_argnames=("task", "solver", "tol", "max_steps"))
+@functools.partial(jit, static_argnames=("task", "solver", "tol", "max_steps"))
 def _advance(
     data: em.Data, progress: Progress, task: em.Task, solver: Anderson, tol: float, max_steps: int
 ) -> Progress:
     return advance(solver, em.em_map(task, data), progress, tol=tol, at_most=PIECE, max_steps=max_steps)
 
 
-@functools.partial(jax.jit, static_argnames=("task", "tol", "max_steps", "axes"))
+@functools.partial(jit, static_argnames=("task", "tol", "max_steps", "axes"))
 def _begin_lanes(batch: em.Data, task: em.Task, tol: float, max_steps: int, axes) -> Progress:
     def lane(data: em.Data) -> Progress:
         step = em.em_map(task, data)
@@ -336,7 +337,7 @@ def _start(data: em.Data, task: em.Task) -> em.Unknowns:
     return em.Unknowns(irf.release(curve, items), centre, jnp.log(sd))
 
 
-@functools.partial(jax.jit, static_argnames=("task", "standard_errors"))
+@functools.partial(jit, static_argnames=("task", "standard_errors"))
 def _finish_marginal(data: em.Data, progress: Progress, task: em.Task, standard_errors: bool) -> _Numbers:
     """Abilities, standard errors and orientation, from the parameters reached."""
     curve, now = task.curve, progress.now.x
@@ -391,17 +392,17 @@ def _fit_joint(data, dims, tol, max_steps, standard_errors, seed, report) -> _Nu
     return _finish_joint(here, progress, standard_errors)
 
 
-@jax.jit
+@jit
 def _begin_joint(data: joint.Data, ability: Array, items: Array) -> Progress:
     return begin(joint.Alternating(), data, joint.start(data, ability, items))
 
 
-@functools.partial(jax.jit, static_argnames=("tol", "max_steps"))
+@functools.partial(jit, static_argnames=("tol", "max_steps"))
 def _advance_joint(data: joint.Data, progress: Progress, tol: float, max_steps: int) -> Progress:
     return advance(joint.Alternating(), data, progress, tol=tol, at_most=PIECE, max_steps=max_steps)
 
 
-@functools.partial(jax.jit, static_argnames="standard_errors")
+@functools.partial(jit, static_argnames="standard_errors")
 def _finish_joint(data: joint.Data, progress: Progress, standard_errors: bool) -> _Numbers:
     """Principal axes, orientation and covariances of a joint fit."""
     now: joint.Beliefs = progress.now.x
@@ -433,7 +434,7 @@ def _held_out_loss(data: layout.Layout, active: Array, held: tuple, seed: int) -
     return loss[:, np.bincount(np.asarray(held[0]), minlength=loss.shape[1]) > 0]
 
 
-@jax.jit
+@jit
 def _losses(cells, row_weight: Array, item_weight: Array, start: tuple, active: Array, held: tuple) -> Array:
     row, item, score, weight = held
 

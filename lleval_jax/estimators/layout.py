@@ -1,6 +1,7 @@
 """Answers as they go to the device: padded to a short ladder of sizes, weighted, with the names left behind."""
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.cells import Blocks, Cells, Dense, Sparse
+from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung, rung_of_columns
 from lleval_jax.errors import require
 from lleval_jax.types import Array
@@ -206,7 +208,7 @@ def _require_answers(n_seen: np.ndarray, items: Sequence[str]) -> None:
     require(len(items) > 0 and len(n_seen) > 0 and int(n_seen.sum()) > 0, "there are no answers to fit")
 
 
-@jax.jit(static_argnames="dims")
+@functools.partial(jit, static_argnames="dims")
 def _svd_start(cells, row_weight: Array, item_weight: Array, key: Array, dims: int) -> tuple[Array, Array]:
     mean, _ = moments(cells, row_weight, item_weight)
     weights = cells.weights()

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import irf
+from lleval_jax.core.precision import jit
 from lleval_jax.estimators import ability
 from lleval_jax.types import Array
 from lleval_jax.values.bank import ItemBank
@@ -48,7 +49,7 @@ def apply(here: Responses, bank: ItemBank, weight: np.ndarray, seen_share: np.nd
     return Value(np.asarray(value, float), np.asarray(variance, float))
 
 
-@jax.jit
+@jit
 def _apply(inputs: tuple[Array, ...], items: irf.Items, item_cov: Array, weight: Array) -> tuple[Array, Array]:
     def row(x: tuple[Array, ...]) -> tuple[Array, Array]:
         theta, cov, scores, seen, repeats, share, predicted = x

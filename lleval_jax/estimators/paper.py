@@ -20,6 +20,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
 from lleval_jax.types import Array
 
@@ -121,7 +122,7 @@ def fit(scores: np.ndarray, dims: int, *, key: Array, epochs: int = 2000, rate: 
     return Fit(slope, difficulty[:, 0], ability)
 
 
-@functools.partial(jax.jit, static_argnames=("dims", "epochs"))
+@functools.partial(jit, static_argnames=("dims", "epochs"))
 def _fit(scores: Array, rate: Array, key: Array, dims: int, epochs: int) -> dict[str, Array]:
     adam = optax.scale_by_adam()
     size, sites = _sites(scores, dims)

@@ -19,6 +19,7 @@ import numpy as np
 from scipy import special, stats
 
 from lleval_jax.core import tries as core
+from lleval_jax.core.precision import jit
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators import law_skills, sloth
 from lleval_jax.estimators.law_skills import Units
@@ -240,12 +241,12 @@ def observed(
     )
 
 
-@jax.jit
+@jit
 def _fit(tried: core.Tried):  # noqa: ANN202  as `core.tries.fit`
     return core.fit(tried, tol=TOL, max_steps=STEPS)
 
 
-@jax.jit
+@jit
 def _passed(keys: jax.Array, number: jax.Array, of: core.Drawn) -> jax.Array:
     """(draws, k) pass@k of one target."""
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import crossed
+from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
 from lleval_jax.estimators import crossed_fit, crossed_layout, prompt_answers
 from lleval_jax.estimators.crossed_layout import Features
@@ -153,7 +154,7 @@ class Task(NamedTuple):
         return cls(np.asarray(index), layout.cells, layout.design.offset, layout.given, layout.open)
 
 
-@functools.partial(jax.jit, static_argnames=("draws", "at_once"))
+@functools.partial(jit, static_argnames=("draws", "at_once"))
 def _run(study: Study, tasks: Task, draws: int, at_once: int | None) -> tuple[Array, ...]:
     """Some grids, `at_once` side by side; None: each for itself, so that none waits for one that needs more sweeps."""
 

@@ -9,11 +9,11 @@ asking all the same items lets errors of the item curves cancel, but measured th
 
 import dataclasses
 
-import jax
 import numpy as np
 from scipy.stats import norm
 
 from lleval_jax.core import sequential
+from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
 from lleval_jax.estimators import ability, adaptive
 from lleval_jax.values.bank import ItemBank
@@ -192,4 +192,4 @@ def _why(found: Ranking, row: int, silent: str) -> str:
     return f"not clear beside {', '.join(rivals[:NAMED])}{more}" + (f", but {silent}" if silent else "")
 
 
-_gain = jax.jit(lambda pool, belief, outlook: sequential.gain("score", pool, belief, outlook, outlook.pull))
+_gain = jit(lambda pool, belief, outlook: sequential.gain("score", pool, belief, outlook, outlook.pull))

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import panel
+from lleval_jax.core import panel, precision
 from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of
 from lleval_jax.values.responses import WHOLE
 
 DRIFTS = slice(2, 4)  # of `panel.PARTS`
 LEAST_DRIFT = 0.05  # share of a variance under which it counts as normal
-jit = functools.partial(jax.jit, compiler_options={"xla_llvm_disable_expensive_passes": True})  # compiles faster
+jit = functools.partial(precision.jit, compiler_options={"xla_llvm_disable_expensive_passes": True})  # compiles faster
 _posterior = jit(panel.posterior)
 
 

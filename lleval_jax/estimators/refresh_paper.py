@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
+from lleval_jax.core.precision import jit
 from lleval_jax.core.solve import Solution, Step, solve
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.types import Array, Bool, Float, Int, Status
@@ -340,7 +341,7 @@ def _start(seed: int, rows: int, items: int) -> Unknowns:
     return Unknowns(jax.random.normal(beta, (items,), jnp.float32), jax.random.normal(theta, (rows,), jnp.float32))
 
 
-@functools.partial(jax.jit, static_argnames="solver")
+@functools.partial(jit, static_argnames="solver")
 def _search(solver: PlateauAdam, blocks: tuple[Block, ...], start: Unknowns, epochs: int) -> Solution:
     """The whole search, of at most so many epochs, in one call; answers have the type of the unknowns."""
     cells = sum(jnp.sum(block.seen, dtype=jnp.float64) for block in blocks)

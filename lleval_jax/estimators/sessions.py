@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from lleval_jax.core import irf, sequential
+from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, require
 from lleval_jax.estimators import ability, adaptive, anchors, irt, stopping
@@ -181,7 +182,7 @@ def _sessions(
     return Sessions(asked, np.arange(looks + 1) * size, value, variance)
 
 
-@functools.partial(jax.jit, static_argnames=("curve", "rule", "size", "looks", "exposure", "together"))
+@functools.partial(jit, static_argnames=("curve", "rule", "size", "looks", "exposure", "together"))
 def _run(
     curve: irf.Curve,
     pool: sequential.Pool,

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import special, stats
 
 from lleval_jax.core import skill_law
+from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.core.skill_law import Form, Table
 from lleval_jax.errors import NotConverged, require
@@ -298,7 +299,7 @@ def _laws(
     return Table(*map(jnp.asarray, (same[:, :, :inputs], same[:, :, inputs:], *by_row, *own)))
 
 
-@functools.partial(jax.jit, static_argnames=("form", "starts"))
+@functools.partial(jit, static_argnames=("form", "starts"))
 def _search(form: Form, laws: Table, key: Array, starts: int) -> tuple[Array, ...]:
     """Of each law: mode, covariance, noise and its degrees of freedom, evidence, steps, status."""
 
@@ -336,7 +337,7 @@ def _pca(design: np.ndarray, scores: np.ndarray, skills: int) -> tuple[np.ndarra
     return mode[None], pad(cov, (size, size))[None], noise, freedom, np.array([loglik]), np.array([0]), ended
 
 
-@functools.partial(jax.jit, static_argnames="form")
+@functools.partial(jit, static_argnames="form")
 def _foreseen(form: Form, laws: Table, mode: Array, cov: Array, designs: Array) -> tuple[Array, Array]:
     """Latent numbers of designs (lanes, effects): (lanes, laws, benchmarks a law, 2), and their covariances."""
 

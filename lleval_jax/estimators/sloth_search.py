@@ -9,7 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy import optimize
 
-from lleval_jax.core import pooled_law
+from lleval_jax.core import pooled_law, precision
 from lleval_jax.core.pooled_law import At, Law, Rows, Slopes
 from lleval_jax.estimators.sloth_law import SlothParams, known, law_of
 from lleval_jax.types import Array, Status
@@ -23,7 +23,7 @@ STEEP = 0.5  # largest entry of its gradient, of the log evidence by a number wh
 NEAR = 3e-3  # of a law, in its own units: for differences of gradients
 BENDS = {"logistic": 1e-3, "monotone": pooled_law.BEND_SD}
 CHEAP = {"xla_llvm_disable_expensive_passes": True}  # compiles faster, and runs no slower
-jit = functools.partial(jax.jit, compiler_options=CHEAP)
+jit = functools.partial(precision.jit, compiler_options=CHEAP)
 Report = Callable[[int, float], None]
 
 

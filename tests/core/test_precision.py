@@ -1,0 +1,246 @@
+"""Every kernel asks for matrix products in full precision, whatever JAX's default is: seen in what is traced.
+
+On a CPU all products are in full precision, so that numbers would not show it.
+"""
+
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lleval_jax
+from lleval_jax.core import (
+    crossed,
+    crossed_draws,
+    crossed_scales,
+    crossed_shape,
+    em,
+    factors,
+    gp,
+    irf,
+    joint,
+    panel,
+    pooled_law,
+    regression,
+    scoring,
+    sequential,
+    simplex,
+    skill_law,
+    solve,
+    sweep,
+    tries,
+    uncertainty,
+)
+from lleval_jax.core.anderson import Anderson
+from lleval_jax.core.bfgs import BFGS
+from lleval_jax.core.cells import Dense
+from lleval_jax.core.likelihood import Prior
+from lleval_jax.core.precision import full_precision, jit
+
+ONE = jnp.ones(())
+KEY = jax.random.key(0)
+
+
+def products(jaxpr):
+    """The precision of each matrix product of a traced program, at any depth."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield equation.params["precision"]
+        yield from (found for value in equation.params.values() for found in inside(value))
+
+
+def inside(value):
+    """`products` of a parameter of an instruction: a program, several, or none."""
+    if isinstance(value, tuple | list):
+        return [found for one in value for found in inside(one)]
+    program = getattr(value, "jaxpr", value)
+    return list(products(program)) if hasattr(program, "eqns") else []
+
+
+def traced(fn, *args):
+    return list(products(jax.make_jaxpr(fn)(*args).jaxpr))
+
+
+def full(found):
+    return bool(found) and set(found) == {(jax.lax.Precision.HIGHEST,) * 2}
+
+
+def unit(*shape):
+    """Numbers in (0, 1)."""
+    return jnp.asarray(np.random.default_rng(sum(shape)).uniform(0.1, 0.9, shape))
+
+
+def marginal(model="2pl", rows=6, items=7):
+    data = em.Data(
+        Dense(unit(rows, items), unit(rows, items), jnp.ones(items)), unit(9, 1), unit(9), unit(rows), ONE[None]
+    )
+    data = data._replace(item_weight=jnp.ones(items))
+    return irf.CURVES[model], data, unit(items, 2)
+
+
+def unknowns(items=7):
+    return em.Unknowns(unit(items, 2), unit(2), unit(2))
+
+
+def em_solved(solver, x):
+    curve, data, _ = marginal()
+    return solve.solve(solver, em.em_map(em.Task(curve), data), x)
+
+
+def errors(few):
+    curve, data, free = marginal()
+    counts, prior = em.expect(curve, data, free), Prior(unit(2), unit(2))
+    if few:
+        return lambda free: uncertainty.few_item_covariance(curve, data, free, counts, prior)
+    mass = counts.mass.sum(0)
+    return lambda free: uncertainty.item_covariance(curve, free, counts.right, counts.asked, data.nodes, mass, prior)
+
+
+def joint_problem(dims=2):
+    _, data, _ = marginal()
+    whole = joint.Data(data.cells, data.row_weight, data.item_weight, jnp.ones(dims))
+    return whole, joint.start(whole, unit(6, dims), unit(7, dims + 1))
+
+
+def joint_step(data, x):
+    return joint.Alternating().step(data, solve.Step(x, ONE, ONE, None)).x
+
+
+def grid(n=4, m=5):
+    design = crossed.Design(jnp.ones((n, 1)), unit(m, 1), jnp.ones((2, 1)), unit(2), unit(2, 3), 0 * ONE)
+    row, column = jnp.indices((n, m)).reshape(2, -1)
+    cells = crossed.Cells(row, column, unit(n * m), jnp.ones(n * m))
+    return design, cells, crossed.start(design, cells)
+
+
+def grid_scales():
+    design, cells, at = grid()
+    return crossed_scales.scales(design, cells, at, crossed.posterior(design, cells, *at), unit(3, 3))
+
+
+def grid_draws(found):
+    design, cells, _ = grid()
+    return crossed_draws.score_draws(design, cells, found, unit(5), unit(4), unit(4), ONE, KEY, 4)
+
+
+def items(count=7, dims=2):
+    return irf.Items(unit(count, dims), unit(count), jnp.zeros(count), jnp.ones(count))
+
+
+def ability(fn, slope):
+    answers, belief = scoring.Answers(unit(7), unit(7)), scoring.Belief(unit(2), jnp.eye(2))
+    return fn(irf.Curve(dims=2), items()._replace(slope=slope), answers, belief)
+
+
+def pool():
+    return sequential.Pool(items(), unit(7), None, ONE, jnp.broadcast_to(jnp.eye(3), (7, 3, 3)))
+
+
+def asked(mean):
+    belief = sequential.Belief(mean, jnp.broadcast_to(jnp.eye(2), (3, 2, 2)))
+    seen = sequential.outlook(irf.Curve(dims=2), pool(), belief, jnp.zeros((3, 7), bool), unit(3))
+    return sequential.choose("score", pool(), belief, seen, jnp.ones((3, 7), bool), 2, KEY)
+
+
+def versions(models=3, cells=4):
+    place = jnp.arange(cells)
+    known = panel.Panel(
+        unit(models, cells), unit(models, cells), unit(models, cells) > 0, place // 2, place % 2, unit(models, 2)
+    )
+    return panel.before(models, 1), known
+
+
+def law():
+    score = np.asarray(unit(4, 3))
+    group = np.array([0, 0, 1, 2])
+    rows, _ = pooled_law.layout(np.ones((4, len(pooled_law.INPUTS))), group, group, score, score > 0)
+    begun = pooled_law.start(unit(3), 2, KEY)
+    return begun, rows, pooled_law.begin(begun, rows), jnp.zeros(3)
+
+
+def table():
+    return skill_law.Table(
+        unit(6, 3), jnp.eye(3)[jnp.arange(6) % 3], unit(6, 4), jnp.ones((6, 4)), jnp.zeros(4), jnp.ones(4)
+    )
+
+
+def regressed(mean):
+    cells = regression.Cells(unit(6, 3), jnp.broadcast_to(jnp.eye(2), (6, 2, 2)), unit(6), 0 * ONE)
+    return regression.fit(cells, ONE, unit(3), mean)
+
+
+def kernel(slope):
+    return gp.gram(gp.Kernel(unit(7), slope, jnp.asarray(gp.START)), unit(5, 7), unit(4, 7))
+
+
+def tried(skill):
+    return tries.fit(tries.Tried(unit(3, 4), jnp.ones((3, 4)), skill, jnp.broadcast_to(jnp.eye(2), (3, 2, 2))))
+
+
+def best_weights(gram):
+    return simplex.minimise(simplex.Quadratic(gram, unit(4)), jnp.full(4, 0.25))
+
+
+def bowl(x):
+    return x @ jnp.diag(jnp.arange(1.0, 4)) @ x
+
+
+KERNELS = {  # name -> (function, its arguments), in the order of the package's layers
+    "sweep.inverse": lambda: (sweep.inverse, jnp.eye(20)),
+    "solve.solve": lambda: (lambda x: solve.solve(BFGS(), bowl, x), unit(3)),
+    "solve.begin": lambda: (lambda x: solve.begin(BFGS(), bowl, x), unit(3)),
+    "simplex.minimise": lambda: (best_weights, jnp.eye(4)),
+    "em.expect": lambda: (functools.partial(em.expect, *marginal()[:2]), marginal()[2]),
+    "em.em_map": lambda: (em.em_map(em.Task(marginal()[0]), marginal()[1]), unknowns()),
+    "em, accelerated": lambda: (functools.partial(em_solved, Anderson()), unknowns()),
+    "uncertainty.item_covariance": lambda: (errors(False), marginal()[2]),
+    "uncertainty.few_item_covariance": lambda: (errors(True), marginal()[2]),
+    "joint.Alternating": lambda: (joint_step, *joint_problem()),
+    "joint.bound": lambda: (joint.bound, *joint_problem()),
+    "scoring.mode": lambda: (functools.partial(ability, scoring.mode), unit(7, 2)),
+    "scoring.mean": lambda: (functools.partial(ability, scoring.mean), unit(7, 2)),
+    "crossed.posterior": lambda: (functools.partial(crossed.posterior, *grid()[:2]), *grid()[2]),
+    "crossed.propagate": lambda: (functools.partial(crossed.propagate, *grid()[:2], unit(9), unit(9)), grid()[2]),
+    "crossed_scales.scales": lambda: (grid_scales,),
+    "crossed_draws.score_draws": lambda: (grid_draws, grid_scales()),
+    "crossed_shape.likelihood": lambda: (functools.partial(crossed_shape.likelihood, grid()[1]), unit(4), unit(5), ONE),
+    "gp.gram": lambda: (kernel, unit(7)),
+    "pooled_law.log_laplace": lambda: (pooled_law.log_laplace, *law()),
+    "pooled_law.log_laplace, gradient": lambda: (jax.grad(pooled_law.log_laplace), *law()),
+    "pooled_law.inverse, gradient": lambda: (jax.grad(lambda m: pooled_law.inverse(m)[0].sum()), jnp.eye(5)),
+    "pooled_law.settle": lambda: (functools.partial(pooled_law.settle, steps=2), *law()),
+    "panel.posterior": lambda: (panel.posterior, *versions()),
+    "panel.log_evidence, gradient": lambda: (jax.grad(panel.log_evidence), *versions()),
+    "factors.loadings": lambda: (functools.partial(factors.loadings, dims=1), unit(4, 4), jnp.ones((4, 4)), unit(4)),
+    "regression.fit": lambda: (regressed, unit(3)),
+    "skill_law.fit": lambda: (functools.partial(skill_law.fit, skill_law.Form()), table(), KEY),
+    "skill_law.objective": lambda: (skill_law.objective(skill_law.Form(), table()), unit(3 * 4 + 4 * 3)),
+    "sequential.choose": lambda: (asked, unit(3, 2)),
+    "tries.fit": lambda: (tried, unit(3, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_asks_for_full_precision(name):
+    fn, *args = KERNELS[name]()
+    with jax.default_matmul_precision("bfloat16"):  # a lower precision of the caller's is not ours
+        assert full(traced(fn, *args))
+
+
+def test_the_callers_own_products_and_settings_stay_as_they_are():
+    before = jax.config.jax_default_matmul_precision
+    assert traced(jnp.matmul, unit(3, 3), unit(3, 3)) == [None]
+    assert full(traced(full_precision(jnp.matmul), unit(3, 3), unit(3, 3)))
+    assert full(traced(jit(jnp.matmul), unit(3, 3), unit(3, 3)))
+    assert full(traced(jax.grad(lambda a: full_precision(jnp.matmul)(a, a).sum()), unit(3, 3)))
+    sweep.inverse(jnp.eye(3))
+    assert jax.config.jax_default_matmul_precision == before
+
+
+def test_all_that_is_compiled_asks_for_it():
+    package = pathlib.Path(lleval_jax.__file__).parent
+    plain = {file.name for file in package.rglob("*.py") if "jax.jit" in file.read_text()}
+    assert plain == {"precision.py"}, "use core.precision.jit"
