@@ -1,9 +1,9 @@
 """Our kernels on the device that JAX finds, beside the CPU of the same machine: `python bench/accelerator.py`.
 
 Each problem runs in one process a device, so that a failure is a row like any other and the peak of device memory
-is the problem's own. Variants of the arithmetic: float32 as JAX does it by default (TF32 in matrix products on recent
-GPUs), float32 with `jax_default_matmul_precision` "highest", and float64. Errors are against float64 on the CPU, same
-inputs; that of float32 on the CPU stands beside them. `step` is one EM step (one sweep) on arrays that lie on the
+is the problem's own. Our kernels ask for matrix products in full precision, whatever JAX's default is (TF32 on recent
+GPUs); products alone are measured both ways. Errors are against float64 on the CPU, same inputs; that of float32 on the
+CPU stands beside them. `step` is one EM step (one sweep) on arrays that lie on the
 device, from the same parameters everywhere: its error is the arithmetic's alone, where a fit also stops a little
 earlier or later. Limits are the larger of fewest bytes over the speed of a copy and operations over the speed of a
 matrix product, both measured first. The file is written after every process; no problem is begun once `--budget`
@@ -33,7 +33,8 @@ import problems
 from measure import measure, run_script
 
 HERE = pathlib.Path(__file__).resolve().parent
-VARIANTS = {"float32": ("float32", None), "float32 highest": ("float32", "highest"), "float64": ("float64", None)}
+PRODUCTS = {"float32": ("float32", None), "float32 highest": ("float32", "highest"), "float64": ("float64", None)}
+OURS = {"float32": "float32 highest", "float64": "float64"}  # products of our kernels
 REFERENCE = "float64"  # of the CPU
 POINTS = np.linspace(-3, 3, 41)  # abilities at which probabilities are compared
 STEPS = 20  # under way at once
@@ -263,8 +264,39 @@ def scaling(precision: str, small: bool) -> Work:
     return Work(call, note={"models": len(board.models), "benchmarks": list(board.benchmarks)})
 
 
+def refreshed(precision: str, small: bool) -> Work:
+    """Versions of a benchmark with many domains and few models, a third of them not run again; float64 throughout."""
+    from scipy.special import expit
+
+    import lleval_jax as ll
+    from lleval_jax.estimators import refresh
+
+    models, versions, domains, items = (17, 2, 3, 60) if small else (17, 4, 10, 700)
+    random = np.random.default_rng(0)
+    ability, affinity = 0.8 * random.normal(size=(models, 1)), 0.15 * random.normal(size=(models, domains))
+    group, chain = np.arange(items) % domains, {}
+    domain = [f"domain-{d}" for d in group]
+    for version in range(versions):
+        drift = 0.1 * random.normal(size=(models, 1))
+        ease = 0.2 * random.normal(size=domains)[group] + random.normal(size=items)
+        scores = random.random((models, items)) < expit(ability + drift + affinity[:, group] + ease)
+        there = (np.arange(models) % 3 > 0) | (version == 0)
+        rows = tuple(f"model-{m}" for m in np.flatnonzero(there))
+        names = tuple(f"v{version}-{i}" for i in range(items))
+        scores = scores[there].astype(np.float32)
+        chain[f"v{version}"] = ll.Responses.build(scores, rows=rows, items=names, group=domain)
+
+    def call() -> dict[str, Any]:
+        found = refresh.fit(chain)
+        said = {"status": found.status, "steps": found.steps, "log_likelihood": found.loglik}
+        told = refresh.estimate(found)
+        return said | {"value": told.value, "low": told.low, "high": told.high}
+
+    return Work(call, note={"models": models, "versions": versions, "domains": domains, "items": items})
+
+
 # name -> (builder, variants on the accelerator, variants on the CPU)
-ALL, PLAIN = tuple(VARIANTS), ("float64", "float32")  # the reference first, should time run out
+ALL, PLAIN = ("float32", "float64"), ("float64", "float32")  # the first of each is all that `--quick` runs
 PROBLEMS: dict[str, tuple[Callable[[str, bool], Work], tuple[str, ...], tuple[str, ...]]] = {
     "2pl_400x14000": (two_parameter(400, 14_000), ALL, PLAIN),
     "prompts_100x250": (prompts(), ALL, PLAIN),
@@ -272,7 +304,8 @@ PROBLEMS: dict[str, tuple[Callable[[str, bool], Work], tuple[str, ...], tuple[st
     "abilities_100000x100": (abilities, ALL, PLAIN),
     "joint_400x5000": (joint, ALL, PLAIN),
     "scaling_law": (scaling, ("float64",), ("float64",)),
-    "prompts_100x250_wide": (prompts(256), ("float32 highest",), ()),
+    "refresh_17x40": (refreshed, ("float64",), ("float64",)),
+    "prompts_100x250_wide": (prompts(256), ("float32",), ()),
 }
 
 
@@ -291,14 +324,12 @@ def one(name: str, out: pathlib.Path, small: bool, repeats: int, variants: tuple
     record: dict[str, Any] = {"device": device.device_kind, "start_seconds": took, "variants": {}}
     arrays: dict[str, np.ndarray] = {}
     for variant in variants:
-        precision, products = VARIANTS[variant]
         # set for the process: a context manager would not reach the threads of `prompts_many`
-        jax.config.update("jax_default_matmul_precision", products)
-        jax.config.update("jax_enable_x64", precision == "float64" and name.startswith("prompts"))
+        jax.config.update("jax_enable_x64", variant == "float64" and name.startswith("prompts"))
         began = time.perf_counter()
         row: dict[str, Any] = {}
         try:
-            work = PROBLEMS[name][0](precision, small)
+            work = PROBLEMS[name][0](variant, small)
             row["build_seconds"] = time.perf_counter() - began
             figures, found = measure(work.call, repeats)
             row |= {k: v for k, v in figures.items() if k != "repeats"} | {"repeats": figures["repeats"]}
@@ -384,7 +415,7 @@ def ceilings(out: pathlib.Path, small: bool) -> None:
     host = np.ones(2**26 if large else 2**20, np.float32)
     record["to_device_gb_s"] = host.nbytes / rate(lambda: jax.device_put(host)) / 1e9
     side = 8192 if large else 512
-    for variant, (precision, products) in VARIANTS.items():
+    for variant, (precision, products) in PRODUCTS.items():
         with jax.enable_x64(precision == "float64"), jax.default_matmul_precision(products or "default"):
             a = jax.random.normal(jax.random.key(1), (side, side), precision)
             record[f"product_tflop_s {variant}"] = 2 * side**3 / rate(lambda a=a: product(a, a)) / 1e12
@@ -433,7 +464,7 @@ def limits(record: dict, device: dict) -> None:
     """Put the least seconds of a step, or of a call, and the share of the time that they are, into each row."""
     work = record.get("work", {})
     for variant, row in record.get("variants", {}).items():
-        rate = device.get(f"product_tflop_s {variant}")
+        rate = device.get(f"product_tflop_s {OURS[variant]}")
         if not rate or not (work.get("flops") or row.get("bytes")):
             continue
         least = max(work["flops"] / rate / 1e12, row.get("bytes", 0) / device["copy_gb_s"] / 1e9)
@@ -447,7 +478,7 @@ def processes(wanted: argparse.Namespace) -> Iterator[tuple[str, str, tuple[str,
         _, there, here = PROBLEMS[name]
         for side, variants in (("accelerator", there), ("cpu", here)):
             if variants:
-                yield name, side, variants
+                yield name, side, variants[: 1 if wanted.quick else None]
 
 
 def main() -> None:
@@ -458,6 +489,7 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="of one problem on one device")
     parser.add_argument("--repeats", type=int, default=5, help="warm calls")
     parser.add_argument("--small", action="store_true", help="tiny sizes: does it run?")
+    parser.add_argument("--quick", action="store_true", help="float32 beside the CPU's float64 only, and no limits")
     parser.add_argument("--out", type=pathlib.Path, help="default: results/accelerator_KIND.json")
     parser.add_argument("--one", nargs=3, metavar=("PROBLEM", "SIDE", "FILE"), help=argparse.SUPPRESS)
     wanted = parser.parse_args()
@@ -469,7 +501,7 @@ def main() -> None:
         if name == "ceilings":
             return ceilings(pathlib.Path(file), wanted.small)
         _, there, here = PROBLEMS[name]
-        variants = there if side == "accelerator" else here
+        variants = (there if side == "accelerator" else here)[: 1 if wanted.quick else None]
         return one(name, pathlib.Path(file), wanted.small, wanted.repeats, variants)
 
     began = time.monotonic()
@@ -486,14 +518,14 @@ def main() -> None:
         used = time.monotonic() - began
         limit = min(wanted.timeout, max(wanted.budget - used, 0) + 20)
         command = [sys.executable, str(pathlib.Path(__file__).resolve()), "--one", name, side, str(file)]
-        command += ["--repeats", str(wanted.repeats)] + ["--small"] * wanted.small
+        command += ["--repeats", str(wanted.repeats)] + ["--small"] * wanted.small + ["--quick"] * wanted.quick
         return run_script(command, file, limit)
 
     with tempfile.TemporaryDirectory() as place:
-        for side in ("accelerator", "cpu"):
+        for side in () if wanted.quick else ("accelerator", "cpu"):
             record["devices"][side] = run("ceilings", side, pathlib.Path(place) / f"ceilings-{side}.json")
             print(side, record["devices"][side], flush=True)
-        kind = re.sub(r"\W+", "-", record["devices"]["accelerator"].get("kind", "unknown")).strip("-").lower()
+        kind = re.sub(r"\W+", "-", record["devices"].get("accelerator", {}).get("kind", "quick")).strip("-").lower()
         out = out or HERE / "results" / f"accelerator_{kind}.json"
         out.parent.mkdir(parents=True, exist_ok=True)
         for name, side, variants in processes(wanted):
@@ -506,7 +538,7 @@ def main() -> None:
                 print(f"{name}: {here['left_out']}", flush=True)
             if "left_out" not in here:
                 found = run(name, side, folder / f"{side}.json")
-                limits(found, record["devices"][side])
+                limits(found, record["devices"].get(side, {}))
                 here[side] = found
                 here["errors"] = errors(folder, {k: v for k, v in here.items() if k in ("accelerator", "cpu")})
                 for variant in variants:
