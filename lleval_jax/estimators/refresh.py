@@ -39,7 +39,7 @@ CITE = ("shabtay2024livexiv",)
 DIMS = 3  # loadings of a model
 PER_DIM = 4  # models for each of them at least
 NEAR = 1e-3  # of a log size, for the curvature
-TOL, STEPS = 1e-2, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
+TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
 
 
 class RefreshParams(NamedTuple):

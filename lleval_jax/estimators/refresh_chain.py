@@ -11,7 +11,7 @@ from lleval_jax.core import panel
 from lleval_jax.errors import require
 from lleval_jax.values.responses import Responses
 
-PAD = 32  # cells are padded to a multiple, so that versions that follow each other share a compiled program
+PAD = 8  # cells are padded to a multiple, so that versions that follow each other share a compiled program
 HALF = 0.5  # answer added to the right and to the wrong ones, so that a logit is finite
 
 

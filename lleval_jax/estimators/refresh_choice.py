@@ -1,5 +1,7 @@
 """Which models to run again, so that the scores of all the others are known best: greedy, then exchanged one by one."""
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,6 +11,7 @@ from lleval_jax.estimators.refresh_outlook import Outlook, run, told_by
 
 Loss = Callable[[Outlook], tuple[float, np.ndarray]]  # as things stand, and (models,) once each has been run too
 SURE = 1e-9  # share of a loss that an exchange must save
+FEW = 300  # possible sets that are all tried
 
 
 def variance(now: Outlook, target: int = 0) -> tuple[float, np.ndarray]:
@@ -45,9 +48,12 @@ def search(
 ) -> tuple[list[int], list[float]]:
     """Models of `pool` to run within a budget, best first, and the loss before any and after each.
 
-    Greedy by what is saved for the price, then single exchanges until none helps: the best set that no exchange
-    improves, which need not be the best of all (tests compare it with all sets).
+    Of few possible sets the best of all; of many greedy by what is saved for the price, then single exchanges until
+    none helps, which need not be the best.
     """
+    sets = _all_sets(pool, price, budget)
+    if sets is not None:
+        return _ordered(now, loss, min(sets, key=lambda chosen: loss(_after(now, chosen))[0]))
     chosen: list[int] = []
     while True:
         standing, after = loss(_after(now, chosen))
@@ -67,6 +73,19 @@ def search(
             if after[other] < after[chosen[place]] * (1 - SURE):
                 chosen[place], moved = other, True
     return _ordered(now, loss, chosen)
+
+
+def _all_sets(pool: Sequence[int], price: np.ndarray, budget: float) -> list[tuple[int, ...]] | None:
+    """Every set within the budget (the largest ones where prices are alike), or None if there are too many."""
+    most = 0
+    while most < len(pool) and np.sort(price[list(pool)])[: most + 1].sum() <= budget + SURE:
+        most += 1
+    alike = len(set(price[list(pool)].tolist())) == 1
+    sizes = [most] if alike else range(1, most + 1)
+    if sum(math.comb(len(pool), size) for size in sizes) > FEW:
+        return None
+    sets = (chosen for size in sizes for chosen in itertools.combinations(pool, size))
+    return [chosen for chosen in sets if price[list(chosen)].sum() <= budget + SURE]
 
 
 def _ordered(now: Outlook, loss: Loss, chosen: Sequence[int]) -> tuple[list[int], list[float]]:

@@ -161,6 +161,34 @@ def test_a_budget_is_kept_and_dear_models_are_left_out(law):
     assert len(cheap.rows) == 2
 
 
+def test_a_budget_is_spent_as_brute_force_would(law):
+    _, now = refresh._next(law, None)
+    price = dict(zip(NAMES, (1.0, 2.5, 1.0, 3.0, 1.5, 1.0, 2.0, 4.0), strict=False))
+    pool = NAMES[:8]
+
+    def of(chosen):
+        return refresh_choice.variance(refresh_choice._after(now, [NAMES.index(row) for row in chosen]))[0]
+
+    sets = (chosen for size in range(1, 9) for chosen in itertools.combinations(pool, size))
+    best = min(of(chosen) for chosen in sets if sum(price[row] for row in chosen) <= 4)
+    chosen = refresh.choose(law, budget=4, price=price, pool=pool).rows
+    assert sum(price[row] for row in chosen) <= 4
+    assert of(chosen) == pytest.approx(best, rel=1e-9)
+
+
+def test_among_many_sets_no_exchange_helps_and_few_are_better(law, monkeypatch):
+    _, now = refresh._next(law, None)
+    monkeypatch.setattr(refresh_choice, "FEW", 0)
+    losses = [
+        refresh_choice.variance(refresh_choice._after(now, chosen))[0]
+        for chosen in itertools.combinations(range(MODELS), 4)
+    ]
+    found = refresh_choice.search(now, refresh_choice.variance, pool=range(MODELS), price=np.ones(MODELS), budget=4)[1][
+        -1
+    ]
+    assert np.mean(np.array(losses) < found * (1 - 1e-9)) < 0.05
+
+
 def test_forced_models_come_first_and_pools_are_kept(law):
     chosen = refresh.choose(law, 2, force=["newcomer", NAMES[4]], pool=NAMES[:4])
     assert chosen.rows[:2] == ("newcomer", NAMES[4])
