@@ -73,7 +73,7 @@ def check(
         ll.report.plot.available()
     with waiting("reading answers") as wait:
         responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
-        member = _families(family, responses.rows)
+        member = families(family, responses.rows)
         wait.say(f"looking at {len(responses.rows):,} models x {len(responses.items):,} items")
         wanted = 1 if dims == "auto" else int(dims)
         guard = ll.estimable.check(responses, model=model, dims=wanted, seed=seed)
@@ -132,7 +132,7 @@ def _after(
     return fit, found, more
 
 
-def _families(words: str, rows: tuple[str, ...]) -> dict[str, str] | None:
+def families(words: str, rows: tuple[str, ...]) -> dict[str, str] | None:
     """Model -> family, from a table, from the names, or none."""
     if words == "none":
         return None

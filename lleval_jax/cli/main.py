@@ -19,6 +19,7 @@ from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.pepr import pepr
 from lleval_jax.cli.prompts import prompts
+from lleval_jax.cli.refresh import refresh
 from lleval_jax.cli.shown import help_of
 from lleval_jax.cli.sloth import sloth
 from lleval_jax.errors import BadInput, LlevalError
@@ -45,6 +46,7 @@ for verb in (estimate, calibrate, check, ask, convert):
 for verb in (pepr, sloth):
     app.command(help=help_of(verb), no_args_is_help=True)(verb)
 app.add_typer(prompts, name="prompts")
+app.add_typer(refresh, name="refresh")
 app.add_typer(bank, name="bank")
 
 
