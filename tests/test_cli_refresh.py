@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import lleval_jax as ll
+from lleval_jax.cli import refresh as verb
 from lleval_jax.cli.main import BAD_INPUT, FAILED, OK, run
 
 MODELS = [f"{family}-{size}b" for family in ("ant", "bee", "cat", "dog", "elk", "fox") for size in (1, 7)]
@@ -155,6 +156,27 @@ def test_choice_as_a_table(place: pathlib.Path, capsys: pytest.CaptureFixture) -
     assert lines[2].split() == ["1", "ant-2b", "run", "in", "any", "case"]
     assert lines[3].split()[1] in ("ant-1b", "bee-7b")
     assert "2 of 13 models are run, 600 answers instead of 3,900 on a version of 300 items" in said.out
+
+
+def test_pictures(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("matplotlib")
+    pairs = [f"{place}/v1.parquet", f"{place}/v2.parquet"]
+    assert run(["refresh", "choose", *pairs, "-k", "2", "--ask", "math", "--plot", f"{tmp_path}/choice.png"]) == OK
+    words = [*pairs, f"{place}/v3_partial.parquet"]
+    assert run(["refresh", "estimate", *words, "--ranks", "--plot", f"{tmp_path}"]) == OK
+    assert run(["refresh", "estimate", *words, "--plot", f"{tmp_path}/one.png"]) == OK
+    assert {path.name for path in tmp_path.iterdir()} == {"choice.png", "scores.png", "ranks.png", "one.png"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+    assert run(["refresh", "estimate", *words, "--plot", f"{tmp_path}/one.txt"]) == BAD_INPUT
+    assert "one.txt is no picture; name it .png, .svg or .pdf" in capsys.readouterr().err
+
+
+def test_models_spread_evenly(place: pathlib.Path) -> None:
+    fit = ll.load(place / "fit")
+    assert isinstance(fit, ll.FitResult)
+    none, one, two, *_, every = verb._spread(fit, len(MODELS))
+    assert (len(none), len(one), len(two)) == (0, 1, 2)
+    assert sorted(every) == sorted(MODELS)
 
 
 def test_check_names_exchanged_rows(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:

@@ -109,8 +109,23 @@ Answers = Annotated[
         metavar="INPUT", help="Answers to that bank; without it those that it was made from.", show_default=False
     ),
 ]
-Plot = Annotated[
-    pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
+PlotChoice = Annotated[
+    pathlib.Path | None,
+    typer.Option(
+        "--plot",
+        metavar="PATH",
+        help="Draw there what each further model brings (png, svg, pdf), beside models spread evenly over the scores; "
+        "needs the extra 'plot'.",
+    ),
+]
+PlotScores = Annotated[
+    pathlib.Path | None,
+    typer.Option(
+        "--plot",
+        metavar="PATH",
+        help="Draw the scores there (png, svg, pdf). In a folder: scores.png and, with --ranks, ranks.png, how models "
+        "change places. Needs the extra 'plot'.",
+    ),
 ]
 OutFit = Annotated[pathlib.Path | None, typer.Option("--out", metavar="DIR", help="Keep the fit there.")]
 OutBank = Annotated[
@@ -129,6 +144,7 @@ def choose(
     force: Force = None,
     pool: Pool = None,
     dims: Dims = DIMS,
+    plot: PlotChoice = None,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
     out: OutFit = None,
@@ -139,12 +155,13 @@ def choose(
     Examples, the first with answers that come with the package:
 
       lleval refresh choose bank:livexiv-vqa/v1 bank:livexiv-vqa/v2 -k 3
-      lleval refresh choose v1.parquet v2.parquet -k 5 --ask ranking
+      lleval refresh choose v1.parquet v2.parquet -k 5 --ask ranking --plot choice.png
       lleval refresh choose v1.parquet v2.parquet --budget 40 --price prices.csv --force NewModel
     """
     require((k is None) != (budget is None), "say either -k, how many models, or --budget, what they may cost")
     require(budget is None or price is not None, "--budget needs --price, a table of columns model, price")
     typed.file_for(json)
+    typed.picture_for(plot)
     if out is not None:
         typed.place_for(out, "fit")
     forced = list(dict.fromkeys(force or ()))
@@ -166,6 +183,12 @@ def choose(
         chosen = ll.refresh.choose(fit, k, **words)
         known = [name for name in chosen.rows if name in models]
         outlooks = [ll.refresh.foretell(fit, known[:i]) for i in range(len(known) + 1)]
+        group = WHOLE if ask == RANKING else ask
+        if plot is not None:
+            wait.say("drawing")
+            even = [ll.refresh.foretell(fit, names) for names in _spread(fit, len(known))]
+            with output.picture(plot) as name:
+                ll.report.refresh.plot_choice(outlooks, even, name, group=group)
     fit = dataclasses.replace(fit, source=typed.stamped(fit.source, 0))
     cost = prices or dict.fromkeys([*models, *chosen.rows], 1.0)
     saved = {
@@ -173,7 +196,6 @@ def choose(
         "all": float(sum(cost[name] for name in {*models, *chosen.rows})),
         "items": float(len(list(versions.values())[-1].items)),
     }
-    group = WHOLE if ask == RANKING else ask
     content = dataclasses.replace(chosen, source=fit.source).to_dict()
     content["ask"] = ask
     content["expected"] = [
@@ -194,6 +216,7 @@ def estimate(
     suspects: Suspects = False,
     family: Family = None,
     dims: Dims = DIMS,
+    plot: PlotScores = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
@@ -216,6 +239,7 @@ def estimate(
     require(seed is None or ranks, "--seed is of what --ranks draws; give --ranks too, or leave it out")
     require(family is None or suspects, "--family is for --suspects; give --suspects too, or leave it out")
     typed.file_for(json)
+    pictures = _pictures(plot, ranks)
     if out is not None:
         typed.place_for(out, "fit")
     with waiting("reading answers") as wait:
@@ -235,6 +259,15 @@ def estimate(
         wait.say("estimating; compiling first")
         found = ll.refresh.estimate(fit, level=level, strict=strict)
         standing = ll.refresh.ranks(fit, seed=seed or 0, level=level, strict=strict) if ranks else None
+        if pictures:
+            wait.say("drawing")
+            with output.picture(pictures[0]) as name:
+                ll.report.refresh.plot_scores(found, truth, name, title=new)
+        if standing is not None and len(pictures) > 1:
+            *before, _ = versions
+            told = [ll.refresh.ranks(fit, version=v, seed=seed or 0, level=level).ranks for v in before]
+            with output.picture(pictures[1]) as name:
+                ll.report.refresh.plot_ranks(*told, standing.ranks, versions=list(versions), path=name)
     content = found.to_dict()
     for i, entry in enumerate(content["estimates"]):
         entry["known"] = ll.report.refresh.state(found, i)
@@ -405,6 +438,23 @@ def _fit(versions: "Mapping[str, ll.Responses]", dims: int, strict: bool, wait: 
 def _models(versions: "Mapping[str, ll.Responses]") -> list[str]:
     """Models with answers, in order of first sight."""
     return list(dict.fromkeys(row for v in versions.values() for row, n in zip(v.rows, v.n_seen, strict=True) if n))
+
+
+def _pictures(plot: pathlib.Path | None, ranks: bool) -> list[pathlib.Path]:
+    """Where scores are drawn and, in a folder and with --ranks, ranks."""
+    names = ["scores.png", "ranks.png"][: 1 + ranks]
+    paths = [] if plot is None else [plot / name for name in names] if plot.is_dir() else [plot]
+    for path in paths:
+        typed.picture_for(path)
+    return paths
+
+
+def _spread(fit: "ll.FitResult", most: int) -> list[list[str]]:
+    """Models spread evenly over the scores on the newest version: none, one, two, …"""
+    found = ll.refresh.estimate(fit)
+    entries = zip(found.value.tolist(), found.rows, found.group, strict=True)
+    order = [row for _, row in sorted((value, row) for value, row, group in entries if group == WHOLE)]
+    return [[order[(2 * j + 1) * len(order) // (2 * i)] for j in range(i)] for i in range(most + 1)]
 
 
 def _hidden(answers: "ll.Responses", rerun: Sequence[str]) -> "tuple[ll.Responses, dict[tuple[str, str], float]]":
