@@ -274,7 +274,8 @@ def plot_ranks(
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.grid(axis="y", color="0.95")
     axes.set_axisbelow(True)
-    said = f"ranks, {100 * last.level:.4g}% intervals; {clear} of {len(models)} models surely changed place"
+    apart = f"of {clear} of {len(models)} models those on {names[0]} and {names[-1]} do not touch"
+    said = f"ranks, {100 * last.level:.4g}% intervals; {apart}"
     axes.set_title(said, loc="left", fontsize=10)
     _keep(figure, path)
     return axes
