@@ -75,7 +75,7 @@ def test_json_is_a_choice(place: pathlib.Path) -> None:
     assert len(found["rows"]) == 3
     assert set(found["rows"]) <= set(MODELS)
     assert [one["row"] for one in found["choices"]] == found["rows"]
-    assert re.match(r"the expected error falls from \d\.\d\d to \d\.\d\d points", found["choices"][0]["why"])
+    assert re.match(r"the expected error falls from \d+\.\d\d to \d+\.\d\d points", found["choices"][0]["why"])
     assert [one["row"] for one in found["expected"]] == [None, *found["rows"]]
     errors = [one["error"] for one in found["expected"]]
     assert errors == sorted(errors, reverse=True)
