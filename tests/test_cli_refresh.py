@@ -300,6 +300,8 @@ def test_a_linked_bank_is_kept(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
         (["check", "{v1}", "--family", "none"], "no version has 5 families that are on another version too"),
         (["check", "{v1}", "{v2}", "--family", "{place}/prices.csv"], "prices.csv has no column 'family'"),
         (["link", "livexiv-vqa", "livexiv-vqa"], "livexiv-vqa is named twice; name the old bank, then the new one"),
+        (["link", "livexiv-vqa", "livexiv-tqa", "--strict"], "no answers are read; --strict and how to read them go"),
+        (["link", "livexiv-vqa", "livexiv-tqa", "--answers-new", "{place}/none.csv"], "none.csv"),
         (["link", "livexiv-vqa", "livexiv-vqb"], "livexiv-vqb"),
         (["link", "livexiv-vqa", "livexiv-tqa", "--by", "eye"], "'eye' is not one of 'stocking-lord', 'haebara'"),
     ],

@@ -364,6 +364,9 @@ def link(
     """
     same = os.path.realpath(old) == os.path.realpath(new)
     require(not same, f"{new} is named twice; name the old bank, then the new one")
+    reads = answers_old is not None or answers_new is not None
+    message = "no answers are read; --strict and how to read them go with --answers-old and --answers-new"
+    require(reads or (reading == options.AS_WRITTEN and not strict), message)
     typed.file_for(json)
     if out is not None:
         typed.place_for(out, "bank")
