@@ -31,10 +31,11 @@ from lleval_jax.types import Array
 FREEDOM = 4.0  # of the t distribution of drifts, before any is seen
 PARTS = ("ability", "affinity", "passing drift", "lasting drift", "own")  # of a model
 SHIFTS = ("all", "version", "domain", "own")  # of a shift
-# Likeliest sizes before anything is seen, in logits, each times or over e with sd 1.
+# Likeliest sizes before anything is seen, in logits, and the sd of their logs.
 MODEL = (0.8, 0.15, 0.05, 0.05, 0.05)
 COMMON = (1.0, 0.1, 0.2, 0.1)  # shifts of all models alike
 LOADED = (0.1, 0.1, 0.1, 0.05)  # of a factor's mean, in standard deviations of items
+SIZE_SD = 0.5
 
 
 class Panel(NamedTuple):
@@ -88,7 +89,7 @@ def before(models: int, dims: int) -> Sizes:
 def log_prior(sizes: Sizes, begin: Sizes) -> Array:
     """Of sizes, up to a constant: log normal, the spreads inverse gamma."""
     away = jnp.sum((sizes.model - begin.model) ** 2) + jnp.sum((sizes.shift - begin.shift) ** 2)
-    return -0.5 * away - 0.5 * FREEDOM * jnp.sum(sizes.spread + jnp.exp(-sizes.spread) - 1)
+    return -0.5 * away / SIZE_SD**2 - 0.5 * FREEDOM * jnp.sum(sizes.spread + jnp.exp(-sizes.spread) - 1)
 
 
 class _Given(NamedTuple):

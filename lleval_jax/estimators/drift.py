@@ -94,6 +94,7 @@ def suspects(
     Raises:
         BadInput: fewer than two versions, a model without a family, or fewer than 5 families on a version.
     """
+    versions = [version.answered() for version in versions]
     require(len(versions) >= 2, f"there are {len(versions)} versions; a change needs two at least")
     require(0 < alarm < 1, f"alarm is {alarm}; it must lie strictly between 0 and 1")
     names = tuple(names or (f"version {t}" for t in range(len(versions))))

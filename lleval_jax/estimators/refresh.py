@@ -370,7 +370,7 @@ def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> tuple[So
 
     curve = jax.lax.map(bent, jnp.eye(free, len(flat)))
     size, axes = jnp.linalg.eigh((curve + curve.T) / 2)
-    doubt = jnp.sum(axes**2 / jnp.maximum(size, 1)[None, :], 1)  # no size is less known than beforehand
+    doubt = jnp.sum(axes**2 / jnp.maximum(size, panel.SIZE_SD**-2)[None, :], 1)  # no size is less known than beforehand
     parts = doubt[: at.model.size], doubt[at.model.size :].reshape(at.shift.shape)
     return end._replace(x=whole(end.x)), parts
 

@@ -58,38 +58,33 @@ def append(old: Named, new: Responses, name: str) -> Named:
     Raises:
         BadInput: no answers, no model in common with the versions before, or a version's name twice.
     """
-    answered = np.asarray(new.seen.any(1))
-    require(bool(answered.any()), f"version {name!r} has no answers")
+    new = new.answered()
+    require(len(new.rows) > 0, f"version {name!r} has no answers")
     require(name not in old.versions, f"there are two versions {name!r}; name them apart")
-    rows = [new.rows[i] for i in np.flatnonzero(answered)]
-    common = [row for row in rows if row in set(old.models)]
+    rows = new.rows
+    common = set(rows) & set(old.models)
     require(
         not old.versions or bool(common),
         f"no model of version {name!r} was run on an earlier one: it has {_some(rows)}, they have {_some(old.models)}. "
         "Re-run at least one known model; names must agree.",
     )
-    grown = grow(old, rows, {new.groups[g]: int(n) for g, n in enumerate(np.bincount(new.group)) if n}, name)
-    chain, models = grown.chain, grown.models
-    place = np.array([models.index(row) for row in rows])
-    here = np.nonzero(chain.version == len(old.versions))[0]
-    cell = np.array(
-        [
-            here[chain.domain[here] == grown.domains.index(group)][0] if group in grown.domains else -1
-            for group in new.groups
-        ]
+    present, which, count = np.unique(new.group, return_inverse=True, return_counts=True)
+    items = {new.groups[g]: int(n) for g, n in zip(present, count, strict=True)}
+    grown = grow(old, rows, items, name)
+    place = np.array([grown.models.index(row) for row in rows])
+    member = np.zeros((len(new.items), len(grown.chain.total)))
+    member[np.arange(len(new.items)), len(old.chain.total) + which] = 1
+    seen = new.seen.astype(float)
+    score = np.where(new.seen, new.scores, 0).astype(float)
+    centred = np.where(new.seen, score - (score.sum(1) / seen.sum(1))[:, None], 0)
+    right, asked, product, pairs = (
+        part.copy() for part in (grown.chain.right, grown.chain.asked, grown.chain.product, grown.chain.common)
     )
-    member = np.zeros((len(new.items), len(chain.total)))
-    member[np.arange(len(new.items)), cell[new.group]] = 1
-    seen = new.seen[answered].astype(float)
-    score = np.where(new.seen[answered], new.scores[answered], 0).astype(float)
-    centred = np.where(seen > 0, score - (score.sum(1) / seen.sum(1))[:, None], 0)
-    right, asked = chain.right.copy(), chain.asked.copy()
-    product, pairs = chain.product.copy(), chain.common.copy()
     right[place] += score @ member
     asked[place] += seen @ member
     product[np.ix_(place, place)] += centred @ centred.T
     pairs[np.ix_(place, place)] += seen @ seen.T
-    return grown._replace(chain=chain._replace(right=right, asked=asked, product=product, common=pairs))
+    return grown._replace(chain=grown.chain._replace(right=right, asked=asked, product=product, common=pairs))
 
 
 def grow(old: Named, rows: Sequence[str], items: Mapping[str, int], name: str) -> Named:

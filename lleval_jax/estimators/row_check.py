@@ -95,6 +95,7 @@ def check(versions: Sequence[Responses], *, alarm: float = 0.05) -> RowCheck:
     Raises:
         BadInput: no versions, fewer than 3 rows in one, or an alarm that is no probability.
     """
+    versions = [version.answered() for version in versions]
     require(len(versions) > 0, "there are no versions to check")
     require(0 < alarm < 1, f"alarm is {alarm}; it must lie strictly between 0 and 1")
     for t, version in enumerate(versions):

@@ -121,6 +121,10 @@ class Responses:
             origins=None if self.origins is None else self.origins[index],
         )
 
+    def answered(self) -> "Responses":
+        """Only the rows with an answer."""
+        return self if self.seen.any(1).all() else self.take(np.flatnonzero(self.seen.any(1)))
+
     def select(self, items: Sequence[str]) -> "Responses":
         """The same rows on `items`, in that order; items never asked come out unseen."""
         place = {name: i for i, name in enumerate(self.items)}
