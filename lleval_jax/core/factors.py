@@ -2,7 +2,8 @@
 
 Items that one model finds harder, another like it finds harder too. The covariance of two models over items, their
 answers' own noise apart, is the product of their loadings (Spearman 1904; Harman 1976, ch. 9). Pairs that never
-answered the same items, and the models' own variances, are filled in by the factors themselves.
+answered the same items, and the models' own variances, are filled in by the factors themselves. With few items part of
+that is chance: factors no larger than chance makes them are dropped, others shrunk (Benaych-Georges & Nadakuditi 2011).
 """
 
 import jax
@@ -31,10 +32,11 @@ def loadings(
         dims: factors wanted.
     """
     size = len(share)
-    steep = share * (1 - share)
+    deviation = jnp.sqrt(share * (1 - share))
     known = (common > 0) & ~jnp.eye(size, dtype=bool)
-    cov = jnp.where(known, product / jnp.maximum(common, 1) / (steep[:, None] * steep[None, :]), 0)
+    cov = jnp.where(known, product / jnp.maximum(common, 1) / (deviation[:, None] * deviation[None, :]), 0)
     reached = jnp.any(known, 1)
+    chance = size * jnp.mean(1 / jnp.maximum(common, 1), where=known | ~jnp.any(known))
 
     def improve(now: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         axes, inner, _, count = now
@@ -54,6 +56,7 @@ def loadings(
     )
     size_of, turn = jnp.linalg.eigh((inner + inner.T) / 2)
     order = jnp.argsort(-size_of)
-    loading = axes @ turn[:, order] * jnp.sqrt(jnp.maximum(size_of[order], 0))[None, :]
+    beyond = jnp.where(size_of > 0, jnp.sqrt(jnp.maximum(size_of**2 - 4 * chance, 0)), 0)
+    loading = axes @ turn[:, order] * jnp.sqrt(beyond[order])[None, :] / deviation[:, None]
     sign = jnp.where(jnp.sum(loading, 0) < 0, -1, 1)
     return jnp.where(reached[:, None], loading * sign[None, :], 0)

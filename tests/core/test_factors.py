@@ -11,11 +11,11 @@ from lleval_jax.core.factors import loadings
 @pytest.mark.parametrize("holes", [0, 3])
 def test_an_exact_factor_model_is_found(dims, holes):
     random = np.random.default_rng(dims)
-    models, items = 12, 1000.0
+    models, items = 12, 1e9
     true = random.normal(size=(models, dims)) + 1.5
     share = random.uniform(0.2, 0.8, models)
     steep = share * (1 - share)
-    cov = true @ true.T * steep[:, None] * steep[None]
+    cov = true @ true.T * steep[:, None] * steep[None, :]
     common = np.full((models, models), items)
     for i in range(holes):
         common[i, -1 - i] = common[-1 - i, i] = 0
@@ -30,3 +30,17 @@ def test_a_model_that_shares_no_item_has_none():
     found = loadings(jnp.asarray(0.01 * common), jnp.asarray(common), jnp.full(6, 0.5), 1)
     np.testing.assert_allclose(found[5], 0)
     assert float(found[0, 0]) > 0
+
+
+def test_chance_alone_gives_no_factor():
+    """A factor of noise stays under 2 sqrt(models / items), the edge of the semicircle law, but for a few per cent."""
+    random = np.random.default_rng(3)
+    models, items = 30, 400
+    kept = 0
+    for _ in range(20):
+        answers = random.random((models, items)) < 0.5
+        centred = answers - answers.mean(1, keepdims=True)
+        common = np.full((models, models), float(items))
+        found = loadings(jnp.asarray(centred @ centred.T), jnp.asarray(common), jnp.full(models, 0.5), 1)
+        kept += float(jnp.sum(found**2) / models) > 0.25
+    assert kept <= 2
