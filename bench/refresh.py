@@ -1,0 +1,296 @@
+"""A benchmark's next version from a few models, beside simple rules: `python bench/refresh.py [PART ...]`.
+
+Parts are livexiv, others, simulation and speed; each replaces its own part of the results.
+
+All models answer a chain's first version. On each later one `m` of them are run (and models that are new), the scores
+of all others are foretold, and the chain goes on with what was answered alone. Errors are mean absolute errors in
+points over the models that were not run, overall and averaged over domains. Simple rules keep their own last word of
+a score that was not measured. They are given the models that `refresh.choose` named, and models evenly spread by
+the ability of a Rasch model; ours is given both too. Coverage counts models not run; those of a cell share the
+version's shift and do not count as independent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import machine
+import numpy as np
+import pandas as pd
+import refresh_speed
+import refresh_worlds
+from problems import shared
+from refresh_rules import ALL, RULES, Rasch, Rolling, Scores, scored
+from scipy import stats
+
+from lleval_jax import Estimate, Responses, refresh
+
+RESULT = pathlib.Path(__file__).resolve().parent / "results" / "refresh.json"
+REFERENCE = RESULT.with_name("refresh_reference.json")
+LEVELS = (0.95, 0.8)
+BAR, BOUNDS = 0.3, (0.92, 0.98)  # points above the best rule at most; coverage
+OURS, CHOSEN, SPREAD = "refresh", "chosen", "spread"
+Cell = dict[str, object]
+Intervals = Mapping[float, tuple[Scores, Scores]]
+
+
+class Living(NamedTuple):
+    """Complete answers to the versions of a benchmark, by name, and numbers of models to run again."""
+
+    name: str
+    versions: Mapping[str, Responses]
+    sizes: Sequence[int]
+
+
+def livexiv() -> list[Living]:
+    """Corrected rows."""
+    sizes = (3, 5, 8, 12)
+    names = {"vqa": ("v1", "v2", "v3", "v4"), "tqa": ("v1", "v2", "v3")}
+    return [Living(name, {v: _livexiv(f"{name}_{v}") for v in versions}, sizes) for name, versions in names.items()]
+
+
+def _livexiv(file: str) -> Responses:
+    with np.load(shared("data", "livexiv", f"{file}.npz"), allow_pickle=False) as z:
+        return Responses.build(z["responses"], rows=z["models"].tolist(), items=z["items"].tolist(), group=z["groups"])
+
+
+def others() -> list[Living]:
+    """Two months of MM-LiveBench, windows of months of LiveCodeBench, two forms of Open LLM Leaderboard items."""
+    months = _livexiv("mmlivebench")
+    parts = {name: np.flatnonzero(months.group == g) for g, name in enumerate(months.groups)}
+    found = [Living("mmlivebench", {name: _part(months, use) for name, use in parts.items()}, (3, 5, 8))]
+    windows = {"2024-04": (3, (3, 5, 8, 12, 20)), "2025-01": (4, (3, 5, 8)), "2025-04": (4, (3, 5, 8))}
+    found += [Living(f"code {file}", _windows(file, span), sizes) for file, (span, sizes) in windows.items()]
+    return found + [Living(f"{name} #{seed}", forms(name, 300, seed), (5, 12, 30)) for name, seed in FORMS]
+
+
+FORMS = [(name, seed) for name in ("arc", "gsm8k") for seed in range(2)]
+
+
+def _part(whole: Responses, items: np.ndarray, group: np.ndarray | None = None) -> Responses:
+    names = [whole.items[i] for i in items]
+    return Responses.build(whole.scores[:, items], rows=whole.rows, items=names, group=group)  # pyright: ignore
+
+
+def _windows(file: str, span: int) -> dict[str, Responses]:
+    """Versions of `span` calendar months; the last one is joined to the one before if it has under 50 problems."""
+    with np.load(shared("data", "livecodebench", f"codegen_{file}.npz"), allow_pickle=False) as z:
+        rows, items, dates, kind = z["models"].tolist(), z["items"].tolist(), z["dates"], z["groups"]
+        whole = Responses.build(z["responses"].astype(float), rows=rows, items=items)
+    month = np.array([12 * int(day[:4]) + int(day[5:7]) for day in dates])
+    window = (month - month.min()) // span
+    if np.sum(window == window.max()) < 50:
+        window = np.minimum(window, window.max() - 1)
+    parts = [np.flatnonzero(window == w) for w in np.unique(window)]
+    return {str(dates[use].min())[:7]: _part(whole, use, kind[use]) for use in parts}
+
+
+def forms(name: str, count: int | None, seed: int) -> dict[str, Responses]:
+    """Forms A and B of a random sample of models, without models whose answers to either form repeat another's."""
+    answers, models = [], []
+    for form in "AB":
+        with np.load(shared("data", "open_llm_irt", f"{name}_{form}.npz"), allow_pickle=False) as z:
+            answers.append(z["responses"])
+            models = z["models"].tolist()
+    single = [np.isin(np.arange(len(models)), np.unique(form, axis=0, return_index=True)[1]) for form in answers]
+    usable = np.flatnonzero(single[0] & single[1])
+    use = usable if count is None else np.random.default_rng(seed).choice(usable, count, replace=False)
+    rows = [models[i] for i in use]
+    return {form: Responses.build(part[use], rows=rows) for form, part in zip("AB", answers, strict=True)}
+
+
+def measured(truth: Responses, found: Scores, run: Sequence[str], held: Intervals | None = None) -> Cell:
+    """Errors over models not run, rank correlations, and counts of intervals that hold."""
+    real = scored(truth)
+    unseen = [row for row in truth.rows if row not in run and row in found[ALL]]
+    error = {t: 100 * float(np.mean([abs(found[t][r] - real[t][r]) for r in unseen])) for t in real}
+    domains = [t for t in real if t != ALL]
+    cell: Cell = {"unseen": len(unseen), "mae": error[ALL]}
+    cell["mae_domains"] = float(np.mean([error[t] for t in domains])) if domains else None
+    for word, rows in (("", list(found[ALL])), ("_unseen", unseen)):
+        pair = [[values[ALL][row] for row in rows] for values in (found, real)]
+        cell[f"spearman{word}"] = float(stats.spearmanr(*pair).statistic)
+        cell[f"kendall{word}"] = float(stats.kendalltau(*pair).statistic)
+    for level, (low, high) in (held or {}).items():
+        for word, targets in (("", [ALL]), ("_domains", domains)):
+            inside = [low[t][r] <= real[t][r] <= high[t][r] for t in targets for r in unseen]
+            wide = [100 * (high[t][r] - low[t][r]) for t in targets for r in unseen]
+            cell[f"held{word}_{level:.0%}"] = [int(np.sum(inside)), len(inside)]
+            cell[f"width{word}_{level:.0%}"] = float(np.mean(wide)) if wide else None
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in cell.items()}
+
+
+def spelled(estimate: Estimate, column: str) -> Scores:
+    """A column of an estimate by target and model."""
+    frame = estimate.to_frame()
+    return {str(t): dict(zip(part.row, part[column], strict=True)) for t, part in frame.groupby("group")}
+
+
+class Ours:
+    """`refresh` along a chain."""
+
+    def __init__(self, name: str, first: Responses) -> None:
+        self.known = {name: first}
+        self.fit = refresh.fit(self.known)
+
+    def choose(self, m: int, force: Sequence[str], items: Mapping[str, int]) -> list[str]:
+        """Models to run, the new ones among them."""
+        return list(refresh.choose(self.fit, m, force=force, items=items).rows)
+
+    def __call__(self, name: str, answers: Responses) -> tuple[Scores, Intervals, str]:
+        """Scores and intervals of all models on a version of which some answers are known."""
+        self.known[name] = answers
+        found = {level: refresh.estimate(self.fit, answers, version=name, level=level) for level in LEVELS}
+        self.fit = refresh.fit(self.known)
+        value = spelled(found[LEVELS[0]], "value")
+        return value, {k: (spelled(e, "low"), spelled(e, "high")) for k, e in found.items()}, found[LEVELS[0]].status[0]
+
+
+def chain(living: Living, m: int, choice: str) -> list[Cell]:
+    """Cells of all methods that are given the same models."""
+    (first, start), *later = living.versions.items()
+    ours, rasch = Ours(first, start), Rasch(start)
+    rules = {name: Rolling(rule, start) for name, rule in RULES.items()}
+    cells: list[Cell] = []
+    for name, truth in later:
+        known = set(ours.fit.rows)
+        new = [row for row in truth.rows if row not in known]
+        items = {truth.groups[g]: int(n) for g, n in enumerate(np.bincount(truth.group)) if n}
+        began = time.perf_counter()
+        wanted = ours.choose(m, new, items) if choice == CHOSEN else [*new, *rasch.spread(m)]
+        run = [row for row in truth.rows if row in wanted]
+        answers = truth.take([truth.rows.index(row) for row in run])
+        value, held, status = ours(name, answers)
+        seconds = time.perf_counter() - began
+        rasch.append(answers)
+        key: Cell = {"data": living.name, "version": name, "m": m, "choice": choice, "run": len(run)}
+        end = {"status": status, "seconds": round(seconds, 3)}
+        cells.append({**key, "method": OURS, **measured(truth, value, run, held), **end})
+        told = {rule: call(truth, run) for rule, call in rules.items()} | {"rasch": rasch(truth, run)}
+        cells += [{**key, "method": rule, **measured(truth, scores, run)} for rule, scores in told.items()]
+    return cells
+
+
+def chains(data: Sequence[Living]) -> list[Cell]:
+    """All chains of some benchmarks."""
+    cells: list[Cell] = []
+    for living in data:
+        for m in living.sizes:
+            began = time.perf_counter()
+            for choice in (CHOSEN, SPREAD):
+                cells += chain(living, m, choice)
+            print(f"{living.name} m={m}: {time.perf_counter() - began:.1f} s", flush=True)
+    return cells
+
+
+def published() -> list[Cell]:
+    """The method as published on the same rows, as stored."""
+    cells = json.loads(REFERENCE.read_text())["cells"]["corrected"]
+    names = ["version", "m", "mae", "mae_domains", "spearman", "kendall", "coverage", "coverage_domains"]
+    key = {"choice": "its own", "method": "published"}
+    return [{"data": cell["modality"], **key, **{name: cell[name] for name in names}} for cell in cells]
+
+
+def compared(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Means over cells of each method and choice."""
+    frame = pd.DataFrame(cells)
+    frame["part"] = frame.data.str.replace(r" #\d+$", "", regex=True)
+    kind = ["choice", "method"]
+    figures = ["mae", "mae_domains", "spearman", "kendall", "spearman_unseen", "kendall_unseen"]
+    whole = frame.groupby(kind, sort=False)[figures].mean()
+    parts = frame.pivot_table(index=kind, columns="part", values=["mae", "mae_domains"], sort=False)
+    parts.columns = [f"{part} {'domains' if what == 'mae_domains' else ''}".strip() for what, part in parts.columns]
+    return whole.join(parts)
+
+
+def against(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Ours minus the rules in each cell, the same models given, and minus rules with models evenly spread.
+
+    best    the rule with least error in that cell, known only afterwards
+    usual   the rule with least error over all cells
+    """
+    frame = pd.DataFrame(cells)
+    key = ["data", "version", "m"]
+    table = frame[frame.method.isin([OURS, *RULES])].pivot_table(index=[*key, "choice"], columns="method", values="mae")
+    spread = table.xs(SPREAD, level="choice")
+    usual = spread[list(RULES)].mean().idxmin()
+    out = pd.DataFrame(index=spread.index)
+    for choice in (CHOSEN, SPREAD):
+        mine = table.xs(choice, level="choice")
+        out[choice] = mine[OURS]
+        out[f"{choice} - best, same models"] = mine[OURS] - mine[list(RULES)].min(axis=1)
+        out[f"{choice} - best, spread"] = mine[OURS] - spread[list(RULES)].min(axis=1)
+        out[f"{choice} - {usual}, spread"] = mine[OURS] - spread[usual]
+    return out
+
+
+def coverage(cells: Sequence[Cell]) -> dict[str, dict[str, object]]:
+    """Share of intervals that hold over all cells, its count, and mean width; standard error from cell to cell."""
+    out: dict[str, dict[str, object]] = {}
+    frame = pd.DataFrame([cell for cell in cells if cell["method"] == OURS])
+    frame["part"] = frame.data.str.replace(r" #\d+$", "", regex=True)
+    for choice, mine in frame.groupby("choice"):
+        for part, rows in [(ALL, mine), *mine.groupby("part", sort=False)]:
+            for level in LEVELS:
+                for word in ("", "_domains"):
+                    inside, of = np.array(rows[f"held{word}_{level:.0%}"].tolist()).T
+                    if of.sum() == 0:
+                        continue
+                    share = inside.sum() / of.sum()
+                    error = np.sqrt(np.sum((inside - share * of) ** 2)) / of.sum()
+                    wide = rows[f"width{word}_{level:.0%}"].astype(float)
+                    name = f"{choice}, {part}{' domains' if word else ''}, {level:.0%}"
+                    figures = {"share": share, "error": error, "width": np.average(wide[of > 0], weights=of[of > 0])}
+                    counts = {"held": int(inside.sum()), "of": int(of.sum())}
+                    out[name] = {k: round(float(v), 4) for k, v in figures.items()} | counts
+    return out
+
+
+def study(data: Sequence[Living], more: Sequence[Cell] = ()) -> dict[str, object]:
+    """Chains of some benchmarks, with their tables."""
+    began = time.perf_counter()
+    cells = chains(data)
+    seconds = time.perf_counter() - began
+    table, gaps, held = compared([*cells, *more]), against(cells), coverage(cells)
+    with pd.option_context(
+        "display.width", 250, "display.max_columns", 40, "display.precision", 3, "display.max_rows", 200
+    ):
+        print("means over cells\n", table, end="\n\n")
+        print("ours minus rules, points\n", gaps.round(2), end="\n\n")
+        print("worst cells\n", gaps.max().round(2).to_string(), end="\n\n")
+        print("intervals that hold\n", pd.DataFrame(held).T.to_string(), end="\n\n")
+    stopped = sum(cell.get("status", "ok") != "ok" for cell in cells)
+    means = {" ".join(map(str, name)): row.dropna().round(4).to_dict() for name, row in table.iterrows()}  # pyright: ignore
+    worst = {"points": gaps.max().round(3).to_dict(), "above_bar": (gaps > BAR).sum().to_dict(), "cells": len(gaps)}
+    summary = {"means": means, "worst": worst, "coverage": held, "not_converged": stopped}
+    return {"seconds": round(seconds, 1), **summary, "cells": cells}
+
+
+PARTS: Mapping[str, Callable[[], dict[str, object]]] = {
+    "livexiv": lambda: study(livexiv(), published()),
+    "speed": lambda: refresh_speed.study(list(livexiv()[0].versions.values()), forms),
+    "simulation": refresh_worlds.study,
+    "others": lambda: study(others()),
+}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {list(PARTS)}; all if none")
+    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
+    wanted = parser.parse_args()
+    for part in wanted.parts or PARTS:
+        about = machine.describe("jax", "jaxlib", "numpy", "scipy")
+        found = {"machine": about, **PARTS[part]()}
+        record = json.loads(wanted.out.read_text()) if wanted.out.exists() else {}
+        wanted.out.write_text(json.dumps({**record, part: found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
