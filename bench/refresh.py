@@ -87,7 +87,7 @@ def _windows(file: str, span: int) -> dict[str, Responses]:
     if np.sum(window == window.max()) < 50:
         window = np.minimum(window, window.max() - 1)
     parts = [np.flatnonzero(window == w) for w in np.unique(window)]
-    return {str(dates[use].min())[:7]: _part(whole, use, kind[use]) for use in parts}
+    return {min(dates[use].tolist())[:7]: _part(whole, use, kind[use]) for use in parts}
 
 
 def forms(name: str, count: int | None, seed: int) -> dict[str, Responses]:
@@ -113,9 +113,9 @@ def measured(truth: Responses, found: Scores, run: Sequence[str], held: Interval
     cell: Cell = {"unseen": len(unseen), "mae": error[ALL]}
     cell["mae_domains"] = float(np.mean([error[t] for t in domains])) if domains else None
     for word, rows in (("", list(found[ALL])), ("_unseen", unseen)):
-        pair = [[values[ALL][row] for row in rows] for values in (found, real)]
-        cell[f"spearman{word}"] = float(stats.spearmanr(*pair).statistic)
-        cell[f"kendall{word}"] = float(stats.kendalltau(*pair).statistic)
+        told, true = ([values[ALL][row] for row in rows] for values in (found, real))
+        cell[f"spearman{word}"] = float(stats.spearmanr(told, true).statistic)
+        cell[f"kendall{word}"] = float(stats.kendalltau(told, true).statistic)
     for level, (low, high) in (held or {}).items():
         for word, targets in (("", [ALL]), ("_domains", domains)):
             inside = [low[t][r] <= real[t][r] <= high[t][r] for t in targets for r in unseen]
@@ -145,8 +145,8 @@ class Ours:
     def __call__(self, name: str, answers: Responses) -> tuple[Scores, Intervals, str]:
         """Scores and intervals of all models on a version of which some answers are known."""
         self.known[name] = answers
-        found = {level: refresh.estimate(self.fit, answers, version=name, level=level) for level in LEVELS}
         self.fit = refresh.fit(self.known)
+        found = {level: refresh.estimate(self.fit, version=name, level=level) for level in LEVELS}
         value = spelled(found[LEVELS[0]], "value")
         return value, {k: (spelled(e, "low"), spelled(e, "high")) for k, e in found.items()}, found[LEVELS[0]].status[0]
 
@@ -218,13 +218,13 @@ def against(cells: Sequence[Cell]) -> pd.DataFrame:
     key = ["data", "version", "m"]
     table = frame[frame.method.isin([OURS, *RULES])].pivot_table(index=[*key, "choice"], columns="method", values="mae")
     spread = table.xs(SPREAD, level="choice")
-    usual = spread[list(RULES)].mean().idxmin()
+    usual = min(RULES, key=lambda rule: spread[rule].mean())
     out = pd.DataFrame(index=spread.index)
     for choice in (CHOSEN, SPREAD):
         mine = table.xs(choice, level="choice")
         out[choice] = mine[OURS]
-        out[f"{choice} - best, same models"] = mine[OURS] - mine[list(RULES)].min(axis=1)
-        out[f"{choice} - best, spread"] = mine[OURS] - spread[list(RULES)].min(axis=1)
+        out[f"{choice} - best, same models"] = mine[OURS] - mine[list(RULES)].T.min()
+        out[f"{choice} - best, spread"] = mine[OURS] - spread[list(RULES)].T.min()
         out[f"{choice} - {usual}, spread"] = mine[OURS] - spread[usual]
     return out
 
@@ -246,8 +246,8 @@ def coverage(cells: Sequence[Cell]) -> dict[str, dict[str, object]]:
                     wide = rows[f"width{word}_{level:.0%}"].astype(float)
                     name = f"{choice}, {part}{' domains' if word else ''}, {level:.0%}"
                     figures = {"share": share, "error": error, "width": np.average(wide[of > 0], weights=of[of > 0])}
-                    counts = {"held": int(inside.sum()), "of": int(of.sum())}
-                    out[name] = {k: round(float(v), 4) for k, v in figures.items()} | counts
+                    out[name] = {k: round(float(v), 4) for k, v in figures.items()}
+                    out[name] |= {"held": int(inside.sum()), "of": int(of.sum())}
     return out
 
 
