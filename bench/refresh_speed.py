@@ -20,9 +20,10 @@ from lleval_jax.core import panel
 from lleval_jax.estimators.refresh_chain import PAD, Chain, Named, append, empty, panel_of, share
 from lleval_jax.types import Status
 
-M, DRAWS, BATCH = 5, 1000, 25
+M = 5
+DRAWS, BATCHES = 24, (0, 24)  # of 1,000; one after the other, and side by side
 COPIES = (1, 2, 4, 8)
-MODELS = (100, 200, 400, 800)
+MODELS = (100, 200, 400)
 T = TypeVar("T")
 Forms = Callable[[str, int | None, int], Mapping[str, Responses]]
 
@@ -120,7 +121,7 @@ def _search_all(
         end = refresh._search.__wrapped__(drawn, at, begin)  # pyright: ignore
         return end.x, end.steps, end.status
 
-    return jax.lax.map(one, right, batch_size=batch)
+    return jax.lax.map(one, right, batch_size=batch or None)
 
 
 def redrawn(chain: Chain, draws: int, seed: int = 0) -> np.ndarray:
@@ -130,8 +131,11 @@ def redrawn(chain: Chain, draws: int, seed: int = 0) -> np.ndarray:
     return np.pad(right, ((0, 0), (0, 0), (0, -chance.shape[1] % PAD))).astype(float)
 
 
-def bootstrap(fit: FitResult, draws: int = DRAWS, batch: int = BATCH) -> dict[str, object]:
-    """Refits in one call. What all answers have in common stays as it is; the counts of right answers do not."""
+def bootstrap(fit: FitResult, draws: int, batch: int) -> dict[str, object]:
+    """Refits in one call, `batch` side by side, or one after the other if it is 0.
+
+    What all answers have in common stays as it is; the counts of right answers are drawn anew.
+    """
     p = fit.params
     counts = Chain(*p[: len(Chain._fields)])
     right = redrawn(counts, draws)
@@ -146,15 +150,16 @@ def bootstrap(fit: FitResult, draws: int = DRAWS, batch: int = BATCH) -> dict[st
         compiled = _search_all.lower(*arguments, batch=batch).compile()
         compile_seconds = time.perf_counter() - began
         began, used = time.perf_counter(), time.process_time()
-        sizes, steps, status = jax.block_until_ready(compiled(*arguments))
+        sizes, steps, status = jax.tree.map(np.asarray, jax.block_until_ready(compiled(*arguments)))
         seconds, used = time.perf_counter() - began, time.process_time() - used
-    spread = np.std(sizes.model, 0)
+    spread = np.std(np.asarray(sizes.model), 0)
     return {
         "draws": draws,
         "batch": batch,
         "compile_seconds": compile_seconds,
         "seconds": seconds,
         "cpu_seconds": used,
+        "cpu_seconds for 1,000": 1000 * used / draws,
         "steps": [int(np.min(steps)), float(np.median(steps)), int(np.max(steps))],
         "converged": float(np.mean(status == int(Status.CONVERGED))),
         "peak_gib": [before, peak()],
@@ -173,14 +178,15 @@ def stored() -> dict[str, object]:
     return {"vqa": record["time_vqa"], "tqa": record["time_tqa"]}
 
 
-def study(versions: Sequence[Responses], forms: Forms) -> dict[str, object]:
-    """All of it."""
+def study(versions: Sequence[Responses], forms: Forms, save: Callable[[dict[str, object]], None]) -> dict[str, object]:
+    """All of it, saved as it comes."""
     known = spread(versions)
     found: dict[str, object] = {}
 
     def keep(name: str, value: object) -> None:
         found[name] = value
-        print(name, json.dumps(value, indent=1), flush=True)
+        print(name, json.dumps(value), flush=True)
+        save(found)
 
     keep("chain", measure(functools.partial(chain, known))[0])
     keep(
@@ -188,6 +194,6 @@ def study(versions: Sequence[Responses], forms: Forms) -> dict[str, object]:
     )
     keep("reference, stored", stored())
     keep("items", by_items(known))
-    keep("bootstrap", bootstrap(refresh.fit(known)))
+    keep("bootstrap", [bootstrap(refresh.fit(known), DRAWS, batch) for batch in BATCHES])
     keep("models", by_models(forms))
     return found

@@ -14,7 +14,7 @@ the family gains on one version.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import expit, logit
@@ -132,8 +132,8 @@ def suspicion(trials: int = TRIALS) -> list[dict[str, object]]:
     return rows
 
 
-def study(worlds: int = WORLDS) -> dict[str, object]:
-    """Both."""
+def study(save: Callable[[dict[str, object]], None], worlds: int = WORLDS) -> dict[str, object]:
+    """Both, saved as they come."""
     found: dict[str, object] = {"suspects": suspicion(), "settings": {"worlds": worlds, "models": MODELS, "m": RERUN}}
     for kind in KINDS:
         began = time.perf_counter()
@@ -145,4 +145,5 @@ def study(worlds: int = WORLDS) -> dict[str, object]:
                 table[key] = coverage(entries, version=version, target=target, who=who)  # pyright: ignore
                 print(kind, key, table[key], flush=True)
         found[kind] = table
+        save(found)
     return found
