@@ -7,17 +7,18 @@ also with the domain). Models like some domains more than others, and drift by S
 contaminated world two models of a family have leaked answers to the first version, worth 8 points there and nothing
 later.
 
-Suspects: 17 models, two of which are a family, on four versions of 8,000 answers. Scores drift by 1.2 points (sd), and
-the family gains on one version.
+Suspects: 17 models, two of which are a family, on four versions of 8,000 answers. Scores drift by 1.2 points (sd), all by
+as much or in logits (.048, 1.2 points at a score of one half), and the family gains on one version.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 from scipy.stats import beta
 
 from lleval_jax import Responses, refresh
@@ -103,11 +104,12 @@ def coverage(worlds: Sequence[Sequence[dict]], **only: object) -> dict[str, obje
     return out
 
 
-def suspected(seed: int, gain: float, where: int, on: Sequence[int] | None) -> tuple[bool, bool]:
+def suspected(seed: int, gain: float, where: int, on: Sequence[int] | None, law: str) -> tuple[bool, bool]:
     """Whether the family is flagged, and whether anybody else is."""
     random = np.random.default_rng(seed)
-    true = expit(logit(0.5) + 0.6 * random.normal(size=MODELS))[:, None] + 0.03 * random.normal(size=VERSIONS)
-    true = true + SCORE_DRIFT * random.normal(size=(MODELS, VERSIONS))
+    level = 0.6 * random.normal(size=(MODELS, 1)) + 0.12 * random.normal(size=VERSIONS)
+    drift = SCORE_DRIFT * random.normal(size=(MODELS, VERSIONS))
+    true = expit(level) + drift if law == "points" else expit(level + 4 * drift)
     true[-FAMILY:, where] += gain
     scores = random.binomial(ANSWERS, np.clip(true, 0.01, 0.99)) / ANSWERS
     rows = [f"model {i}" for i in range(MODELS)]
@@ -118,32 +120,37 @@ def suspected(seed: int, gain: float, where: int, on: Sequence[int] | None) -> t
     return "family" in flagged, bool(set(flagged) - {"family"})
 
 
-def suspicion(trials: int = TRIALS) -> list[dict[str, object]]:
-    """How often a family that gains is flagged, and how often others are."""
+def suspicion(laws: Sequence[str] = ("points", "logits"), trials: int = TRIALS) -> list[dict[str, object]]:
+    """How often a family that gains is flagged, and how often others are, drift being normal in points or in logits."""
     rows = []
-    for word, where in (("oldest", 0), ("newest", VERSIONS - 1)):
-        for looked, on in ((word, [where]), ("all", None)):
-            for points in (0, 6, 8):
-                found = np.array([suspected(seed, points / 100, where, on) for seed in range(trials)])
-                either = float(found.any(1).mean())
-                row = {"gain on": word, "looked at": looked, "points": points, "family": float(found[:, 0].mean())}
-                rows.append(row | {"others": float(found[:, 1].mean()), "anybody": either, "worlds": trials})
-                print(rows[-1], flush=True)
+    newest = VERSIONS - 1
+    looks = (("oldest", 0, [0]), ("oldest", 0, None), ("newest", newest, [newest]), ("newest", newest, None))
+    for law, (word, where, on), points in itertools.product(laws, looks, (0, 6, 8)):
+        found = np.array([suspected(seed, points / 100, where, on, law) for seed in range(trials)])
+        row = {"drift in": law, "gain on": word, "looked at": word if on else "all", "points": points}
+        shares = {"family": found[:, 0], "others": found[:, 1], "anybody": found.any(1)}
+        rows.append(row | {name: float(value.mean()) for name, value in shares.items()} | {"worlds": trials})
+        print(rows[-1], flush=True)
     return rows
 
 
-def study(save: Callable[[dict[str, object]], None], worlds: int = WORLDS) -> dict[str, object]:
+def covered(kind: str, worlds: int = WORLDS) -> dict[str, object]:
+    """Coverage in worlds of one kind."""
+    began = time.perf_counter()
+    entries = [chain(world(seed, kind == "contaminated")) for seed in range(worlds)]
+    table: dict[str, object] = {"worlds": worlds, "seconds": round(time.perf_counter() - began, 1)}
+    for who in ("others", "family"):
+        for version, target in ((2, "all"), (2, "old domains"), (3, "all"), (3, "old domains"), (3, "new domain")):
+            key = f"v{version} {target}, {who}"
+            table[key] = coverage(entries, version=version, target=target, who=who)
+            print(kind, key, table[key], flush=True)
+    return table
+
+
+def study(save: Callable[[dict[str, object]], None]) -> dict[str, object]:
     """Both, saved as they come."""
-    found: dict[str, object] = {"suspects": suspicion(), "settings": {"worlds": worlds, "models": MODELS, "m": RERUN}}
+    found: dict[str, object] = {"suspects": suspicion()}
     for kind in KINDS:
-        began = time.perf_counter()
-        entries = [chain(world(seed, kind == "contaminated")) for seed in range(worlds)]
-        table = {"seconds": round(time.perf_counter() - began, 1)}
-        for who in ("others", "family"):
-            for version, target in ((2, "all"), (2, "old domains"), (3, "all"), (3, "old domains"), (3, "new domain")):
-                key = f"v{version} {target}, {who}"
-                table[key] = coverage(entries, version=version, target=target, who=who)  # pyright: ignore
-                print(kind, key, table[key], flush=True)
-        found[kind] = table
         save(found)
+        found[kind] = covered(kind)
     return found
