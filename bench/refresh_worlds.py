@@ -7,8 +7,8 @@ also with the domain). Models like some domains more than others, and drift by S
 contaminated world two models of a family have leaked answers to the first version, worth 8 points there and nothing
 later.
 
-Suspects: 17 models, two of which are a family, on four versions of 8,000 answers. Scores drift by 1.2 points (sd), all by
-as much or in logits (.048, 1.2 points at a score of one half), and the family gains on one version.
+Suspects: 17 models, two of which are a family, on four versions of 8,000 answers. Scores drift by 1.2 points (sd), all
+by as much or in logits (.048, 1.2 points at a score of one half), and the family gains on one version.
 """
 
 from __future__ import annotations
