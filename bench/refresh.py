@@ -1,6 +1,6 @@
 """A benchmark's next version from a few models, beside simple rules: `python bench/refresh.py [PART ...]`.
 
-Parts are livexiv, others, simulation and speed; each replaces its own part of the results.
+Parts are livexiv, speed, simulation, others and forms (thousands of models, of which 300 are drawn); each replaces its own part of the results.
 
 All models answer a chain's first version. On each later one `m` of them are run (and models that are new), the scores
 of all others are foretold, and the chain goes on with what was answered alone. Errors are mean absolute errors in
@@ -36,6 +36,7 @@ LEVELS = (0.95, 0.8)
 BAR, BOUNDS = 0.3, (0.92, 0.98)  # points above the best rule at most; coverage
 OURS, CHOSEN, SPREAD = "refresh", "chosen", "spread"
 Cell = dict[str, object]
+Save = Callable[[dict[str, object]], None]
 Intervals = Mapping[float, tuple[Scores, Scores]]
 
 
@@ -176,14 +177,15 @@ def chain(living: Living, m: int, choice: str) -> list[Cell]:
     return cells
 
 
-def chains(data: Sequence[Living]) -> list[Cell]:
-    """All chains of some benchmarks."""
+def chains(data: Sequence[Living], save: Save) -> list[Cell]:
+    """All chains of some benchmarks; cells are saved as they come."""
     cells: list[Cell] = []
     for living in data:
         for m in living.sizes:
             began = time.perf_counter()
             for choice in (CHOSEN, SPREAD):
                 cells += chain(living, m, choice)
+            save({"cells": cells})
             print(f"{living.name} m={m}: {time.perf_counter() - began:.1f} s", flush=True)
     return cells
 
@@ -251,10 +253,10 @@ def coverage(cells: Sequence[Cell]) -> dict[str, dict[str, object]]:
     return out
 
 
-def study(data: Sequence[Living], more: Sequence[Cell] = ()) -> dict[str, object]:
+def study(data: Sequence[Living], save: Save, more: Sequence[Cell] = ()) -> dict[str, object]:
     """Chains of some benchmarks, with their tables."""
     began, used = time.perf_counter(), time.process_time()
-    cells = chains(data)
+    cells = chains(data, save)
     spent = {"seconds": round(time.perf_counter() - began, 1), "cpu_seconds": round(time.process_time() - used, 1)}
     table, gaps, held = compared([*cells, *more]), against(cells), coverage(cells)
     with pd.option_context(
@@ -271,12 +273,12 @@ def study(data: Sequence[Living], more: Sequence[Cell] = ()) -> dict[str, object
     return {**spent, **summary, "cells": cells}
 
 
-Save = Callable[[dict[str, object]], None]
 PARTS: Mapping[str, Callable[[Save], dict[str, object]]] = {
-    "livexiv": lambda _: study(livexiv(), published()),
+    "livexiv": lambda save: study(livexiv(), save, published()),
     "speed": lambda save: refresh_speed.study(list(livexiv()[0].versions.values()), forms, save),
     "simulation": refresh_worlds.study,
-    "others": lambda _: study(others()),
+    "others": lambda save: study([living for living in others() if " #" not in living.name], save),
+    "forms": lambda save: study([living for living in others() if " #" in living.name], save),
 }
 
 
