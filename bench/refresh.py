@@ -1,6 +1,7 @@
 """A benchmark's next version from a few models, beside simple rules: `python bench/refresh.py [PART ...]`.
 
-Parts are livexiv, speed, simulation, others and forms (thousands of models, of which 300 are drawn); each replaces its own part of the results.
+Parts are livexiv, speed, simulation, others and forms (thousands of models, of which 300 are drawn); each replaces its
+own part of the results.
 
 All models answer a chain's first version. On each later one `m` of them are run (and models that are new), the scores
 of all others are foretold, and the chain goes on with what was answered alone. Errors are mean absolute errors in
