@@ -409,14 +409,12 @@ def _standing(
 
 
 def _estimate(named: Named, told: Outlook, version: int, fit: FitResult[RefreshParams], level: float) -> Estimate:
-    """Means, and intervals that are symmetric on the logit scale."""
+    """Means, and intervals symmetric on the arcsine scale: sampling errors are alike there, and 0 can be reached."""
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    spread = told.std_error
-    steep = np.maximum(told.mean * (1 - told.mean), 1e-9)
-    far = stats.t.ppf(0.5 + level / 2, told.tails) * spread / steep
-    middle = np.log(np.maximum(told.mean, 1e-12)) - np.log(np.maximum(1 - told.mean, 1e-12))
-    known = spread == 0
-    low, high = (np.where(known, told.mean, 1 / (1 + np.exp(-(middle + side * far)))) for side in (-1, 1))
+    spread, steep = told.std_error, 2 * np.sqrt(np.maximum(told.mean * (1 - told.mean), 1e-9))
+    far, middle = stats.t.ppf(0.5 + level / 2, told.tails) * spread / steep, np.arcsin(np.sqrt(told.mean))
+    ends = (np.sin(np.clip(middle + side * far, 0, np.pi / 2)) ** 2 for side in (-1, 1))
+    low, high = (np.where(spread == 0, told.mean, end) for end in ends)
     here = named.chain.version == version
     asked = named.chain.asked[:, here]
     keep = slice(0, 1) if told.groups[1:] == (WHOLE,) else slice(None)

@@ -27,7 +27,7 @@ def test_an_exact_factor_model_is_found(dims, holes):
 def test_a_model_that_shares_no_item_has_none():
     common = np.full((6, 6), 100.0)
     common[5, :5] = common[:5, 5] = 0
-    found = loadings(jnp.asarray(0.01 * common), jnp.asarray(common), jnp.full(6, 0.5), 1)
+    found = loadings(jnp.asarray(0.1 * common), jnp.asarray(common), jnp.full(6, 0.5), 1)
     np.testing.assert_allclose(found[5], 0)
     assert float(found[0, 0]) > 0
 
