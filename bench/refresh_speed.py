@@ -118,7 +118,7 @@ def _search_all(
         rate = (right + 0.5) / (asked + 1)
         noise = 1 / (jnp.maximum(asked, 1) * rate * (1 - rate))
         drawn = known._replace(logit=jnp.log(rate) - jnp.log1p(-rate), noise=noise)
-        end = refresh._search.__wrapped__(drawn, at, begin)  # pyright: ignore
+        end, _ = refresh._search.__wrapped__(drawn, at, begin)  # pyright: ignore
         return end.x, end.steps, end.status
 
     return jax.lax.map(one, right, batch_size=batch or None)
@@ -142,7 +142,7 @@ def bootstrap(fit: FitResult, draws: int, batch: int) -> dict[str, object]:
     with jax.enable_x64(True):
         known = panel_of(counts, p.loading)
         asked = jnp.asarray(np.pad(counts.asked, ((0, 0), (0, right.shape[2] - counts.asked.shape[1]))))
-        at = panel.Sizes(*(jnp.asarray(part) for part in p[-3:]))
+        at = panel.Sizes(*map(jnp.asarray, (p.model_size, p.shift_size, p.spread)))
         begin = panel.before(len(p.loading), p.loading.shape[1])
         arguments = known, jnp.asarray(right), asked, at, begin
         before = peak()

@@ -38,7 +38,7 @@ from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 CITE = ("shabtay2024livexiv",)
 DIMS = 3  # loadings of a model
 PER_DIM = 4  # models for each of them at least
-NEAR = 1e-3  # of a log size, for the curvature
+NEAR = 1e-4  # of a log size, for the curvature
 TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
 
 
@@ -363,12 +363,9 @@ def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> tuple[So
         return -panel.log_evidence(whole(x), known) - panel.log_prior(whole(x), begin)
 
     end = solve(BFGS(), loss, flat, tol=TOL, max_steps=STEPS)
-    slope = jax.grad(loss)
-
-    def bent(axis: Array) -> Array:
-        return (slope(end.x + NEAR * axis) - slope(end.x - NEAR * axis))[:free] / (2 * NEAR)
-
-    curve = jax.lax.map(bent, jnp.eye(free, len(flat)))
+    near = end.x[None, :] + NEAR * jnp.concatenate([jnp.zeros((1, len(flat))), jnp.eye(free, len(flat))])
+    slopes = jax.lax.map(jax.grad(loss), near)[:, :free]
+    curve = (slopes[1:] - slopes[:1]) / NEAR
     size, axes = jnp.linalg.eigh((curve + curve.T) / 2)
     doubt = jnp.sum(axes**2 / jnp.maximum(size, panel.SIZE_SD**-2)[None, :], 1)  # no size is less known than beforehand
     parts = doubt[: at.model.size], doubt[at.model.size :].reshape(at.shift.shape)

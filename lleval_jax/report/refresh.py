@@ -274,7 +274,7 @@ def plot_ranks(
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.grid(axis="y", color="0.95")
     axes.set_axisbelow(True)
-    apart = f"of {clear} of {len(models)} models those on {names[0]} and {names[-1]} do not touch"
+    apart = f"{clear} of {len(models)} models moved beyond both from {names[0]} to {names[-1]}"
     said = f"ranks, {100 * last.level:.4g}% intervals; {apart}"
     axes.set_title(said, loc="left", fontsize=10)
     _keep(figure, path)
