@@ -17,6 +17,7 @@ from problems import shared
 
 from lleval_jax import FitResult, Responses, refresh, refresh_paper
 from lleval_jax.core import panel
+from lleval_jax.estimators import refresh_law
 from lleval_jax.estimators.refresh_chain import PAD, Chain, Named, append, empty, panel_of, share
 from lleval_jax.types import Status
 
@@ -118,7 +119,7 @@ def _search_all(
         rate = (right + 0.5) / (asked + 1)
         noise = 1 / (jnp.maximum(asked, 1) * rate * (1 - rate))
         drawn = known._replace(logit=jnp.log(rate) - jnp.log1p(-rate), noise=noise)
-        end, _ = refresh._search.__wrapped__(drawn, at, begin)  # pyright: ignore
+        end, _ = refresh_law._search.__wrapped__(drawn, at, begin)  # pyright: ignore
         return end.x, end.steps, end.status
 
     return jax.lax.map(one, right, batch_size=batch or None)

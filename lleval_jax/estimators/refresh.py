@@ -11,58 +11,24 @@ import dataclasses
 import difflib
 import functools
 import itertools
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from scipy import stats
 
-from lleval_jax.core import factors, panel
-from lleval_jax.core.bfgs import BFGS
-from lleval_jax.core.solve import Solution, solve
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require
 from lleval_jax.estimators import refresh_choice
 from lleval_jax.estimators.drift import suspects as suspects
 from lleval_jax.estimators.linking import link as link
-from lleval_jax.estimators.refresh_chain import Chain, Named, append, empty, grow, panel_of, share
-from lleval_jax.estimators.refresh_outlook import Outlook, jit, outlook, run
+from lleval_jax.estimators.refresh_chain import Named, append, empty, grow
+from lleval_jax.estimators.refresh_law import RefreshParams, expected, fitted, named_of
+from lleval_jax.estimators.refresh_outlook import Outlook, outlook, run
 from lleval_jax.estimators.row_check import check as check
-from lleval_jax.types import Array, Status
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 CITE = ("shabtay2024livexiv",)
 DIMS = 3  # loadings of a model
-PER_DIM = 4  # models for each of them at least
-NEAR = 1e-4  # of a log size, for the curvature
-TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
-
-
-class RefreshParams(NamedTuple):
-    """A fitted chain of versions.
-
-    The counts are those of `refresh_chain.Chain`; loading (models, dims) of `core.factors`; model_size, shift_size and
-    spread are those of `core.panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
-    variances of the first two.
-    """
-
-    right: np.ndarray
-    asked: np.ndarray
-    total: np.ndarray
-    version: np.ndarray
-    domain: np.ndarray
-    product: np.ndarray
-    common: np.ndarray
-    loading: np.ndarray
-    model_size: np.ndarray
-    shift_size: np.ndarray
-    spread: np.ndarray
-    model_doubt: np.ndarray
-    shift_doubt: np.ndarray
 
 
 def fit(
@@ -91,7 +57,7 @@ def fit(
     for name, answers in by_name.items():
         named, source = append(named, answers, name), source.merge(answers.source)
     require(len(named.models) > 2, f"the versions hold {len(named.models)} models; at least 3 are needed")
-    return _fitted(named, None, dims, strict, source)
+    return fitted(named, None, dims, strict, source)
 
 
 def estimate(
@@ -243,7 +209,7 @@ def ranks(
         NotConverged: with `strict`, the search stopped early.
     """
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    _, now, _, fit = _standing(fit, answers, version, strict)
+    named, now, at, fit = _standing(fit, answers, version, strict)
     random = np.random.default_rng(seed)
     models = len(fit.rows)
     size, axes = np.linalg.eigh(now.covariance())
@@ -254,12 +220,12 @@ def ranks(
     chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
     value = 1 + np.argsort(np.argsort(-now.mean[:, 0], kind="stable"), kind="stable")
     low, high = np.quantile(places, (0.5 - level / 2, 0.5 + level / 2), axis=0, method="nearest")
-    known = fit.params.asked[:, fit.params.version == fit.params.version.max()].sum(1)
+    asked = named.chain.asked[:, named.chain.version == at].sum(1)
     estimate = Estimate.crossed(
         fit.rows,
         (WHOLE,),
         [part[:, None] for part in (value, np.minimum(low, value), np.maximum(high, value), places.std(0))],
-        n_seen=known[:, None].astype(int),
+        n_seen=asked[:, None].astype(int),
         status=fit.status,
         target="rank",
         method=fit.method,
@@ -301,108 +267,29 @@ def _place(fit: FitResult[RefreshParams], row: str) -> int:
 
 def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> tuple[Named, Outlook]:
     """The chain with a next version of which nothing is answered, and the outlook on it."""
-    p, named = fit.params, _named(fit)
+    p, named = fit.params, named_of(fit)
     last = p.version == p.version.max()
     if items is None:
         items = {named.domains[d]: int(n) for d, n in zip(p.domain[last], p.total[last], strict=True)}
     require(len(items) > 0 and min(items.values()) > 0, "each domain of the next version must have at least one item")
     grown = grow(named, (), items, "next")
-    return grown, outlook(grown, p.loading, _expected(p), len(grown.versions) - 1)
-
-
-def _fitted(
-    named: Named, start: RefreshParams | None, dims: int, strict: bool, source: Source
-) -> FitResult[RefreshParams]:
-    """The law of most evidence; `start` is a law to begin from."""
-    chain = named.chain
-    dims = min(dims, len(named.models) // PER_DIM)
-    with jax.enable_x64(True):
-        rate = share(chain.right.sum(1), chain.asked.sum(1))
-        pairs = (jnp.asarray(part) for part in (chain.product, chain.common, rate))
-        loading = np.asarray(_loadings(*pairs, dims)) if dims else np.zeros((len(rate), 0))
-        begin = panel.before(len(rate), dims)
-        at = begin if start is None else _grown(start, begin)
-        end, doubt = _search(panel_of(chain, loading), at, begin)
-        law = [np.asarray(part) for part in (*end.x, *doubt)]
-    status, steps = Status(int(end.status)), int(end.steps)
-    if status != Status.CONVERGED:
-        message = f"the law of the versions is {status.word} after {steps} steps; fewer dims may help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
-    cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
-    return FitResult(
-        params=RefreshParams(*chain, loading, *law),
-        covariance=np.zeros((len(cells), 0, 0)),
-        rows=named.models,
-        items=tuple(cells),
-        group=chain.domain,
-        groups=named.domains,
-        loglik=-float(end.value),
-        steps=steps,
-        status=status.word,
-        n_seen=chain.asked.sum(1).astype(int),
-        method=f"refresh d={dims}",
-        settings={"dims": dims, "versions": list(named.versions), "axes": ["models", "domains of versions"]},
-        source=source,
-    )
-
-
-@functools.partial(jit, static_argnames="dims")
-def _loadings(product, common, rate, dims: int):  # noqa: ANN001, ANN202  see `factors.loadings`
-    return factors.loadings(product, common, rate, dims)
-
-
-@jit
-def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> tuple[Solution, tuple[Array, Array]]:
-    """Sizes of most evidence and prior, and the posterior variances of the first two by Laplace's method."""
-    flat, whole = ravel_pytree(at)
-    free = at.model.size + at.shift.size
-
-    def loss(x: Array) -> Array:
-        return -panel.log_evidence(whole(x), known) - panel.log_prior(whole(x), begin)
-
-    end = solve(BFGS(), loss, flat, tol=TOL, max_steps=STEPS)
-    near = end.x[None, :] + NEAR * jnp.concatenate([jnp.zeros((1, len(flat))), jnp.eye(free, len(flat))])
-    slopes = jax.lax.map(jax.grad(loss), near)[:, :free]
-    curve = (slopes[1:] - slopes[:1]) / NEAR
-    size, axes = jnp.linalg.eigh((curve + curve.T) / 2)
-    doubt = jnp.sum(axes**2 / jnp.maximum(size, panel.SIZE_SD**-2)[None, :], 1)  # no size is less known than beforehand
-    parts = doubt[: at.model.size], doubt[at.model.size :].reshape(at.shift.shape)
-    return end._replace(x=whole(end.x)), parts
-
-
-def _expected(law: RefreshParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes whose variances are the posterior means: exp(2 s) at its mean, log s being normal."""
-    return law.model_size + law.model_doubt, law.shift_size + law.shift_doubt, law.spread
-
-
-def _grown(start: RefreshParams, begin: panel.Sizes) -> panel.Sizes:
-    """Sizes to begin from, with those of models that are new."""
-    if start.shift_size.shape != begin.shift.shape:
-        return begin
-    spread = np.pad(start.spread, (0, len(begin.spread) - len(start.spread)))
-    return panel.Sizes(jnp.asarray(start.model_size), jnp.asarray(start.shift_size), jnp.asarray(spread))
-
-
-def _named(fit: FitResult[RefreshParams]) -> Named:
-    return Named(Chain(*fit.params[: len(Chain._fields)]), fit.rows, fit.groups, tuple(fit.settings["versions"]))
+    return grown, outlook(grown, p.loading, expected(p), len(grown.versions) - 1)
 
 
 def _standing(
     fit: FitResult[RefreshParams], answers: Responses | None, version: str | None, strict: bool
 ) -> tuple[Named, Outlook, int, FitResult[RefreshParams]]:
     """The chain with the new answers, the outlook on a version of it, and the law."""
-    named = _named(fit)
+    named = named_of(fit)
     if answers is not None:
         name = version or f"v{len(named.versions) + 1}"
         source = fit.source.merge(answers.source)
-        fit = _fitted(append(named, answers, name), fit.params, fit.settings["dims"], strict, source)
-        named = _named(fit)
+        fit = fitted(append(named, answers, name), fit.params, fit.settings["dims"], strict, source)
+        named = named_of(fit)
     which = named.versions[-1] if answers is not None or version is None else version
     require(which in named.versions, f"there is no version {which!r}; there are {', '.join(named.versions)}")
     at = named.versions.index(which)
-    return named, outlook(named, fit.params.loading, _expected(fit.params), at), at, fit
+    return named, outlook(named, fit.params.loading, expected(fit.params), at), at, fit
 
 
 def _estimate(named: Named, told: Outlook, version: int, fit: FitResult[RefreshParams], level: float) -> Estimate:

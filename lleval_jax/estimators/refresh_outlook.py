@@ -87,7 +87,7 @@ def outlook(named: Named, loading: np.ndarray, sizes: Sequence[np.ndarray], vers
     drift = np.exp(spread)[:, None] * np.exp(2 * model[DRIFTS]).sum()
     return Outlook(
         groups=(WHOLE, *(named.domains[d] for d in chain.domain[here])),
-        mean=(chain.right[:, here] / total + left * rate) @ weight.T,
+        mean=np.clip((chain.right[:, here] / total + left * rate) @ weight.T, 0, 1),
         steep=steep,
         own=own[:, here][:, :, here],
         way=way[:, here],

@@ -208,6 +208,10 @@ def test_ranks_have_chances_that_sum_to_one_and_follow_scores(law, versions):
     np.testing.assert_allclose(standing.chance.sum(1), 1)
     assert sorted(standing.ranks.value) == list(range(1, MODELS + 1))
     assert "chance" in str(standing)
+    assert (standing.ranks.n_seen > 0).tolist() == [row in NAMES[::3] for row in standing.ranks.rows]
+    old = refresh.ranks(law, rows(versions[1], NAMES[::3]), version="v2").ranks
+    np.testing.assert_array_equal(old.value, standing.ranks.value)
+    assert (refresh.ranks(law).ranks.n_seen == 3 * ITEMS).all()
     np.testing.assert_array_equal(
         standing.holds, [p[int(r) - 1] for p, r in zip(standing.chance, standing.ranks.value, strict=True)]
     )
@@ -245,6 +249,7 @@ def test_with_no_dims_all_models_move_alike(versions):
         (lambda law, v: refresh.choose(law, 2, price={"model-1": 0.0}), "price of 'model-1' is 0"),
         (lambda law, v: refresh.choose(law, 2, items={"bio": 0}), "at least one item"),
         (lambda law, v: refresh.foretell(law, ["model-77"]), "no model 'model-77'"),
+        (lambda law, v: refresh.choose(dataclasses.replace(law, params=(), method="2pl"), 2), r"\(2pl\) is none of"),
         (lambda law, v: refresh.estimate(law, v, level=1.5), "level is 1.5"),
         (lambda law, v: refresh.estimate(law, v, version="v1"), "two versions 'v1'"),
     ],

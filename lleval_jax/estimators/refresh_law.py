@@ -1,0 +1,128 @@
+"""The law of a chain of versions: how far scores move from one to the next, learned from the answers so far."""
+
+import functools
+import warnings
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from lleval_jax.core import factors, panel
+from lleval_jax.core.bfgs import BFGS
+from lleval_jax.core.solve import Solution, solve
+from lleval_jax.errors import NotConverged, require
+from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of, share
+from lleval_jax.estimators.refresh_outlook import jit
+from lleval_jax.types import Array, Status
+from lleval_jax.values.results import FitResult, Source
+
+PER_DIM = 4  # models for each dimension at least
+NEAR = 1e-4  # of a log size, for the curvature
+TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
+
+
+class RefreshParams(NamedTuple):
+    """A fitted chain of versions.
+
+    The counts are those of `refresh_chain.Chain`; loading (models, dims) of `core.factors`; model_size, shift_size and
+    spread are those of `core.panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
+    variances of the first two.
+    """
+
+    right: np.ndarray
+    asked: np.ndarray
+    total: np.ndarray
+    version: np.ndarray
+    domain: np.ndarray
+    product: np.ndarray
+    common: np.ndarray
+    loading: np.ndarray
+    model_size: np.ndarray
+    shift_size: np.ndarray
+    spread: np.ndarray
+    model_doubt: np.ndarray
+    shift_doubt: np.ndarray
+
+
+def fitted(
+    named: Named, start: RefreshParams | None, dims: int, strict: bool, source: Source
+) -> FitResult[RefreshParams]:
+    """The law of most evidence; `start` is a law to begin from."""
+    chain = named.chain
+    dims = min(dims, len(named.models) // PER_DIM)
+    with jax.enable_x64(True):
+        rate = share(chain.right.sum(1), chain.asked.sum(1))
+        pairs = (jnp.asarray(part) for part in (chain.product, chain.common, rate))
+        loading = np.asarray(_loadings(*pairs, dims)) if dims else np.zeros((len(rate), 0))
+        begin = panel.before(len(rate), dims)
+        at = begin if start is None else _grown(start, begin)
+        end, doubt = _search(panel_of(chain, loading), at, begin)
+        law = [np.asarray(part) for part in (*end.x, *doubt)]
+    status, steps = Status(int(end.status)), int(end.steps)
+    if status != Status.CONVERGED:
+        message = f"the law of the versions is {status.word} after {steps} steps; fewer dims may help"
+        if strict:
+            raise NotConverged(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
+    return FitResult(
+        params=RefreshParams(*chain, loading, *law),
+        covariance=np.zeros((len(cells), 0, 0)),
+        rows=named.models,
+        items=tuple(cells),
+        group=chain.domain,
+        groups=named.domains,
+        loglik=-float(end.value),
+        steps=steps,
+        status=status.word,
+        n_seen=chain.asked.sum(1).astype(int),
+        method=f"refresh d={dims}",
+        settings={"dims": dims, "versions": list(named.versions), "axes": ["models", "domains of versions"]},
+        source=source,
+    )
+
+
+@functools.partial(jit, static_argnames="dims")
+def _loadings(product, common, rate, dims: int):  # noqa: ANN001, ANN202  see `factors.loadings`
+    return factors.loadings(product, common, rate, dims)
+
+
+@jit
+def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> tuple[Solution, tuple[Array, Array]]:
+    """Sizes of most evidence and prior, and the posterior variances of the first two by Laplace's method."""
+    flat, whole = ravel_pytree(at)
+    free = at.model.size + at.shift.size
+
+    def loss(x: Array) -> Array:
+        return -panel.log_evidence(whole(x), known) - panel.log_prior(whole(x), begin)
+
+    end = solve(BFGS(), loss, flat, tol=TOL, max_steps=STEPS)
+    near = end.x[None, :] + NEAR * jnp.concatenate([jnp.zeros((1, len(flat))), jnp.eye(free, len(flat))])
+    slopes = jax.lax.map(jax.grad(loss), near)[:, :free]
+    curve = (slopes[1:] - slopes[:1]) / NEAR
+    size, axes = jnp.linalg.eigh((curve + curve.T) / 2)
+    doubt = jnp.sum(axes**2 / jnp.maximum(size, panel.SIZE_SD**-2)[None, :], 1)  # no size is less known than beforehand
+    parts = doubt[: at.model.size], doubt[at.model.size :].reshape(at.shift.shape)
+    return end._replace(x=whole(end.x)), parts
+
+
+def expected(law: RefreshParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes whose variances are the posterior means: exp(2 s) at its mean, log s being normal."""
+    return law.model_size + law.model_doubt, law.shift_size + law.shift_doubt, law.spread
+
+
+def _grown(start: RefreshParams, begin: panel.Sizes) -> panel.Sizes:
+    """Sizes to begin from, with those of models that are new."""
+    if start.shift_size.shape != begin.shift.shape:
+        return begin
+    spread = np.pad(start.spread, (0, len(begin.spread) - len(start.spread)))
+    return panel.Sizes(jnp.asarray(start.model_size), jnp.asarray(start.shift_size), jnp.asarray(spread))
+
+
+def named_of(fit: FitResult[RefreshParams]) -> Named:
+    """The chain that a fit keeps, or one clear error if it is none of `refresh.fit`."""
+    known = type(fit.params).__name__ == RefreshParams.__name__
+    require(known, f"this fit ({fit.method}) is none of refresh.fit; fit the versions first")
+    return Named(Chain(*fit.params[: len(Chain._fields)]), fit.rows, fit.groups, tuple(fit.settings["versions"]))
