@@ -138,7 +138,7 @@ def bootstrap(fit: FitResult, draws: int, batch: int) -> dict[str, object]:
     What all answers have in common stays as it is; the counts of right answers are drawn anew.
     """
     p = fit.params
-    counts = Chain(*p[: len(Chain._fields)])
+    counts = p.chain
     right = redrawn(counts, draws)
     with jax.enable_x64(True):
         known = panel_of(counts, p.loading)

@@ -268,9 +268,10 @@ def _place(fit: FitResult[RefreshParams], row: str) -> int:
 def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> tuple[Named, Outlook]:
     """The chain with a next version of which nothing is answered, and the outlook on it."""
     p, named = fit.params, named_of(fit)
-    last = p.version == p.version.max()
+    chain = named.chain
+    last = chain.version == chain.version.max()
     if items is None:
-        items = {named.domains[d]: int(n) for d, n in zip(p.domain[last], p.total[last], strict=True)}
+        items = {named.domains[d]: int(n) for d, n in zip(chain.domain[last], chain.total[last], strict=True)}
     require(len(items) > 0 and min(items.values()) > 0, "each domain of the next version must have at least one item")
     grown = grow(named, (), items, "next")
     return grown, outlook(grown, p.loading, expected(p), len(grown.versions) - 1)

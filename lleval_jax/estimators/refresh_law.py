@@ -26,18 +26,12 @@ TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log 
 class RefreshParams(NamedTuple):
     """A fitted chain of versions.
 
-    The counts are those of `refresh_chain.Chain`; loading (models, dims) of `core.factors`; model_size, shift_size and
+    chain holds the counts; loading (models, dims) is that of `core.factors`; model_size, shift_size and
     spread are those of `core.panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
     variances of the first two.
     """
 
-    right: np.ndarray
-    asked: np.ndarray
-    total: np.ndarray
-    version: np.ndarray
-    domain: np.ndarray
-    product: np.ndarray
-    common: np.ndarray
+    chain: Chain
     loading: np.ndarray
     model_size: np.ndarray
     shift_size: np.ndarray
@@ -68,7 +62,7 @@ def fitted(
         warnings.warn(message, RuntimeWarning, stacklevel=3)
     cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
     return FitResult(
-        params=RefreshParams(*chain, loading, *law),
+        params=RefreshParams(chain, loading, *law),
         covariance=np.zeros((len(cells), 0, 0)),
         rows=named.models,
         items=tuple(cells),
@@ -125,4 +119,4 @@ def named_of(fit: FitResult[RefreshParams]) -> Named:
     """The chain that a fit keeps, or one clear error if it is none of `refresh.fit`."""
     known = type(fit.params).__name__ == RefreshParams.__name__
     require(known, f"this fit ({fit.method}) is none of refresh.fit; fit the versions first")
-    return Named(Chain(*fit.params[: len(Chain._fields)]), fit.rows, fit.groups, tuple(fit.settings["versions"]))
+    return Named(Chain(*fit.params.chain), fit.rows, fit.groups, tuple(fit.settings["versions"]))
