@@ -94,16 +94,18 @@ def _windows(file: str, span: int) -> dict[str, Responses]:
 
 def forms(name: str, count: int | None, seed: int) -> dict[str, Responses]:
     """Forms A and B of a random sample of models, without models whose answers to either form repeat another's."""
-    answers, models = [], []
+    parts = []
     for form in "AB":
         with np.load(shared("data", "open_llm_irt", f"{name}_{form}.npz"), allow_pickle=False) as z:
-            answers.append(z["responses"])
-            models = z["models"].tolist()
-    single = [np.isin(np.arange(len(models)), np.unique(form, axis=0, return_index=True)[1]) for form in answers]
-    usable = np.flatnonzero(single[0] & single[1])
-    use = usable if count is None else np.random.default_rng(seed).choice(usable, count, replace=False)
-    rows = [models[i] for i in use]
-    return {form: Responses.build(part[use], rows=rows) for form, part in zip("AB", answers, strict=True)}
+            single = np.sort(np.unique(z["responses"], axis=0, return_index=True)[1])
+            parts.append(dict(zip(z["models"][single].tolist(), z["responses"][single], strict=True)))
+    rows = [row for row in parts[0] if row in parts[1]]  # the forms list their models in orders of their own
+    if count is not None:
+        rows = np.random.default_rng(seed).choice(rows, count, replace=False).tolist()
+    return {
+        form: Responses.build(np.stack([part[r] for r in rows]), rows=rows)
+        for form, part in zip("AB", parts, strict=True)
+    }
 
 
 def measured(truth: Responses, found: Scores, run: Sequence[str], held: Intervals | None = None) -> Cell:
