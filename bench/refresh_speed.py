@@ -144,7 +144,7 @@ def bootstrap(fit: FitResult, draws: int, batch: int) -> dict[str, object]:
         known = panel_of(counts, p.loading)
         asked = jnp.asarray(np.pad(counts.asked, ((0, 0), (0, right.shape[2] - counts.asked.shape[1]))))
         at = panel.Sizes(*map(jnp.asarray, (p.model_size, p.shift_size, p.spread)))
-        begin = panel.before(len(p.loading), p.loading.shape[1])
+        begin = panel.before(*known.basis.shape)
         arguments = known, jnp.asarray(right), asked, at, begin
         before = peak()
         began = time.perf_counter()

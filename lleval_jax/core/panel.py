@@ -4,11 +4,12 @@ A cell is a domain of a version. The logit of the score of model m in cell c = (
 
     z_mc = sum_k basis_mk shift_kc + ability_m + affinity_md + drift_mv + own_mc + noise,
 
-where basis_m0 = 1 and basis_m1.. are the loadings of the model's answers on what all answers have in common
-(`core.factors`): new items are a new draw of items, their factors have another mean, and each model's score moves by
-its loadings times that. So a shift of the version is no constant: models near the floor or the ceiling, and kin,
-move as their answers to old items say. This is a factor model of items, those of each version and domain drawn around
-a mean of their own; the Rasch model has one factor and all loadings alike. Each shift is normal over cells with parts
+where basis_m0 = 1, basis_m1 is the model's mean logit, standardised, so that a line in the scores before is a special
+case, and basis_m2.. are the loadings of the model's answers on what all answers have in common (`core.factors`): new
+items are a new draw of items, their factors have another mean, and each model's score moves by its loadings times that.
+So a shift of the version is no constant: models near the floor or the ceiling, and kin, move as their answers to old
+items say. This is a factor model of items, those of each version and domain drawn around a mean of their own; the Rasch
+model has one factor and all loadings alike. Each shift is normal over cells with parts
 that all cells, the cells of a version and those of a domain share, and one of its own. A model's drift has a part that
 passes and one that stays, scaled by the model's own `spread`, which has an inverse gamma prior: a model that has
 drifted before is expected to drift again, and its drift has a Student t distribution.
@@ -34,7 +35,7 @@ SHIFTS = ("all", "version", "domain", "own")  # of a shift
 # Likeliest sizes before anything is seen, in logits, and the sd of their logs.
 MODEL = (0.8, 0.15, 0.05, 0.05, 0.05)
 COMMON = (1.0, 0.1, 0.2, 0.1)  # shifts of all models alike
-LOADED = (0.1, 0.1, 0.1, 0.05)  # of a factor's mean, in standard deviations of items
+LOADED = (0.1, 0.1, 0.1, 0.05)  # of a slope, or of a factor's mean in standard deviations of items
 SIZE_SD = 0.5
 
 
@@ -46,7 +47,7 @@ class Panel(NamedTuple):
     seen     (models, cells)
     version  (cells,)         whole numbers from 0
     domain   (cells,)
-    basis    (models, 1 + dims)
+    basis    (models, width)
     """
 
     logit: Array
@@ -58,7 +59,7 @@ class Panel(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Logs of standard deviations: model (`PARTS`,), shift (1 + dims, `SHIFTS`); spread (models,) log of a variance."""
+    """Logs of standard deviations: model (`PARTS`,), shift (width, `SHIFTS`); spread (models,) log of a variance."""
 
     model: Array
     shift: Array
@@ -80,9 +81,9 @@ class Posterior(NamedTuple):
     shared: Array
 
 
-def before(models: int, dims: int) -> Sizes:
+def before(models: int, width: int) -> Sizes:
     """What is believed of sizes beforehand, and where the search starts."""
-    shift = np.log(np.array([COMMON] + [LOADED] * dims))
+    shift = np.log(np.array([COMMON] + [LOADED] * (width - 1)))
     return Sizes(jnp.asarray(np.log(MODEL)), jnp.asarray(shift), jnp.zeros(models))
 
 
@@ -155,7 +156,7 @@ def _of_models(sizes: Sizes, panel: Panel) -> Array:
 
 
 def _of_shifts(sizes: Sizes, panel: Panel) -> Array:
-    """(1 + dims, cells, cells) covariance of each shift over cells."""
+    """(width, cells, cells) covariance of each shift over cells."""
     version, domain, alone = _same(panel)
     parts = jnp.stack([jnp.ones_like(alone), version, domain, alone])
     return jnp.einsum("kp,pcd->kcd", jnp.exp(2 * sizes.shift), parts)

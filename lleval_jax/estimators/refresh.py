@@ -42,8 +42,8 @@ def fit(
     Args:
         versions: answers to each version, the oldest first, perhaps by name ("v1", "v2", … otherwise). Models are
             known by their names; those that were not run on a version are missing there. Groups are its domains.
-        dims: loadings of a model on what items have in common; fewer are used with few models. With 0 all models move
-            alike from version to version, but for their drift.
+        dims: loadings of a model on what items have in common; fewer are used with few models. With 0 a version
+            moves models by a line in ability, and by their drift.
         strict: raise `NotConverged` rather than warn.
 
     Raises:

@@ -114,6 +114,17 @@ def share(right: np.ndarray, asked: np.ndarray) -> np.ndarray:
     return (right + HALF) / (asked + 2 * HALF)
 
 
+def standing(chain: Chain, rounds: int = 100) -> np.ndarray:
+    """(models,) mean logit of each model over its cells, the cells' own means apart; mean 0, standard deviation 1."""
+    seen = (chain.asked > 0).astype(float)
+    level = logit(share(chain.right, chain.asked)) * seen
+    model = np.zeros(len(level))
+    for _ in range(rounds):
+        cell = (level - seen * model[:, None]).sum(0) / np.maximum(seen.sum(0), 1)
+        model = (level - seen * cell).sum(1) / np.maximum(seen.sum(1), 1)
+    return (model - model.mean()) / max(float(model.std()), 1e-9)
+
+
 def panel_of(chain: Chain, loading: np.ndarray) -> panel.Panel:
     """The logits of a chain's shares, padded to a whole number of `PAD` cells; padding is a cell apart, never seen."""
     cells = len(chain.total)
@@ -127,7 +138,7 @@ def panel_of(chain: Chain, loading: np.ndarray) -> panel.Panel:
         seen=jnp.asarray(asked > 0),
         version=jnp.asarray(version),
         domain=jnp.asarray(domain),
-        basis=jnp.asarray(np.concatenate([np.ones((len(loading), 1)), loading], 1)),
+        basis=jnp.asarray(np.concatenate([np.ones((len(loading), 1)), standing(chain)[:, None], loading], 1)),
     )
 
 

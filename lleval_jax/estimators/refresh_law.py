@@ -50,9 +50,10 @@ def fitted(
         rate = share(chain.right.sum(1), chain.asked.sum(1))
         pairs = (jnp.asarray(part) for part in (chain.product, chain.common, rate))
         loading = np.asarray(_loadings(*pairs, dims)) if dims else np.zeros((len(rate), 0))
-        begin = panel.before(len(rate), dims)
+        known = panel_of(chain, loading)
+        begin = panel.before(*known.basis.shape)
         at = begin if start is None else _grown(start, begin)
-        end, doubt = _search(panel_of(chain, loading), at, begin)
+        end, doubt = _search(known, at, begin)
         law = [np.asarray(part) for part in (*end.x, *doubt)]
     status, steps = Status(int(end.status)), int(end.steps)
     if status != Status.CONVERGED:

@@ -94,7 +94,7 @@ def test_the_gradient_is_that_of_finite_differences(world):
     sizes, known = world
 
     def loss(at):
-        return panel.log_evidence(at, known) + panel.log_prior(at, panel.before(MODELS, DIMS))
+        return panel.log_evidence(at, known) + panel.log_prior(at, panel.before(MODELS, 1 + DIMS))
 
     slope, near = jax.grad(loss)(sizes), 1e-5
     for part in range(3):

@@ -150,7 +150,7 @@ def versions(models=3, cells=4):
     known = panel.Panel(
         unit(models, cells), unit(models, cells), unit(models, cells) > 0, place // 2, place % 2, unit(models, 2)
     )
-    return panel.before(models, 1), known
+    return panel.before(models, 2), known
 
 
 def law():
