@@ -274,7 +274,7 @@ def plot_ranks(
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.grid(axis="y", color="0.95")
     axes.set_axisbelow(True)
-    apart = f"{clear} of {len(models)} models moved beyond both from {names[0]} to {names[-1]}"
+    apart = f"those of {names[0]} and {names[-1]} lie apart for {clear} of {len(models)} models"
     said = f"ranks, {100 * last.level:.4g}% intervals; {apart}"
     axes.set_title(said, loc="left", fontsize=10)
     _keep(figure, path)

@@ -160,7 +160,7 @@ def test_ranks_from_version_to_version(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
     new = ranked((5, 2, 3, 1, 4), (*MODELS, "eel"))
     axes = report.plot_ranks(ranked((1, 2, 3, 4)), new, versions=["v1", "v2"], path=tmp_path / "a.png")
-    assert axes.get_title("left") == "ranks, 95% intervals; 2 of 5 models moved beyond both from v1 to v2"
+    assert axes.get_title("left") == "ranks, 95% intervals; those of v1 and v2 lie apart for 2 of 5 models"
     assert [text.get_text() for text in axes.get_xticklabels()] == ["v1", "v2"]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["ant  1", "bee  2", "cat  3", "dog  4"]
     with pytest.raises(ll.BadInput, match="there are 1 versions"):
