@@ -34,8 +34,8 @@ PARTS = ("ability", "affinity", "passing drift", "lasting drift", "own")  # of a
 SHIFTS = ("all", "version", "domain", "own")  # of a shift
 # Likeliest sizes before anything is seen, in logits, and the sd of their logs.
 MODEL = (0.8, 0.15, 0.05, 0.05, 0.05)
-COMMON = (1.0, 0.1, 0.2, 0.1)  # shifts of all models alike
-LOADED = (0.1, 0.1, 0.1, 0.05)  # of a slope, or of a factor's mean in standard deviations of items
+COMMON = (1.0, 0.2, 0.2, 0.1)  # shifts of all models alike
+LOADED = (0.1, 0.2, 0.1, 0.05)  # of a slope, or of a factor's mean in standard deviations of items
 SIZE_SD = 0.5
 
 
