@@ -8,11 +8,11 @@ where basis_m0 = 1, basis_m1 is the model's mean logit, standardised, so that a 
 case, and basis_m2.. are the loadings of the model's answers on what all answers have in common (`core.factors`): new
 items are a new draw of items, their factors have another mean, and each model's score moves by its loadings times that.
 So a shift of the version is no constant: models near the floor or the ceiling, and kin, move as their answers to old
-items say. This is a factor model of items, those of each version and domain drawn around a mean of their own; the Rasch
-model has one factor and all loadings alike. Each shift is normal over cells with parts
-that all cells, the cells of a version and those of a domain share, and one of its own. A model's drift has a part that
-passes and one that stays, scaled by the model's own `spread`, which has an inverse gamma prior: a model that has
-drifted before is expected to drift again, and its drift has a Student t distribution.
+items say. This is a factor model of items, those of each version and domain drawn around a mean of their own; the
+Rasch model has one factor and all loadings alike. Each shift is normal over cells with parts that all cells, the cells
+of a version and those of a domain share, and one of its own. A model's drift has a part that passes and one that
+stays, scaled by the model's own `spread`, which has an inverse gamma prior: a model that has drifted before is
+expected to drift again, and its drift has a Student t distribution.
 
 Given the sizes of these parts all is normal. The sizes and spreads maximise the evidence times their prior. Models
 are independent given the shifts, so no matrix is larger than cells, or basis times cells, squared. Float64: call

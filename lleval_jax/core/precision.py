@@ -31,3 +31,7 @@ def full_precision(fn: Callable[P, R]) -> Callable[P, R]:
 def jit(fn: Callable, **options):  # noqa: ANN201  as `jax.jit`
     """`jax.jit` of `fn` in full precision: whatever lleval_jax compiles goes through here."""
     return jax.jit(full_precision(fn), **options)
+
+
+light_jit = functools.partial(jit, compiler_options={"xla_llvm_disable_expensive_passes": True})
+"""`jit` for programs whose compilation is what takes the time: it compiles faster, and they run no slower."""

@@ -16,16 +16,16 @@ FEW = 300  # possible sets that are all tried
 
 def variance(now: Outlook, target: int = 0) -> tuple[float, np.ndarray]:
     """Summed variance of the scores on one target."""
-    cross, certain = told_by(now._replace(steep=now.steep[:, [target]]))
+    cross, certain = told_by(now, target)
     alone = now.std_error[:, target] ** 2
-    saved = np.einsum("mjc,jcd,mjd->mj", cross[0], certain, cross[0])
+    saved = np.einsum("mjc,jcd,mjd->mj", cross, certain, cross)
     np.fill_diagonal(saved, alone)  # a model that has been run is known
     return float(alone.sum()), alone.sum() - saved.sum(0)
 
 
 def disorder(now: Outlook) -> tuple[float, np.ndarray]:
     """Expected number of pairs of models in the wrong order on the whole version."""
-    cross, certain = told_by(now._replace(steep=now.steep[:, [0]]))
+    cross, certain = told_by(now, 0)
     cov, mean = now.covariance(), now.mean[:, 0]
     pairs = np.triu_indices(len(mean), 1)
     apart = np.abs(mean[:, None] - mean[None, :])[pairs]
@@ -37,7 +37,7 @@ def disorder(now: Outlook) -> tuple[float, np.ndarray]:
 
     after = np.empty(len(mean))
     for model in range(len(mean)):
-        left = cov - cross[0, :, model] @ certain[model] @ cross[0, :, model].T
+        left = cov - cross[:, model] @ certain[model] @ cross[:, model].T
         left[model], left[:, model] = 0, 0
         after[model] = wrong(left)
     return wrong(cov), after

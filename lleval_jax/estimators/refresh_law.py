@@ -1,6 +1,5 @@
 """The law of a chain of versions: how far scores move from one to the next, learned from the answers so far."""
 
-import functools
 import warnings
 from typing import NamedTuple
 
@@ -11,10 +10,10 @@ from jax.flatten_util import ravel_pytree
 
 from lleval_jax.core import factors, panel
 from lleval_jax.core.bfgs import BFGS
+from lleval_jax.core.precision import light_jit
 from lleval_jax.core.solve import Solution, solve
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of, share
-from lleval_jax.estimators.refresh_outlook import jit
 from lleval_jax.types import Array, Status
 from lleval_jax.values.results import FitResult, Source
 
@@ -79,12 +78,10 @@ def fitted(
     )
 
 
-@functools.partial(jit, static_argnames="dims")
-def _loadings(product, common, rate, dims: int):  # noqa: ANN001, ANN202  see `factors.loadings`
-    return factors.loadings(product, common, rate, dims)
+_loadings = light_jit(factors.loadings, static_argnames="dims")
 
 
-@jit
+@light_jit
 def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> tuple[Solution, tuple[Array, Array]]:
     """Sizes of most evidence and prior, and the posterior variances of the first two by Laplace's method."""
     flat, whole = ravel_pytree(at)

@@ -1,6 +1,5 @@
 """What is believed of all models' scores on one version, and what running one more model will tell of the others."""
 
-import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import panel, precision
+from lleval_jax.core import panel
+from lleval_jax.core.precision import light_jit
 from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of
 from lleval_jax.values.responses import WHOLE
 
 DRIFTS = slice(2, 4)  # of `panel.PARTS`
 LEAST_DRIFT = 0.05  # share of a variance under which it counts as normal
-jit = functools.partial(precision.jit, compiler_options={"xla_llvm_disable_expensive_passes": True})  # compiles faster
-_posterior = jit(panel.posterior)
+_posterior = light_jit(panel.posterior)
 
 
 class Outlook(NamedTuple):
@@ -109,15 +108,15 @@ def run(now: Outlook, model: int) -> Outlook:
     return now._replace(shared=shared, steep=steep, sampling=sampling)
 
 
-def told_by(now: Outlook) -> tuple[np.ndarray, np.ndarray]:
-    """What each model's run would tell of the scores of all, in the units of a standard error: (targets, …).
+def told_by(now: Outlook, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """What each model's run would tell of the scores of all on one target.
 
-    Returns (models, models, cells, targets): the covariance of one model's score with another's answers, and
-    (models, cells, cells): the inverse covariance of those answers.
+    Returns (models, models, cells): the covariance of one model's score with another's logits, and (models, cells,
+    cells): the inverse covariance of the logits that are seen.
     """
     pull = now.way @ now.shared
     spread = now.own + pull @ np.swapaxes(now.way, 1, 2) + np.eye(now.noise.shape[1]) * now.noise[:, None]
-    return np.einsum("mts,jcs->tmjc", now.slope, pull), np.linalg.inv(spread)
+    return np.einsum("ms,jcs->mjc", now.slope[:, target], pull), np.linalg.inv(spread)
 
 
 def _versions_run(chain: Chain) -> np.ndarray:

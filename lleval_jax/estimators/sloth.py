@@ -16,9 +16,10 @@ import numpy as np
 from scipy import stats
 
 from lleval_jax.core import pooled_law
+from lleval_jax.core.precision import light_jit
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators.sloth_law import MIDDLE, SlothParams, codes, inputs, law_of, placed, slopes_of
-from lleval_jax.estimators.sloth_search import BENDS, Report, jit, rate, search
+from lleval_jax.estimators.sloth_search import BENDS, Report, rate, search
 from lleval_jax.types import Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
@@ -414,7 +415,7 @@ def _foretold_some(fit: FitResult[SlothParams], targets: Sequence[Target], of: C
     return jax.tree.map(lambda x: np.asarray(x)[*here.T], found)
 
 
-_posterior, _skills = jit(pooled_law.posterior), jit(pooled_law.skills)
+_posterior, _skills = light_jit(pooled_law.posterior), light_jit(pooled_law.skills)
 
 
 def _interval(p: SlothParams, mean: np.ndarray, sd: np.ndarray, level: float) -> tuple[np.ndarray, ...]:

@@ -9,8 +9,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy import optimize
 
-from lleval_jax.core import pooled_law, precision
+from lleval_jax.core import pooled_law
 from lleval_jax.core.pooled_law import At, Law, Rows, Slopes
+from lleval_jax.core.precision import light_jit
 from lleval_jax.estimators.sloth_law import SlothParams, known, law_of
 from lleval_jax.types import Array, Status
 from lleval_jax.values.results import FitResult
@@ -22,8 +23,6 @@ TOL = 2e-3  # largest move of a fitted score in the last round of a search that 
 STEEP = 0.5  # largest entry of its gradient, of the log evidence by a number whose prior sd is about one
 NEAR = 3e-3  # of a law, in its own units: for differences of gradients
 BENDS = {"logistic": 1e-3, "monotone": pooled_law.BEND_SD}
-CHEAP = {"xla_llvm_disable_expensive_passes": True}  # compiles faster, and runs no slower
-jit = functools.partial(precision.jit, compiler_options=CHEAP)
 Report = Callable[[int, float], None]
 
 
@@ -56,7 +55,7 @@ def search(
     return law, at, shared, value, steps, status
 
 
-@jit
+@light_jit
 def _loss(flat: Array, first, rows, at, floor, bends: Array) -> tuple[Array, Array]:  # noqa: ANN001  pytrees of `pooled_law`
     """Minus the evidence and prior of a law, its numbers in one row, and the gradient."""
     whole = ravel_pytree(first)[1]
@@ -81,7 +80,7 @@ def _round(law, turn: np.ndarray, first, rows, at, floor, bends: float):  # noqa
     return whole(jnp.asarray(end.x)), end.hess_inv, -float(end.fun), float(np.abs(end.jac).max()), end.nit
 
 
-_settle = jit(functools.partial(pooled_law.settle, steps=SETTLE))
+_settle = light_jit(functools.partial(pooled_law.settle, steps=SETTLE))
 
 
 def _fitted(law: Law, rows: Rows, at: At, floor: Array) -> np.ndarray:
