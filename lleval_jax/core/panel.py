@@ -36,7 +36,8 @@ SHIFTS = ("all", "version", "domain", "own")  # of a shift
 MODEL = (0.8, 0.15, 0.05, 0.05, 0.05)
 COMMON = (1.0, 0.2, 0.2, 0.1)  # shifts of all models alike
 LOADED = (0.1, 0.2, 0.1, 0.05)  # of a slope, or of a factor's mean in standard deviations of items
-SIZE_SD = 0.5
+MODEL_SD = (0.5, 0.5, 0.5, 0.5, 0.5)
+SHIFT_SD = 0.5
 
 
 class Panel(NamedTuple):
@@ -66,6 +67,13 @@ class Sizes(NamedTuple):
     spread: Array
 
 
+class Prior(NamedTuple):
+    """Of sizes: where they are likeliest, and the sds of their logs, of which `spread` is not used."""
+
+    mode: Sizes
+    sd: Sizes
+
+
 class Posterior(NamedTuple):
     """Of logits without sampling noise.
 
@@ -81,16 +89,17 @@ class Posterior(NamedTuple):
     shared: Array
 
 
-def before(models: int, width: int) -> Sizes:
+def before(models: int, width: int) -> Prior:
     """What is believed of sizes beforehand, and where the search starts."""
     shift = np.log(np.array([COMMON] + [LOADED] * (width - 1)))
-    return Sizes(jnp.asarray(np.log(MODEL)), jnp.asarray(shift), jnp.zeros(models))
+    mode = Sizes(jnp.asarray(np.log(MODEL)), jnp.asarray(shift), jnp.zeros(models))
+    return Prior(mode, Sizes(jnp.asarray(np.array(MODEL_SD)), jnp.full(shift.shape, SHIFT_SD), jnp.ones(models)))
 
 
-def log_prior(sizes: Sizes, begin: Sizes) -> Array:
+def log_prior(sizes: Sizes, prior: Prior) -> Array:
     """Of sizes, up to a constant: log normal, the spreads inverse gamma."""
-    away = jnp.sum((sizes.model - begin.model) ** 2) + jnp.sum((sizes.shift - begin.shift) ** 2)
-    return -0.5 * away / SIZE_SD**2 - 0.5 * FREEDOM * jnp.sum(sizes.spread + jnp.exp(-sizes.spread) - 1)
+    away = [((now - mode) / sd) ** 2 for now, mode, sd in zip(sizes, *prior, strict=True)][:2]
+    return -0.5 * (jnp.sum(away[0]) + jnp.sum(away[1]) + FREEDOM * jnp.sum(sizes.spread + jnp.exp(-sizes.spread) - 1))
 
 
 class _Given(NamedTuple):

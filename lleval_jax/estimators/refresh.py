@@ -14,14 +14,14 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
+from lleval_jax.core import mixture
 from lleval_jax.errors import require
 from lleval_jax.estimators import refresh_choice
 from lleval_jax.estimators.drift import suspects as suspects
 from lleval_jax.estimators.linking import link as link
 from lleval_jax.estimators.refresh_chain import Named, append, empty, grow
-from lleval_jax.estimators.refresh_law import RefreshParams, expected, fitted, named_of
+from lleval_jax.estimators.refresh_law import RefreshParams, drawn, expected, fitted, named_of
 from lleval_jax.estimators.refresh_outlook import Outlook, outlook, run
 from lleval_jax.estimators.row_check import check as check
 from lleval_jax.values.responses import WHOLE, Responses
@@ -104,10 +104,11 @@ def foretell(
     Raises:
         BadInput: a model that is not in `fit`.
     """
-    named, now = _next(fit, items)
+    named = _next(fit, items)
+    beliefs = _beliefs(named, fit, len(named.versions) - 1)
     for row in rerun:
-        now = run(now, _place(fit, row))
-    return _estimate(named, now, len(named.versions) - 1, fit, level)
+        beliefs = [run(now, _place(fit, row)) for now in beliefs]
+    return _estimate(named, beliefs, len(named.versions) - 1, fit, level)
 
 
 def choose(
@@ -140,7 +141,8 @@ def choose(
         BadInput: more models than there are, an unknown name, a price that is not positive, or neither `k` nor budget.
     """
     require((k is None) != (budget is None), "say either k, how many models, or budget, what they may cost")
-    named, now = _next(fit, items)
+    named = _next(fit, items)
+    now = outlook(named, fit.params.loading, expected(fit.params), len(named.versions) - 1)
     for row in force:
         now = run(now, fit.rows.index(row)) if row in fit.rows else now
     members = [_place(fit, row) for row in (fit.rows if pool is None else pool) if row not in force]
@@ -209,16 +211,15 @@ def ranks(
         NotConverged: with `strict`, the search stopped early.
     """
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    named, now, at, fit = _standing(fit, answers, version, strict)
+    named, beliefs, at, fit = _standing(fit, answers, version, strict)
     random = np.random.default_rng(seed)
     models = len(fit.rows)
-    size, axes = np.linalg.eigh(now.covariance())
-    normal = random.standard_normal((draws, models)) @ (axes * np.sqrt(np.maximum(size, 0))).T
-    wide = np.sqrt(now.tails[:, 0] / random.chisquare(now.tails[:, 0], (draws, models)))
-    drawn = now.mean[:, 0] + normal * wide
+    parts = np.array_split(np.arange(draws), len(beliefs))
+    drawn = np.concatenate([_scores(now, len(part), random) for now, part in zip(beliefs, parts, strict=True)])
     places = 1 + np.argsort(np.argsort(-drawn, 1, kind="stable"), 1, kind="stable")
     chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
-    value = 1 + np.argsort(np.argsort(-now.mean[:, 0], kind="stable"), kind="stable")
+    mean = np.mean([now.mean[:, 0] for now in beliefs], 0)
+    value = 1 + np.argsort(np.argsort(-mean, kind="stable"), kind="stable")
     low, high = np.quantile(places, (0.5 - level / 2, 0.5 + level / 2), axis=0, method="nearest")
     asked = named.chain.asked[:, named.chain.version == at].sum(1)
     estimate = Estimate.crossed(
@@ -233,6 +234,13 @@ def ranks(
         source=fit.source,
     )
     return Standing(estimate, chance, chance[np.arange(models), value - 1])
+
+
+def _scores(now: Outlook, draws: int, random: np.random.Generator) -> np.ndarray:
+    """(draws, models) of the whole version, drawn together."""
+    size, axes = np.linalg.eigh(now.covariance())
+    normal = random.standard_normal((draws, len(size))) @ (axes * np.sqrt(np.maximum(size, 0))).T
+    return now.mean[:, 0] + normal * np.sqrt(now.tails[:, 0] / random.chisquare(now.tails[:, 0], normal.shape))
 
 
 def _variance_of(now: Outlook, ask: str) -> refresh_choice.Loss:
@@ -265,22 +273,26 @@ def _place(fit: FitResult[RefreshParams], row: str) -> int:
     return fit.rows.index(row)
 
 
-def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> tuple[Named, Outlook]:
-    """The chain with a next version of which nothing is answered, and the outlook on it."""
-    p, named = fit.params, named_of(fit)
+def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> Named:
+    """The chain with a next version of which nothing is answered."""
+    named = named_of(fit)
     chain = named.chain
     last = chain.version == chain.version.max()
     if items is None:
         items = {named.domains[d]: int(n) for d, n in zip(chain.domain[last], chain.total[last], strict=True)}
     require(len(items) > 0 and min(items.values()) > 0, "each domain of the next version must have at least one item")
-    grown = grow(named, (), items, "next")
-    return grown, outlook(grown, p.loading, expected(p), len(grown.versions) - 1)
+    return grow(named, (), items, "next")
+
+
+def _beliefs(named: Named, fit: FitResult[RefreshParams], version: int) -> list[Outlook]:
+    """Equally likely, one for each of the sizes that stand for what is known of them."""
+    return [outlook(named, fit.params.loading, sizes, version) for sizes in drawn(fit.params)]
 
 
 def _standing(
     fit: FitResult[RefreshParams], answers: Responses | None, version: str | None, strict: bool
-) -> tuple[Named, Outlook, int, FitResult[RefreshParams]]:
-    """The chain with the new answers, the outlook on a version of it, and the law."""
+) -> tuple[Named, list[Outlook], int, FitResult[RefreshParams]]:
+    """The chain with the new answers, what is believed of a version of it, and the law."""
     named = named_of(fit)
     if answers is not None:
         name = version or f"v{len(named.versions) + 1}"
@@ -290,23 +302,25 @@ def _standing(
     which = named.versions[-1] if answers is not None or version is None else version
     require(which in named.versions, f"there is no version {which!r}; there are {', '.join(named.versions)}")
     at = named.versions.index(which)
-    return named, outlook(named, fit.params.loading, expected(fit.params), at), at, fit
+    return named, _beliefs(named, fit, at), at, fit
 
 
-def _estimate(named: Named, told: Outlook, version: int, fit: FitResult[RefreshParams], level: float) -> Estimate:
-    """Means, and intervals symmetric on the arcsine scale: sampling errors are alike there, and 0 can be reached."""
+def _estimate(
+    named: Named, beliefs: Sequence[Outlook], version: int, fit: FitResult[RefreshParams], level: float
+) -> Estimate:
+    """Means over all that is believed of sizes, and intervals."""
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    spread, steep = told.std_error, 2 * np.sqrt(np.maximum(told.mean * (1 - told.mean), 1e-9))
-    far, middle = stats.t.ppf(0.5 + level / 2, told.tails) * spread / steep, np.arcsin(np.sqrt(told.mean))
-    ends = (np.sin(np.clip(middle + side * far, 0, np.pi / 2)) ** 2 for side in (-1, 1))
-    low, high = (np.where(spread == 0, told.mean, end) for end in ends)
+    told = beliefs[0]
+    mean = np.mean([now.mean for now in beliefs], 0)
+    spread = np.sqrt(np.mean([now.std_error**2 + (now.mean - mean) ** 2 for now in beliefs], 0))
+    low, high = (np.where(spread == 0, mean, end) for end in _ends(beliefs, level))
     here = named.chain.version == version
     asked = named.chain.asked[:, here]
     keep = slice(0, 1) if told.groups[1:] == (WHOLE,) else slice(None)
     return Estimate.crossed(
         named.models,
         told.groups[keep],
-        [part[:, keep] for part in (told.mean, np.minimum(low, told.mean), np.maximum(high, told.mean), spread)],
+        [part[:, keep] for part in (mean, np.minimum(low, mean), np.maximum(high, mean), spread)],
         n_seen=np.concatenate([asked.sum(1, keepdims=True), asked], 1)[:, keep].astype(int),
         status=fit.status,
         target="accuracy",
@@ -314,3 +328,11 @@ def _estimate(named: Named, told: Outlook, version: int, fit: FitResult[RefreshP
         level=level,
         source=fit.source,
     )
+
+
+def _ends(beliefs: Sequence[Outlook], level: float) -> list[np.ndarray]:
+    """Of intervals, by quantiles on the arcsine scale: sampling errors are alike there, and 0 can be reached."""
+    mean, spread, tails = (np.stack([getattr(now, name) for now in beliefs]) for name in ("mean", "std_error", "tails"))
+    scale = np.maximum(spread / (2 * np.sqrt(np.maximum(mean * (1 - mean), 1e-9))), 1e-12)
+    ends = [mixture.quantile(0.5 + side * level / 2, np.arcsin(np.sqrt(mean)), scale, tails) for side in (-1, 1)]
+    return [np.sin(np.clip(end, 0, np.pi / 2)) ** 2 for end in ends]

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from lleval_jax.core import factors, panel
 from lleval_jax.core.bfgs import BFGS
 from lleval_jax.core.precision import light_jit
+from lleval_jax.core.quadrature import Points
 from lleval_jax.core.solve import Solution, solve
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of, share
@@ -19,6 +20,8 @@ from lleval_jax.values.results import FitResult, Source
 
 PER_DIM = 4  # models for each dimension at least
 NEAR = 1e-4  # of a log size, for the curvature
+DRAWN = 32  # sizes that stand for their posterior
+Sizes = tuple[np.ndarray, np.ndarray, np.ndarray]
 TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
 
 
@@ -26,8 +29,8 @@ class RefreshParams(NamedTuple):
     """A fitted chain of versions.
 
     chain holds the counts; loading (models, dims) is that of `core.factors`; model_size, shift_size and
-    spread are those of `core.panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
-    variances of the first two.
+    spread are those of `core.panel.Sizes` where the evidence is highest; doubt (sizes, sizes) is a root of the
+    posterior covariance of the first two.
     """
 
     chain: Chain
@@ -35,8 +38,7 @@ class RefreshParams(NamedTuple):
     model_size: np.ndarray
     shift_size: np.ndarray
     spread: np.ndarray
-    model_doubt: np.ndarray
-    shift_doubt: np.ndarray
+    doubt: np.ndarray
 
 
 def fitted(
@@ -51,9 +53,9 @@ def fitted(
         loading = np.asarray(_loadings(*pairs, dims)) if dims else np.zeros((len(rate), 0))
         known = panel_of(chain, loading)
         begin = panel.before(*known.basis.shape)
-        at = begin if start is None else _grown(start, begin)
+        at = begin.mode if start is None else _grown(start, begin.mode)
         end, doubt = _search(known, at, begin)
-        law = [np.asarray(part) for part in (*end.x, *doubt)]
+        law = [np.asarray(part) for part in (*end.x, doubt)]
     status, steps = Status(int(end.status)), int(end.steps)
     if status != Status.CONVERGED:
         message = f"the law of the versions is {status.word} after {steps} steps; fewer dims may help"
@@ -82,8 +84,8 @@ _loadings = light_jit(factors.loadings, static_argnames="dims")
 
 
 @light_jit
-def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> tuple[Solution, tuple[Array, Array]]:
-    """Sizes of most evidence and prior, and the posterior variances of the first two by Laplace's method."""
+def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Prior) -> tuple[Solution, Array]:
+    """Sizes of most evidence and prior, and a root of the covariance of the first two by Laplace's method."""
     flat, whole = ravel_pytree(at)
     free = at.model.size + at.shift.size
 
@@ -94,15 +96,25 @@ def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Sizes) -> tuple[So
     near = end.x[None, :] + NEAR * jnp.concatenate([jnp.zeros((1, len(flat))), jnp.eye(free, len(flat))])
     slopes = jax.lax.map(jax.grad(loss), near)[:, :free]
     curve = (slopes[1:] - slopes[:1]) / NEAR
-    size, axes = jnp.linalg.eigh((curve + curve.T) / 2)
-    doubt = jnp.sum(axes**2 / jnp.maximum(size, panel.SIZE_SD**-2)[None, :], 1)  # no size is less known than beforehand
-    parts = doubt[: at.model.size], doubt[at.model.size :].reshape(at.shift.shape)
-    return end._replace(x=whole(end.x)), parts
+    sd = jnp.concatenate([begin.sd.model, begin.sd.shift.reshape(-1)])
+    size, axes = jnp.linalg.eigh((curve + curve.T) / 2 * sd[:, None] * sd[None, :])
+    root = sd[:, None] * axes / jnp.sqrt(jnp.maximum(size, 1))[None, :]  # no size is less known than beforehand
+    return end._replace(x=whole(end.x)), root
 
 
-def expected(law: RefreshParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def expected(law: RefreshParams) -> Sizes:
     """Sizes whose variances are the posterior means: exp(2 s) at its mean, log s being normal."""
-    return law.model_size + law.model_doubt, law.shift_size + law.shift_doubt, law.spread
+    return _away(law, np.sum(law.doubt**2, 1))
+
+
+def drawn(law: RefreshParams) -> list[Sizes]:
+    """Sizes that are equally likely, in mirrored pairs about the likeliest."""
+    return [_away(law, law.doubt @ point) for point in Points(DRAWN).nodes(len(law.doubt))[0]]
+
+
+def _away(law: RefreshParams, by: np.ndarray) -> Sizes:
+    parts = len(law.model_size)
+    return law.model_size + by[:parts], law.shift_size + by[parts:].reshape(law.shift_size.shape), law.spread
 
 
 def _grown(start: RefreshParams, begin: panel.Sizes) -> panel.Sizes:
