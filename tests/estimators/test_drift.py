@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from lleval_jax.errors import BadInput
@@ -63,13 +64,90 @@ def test_the_residual_is_the_textbooks() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal(12)
     y = 0.2 + 1.1 * x + 0.05 * rng.standard_normal(12)
-    value, scale, free = drift._excess(x, y, np.arange(12))
+    (value, _), (scale, _), free = drift._excess(x, y, np.arange(12), np.ones(12), np.zeros(12))
     design = np.stack([np.ones(12), x], 1)
     hat = design @ np.linalg.solve(design.T @ design, design.T)
     rest = y - hat @ y
     left = ((rest**2).sum() - rest**2 / (1 - np.diag(hat))) / (12 - 3)
     np.testing.assert_allclose(value / scale, rest / np.sqrt(left * (1 - np.diag(hat))), rtol=1e-9)
     assert free == 9
+
+
+def honest(seed: int, law: str, *, spread: float = 1.8, seen=None, answers: ArrayLike = 8000) -> list[Responses]:
+    """Four versions and 16 models that drift by 1.2 points (at a score of one half), all alike in `law`."""
+    rng = np.random.default_rng(seed)
+    level = spread * rng.normal(size=(16, 1)) + np.array([0.0, 0.4, -0.3, 0.2])
+    move = 0.012 * rng.normal(size=(16, 4))
+    true = np.clip(special.expit(level) + move if law == "points" else special.expit(level + 4 * move), 0.005, 0.995)
+    weight = np.broadcast_to(np.asarray(answers), (16, 4))
+    scores = rng.binomial(weight, true) / weight
+    seen = np.ones((16, 4), bool) if seen is None else seen
+    rows = [f"m{i}" for i in range(16)]
+    return [
+        Responses.build(
+            scores[:, [v]], seen=seen[:, [v]], weight=weight[:, [v]].astype(float), rows=rows, items=[f"{v}"]
+        )
+        for v in range(4)
+    ]
+
+
+@pytest.mark.parametrize("law", ["points", "logits"])
+def test_false_alarms_hold_whichever_scale_drift_is_alike_on(law: str) -> None:
+    alarms = sum(len(drift.suspects(honest(s, law)).flagged) > 0 for s in range(100))
+    assert alarms <= stats.binom.isf(FALSE_ALARM, 100, 0.05)
+
+
+def test_a_model_with_few_answers_is_granted_their_error() -> None:
+    answers = np.full((16, 4), 8000)
+    answers[3, 0] = 100
+    alarms = sum("m3" in drift.suspects(honest(s, "logits", answers=answers)).flagged for s in range(60))
+    assert alarms <= stats.binom.isf(FALSE_ALARM, 60, 0.05)
+
+
+def test_models_may_be_seen_on_other_versions_each() -> None:
+    """The odd ones on the second version, the even ones on the third, which is harder: none of that is a gain."""
+    seen = np.ones((16, 4), bool)
+    seen[::2, 1], seen[1::2, 2] = False, False
+    found = [drift.suspects(honest(s, "logits", spread=0.5, seen=seen)[:3], on=[0]) for s in range(60)]
+    assert sum(len(one.flagged) > 0 for one in found) <= stats.binom.isf(FALSE_ALARM, 60, 0.05)
+    error = np.mean([np.asarray(one.estimate.std_error).mean() for one in found])
+    assert error == pytest.approx(0.012 * np.sqrt(2), rel=0.3)
+
+
+@pytest.mark.parametrize("side", ["higher", "both"])
+def test_intervals_say_what_p_values_say(side) -> None:
+    """Before Holm's step: an interval leaves out zero where p is at most the alarm's share."""
+    found = [drift.suspects(*world(s, PAIR, excess=7, cheat="a"), side=side) for s in range(10)]
+    for one in found:
+        clear = one.estimate.low > 0 if side == "higher" else (one.estimate.low > 0) | (one.estimate.high < 0)
+        order = np.argsort(one.p_values, kind="stable")
+        raw = one.p_values[order] / (len(order) - np.arange(len(order)))
+        assert clear[order[0]] == (raw[0] <= one.alarm / len(order))
+        assert np.all(one.p_values[clear] <= one.alarm)
+        assert np.all((one.estimate.low <= one.estimate.value) & (one.estimate.value <= one.estimate.high))
+    assert any((one.estimate.low > 0).any() for one in found)
+
+
+def test_versions_without_any_difference_are_taken() -> None:
+    """The same answers twice, and models that all score alike: nothing to tell, nothing to divide by."""
+    (version, *_), family = world(4, PAIR)
+    again = Responses.build(version.scores, weight=version.weight, rows=version.rows)
+    alike = Responses.build(np.tile([0.0, 1.0], (17, 4)), rows=version.rows)
+    for versions in ([version, again], [alike, alike], [alike, version]):
+        found = drift.suspects(versions, family)
+        assert np.isfinite(found.p_values).all()
+        assert found.flagged == ()
+
+
+def test_families_in_the_order_of_rows_may_lack_answers() -> None:
+    """A model without an answer to the first version keeps its place among the families."""
+    versions, family = world(5, PAIR, excess=12, cheat="a")
+    seen = np.ones(versions[0].scores.shape, bool)
+    seen[5] = False
+    first = Responses.build(versions[0].scores, seen=seen, weight=versions[0].weight, rows=versions[0].rows)
+    in_order = drift.suspects([first, *versions[1:]], [family[row] for row in first.rows])
+    by_name = drift.suspects([first, *versions[1:]], family)
+    np.testing.assert_array_equal(in_order.p_values, by_name.p_values)
 
 
 def test_p_values_are_holms() -> None:
@@ -111,6 +189,14 @@ def test_what_cannot_be_told_is_refused() -> None:
         drift.suspects(versions[:1])
     with pytest.raises(BadInput, match="versions are 0 to 2"):
         drift.suspects(versions, on=[3])
+    with pytest.raises(BadInput, match="looked at once"):
+        drift.suspects(versions, on=[0, 0])
+    with pytest.raises(BadInput, match="names of their own; these are a, a, b"):
+        drift.suspects(versions, names=["a", "a", "b"])
+    with pytest.raises(BadInput, match="side 'lower' is not known"):
+        drift.suspects(versions, side="lower")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="by 'domains' is not known"):
+        drift.suspects(versions, by="domains")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="models have no family"):
         drift.suspects(versions, {"m0": "a"})
     with pytest.raises(BadInput, match="takes 5 to tell drift"):
