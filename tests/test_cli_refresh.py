@@ -158,6 +158,23 @@ def test_choice_as_a_table(place: pathlib.Path, capsys: pytest.CaptureFixture) -
     assert "2 of 13 models are run, 600 answers instead of 3,900 on a version of 300 items" in said.out
 
 
+def test_choice_for_a_version_of_other_items(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    """As the library chooses; a domain that is new is said, and can be asked for."""
+    pairs = [f"{place}/v1.parquet", f"{place}/v2.parquet"]
+    words = ["-k", "2", "--items", "law=40", "--items", "tax=a=60", "--ask", "tax=a"]
+    assert run(["refresh", "choose", *pairs, *words]) == OK
+    said = capsys.readouterr()
+    assert "warning: --items: 'tax=a' is in no version, and taken for a new domain" in said.err
+    assert "2 of 12 models are run, 200 answers instead of 1,200 on a version of 100 items" in said.out
+    assert run(["refresh", "choose", *pairs, *words, "--json", "-"]) == OK
+    found = json.loads(capsys.readouterr().out)
+    fit = ll.refresh.fit({name: ll.read(place / f"{name}.parquet") for name in ("v1", "v2")})
+    direct = ll.refresh.choose(fit, 2, ask="tax=a", items={"law": 40, "tax=a": 60})
+    assert found["rows"] == list(direct.rows)
+    assert [one["why"] for one in found["choices"]] == list(direct.why)
+    assert direct.why[-1].split()[-5] == f"{100 * found['expected'][-1]['error']:.2f}"
+
+
 def test_pictures(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("matplotlib")
     pairs = [f"{place}/v1.parquet", f"{place}/v2.parquet"]
@@ -262,7 +279,18 @@ def test_a_linked_bank_is_kept(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
         (["choose", "{v1}", "{place}/copy.parquet", "-k", "2"], "versions 'v1' and 'copy' are the same answers"),
         (
             ["choose", "{v1}", "-k", "2", "--ask", "lwa"],
-            "v1 has no domain 'lwa'; did you mean 'law'.*there are law, ma",
+            "the next version has no domain 'lwa'; did you mean 'law'.*there are law, ma",
+        ),
+        (["choose", "{v1}", "-k", "2", "--items", "law=40", "--ask", "math"], "next version has no domain 'math'"),
+        (["choose", "{v1}", "-k", "2", "--items", "law"], "--items: 'law' is no DOMAIN=N, N a whole number above 0"),
+        (["choose", "{v1}", "-k", "2", "--items", "=40"], "--items: '=40' is no DOMAIN=N"),
+        (["choose", "{v1}", "-k", "2", "--items", "law=0"], "--items: 'law=0' is no DOMAIN=N"),
+        (["choose", "{v1}", "-k", "2", "--items", "law=2.5"], "--items: 'law=2.5' is no DOMAIN=N"),
+        (["choose", "{v1}", "-k", "2", "--items", "law=2", "--items", "law=3"], "--items: domain 'law' is named twice"),
+        (["choose", "{v1}", "-k", "2", "--items", "all=9"], "--items: 'all' is the whole version; name its domains"),
+        (
+            ["choose", "{v1}", "-k", "2", "--items", "lwa=9", "--strict"],
+            "--items: 'lwa' is in no version, and taken for a new domain; did you mean 'law'",
         ),
         (
             ["choose", "{v1}", "-k", "2", "--pool", "ant-1"],

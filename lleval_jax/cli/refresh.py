@@ -71,6 +71,15 @@ Pool = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Choose among these models only; may be given again.", show_default=False),
 ]
+Items = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="DOMAIN=N",
+        help="How many items of a domain the next version will have, once for each domain; of a version without "
+        f"domains, {WHOLE}=N. As the newest version has them otherwise.",
+        show_default=False,
+    ),
+]
 Dims = Annotated[int, typer.Option(metavar="N", min=0, help="Loadings of a model on what items have in common.")]
 Ranks = Annotated[
     bool, typer.Option("--ranks", help="Also the rank of each model, its interval, and the chance that it holds.")
@@ -143,6 +152,7 @@ def choose(
     price: Price = None,
     force: Force = None,
     pool: Pool = None,
+    items: Items = None,
     dims: Dims = DIMS,
     plot: PlotChoice = None,
     reading: options.Reading = options.AS_WRITTEN,
@@ -157,6 +167,7 @@ def choose(
       lleval refresh choose bank:livexiv-vqa/v1 bank:livexiv-vqa/v2 -k 3
       lleval refresh choose v1.parquet v2.parquet -k 5 --ask ranking --plot choice.png
       lleval refresh choose v1.parquet v2.parquet --budget 40 --price prices.csv --force NewModel
+      lleval refresh choose v1.parquet v2.parquet -k 3 --items law=200 --items math=500
     """
     require((k is None) != (budget is None), "say either -k, how many models, or --budget, what they may cost")
     require(budget is None or price is not None, "--budget needs --price, a table of columns model, price")
@@ -164,11 +175,12 @@ def choose(
     typed.picture_for(plot)
     if out is not None:
         typed.place_for(out, "fit")
-    forced = list(dict.fromkeys(force or ()))
+    forced, counts = list(dict.fromkeys(force or ())), _counts(items or ())
     with waiting("reading answers") as wait:
         versions = _read(inputs, reading, strict=strict, wait=wait)
         models = _models(versions)
-        _require_asked(ask, versions)
+        counts = _next_items(counts, versions, strict)
+        _require_asked(ask, counts)
         for name in pool or ():
             _require_model("--pool", name, models)
         for name in forced:
@@ -179,14 +191,21 @@ def choose(
         prices = None if price is None else _prices(price, [*models, *(name for name in forced if name not in models)])
         fit = _fit(versions, dims, strict, wait)
         wait.say("choosing; compiling first")
-        words: dict[str, Any] = {"ask": ask, "budget": budget, "price": prices, "force": forced, "pool": pool}
+        words: dict[str, Any] = {
+            "ask": ask,
+            "budget": budget,
+            "price": prices,
+            "force": forced,
+            "pool": pool,
+            "items": counts,
+        }
         chosen = ll.refresh.choose(fit, k, **words)
         known = [name for name in chosen.rows if name in models]
-        outlooks = [ll.refresh.foretell(fit, known[:i]) for i in range(len(known) + 1)]
+        outlooks = [ll.refresh.foretell(fit, known[:i], items=counts) for i in range(len(known) + 1)]
         group = WHOLE if ask == RANKING else ask
         if plot is not None:
             wait.say("drawing")
-            even = [ll.refresh.foretell(fit, names) for names in _spread(fit, len(known))]
+            even = [ll.refresh.foretell(fit, names, items=counts) for names in _spread(fit, len(known))]
             with output.picture(plot) as name:
                 ll.report.refresh.plot_choice(outlooks, even, name, group=group)
     fit = dataclasses.replace(fit, source=typed.stamped(fit.source, 0))
@@ -194,7 +213,7 @@ def choose(
     saved = {
         "chosen": float(sum(cost[name] for name in chosen.rows)),
         "all": float(sum(cost[name] for name in {*models, *chosen.rows})),
-        "items": float(len(list(versions.values())[-1].items)),
+        "items": float(sum(counts.values())),
     }
     content = dataclasses.replace(chosen, source=fit.source).to_dict()
     content["ask"] = ask
@@ -475,11 +494,38 @@ def _hidden(answers: "ll.Responses", rerun: Sequence[str]) -> "tuple[ll.Response
     return answers.take(i for i, row in enumerate(answers.rows) if row in rerun), truth
 
 
-def _require_asked(ask: str, versions: "Mapping[str, ll.Responses]") -> None:
-    *_, newest = versions
-    known = [name for name in versions[newest].groups if name != WHOLE]
+def _counts(words: Sequence[str]) -> dict[str, int]:
+    """Domain -> items of the next version, of words DOMAIN=N."""
+    found: dict[str, int] = {}
+    for word in words:
+        domain, _, number = word.rpartition("=")
+        fine = bool(domain) and number.isdecimal() and int(number) > 0
+        require(fine, f"--items: {word!r} is no DOMAIN=N, N a whole number above 0; write it as law=200")
+        require(domain not in found, f"--items: domain {domain!r} is named twice")
+        found[domain] = int(number)
+    return found
+
+
+def _next_items(counts: dict[str, int], versions: "Mapping[str, ll.Responses]", strict: bool) -> dict[str, int]:
+    """The same, as in the newest version where none is named; a domain that is new is said."""
+    *_, newest = versions.values()
+    if not counts:
+        return {name: n for g, name in enumerate(newest.groups) if (n := int((newest.group == g).sum()))}
+    known = list(dict.fromkeys(name for answers in versions.values() for name in answers.groups))
+    for name in counts:
+        require(name != WHOLE or known == [WHOLE], f"--items: {WHOLE!r} is the whole version; name its domains")
+        if name not in known:
+            _warn(f"--items: {name!r} is in no version, and taken for a new domain{_near(name, known)}", strict)
+    return counts
+
+
+def _require_asked(ask: str, items: Iterable[str]) -> None:
+    """A domain of the next version, the whole, or the ranking."""
+    known = [name for name in items if name != WHOLE]
     there = f"there are {', '.join([*known, WHOLE, RANKING])}"
-    require(ask in (*known, WHOLE, RANKING), f"--ask: {newest} has no domain {ask!r}{_near(ask, known)}; {there}")
+    require(
+        ask in (*known, WHOLE, RANKING), f"--ask: the next version has no domain {ask!r}{_near(ask, known)}; {there}"
+    )
 
 
 def _require_model(word: str, name: str, known: Sequence[str]) -> None:
