@@ -222,6 +222,16 @@ def test_check_finds_nothing_wrong(place: pathlib.Path, capsys: pytest.CaptureFi
     assert "families were not compared" in capsys.readouterr().out
 
 
+def test_check_says_what_it_did_not_compare(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    words = [f"{place}/v1.parquet", f"{place}/strangers.parquet"]
+    text = "strangers: 0 models and 0 items in common (it takes 5 models, or 2 and 20 items): not compared with v1"
+    assert run(["refresh", "check", *words]) == OK
+    assert text in capsys.readouterr().out
+    assert run(["refresh", "check", *words, "--json", "-"]) == OK
+    (skipped,) = json.loads(capsys.readouterr().out)["check"]["skipped"]
+    assert skipped == {"versions": ["v1", "strangers"], "rows": [], "items": 0, "found": text}
+
+
 def a_bank(scale: float, shift: float, name: str) -> ll.ItemBank:
     """Twelve items on a scale of which the usual one is `scale * ability + shift`."""
     slope, difficulty = np.linspace(0.6, 1.7, 12), np.linspace(-2, 2, 12)

@@ -585,7 +585,8 @@ def _said(one: Any, names: Sequence[str]) -> str:
 
 def _check_content(checked: "RowCheck", names: Sequence[str]) -> dict[str, Any]:
     content = checked.to_dict()
-    for entry, one in zip(content["findings"], checked.findings, strict=True):
+    told = [*content["findings"], *content["skipped"]]
+    for entry, one in zip(told, [*checked.findings, *checked.skipped], strict=True):
         entry |= {"versions": [names[t] for t in one.versions], "found": _said(one, names)}
     return content | {"versions": list(names)}
 
@@ -593,6 +594,7 @@ def _check_content(checked: "RowCheck", names: Sequence[str]) -> dict[str, Any]:
 def _check_table(checked: "RowCheck", names: Sequence[str], every: Sequence[str]) -> "Table":
     left = [name for name in every if name not in names]
     remarks = (f"left out, with fewer than {ROWS} models: {', '.join(left)}",) if left else ()
+    remarks += tuple(_said(one, names) for one in checked.skipped)
     title = f"rows of {', '.join(names)}, {100 * checked.alarm:.3g}% false alarms"
     if not len(checked):
         return ll.report.text.Table(f"{title}: nothing is wrong that these answers can show", (), (), remarks)

@@ -44,7 +44,7 @@ def blocks(responses: Responses) -> Iterator[Block]:
     looks = [(order, _uneven(responses, order)) for order in orders]
     totals = (responses.scores * responses.seen).sum(0), responses.seen.sum(0)
     for row in range(rows):
-        seen = responses.seen[row]
+        seen = responses.seen[row] & (totals[1] > responses.seen[row])  # how hard the others' items are is not known
         found = [
             Block(row, value, stretch, float(np.exp(_chance(responses, totals, row, stretch, value, spread))))
             for order, spread in looks

@@ -7,6 +7,7 @@ assignment (Koopmans & Beckmann 1957). Where versions share items the answers th
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ SCHEMA = "lleval/row-check/1"
 FEWEST = 5  # common rows below which a pattern tells nobody apart
 SHARED = 20  # common items from which the answers themselves are compared
 TEMPER = 0.5  # power of the likelihood ratio: the noise of a pattern is not quite normal, nor known
-DOUBT = 0.01  # chance above which an exchange is not believed when strangers are looked for
+DOUBT = 0.01  # chance above which an exchange is not believed when strangers, or others it may be, are looked for
 FITS = 0.5  # correlation with its old pattern from which a row is the same model, however much it moved
 KINDS = "exchanged", "fits no row", "constant block", "same answers"
 
@@ -46,17 +47,35 @@ class RowFinding:
 
 
 @dataclasses.dataclass(frozen=True)
+class Skipped:
+    """Two versions whose rows could not be compared: nothing found there says nothing.
+
+    versions  positions of the two
+    rows      names that both have
+    items     how many items both have
+    found     one sentence
+    """
+
+    versions: tuple[int, int]
+    rows: tuple[str, ...]
+    items: int
+    found: str
+
+
+@dataclasses.dataclass(frozen=True)
 class RowCheck:
     """What is wrong with the rows of several versions; empty when all is well.
 
     findings  most certain first within a kind
     alarm     chance of any finding where rows are sound
     rows      how many rows each version has
+    skipped   neighbouring versions with too little in common to be compared
     """
 
     findings: tuple[RowFinding, ...]
     alarm: float
     rows: tuple[int, ...]
+    skipped: tuple[Skipped, ...] = ()
 
     def __len__(self) -> int:
         return len(self.findings)
@@ -69,19 +88,23 @@ class RowCheck:
     def to_dict(self) -> dict[str, Any]:
         """The JSON of a check, schema `lleval/row-check/1`."""
         found = [dataclasses.asdict(one) for one in self.findings]
-        return {"schema": SCHEMA, "alarm": self.alarm, "rows": list(self.rows), "findings": found}
+        skipped = [dataclasses.asdict(one) for one in self.skipped]
+        return {"schema": SCHEMA, "alarm": self.alarm, "rows": list(self.rows), "findings": found, "skipped": skipped}
 
     def __str__(self) -> str:
-        head = f"{len(self.rows)} versions, {self.alarm:.0%} false alarms"
+        head = f"{len(self.rows)} versions, {100 * self.alarm:.3g}% false alarms"
         lines = [f"{one.found} (p = {one.p_value:.2g})" for one in self.findings]
-        return "\n".join([f"rows of {head}: {len(lines) or 'nothing'} found", *lines])
+        left = [one.found for one in self.skipped]
+        return "\n".join([f"rows of {head}: {len(lines) or 'nothing'} found", *lines, *left])
 
 
 def check(versions: Sequence[Responses], *, alarm: float = 0.05) -> RowCheck:
     """Look for rows that are not what their names say.
 
-    Each version is compared with the next on the rows that both have. Four kinds are looked for, each with a quarter
-    of `alarm` shared out (Bonferroni) over all rows, pairs and versions:
+    Each version is compared with the next on the rows that both have: with 20 common items or more by the answers to
+    these, else by the patterns of 5 rows or more. Versions with less in common are named in `skipped`.
+
+    Four kinds are looked for, each with a quarter of `alarm` shared out (Bonferroni) over all rows, pairs and versions:
 
     * exchanged: the answers under one name fit another name of the version before;
     * fits no row: a row whose agreement with the others changes far more than theirs, to something uncorrelated;
@@ -101,15 +124,20 @@ def check(versions: Sequence[Responses], *, alarm: float = 0.05) -> RowCheck:
     for t, version in enumerate(versions):
         require(len(version.rows) >= 3, f"version {t} has {len(version.rows)} rows; it takes 3 models to compare")
     found: list[RowFinding] = []
+    skipped: list[Skipped] = []
     for t, version in enumerate(versions):
         found += _within(t, version)
-    for t in range(len(versions) - 1):
-        found += _compared(t, versions[t], versions[t + 1])
+    for t, (old, new) in enumerate(itertools.pairwise(versions)):
+        told = _compared(t, old, new)
+        if isinstance(told, Skipped):
+            skipped.append(told)
+        else:
+            found += told
     share = len(KINDS) * np.array([max(1, len(versions) - 1)] * 2 + [len(versions)] * 2)
     factor: dict[str, float] = dict(zip(KINDS, share.tolist(), strict=True))
     found = [dataclasses.replace(one, p_value=min(1.0, factor[one.kind] * one.p_value)) for one in found]
     kept = sorted((o for o in found if o.p_value <= alarm), key=lambda o: (KINDS.index(o.kind), o.versions, o.p_value))
-    return RowCheck(tuple(kept), alarm, tuple(len(version.rows) for version in versions))
+    return RowCheck(tuple(kept), alarm, tuple(len(version.rows) for version in versions), tuple(skipped))
 
 
 def pattern(responses: Responses) -> NDArray:
@@ -211,20 +239,20 @@ def _within(t: int, version: Responses) -> list[RowFinding]:
     return found
 
 
-def _compared(t: int, old: Responses, new: Responses) -> list[RowFinding]:
+def _compared(t: int, old: Responses, new: Responses) -> list[RowFinding] | Skipped:
     """Exchanges and strangers between two versions, p-values not yet shared over versions."""
     known, asked = set(old.rows), set(old.items)
     rows = [row for row in new.rows if row in known]
-    if len(rows) < 2:
-        return []
+    items = [item for item in new.items if item in asked]
     a, b = (v.take([v.rows.index(row) for row in rows]) for v in (old, new))
-    items = [item for item in b.items if item in asked]
-    if len(items) >= SHARED:
+    if len(rows) >= 2 and len(items) >= SHARED:
         found = _by_answers(a.select(items), b.select(items))
     elif len(rows) >= FEWEST:
         found = _by_pattern(pattern(a), pattern(b))
     else:
-        return []
+        takes = f"it takes {FEWEST} models, or 2 and {SHARED} items"
+        text = f"{len(rows)} models and {len(items)} items in common ({takes}): not compared with version {t}"
+        return Skipped((t, t + 1), tuple(rows), len(items), f"version {t + 1}: {text}")
     return [
         RowFinding(
             kind="exchanged" if j >= 0 else "fits no row",
@@ -239,19 +267,29 @@ def _compared(t: int, old: Responses, new: Responses) -> list[RowFinding]:
 
 
 def _by_answers(old: Responses, new: Responses) -> Iterator[tuple[int, int, float]]:
-    """(row, the row it fits, p) from items in both versions: a sign test of whom a new row sides with.
+    """(row, the row it fits, p) from items in both versions: two sign tests of which the less certain counts.
 
-    Where two old rows differ, a row that was named right sides at least as often with itself.
+    Whom does row i side with where old rows i and j differ? With j, if it is j; but a weak model that is asked again
+    sides with a strong one too, by what both get right. And do i and j differ the same way as before, where they
+    differ at all? If named right they do at least as often as not, however noisy their answers are.
     """
     n = len(old.rows)
-    gap = np.abs(new.scores[:, None, :] - old.scores[None, :, :])
-    both = new.seen[:, None, :] & old.seen[None, :, :]
     for i in range(n):
-        use = both[i] & both[i, i][None, :]
-        nearer = (use & (gap[i] < gap[i, i][None, :])).sum(1)
-        farther = (use & (gap[i] > gap[i, i][None, :])).sum(1)
-        p = np.where(nearer > farther, stats.binom.sf(nearer - 1, nearer + farther, 0.5), 1.0)
-        yield i, int(p.argmin()), float(n * (n - 1) * p.min())
+        use = new.seen[i] & old.seen & old.seen[i]
+        gap = np.abs(new.scores[i] - old.scores)
+        nearer = _sign((gap[i] - gap) * use)
+        use = use & new.seen
+        turned = _sign((old.scores[i] - old.scores) * (new.scores - new.scores[i]) * use)
+        p = n * (n - 1) / 2 * np.maximum(nearer, turned)
+        apart = (gap * use).sum(1) / np.maximum(use.sum(1), 1)
+        j = int(np.where(p <= DOUBT, apart, 1 + p).argmin())  # of rows that changed places in a ring, the one it is
+        yield i, j, float(p[j])
+
+
+def _sign(gain: NDArray) -> NDArray:
+    """(rows,) chance of so many items above zero, of those that are not zero."""
+    more, less = (gain > 0).sum(1), (gain < 0).sum(1)
+    return np.where(more > less, stats.binom.sf(more - 1, more + less, 0.5), 1.0)
 
 
 def _by_pattern(old: NDArray, new: NDArray) -> Iterator[tuple[int, int, float]]:

@@ -77,6 +77,48 @@ def test_answers_to_common_items_tell_at_once() -> None:
     assert len(row_check.check([one, one])) == 0
 
 
+def test_sound_rows_that_answer_anew_are_left_alone() -> None:
+    """Weak models side with strong ones where both are mostly right; that is no exchange."""
+    rng = np.random.default_rng(8)
+    p = np.linspace(0.6, 0.95, ROWS)[:, None]
+    one, two = (Responses.build((rng.random((ROWS, 1000)) < p).astype(np.float32)) for _ in range(2))
+    assert row_check.check([one, two]).of("exchanged") == ()
+    turned = Responses.build(two.scores[exchanged((2, 9))])
+    found = row_check.check([one, turned]).of("exchanged")
+    assert {("row-2", "row-9"), ("row-9", "row-2")} >= {one.rows for one in found} > set()
+
+
+def test_rows_turned_in_a_ring_are_told_whose_they_are() -> None:
+    rng = np.random.default_rng(9)
+    (one,) = panel(9, items=300, versions=1)
+    order = np.arange(ROWS)
+    order[[4, 5, 6]] = [5, 6, 4]
+    again = np.where(rng.random(one.scores.shape) < 0.1, 1 - one.scores, one.scores)[order]
+    found = row_check.check([one, Responses.build(again, rows=one.rows, items=one.items)])
+    assert {one.rows for one in found.findings} == {("m4", "m5"), ("m5", "m6"), ("m6", "m4")}
+
+
+def test_versions_with_too_little_in_common_are_named() -> None:
+    one, two, three = panel(10, items=200, versions=3)
+    found = row_check.check([one.take(range(8)), two.take(range(5, 12)), three])
+    (left,) = found.skipped
+    assert (left.versions, left.rows, left.items) == ((0, 1), ("m5", "m6", "m7"), 0)
+    assert str(found).endswith(
+        "version 1: 3 models and 0 items in common (it takes 5 models, or 2 and 20 items): not compared with version 0"
+    )
+    assert found.to_dict()["skipped"][0]["versions"] == (0, 1)
+    assert row_check.check([one, two]).skipped == ()
+
+
+def test_items_that_nobody_else_was_asked_are_no_block() -> None:
+    (one,) = panel(11, items=400, versions=1)
+    seen = np.ones(one.scores.shape, bool)
+    seen[1:, 300:] = False
+    scores = np.array(one.scores)
+    scores[0, 300:] = 0
+    assert row_check.check([Responses.build(scores, seen=seen)]).findings == ()
+
+
 def test_constant_blocks_and_copies_are_found() -> None:
     (one,) = panel(6, items=400, versions=1)
     scores = np.array(one.scores)
