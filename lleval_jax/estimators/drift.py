@@ -85,9 +85,8 @@ def suspects(
     """Families whose score on some version is beyond what honest drift explains.
 
     In simulated worlds (bench/README.md) false alarms hold where drift is alike in logits and where it is in points.
-    A gain of 6 points by 2 of 17 models that drift by 1.2 is flagged four times in five where the version is named
-    (`on`) and drift is alike in logits, less often where it is alike in points, and hardly more than every other time
-    where all of four versions are looked at: nobody flagged is no proof that nobody gained.
+    A gain of 6 points by 2 of 17 models that drift by 1.2 is flagged in 83% (logits) or 76% (points) of them where the
+    version is named (`on`), in only 50 to 60% where all of four versions are looked at: no flag is no proof of honesty.
 
     Args:
         versions: answers to each version, or to parts of one (old public items and new ones); at least two. A model
