@@ -7,7 +7,7 @@ errors (those alone: Battauz 2015), and each is one draw of that drift.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -89,7 +89,9 @@ def link(
         answers_old: answers to the old bank; by default those of its calibration models.
         answers_new: answers to the new bank; likewise.
         by: how common items are compared. "concurrent" fits all answers at once and reads the link off that fit;
-            with common models alone the others are one method, the line through their abilities. Mean/sigma and
+            with common models alone the others are one method, the line through their abilities. Its interval is for
+            the items' errors and drift: common models that drift between the banks, who all pull one way, are not
+            in it. Mean/sigma and
             Haebara take errors for spread: where one bank's items are noisier and common items many, their scale is
             biased by more than its interval; Stocking-Lord and mean/mean add the items up first and are not.
         level: coverage of the intervals, which are Student's.
@@ -108,8 +110,11 @@ def link(
     known = set(new.items)
     items = tuple(item for item in old.items if item in known)
     if by != "concurrent" and len(items) >= FEWEST:
-        x, left, drift = _by_items(_part(old, items), _part(new, items), _nodes(old), by)
-        return _linked(x, left, items, "items", by, drift, new, level)
+        parts = _part(old, items), _part(new, items)
+        if by in MOMENTS:
+            items = tuple(item for item, use in zip(items, _steep(*parts, by), strict=True) if use)
+            parts = _part(old, items), _part(new, items)
+        return _linked(*_by_items(*parts, _nodes(old), by), items, "items", by, new, level)
     one, two = _answers(old, answers_old), _answers(new, answers_new)
     shared = set(one.rows) & set(two.rows) if one is not None and two is not None else set()
     require(
@@ -123,8 +128,8 @@ def link(
     if by == "concurrent":
         common, kind = (items, "items") if len(items) >= FEWEST else (models, "models")
         return _concurrent(old, new, one.merge(two), common, kind, level)
-    x, left, drift = _by_models(old, new, *(a.take([a.rows.index(m) for m in models]) for a in (one, two)))
-    return _linked(x, left, models, "models", "line through common models", drift, new, level)
+    found = _by_models(old, new, *(a.take([a.rows.index(m) for m in models]) for a in (one, two)))
+    return _linked(*found, models, "models", "line through common models", new, level)
 
 
 def transform(bank: ItemBank, scale: float, shift: float) -> ItemBank:
@@ -140,13 +145,18 @@ def transform(bank: ItemBank, scale: float, shift: float) -> ItemBank:
     )
 
 
-def _linked(x, left, common, kind, method, drift, new: ItemBank, level: float) -> Linked:
+def _linked(
+    x: NDArray, left: NDArray, drift: float, common: Sequence[str], kind: str, method: str, new: ItemBank, level: float
+) -> Linked:
     """The result, from (scale, shift) and what they are without each item or model, (n, 2)."""
+    fine = bool(np.isfinite(x).all() and np.isfinite(left).all() and x[0] > 0)
+    why = f"the common {kind} do not differ, or the two banks order models differently"
+    require(fine, f"the link's scale comes out as {x[0]:.3g}: {why}")
     n = len(left)
     gap = left - left.mean(0)
     covariance = (n - 1) / n * gap.T @ gap
     error = np.sqrt(np.diag(covariance))
-    half = stats.t.isf((1 - level) / 2, max(n - 2, 1)) * error
+    half = stats.t.isf((1 - level) / 2, max(len(common) - 2, 1)) * error
     estimate = Estimate(
         target="link of two scales",
         method=method,
@@ -157,7 +167,7 @@ def _linked(x, left, common, kind, method, drift, new: ItemBank, level: float) -
         high=x + half,
         level=level,
         std_error=error,
-        n_seen=np.full(2, n),
+        n_seen=np.full(2, len(common)),
         status=("ok", "ok"),
         source=new.source,
     )
@@ -193,16 +203,9 @@ def _nodes(bank: ItemBank) -> tuple[NDArray, NDArray]:
 def _by_items(old: _Items, new: _Items, nodes: tuple[NDArray, NDArray], by: str) -> tuple[NDArray, NDArray, float]:
     """(scale, shift), the same without each item (items, 2), and the items' drift."""
     if by in MOMENTS:
-        use = (old.slope > STEEP) & (new.slope > STEEP)
-        require(
-            use.sum() >= FEWEST,
-            f"{use.sum()} common items rise in both banks; {by} takes {FEWEST}. Use stocking-lord",
-        )
-        pick = [(o[use], -i[use] / o[use]) for o, i in ((old.slope, old.intercept), (new.slope, new.intercept))]
-        x, left = _jackknife(MOMENTS[by], *pick[0], *pick[1])
+        x, left = _jackknife(MOMENTS[by], *(v for p in (old, new) for v in (p.slope, -p.intercept / p.slope)))
     else:
         x, left = CURVES[by](old, new, nodes)
-    require(x[0] > 0, f"the link's scale comes out as {x[0]:.3g}: the two banks order models differently")
     centre = np.array([float((nodes[0] * nodes[1]).sum()), 1.0])
     there = np.array([(centre[0] - x[1]) / x[0], 1.0])
     moved = new.slope * there[0] + new.intercept - old.slope * centre[0] - old.intercept
@@ -211,10 +214,18 @@ def _by_items(old: _Items, new: _Items, nodes: tuple[NDArray, NDArray], by: str)
     return x, left, float(np.sqrt(max(spread - np.median(error), 0)))
 
 
+def _steep(old: _Items, new: _Items, by: str) -> NDArray:
+    """(items,) those that rise in both banks, so that they have a difficulty."""
+    use = (old.slope > STEEP) & (new.slope > STEEP)
+    require(use.sum() >= FEWEST, f"{use.sum()} common items rise in both banks; {by} takes {FEWEST}. Use stocking-lord")
+    return use
+
+
 def _jackknife(found: Callable[..., NDArray], *columns: NDArray) -> tuple[NDArray, NDArray]:
-    """A statistic of columns (n,), and the same without each place (n, 2)."""
+    """A statistic of columns (n,), and the same without each place (n, 2); not finite where columns do not vary."""
     n = len(columns[0])
-    return found(*columns), np.array([found(*(np.delete(c, i) for c in columns)) for i in range(n)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return found(*columns), np.array([found(*(np.delete(c, i) for c in columns)) for i in range(n)])
 
 
 def _mean_sigma(_a: NDArray, difficulty_old: NDArray, _b: NDArray, difficulty_new: NDArray) -> NDArray:
@@ -281,35 +292,32 @@ def _by_models(old: ItemBank, new: ItemBank, a: Responses, b: Responses) -> tupl
 
 
 def _line(y: NDArray, y_error: NDArray, x: NDArray, x_error: NDArray) -> NDArray:
-    spread = [max(v.var(ddof=1) - e.mean(), 0.1 * v.var(ddof=1)) for v, e in ((y, y_error), (x, x_error))]
-    scale = np.sqrt(spread[0] / spread[1])
+    pairs = ((y, y_error), (x, x_error))
+    spread = [max(v.var(ddof=1) - e.mean(), 0.1 * v.var(ddof=1)) if np.ptp(v) > 0 else 0.0 for v, e in pairs]
+    scale = np.sqrt(np.divide(spread[0], spread[1]))
     return np.array([scale, y.mean() - scale * x.mean()])
 
 
 def _concurrent(old: ItemBank, new: ItemBank, answers: Responses, common: tuple, kind: str, level: float) -> Linked:
-    """One fit of all answers, which holds the items of both banks: linked with the old one and with the new one."""
+    """One fit of all answers, which holds the items of both banks: linked with the old one and with the new one.
+
+    Jackknifed over items; a common one is left out of both links at once, which share its drift.
+    """
     shared = bool(np.ptp(old.slope) < 1e-6 and np.ptp(new.slope) < 1e-6)
     fit = irt.fit(answers, model="rasch" if shared else "2pl")
-    place = {item: i for i, item in enumerate(fit.items)}
-    parts = []
+    place, p = {item: i for i, item in enumerate(fit.items)}, fit.params
+    whole, without, drifts = [], [], []
     for bank in (old, new):
-        at = np.array([place[item] for item in bank.items if item in place])
         here = tuple(item for item in bank.items if item in place)
-        p = fit.params
+        at = np.array([place[item] for item in here])
         joint = _Items(p.slope[at, 0], p.intercept[at], p.floor[at], p.ceiling[at], fit.covariance[at, :2, :2])
-        parts.append(_by_items(_part(bank, here), joint, _nodes(bank), "stocking-lord"))
-    (one, left_one, drift_one), (two, left_two, drift_two) = parts
-    x, drift = _between(one, two), max(drift_one, drift_two)
-    ends = [
-        _linked(x, np.array(left), common, kind, "concurrent", drift, new, level)
-        for left in ([_between(v, two) for v in left_one], [_between(one, v) for v in left_two])
-    ]
-    covariance = ends[0].covariance + ends[1].covariance  # the two links have items of their own
-    error = np.sqrt(np.diag(covariance))
-    half = stats.t.isf((1 - level) / 2, len(common) - 2) * error
-    count = np.full(2, len(common))
-    estimate = dataclasses.replace(ends[0].estimate, low=x - half, high=x + half, std_error=error, n_seen=count)
-    return dataclasses.replace(ends[0], covariance=covariance, estimate=estimate)
+        x, left, drift = _by_items(_part(bank, here), joint, _nodes(bank), "stocking-lord")
+        whole.append(x)
+        without.append(dict(zip(here, left, strict=True)))
+        drifts.append(drift)
+    items = dict.fromkeys(item for part in without for item in part)
+    left = [_between(*(part.get(item, x) for part, x in zip(without, whole, strict=True))) for item in items]
+    return _linked(_between(*whole), np.array(left), max(drifts), common, kind, "concurrent", new, level)
 
 
 def _between(one: NDArray, two: NDArray) -> NDArray:
@@ -319,8 +327,9 @@ def _between(one: NDArray, two: NDArray) -> NDArray:
 
 
 def _answers(bank: ItemBank, given: Responses | None) -> Responses | None:
-    """The answers passed, or the bank's own calibration models'."""
-    if given is not None or bank.calibration is None:
-        return given
-    known = bank.calibration
-    return Responses.build(known.answers, seen=known.seen, rows=known.rows, items=bank.items)
+    """The answers passed, or the bank's own calibration models': to its items, of models that have some."""
+    if given is None and bank.calibration is not None:
+        known = bank.calibration
+        given = Responses.build(known.answers, seen=known.seen, rows=known.rows, items=bank.items)
+    asked = set() if given is None else set(given.items)
+    return None if given is None else given.select([item for item in bank.items if item in asked]).answered()

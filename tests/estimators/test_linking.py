@@ -9,9 +9,10 @@ from scipy import optimize, special, stats
 from lleval_jax.data import simulate
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators import ability, irt, linking
-from lleval_jax.values import ItemBank
+from lleval_jax.values import ItemBank, Responses
 
 FALSE_ALARM = 1e-5  # of this file
+NAMES = tuple(f"m{i}" for i in range(30))
 COMMON_ITEMS = ("stocking-lord", "haebara", "mean-sigma", "mean-mean")
 
 
@@ -173,9 +174,40 @@ def test_the_line_through_models_holds_its_interval() -> None:
         y = 1.2 * truth + 0.5 + 0.1 * rng.standard_normal(17) + 0.05 * rng.standard_normal(17)
         x = truth + 0.1 * rng.standard_normal(17) + 0.05 * rng.standard_normal(17)
         found, left = linking._jackknife(linking._line, y, np.full(17, 0.01), x, np.full(17, 0.01))
-        one = linking._linked(found, left, (), "models", "", 0.0, bank(*items(0)), 0.9).estimate
+        one = linking._linked(found, left, 0.0, NAMES[:17], "models", "", bank(*items(0)), 0.9).estimate
         inside += (one.low <= [1.2, 0.5]) & (one.high >= [1.2, 0.5])
     assert np.all(inside >= stats.binom.ppf(FALSE_ALARM, far, 0.9)), inside
+
+
+def test_items_that_do_not_rise_are_not_counted_as_used() -> None:
+    old, new = drifted(5)
+    flat = dataclasses.replace(new, slope=np.where(np.arange(40)[:, None] < 3, 0.01, new.slope))
+    found = linking.link(old, flat, by="mean-mean")
+    assert found.common == old.items[3:]
+    assert found.estimate.n_seen.tolist() == [37, 37]
+
+
+def test_models_without_an_answer_to_a_bank_are_not_common() -> None:
+    answers, truth = simulate(30, 80, seed=9)
+    old = bank(truth.slope[:40, 0], truth.intercept[:40], items=answers.items[:40])
+    new = bank(truth.slope[40:, 0], truth.intercept[40:], items=answers.items[40:], name="new")
+    seen = np.ones(answers.scores.shape, bool)
+    seen[:10, :40], seen[10:20, 40:] = False, False
+    partly = Responses.build(answers.scores, seen=seen, rows=answers.rows, items=answers.items)
+    assert linking.link(old, new, partly, partly).common == answers.rows[20:]
+    with pytest.raises(BadInput, match="0 common items and 0 common models"):
+        linking.link(old, new, partly.take(range(20)), partly.take(range(20)))
+
+
+def test_models_that_do_not_differ_link_nothing() -> None:
+    old, new = bank(*items(0)), bank(*items(1), items=[f"j{k}" for k in range(40)], name="new")
+    alike = np.tile([0.0, 1.0], (5, 40))
+    answers = Responses.build(alike, rows=NAMES[:5], items=[*old.items, *new.items])
+    with pytest.raises(BadInput, match="the common models do not differ"):
+        linking.link(old, new, answers, answers)
+    flat = bank(np.ones(40), np.zeros(40))
+    with pytest.raises(BadInput, match="the common items do not differ"):
+        linking.link(flat, flat, by="mean-sigma")
 
 
 def test_a_moved_bank_gives_the_same_model_its_moved_ability() -> None:
