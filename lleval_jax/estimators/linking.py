@@ -89,9 +89,8 @@ def link(
         answers_old: answers to the old bank; by default those of its calibration models.
         answers_new: answers to the new bank; likewise.
         by: how common items are compared. "concurrent" fits all answers at once and reads the link off that fit;
-            with common models alone the others are one method, the line through their abilities. Its interval is for
-            the items' errors and drift: common models that drift between the banks, who all pull one way, are not
-            in it. Mean/sigma and
+            with common models alone the others are one method, the line through their abilities. Its interval is as
+            wide as that of the link by the common items or models, whose drift it averages likewise. Mean/sigma and
             Haebara take errors for spread: where one bank's items are noisier and common items many, their scale is
             biased by more than its interval; Stocking-Lord and mean/mean add the items up first and are not.
         level: coverage of the intervals, which are Student's.
@@ -109,12 +108,15 @@ def link(
     require(most == 1, f"a bank has {most} abilities; scales are linked in one dimension. Calibrate both with dims=1")
     known = set(new.items)
     items = tuple(item for item in old.items if item in known)
-    if by != "concurrent" and len(items) >= FEWEST:
+    common, kind = items, "items"
+    if len(items) >= FEWEST:
         parts = _part(old, items), _part(new, items)
         if by in MOMENTS:
-            items = tuple(item for item, use in zip(items, _steep(*parts, by), strict=True) if use)
-            parts = _part(old, items), _part(new, items)
-        return _linked(*_by_items(*parts, _nodes(old), by), items, "items", by, new, level)
+            common = tuple(item for item, use in zip(items, _steep(*parts, by), strict=True) if use)
+            parts = _part(old, common), _part(new, common)
+        found = _by_items(*parts, _nodes(old), "stocking-lord" if by == "concurrent" else by)
+        if by != "concurrent":
+            return _linked(*found, common, kind, by, new, level)
     one, two = _answers(old, answers_old), _answers(new, answers_new)
     shared = set(one.rows) & set(two.rows) if one is not None and two is not None else set()
     require(
@@ -124,12 +126,13 @@ def link(
     )
     if one is None or two is None:
         raise BadInput("a concurrent link takes the answers to both banks: pass answers_old and answers_new")
-    models = tuple(row for row in one.rows if row in shared)
-    if by == "concurrent":
-        common, kind = (items, "items") if len(items) >= FEWEST else (models, "models")
-        return _concurrent(old, new, one.merge(two), common, kind, level)
-    found = _by_models(old, new, *(a.take([a.rows.index(m) for m in models]) for a in (one, two)))
-    return _linked(*found, models, "models", "line through common models", new, level)
+    if len(items) < FEWEST:
+        common, kind = tuple(row for row in one.rows if row in shared), "models"
+        found = _by_models(old, new, *(a.take([a.rows.index(m) for m in common]) for a in (one, two)))
+    method = by if by == "concurrent" else "line through common models"
+    x, left, drift = found
+    x = _concurrent(old, new, one.merge(two)) if by == "concurrent" else x
+    return _linked(x, left, drift, common, kind, method, new, level)
 
 
 def transform(bank: ItemBank, scale: float, shift: float) -> ItemBank:
@@ -149,9 +152,6 @@ def _linked(
     x: NDArray, left: NDArray, drift: float, common: Sequence[str], kind: str, method: str, new: ItemBank, level: float
 ) -> Linked:
     """The result, from (scale, shift) and what they are without each item or model, (n, 2)."""
-    fine = bool(np.isfinite(x).all() and np.isfinite(left).all() and x[0] > 0)
-    why = f"the common {kind} do not differ, or the two banks order models differently"
-    require(fine, f"the link's scale comes out as {x[0]:.3g}: {why}")
     n = len(left)
     gap = left - left.mean(0)
     covariance = (n - 1) / n * gap.T @ gap
@@ -206,12 +206,19 @@ def _by_items(old: _Items, new: _Items, nodes: tuple[NDArray, NDArray], by: str)
         x, left = _jackknife(MOMENTS[by], *(v for p in (old, new) for v in (p.slope, -p.intercept / p.slope)))
     else:
         x, left = CURVES[by](old, new, nodes)
+    _require_scale(x, left, "items")
     centre = np.array([float((nodes[0] * nodes[1]).sum()), 1.0])
     there = np.array([(centre[0] - x[1]) / x[0], 1.0])
     moved = new.slope * there[0] + new.intercept - old.slope * centre[0] - old.intercept
     error = sum(np.einsum("a,iab,b->i", v, part.covariance, v) for v, part in ((centre, old), (there, new)))
     spread = (1.4826 * np.median(np.abs(moved - np.median(moved)))) ** 2
     return x, left, float(np.sqrt(max(spread - np.median(error), 0)))
+
+
+def _require_scale(x: NDArray, left: NDArray, kind: str) -> None:
+    fine = bool(np.isfinite(x).all() and np.isfinite(left).all() and x[0] > 0)
+    why = f"the common {kind} do not differ, or the two banks order models differently"
+    require(fine, f"the link's scale comes out as {x[0]:.3g}: {why}")
 
 
 def _steep(old: _Items, new: _Items, by: str) -> NDArray:
@@ -286,6 +293,7 @@ def _by_models(old: ItemBank, new: ItemBank, a: Responses, b: Responses) -> tupl
     """
     y, x = (ability.estimate(part, bank, method="wle") for part, bank in ((a, old), (b, new)))
     found, left = _jackknife(_line, y.value, y.std_error**2, x.value, x.std_error**2)
+    _require_scale(found, left, "models")
     rest = y.value - found[0] * x.value - found[1]
     error = y.std_error**2 + found[0] ** 2 * x.std_error**2
     return found, left, float(np.sqrt(max((rest**2).sum() / max(len(rest) - 2, 1) - error.mean(), 0)))
@@ -298,26 +306,18 @@ def _line(y: NDArray, y_error: NDArray, x: NDArray, x_error: NDArray) -> NDArray
     return np.array([scale, y.mean() - scale * x.mean()])
 
 
-def _concurrent(old: ItemBank, new: ItemBank, answers: Responses, common: tuple, kind: str, level: float) -> Linked:
-    """One fit of all answers, which holds the items of both banks: linked with the old one and with the new one.
-
-    Jackknifed over items; a common one is left out of both links at once, which share its drift.
-    """
+def _concurrent(old: ItemBank, new: ItemBank, answers: Responses) -> NDArray:
+    """(scale, shift) by one fit of all answers, which holds the items of both banks: linked with either."""
     shared = bool(np.ptp(old.slope) < 1e-6 and np.ptp(new.slope) < 1e-6)
     fit = irt.fit(answers, model="rasch" if shared else "2pl")
     place, p = {item: i for i, item in enumerate(fit.items)}, fit.params
-    whole, without, drifts = [], [], []
+    ends = []
     for bank in (old, new):
         here = tuple(item for item in bank.items if item in place)
         at = np.array([place[item] for item in here])
         joint = _Items(p.slope[at, 0], p.intercept[at], p.floor[at], p.ceiling[at], fit.covariance[at, :2, :2])
-        x, left, drift = _by_items(_part(bank, here), joint, _nodes(bank), "stocking-lord")
-        whole.append(x)
-        without.append(dict(zip(here, left, strict=True)))
-        drifts.append(drift)
-    items = dict.fromkeys(item for part in without for item in part)
-    left = [_between(*(part.get(item, x) for part, x in zip(without, whole, strict=True))) for item in items]
-    return _linked(_between(*whole), np.array(left), max(drifts), common, kind, "concurrent", new, level)
+        ends.append(_by_items(_part(bank, here), joint, _nodes(bank), "stocking-lord")[0])
+    return _between(*ends)
 
 
 def _between(one: NDArray, two: NDArray) -> NDArray:

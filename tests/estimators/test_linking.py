@@ -133,6 +133,7 @@ def test_common_items_common_models_and_one_fit_agree(calibrated) -> None:
     (old, new), one, two = calibrated
     by_items = linking.link(old, new)
     joint = linking.link(old, new, one, two, by="concurrent")
+    np.testing.assert_array_equal(joint.covariance, by_items.covariance)
     alone = one.items[:50], two.items[20:]
     parts = [one.select(alone[0]), two.select(alone[1])]
     split = [_only(b, names) for b, names in zip((old, new), alone, strict=True)]
@@ -205,9 +206,10 @@ def test_models_that_do_not_differ_link_nothing() -> None:
     answers = Responses.build(alike, rows=NAMES[:5], items=[*old.items, *new.items])
     with pytest.raises(BadInput, match="the common models do not differ"):
         linking.link(old, new, answers, answers)
-    flat = bank(np.ones(40), np.zeros(40))
-    with pytest.raises(BadInput, match="the common items do not differ"):
-        linking.link(flat, flat, by="mean-sigma")
+    flat, other = bank(np.ones(40), np.zeros(40)), bank(*items(0))
+    for pair in ((flat, flat), (flat, other), (other, flat)):
+        with pytest.raises(BadInput, match="the common items do not differ"):
+            linking.link(*pair, by="mean-sigma")
 
 
 def test_a_moved_bank_gives_the_same_model_its_moved_ability() -> None:
