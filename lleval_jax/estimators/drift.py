@@ -61,7 +61,7 @@ class Suspicion:
 
     def __str__(self) -> str:
         who = ", ".join(self.flagged) or "nobody"
-        lines = [f"flagged at {self.alarm:.0%} false alarms over all families: {who}"]
+        lines = [f"flagged at {100 * self.alarm:.3g}% false alarms over all families: {who}"]
         for at in np.argsort(self.p_values, kind="stable")[:5]:
             e = self.estimate
             lines.append(

@@ -118,7 +118,7 @@ def check(versions: Sequence[Responses], *, alarm: float = 0.05) -> RowCheck:
     Raises:
         BadInput: no versions, fewer than 3 rows in one, or an alarm that is no probability.
     """
-    versions = [version.answered() for version in versions]
+    versions = [_as_numbers(version.answered()) for version in versions]
     require(len(versions) > 0, "there are no versions to check")
     require(0 < alarm < 1, f"alarm is {alarm}; it must lie strictly between 0 and 1")
     for t, version in enumerate(versions):
@@ -222,6 +222,11 @@ def _cycles(at: NDArray) -> list[list[int]]:
         left -= set(cycle)
         out.append(cycle)
     return out
+
+
+def _as_numbers(version: Responses) -> Responses:
+    """The same with scores that can be subtracted, which truth values and unsigned numbers cannot."""
+    return dataclasses.replace(version, scores=version.scores.astype(np.float32))
 
 
 def _within(t: int, version: Responses) -> list[RowFinding]:

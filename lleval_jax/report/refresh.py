@@ -42,8 +42,14 @@ def state(estimate: Estimate, i: int) -> str:
 
 
 def error(estimate: Estimate, group: str = WHOLE) -> float:
-    """Expected error of a score: the root mean square of its standard errors over models."""
-    return float(np.sqrt(np.mean(estimate.std_error[_at(estimate, group)] ** 2)))
+    """Expected error of a score: the root mean square of its standard errors over models.
+
+    Raises:
+        BadInput: no entry of that group.
+    """
+    here = _at(estimate, group)
+    require(len(here) > 0, f"there is no score of {group!r}; there are {', '.join(dict.fromkeys(estimate.group))}")
+    return float(np.sqrt(np.mean(estimate.std_error[here] ** 2)))
 
 
 def tables(

@@ -172,6 +172,7 @@ def test_domains_and_new_models_are_taken() -> None:
     assert "a" in found.flagged
     assert set(found.estimate.group) == {f"v{i}/{g}" for i in (1, 2, 3) for g in ("old", "new")}
     assert "flagged at 5% false alarms" in str(found)
+    assert "flagged at 0.5% false alarms" in str(drift.suspects(versions, family, alarm=0.005))
     assert found.to_dict()["flagged"] == list(found.flagged)
 
 

@@ -156,6 +156,15 @@ def test_a_check_speaks() -> None:
     assert "nothing found" in str(row_check.check(panel(0)))
 
 
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.float32])
+def test_scores_of_any_kind_are_compared(kind) -> None:
+    rng = np.random.default_rng(12)
+    (one,) = panel(12, items=200, versions=1)
+    again = np.where(rng.random(one.scores.shape) < 0.1, 1 - one.scores, one.scores)[exchanged((2, 3))]
+    versions = [Responses.build(scores.astype(kind), rows=one.rows) for scores in (one.scores, again)]
+    assert {f.rows for f in row_check.check(versions).findings} == {("m2", "m3"), ("m3", "m2")}
+
+
 def test_what_cannot_be_checked_is_refused() -> None:
     with pytest.raises(BadInput, match="there are no versions"):
         row_check.check([])

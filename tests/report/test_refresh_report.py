@@ -71,6 +71,12 @@ def test_a_line_a_model_best_first_and_then_by_domain() -> None:
     assert len(parts.lines) == 8
 
 
+def test_the_error_of_a_group_that_is_not_there_is_refused() -> None:
+    assert report.error(an_estimate(), "law") == pytest.approx(0.02 * np.sqrt(3 / 4))
+    with pytest.raises(ll.BadInput, match="no score of 'lwa'; there are all, law, math"):
+        report.error(an_estimate(), "lwa")
+
+
 def test_ranks_and_truth_stand_beside() -> None:
     words = {"ranks": ranked((4, 3, 2, 1)), "holds": np.array([0.9, 0.8, 0.7, 0.6]), "truth": truth(0.05)}
     whole, parts = report.tables(an_estimate(), "v3", **words)
