@@ -173,6 +173,8 @@ def test_choice_for_a_version_of_other_items(place: pathlib.Path, capsys: pytest
     assert found["rows"] == list(direct.rows)
     assert [one["why"] for one in found["choices"]] == list(direct.why)
     assert direct.why[-1].split()[-5] == f"{100 * found['expected'][-1]['error']:.2f}"
+    assert run(["refresh", "choose", *pairs, "-k", "2", "--items", "law=40", "--ask", "law"]) == OK
+    assert re.search(r"expected error on law, .* \d+\.\d\d points with nobody run", capsys.readouterr().out)
 
 
 def test_pictures(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
