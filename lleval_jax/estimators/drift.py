@@ -10,6 +10,7 @@ few dozen scores cannot tell. Both are tested, and the less certain counts: fals
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +20,7 @@ from scipy import special, stats
 
 from lleval_jax.errors import require
 from lleval_jax.values.responses import Responses
-from lleval_jax.values.results import Estimate
+from lleval_jax.values.results import Estimate, Source
 
 SCHEMA = "lleval/suspicion/1"
 FEWEST = 5  # families that a version needs: one to look at, and four that show what honest drift is
@@ -141,7 +142,7 @@ def suspects(
         std_error=scale.max(0),
         n_seen=np.concatenate([cell.n_seen for cell in cells]),
         status=("ok",) * tests,
-        source=versions[0].source,
+        source=functools.reduce(Source.merge, (version.source for version in versions)),
     )
     order = np.argsort(p, kind="stable")
     flagged = tuple(dict.fromkeys(rows[i] for i in order if adjusted[i] <= alarm))

@@ -1,5 +1,7 @@
 """A contaminated family is flagged, honest drift is not: simulated versions, closed forms, LiveXiv as it is."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
@@ -8,6 +10,7 @@ from scipy import special, stats
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators import drift
 from lleval_jax.values import Responses
+from lleval_jax.values.results import Source
 
 FALSE_ALARM = 1e-5  # of this file
 PAIR = ("a", "a", *"bcdefghijklmnop")  # 17 models, of which two are one family
@@ -174,6 +177,12 @@ def test_domains_and_new_models_are_taken() -> None:
     assert "flagged at 5% false alarms" in str(found)
     assert "flagged at 0.5% false alarms" in str(drift.suspects(versions, family, alarm=0.005))
     assert found.to_dict()["flagged"] == list(found.flagged)
+
+
+def test_all_versions_are_its_source() -> None:
+    versions, family = world(2, PAIR)
+    versions = [dataclasses.replace(v, source=Source(files={f"{t}.csv": f"{t}"})) for t, v in enumerate(versions)]
+    assert list(drift.suspects(versions, family, on=[2]).estimate.source.files) == ["0.csv", "1.csv", "2.csv"]
 
 
 def test_the_order_of_models_does_not_matter() -> None:
