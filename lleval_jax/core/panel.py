@@ -36,8 +36,8 @@ SHIFTS = ("all", "version", "domain", "own")  # of a shift
 MODEL = (0.8, 0.15, 0.05, 0.05, 0.05)
 COMMON = (1.0, 0.2, 0.2, 0.1)  # shifts of all models alike
 LOADED = (0.1, 0.2, 0.1, 0.05)  # of a slope, or of a factor's mean in standard deviations of items
-MODEL_SD = (0.5, 0.5, 0.5, 0.5, 0.5)
-SHIFT_SD = 0.5
+MODEL_SD = (0.5, 0.5, 1.0, 1.0, 0.5)  # little is known of drifts before any is seen
+SHIFT_SD = 1.0
 
 
 class Panel(NamedTuple):

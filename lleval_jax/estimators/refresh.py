@@ -28,7 +28,7 @@ from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 CITE = ("shabtay2024livexiv",)
-DIMS = 3  # loadings of a model
+DIMS = 4  # loadings of a model
 
 
 def fit(
@@ -142,7 +142,7 @@ def choose(
     """
     require((k is None) != (budget is None), "say either k, how many models, or budget, what they may cost")
     named = _next(fit, items)
-    now = outlook(named, fit.params.loading, expected(fit.params), len(named.versions) - 1)
+    now = _typical(named, fit)
     for row in force:
         now = run(now, fit.rows.index(row)) if row in fit.rows else now
     members = [_place(fit, row) for row in (fit.rows if pool is None else pool) if row not in force]
@@ -284,6 +284,11 @@ def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> Nam
     return grow(named, (), items, "next")
 
 
+def _typical(named: Named, fit: FitResult[RefreshParams]) -> Outlook:
+    """On the next version, of expected variances."""
+    return outlook(named, fit.params.loading, expected(fit.params), len(named.versions) - 1)
+
+
 def _beliefs(named: Named, fit: FitResult[RefreshParams], version: int) -> list[Outlook]:
     """Equally likely, one for each of the sizes that stand for what is known of them."""
     return [outlook(named, fit.params.loading, sizes, version) for sizes in drawn(fit.params)]
@@ -311,7 +316,7 @@ def _estimate(
     """Means over all that is believed of sizes, and intervals."""
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
     told = beliefs[0]
-    mean = np.mean([now.mean for now in beliefs], 0)
+    mean = told.mean + np.mean([now.mean - told.mean for now in beliefs], 0)  # to the digit where it is known
     spread = np.sqrt(np.mean([now.std_error**2 + (now.mean - mean) ** 2 for now in beliefs], 0))
     low, high = (np.where(spread == 0, mean, end) for end in _ends(beliefs, level))
     here = named.chain.version == version

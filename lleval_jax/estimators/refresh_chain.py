@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from lleval_jax.core import panel
 from lleval_jax.errors import require
 from lleval_jax.values.responses import Responses
 
 PAD = 8  # cells are padded to a multiple, so that versions that follow each other share a compiled program
+ROOM = 0.5  # sd of logits about their main effects, in which the likelihood of a cell's answers is expanded
+ROUNDS = 30  # of Newton's method, no step longer than 1
 HALF = 0.5  # answer added to the right and to the wrong ones, so that a logit is finite
 
 
@@ -114,31 +116,49 @@ def share(right: np.ndarray, asked: np.ndarray) -> np.ndarray:
     return (right + HALF) / (asked + 2 * HALF)
 
 
-def standing(chain: Chain, rounds: int = 100) -> np.ndarray:
-    """(models,) mean logit of each model over its cells, the cells' own means apart; mean 0, standard deviation 1."""
-    seen = (chain.asked > 0).astype(float)
-    level = logit(share(chain.right, chain.asked)) * seen
+def main_effects(chain: Chain, rounds: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    """(models,) and (cells,) whose sums are nearest to the logits of shares, by the number of answers; 0 without any."""
+    level = logit(share(chain.right, chain.asked))
     model = np.zeros(len(level))
     for _ in range(rounds):
-        cell = (level - seen * model[:, None]).sum(0) / np.maximum(seen.sum(0), 1)
-        model = (level - seen * cell).sum(1) / np.maximum(seen.sum(1), 1)
-    return (model - model.mean()) / max(float(model.std()), 1e-9)
+        cell = (chain.asked * (level - model[:, None])).sum(0) / np.maximum(chain.asked.sum(0), 1)
+        model = (chain.asked * (level - cell)).sum(1) / np.maximum(chain.asked.sum(1), 1)
+    return model, cell
+
+
+def logits(chain: Chain) -> tuple[np.ndarray, np.ndarray]:
+    """(models, cells) logits and their variances, of the normal that stands for a cell's answers.
+
+    Laplace's method: the likelihood is expanded where it is highest together with the belief that logits lie `ROOM` about
+    the main effects. Where answers are many that is the logit of their share; where they are few, all right or all
+    wrong, that logit and its variance would say more than they do.
+    """
+    model, cell = main_effects(chain)
+    middle = model[:, None] + cell
+    level = middle
+    for _ in range(ROUNDS):
+        rate = expit(level)
+        slope = chain.right - chain.asked * rate - (level - middle) / ROOM**2
+        level = level + np.clip(slope / (chain.asked * rate * (1 - rate) + 1 / ROOM**2), -1, 1)
+    rate = expit(level)
+    told = np.maximum(chain.asked, 1) * rate * (1 - rate)
+    return level + (chain.right - chain.asked * rate) / told, 1 / told
 
 
 def panel_of(chain: Chain, loading: np.ndarray) -> panel.Panel:
-    """The logits of a chain's shares, padded to a whole number of `PAD` cells; padding is a cell apart, never seen."""
-    cells = len(chain.total)
-    spare = -cells % PAD
-    right, asked = (np.pad(part, ((0, 0), (0, spare))) for part in (chain.right, chain.asked))
-    rate = share(right, asked)
+    """The panel of a chain, padded to a whole number of `PAD` cells; padding is a cell apart, never seen."""
+    model, _ = main_effects(chain)
+    standing = (model - model.mean()) / max(float(model.std()), 1e-9)
+    spare = -len(chain.total) % PAD
+    level, noise, asked = (np.pad(part, ((0, 0), (0, spare))) for part in (*logits(chain), chain.asked))
     version, domain = (np.append(part, 1000 + np.arange(spare)).astype(int) for part in (chain.version, chain.domain))
     return panel.Panel(
-        logit=jnp.asarray(logit(rate)),
-        noise=jnp.asarray(1 / (np.maximum(asked, 1) * rate * (1 - rate))),
+        logit=jnp.asarray(level),
+        noise=jnp.asarray(noise),
         seen=jnp.asarray(asked > 0),
         version=jnp.asarray(version),
         domain=jnp.asarray(domain),
-        basis=jnp.asarray(np.concatenate([np.ones((len(loading), 1)), standing(chain)[:, None], loading], 1)),
+        basis=jnp.asarray(np.concatenate([np.ones((len(loading), 1)), standing[:, None], loading], 1)),
     )
 
 

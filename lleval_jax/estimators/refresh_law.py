@@ -18,7 +18,7 @@ from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of, share
 from lleval_jax.types import Array, Status
 from lleval_jax.values.results import FitResult, Source
 
-PER_DIM = 4  # models for each dimension at least
+PER_DIM = 3  # models for each dimension at least
 NEAR = 1e-4  # of a log size, for the curvature
 DRAWN = 32  # sizes that stand for their posterior
 Sizes = tuple[np.ndarray, np.ndarray, np.ndarray]

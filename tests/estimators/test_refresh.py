@@ -5,11 +5,11 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, special, stats
 
 import lleval_jax as ll
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import refresh, refresh_choice
+from lleval_jax.estimators import refresh, refresh_chain, refresh_choice
 from lleval_jax.estimators.refresh_chain import append, empty
 from lleval_jax.estimators.refresh_outlook import run
 from lleval_jax.values.responses import Responses
@@ -119,7 +119,7 @@ def test_a_fit_is_the_same_after_saving(law, versions, found, tmp_path):
 
 
 def test_what_a_run_tells_is_dense_conditioning(law):
-    _, now = refresh._next(law, None)
+    now = refresh._typical(refresh._next(law, None), law)
     cells = now.noise.shape[1]
     whole = np.einsum("mcs,sr,ndr->mcnd", now.way, now.shared, now.way)
     for m in range(MODELS):
@@ -139,7 +139,7 @@ def test_what_a_run_tells_is_dense_conditioning(law):
 @pytest.mark.parametrize("ask", ["all", "math", "ranking"])
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_the_choice_is_that_of_brute_force(law, ask, k):
-    _, now = refresh._next(law, None)
+    now = refresh._typical(refresh._next(law, None), law)
     loss = refresh_choice.disorder if ask == "ranking" else refresh._variance_of(now, ask)
 
     def of(chosen):
@@ -162,7 +162,7 @@ def test_a_budget_is_kept_and_dear_models_are_left_out(law):
 
 
 def test_a_budget_is_spent_as_brute_force_would(law):
-    _, now = refresh._next(law, None)
+    now = refresh._typical(refresh._next(law, None), law)
     price = dict(zip(NAMES, (1.0, 2.5, 1.0, 3.0, 1.5, 1.0, 2.0, 4.0), strict=False))
     pool = NAMES[:8]
 
@@ -177,7 +177,7 @@ def test_a_budget_is_spent_as_brute_force_would(law):
 
 
 def test_among_many_sets_no_exchange_helps_and_few_are_better(law, monkeypatch):
-    _, now = refresh._next(law, None)
+    now = refresh._typical(refresh._next(law, None), law)
     monkeypatch.setattr(refresh_choice, "FEW", 0)
     losses = [
         refresh_choice.variance(refresh_choice._after(now, chosen))[0]
@@ -317,3 +317,53 @@ def test_errors_fall_as_more_models_are_run():
                 abs(value - truth(second, row, "all")) for row, value in zip(told.row, told.value, strict=True)
             ]
     assert np.mean(errors[6]) < np.mean(errors[1])
+
+
+def test_few_answers_stand_for_what_they_say_of_a_logit(versions):
+    """Beside the belief that logits lie about the main effects, the normal has its top where the binomial has."""
+    chain = append(empty(), versions[0], "v1").chain
+    right, asked = chain.right.copy(), chain.asked.copy()
+    right[0, 0], asked[0, 0] = 0, 5  # all wrong
+    right[1, 1], asked[1, 1] = 3, 3  # all right
+    chain = chain._replace(right=right, asked=asked)
+    level, noise = refresh_chain.logits(chain)
+    model, cell = refresh_chain.main_effects(chain)
+    for m, c in [(0, 0), (1, 1), (5, 2)]:
+        middle = model[m] + cell[c]
+
+        def joint(x, m=m, c=c, middle=middle):
+            log_density = -0.5 * ((x - middle) / refresh_chain.ROOM) ** 2
+            return right[m, c] * x - asked[m, c] * np.logaddexp(0, x) + log_density
+
+        top = optimize.minimize_scalar(lambda x: -joint(x), (-3, 3)).x
+        weights = np.array([1 / noise[m, c], refresh_chain.ROOM**-2])
+        assert weights @ [level[m, c], middle] / weights.sum() == pytest.approx(top, abs=1e-6)
+        curve = (joint(top + 1e-3) - 2 * joint(top) + joint(top - 1e-3)) / 1e-6
+        assert weights.sum() == pytest.approx(-curve, rel=1e-4)
+    plenty = chain._replace(right=1e5 * right, asked=1e5 * asked)
+    np.testing.assert_allclose(
+        refresh_chain.logits(plenty)[0][2:], special.logit(right / np.maximum(asked, 1))[2:], atol=1e-3
+    )
+
+
+def test_main_effects_make_every_margin_right(versions):
+    chain = append(append(empty(), versions[0], "v1"), rows(versions[1], NAMES[::3]), "v2").chain
+    model, cell = refresh_chain.main_effects(chain)
+    rest = chain.asked * (special.logit(refresh_chain.share(chain.right, chain.asked)) - model[:, None] - cell)
+    np.testing.assert_allclose(rest.sum(0), 0, atol=1e-6)
+    np.testing.assert_allclose(rest.sum(1), 0, atol=1e-6)
+
+
+def test_intervals_are_those_of_all_that_is_believed_of_sizes(law, versions):
+    """The mean of the beliefs' distribution functions at the ends is what the level says."""
+    beliefs = refresh._beliefs(refresh.named_of(law), law, 0)
+    next_one = refresh._beliefs(refresh._next(law, None), law, 1)
+    told = refresh.foretell(law, level=0.8)
+    low, high = (end.reshape(MODELS, -1) for end in (told.low, told.high))
+    assert all(np.all(now.std_error < 1e-12) for now in beliefs)  # all was answered
+    for end, share in ((low, 0.1), (high, 0.9)):
+        each = []
+        for now in next_one:
+            far = np.arcsin(np.sqrt(end)) - np.arcsin(np.sqrt(now.mean))
+            each.append(stats.t.cdf(far / now.std_error * 2 * np.sqrt(now.mean * (1 - now.mean)), now.tails))
+        np.testing.assert_allclose(np.mean(each, 0), share, atol=1e-6)
