@@ -29,14 +29,21 @@ class Memory(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class BFGS:
-    """Makes `fn(x)` small, x a vector. Error: the largest gradient entry."""
+    """Makes `fn(x)` small, x a vector. Error: the largest gradient entry.
+
+    `near(x)` is an inverse Hessian to begin with, such as that of the expected information: near the true one it saves
+    most of the steps.
+    """
+
+    near: Callable[[Array], Array] | None = None
 
     def init(self, fn: Callable, x: Array) -> Step:
         """Value and gradient at x."""
         value, slope = jax.value_and_grad(fn)(x)
         largest = jnp.max(jnp.abs(slope))
-        turn = jnp.eye(len(x), dtype=x.dtype) * FIRST / jnp.maximum(largest, FIRST)
-        return Step(x, value, largest, Memory(slope, turn, jnp.ones_like(value), jnp.asarray(False)))
+        blind = jnp.eye(len(x), dtype=x.dtype) * FIRST / jnp.maximum(largest, FIRST)
+        turn = blind if self.near is None else self.near(x)
+        return Step(x, value, largest, Memory(slope, turn, jnp.ones_like(value), jnp.asarray(self.near is not None)))
 
     def step(self, fn: Callable, now: Step) -> Step:
         """One trial point: taken, or refused and the next try shorter."""

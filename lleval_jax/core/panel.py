@@ -24,9 +24,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
-from lleval_jax.core.pooled_law import inverse
 from lleval_jax.core.precision import full_precision
+from lleval_jax.core.sweep import inverse
 from lleval_jax.types import Array
 
 FREEDOM = 4.0  # of the t distribution of drifts, before any is seen
@@ -102,57 +103,146 @@ def log_prior(sizes: Sizes, prior: Prior) -> Array:
     return -0.5 * (jnp.sum(away[0]) + jnp.sum(away[1]) + FREEDOM * jnp.sum(sizes.spread + jnp.exp(-sizes.spread) - 1))
 
 
-class _Given(NamedTuple):
-    """Pieces that the evidence and the posterior share; `weight` is the inverse covariance of a model's logits."""
-
-    cov: Array
-    weight: Array
-    shifts: Array
-    mean: Array
-    log_evidence: Array
+def prior_information(sizes: Sizes, prior: Prior) -> Array:
+    """(sizes,) minus the second derivatives of `log_prior`, which has none across sizes."""
+    spread = FREEDOM / 2 * jnp.exp(-sizes.spread)
+    return jnp.concatenate([prior.sd.model**-2, prior.sd.shift.ravel() ** -2, spread])
 
 
 @full_precision
 def log_evidence(sizes: Sizes, panel: Panel) -> Array:
     """Log marginal density of the logits, up to a constant."""
-    return _given(sizes, panel).log_evidence
+    return _density(_blocks(sizes, panel))
 
 
 @full_precision
 def posterior(sizes: Sizes, panel: Panel) -> Posterior:
     """Of every model in every cell, seen or not."""
-    given = _given(sizes, panel)
-    cells, width = len(panel.version), panel.basis.shape[1]
-    mean = given.mean.reshape(width, cells)
-    common = panel.basis @ mean
-    rest = jnp.where(panel.seen, panel.logit - common, 0)
-    gain = given.cov @ given.weight
-    own = given.cov - gain @ given.cov
+    cov, known = _of_models(sizes, panel), _known(_blocks(sizes, panel))
+    models, cells, width = len(cov), len(panel.version), panel.basis.shape[1]
+    gain = cov @ known.weight[:models]
+    mean = panel.basis @ known.mean + jnp.einsum("mcd,md->mc", cov, known.pull[:models])
     kept = jnp.eye(cells)[None] - gain
-    way = jnp.einsum("mcd,mk->mckd", kept, panel.basis).reshape(*kept.shape[:2], width * cells)
-    return Posterior(common + jnp.einsum("mcd,md->mc", gain, rest), own, way, given.shifts)
+    way = jnp.einsum("mcd,mk->mckd", kept, panel.basis).reshape(models, cells, width * cells)
+    return Posterior(mean, cov - gain @ cov, way, known.shifts.reshape(width * cells, width * cells))
 
 
-def _given(sizes: Sizes, panel: Panel) -> _Given:
+@full_precision
+def information(sizes: Sizes, panel: Panel) -> Array:
+    """(sizes, sizes) mean of the observed and the expected information on the model's sizes, the shifts', the spreads.
+
+    With S the covariance of all logits y and D its derivative by a size it is (D_i a)' S^-1 D_j a / 2, a = S^-1 y:
+    never negative, and it takes no more than a gradient (Johnson & Thompson 1995, J. Dairy Sci. 78:449).
+    """
+    flat, whole = ravel_pytree(sizes)
+    known = _known(_blocks(sizes, panel))
+    push = jax.jacfwd(lambda x: jnp.einsum("bcd,bd->bc", _blocks(whole(x), panel).cov, known.pull))(flat)
+    weighed = jnp.einsum("bcd,bds->bcs", known.weight, push)
+    told = jnp.einsum("bk,bcs->kcs", known.basis, weighed)
+    all_told = jnp.einsum("bcs,bct->st", push, weighed) - jnp.einsum("kcs,kcld,ldt->st", told, known.shifts, told)
+    return all_told / 2
+
+
+class _Blocks(NamedTuple):
+    """Logits by model; then shifts as more models, each moved by its own shift alone and seen to be 0.
+
+    So what is believed of shifts beforehand needs no words of its own: the shifts themselves are free.
+
+    cov    (blocks, cells, cells)  with sampling noise, shifts apart; one where nothing is seen
+    seen   (blocks, cells)
+    logit  (blocks, cells)         0 where not seen
+    basis  (blocks, width)
+    """
+
+    cov: Array
+    seen: Array
+    logit: Array
+    basis: Array
+
+
+class _Known(NamedTuple):
+    """What blocks tell of shifts.
+
+    weight        (blocks, cells, cells)        inverse of `cov`; 0 where not seen
+    mean          (width, cells)                of shifts
+    shifts        (width, cells, width, cells)  their covariance
+    pull          (blocks, cells)               weight times what shifts leave of the logits
+    basis         (blocks, width)
+    log_evidence  ()
+    """
+
+    weight: Array
+    mean: Array
+    shifts: Array
+    pull: Array
+    basis: Array
+    log_evidence: Array
+
+
+def _blocks(sizes: Sizes, panel: Panel) -> _Blocks:
     cells, width = len(panel.version), panel.basis.shape[1]
-    cov = _of_models(sizes, panel)
-    spread = _of_shifts(sizes, panel)
-    eye = jnp.eye(cells)
-    both = (panel.seen[:, :, None] & panel.seen[:, None, :]).astype(cov.dtype)
-    noisy = both * cov + eye[None] * jnp.where(panel.seen, panel.noise, 1)[:, :, None]
-    weight, log_det = jax.vmap(inverse)(noisy)
-    weight = weight * both
-    logit = jnp.where(panel.seen, panel.logit, 0)
-    pull = jnp.einsum("mcd,md->mc", weight, logit)
-    told = jnp.einsum("mk,mcd,ml->kcld", panel.basis, weight, panel.basis)
-    prior, log_prior_det = jax.vmap(inverse)(spread)
-    precision = told + jnp.einsum("kcd,kl->kcld", prior, jnp.eye(width))
-    shifts, log_after = inverse(precision.reshape(width * cells, width * cells))
-    toward = jnp.einsum("mk,mc->kc", panel.basis, pull).reshape(-1)
+    both = panel.seen[:, :, None] & panel.seen[:, None, :]
+    noise = jnp.eye(cells)[None] * jnp.where(panel.seen, panel.noise, 1)[:, :, None]
+    cov = jnp.where(both, _of_models(sizes, panel), 0) + noise
+    return _Blocks(
+        cov=jnp.concatenate([cov, _of_shifts(sizes, panel)]),
+        seen=jnp.concatenate([panel.seen, jnp.ones((width, cells), bool)]),
+        logit=jnp.concatenate([jnp.where(panel.seen, panel.logit, 0), jnp.zeros((width, cells))]),
+        basis=jnp.concatenate([panel.basis, jnp.eye(width)]),
+    )
+
+
+def _known(blocks: _Blocks) -> _Known:
+    width, cells = blocks.basis.shape[1], blocks.cov.shape[1]
+    found, log_det = jax.vmap(inverse)(blocks.cov)
+    weight = jnp.where(blocks.seen[:, :, None] & blocks.seen[:, None, :], found, 0)
+    shifts, log_after = inverse(_on_shifts(blocks.basis, weight))
+    pull = jnp.einsum("bcd,bd->bc", weight, blocks.logit)
+    toward = (blocks.basis.T @ pull).ravel()
     mean = shifts @ toward
-    fit = jnp.sum(logit * pull) - toward @ mean
-    spare = jnp.sum(log_det) + jnp.sum(log_prior_det) + log_after
-    return _Given(cov, weight, shifts, mean, -0.5 * (fit + spare))
+    fit = jnp.sum(blocks.logit * pull) - toward @ mean + jnp.sum(log_det) + log_after
+    mean = mean.reshape(width, cells)
+    pull = pull - jnp.einsum("bcd,bd->bc", weight, blocks.basis @ mean)
+    return _Known(weight, mean, shifts.reshape(width, cells, width, cells), pull, blocks.basis, -0.5 * fit)
+
+
+def _on_shifts(basis: Array, weight: Array) -> Array:
+    """(width x cells, the same) what blocks' weights on logits are on shifts."""
+    told = jnp.einsum("bk,bl,bcd->kcld", basis, basis, weight)
+    return told.reshape(told.shape[0] * told.shape[1], -1)
+
+
+def _moved(known: _Known) -> Array:
+    """(blocks, cells, cells) covariance of logits by the shifts that are not known."""
+    return jnp.einsum("bk,bl,kcld->bcd", known.basis, known.basis, known.shifts)
+
+
+@jax.custom_vjp
+@full_precision
+def _density(blocks: _Blocks) -> Array:
+    """The log evidence, its derivatives in closed form: they need no inverse but those that it needs itself."""
+    return _known(blocks).log_evidence
+
+
+@full_precision
+def _density_told(blocks: _Blocks) -> tuple[Array, _Known]:
+    known = _known(blocks)
+    return known.log_evidence, known
+
+
+@full_precision
+def _density_slopes(known: _Known, by: Array) -> tuple[_Blocks]:
+    basis = known.pull @ known.mean.T - jnp.einsum("bl,kcld,bcd->bk", known.basis, known.shifts, known.weight)
+    return (_Blocks(by * _by_cov(known), None, -by * known.pull, by * basis),)  # pyright: ignore[reportArgumentType]
+
+
+def _by_cov(known: _Known) -> Array:
+    """(blocks, cells, cells) derivative of the log evidence by covariances; Rasmussen & Williams (2006), eq. 5.9."""
+    weight, pull = known.weight, known.pull
+    return (pull[:, :, None] * pull[:, None, :] + weight @ _moved(known) @ weight - weight) / 2
+
+
+_density.defvjp(_density_told, _density_slopes)
 
 
 def _of_models(sizes: Sizes, panel: Panel) -> Array:
@@ -166,9 +256,13 @@ def _of_models(sizes: Sizes, panel: Panel) -> Array:
 
 def _of_shifts(sizes: Sizes, panel: Panel) -> Array:
     """(width, cells, cells) covariance of each shift over cells."""
+    return jnp.einsum("kp,pcd->kcd", jnp.exp(2 * sizes.shift), _parts_of_shifts(panel))
+
+
+def _parts_of_shifts(panel: Panel) -> Array:
+    """(`SHIFTS`, cells, cells) which cells have a part of a shift in common."""
     version, domain, alone = _same(panel)
-    parts = jnp.stack([jnp.ones_like(alone), version, domain, alone])
-    return jnp.einsum("kp,pcd->kcd", jnp.exp(2 * sizes.shift), parts)
+    return jnp.stack([jnp.ones_like(alone), version, domain, alone])
 
 
 def _same(panel: Panel) -> tuple[Array, Array, Array]:

@@ -25,8 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import sweep
 from lleval_jax.core.precision import full_precision
+from lleval_jax.core.sweep import inverse
 from lleval_jax.types import Array, Float
 
 INPUTS = ("size", "tokens", "size x tokens", "size squared", "instruct", "instruct x size")  # slopes that all share
@@ -142,20 +142,6 @@ def link(logit: Array, floor: Array, bend: Array) -> tuple[Array, Array]:
     rise = high * jax.nn.sigmoid(logit) + low * jax.nn.sigmoid(-logit)
     share = jax.nn.sigmoid(bent)
     return floor + (1 - floor) * share, (1 - floor) * share * (1 - share) * rise
-
-
-@jax.custom_jvp
-@full_precision
-def inverse(matrix: Float[Array, "k k"]) -> tuple[Array, Array]:
-    """Inverse and log determinant of a symmetric positive definite matrix, with the derivatives in closed form."""
-    return sweep.inverse(matrix)
-
-
-@inverse.defjvp
-@full_precision
-def _(at: tuple[Array], by: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    found, log_det = inverse(*at)
-    return (found, log_det), (-found @ by[0] @ found, jnp.sum(found * by[0]))
 
 
 class Skills(NamedTuple):

@@ -57,7 +57,7 @@ def fit(
     for name, answers in by_name.items():
         named, source = append(named, answers, name), source.merge(answers.source)
     require(len(named.models) > 2, f"the versions hold {len(named.models)} models; at least 3 are needed")
-    return fitted(named, None, dims, strict, source)
+    return fitted(named, dims, strict, source)
 
 
 def estimate(
@@ -302,7 +302,7 @@ def _standing(
     if answers is not None:
         name = version or f"v{len(named.versions) + 1}"
         source = fit.source.merge(answers.source)
-        fit = fitted(append(named, answers, name), fit.params, fit.settings["dims"], strict, source)
+        fit = fitted(append(named, answers, name), fit.settings["dims"], strict, source)
         named = named_of(fit)
     which = named.versions[-1] if answers is not None or version is None else version
     require(which in named.versions, f"there is no version {which!r}; there are {', '.join(named.versions)}")

@@ -117,7 +117,7 @@ def share(right: np.ndarray, asked: np.ndarray) -> np.ndarray:
 
 
 def main_effects(chain: Chain, rounds: int = 100) -> tuple[np.ndarray, np.ndarray]:
-    """(models,) and (cells,) whose sums are nearest to the logits of shares, by the number of answers; 0 without any."""
+    """(models,) and (cells,) whose sums are nearest to the logits of shares, weighted by answers; 0 without any."""
     level = logit(share(chain.right, chain.asked))
     model = np.zeros(len(level))
     for _ in range(rounds):
@@ -129,9 +129,9 @@ def main_effects(chain: Chain, rounds: int = 100) -> tuple[np.ndarray, np.ndarra
 def logits(chain: Chain) -> tuple[np.ndarray, np.ndarray]:
     """(models, cells) logits and their variances, of the normal that stands for a cell's answers.
 
-    Laplace's method: the likelihood is expanded where it is highest together with the belief that logits lie `ROOM` about
-    the main effects. Where answers are many that is the logit of their share; where they are few, all right or all
-    wrong, that logit and its variance would say more than they do.
+    Laplace's method: the likelihood is expanded where it is highest together with the belief that logits lie `ROOM`
+    about the main effects. Where answers are many that is the logit of their share; where they are few, all right
+    or all wrong, that logit and its variance would say more than they do.
     """
     model, cell = main_effects(chain)
     middle = model[:, None] + cell

@@ -13,13 +13,13 @@ from lleval_jax.core.bfgs import BFGS
 from lleval_jax.core.precision import light_jit
 from lleval_jax.core.quadrature import Points
 from lleval_jax.core.solve import Solution, solve
+from lleval_jax.core.sweep import inverse
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of, share
 from lleval_jax.types import Array, Status
 from lleval_jax.values.results import FitResult, Source
 
 PER_DIM = 3  # models for each dimension at least
-NEAR = 1e-4  # of a log size, for the curvature
 DRAWN = 32  # sizes that stand for their posterior
 Sizes = tuple[np.ndarray, np.ndarray, np.ndarray]
 TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
@@ -41,10 +41,8 @@ class RefreshParams(NamedTuple):
     doubt: np.ndarray
 
 
-def fitted(
-    named: Named, start: RefreshParams | None, dims: int, strict: bool, source: Source
-) -> FitResult[RefreshParams]:
-    """The law of most evidence; `start` is a law to begin from."""
+def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[RefreshParams]:
+    """The law of most evidence."""
     chain = named.chain
     dims = min(dims, len(named.models) // PER_DIM)
     with jax.enable_x64(True):
@@ -52,9 +50,7 @@ def fitted(
         pairs = (jnp.asarray(part) for part in (chain.product, chain.common, rate))
         loading = np.asarray(_loadings(*pairs, dims)) if dims else np.zeros((len(rate), 0))
         known = panel_of(chain, loading)
-        begin = panel.before(*known.basis.shape)
-        at = begin.mode if start is None else _grown(start, begin.mode)
-        end, doubt = _search(known, at, begin)
+        end, doubt = _search(known, panel.before(*known.basis.shape))
         law = [np.asarray(part) for part in (*end.x, doubt)]
     status, steps = Status(int(end.status)), int(end.steps)
     if status != Status.CONVERGED:
@@ -84,22 +80,20 @@ _loadings = light_jit(factors.loadings, static_argnames="dims")
 
 
 @light_jit
-def _search(known: panel.Panel, at: panel.Sizes, begin: panel.Prior) -> tuple[Solution, Array]:
+def _search(known: panel.Panel, prior: panel.Prior) -> tuple[Solution, Array]:
     """Sizes of most evidence and prior, and a root of the covariance of the first two by Laplace's method."""
-    flat, whole = ravel_pytree(at)
-    free = at.model.size + at.shift.size
+    flat, whole = ravel_pytree(prior.mode)
 
     def loss(x: Array) -> Array:
-        return -panel.log_evidence(whole(x), known) - panel.log_prior(whole(x), begin)
+        return -panel.log_evidence(whole(x), known) - panel.log_prior(whole(x), prior)
 
-    end = solve(BFGS(), loss, flat, tol=TOL, max_steps=STEPS)
-    near = end.x[None, :] + NEAR * jnp.concatenate([jnp.zeros((1, len(flat))), jnp.eye(free, len(flat))])
-    slopes = jax.lax.map(jax.grad(loss), near)[:, :free]
-    curve = (slopes[1:] - slopes[:1]) / NEAR
-    sd = jnp.concatenate([begin.sd.model, begin.sd.shift.reshape(-1)])
-    size, axes = jnp.linalg.eigh((curve + curve.T) / 2 * sd[:, None] * sd[None, :])
-    root = sd[:, None] * axes / jnp.sqrt(jnp.maximum(size, 1))[None, :]  # no size is less known than beforehand
-    return end._replace(x=whole(end.x)), root
+    def precision(x: Array) -> Array:
+        return panel.information(whole(x), known) + jnp.diag(panel.prior_information(whole(x), prior))
+
+    end = solve(BFGS(lambda x: inverse(precision(x))[0]), loss, flat, tol=TOL, max_steps=STEPS)
+    free = prior.mode.model.size + prior.mode.shift.size
+    size, axes = jnp.linalg.eigh(precision(end.x)[:free, :free])
+    return end._replace(x=whole(end.x)), axes / jnp.sqrt(size)[None, :]
 
 
 def expected(law: RefreshParams) -> Sizes:
@@ -115,14 +109,6 @@ def drawn(law: RefreshParams) -> list[Sizes]:
 def _away(law: RefreshParams, by: np.ndarray) -> Sizes:
     parts = len(law.model_size)
     return law.model_size + by[:parts], law.shift_size + by[parts:].reshape(law.shift_size.shape), law.spread
-
-
-def _grown(start: RefreshParams, begin: panel.Sizes) -> panel.Sizes:
-    """Sizes to begin from, with those of models that are new."""
-    if start.shift_size.shape != begin.shift.shape:
-        return begin
-    spread = np.pad(start.spread, (0, len(begin.spread) - len(start.spread)))
-    return panel.Sizes(jnp.asarray(start.model_size), jnp.asarray(start.shift_size), jnp.asarray(spread))
 
 
 def named_of(fit: FitResult[RefreshParams]) -> Named:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from lleval_jax.core import panel
@@ -103,3 +104,60 @@ def test_the_gradient_is_that_of_finite_differences(world):
         up, down = (sizes._replace(**{sizes._fields[part]: sizes[part] + side * step}) for side in (1, -1))
         expected = (loss(up) - loss(down)) / (2 * near)
         np.testing.assert_allclose(np.asarray(slope[part]).ravel()[-1], expected, rtol=1e-5, atol=1e-6)
+
+
+def dense_evidence(sizes, known):
+    """Of the panel in jax, by automatic derivatives of one dense matrix."""
+    seen = np.flatnonzero(np.asarray(known.seen).ravel())
+    same_version, same_domain = (jnp.asarray(of[:, None] == of[None], float) for of in (VERSION, DOMAIN))
+    parts = jnp.stack([jnp.ones((CELLS, CELLS)), same_version, same_domain, jnp.eye(CELLS)])
+    after = jnp.asarray(np.minimum(VERSION[:, None], VERSION[None]), float)
+    shift = jnp.einsum("kp,pcd,mk,nk->mcnd", jnp.exp(2 * sizes.shift), parts, known.basis, known.basis)
+    e = jnp.exp(2 * sizes.model)
+    drift = jnp.exp(sizes.spread)[:, None, None] * (e[2] * same_version + e[3] * after)[None]
+    own = (e[0] + e[1] * same_domain + e[4] * jnp.eye(CELLS))[None] + drift
+    cov = shift + jnp.einsum("mcd,mn->mcnd", own, jnp.eye(MODELS))
+    cov = cov.reshape(MODELS * CELLS, -1) + jnp.diag(known.noise.ravel())
+    cov, logit = cov[np.ix_(seen, seen)], known.logit.ravel()[seen]
+    return -0.5 * (logit @ jnp.linalg.solve(cov, logit) + jnp.linalg.slogdet(cov)[1])
+
+
+def test_the_gradient_is_that_of_dense_algebra_for_all_that_can_vary(world):
+    sizes, known = world
+
+    def of(evidence):
+        def value(sizes, logit, noise, basis):
+            return evidence(sizes, known._replace(logit=logit, noise=noise, basis=basis))
+
+        return jax.grad(value, (0, 1, 2, 3))(sizes, known.logit, known.noise, known.basis)
+
+    for found, expected in zip(
+        *(jax.tree.leaves(of(call)) for call in (panel.log_evidence, dense_evidence)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+
+
+def test_the_information_of_the_prior_is_its_curvature(world):
+    sizes, _ = world
+    flat, whole = ravel_pytree(sizes)
+    prior = panel.before(MODELS, 1 + DIMS)
+    expected = -jax.hessian(lambda x: panel.log_prior(whole(x), prior))(flat)
+    np.testing.assert_allclose(jnp.diag(panel.prior_information(sizes, prior)), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_information_is_the_mean_of_observed_and_expected(world):
+    """Of variances: their covariances are linear in them, so the expected information is half a trace."""
+    sizes, known = world
+    flat, whole = ravel_pytree(sizes)
+    seen = np.asarray(known.seen).ravel()
+    noise = np.diag(np.asarray(known.noise).ravel())
+    cov = (dense(sizes, known) + noise)[np.ix_(seen, seen)]
+    near, steep = 1e-5, []
+    for step in near * np.eye(len(flat)):
+        up, down = (dense(whole(flat + side * step), known)[np.ix_(seen, seen)] for side in (1, -1))
+        steep.append(np.linalg.solve(cov, (up - down) / (2 * near)))
+    told = np.linalg.solve(cov, np.asarray(known.logit).ravel()[seen])
+    pushed = [cov @ part @ told for part in steep]
+    expected = 0.5 * np.array([[one @ np.linalg.solve(cov, other) for other in pushed] for one in pushed])
+    np.testing.assert_allclose(panel.information(sizes, known), expected, rtol=1e-6, atol=1e-7)
+    assert np.linalg.eigvalsh(np.asarray(panel.information(sizes, known))).min() > -1e-10

@@ -210,7 +210,7 @@ KERNELS = {  # name -> (function, its arguments), in the order of the package's 
     "gp.gram": lambda: (kernel, unit(7)),
     "pooled_law.log_laplace": lambda: (pooled_law.log_laplace, *law()),
     "pooled_law.log_laplace, gradient": lambda: (jax.grad(pooled_law.log_laplace), *law()),
-    "pooled_law.inverse, gradient": lambda: (jax.grad(lambda m: pooled_law.inverse(m)[0].sum()), jnp.eye(5)),
+    "sweep.inverse, gradient": lambda: (jax.grad(lambda m: sweep.inverse(m)[0].sum()), jnp.eye(80)),
     "pooled_law.settle": lambda: (functools.partial(pooled_law.settle, steps=2), *law()),
     "panel.posterior": lambda: (panel.posterior, *versions()),
     "panel.log_evidence, gradient": lambda: (jax.grad(panel.log_evidence), *versions()),
