@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lleval_jax.core import mixture
-from lleval_jax.errors import require
+from lleval_jax.errors import BadInput, require
 from lleval_jax.estimators import refresh_choice
 from lleval_jax.estimators.drift import suspects as suspects
 from lleval_jax.estimators.linking import link as link
@@ -268,8 +268,9 @@ def _prices(fit: FitResult[RefreshParams], price: Mapping[str, float] | None) ->
 
 
 def _place(fit: FitResult[RefreshParams], row: str) -> int:
-    close = difflib.get_close_matches(row, fit.rows, 3, 0)
-    require(row in fit.rows, f"there is no model {row!r} among the {len(fit.rows)} of the fit, such as {close}")
+    if row not in fit.rows:
+        close = difflib.get_close_matches(row, fit.rows, 3, 0)
+        raise BadInput(f"there is no model {row!r} among the {len(fit.rows)} of the fit, such as {close}")
     return fit.rows.index(row)
 
 

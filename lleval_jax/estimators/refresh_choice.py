@@ -18,7 +18,8 @@ def variance(now: Outlook, target: int = 0) -> tuple[float, np.ndarray]:
     """Summed variance of the scores on one target."""
     cross, certain = told_by(now, target)
     alone = now.std_error[:, target] ** 2
-    saved = np.einsum("mjc,jcd,mjd->mj", cross, certain, cross)
+    cross = np.swapaxes(cross, 0, 1)
+    saved = np.sum(cross @ certain * cross, 2).T
     np.fill_diagonal(saved, alone)  # a model that has been run is known
     return float(alone.sum()), alone.sum() - saved.sum(0)
 
@@ -55,13 +56,15 @@ def search(
     if sets is not None:
         return _ordered(now, loss, min(sets, key=lambda chosen: loss(_after(now, chosen))[0]))
     chosen: list[int] = []
+    then = now
     while True:
-        standing, after = loss(_after(now, chosen))
+        standing, after = loss(then)
         room = budget - price[chosen].sum() + SURE
         left = [j for j in pool if j not in chosen and price[j] <= room]
         if not left:
             break
         chosen.append(max(left, key=lambda j: (standing - after[j]) / price[j]))
+        then = run(then, chosen[-1])
     moved = True
     while moved:
         moved = False
@@ -95,7 +98,8 @@ def _ordered(now: Outlook, loss: Loss, chosen: Sequence[int]) -> tuple[list[int]
     losses = [standing]
     while len(done) < len(chosen):
         done.append(min((j for j in chosen if j not in done), key=lambda j: after[j]))
-        standing, after = loss(_after(now, done))
+        now = run(now, done[-1])
+        standing, after = loss(now)
         losses.append(standing)
     return done, losses
 

@@ -26,6 +26,7 @@ class Outlook(NamedTuple):
     own       (models, cells, cells)    covariance of logits that is the model's alone
     way       (models, cells, shifts)   how shifts of versions move logits
     shared    (shifts, shifts)          their covariance
+    pull      (models, cells, shifts)   covariance of logits with shifts, way times shared
     noise     (models, cells)           sampling variance of a logit, once all items are answered
     sampling  (models, targets)         variance of a score that is left by items not asked
     drift     (models, targets)         variance of a score that is drift, of which the spread is not known
@@ -38,6 +39,7 @@ class Outlook(NamedTuple):
     own: np.ndarray
     way: np.ndarray
     shared: np.ndarray
+    pull: np.ndarray
     noise: np.ndarray
     sampling: np.ndarray
     drift: np.ndarray
@@ -46,14 +48,13 @@ class Outlook(NamedTuple):
     @property
     def slope(self) -> np.ndarray:
         """(models, targets, shifts) how a score moves with the shifts."""
-        return np.einsum("mtc,mcs->mts", self.steep, self.way)
+        return self.steep @ self.way
 
     @property
     def std_error(self) -> np.ndarray:
         """(models, targets)."""
-        alone = np.einsum("mtc,mcd,mtd->mt", self.steep, self.own, self.steep) + self.sampling
-        slope = self.slope
-        return np.sqrt(alone + np.sum((slope @ self.shared) * slope, -1))
+        moved = np.sum(self.steep * (self.steep @ self.own), -1) + np.sum((self.steep @ self.pull) * self.slope, -1)
+        return np.sqrt(moved + self.sampling)
 
     @property
     def tails(self) -> np.ndarray:
@@ -64,9 +65,9 @@ class Outlook(NamedTuple):
 
     def covariance(self, target: int = 0) -> np.ndarray:
         """(models, models) of one target."""
-        slope = self.slope[:, target]
-        alone = np.einsum("mc,mcd,md->m", self.steep[:, target], self.own, self.steep[:, target])
-        return slope @ self.shared @ slope.T + np.diag(alone + self.sampling[:, target])
+        steep = self.steep[:, target, None]
+        alone = np.sum(steep * (steep @ self.own), (1, 2)) + self.sampling[:, target]
+        return (steep @ self.pull)[:, 0] @ (steep @ self.way)[:, 0].T + np.diag(alone)
 
 
 def outlook(named: Named, loading: np.ndarray, sizes: Sequence[np.ndarray], version: int) -> Outlook:
@@ -91,6 +92,7 @@ def outlook(named: Named, loading: np.ndarray, sizes: Sequence[np.ndarray], vers
         own=own[:, here][:, :, here],
         way=way[:, here],
         shared=shared,
+        pull=way[:, here] @ shared,
         noise=1 / (total * np.maximum(binomial, 1e-6)),
         sampling=np.einsum("td,md->mt", weight**2, left * binomial / total),
         drift=drift * steep.sum(2) ** 2,
@@ -100,12 +102,14 @@ def outlook(named: Named, loading: np.ndarray, sizes: Sequence[np.ndarray], vers
 
 def run(now: Outlook, model: int) -> Outlook:
     """Once a model will have been run on all items: its own score is known, the others' are surer; no mean moves."""
-    pull = now.way[model] @ now.shared
+    pull = now.pull[model]
     spread = now.own[model] + np.diag(now.noise[model]) + pull @ now.way[model].T
-    shared = now.shared - pull.T @ np.linalg.solve(spread, pull)
+    gain = np.linalg.solve(spread, pull)
     steep, sampling = now.steep.copy(), now.sampling.copy()
     steep[model], sampling[model] = 0, 0
-    return now._replace(shared=shared, steep=steep, sampling=sampling)
+    flat = now.way.reshape(-1, len(now.shared))
+    left = now.pull - (flat @ pull.T @ gain).reshape(now.pull.shape)
+    return now._replace(shared=now.shared - pull.T @ gain, pull=left, steep=steep, sampling=sampling)
 
 
 def told_by(now: Outlook, target: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,9 +118,9 @@ def told_by(now: Outlook, target: int) -> tuple[np.ndarray, np.ndarray]:
     Returns (models, models, cells): the covariance of one model's score with another's logits, and (models, cells,
     cells): the inverse covariance of the logits that are seen.
     """
-    pull = now.way @ now.shared
-    spread = now.own + pull @ np.swapaxes(now.way, 1, 2) + np.eye(now.noise.shape[1]) * now.noise[:, None]
-    return np.einsum("ms,jcs->mjc", now.slope[:, target], pull), np.linalg.inv(spread)
+    spread = now.own + now.pull @ np.swapaxes(now.way, 1, 2) + np.eye(now.noise.shape[1]) * now.noise[:, None]
+    cross = (now.steep[:, target, None] @ now.pull)[:, 0] @ now.way.reshape(-1, len(now.shared)).T
+    return cross.reshape(len(now.way), *now.noise.shape), np.linalg.inv(spread)
 
 
 def _versions_run(chain: Chain) -> np.ndarray:

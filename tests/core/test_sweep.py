@@ -8,7 +8,7 @@ import pytest
 from lleval_jax.core import sweep
 
 
-@pytest.mark.parametrize("size", [1, 5, 16, 33])
+@pytest.mark.parametrize("size", [1, 5, 16, 33, 73, 151])
 def test_inverse_and_determinant_are_lapacks(size):
     a = np.random.default_rng(size).normal(size=(3, size, size))
     matrix = a @ np.swapaxes(a, 1, 2) + np.eye(size)
@@ -17,8 +17,8 @@ def test_inverse_and_determinant_are_lapacks(size):
     np.testing.assert_allclose(logdet, np.linalg.slogdet(matrix)[1], rtol=1e-10)
 
 
-def test_float32_is_safe_at_a_condition_number_of_ten_thousand():
-    size = 40
+@pytest.mark.parametrize("size", [40, 150])
+def test_float32_is_safe_at_a_condition_number_of_ten_thousand(size):
     a = np.random.default_rng(0).normal(size=(size, size))
     vectors = np.linalg.qr(a)[0]
     matrix = (vectors * np.geomspace(1, 1e4, size)[None, :]) @ vectors.T
