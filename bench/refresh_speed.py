@@ -22,7 +22,7 @@ from lleval_jax.estimators.refresh_chain import PAD, Chain, Named, append, empty
 from lleval_jax.types import Status
 
 M = 5
-DRAWS, BATCHES = 24, (0, 24)  # of 1,000; one after the other, and side by side
+REFITS = ((1000, 0), (24, 8))  # how many, one after the other; some, side by side
 COPIES = (1, 2, 4, 8)
 MODELS = (100, 200, 400)
 T = TypeVar("T")
@@ -195,6 +195,6 @@ def study(versions: Sequence[Responses], forms: Forms, save: Callable[[dict[str,
     )
     keep("reference, stored", stored())
     keep("items", by_items(known))
-    keep("bootstrap", [bootstrap(refresh.fit(known), DRAWS, batch) for batch in BATCHES])
+    keep("bootstrap", [bootstrap(refresh.fit(known), draws, batch) for draws, batch in REFITS])
     keep("models", by_models(forms))
     return found

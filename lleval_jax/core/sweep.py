@@ -29,7 +29,7 @@ def _(at: tuple[Array], by: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Ar
 
 
 def _halved(matrix: Array, times: int) -> tuple[Array, Array]:
-    """By the inverse of one half, and of what it leaves of the other (Schur's complement): few large products."""
+    """By the inverse of the first half, and of Schur's complement of the second: few, large products."""
     half = len(matrix) // 2
     if times == 0 or len(matrix) <= LARGE:
         return _sweep(matrix, BLOCK)

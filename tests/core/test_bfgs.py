@@ -49,3 +49,12 @@ def test_many_at_once_are_those_one_by_one():
 def test_a_value_that_is_not_finite_is_stepped_back_from():
     end = solve(BFGS(), lambda x: jnp.sum(x - jnp.log(x)), jnp.asarray([30.0, 0.01]), tol=1e-8, max_steps=200)
     np.testing.assert_allclose(end.x, 1, atol=1e-7)
+
+
+def test_a_quadratic_takes_one_step_from_its_inverse_hessian():
+    curve = jnp.asarray(np.diag(np.geomspace(1, 1e4, 6)) + 0.1)
+    pull = jnp.arange(6.0)
+    exact = BFGS(lambda x: jnp.linalg.inv(curve))
+    end = solve(exact, lambda x: 0.5 * x @ curve @ x - pull @ x, jnp.ones(6), tol=1e-8)
+    assert int(end.steps) == 1
+    np.testing.assert_allclose(end.x, np.linalg.solve(curve, pull), atol=1e-10)

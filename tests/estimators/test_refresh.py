@@ -3,15 +3,19 @@
 import dataclasses
 import itertools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
 import lleval_jax as ll
+from lleval_jax.core import panel
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import refresh, refresh_chain, refresh_choice
-from lleval_jax.estimators.refresh_chain import append, empty
+from lleval_jax.estimators import refresh, refresh_chain, refresh_choice, refresh_law
+from lleval_jax.estimators.refresh_chain import append, empty, panel_of
 from lleval_jax.estimators.refresh_outlook import run
+from lleval_jax.types import Status
 from lleval_jax.values.responses import Responses
 
 MODELS, ITEMS, DOMAINS = 9, 60, ("bio", "law", "math")
@@ -225,6 +229,24 @@ def test_a_version_in_the_fit_can_be_asked_for(versions, law, found):
     np.testing.assert_array_equal(old.low, old.high)
     with pytest.raises(BadInput, match="no version 'july'; there are may, june"):
         refresh.estimate(both, version="july")
+
+
+def test_refits_in_one_call_are_single_fits(versions):
+    """Side by side, as a bootstrap runs them: lanes take steps of their own."""
+    chain = append(empty(), versions[0], "v1").chain
+    random = np.random.default_rng(3)
+    right = random.binomial(chain.asked.astype(int), chain.right / chain.asked, (3, *chain.right.shape)).astype(float)
+    with jax.enable_x64(True):
+        panels = [panel_of(chain._replace(right=draw), np.zeros((MODELS, 0))) for draw in right]
+        begin = panel.before(*panels[0].basis.shape)
+        many, doubt = jax.vmap(refresh_law._search, (0, None, None))(
+            jax.tree.map(lambda *x: jnp.stack(x), *panels), begin, begin
+        )
+        for lane, known in enumerate(panels):
+            one, single = refresh_law._search(known, begin, begin)
+            assert int(one.status) == Status.CONVERGED
+            for found, expected in zip(jax.tree.leaves((many.x, doubt)), jax.tree.leaves((one.x, single)), strict=True):
+                np.testing.assert_allclose(found[lane], expected, atol=1e-6)
 
 
 def test_with_no_dims_all_models_move_alike(versions):
