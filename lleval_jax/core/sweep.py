@@ -4,21 +4,23 @@ Gauss-Jordan elimination a block at a time: under `vmap` each step is one batche
 the matrices one by one, and it runs as it stands on every device.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
 from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
-BLOCK = 8
-LARGE, TIMES = 72, 3  # a matrix of more rows is halved first, but not more often: each half is compiled
+BLOCKS = (32, 8, 1)  # a block's own inverse is found by blocks of the next size
+LARGE = 128  # rows from which blocks of the first size pay
 
 
 @jax.custom_jvp
 @full_precision
 def inverse(matrix: Float[Array, "k k"]) -> tuple[Float[Array, "k k"], Float[Array, ""]]:
     """(k, k) -> its inverse (k, k) and the log of its determinant (), with the derivatives in closed form."""
-    return _halved(matrix, TIMES)
+    return _sweep(matrix, BLOCKS if len(matrix) > LARGE else BLOCKS[1:])
 
 
 @inverse.defjvp
@@ -28,20 +30,8 @@ def _(at: tuple[Array], by: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Ar
     return (found, log_det), (-found @ by[0] @ found, jnp.sum(found * by[0]))
 
 
-def _halved(matrix: Array, times: int) -> tuple[Array, Array]:
-    """By the inverse of the first half, and of Schur's complement of the second: few, large products."""
-    half = len(matrix) // 2
-    if times == 0 or len(matrix) <= LARGE:
-        return _sweep(matrix, BLOCK)
-    first, log_first = _halved(matrix[:half, :half], times - 1)
-    way = first @ matrix[:half, half:]
-    second, log_second = _halved(matrix[half:, half:] - matrix[half:, :half] @ way, times - 1)
-    side = way @ second
-    return jnp.block([[first + side @ way.T, -side], [-side.T, second]]), log_first + log_second
-
-
-def _sweep(matrix: Array, block: int) -> tuple[Array, Array]:
-    size = len(matrix)
+def _sweep(matrix: Array, blocks: Sequence[int]) -> tuple[Array, Array]:
+    size, (block, *finer) = len(matrix), blocks
     short = -size % block
     whole = jax.scipy.linalg.block_diag(matrix, jnp.eye(short, dtype=matrix.dtype)) if short else matrix
 
@@ -51,10 +41,7 @@ def _sweep(matrix: Array, block: int) -> tuple[Array, Array]:
         put = jax.lax.dynamic_update_slice_in_dim
         rows, columns = at(m, start, block, 0), at(m, start, block, 1)
         pivot = at(rows, start, block, 1)
-        if block == 1:
-            found, grown = 1 / pivot, jnp.log(pivot[0, 0])
-        else:
-            found, grown = _sweep(pivot, 1)
+        found, grown = _sweep(pivot, finer) if finer else (1 / pivot, jnp.log(pivot[0, 0]))
         side = found @ rows
         m = put(m - columns @ side, side, start, 0)
         m = put(m, -columns @ found, start, 1)
