@@ -110,16 +110,14 @@ def by_models(forms: Forms) -> dict[str, object]:
 
 
 @functools.partial(jax.jit, static_argnames="batch", compiler_options={"xla_llvm_disable_expensive_passes": True})
-def _search_all(
-    known: panel.Panel, right: jax.Array, asked: jax.Array, at: panel.Sizes, begin: panel.Sizes, batch: int
-):
+def _search_all(known: panel.Panel, right: jax.Array, asked: jax.Array, prior: panel.Prior, batch: int):
     """The law of most evidence for each draw of right answers (draws, models, cells)."""
 
     def one(right: jax.Array):
         rate = (right + 0.5) / (asked + 1)
         noise = 1 / (jnp.maximum(asked, 1) * rate * (1 - rate))
         drawn = known._replace(logit=jnp.log(rate) - jnp.log1p(-rate), noise=noise)
-        end, _ = refresh_law._search.__wrapped__(drawn, at, begin)  # pyright: ignore
+        end, _ = refresh_law._search.__wrapped__(drawn, prior)  # pyright: ignore
         return end.x, end.steps, end.status
 
     return jax.lax.map(one, right, batch_size=batch or None)
@@ -143,9 +141,7 @@ def bootstrap(fit: FitResult, draws: int, batch: int) -> dict[str, object]:
     with jax.enable_x64(True):
         known = panel_of(counts, p.loading)
         asked = jnp.asarray(np.pad(counts.asked, ((0, 0), (0, right.shape[2] - counts.asked.shape[1]))))
-        at = panel.Sizes(*map(jnp.asarray, (p.model_size, p.shift_size, p.spread)))
-        begin = panel.before(*known.basis.shape)
-        arguments = known, jnp.asarray(right), asked, at, begin
+        arguments = known, jnp.asarray(right), asked, panel.before(*known.basis.shape)
         before = peak()
         began = time.perf_counter()
         compiled = _search_all.lower(*arguments, batch=batch).compile()

@@ -14,21 +14,21 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import stats
 
-from lleval_jax.core import mixture
 from lleval_jax.errors import BadInput, require
 from lleval_jax.estimators import refresh_choice
 from lleval_jax.estimators.drift import suspects as suspects
 from lleval_jax.estimators.linking import link as link
 from lleval_jax.estimators.refresh_chain import Named, append, empty, grow
-from lleval_jax.estimators.refresh_law import RefreshParams, drawn, expected, fitted, named_of
+from lleval_jax.estimators.refresh_law import RefreshParams, expected, fitted, named_of
 from lleval_jax.estimators.refresh_outlook import Outlook, outlook, run
 from lleval_jax.estimators.row_check import check as check
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 CITE = ("shabtay2024livexiv",)
-DIMS = 4  # loadings of a model
+DIMS = 3  # loadings of a model
 
 
 def fit(
@@ -105,10 +105,10 @@ def foretell(
         BadInput: a model that is not in `fit`.
     """
     named = _next(fit, items)
-    beliefs = _beliefs(named, fit, len(named.versions) - 1)
+    now = _outlook(named, fit, len(named.versions) - 1)
     for row in rerun:
-        beliefs = [run(now, _place(fit, row)) for now in beliefs]
-    return _estimate(named, beliefs, len(named.versions) - 1, fit, level)
+        now = run(now, _place(fit, row))
+    return _estimate(named, now, len(named.versions) - 1, fit, level)
 
 
 def choose(
@@ -142,7 +142,7 @@ def choose(
     """
     require((k is None) != (budget is None), "say either k, how many models, or budget, what they may cost")
     named = _next(fit, items)
-    now = _typical(named, fit)
+    now = _outlook(named, fit, len(named.versions) - 1)
     for row in force:
         now = run(now, fit.rows.index(row)) if row in fit.rows else now
     members = [_place(fit, row) for row in (fit.rows if pool is None else pool) if row not in force]
@@ -211,15 +211,16 @@ def ranks(
         NotConverged: with `strict`, the search stopped early.
     """
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    named, beliefs, at, fit = _standing(fit, answers, version, strict)
+    named, now, at, fit = _standing(fit, answers, version, strict)
     random = np.random.default_rng(seed)
     models = len(fit.rows)
-    parts = np.array_split(np.arange(draws), len(beliefs))
-    drawn = np.concatenate([_scores(now, len(part), random) for now, part in zip(beliefs, parts, strict=True)])
+    size, axes = np.linalg.eigh(now.covariance())
+    normal = random.standard_normal((draws, models)) @ (axes * np.sqrt(np.maximum(size, 0))).T
+    wide = np.sqrt(now.tails[:, 0] / random.chisquare(now.tails[:, 0], (draws, models)))
+    drawn = now.mean[:, 0] + normal * wide
     places = 1 + np.argsort(np.argsort(-drawn, 1, kind="stable"), 1, kind="stable")
     chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
-    mean = np.mean([now.mean[:, 0] for now in beliefs], 0)
-    value = 1 + np.argsort(np.argsort(-mean, kind="stable"), kind="stable")
+    value = 1 + np.argsort(np.argsort(-now.mean[:, 0], kind="stable"), kind="stable")
     low, high = np.quantile(places, (0.5 - level / 2, 0.5 + level / 2), axis=0, method="nearest")
     asked = named.chain.asked[:, named.chain.version == at].sum(1)
     estimate = Estimate.crossed(
@@ -234,13 +235,6 @@ def ranks(
         source=fit.source,
     )
     return Standing(estimate, chance, chance[np.arange(models), value - 1])
-
-
-def _scores(now: Outlook, draws: int, random: np.random.Generator) -> np.ndarray:
-    """(draws, models) of the whole version, drawn together."""
-    size, axes = np.linalg.eigh(now.covariance())
-    normal = random.standard_normal((draws, len(size))) @ (axes * np.sqrt(np.maximum(size, 0))).T
-    return now.mean[:, 0] + normal * np.sqrt(now.tails[:, 0] / random.chisquare(now.tails[:, 0], normal.shape))
 
 
 def _variance_of(now: Outlook, ask: str) -> refresh_choice.Loss:
@@ -285,20 +279,14 @@ def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> Nam
     return grow(named, (), items, "next")
 
 
-def _typical(named: Named, fit: FitResult[RefreshParams]) -> Outlook:
-    """On the next version, of expected variances."""
-    return outlook(named, fit.params.loading, expected(fit.params), len(named.versions) - 1)
-
-
-def _beliefs(named: Named, fit: FitResult[RefreshParams], version: int) -> list[Outlook]:
-    """Equally likely, one for each of the sizes that stand for what is known of them."""
-    return [outlook(named, fit.params.loading, sizes, version) for sizes in drawn(fit.params)]
+def _outlook(named: Named, fit: FitResult[RefreshParams], version: int) -> Outlook:
+    return outlook(named, fit.params.loading, expected(fit.params), version)
 
 
 def _standing(
     fit: FitResult[RefreshParams], answers: Responses | None, version: str | None, strict: bool
-) -> tuple[Named, list[Outlook], int, FitResult[RefreshParams]]:
-    """The chain with the new answers, what is believed of a version of it, and the law."""
+) -> tuple[Named, Outlook, int, FitResult[RefreshParams]]:
+    """The chain with the new answers, the outlook on a version of it, and the law."""
     named = named_of(fit)
     if answers is not None:
         name = version or f"v{len(named.versions) + 1}"
@@ -308,25 +296,23 @@ def _standing(
     which = named.versions[-1] if answers is not None or version is None else version
     require(which in named.versions, f"there is no version {which!r}; there are {', '.join(named.versions)}")
     at = named.versions.index(which)
-    return named, _beliefs(named, fit, at), at, fit
+    return named, _outlook(named, fit, at), at, fit
 
 
-def _estimate(
-    named: Named, beliefs: Sequence[Outlook], version: int, fit: FitResult[RefreshParams], level: float
-) -> Estimate:
-    """Means over all that is believed of sizes, and intervals."""
+def _estimate(named: Named, told: Outlook, version: int, fit: FitResult[RefreshParams], level: float) -> Estimate:
+    """Means, and intervals symmetric on the arcsine scale: sampling errors are alike there, and 0 can be reached."""
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    told = beliefs[0]
-    mean = told.mean + np.mean([now.mean - told.mean for now in beliefs], 0)  # to the digit where it is known
-    spread = np.sqrt(np.mean([now.std_error**2 + (now.mean - mean) ** 2 for now in beliefs], 0))
-    low, high = (np.where(spread == 0, mean, end) for end in _ends(beliefs, level))
+    spread, steep = told.std_error, 2 * np.sqrt(np.maximum(told.mean * (1 - told.mean), 1e-9))
+    far, middle = stats.t.ppf(0.5 + level / 2, told.tails) * spread / steep, np.arcsin(np.sqrt(told.mean))
+    ends = (np.sin(np.clip(middle + side * far, 0, np.pi / 2)) ** 2 for side in (-1, 1))
+    low, high = (np.where(spread == 0, told.mean, end) for end in ends)
     here = named.chain.version == version
     asked = named.chain.asked[:, here]
     keep = slice(0, 1) if told.groups[1:] == (WHOLE,) else slice(None)
     return Estimate.crossed(
         named.models,
         told.groups[keep],
-        [part[:, keep] for part in (mean, np.minimum(low, mean), np.maximum(high, mean), spread)],
+        [part[:, keep] for part in (told.mean, np.minimum(low, told.mean), np.maximum(high, told.mean), spread)],
         n_seen=np.concatenate([asked.sum(1, keepdims=True), asked], 1)[:, keep].astype(int),
         status=fit.status,
         target="accuracy",
@@ -334,11 +320,3 @@ def _estimate(
         level=level,
         source=fit.source,
     )
-
-
-def _ends(beliefs: Sequence[Outlook], level: float) -> list[np.ndarray]:
-    """Of intervals, by quantiles on the arcsine scale: sampling errors are alike there, and 0 can be reached."""
-    mean, spread, tails = (np.stack([getattr(now, name) for now in beliefs]) for name in ("mean", "std_error", "tails"))
-    scale = np.maximum(spread / (2 * np.sqrt(np.maximum(mean * (1 - mean), 1e-9))), 1e-12)
-    ends = [mixture.quantile(0.5 + side * level / 2, np.arcsin(np.sqrt(mean)), scale, tails) for side in (-1, 1)]
-    return [np.sin(np.clip(end, 0, np.pi / 2)) ** 2 for end in ends]

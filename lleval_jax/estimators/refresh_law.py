@@ -11,7 +11,6 @@ from jax.flatten_util import ravel_pytree
 from lleval_jax.core import factors, panel
 from lleval_jax.core.bfgs import BFGS
 from lleval_jax.core.precision import light_jit
-from lleval_jax.core.quadrature import Points
 from lleval_jax.core.solve import Solution, solve
 from lleval_jax.core.sweep import inverse
 from lleval_jax.errors import NotConverged, require
@@ -19,9 +18,7 @@ from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of, share
 from lleval_jax.types import Array, Status
 from lleval_jax.values.results import FitResult, Source
 
-PER_DIM = 3  # models for each dimension at least
-DRAWN = 32  # sizes that stand for their posterior
-Sizes = tuple[np.ndarray, np.ndarray, np.ndarray]
+PER_DIM = 4  # models for each dimension at least
 TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
 
 
@@ -29,8 +26,8 @@ class RefreshParams(NamedTuple):
     """A fitted chain of versions.
 
     chain holds the counts; loading (models, dims) is that of `core.factors`; model_size, shift_size and
-    spread are those of `core.panel.Sizes` where the evidence is highest; doubt (sizes, sizes) is a root of the
-    posterior covariance of the first two.
+    spread are those of `core.panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
+    variances of the first two.
     """
 
     chain: Chain
@@ -38,7 +35,8 @@ class RefreshParams(NamedTuple):
     model_size: np.ndarray
     shift_size: np.ndarray
     spread: np.ndarray
-    doubt: np.ndarray
+    model_doubt: np.ndarray
+    shift_doubt: np.ndarray
 
 
 def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[RefreshParams]:
@@ -51,7 +49,7 @@ def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[R
         loading = np.asarray(_loadings(*pairs, dims)) if dims else np.zeros((len(rate), 0))
         known = panel_of(chain, loading)
         end, doubt = _search(known, panel.before(*known.basis.shape))
-        law = [np.asarray(part) for part in (*end.x, doubt)]
+        law = [np.asarray(part) for part in (*end.x, *doubt)]
     status, steps = Status(int(end.status)), int(end.steps)
     if status != Status.CONVERGED:
         message = f"the law of the versions is {status.word} after {steps} steps; fewer dims may help"
@@ -80,8 +78,8 @@ _loadings = light_jit(factors.loadings, static_argnames="dims")
 
 
 @light_jit
-def _search(known: panel.Panel, prior: panel.Prior) -> tuple[Solution, Array]:
-    """Sizes of most evidence and prior, and a root of the covariance of the first two by Laplace's method."""
+def _search(known: panel.Panel, prior: panel.Prior) -> tuple[Solution, tuple[Array, Array]]:
+    """Sizes of most evidence and prior, and the posterior variances of the first two by Laplace's method."""
     flat, whole = ravel_pytree(prior.mode)
 
     def loss(x: Array) -> Array:
@@ -91,24 +89,14 @@ def _search(known: panel.Panel, prior: panel.Prior) -> tuple[Solution, Array]:
         return panel.information(whole(x), known) + jnp.diag(panel.prior_information(whole(x), prior))
 
     end = solve(BFGS(lambda x: inverse(precision(x))[0]), loss, flat, tol=TOL, max_steps=STEPS)
-    free = prior.mode.model.size + prior.mode.shift.size
-    size, axes = jnp.linalg.eigh(precision(end.x)[:free, :free])
-    return end._replace(x=whole(end.x)), axes / jnp.sqrt(size)[None, :]
+    parts, free = prior.mode.model.size, prior.mode.model.size + prior.mode.shift.size
+    doubt = jnp.diag(inverse(precision(end.x)[:free, :free])[0])
+    return end._replace(x=whole(end.x)), (doubt[:parts], doubt[parts:].reshape(prior.mode.shift.shape))
 
 
-def expected(law: RefreshParams) -> Sizes:
+def expected(law: RefreshParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sizes whose variances are the posterior means: exp(2 s) at its mean, log s being normal."""
-    return _away(law, np.sum(law.doubt**2, 1))
-
-
-def drawn(law: RefreshParams) -> list[Sizes]:
-    """Sizes that are equally likely, in mirrored pairs about the likeliest."""
-    return [_away(law, law.doubt @ point) for point in Points(DRAWN).nodes(len(law.doubt))[0]]
-
-
-def _away(law: RefreshParams, by: np.ndarray) -> Sizes:
-    parts = len(law.model_size)
-    return law.model_size + by[:parts], law.shift_size + by[parts:].reshape(law.shift_size.shape), law.spread
+    return law.model_size + law.model_doubt, law.shift_size + law.shift_doubt, law.spread
 
 
 def named_of(fit: FitResult[RefreshParams]) -> Named:

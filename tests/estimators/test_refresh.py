@@ -123,7 +123,7 @@ def test_a_fit_is_the_same_after_saving(law, versions, found, tmp_path):
 
 
 def test_what_a_run_tells_is_dense_conditioning(law):
-    now = refresh._typical(refresh._next(law, None), law)
+    now = refresh._outlook(refresh._next(law, None), law, 1)
     cells = now.noise.shape[1]
     whole = np.einsum("mcs,sr,ndr->mcnd", now.way, now.shared, now.way)
     for m in range(MODELS):
@@ -143,7 +143,7 @@ def test_what_a_run_tells_is_dense_conditioning(law):
 @pytest.mark.parametrize("ask", ["all", "math", "ranking"])
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_the_choice_is_that_of_brute_force(law, ask, k):
-    now = refresh._typical(refresh._next(law, None), law)
+    now = refresh._outlook(refresh._next(law, None), law, 1)
     loss = refresh_choice.disorder if ask == "ranking" else refresh._variance_of(now, ask)
 
     def of(chosen):
@@ -166,7 +166,7 @@ def test_a_budget_is_kept_and_dear_models_are_left_out(law):
 
 
 def test_a_budget_is_spent_as_brute_force_would(law):
-    now = refresh._typical(refresh._next(law, None), law)
+    now = refresh._outlook(refresh._next(law, None), law, 1)
     price = dict(zip(NAMES, (1.0, 2.5, 1.0, 3.0, 1.5, 1.0, 2.0, 4.0), strict=False))
     pool = NAMES[:8]
 
@@ -181,7 +181,7 @@ def test_a_budget_is_spent_as_brute_force_would(law):
 
 
 def test_among_many_sets_no_exchange_helps_and_few_are_better(law, monkeypatch):
-    now = refresh._typical(refresh._next(law, None), law)
+    now = refresh._outlook(refresh._next(law, None), law, 1)
     monkeypatch.setattr(refresh_choice, "FEW", 0)
     losses = [
         refresh_choice.variance(refresh_choice._after(now, chosen))[0]
@@ -238,12 +238,10 @@ def test_refits_in_one_call_are_single_fits(versions):
     right = random.binomial(chain.asked.astype(int), chain.right / chain.asked, (3, *chain.right.shape)).astype(float)
     with jax.enable_x64(True):
         panels = [panel_of(chain._replace(right=draw), np.zeros((MODELS, 0))) for draw in right]
-        begin = panel.before(*panels[0].basis.shape)
-        many, doubt = jax.vmap(refresh_law._search, (0, None, None))(
-            jax.tree.map(lambda *x: jnp.stack(x), *panels), begin, begin
-        )
+        prior = panel.before(*panels[0].basis.shape)
+        many, doubt = jax.vmap(refresh_law._search, (0, None))(jax.tree.map(lambda *x: jnp.stack(x), *panels), prior)
         for lane, known in enumerate(panels):
-            one, single = refresh_law._search(known, begin, begin)
+            one, single = refresh_law._search(known, prior)
             assert int(one.status) == Status.CONVERGED
             for found, expected in zip(jax.tree.leaves((many.x, doubt)), jax.tree.leaves((one.x, single)), strict=True):
                 np.testing.assert_allclose(found[lane], expected, atol=1e-6)
@@ -374,18 +372,3 @@ def test_main_effects_make_every_margin_right(versions):
     rest = chain.asked * (special.logit(refresh_chain.share(chain.right, chain.asked)) - model[:, None] - cell)
     np.testing.assert_allclose(rest.sum(0), 0, atol=1e-6)
     np.testing.assert_allclose(rest.sum(1), 0, atol=1e-6)
-
-
-def test_intervals_are_those_of_all_that_is_believed_of_sizes(law, versions):
-    """The mean of the beliefs' distribution functions at the ends is what the level says."""
-    beliefs = refresh._beliefs(refresh.named_of(law), law, 0)
-    next_one = refresh._beliefs(refresh._next(law, None), law, 1)
-    told = refresh.foretell(law, level=0.8)
-    low, high = (end.reshape(MODELS, -1) for end in (told.low, told.high))
-    assert all(np.all(now.std_error < 1e-12) for now in beliefs)  # all was answered
-    for end, share in ((low, 0.1), (high, 0.9)):
-        each = []
-        for now in next_one:
-            far = np.arcsin(np.sqrt(end)) - np.arcsin(np.sqrt(now.mean))
-            each.append(stats.t.cdf(far / now.std_error * 2 * np.sqrt(now.mean * (1 - now.mean)), now.tails))
-        np.testing.assert_allclose(np.mean(each, 0), share, atol=1e-6)
