@@ -10,6 +10,7 @@ fixed            the same where prompts always differ by .2, .6 or 1.2 logits an
 real             56 templates x 100 examples of mmlu_abstract_algebra, all answers known, 100 plans
 published        325 grids (tasks x models of Mizrahi et al. 2024) of 100 templates with the accuracies published;
                  which examples are right is drawn; with and without features of the templates' texts
+quick            `fit_many(method="ep")`: simulated, coverage and published
 speed            `fit_many` warm, peak memory (of this process: run it alone), and the plan
 """
 
@@ -25,6 +26,7 @@ import pathlib
 import resource
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import jax
 import numpy as np
@@ -39,7 +41,7 @@ import lleval_jax as ll
 from lleval_jax.estimators import balanced, crossed_layout, prompts, prompts_many
 from lleval_jax.estimators import prompteval_paper as paper
 
-PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "published", "speed")
+PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "published", "quick", "speed")
 BUDGETS, LEVELS = rivals.BUDGETS, rivals.LEVELS
 COLUMNS = ("w1", "individual", *(f"q{round(100 * level):02d}" for level in LEVELS), "mean")
 BARS = {"without": (3.2, 3.2, 2.9, 2.2), "with": (2.7, 2.4, 2.0, 1.6)}
@@ -48,6 +50,7 @@ CHUNK = 64  # worlds at once, with all budgets each
 TALL, WIDE, FITS = 57 * 5, 15 * 4, 256  # the study of the paper: tasks x seeds, models x budgets; fits that are timed
 SHARES, PLANS = (0.05, 0.1, 0.2), 100
 TEMPLATES, COMPONENTS = 100, 8  # of a task, and of the features of their texts
+Method = Literal["mcmc", "ep"]
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "prompts.json"
 SOURCES = (
     "estimators/prompts.py",
@@ -59,6 +62,8 @@ SOURCES = (
     "core/crossed_scales.py",
     "core/crossed_draws.py",
     "core/crossed_shape.py",
+    "core/crossed_messages.py",
+    "core/crossed_joint.py",
 )
 
 
@@ -193,7 +198,7 @@ def world(random: np.random.Generator, prompt: float | None, shape: tuple[int, i
     return (random.random(shape) < expit(logit)).astype(np.float32)
 
 
-def covered(repeats: int, seconds: float, prompt: float | None, tell: str) -> dict:
+def covered(repeats: int, seconds: float, prompt: float | None, tell: str, method: Method = "mcmc") -> dict:
     """Coverage and width of 95% intervals at each budget; ends early after so many seconds."""
     held, wide, single, shape, began = [], [], [], FRESH, time.perf_counter()
     for start in range(0, repeats, CHUNK):
@@ -207,7 +212,7 @@ def covered(repeats: int, seconds: float, prompt: float | None, tell: str) -> di
             for b, budget in enumerate(BUDGETS):
                 seen[b, i, row[:budget], column[:budget]] = True
         grids = np.broadcast_to(answers, seen.shape).reshape(-1, *shape)
-        found = prompts_many.fit_many(grids, seen.reshape(-1, *shape), points=16, draws=400, seed=start)
+        found = prompts_many.fit_many(grids, seen.reshape(-1, *shape), points=16, draws=400, method=method, seed=start)
         truth = grids.mean(2, dtype=float)
         of_truth = np.quantile(truth, LEVELS, axis=1).T
         inside = (found.low <= truth) & (truth <= found.high)
@@ -278,8 +283,8 @@ def real() -> dict:
     return {"plans": PLANS, "true_quantiles": (100 * of_truth).round(2).tolist(), "budgets": rows}
 
 
-def published() -> dict:
-    """Templates whose accuracies are real, answers to single examples drawn."""
+def templates() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each task its grids (models, templates, examples) and the features of its templates."""
     table = pd.read_parquet(shared("data", "multi_prompt", "template_accuracy.parquet"))
     texts = pd.read_parquet(shared("data", "multi_prompt", "templates.parquet"))
     texts = texts.set_index(["task", "template_id"])["template"]
@@ -291,6 +296,12 @@ def published() -> dict:
         grids = np.stack([with_accuracies(random, accuracy[model].to_numpy()) for model in accuracy])
         features, _ = prompts.features([texts[task, template] for template in accuracy.index])
         tasks.append((grids, prompts.pca(features / np.maximum(features.std(0), 1e-9), COMPONENTS)))
+    return tasks
+
+
+def published() -> dict:
+    """Templates whose accuracies are real, answers to single examples drawn."""
+    tasks = templates()
     everything = np.concatenate([grids for grids, _ in tasks])
     rows: dict = {"grids": len(everything), "sd_of_accuracies": np.quantile(100 * everything.mean(2).std(1), LEVELS)}
     rows = {name: np.round(value, 2).tolist() for name, value in rows.items()}
@@ -365,6 +376,36 @@ def beside(gap: np.ndarray) -> dict[str, list]:
     return {name: [*ends[i], wins[i], losses[i]] for i, name in enumerate(COLUMNS)}
 
 
+# --- the quick method -------------------------------------------------------------------------------------------------
+
+
+def quick(repeats: int, seconds: float) -> dict:
+    """`simulated`, `coverage` and `published`, without rivals."""
+    everything, rows = np.concatenate([grids for grids, _ in templates()]), {}
+    for share in SHARES:
+        seen = balanced_plans(everything, round(share * everything[0].size))
+        found = prompts_many.fit_many(everything, seen, draws=400, method="ep")
+        rows[f"{share:g}"] = compared(everything, seen, found, (), None)
+        print(share, json.dumps(rows[f"{share:g}"]), flush=True)
+    found = {"simulated": {name: quick_simulated(x) for name, x in (("without", False), ("with", True))}}
+    return found | {"published": rows, "coverage": covered(repeats, seconds, None, "quick coverage", "ep")}
+
+
+def quick_simulated(x: bool) -> dict:
+    """Errors on the reference's sets by budget, means over seeds and sets."""
+    errors = np.zeros((rivals.SETS, len(rivals.SEEDS), len(BUDGETS), len(COLUMNS)))
+    for k in range(rivals.SETS):
+        answers, features = rivals.simulated(k)
+        seen = np.stack([plan for seed in rivals.SEEDS for plan in nested(seed)])
+        grids = np.broadcast_to(answers, seen.shape)
+        found = prompts_many.fit_many(grids, seen, row_features=features if x else None, draws=400, method="ep")
+        each = [apart(*one, answers.mean(1)) for one in zip(found.distribution, found.score, strict=True)]
+        errors[k] = np.reshape(each, errors[k].shape)
+    rows = {str(b): spread(errors[:, :, i]) for i, b in enumerate(BUDGETS)}
+    print("with" if x else "without", "covariates", {b: row["mean"][0] for b, row in rows.items()}, flush=True)
+    return rows
+
+
 # --- speed ------------------------------------------------------------------------------------------------------------
 
 
@@ -375,27 +416,23 @@ def speed() -> dict:
     seen = np.zeros(answers.shape, bool)
     for i in range(FITS):
         seen[(i, *balanced.plan(seen[i], BUDGETS[i // each], seed=i))] = True
-    tries = []
-    for _ in range(3):
-        began = time.perf_counter(), time.process_time()
-        prompts_many.fit_many(answers, seen)
-        tries.append((time.perf_counter() - began[0], time.process_time() - began[1]))
-        print(f"{FITS} fits: {tries[-1][0]:.2f} s, {tries[-1][1]:.2f} CPU s", flush=True)
+    methods: tuple[Method, ...] = ("ep", "mcmc")
+    tries: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
+    for method in methods:
+        for _ in range(3):
+            began = time.perf_counter(), time.process_time()
+            prompts_many.fit_many(answers, seen, method=method)
+            tries[method].append((time.perf_counter() - began[0], time.process_time() - began[1]))
+            print(f"{FITS} fits, {method}: {tries[method][-1][0]:.2f} s, {tries[method][-1][1]:.2f} CPU s", flush=True)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    wall, cpu = (min(column) for column in zip(*tries[1:], strict=True))
     fits, original = TALL * WIDE, json.loads(rivals.RESULT.read_text())
     began = time.perf_counter(), time.process_time()
     balanced.plan(np.zeros((100, 14_000), bool), 28_000, seed=0)
     plan = time.perf_counter() - began[0], time.process_time() - began[1]
     return {
         "shape": list(shape),
-        "first_seconds": round(tries[0][0], 2),
-        "seconds_of_256": round(wall, 3),
-        "cpu_seconds_of_256": round(cpu, 3),
-        "cpu_ms_a_fit": round(1000 * cpu / FITS, 3),
         "fits": fits,
-        "seconds_of_all": round(wall * fits / FITS, 1),
-        "cpu_seconds_of_all": round(cpu * fits / FITS, 1),
+        **{method: per_fit(tries[method], fits) for method in methods},
         "peak_gib": round(memory, 2),
         "reference_cpu_ms_a_fit": {
             m: round(1000 * s / 4, 2) for m, s in original["cpu_seconds_of_four_fits_median"].items()
@@ -404,11 +441,26 @@ def speed() -> dict:
     }
 
 
+def per_fit(tries: list[tuple[float, float]], fits: int) -> dict:
+    """Of seconds and processor seconds of some calls, the first of which compiles."""
+    wall, cpu = (min(column) for column in zip(*tries[1:], strict=True))
+    return {
+        "first_seconds": round(tries[0][0], 2),
+        "seconds_of_256": round(wall, 3),
+        "cpu_seconds_of_256": round(cpu, 3),
+        "cpu_ms_a_fit": round(1000 * cpu / FITS, 3),
+        "seconds_of_all": round(wall * fits / FITS, 1),
+        "cpu_seconds_of_all": round(cpu * fits / FITS, 1),
+    }
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="scores over prompts from few answers")
     parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
-    parser.add_argument("--repeats", type=int, default=1000, help="worlds of `coverage`; a quarter for `fixed`")
+    parser.add_argument(
+        "--repeats", type=int, default=1000, help="worlds of `coverage` and `quick`; a quarter for `fixed`"
+    )
     parser.add_argument("--seconds", type=float, default=np.inf, help="after which `coverage` draws no more worlds")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)
     options = parser.parse_args()
@@ -419,6 +471,7 @@ def main() -> None:
         "fixed": lambda: fixed(options.repeats // 4, options.seconds / 4),
         "real": real,
         "published": published,
+        "quick": lambda: quick(options.repeats, options.seconds),
         "speed": speed,
     }
     sources, usual = fingerprint(), crossed_layout.FEWEST

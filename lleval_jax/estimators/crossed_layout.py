@@ -114,7 +114,6 @@ def lay_out(
     width = rung_of_columns(items)
     place = row, column = np.nonzero(seen)
     right, count = float((scores * weight)[place].sum()), float(weight[place].sum())
-    offset = 1.2 * np.log((right + 0.5) / (count - right + 0.5))
     many = room(max(len(row), spare))
     cells = Cells(
         pad(row.astype(np.int32), (many,)),
@@ -122,10 +121,15 @@ def lay_out(
         pad(scores[place].astype(dtype), (many,)),
         pad(weight[place].astype(dtype), (many,)),
     )
-    numbers = loads, pad(columns, (width, q)), kind, fixed, prior, np.asarray(offset)
+    numbers = loads, pad(columns, (width, q)), kind, fixed, prior, np.asarray(offset(right, count))
     design = Design(*(x.astype(dtype) for x in numbers))
     given, real = np.where(seen, scores, 0).sum(1).astype(dtype), pad(np.ones(items, dtype), (width,))
     return Layout(design, cells, (*kinds, name, "example"), rows[1], real, given, (~seen).sum(1).astype(dtype))
+
+
+def offset(right: float, count: float) -> float:
+    """The logit about which effects lie, from all answers together."""
+    return 1.2 * float(np.log((right + 0.5) / (count - right + 0.5)))
 
 
 def room(cells: int) -> int:
