@@ -4,9 +4,9 @@
 
 The model of `core.crossed`, for columns without covariates. There each sweep of expectation propagation (Minka 2001)
 asks the joint posterior of all effects for the variance of each answer's logit, at the price of a product of rows x
-rows x columns. Here a cell sends its row and its column a normal message each, and a sweep touches the answered cells alone:
-what the row knows without this cell, a_i ~ N(m, V), and the column, v_j ~ N(m', V'), are taken as independent. With Z
-the chance of the answer given a logit N(M, S), M = m + m', S = V + V', and g = d log Z / dM, h = - d^2 log Z / dM^2,
+rows x columns. Here a cell sends its row and its column a normal message each, and a sweep touches the answered cells
+alone: what the row knows without this cell, a_i ~ N(m, V), and the column, v_j ~ N(m', V'), are taken as independent.
+With Z the chance of the answer given a logit N(M, S), M = m + m', S = V + V', and g = d log Z / dM, h = - dg / dM,
 
     the row is told    precision  h / (1 - h V),   precision times mean  (g + h m) / (1 - h V)
 
@@ -64,7 +64,7 @@ class Sites(NamedTuple):
 def start(design: Design, cells: Cells) -> Told:
     """Sites of a logit near zero, scales at the mode of their prior."""
     scale, weight = jnp.asarray(design.prior)[0], jnp.asarray(cells.weight)
-    site = weight * jnp.stack([jnp.full_like(weight, FIRST), LEAN * (2 * cells.score - 1)])
+    site = weight[None, :] * jnp.stack([jnp.full_like(weight, FIRST), LEAN * (2 * cells.score - 1)])
     own, side = jnp.exp(2 * scale[-2:])
     return Told(site / (1 + FIRST * side), site / (1 + FIRST * own), scale)
 

@@ -267,7 +267,6 @@ def _settled(
     at_once: int | None,
 ) -> tuple[Array, Array, Array]:
     """Of some grids: log scales, how far they moved last, draws of the sums. Messages side by side, draws `at_once`."""
-
     nodes, mass, real = (jnp.asarray(x) for x in (study.nodes, study.mass, study.real))
 
     def settled(cells: crossed.Cells, offset: Array) -> crossed_messages.Sites:

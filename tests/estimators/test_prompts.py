@@ -319,6 +319,65 @@ def test_intervals_hold_where_some_prompts_fail():
     assert (binom.ppf(FALSE_ALARM / 5, worlds, 0.9) <= held).all()
 
 
+# Many, quickly
+
+
+def quick(answers, seen, **options):
+    return prompts_many.fit_many(np.stack(answers), np.stack(seen), method="ep", **options)
+
+
+def test_a_quick_grid_does_not_depend_on_those_beside_it():
+    """In another place of a call, keys differ and so do draws; what is learned of the scales does not."""
+    answers = [world(s) for s in range(3)]
+    seen = [asked(a, seed=s) for s, a in enumerate(answers)]
+    many = quick(answers, seen)
+    alone = quick(answers[:1], seen[:1])
+    turned = quick(answers[::-1], seen[::-1])
+    np.testing.assert_allclose(many.scale, turned.scale[::-1], rtol=1e-4)
+    np.testing.assert_allclose(alone.scale[0], many.scale[0], rtol=1e-4)
+    np.testing.assert_allclose(alone.distribution[0], many.distribution[0], atol=0.1 / ITEMS)
+    np.testing.assert_allclose(alone.quantile_high[0], many.quantile_high[0], atol=1.1 / ITEMS)
+
+
+def test_quick_grids_at_the_edge_of_what_can_be_learned():
+    """All right, all wrong, a prompt without answers, every cell answered."""
+    full, some = np.ones((ROWS, ITEMS), bool), asked(world(0))
+    silent = some.copy()
+    silent[0] = False
+    answers = [np.ones((ROWS, ITEMS)), np.zeros((ROWS, ITEMS)), world(0), world(0)]
+    found = quick(answers, [some, some, silent, full])
+    assert np.isfinite(found.score).all()
+    assert set(found.status) <= {"ok", "not converged"}
+    assert found.score[0].min() > 0.9 > 0.1 > found.score[1].max()
+    assert (found.high - found.low)[2, 0] > np.median((found.high - found.low)[2])
+    np.testing.assert_allclose(found.score[3], world(0).mean(1), atol=1e-6)
+    assert ((found.quantile_low <= found.quantile) & (found.quantile <= found.quantile_high)).all()
+
+
+@pytest.mark.slow
+def test_quick_intervals_cover_and_features_narrow_them():
+    """Worlds drawn from what the fit expects: intervals of quantiles cover in 90% or more of 200 worlds.
+
+    A smaller count has probability FALSE_ALARM / 5 at most.
+    """
+    worlds, rng, answers, features = 200, np.random.default_rng(0), [], rng_features()
+    for _ in range(worlds):
+        logit = 0.3 + features @ [0.8] + 0.3 * rng.normal(size=ROWS)
+        logit = logit[:, None] + 1.2 * rng.normal(size=(1, ITEMS))
+        answers.append((rng.random(logit.shape) < 1 / (1 + np.exp(-logit))).astype(np.float32))
+    seen = [asked(a, seed=s) for s, a in enumerate(answers)]
+    truth = np.quantile(np.stack(answers).mean(2), prompts.QUANTILES, axis=1).T
+    plain, aware = quick(answers, seen, draws=200), quick(answers, seen, draws=200, row_features=features)
+    for found in (plain, aware):
+        held = ((found.quantile_low <= truth) & (truth <= found.quantile_high)).sum(0)
+        assert (binom.ppf(FALSE_ALARM / 5, worlds, 0.9) <= held).all()
+    assert (aware.high - aware.low).mean() < 0.9 * (plain.high - plain.low).mean()
+
+
+def rng_features():
+    return np.random.default_rng(3).normal(size=(ROWS, 1))
+
+
 # Bad input
 
 
@@ -336,6 +395,8 @@ def test_intervals_hold_where_some_prompts_fail():
         (lambda: prompts.difference(fitted(), "0", "x"), "there is no prompt 'x'"),
         (lambda: prompts.choose(grid(world(0), asked(world(0))), ROWS * ITEMS + 1), "more than"),
         (lambda: prompts.choose(grid(world(0), asked(world(0))), 10, by="random"), "must be 'balanced'"),
+        (lambda: quick([world(0) / 2], [asked(world(0))]), "answers that are 0 or 1"),
+        (lambda: prompts_many.fit_many(*2 * (world(0)[None] > 0,), method="vb"), "must be 'mcmc' or 'ep'"),
         (lambda: prompts.wasserstein(np.ones(3), np.ones(4)), "as many in both"),
     ],
 )
