@@ -24,7 +24,7 @@ WIDER = 1.4  # held sites make the scale look better known than it is: points an
 EACH = 8  # draws from one point
 KNOTS = 16  # of the score as a function of the effect
 WAVES = (2, 8, 13, 5)  # knots at which the columns' common scatter is taken up, one after the other
-SMALL = 1e-6  # least variance of it, in answers
+SMALL = 1e-4  # least of it that is taken up, of the largest
 
 
 def points(dtype: str) -> tuple[np.ndarray, np.ndarray]:
@@ -190,14 +190,16 @@ def tabulated(
     step = (jnp.max(effect) - low) / (KNOTS - 1) + 1e-3
     knot = low + step * jnp.arange(KNOTS, dtype=low.dtype)
     centre = design.offset + columns.base - columns.loose * (middle @ seen.weight)
-    away = centre[:, None] + jnp.sqrt(columns.loose)[:, None] * nodes[None, :]
-    p = jax.nn.sigmoid(knot[:, None, None] + away[None, :, :])
+    logit = centre[:, None] + jnp.sqrt(columns.loose)[:, None] * nodes[None, :]
+    p = jax.nn.sigmoid(knot[:, None, None] + logit[None, :, :])
     share = p * (real[:, None] * mass[None, :])[None, :, :]
     cell, steep = share.sum(2), (share * (1 - p)).sum(2)
-    scatter = share.reshape(KNOTS, -1) @ p.reshape(KNOTS, -1).T - cell @ cell.T
+    away = p - (p @ mass)[:, :, None]  # before squares are taken, which near 0 and 1 differ in their last digits only
+    scatter = (away * (real[:, None] * mass[None, :])[None, :, :]).reshape(KNOTS, -1) @ away.reshape(KNOTS, -1).T
+    least = SMALL * jnp.max(jnp.diagonal(scatter)) + SMALL**2
     waves = []
     for k in WAVES:  # a Cholesky root, as far as these knots tell
-        waves.append(scatter[:, k] / jnp.sqrt(jnp.maximum(scatter[k, k], SMALL)))
+        waves.append(scatter[:, k] / jnp.sqrt(jnp.maximum(scatter[k, k], least)))
         scatter = scatter - waves[-1][:, None] * waves[-1][None, :]
     follow = -(steep * columns.loose[None, :]) @ seen.weight.T
     return Table(low, step, cell, cell.sum(1), steep.sum(1), follow, jnp.stack(waves, 1))
