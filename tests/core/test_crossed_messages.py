@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ NODES = crossed_fit.nodes("float64")
 def laid_out(scores, seen):
     n, items = scores.shape
     rows, about = (np.zeros((n, 0)), ()), np.zeros((items, 0))
-    return crossed_layout.lay_out(scores, seen, np.ones((n, items)), rows, about, None, None, "float64")
+    layout = crossed_layout.lay_out(scores, seen, np.ones((n, items)), rows, about, None, None, "float64")
+    return layout._replace(design=jax.tree.map(jnp.asarray, layout.design))
 
 
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (-3.0, 0.5), (2.0, 1.5), (-6.0, 1.0)])
@@ -45,7 +47,7 @@ def test_rows_are_as_by_integration_over_all_effects():
     """
     seen = np.array([[1, 0], [1, 1], [0, 1]], bool)
     layout = laid_out(np.array([[1.0, 0], [1, 0], [0, 0]]), seen)
-    design = layout.design._replace(fixed=np.zeros(1), offset=np.asarray(0.3))
+    design = layout.design._replace(fixed=jnp.zeros(1), offset=jnp.asarray(0.3))
     sites = crossed_messages.settle(design, layout.cells, *map(jnp.asarray, NODES))
     grid = crossed_joint.as_grid(design, layout.cells, sites)
     found = crossed_joint.rows_given(design, crossed_joint.columns_given(grid, sites.scale[-1]), sites.scale)
