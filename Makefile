@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
+# NumPy's threads, beside those of other workers, mostly wait for each other.
+export OPENBLAS_NUM_THREADS ?= 1
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 .PHONY: demo install test slow lint notebooks clean

@@ -30,6 +30,8 @@ CHECKED = (
     "crossed",
     "crossed_scales",
     "crossed_draws",
+    "crossed_joint",
+    "crossed_messages",
     "sweep",
 )
 install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")

@@ -74,16 +74,15 @@ def append(old: Named, new: Responses, name: str) -> Named:
     items = {new.groups[g]: int(n) for g, n in zip(present, count, strict=True)}
     grown = grow(old, rows, items, name)
     place = np.array([grown.models.index(row) for row in rows])
-    member = np.zeros((len(new.items), len(grown.chain.total)))
-    member[np.arange(len(new.items)), len(old.chain.total) + which] = 1
     seen = new.seen.astype(float)
     score = np.where(new.seen, new.scores, 0).astype(float)
     centred = np.where(new.seen, score - (score.sum(1) / seen.sum(1))[:, None], 0)
     right, asked, product, pairs = (
         part.copy() for part in (grown.chain.right, grown.chain.asked, grown.chain.product, grown.chain.common)
     )
-    right[place] += score @ member
-    asked[place] += seen @ member
+    for g in range(len(items)):
+        cell, here = len(old.chain.total) + g, which == g
+        right[place, cell], asked[place, cell] = score[:, here].sum(1), seen[:, here].sum(1)
     product[np.ix_(place, place)] += centred @ centred.T
     pairs[np.ix_(place, place)] += seen @ seen.T
     return grown._replace(chain=grown.chain._replace(right=right, asked=asked, product=product, common=pairs))

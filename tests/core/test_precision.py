@@ -15,6 +15,8 @@ import lleval_jax
 from lleval_jax.core import (
     crossed,
     crossed_draws,
+    crossed_joint,
+    crossed_messages,
     crossed_scales,
     crossed_shape,
     em,
@@ -126,6 +128,19 @@ def grid_draws(found):
     return crossed_draws.score_draws(design, cells, found, unit(5), unit(4), unit(4), ONE, KEY, 4)
 
 
+def grid_messages():
+    design, cells, _ = grid()
+    design = design._replace(columns=jnp.zeros((5, 0)), kind=jnp.ones((1, 1)), fixed=unit(1))
+    return crossed_messages.settle(design, cells, unit(3), unit(3))
+
+
+def grid_joint(sites):
+    design, cells, _ = grid()
+    design = design._replace(columns=jnp.zeros((5, 0)), kind=jnp.ones((1, 1)), fixed=unit(1))
+    points = crossed_joint.points(ONE.dtype.name)
+    return crossed_joint.score_draws(design, cells, sites, points, unit(3), unit(3), jnp.ones(5), KEY, 8)
+
+
 def items(count=7, dims=2):
     return irf.Items(unit(count, dims), unit(count), jnp.zeros(count), jnp.ones(count))
 
@@ -150,7 +165,7 @@ def versions(models=3, cells=4):
     known = panel.Panel(
         unit(models, cells), unit(models, cells), unit(models, cells) > 0, place // 2, place % 2, unit(models, 2)
     )
-    return panel.before(models, 2), known
+    return panel.before(models, 2).mode, known
 
 
 def law():
@@ -206,6 +221,8 @@ KERNELS = {  # name -> (function, its arguments), in the order of the package's 
     "crossed.propagate": lambda: (functools.partial(crossed.propagate, *grid()[:2], unit(9), unit(9)), grid()[2]),
     "crossed_scales.scales": lambda: (grid_scales,),
     "crossed_draws.score_draws": lambda: (grid_draws, grid_scales()),
+    "crossed_messages.settle": lambda: (grid_messages,),
+    "crossed_joint.score_draws": lambda: (grid_joint, grid_messages()),
     "crossed_shape.likelihood": lambda: (functools.partial(crossed_shape.likelihood, grid()[1]), unit(4), unit(5), ONE),
     "gp.gram": lambda: (kernel, unit(7)),
     "pooled_law.log_laplace": lambda: (pooled_law.log_laplace, *law()),
@@ -213,6 +230,7 @@ KERNELS = {  # name -> (function, its arguments), in the order of the package's 
     "sweep.inverse, gradient": lambda: (jax.grad(lambda m: sweep.inverse(m)[0].sum()), jnp.eye(80)),
     "pooled_law.settle": lambda: (functools.partial(pooled_law.settle, steps=2), *law()),
     "panel.posterior": lambda: (panel.posterior, *versions()),
+    "panel.information": lambda: (panel.information, *versions()),
     "panel.log_evidence, gradient": lambda: (jax.grad(panel.log_evidence), *versions()),
     "factors.loadings": lambda: (functools.partial(factors.loadings, dims=1), unit(4, 4), jnp.ones((4, 4)), unit(4)),
     "regression.fit": lambda: (regressed, unit(3)),
