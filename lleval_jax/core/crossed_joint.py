@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core.crossed import Cells, Design, believed
+from lleval_jax.core.crossed import Cells, Design, Numbers, believed
 from lleval_jax.core.crossed_messages import Sites, loads
 from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
@@ -99,7 +99,7 @@ def score_draws(
     design: Design,
     cells: Cells,
     sites: Sites,
-    points: tuple[np.ndarray, np.ndarray],
+    points: tuple[Numbers, Numbers],
     nodes: Float[Array, " nodes"],
     mass: Float[Array, " nodes"],
     real: Float[Array, " columns"],
