@@ -212,7 +212,14 @@ def covered(repeats: int, seconds: float, prompt: float | None, tell: str, metho
             for b, budget in enumerate(BUDGETS):
                 seen[b, i, row[:budget], column[:budget]] = True
         grids = np.broadcast_to(answers, seen.shape).reshape(-1, *shape)
-        found = prompts_many.fit_many(grids, seen.reshape(-1, *shape), points=16, draws=400, method=method, seed=start)
+        found = prompts_many.fit_many(
+            grids,
+            seen.reshape(-1, *shape),
+            points=16 if method == "mcmc" else None,
+            draws=400,
+            method=method,
+            seed=start,
+        )
         truth = grids.mean(2, dtype=float)
         of_truth = np.quantile(truth, LEVELS, axis=1).T
         inside = (found.low <= truth) & (truth <= found.high)

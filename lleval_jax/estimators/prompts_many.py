@@ -19,6 +19,7 @@ from lleval_jax.estimators.crossed_layout import Features
 from lleval_jax.types import Array, Status
 
 BLOCK = 64  # grids a call, side by side
+FEW = 8  # points of the scales
 ALONE = 8  # the same where a call takes its grids one by one: fewer that only fill it up
 TOGETHER = 16  # grids a call of the quick method on a CPU
 NEAR = 0.2  # how far a log scale may still move in the quick method, whose points of the scales lie farther apart
@@ -56,7 +57,7 @@ def fit_many(
     quantiles: Sequence[float] = prompt_answers.QUANTILES,
     level: float = 0.95,
     draws: int = 64,
-    points: int = 8,
+    points: int | None = None,
     method: Literal["mcmc", "ep"] = "mcmc",
     dtype: str = "float32",
     seed: int = 0,
@@ -76,7 +77,7 @@ def fit_many(
         quantiles: shares in [0, 1].
         level: coverage of the intervals.
         draws: from each posterior; the ends of 95% intervals from 64 draws are rough.
-        points: at which the posterior of the scales is looked at; "ep" has points of its own.
+        points: at which the posterior of the scales is looked at, 8 by default; not with "ep", which has its own.
         method: "mcmc", as `prompts.fit`, or "ep", quick.
         dtype: of the arithmetic.
         seed: of the draws.
@@ -84,7 +85,7 @@ def fit_many(
 
     Raises:
         BadInput: shapes that do not fit, a grid without an answer, a method that is not known, or, with "ep", answers
-            other than 0 and 1.
+            other than 0 and 1, or points.
     """
     require(
         scores.ndim == 3 and scores.shape == seen.shape,
@@ -94,6 +95,7 @@ def fit_many(
     count = seen.sum((1, 2))
     require(bool((count > 0).all()), f"grid {int(count.argmin())} has no answer")
     require(method in ("mcmc", "ep"), f"method is {method!r}; it must be 'mcmc' or 'ep'")
+    require(points is None or method == "mcmc", 'method="ep" has points of its own; leave points= out')
     rows = crossed_layout.matrix(row_features, [str(i) for i in range(n)], "prompts")
     about, weight = np.zeros((items, 0)), np.ones((n, items))
 
@@ -105,7 +107,7 @@ def fit_many(
         first.design,
         first.real,
         *crossed_fit.nodes(dtype),
-        crossed_fit.points(len(first.kinds), dtype, points),
+        crossed_fit.points(len(first.kinds), dtype, FEW if points is None else points),
         np.asarray(quantiles, dtype),
         np.asarray([(1 - level) / 2, (1 + level) / 2], dtype),
         jax.random.key(seed),

@@ -399,6 +399,7 @@ def rng_features():
         (lambda: prompts.choose(grid(world(0), asked(world(0))), 10, by="random"), "must be 'balanced'"),
         (lambda: quick([world(0) / 2], [asked(world(0))]), "answers that are 0 or 1"),
         (lambda: prompts_many.fit_many(*2 * (world(0)[None] > 0,), method="vb"), "must be 'mcmc' or 'ep'"),
+        (lambda: prompts_many.fit_many(*2 * (world(0)[None] > 0,), method="ep", points=4), "has points of its own"),
         (lambda: prompts.wasserstein(np.ones(3), np.ones(4)), "as many in both"),
     ],
 )
