@@ -69,10 +69,11 @@ class Sizes(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """Of sizes: where they are likeliest, and the sds of their logs, of which `spread` is not used."""
+    """Of sizes: where they are likeliest, and the sds of the logs of the model's and the shifts'."""
 
     mode: Sizes
-    sd: Sizes
+    model_sd: Array
+    shift_sd: Array
 
 
 class Posterior(NamedTuple):
@@ -94,19 +95,20 @@ def before(models: int, width: int) -> Prior:
     """What is believed of sizes beforehand, and where the search starts."""
     shift = np.log(np.array([COMMON] + [LOADED] * (width - 1)))
     mode = Sizes(jnp.asarray(np.log(MODEL)), jnp.asarray(shift), jnp.zeros(models))
-    return Prior(mode, Sizes(jnp.asarray(np.array(MODEL_SD)), jnp.full(shift.shape, SHIFT_SD), jnp.ones(models)))
+    return Prior(mode, jnp.asarray(np.array(MODEL_SD)), jnp.full(shift.shape, SHIFT_SD))
 
 
 def log_prior(sizes: Sizes, prior: Prior) -> Array:
     """Of sizes, up to a constant: log normal, the spreads inverse gamma."""
-    away = [((now - mode) / sd) ** 2 for now, mode, sd in zip(sizes, *prior, strict=True)][:2]
-    return -0.5 * (jnp.sum(away[0]) + jnp.sum(away[1]) + FREEDOM * jnp.sum(sizes.spread + jnp.exp(-sizes.spread) - 1))
+    model = jnp.sum(((sizes.model - prior.mode.model) / prior.model_sd) ** 2)
+    shift = jnp.sum(((sizes.shift - prior.mode.shift) / prior.shift_sd) ** 2)
+    return -0.5 * (model + shift + FREEDOM * jnp.sum(sizes.spread + jnp.exp(-sizes.spread) - 1))
 
 
 def prior_information(sizes: Sizes, prior: Prior) -> Array:
     """(sizes,) minus the second derivatives of `log_prior`, which has none across sizes."""
     spread = FREEDOM / 2 * jnp.exp(-sizes.spread)
-    return jnp.concatenate([prior.sd.model**-2, prior.sd.shift.ravel() ** -2, spread])
+    return jnp.concatenate([prior.model_sd**-2, prior.shift_sd.ravel() ** -2, spread])
 
 
 @full_precision

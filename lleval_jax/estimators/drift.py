@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from lleval_jax.core import two_way
 from lleval_jax.errors import require
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source
@@ -166,11 +167,13 @@ def _cells(
     """The cells of the versions that are looked at."""
     models, out = tuple(family), []
     logit, noise = np.stack([_logits(v, models, np.ones(len(v.items), bool)) for v in versions], 1)
-    logit = logit - _levels(logit)[:, None]
+    seen = np.isfinite(logit)
+    _, level = two_way.main_effects(np.where(seen, logit, 0).T, seen.T.astype(float))  # how easy each version is
+    logit = logit - level[:, None]
     for t in looked:
         here, others = versions[t], np.arange(len(versions)) != t
         groups = range(len(here.groups)) if by == "domain" and len(here.groups) > 1 else [-1]
-        count = np.isfinite(logit[others]).sum(0)
+        count = seen[others].sum(0)
         for g in groups:
             use = here.group == g if g >= 0 else np.ones(len(here.items), bool)
             y, noise_y = _logits(here, models, use)
@@ -185,8 +188,8 @@ def _cells(
             x = np.nanmean(logit[others][:, at], 0)
             error = noise_y[at] + np.nansum(noise[others][:, at], 0) / count[at] ** 2
             place = {row: i for i, row in enumerate(here.rows)}
-            seen = here.seen[[place[models[i]] for i in at]][:, use].sum(1)
-            n_seen = np.bincount(member, seen).astype(int)
+            answers = here.seen[[place[models[i]] for i in at]][:, use].sum(1)
+            n_seen = np.bincount(member, answers).astype(int)
             out.append(_Cell(name, tuple(kinds.tolist()), *_excess(x, y[at], member, 1 / count[at], error), n_seen))
     return out
 
@@ -258,14 +261,6 @@ def _logits(responses: Responses, models: Sequence[str], use: NDArray) -> NDArra
     found = np.where(n > 0, [special.logit(p), 1 / ((n + 1) * p * (1 - p))], np.nan)
     place = {row: i for i, row in enumerate(responses.rows)}
     return np.stack([found[:, place[m]] if m in place else np.full(2, np.nan) for m in models], 1)
-
-
-def _levels(logit: NDArray) -> NDArray:
-    """(versions,) how easy each version is: least squares of logits (versions, models) as model + version."""
-    seen = np.isfinite(logit)
-    count = np.maximum(seen.sum(0), 1)
-    rest = np.where(seen, logit - np.where(seen, logit, 0).sum(0) / count, 0).sum(1)
-    return np.linalg.lstsq(np.diag(seen.sum(1)) - (seen / count) @ seen.T, rest, rcond=None)[0]
 
 
 def _families(versions: Sequence[Responses], families: Mapping[str, str] | Sequence[str] | None) -> dict[str, str]:

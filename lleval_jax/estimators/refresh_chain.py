@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import expit, logit
 
-from lleval_jax.core import panel
+from lleval_jax.core import panel, two_way
 from lleval_jax.errors import require
 from lleval_jax.values.responses import Responses
 
@@ -115,25 +115,18 @@ def share(right: np.ndarray, asked: np.ndarray) -> np.ndarray:
     return (right + HALF) / (asked + 2 * HALF)
 
 
-def main_effects(chain: Chain, rounds: int = 100) -> tuple[np.ndarray, np.ndarray]:
+def main_effects(chain: Chain) -> tuple[np.ndarray, np.ndarray]:
     """(models,) and (cells,) whose sums are nearest to the logits of shares, weighted by answers; 0 without any."""
-    level = logit(share(chain.right, chain.asked))
-    model = np.zeros(len(level))
-    for _ in range(rounds):
-        cell = (chain.asked * (level - model[:, None])).sum(0) / np.maximum(chain.asked.sum(0), 1)
-        model = (chain.asked * (level - cell)).sum(1) / np.maximum(chain.asked.sum(1), 1)
-    return model, cell
+    return two_way.main_effects(logit(share(chain.right, chain.asked)), chain.asked)
 
 
-def logits(chain: Chain) -> tuple[np.ndarray, np.ndarray]:
+def logits(chain: Chain, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(models, cells) logits and their variances, of the normal that stands for a cell's answers.
 
     Laplace's method: the likelihood is expanded where it is highest together with the belief that logits lie `ROOM`
-    about the main effects. Where answers are many that is the logit of their share; where they are few, all right
-    or all wrong, that logit and its variance would say more than they do.
+    about `middle`, their main effects. Where answers are many that is the logit of their share; where they are few, all
+    right or all wrong, that logit and its variance would say more than they do.
     """
-    model, cell = main_effects(chain)
-    middle = model[:, None] + cell
     level = middle
     for _ in range(ROUNDS):
         rate = expit(level)
@@ -146,10 +139,11 @@ def logits(chain: Chain) -> tuple[np.ndarray, np.ndarray]:
 
 def panel_of(chain: Chain, loading: np.ndarray) -> panel.Panel:
     """The panel of a chain, padded to a whole number of `PAD` cells; padding is a cell apart, never seen."""
-    model, _ = main_effects(chain)
+    model, cell = main_effects(chain)
     standing = (model - model.mean()) / max(float(model.std()), 1e-9)
     spare = -len(chain.total) % PAD
-    level, noise, asked = (np.pad(part, ((0, 0), (0, spare))) for part in (*logits(chain), chain.asked))
+    parts = *logits(chain, model[:, None] + cell), chain.asked
+    level, noise, asked = (np.pad(part, ((0, 0), (0, spare))) for part in parts)
     version, domain = (np.append(part, 1000 + np.arange(spare)).astype(int) for part in (chain.version, chain.domain))
     return panel.Panel(
         logit=jnp.asarray(level),

@@ -346,8 +346,8 @@ def test_few_answers_stand_for_what_they_say_of_a_logit(versions):
     right[0, 0], asked[0, 0] = 0, 5  # all wrong
     right[1, 1], asked[1, 1] = 3, 3  # all right
     chain = chain._replace(right=right, asked=asked)
-    level, noise = refresh_chain.logits(chain)
     model, cell = refresh_chain.main_effects(chain)
+    level, noise = refresh_chain.logits(chain, model[:, None] + cell)
     for m, c in [(0, 0), (1, 1), (5, 2)]:
         middle = model[m] + cell[c]
 
@@ -362,7 +362,9 @@ def test_few_answers_stand_for_what_they_say_of_a_logit(versions):
         assert weights.sum() == pytest.approx(-curve, rel=1e-4)
     plenty = chain._replace(right=1e5 * right, asked=1e5 * asked)
     np.testing.assert_allclose(
-        refresh_chain.logits(plenty)[0][2:], special.logit(right / np.maximum(asked, 1))[2:], atol=1e-3
+        refresh_chain.logits(plenty, model[:, None] + cell)[0][2:],
+        special.logit(right / np.maximum(asked, 1))[2:],
+        atol=1e-3,
     )
 
 
