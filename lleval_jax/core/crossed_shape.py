@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.special import betaln
 
 from lleval_jax.core.crossed import Cells, Design, log_chi
 from lleval_jax.core.precision import full_precision
@@ -34,8 +35,10 @@ BULK = 0.6  # likeliest sd of the first part, in sds of a single normal
 CERTAIN = 0.5  # the common level's logistic is beta distributed with this, twice (Jeffreys)
 APART = 3.0  # sd of how far the other part lies from the first
 OTHER_SD, OTHER_WORTH = 1.1, 1.5  # likeliest sd of the other part, and how many effects that belief is worth
-RARE = (0.5, 2.0)  # beta density of the other part's share
-SPREAD = (0.5, 0.5, 1.0, 1.5, 0.5)  # of the chains where they begin
+RARE = (0.7, 2.5)  # beta density of the other part's share
+NONE, NO_ODDS = 0.2, -8.0  # how probably there is no other part: log odds about these, one prompt in 3,000
+BEGIN = -4.0  # log odds of the other part where chains begin
+SPREAD = (0.5, 0.5, 3.0, 1.5, 0.5)  # of the chains where they begin
 PACE, LEAP, NOISE = 2.38 / math.sqrt(2 * len(SPREAD)), 0.1, 1e-2  # of a difference; how often a whole one; beside it
 
 
@@ -56,7 +59,7 @@ class Mixture(NamedTuple):
 
 def start(middle: Array, log_sd: Array, key: Array, chains: int) -> Mixture:
     """Chains, an even number, about a mixture that is mostly the first normal."""
-    about = jnp.stack([middle, log_sd, -2 + 0 * middle, middle - 2, math.log(OTHER_SD) + 0 * middle])
+    about = jnp.stack([middle, log_sd, BEGIN + 0 * middle, middle - 2, math.log(OTHER_SD) + 0 * middle])
     away = jnp.asarray(SPREAD, about.dtype)[:, None] * jax.random.normal(key, (len(SPREAD), chains), about.dtype)
     return Mixture(*(about[:, None] + away))
 
@@ -66,8 +69,12 @@ def log_prior(at: Mixture, design: Design) -> Array:
     size, worth = jnp.asarray(design.prior)[:, -2]
     first = log_chi(at.log_sd - (size + math.log(BULK)), worth)
     other = log_chi(at.other_log_sd - math.log(OTHER_SD), OTHER_WORTH)
-    share = _beta(at.odds, *RARE) + _beta(jnp.asarray(design.offset) + at.middle, CERTAIN, CERTAIN)
-    return first + other + share - 0.5 * ((at.other_middle - at.middle) / APART) ** 2
+    share = jnp.logaddexp(
+        math.log1p(-NONE) - float(betaln(*RARE)) + _beta(at.odds, *RARE),
+        math.log(NONE / math.sqrt(2 * math.pi)) - 0.5 * (at.odds - NO_ODDS) ** 2,
+    )
+    level = _beta(jnp.asarray(design.offset) + at.middle, CERTAIN, CERTAIN)
+    return first + other + share + level - 0.5 * ((at.other_middle - at.middle) / APART) ** 2
 
 
 def _beta(logit: Array, for_: float, against: float) -> Array:

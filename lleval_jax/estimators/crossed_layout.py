@@ -15,13 +15,14 @@ Features = np.ndarray | pd.DataFrame | Mapping[str, Sequence[float]]
 FEWEST = 6  # there is room for two to this power of cells at least
 LEVEL = 5.0  # standard deviation of the common level, in logits about that of the answers: next to unpenalised
 BETWEEN = 0.8  # standard deviation in logits of prompt effects that is thought most likely beforehand
-EXPLAINED, REST = 1.0, 0.3  # the same of the part that features explain, and of what they leave
+EXPLAINED, REST = 0.7, 0.25  # the same of the part that features explain, and of what they leave
 APART = 0.3  # of what a prompt does to one model and not to the others
 MODELS = 0.7  # of models, where there are several
 HARD = 1.5  # of examples
 TELLS = 0.5  # of the part that features of examples explain
 LOOSE = 1.5  # how many effects that belief is worth
-FIRM = 2.0  # the same of examples' effects, which are never small, and of features, which are given because they tell
+FIRM = 2.0  # the same of examples' effects, which are never small
+OPEN = 1.0  # the same of what features explain, which may be nothing
 
 
 class Layout(NamedTuple):
@@ -100,7 +101,7 @@ def lay_out(
     q = columns.shape[1]
     if q:
         kinds, sizes = (*kinds, "example features"), [*sizes, q]
-        beliefs = [*beliefs, (TELLS / np.sqrt(q), FIRM)]
+        beliefs = [*beliefs, (TELLS / np.sqrt(q), OPEN)]
     name, size_of_own = own
     size, worth = np.transpose([*beliefs, (size_of_own, LOOSE), (HARD, FIRM)])
     kind = np.zeros((sum(sizes), len(kinds)))
@@ -156,7 +157,7 @@ def _row_effects(
     known = features.shape[1] > 0
     rest = REST if known else BETWEEN
     if known:
-        add("features", features, EXPLAINED / np.sqrt(features.shape[1]), FIRM)
+        add("features", features, EXPLAINED / np.sqrt(features.shape[1]), OPEN)
     if models is None:
         return parts, tuple(kinds), beliefs, ("prompt", rest)
     add("model", one_hot(models), MODELS)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import beta, chi, poisson_binom
+from scipy.stats import beta, chi, norm, poisson_binom
 
 from lleval_jax.core import crossed, crossed_draws, crossed_shape
 from lleval_jax.core.crossed_shape import NODES, SPACE
@@ -66,6 +66,8 @@ def test_without_answers_the_steps_stay_with_the_prior():
     level = rng.beta(crossed_shape.CERTAIN, crossed_shape.CERTAIN, count).clip(1e-12, 1 - 1e-12)
     middle = np.log(level) - np.log1p(-level) - 0.3
     share = rng.beta(*crossed_shape.RARE, count)
+    none = crossed_shape.NO_ODDS + rng.normal(size=count)
+    odds = np.where(rng.random(count) < crossed_shape.NONE, none, np.log(share) - np.log1p(-share))
     size, other_size = 0.8 * crossed_shape.BULK, crossed_shape.OTHER_SD
     sds = [
         s * rng.chisquare(n, count) ** 0.5 / n**0.5 for s, n in ((size, 1.5), (other_size, crossed_shape.OTHER_WORTH))
@@ -73,7 +75,7 @@ def test_without_answers_the_steps_stay_with_the_prior():
     begun = crossed_shape.Mixture(
         jnp.asarray(middle),
         jnp.asarray(np.log(sds[0])),
-        jnp.asarray(np.log(share) - np.log1p(-share)),
+        jnp.asarray(odds),
         jnp.asarray(middle + rng.normal(0, crossed_shape.APART, count)),
         jnp.asarray(np.log(sds[1])),
     )
@@ -81,7 +83,8 @@ def test_without_answers_the_steps_stay_with_the_prior():
     ended = crossed_shape.learn(begun, like, DESIGN, jax.random.key(3), 32)
     assert float(jnp.mean(ended.odds != begun.odds)) > 0.9
     ranks = [
-        beta.cdf(1 / (1 + np.exp(-np.asarray(ended.odds))), *crossed_shape.RARE),
+        crossed_shape.NONE * norm.cdf(np.asarray(ended.odds) - crossed_shape.NO_ODDS)
+        + (1 - crossed_shape.NONE) * beta.cdf(1 / (1 + np.exp(-np.asarray(ended.odds))), *crossed_shape.RARE),
         chi.cdf(np.exp(np.asarray(ended.log_sd)) / size * np.sqrt(1.5), 1.5),
         chi.cdf(np.exp(np.asarray(ended.other_log_sd)) / other_size * np.sqrt(1.5), crossed_shape.OTHER_WORTH),
     ]
