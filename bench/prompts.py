@@ -10,6 +10,8 @@ fixed            the same where prompts always differ by .2, .6 or 1.2 logits an
 real             56 templates x 100 examples of mmlu_abstract_algebra, all answers known, 100 plans
 published        325 grids (tasks x models of Mizrahi et al. 2024) of 100 templates with the accuracies published;
                  which examples are right is drawn; with and without features of the templates' texts
+judges           5 models under 30 prompts each (of a judge, or of the task) x 120 examples, right or wrong and in
+                 fractions: how often intervals of models' means, their differences and shares of prompts won hold
 quick            `fit_many(method="ep")`: simulated, coverage and published
 speed            `fit_many` warm, peak memory (of this process: run it alone), and the plan
 """
@@ -41,7 +43,7 @@ import lleval_jax as ll
 from lleval_jax.estimators import balanced, crossed_layout, prompts, prompts_many
 from lleval_jax.estimators import prompteval_paper as paper
 
-PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "published", "quick", "speed")
+PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "published", "judges", "quick", "speed")
 BUDGETS, LEVELS = rivals.BUDGETS, rivals.LEVELS
 COLUMNS = ("w1", "individual", *(f"q{round(100 * level):02d}" for level in LEVELS), "mean")
 BARS = {"without": (3.2, 3.2, 2.9, 2.2), "with": (2.7, 2.4, 2.0, 1.6)}
@@ -49,6 +51,7 @@ SHAPE, FRESH = (100, 250), (60, 150)  # of the grids that are timed, and of a fr
 CHUNK = 64  # worlds at once, with all budgets each
 TALL, WIDE, FITS = 57 * 5, 15 * 4, 256  # the study of the paper: tasks x seeds, models x budgets; fits that are timed
 SHARES, PLANS = (0.05, 0.1, 0.2), 100
+PANEL = (5, 30, 120)  # models, prompts and examples of `judges`
 TEMPLATES, COMPONENTS = 100, 8  # of a task, and of the features of their texts
 Method = Literal["mcmc", "ep"]
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "prompts.json"
@@ -111,7 +114,8 @@ def runs(
                 grid = ll.Responses.build(np.where(seen, answers, np.nan))
                 place = k, seed, b
                 try:
-                    fitted = prompts.fit(grid, row_features=features if x else None, seed=seed)
+                    own = len(rivals.SEEDS) * k + seed  # of the draws: their luck is not to be that of all sets
+                    fitted = prompts.fit(grid, row_features=features if x else None, seed=own)
                 except ll.NotConverged:  # counted as `failed`
                     held[place] = np.nan
                     for values in errors.values():
@@ -383,6 +387,76 @@ def beside(gap: np.ndarray) -> dict[str, list]:
     return {name: [*ends[i], wins[i], losses[i]] for i, name in enumerate(COLUMNS)}
 
 
+# --- several models ---------------------------------------------------------------------------------------------------
+
+
+def judges(repeats: int, seconds: float) -> dict:
+    """Models that share prompts and examples; each pair of models next to each other is compared."""
+    found: dict[str, dict] = {}
+    for kind in ("binary", "fractional"):
+        rows: dict[str, list[list[float]]] = {str(share): [] for share in SHARES}
+        began = time.perf_counter()
+        for k in range(repeats):
+            if time.perf_counter() - began > seconds / 2:
+                break
+            answers = judged(np.random.default_rng([9, k]), kind == "fractional")
+            for i, share in enumerate(SHARES):
+                rows[str(share)].append(told_apart(answers, round(share * answers.size), 3 * k + i))
+        found[kind] = {share: held(np.array(values)) for share, values in rows.items()}
+        print(kind, json.dumps(found[kind]), flush=True)
+    return found
+
+
+def judged(random: np.random.Generator, fractional: bool) -> np.ndarray:
+    """Answers (models x prompts, examples) of a world; fractions have a tenth of the variance of right and wrong."""
+    models, prompts_, examples = PANEL
+    sizes = (0.5, 0.4, 0.3, 1.2)
+    shapes = ((models, 1, 1), (1, prompts_, 1), (models, prompts_, 1), (1, 1, examples))
+    logit = 0.5 * random.normal() + sum(s * random.normal(size=shape) for s, shape in zip(sizes, shapes, strict=True))
+    p = expit(logit).reshape(models * prompts_, examples)
+    answers = random.beta(9 * p, 9 * (1 - p)) if fractional else random.random(p.shape) < p
+    return answers.astype(np.float32)
+
+
+def told_apart(answers: np.ndarray, budget: int, seed: int) -> list[float]:
+    """Of one grid: share of means, differences and shares won whose 95% intervals hold, and the widths of these."""
+    models, each, _ = PANEL
+    names = [str(m) for m in range(models)]
+    seen = np.zeros(answers.shape, bool)
+    seen[balanced.plan(seen, budget, seed=seed)] = True
+    row = [f"{m}/{i}" for m in names for i in range(each)]
+    grid = ll.Responses.build(np.where(seen, answers, 0), seen=seen, rows=row)
+    fitted = prompts.fit(
+        grid, models=np.repeat(names, each).tolist(), prompts=[str(i) for i in range(each)] * models, seed=seed
+    )
+    truth = answers.mean(1, dtype=float).reshape(models, each)
+    mean = prompts.estimate(fitted, quantiles=(), what=("mean",))
+    pairs = list(zip(names, names[1:], strict=False))
+    gap = [prompts.difference(fitted, *pair) for pair in pairs]
+    won = [prompts.won(fitted, *pair) for pair in pairs]
+    wins = ((np.sign(truth[:-1] - truth[1:]) + 1) / 2).mean(1)
+    kinds = (([mean], truth.mean(1)), (gap, -np.diff(truth.mean(1))), (won, wins))
+    inside, wide = [], []
+    for estimates, true in kinds:
+        low, high = (np.concatenate([getattr(e, side) for e in estimates]) for side in ("low", "high"))
+        inside.append(float(((low <= true + 1e-9) & (true <= high + 1e-9)).mean()))
+        wide.append(100 * float((high - low).mean()))
+    return inside + wide
+
+
+def held(values: np.ndarray) -> dict:
+    """Means over worlds and the standard errors of the shares that hold; values (worlds, 6)."""
+    middle, error = values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values))
+    names = ("mean", "difference", "won")
+    return {"worlds": len(values)} | {
+        name: {
+            "coverage": [round(float(middle[i]), 3), round(float(error[i]), 3)],
+            "width": round(float(middle[i + 3]), 2),
+        }
+        for i, name in enumerate(names)
+    }
+
+
 # --- the quick method -------------------------------------------------------------------------------------------------
 
 
@@ -468,7 +542,7 @@ def main() -> None:
     parser.add_argument(
         "--repeats", type=int, default=1000, help="worlds of `coverage` and `quick`; a quarter for `fixed`"
     )
-    parser.add_argument("--seconds", type=float, default=np.inf, help="after which `coverage` draws no more worlds")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="after which `coverage` and `judges` end")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)
     options = parser.parse_args()
     does = {
@@ -478,6 +552,7 @@ def main() -> None:
         "fixed": lambda: fixed(options.repeats // 4, options.seconds / 4),
         "real": real,
         "published": published,
+        "judges": lambda: judges(options.repeats, options.seconds),
         "quick": lambda: quick(options.repeats, options.seconds),
         "speed": speed,
     }

@@ -46,7 +46,7 @@ def quick_fit(responses: ll.Responses, *, models=None, prompts=None, seed=0, **m
         dispersion=np.asarray(1.0),
         answered=given,
     )
-    named = None if models is None else list(models)
+    named = {"models": None if models is None else list(models), "prompts": None if prompts is None else list(prompts)}
     return FitResult(
         params=params,
         covariance=np.zeros((items, 1, 1)),
@@ -59,7 +59,7 @@ def quick_fit(responses: ll.Responses, *, models=None, prompts=None, seed=0, **m
         status="ok",
         n_seen=given,
         method="extended rasch",
-        settings={"kinds": kinds, "features": features, "models": named},
+        settings={"kinds": kinds, "features": features} | named,
         source=responses.source.merge(ll.Source(cite=estimator.CITE)),
     )
 
@@ -170,6 +170,16 @@ def test_several_models_are_told_apart_by_their_names(place: pathlib.Path, capsy
     assert [(e["row"], e["group"]) for e in found["estimates"]] == [("q50", "org/a"), ("q50", "org/a/b")]
     assert found["fit"]["prompts"] == 82
     assert found["fit"]["unanswered"] == ["org/a/prompt-new", "org/a/b/prompt-new"]
+    assert _lleval(f"{line} --compare org/a org/a/b --json -") == OK
+    compared = json.loads(capsys.readouterr().out)["comparison"]
+    assert compared["estimates"][0]["row"] == "org/a - org/a/b"
+    assert compared["won"][0]["row"] == "org/a over org/a/b"
+    assert _lleval(f"{line} --compare org/a org/a/b") == OK
+    shown = capsys.readouterr().out
+    assert re.search(r"^share of prompts won by org/a +0\.\d", shown, re.MULTILINE)
+    assert re.search(r"org/a(/b)? is better with probability \d", shown)
+    assert _lleval(f"{line} --compare org/a nobody") == BAD_INPUT
+    assert "models are org/a, org/a/b" in capsys.readouterr().err
     pairs = prompt_rows(place / "two.csv", Options(rows="prompt"))
     assert pairs["org/a/b/prompt-07"] == ("org/a/b", "prompt-07")
     assert pairs["org/a/prompt-07"] == ("org/a", "prompt-07")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from lleval_jax.cli.waiting import waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
-    from lleval_jax.report.text import Truth
+    from lleval_jax.report.text import Table, Truth
 
 
 SIMULATED = "simulated answers: "
@@ -63,7 +64,8 @@ What = Annotated[
 ]
 PerPrompt = Annotated[bool, typer.Option("--per-prompt", help="Also the score of each prompt.")]
 Compare = Annotated[
-    tuple[str, str] | None, typer.Option(metavar="A B", help="Also the difference of two prompts, and which is better.")
+    tuple[str, str] | None,
+    typer.Option(metavar="A B", help="Also the difference of two prompts or two models, and which is better."),
 ]
 Known = Annotated[
     str | None, typer.Option(metavar="PATH", help=f"A grid with all answers, to show beside; or {grids.DEMO}.")
@@ -116,9 +118,7 @@ def estimate(
     with waiting("reading answers") as wait:
         grid = grids.read(inputs, reading, strict=strict, report=wait.bytes_read)
         grid = grids.completed(grid, every, examples)
-        for name in compare or ():
-            some = ", ".join(map(repr, grid.answers.rows[:6]))
-            require(name in grid.answers.rows, f"--compare: there is no prompt {name!r}; there are {some}")
+        _require_known(compare or (), grid)
         known = None if truth is None else _scores(grids.read([truth], reading, strict=strict, whole=True), grid)
         words: dict[str, Any] = {"row_features": about.of_rows(grid), "item_features": about.of_items(grid)}
         words |= {"reference": reference, "seed": seed, "strict": strict}
@@ -133,10 +133,8 @@ def estimate(
         if true is not None:
             _add_truth(content, true)
         if compare is not None:
-            gap, sure = ll.prompts.difference(fit, *compare, level=level), ll.prompts.better(fit, *compare)
-            tables.append(ll.report.prompts.comparison(gap, *compare, sure))
-            content["comparison"] = {name: gap.to_dict()[name] for name in ("target", "level", "estimates")}
-            content["comparison"]["probability"] = sure
+            table, content["comparison"] = _comparison(fit, *compare, level)
+            tables.append(table)
         tables, content = _distances(fit, known, tables, content)
         if plot is not None:
             wait.say("drawing")
@@ -146,6 +144,26 @@ def estimate(
     if out is not None:
         ll.save(dataclasses.replace(fit, source=typed.stamped(fit.source, seed)), out)
     output.write(tables, content, json)
+
+
+def _require_known(names: Sequence[str], grid: grids.Grid) -> None:
+    """Two prompts, or two models where there are several."""
+    rows, models = grid.answers.rows, list(dict.fromkeys(grid.models or ()))
+    if not set(names) <= set(models):
+        for name in names:
+            some, also = ", ".join(map(repr, rows[:6])), f"; models are {', '.join(models[:6])}" if models else ""
+            require(name in rows, f"--compare: there is no prompt {name!r}; there are {some}{also}")
+
+
+def _comparison(fit: "ll.FitResult", first: str, second: str, level: float) -> tuple["Table", dict[str, Any]]:
+    """As a table, and as plain JSON types."""
+    gap, sure = ll.prompts.difference(fit, first, second, level=level), ll.prompts.better(fit, first, second)
+    of_models = {first, second} <= set(fit.settings["models"] or ()) and not {first, second} <= set(fit.rows)
+    won = ll.prompts.won(fit, first, second, level=level) if of_models else None
+    content = {name: gap.to_dict()[name] for name in ("target", "level", "estimates")} | {"probability": sure}
+    if won is not None:
+        content["won"] = won.to_dict()["estimates"]
+    return ll.report.prompts.comparison(gap, first, second, sure, won), content
 
 
 def _functionals(words: str) -> list[str]:

@@ -54,7 +54,7 @@ def score_draws(
         here, (root, own_root) = jax.tree.map(lambda x: x[point], (found.given, roots))
         drawn = others_drawn(design, here, root, own_root, key)
         base, side = jax.lax.optimization_barrier(drawn)  # once, not once a cell
-        return base, side, crossed_shape.likelihood(cells, base, side, dispersion)
+        return base, side, crossed_shape.likelihood(cells, base, side)
 
     def one(now: tuple[Mixture, Array], drawn: tuple[Array, Array]) -> tuple[tuple[Mixture, Array], Array]:
         (at, before), (point, key) = now, drawn

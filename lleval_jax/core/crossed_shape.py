@@ -95,9 +95,7 @@ def density(at: Mixture) -> Float[Array, " nodes"]:
 
 
 @full_precision
-def likelihood(
-    cells: Cells, base: Float[Array, " rows"], side: Float[Array, " columns"], dispersion: Array
-) -> Float[Array, "rows nodes"]:
+def likelihood(cells: Cells, base: Float[Array, " rows"], side: Float[Array, " columns"]) -> Float[Array, "rows nodes"]:
     """Of each row's own effect at the nodes, relative to its largest.
 
     base  logits of the rows without their own effects
@@ -105,7 +103,7 @@ def likelihood(
     """
     row, column = cells.row, cells.column
     logit = (base[row] + side[column])[:, None] + jnp.asarray(KNOTS, base.dtype)[None, :]
-    said = (cells.weight / dispersion)[:, None] * (cells.score[:, None] * logit - jax.nn.softplus(logit))
+    said = cells.weight[:, None] * (cells.score[:, None] * logit - jax.nn.softplus(logit))
     total = jnp.zeros((len(base), len(KNOTS)), base.dtype).at[row].add(said) @ jnp.asarray(BETWEEN, base.dtype)
     return jnp.exp(total - total.max(1, keepdims=True))
 

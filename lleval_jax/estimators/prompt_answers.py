@@ -114,26 +114,58 @@ def estimate(
 
 
 def difference(fit: FitResult[PromptParams], first: str, second: str, *, level: float = 0.95) -> Estimate:
-    """Score of prompt `first` minus that of `second`, and below it, as entry "probability", how surely it is better.
+    """Score of prompt `first` minus that of `second`; of two models of one grid: of their means over their prompts.
 
     Raises:
-        BadInput: a prompt that is not there, or twice the same.
+        BadInput: a prompt or model that is not there, or twice the same.
     """
-    require(first != second, f"two different prompts are needed to compare; both are {first!r}")
-    for name in (first, second):
-        require(name in fit.rows, f"there is no prompt {name!r}; there are {', '.join(map(repr, fit.rows[:6]))}")
-    a, b = (fit.params.draws[:, fit.rows.index(name)] for name in (first, second))
-    seen = fit.params.answered[[fit.rows.index(first), fit.rows.index(second)]]
-    return _summary(
-        fit, (a - b)[None], (f"{first} - {second}",), (WHOLE,), seen.min(keepdims=True), level, "difference"
-    )
+    (a, of_first), (b, of_second) = _compared(fit, first, second)
+    seen = np.array([min(of_first, of_second)])
+    return _summary(fit, (a - b)[None], (f"{first} - {second}",), (WHOLE,), seen, level, "difference")
 
 
 def better(fit: FitResult[PromptParams], first: str, second: str) -> float:
-    """Posterior probability that prompt `first` scores above `second` on the grid; ties count half."""
-    difference(fit, first, second)  # for what it says of wrong names
-    a, b = (fit.params.draws[:, fit.rows.index(name)] for name in (first, second))
+    """Posterior probability that `first` scores above `second`, two prompts or two models; ties count half."""
+    (a, _), (b, _) = _compared(fit, first, second)
     return float(np.mean(a > b) + 0.5 * np.mean(a == b))
+
+
+def won(fit: FitResult[PromptParams], first: str, second: str, *, level: float = 0.95) -> Estimate:
+    """Of the prompts that two models have in common, the share under which `first` scores higher; ties count half.
+
+    A model may lead on the whole and yet lose under many ways of asking.
+
+    Raises:
+        BadInput: a model that is not there, twice the same, or no common prompt.
+    """
+    (_, of_first), (_, of_second) = _compared(fit, first, second)
+    groups = _groups(fit)
+    for name in (first, second):
+        require(name in groups, f"there is no model {name!r}; there are {', '.join(map(repr, groups))}")
+    prompts = np.asarray(fit.settings.get("prompts", ()))
+    require(len(prompts) > 0, "this fit does not say which row is which prompt; fit it again")
+    _, a, b = np.intersect1d(prompts[groups[first]], prompts[groups[second]], return_indices=True)
+    require(len(a) > 0, f"models {first!r} and {second!r} have no prompt in common")
+    gap = fit.params.draws[:, groups[first][a]] - fit.params.draws[:, groups[second][b]]
+    share = ((gap > 0) + 0.5 * (gap == 0)).mean(1)
+    return _summary(
+        fit, share[None], (f"{first} over {second}",), (WHOLE,), np.array([min(of_first, of_second)]), level, "won"
+    )
+
+
+def _compared(fit: FitResult[PromptParams], first: str, second: str) -> list[tuple[np.ndarray, int]]:
+    """Draws of the scores of two prompts, or of two models' means, (draws,) each, and how many answers they have."""
+    groups = _groups(fit)
+    what = "prompts" if {first, second} <= set(fit.rows) or len(groups) == 1 else "models"
+    places = {name: [i] for i, name in enumerate(fit.rows)} if what == "prompts" else groups
+    require(first != second, f"two different {what} are needed to compare; both are {first!r}")
+    for name in (first, second):
+        known = ", ".join(map(repr, list(places)[:6]))
+        require(name in places, f"there is no {what[:-1]} {name!r}; there are {known}")
+    return [
+        (fit.params.draws[:, places[name]].mean(1), int(fit.params.answered[places[name]].sum()))
+        for name in (first, second)
+    ]
 
 
 def distribution(fit: FitResult[PromptParams], *, model: str | None = None, level: float = 0.95) -> Distribution:

@@ -34,6 +34,7 @@ from lleval_jax.estimators.prompt_answers import difference as difference
 from lleval_jax.estimators.prompt_answers import distribution as distribution
 from lleval_jax.estimators.prompt_answers import estimate as estimate
 from lleval_jax.estimators.prompt_answers import wasserstein as wasserstein
+from lleval_jax.estimators.prompt_answers import won as won
 from lleval_jax.estimators.prompt_features import embed as embed
 from lleval_jax.estimators.prompt_features import features as features
 from lleval_jax.estimators.prompt_features import pca as pca
@@ -44,7 +45,7 @@ from lleval_jax.values.sparse import SparseResponses
 
 CITE = ("polo2024prompteval",)
 REPLICATES = 50  # bootstrap draws of the reference
-DRAWS = 500
+DRAWS = 1000
 ROUNDS = 3  # of learning how fractional answers scatter
 LEAST_SCATTER = 0.02
 LEAST = 1e-12  # of a probability
@@ -132,6 +133,7 @@ def fit(
             "kinds": list(layout.kinds),
             "features": list(layout.features),
             "models": None if models is None else list(map(str, models)),
+            "prompts": None if prompts is None else list(map(str, prompts)),
             "draws": draws,
             "seed": seed,
             "dtype": dtype,
@@ -279,6 +281,7 @@ def _reference(
             "kinds": [],
             "features": [],
             "models": None,
+            "prompts": None,
             "draws": REPLICATES,
             "seed": seed,
             "dtype": "float64",

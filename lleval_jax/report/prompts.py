@@ -51,13 +51,15 @@ def table(fit: FitResult, estimate: Estimate, truth: Truth | None = None) -> Tab
     return dataclasses.replace(found, head=("prompts", *found.head[1:]), remarks=(*found.remarks, *_remarks(fit)))
 
 
-def comparison(difference: Estimate, first: str, second: str, probability: float) -> Table:
-    """The difference of two prompts and how surely one is better."""
+def comparison(difference: Estimate, first: str, second: str, probability: float, won: Estimate | None = None) -> Table:
+    """The difference of two prompts, or two models, how surely one is better, and under how many prompts."""
     better, sure = (first, probability) if probability >= 0.5 else (second, 1 - probability)
-    line = (difference.rows[0], f"{difference.value[0]:.3f}", _interval(difference, 0))
+    lines = [(difference.rows[0], f"{difference.value[0]:.3f}", _interval(difference, 0))]
+    if won is not None:
+        lines.append((f"share of prompts won by {first}", f"{won.value[0]:.3f}", _interval(won, 0)))
     title = f"difference, {100 * difference.level:.4g}% interval"
     remark = f"{better} is better with probability {_percent(sure)}"
-    return Table(title, ("prompts", "difference", "interval"), (line,), (remark,))
+    return Table(title, ("prompts" if won is None else "models", "difference", "interval"), tuple(lines), (remark,))
 
 
 def choice(

@@ -22,9 +22,9 @@ def test_a_likelihood_is_that_of_the_answers():
     weight = np.where(np.arange(count) < 35, rng.uniform(0.5, 3, count), 0.0)
     cells = crossed.Cells(row, column, rng.random(count), jnp.asarray(weight))
     base, side = rng.normal(size=rows), rng.normal(0, 2, columns)
-    found = crossed_shape.likelihood(cells, jnp.asarray(base), jnp.asarray(side), jnp.asarray(0.7))
+    found = crossed_shape.likelihood(cells, jnp.asarray(base), jnp.asarray(side))
     logit = (base[row] + side[column])[:, None] + NODES
-    said = (weight / 0.7)[:, None] * (cells.score[:, None] * logit - np.logaddexp(0, logit))
+    said = weight[:, None] * (cells.score[:, None] * logit - np.logaddexp(0, logit))
     total = np.stack([said[row == i].sum(0) for i in range(rows)])
     expected = np.exp(total - total.max(1, keepdims=True))
     np.testing.assert_allclose(found, expected, atol=2e-3)  # a spline's error

@@ -223,7 +223,7 @@ KERNELS = {  # name -> (function, its arguments), in the order of the package's 
     "crossed_draws.score_draws": lambda: (grid_draws, grid_scales()),
     "crossed_messages.settle": lambda: (grid_messages,),
     "crossed_joint.score_draws": lambda: (grid_joint, grid_messages()),
-    "crossed_shape.likelihood": lambda: (functools.partial(crossed_shape.likelihood, grid()[1]), unit(4), unit(5), ONE),
+    "crossed_shape.likelihood": lambda: (functools.partial(crossed_shape.likelihood, grid()[1]), unit(4), unit(5)),
     "gp.gram": lambda: (kernel, unit(7)),
     "pooled_law.log_laplace": lambda: (pooled_law.log_laplace, *law()),
     "pooled_law.log_laplace, gradient": lambda: (jax.grad(pooled_law.log_laplace), *law()),

@@ -1,12 +1,13 @@
 """PromptEval's question, ours: properties, recovery, coverage, plans, and bad input."""
 
+import dataclasses
 import functools
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom, wasserstein_distance
+from scipy.stats import binom, chi2, wasserstein_distance
 
 from lleval_jax import data
 from lleval_jax.errors import BadInput
@@ -155,6 +156,32 @@ def test_several_models_share_examples_and_are_told_apart():
     assert fit.settings["kinds"] == ["model", "prompt", "model x prompt", "example"]
     for value, low, high, truth in zip(got.value, got.low, got.high, (a.mean(), b.mean()), strict=True):
         assert abs(value - truth) < 3 * (high - low) / 4
+    draws = np.asarray(fit.params.draws)
+    by_model = draws[:, :ROWS], draws[:, ROWS:]
+    gap = prompts.difference(fit, "a", "b")
+    assert gap.rows == ("a - b",)
+    np.testing.assert_allclose(gap.value, (by_model[0] - by_model[1]).mean(), atol=1e-6)
+    assert gap.low[0] < a.mean() - b.mean() < gap.high[0]
+    assert prompts.better(fit, "a", "b") == 1
+    won = prompts.won(fit, "b", "a")
+    ahead = np.sign(by_model[1] - by_model[0])
+    np.testing.assert_allclose(won.value, (1 + ahead).mean() / 2, atol=1e-6)
+    assert won.low[0] <= (b.mean(1) > a.mean(1)).mean() <= won.high[0]
+    np.testing.assert_allclose(
+        prompts.difference(fit, "a/0", "b/3").value, (draws[:, 0] - draws[:, ROWS + 3]).mean(), atol=1e-6
+    )
+    for names, message in (
+        (("a", "a"), "two different models"),
+        (("a", "c"), "there is no model 'c'; there are 'a', 'b'"),
+        (("a", "a/0"), "there is no model 'a/0'"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            prompts.difference(fit, *names)
+    with pytest.raises(BadInput, match="no model 'a/0'"):
+        prompts.won(fit, "a/0", "b/0")
+    apart = dataclasses.replace(fit, settings=fit.settings | {"prompts": [str(i) for i in range(2 * ROWS)]})
+    with pytest.raises(BadInput, match="no prompt in common"):
+        prompts.won(apart, "a", "b")
 
 
 @pytest.mark.slow
@@ -167,6 +194,23 @@ def test_fractions_scatter_less_than_right_and_wrong():
     fit = prompts.fit(grid(answers, asked(answers, 600)))
     assert 0.5 * phi < float(fit.params.dispersion) < 2 * phi
     assert float(fitted().params.dispersion) == 1
+
+
+@pytest.mark.slow
+def test_scores_from_fractions_are_as_uncertain_as_told():
+    """Squared errors of prompts' scores over their variances, averaged within each of 25 worlds.
+
+    Were errors of a world one and the same, 25 times the mean would be chi-squared; they are less alike than that.
+    """
+    phi, squares = 0.1, []
+    for seed in range(25):
+        rng = np.random.default_rng([7, seed])
+        z = 0.6 * rng.normal(size=(ROWS, 1)) + 1.2 * rng.normal(size=(1, ITEMS)) + 0.3
+        p = 1 / (1 + np.exp(-z))
+        answers = rng.beta(p * (1 / phi - 1), (1 - p) * (1 / phi - 1)).astype(np.float32)
+        found = prompts.fit(grid(answers, asked(answers, 180, seed)), draws=200).params.draws
+        squares.append((((found.mean(0) - answers.mean(1)) / found.std(0)) ** 2).mean())
+    assert np.mean(squares) < chi2.isf(FALSE_ALARM / 10, 25) / 25
 
 
 def test_the_reference_is_the_published_estimator():
