@@ -158,8 +158,7 @@ def _require_known(names: Sequence[str], grid: grids.Grid) -> None:
 def _comparison(fit: "ll.FitResult", first: str, second: str, level: float) -> tuple["Table", dict[str, Any]]:
     """As a table, and as plain JSON types."""
     gap, sure = ll.prompts.difference(fit, first, second, level=level), ll.prompts.better(fit, first, second)
-    of_models = {first, second} <= set(fit.settings["models"] or ()) and not {first, second} <= set(fit.rows)
-    won = ll.prompts.won(fit, first, second, level=level) if of_models else None
+    won = None if {first, second} <= set(fit.rows) else ll.prompts.won(fit, first, second, level=level)
     content = {name: gap.to_dict()[name] for name in ("target", "level", "estimates")} | {"probability": sure}
     if won is not None:
         content["won"] = won.to_dict()["estimates"]
