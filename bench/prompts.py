@@ -13,6 +13,7 @@ published        325 grids (tasks x models of Mizrahi et al. 2024) of 100 templa
 judges           5 models under 30 prompts each (of a judge, or of the task) x 120 examples, right or wrong and in
                  fractions: how often intervals of models' means, their differences and shares of prompts won hold
 quick            `fit_many(method="ep")`: simulated, coverage and published
+known            the same on the simulated sets with covariates, told how large effects are there: what is attainable
 speed            `fit_many` warm, peak memory (of this process: run it alone), and the plan
 """
 
@@ -29,6 +30,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from typing import Literal
+from unittest import mock
 
 import jax
 import numpy as np
@@ -43,7 +45,7 @@ import lleval_jax as ll
 from lleval_jax.estimators import balanced, crossed_layout, prompts, prompts_many
 from lleval_jax.estimators import prompteval_paper as paper
 
-PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "published", "judges", "quick", "speed")
+PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "published", "judges", "quick", "known", "speed")
 BUDGETS, LEVELS = rivals.BUDGETS, rivals.LEVELS
 COLUMNS = ("w1", "individual", *(f"q{round(100 * level):02d}" for level in LEVELS), "mean")
 BARS = {"without": (3.2, 3.2, 2.9, 2.2), "with": (2.7, 2.4, 2.0, 1.6)}
@@ -487,6 +489,13 @@ def quick_simulated(x: bool) -> dict:
     return rows
 
 
+def known() -> dict:
+    """Errors of one who knows how large effects are in the simulated sets, as if 1,000 had been seen."""
+    sizes = {"EXPLAINED": 0.6, "REST": 0.25, "HARD": 1.5}
+    with mock.patch.multiple(crossed_layout, **sizes, OPEN=1e3, LOOSE=1e3, FIRM=1e3):
+        return {"sizes": sizes, "with": quick_simulated(True)}
+
+
 # --- speed ------------------------------------------------------------------------------------------------------------
 
 
@@ -554,6 +563,7 @@ def main() -> None:
         "published": published,
         "judges": lambda: judges(options.repeats, options.seconds),
         "quick": lambda: quick(options.repeats, options.seconds),
+        "known": known,
         "speed": speed,
     }
     sources, usual = fingerprint(), crossed_layout.FEWEST

@@ -28,7 +28,7 @@ CLIP = 0.5  # largest move of a log scale in one step
 FLAT = 0.5  # least curvature in a log scale, in units of the weakest prior's at its mode
 PACE = 0.6  # of a Newton step in the scales
 WIDEST = 4.0  # farthest that a log scale goes from its prior's mode
-LEAST = 1e-4  # of a site's precision, in answers
+LEAST, MOST = 1e-4, 0.25  # of a site's precision, in answers
 SMALL = 1e-9  # least variance of a logit
 
 Numbers = Array | np.ndarray  # a layout is made on the host
@@ -116,10 +116,11 @@ class Posterior(NamedTuple):
     evidence: Array
 
 
-def start(design: Design, cells: Cells) -> Belief:
-    """Sites of a logit near zero, scales at the mode of their prior."""
-    weight, sign = jnp.asarray(cells.weight), jnp.asarray(2 * cells.score - 1)
-    return Belief(0.2 * weight, 0.4 * sign * weight, jnp.asarray(design.prior[0]))
+def start(design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"]) -> Belief:
+    """Scales at the mode of their prior, and what each answer says to one who knows no other."""
+    scale, none = jnp.asarray(design.prior[0]), jnp.zeros_like(jnp.asarray(cells.weight))
+    far = jnp.sum(jnp.exp(2 * scale)) + none
+    return Belief(*tilt(design.offset, nodes, mass, cells, none, far, none, none), scale)
 
 
 @full_precision
@@ -240,17 +241,19 @@ def tilt(
     nodes: Float[Array, " nodes"],
     mass: Float[Array, " nodes"],
     cells: Cells,
-    now: Posterior,
+    mean: Float[Array, " cells"],
+    var: Float[Array, " cells"],
     precision: Float[Array, " cells"],
     shift: Float[Array, " cells"],
 ) -> tuple[Array, Array]:
     """Sites that match mean and variance of each answer's logit.  -> (cells,) twice.
 
     Integrals are taken on Gauss-Hermite nodes about the present posterior of the logit, not about the cavity, so that
-    answers of any weight are resolved.
+    answers of any weight are resolved. No site is sharper than an answer's curvature, p (1 - p), at most: by
+    quadrature it may seem to be where nearly all lies at one node.
     """
-    sd = jnp.sqrt(now.var)
-    eta = now.mean[:, None] + sd[:, None] * nodes[None, :]
+    sd = jnp.sqrt(var)
+    eta = mean[:, None] + sd[:, None] * nodes[None, :]
     z = offset + eta
     said = cells.weight[:, None] * (cells.score[:, None] * z - jax.nn.softplus(z))
     ratio = said - (shift[:, None] * eta - 0.5 * precision[:, None] * eta**2)
@@ -258,10 +261,11 @@ def tilt(
     share = share / share.sum(1, keepdims=True)
     first = share @ nodes
     second = jnp.maximum(share @ nodes**2 - first**2, 1e-6)
-    sharper = (1 / second - 1) / now.var
+    sharper = (1 / second - 1) / var
     seen = cells.weight > 0
-    new = jnp.where(seen, jnp.maximum(precision + sharper, LEAST * cells.weight), 0)
-    moved = jnp.where(seen, shift + now.mean * (new - precision) + first / (second * sd), 0)
+    new = jnp.where(seen, jnp.clip(precision + sharper, LEAST * cells.weight, MOST * cells.weight), 0)
+    gain = new - precision
+    moved = jnp.where(seen, shift + mean * gain + first * (1 + var * gain) / sd, 0)
     return new, moved
 
 
@@ -278,7 +282,7 @@ def propagate(
     scale = jnp.clip(at.scale, middle - WIDEST, middle + WIDEST)
     at = Belief(jnp.maximum(at.precision, LEAST * cells.weight), at.shift, scale)
     found = posterior(design, cells, *at)
-    precision, shift = tilt(design.offset, nodes, mass, cells, found, at.precision, at.shift)
+    precision, shift = tilt(design.offset, nodes, mass, cells, found.mean, found.var, at.precision, at.shift)
     gradient, curvature = slope(design, at.scale, found)
     move = PACE * jnp.clip(gradient / jnp.maximum(curvature, least(design)), -CLIP, CLIP)
     moved = precision - at.precision, shift - at.shift, move

@@ -47,7 +47,7 @@ class Look(NamedTuple):
 def look(design: crossed.Design, cells: crossed.Cells, nodes: Array, mass: Array, points: Array) -> Look:
     """Solve, and look about the solution."""
     sweep = functools.partial(crossed.propagate, design, cells, nodes, mass)
-    solution = solve.solve(ANDERSON, sweep, crossed.start(design, cells), tol=TOL, max_steps=STEPS)
+    solution = solve.solve(ANDERSON, sweep, crossed.start(design, cells, nodes, mass), tol=TOL, max_steps=STEPS)
     now = crossed.posterior(design, cells, *solution.x)
     return Look(solution, now, crossed_scales.scales(design, cells, solution.x, now, points))
 

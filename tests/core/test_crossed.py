@@ -169,8 +169,27 @@ def sites(design, cells, scale):
         moved, evidence = crossed.propagate(design, cells, nodes, mass, at._replace(scale=scale))
         return moved._replace(scale=scale), evidence
 
-    start = crossed.start(design, cells)._replace(scale=scale)
+    start = crossed.start(design, cells, jnp.asarray(NODES), jnp.asarray(MASS))._replace(scale=scale)
     return solve(Anderson(memory=0, slack=np.inf), fn, start, tol=1e-9, max_steps=200)
+
+
+def test_no_site_is_sharper_than_an_answer_and_surprise_pulls_towards_it():
+    """Also where all of the tilted mass lies beyond the outermost node."""
+    mean, var, weight, score = (
+        jnp.asarray(x.ravel())
+        for x in np.meshgrid(np.linspace(-14, 14, 29), [0.01, 1, 9, 60], [1.0, 10.0], [0.0, 0.3, 1.0], indexing="ij")
+    )
+    place, none = jnp.zeros(len(mean), int), jnp.zeros_like(mean)
+    cells = crossed.Cells(place, place, score, weight)
+    precision, shift = crossed.tilt(
+        jnp.asarray(0.0), jnp.asarray(NODES), jnp.asarray(MASS), cells, mean, var, none, none
+    )
+    assert bool(jnp.isfinite(shift).all())
+    assert bool((precision <= weight / 4).all())
+    assert bool((precision > 0).all())
+    moved = (mean / var + shift) / (1 / var + precision) - mean
+    towards = jnp.sign(score - jax.nn.sigmoid(mean))
+    assert bool((moved * towards > 0)[score != 0.3].all())
 
 
 @pytest.mark.slow

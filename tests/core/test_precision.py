@@ -115,7 +115,7 @@ def grid(n=4, m=5):
     design = crossed.Design(jnp.ones((n, 1)), unit(m, 1), jnp.ones((2, 1)), unit(2), unit(2, 3), 0 * ONE)
     row, column = jnp.indices((n, m)).reshape(2, -1)
     cells = crossed.Cells(row, column, unit(n * m), jnp.ones(n * m))
-    return design, cells, crossed.start(design, cells)
+    return design, cells, crossed.start(design, cells, unit(3), unit(3))
 
 
 def grid_scales():

@@ -18,9 +18,9 @@ FALSE_ALARM = 1e-5  # of all statistical tests of this file together
 ROWS, ITEMS, BUDGET = 20, 60, 240
 
 
-def world(seed, rows=ROWS, items=ITEMS, prompt=0.6, example=1.5):
+def world(seed, rows=ROWS, items=ITEMS, prompt=0.6, example=1.5, level=0.3):
     rng = np.random.default_rng(seed)
-    z = prompt * rng.normal(size=(rows, 1)) + example * rng.normal(size=(1, items)) + 0.3
+    z = prompt * rng.normal(size=(rows, 1)) + example * rng.normal(size=(1, items)) + level
     return (rng.random((rows, items)) < 1 / (1 + np.exp(-z))).astype(np.float32)
 
 
@@ -140,6 +140,18 @@ def test_features_that_are_constant_or_collinear():
     frame = pd.DataFrame({"a": x[:, 0], "again": x[:, 0]}, index=[str(i) for i in range(ROWS)])
     twice = prompts.fit(grid(answers, seen), row_features=frame.iloc[::-1])
     np.testing.assert_allclose(twice.params.coef[0], twice.params.coef[1], atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_prompt_in_a_hundred_answers_right():
+    """Sites begin at what an answer says alone: begun at a logit near zero, such a grid took 65 sweeps, others none."""
+    answers, rng = world((13, 1), 40, 60, 2.0, 2.5, -7.0), np.random.default_rng(0)
+    seen = asked(answers, 480)
+    assert 0 < answers[seen].mean() < 0.03
+    fit = prompts.fit(grid(answers, seen), row_features=rng.normal(size=(40, 4)), strict=True)
+    assert fit.steps < 30
+    got = prompts.estimate(fit, quantiles=(), what=("mean",))
+    assert got.low[0] < answers.mean() < got.high[0] < 0.1
 
 
 @pytest.mark.slow
