@@ -149,10 +149,12 @@ def estimate(
 def _require_known(names: Sequence[str], grid: grids.Grid) -> None:
     """Two prompts, or two models where there are several."""
     rows, models = grid.answers.rows, list(dict.fromkeys(grid.models or ()))
-    if not set(names) <= set(models):
-        for name in names:
-            some, also = ", ".join(map(repr, rows[:6])), f"; models are {', '.join(models[:6])}" if models else ""
-            require(name in rows, f"--compare: there is no prompt {name!r}; there are {some}{also}")
+    of_models = set(names) <= set(models)
+    for name in () if of_models else names:
+        some, also = ", ".join(map(repr, rows[:6])), f"; models are {', '.join(models[:6])}" if models else ""
+        require(name in rows, f"--compare: there is no prompt {name!r}; there are {some}{also}")
+    what = "models" if of_models else "prompts"
+    require(len(set(names)) == len(names), f"--compare: two different {what} are needed, not {', '.join(names)}")
 
 
 def _comparison(fit: "ll.FitResult", first: str, second: str, level: float) -> tuple["Table", dict[str, Any]]:
