@@ -404,7 +404,7 @@ def judges(repeats: int, seconds: float) -> dict:
             answers = judged(np.random.default_rng([9, k]), kind == "fractional")
             for i, share in enumerate(SHARES):
                 rows[str(share)].append(told_apart(answers, round(share * answers.size), 3 * k + i))
-        found[kind] = {share: held(np.array(values)) for share, values in rows.items()}
+        found[kind] = {share: shares_held(np.array(values)) for share, values in rows.items()}
         print(kind, json.dumps(found[kind]), flush=True)
     return found
 
@@ -446,7 +446,7 @@ def told_apart(answers: np.ndarray, budget: int, seed: int) -> list[float]:
     return inside + wide
 
 
-def held(values: np.ndarray) -> dict:
+def shares_held(values: np.ndarray) -> dict:
     """Means over worlds and the standard errors of the shares that hold; values (worlds, 6)."""
     middle, error = values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values))
     names = ("mean", "difference", "won")

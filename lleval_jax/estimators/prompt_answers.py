@@ -119,15 +119,14 @@ def difference(fit: FitResult[PromptParams], first: str, second: str, *, level: 
     Raises:
         BadInput: a prompt or model that is not there, or twice the same.
     """
-    (a, of_first), (b, of_second) = _compared(fit, first, second)
-    seen = np.array([min(of_first, of_second)])
-    return _summary(fit, (a - b)[None], (f"{first} - {second}",), (WHOLE,), seen, level, "difference")
+    a, b = _places(fit, first, second)
+    gap = _gap(fit, a, b)[None]
+    return _summary(fit, gap, (f"{first} - {second}",), (WHOLE,), _fewer(fit, a, b), level, "difference")
 
 
 def better(fit: FitResult[PromptParams], first: str, second: str) -> float:
     """Posterior probability that `first` scores above `second`, two prompts or two models; ties count half."""
-    (a, _), (b, _) = _compared(fit, first, second)
-    return float(np.mean(a > b) + 0.5 * np.mean(a == b))
+    return float(_ahead(_gap(fit, *_places(fit, first, second))).mean())
 
 
 def won(fit: FitResult[PromptParams], first: str, second: str, *, level: float = 0.95) -> Estimate:
@@ -138,34 +137,43 @@ def won(fit: FitResult[PromptParams], first: str, second: str, *, level: float =
     Raises:
         BadInput: a model that is not there, twice the same, or no common prompt.
     """
-    (_, of_first), (_, of_second) = _compared(fit, first, second)
+    one, other = _places(fit, first, second)
     groups = _groups(fit)
     for name in (first, second):
         require(name in groups, f"there is no model {name!r}; there are {', '.join(map(repr, groups))}")
     prompts = np.asarray(fit.settings.get("prompts", ()))
     require(len(prompts) > 0, "this fit does not say which row is which prompt; fit it again")
-    _, a, b = np.intersect1d(prompts[groups[first]], prompts[groups[second]], return_indices=True)
+    _, a, b = np.intersect1d(prompts[one], prompts[other], return_indices=True)
     require(len(a) > 0, f"models {first!r} and {second!r} have no prompt in common")
-    gap = fit.params.draws[:, groups[first][a]] - fit.params.draws[:, groups[second][b]]
-    share = ((gap > 0) + 0.5 * (gap == 0)).mean(1)
-    return _summary(
-        fit, share[None], (f"{first} over {second}",), (WHOLE,), np.array([min(of_first, of_second)]), level, "won"
-    )
+    share = _ahead(fit.params.draws[:, one[a]] - fit.params.draws[:, other[b]]).mean(1)[None]
+    return _summary(fit, share, (f"{first} over {second}",), (WHOLE,), _fewer(fit, one, other), level, "won")
 
 
-def _compared(fit: FitResult[PromptParams], first: str, second: str) -> list[tuple[np.ndarray, int]]:
-    """Draws of the scores of two prompts, or of two models' means, (draws,) each, and how many answers they have."""
+def _places(fit: FitResult[PromptParams], first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of two prompts, one each, or of two models."""
     groups = _groups(fit)
     what = "prompts" if {first, second} <= set(fit.rows) or len(groups) == 1 else "models"
-    places = {name: [i] for i, name in enumerate(fit.rows)} if what == "prompts" else groups
+    places = {name: np.array([i]) for i, name in enumerate(fit.rows)} if what == "prompts" else groups
     require(first != second, f"two different {what} are needed to compare; both are {first!r}")
     for name in (first, second):
         known = ", ".join(map(repr, list(places)[:6]))
         require(name in places, f"there is no {what[:-1]} {name!r}; there are {known}")
-    return [
-        (fit.params.draws[:, places[name]].mean(1), int(fit.params.answered[places[name]].sum()))
-        for name in (first, second)
-    ]
+    return places[first], places[second]
+
+
+def _gap(fit: FitResult[PromptParams], first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(draws,) the mean score of some rows minus that of others."""
+    return fit.params.draws[:, first].mean(1) - fit.params.draws[:, second].mean(1)
+
+
+def _fewer(fit: FitResult[PromptParams], first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(1,) answers of those rows that have fewer."""
+    return np.array([min(int(fit.params.answered[rows].sum()) for rows in (first, second))])
+
+
+def _ahead(gap: np.ndarray) -> np.ndarray:
+    """1 where a difference is above 0; ties count half."""
+    return (gap > 0) + 0.5 * (gap == 0)
 
 
 def distribution(fit: FitResult[PromptParams], *, model: str | None = None, level: float = 0.95) -> Distribution:
