@@ -68,7 +68,7 @@ def two_parameter(rows: int, items: int) -> Callable[[str, bool], Work]:
         import jax.numpy as jnp
 
         import lleval_jax as ll
-        from lleval_jax.core import em, irf, quadrature
+        from lleval_jax.core.irt import em, irf, quadrature
         from lleval_jax.estimators import layout
 
         shape = (rows // 10, items // 50) if small else (rows, items)
@@ -114,7 +114,7 @@ def joint(precision: str, small: bool, dims: int = 5) -> Work:
     import jax.numpy as jnp
 
     import lleval_jax as ll
-    from lleval_jax.core import joint as core
+    from lleval_jax.core.irt import joint as core
     from lleval_jax.estimators import layout
 
     shape = (80, 200) if small else (400, 5_000)
@@ -157,7 +157,7 @@ def abilities(precision: str, small: bool) -> Work:
     import jax.numpy as jnp
 
     import lleval_jax as ll
-    from lleval_jax.core import irf, scoring
+    from lleval_jax.core.irt import irf, scoring
     from lleval_jax.estimators import ability
 
     problem = problems.abilities(*((1_000, 40) if small else (100_000, 100)))

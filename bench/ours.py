@@ -40,7 +40,7 @@ def no_errors(problem, threads):
 
 def likelihood(problem, threads):
     """Maximum likelihood on R mirt's 61 nodes in float64: the definition its stored fit reports."""
-    from lleval_jax.core.quadrature import Grid
+    from lleval_jax.core.irt.quadrature import Grid
 
     nodes = {"nodes": Grid(61, 6.0), "fixed_nodes": True}
     return prepare(problem, threads, prior=None, precision="float64", tol=1e-4, **nodes)

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 from problems import shared
 
-from lleval_jax.core import skill_law
+from lleval_jax.core.laws import published as skill_law
+from lleval_jax.core.laws.published import Form, Table
 from lleval_jax.core.shapes import pad
-from lleval_jax.core.skill_law import Form, Table
 from lleval_jax.types import Status
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling_published.json"

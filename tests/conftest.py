@@ -22,17 +22,17 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 # Shapes and types in these modules' signatures are checked at every call of every test.
 CHECKED = (
-    "irf",
-    "likelihood",
-    "em",
-    "uncertainty",
-    "sequential",
-    "crossed",
-    "crossed_scales",
-    "crossed_draws",
-    "crossed_joint",
-    "crossed_messages",
-    "sweep",
+    "irt.irf",
+    "irt.likelihood",
+    "irt.em",
+    "irt.uncertainty",
+    "irt.sequential",
+    "crossed.model",
+    "crossed.scales",
+    "crossed.draws",
+    "crossed.joint",
+    "crossed.messages",
+    "linalg.sweep",
 )
 install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
 

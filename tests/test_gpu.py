@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lleval_jax.core import scoring
+from lleval_jax.core.irt import scoring
 from lleval_jax.estimators import ability, crossed_fit, irt, prompts, tiny
 from lleval_jax.values import ItemBank, Responses
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import lleval_jax as ll
-from lleval_jax.core import pooled_law
+from lleval_jax.core.laws import pooled
 
 MODELS = pathlib.Path(__file__).parents[1] / "models"
 SCALING = MODELS.parent / "bench" / "results" / "scaling.json"
@@ -184,7 +184,7 @@ def test_recipe_remakes_the_law(name, laws):
 def fitted(law: ll.FitResult) -> np.ndarray:
     """Scores by the law of the models that it was learned from."""
     p = law.params
-    return np.asarray(pooled_law.link(*map(jnp.asarray, (p.logit, p.floor, p.bend)))[0])
+    return np.asarray(pooled.link(*map(jnp.asarray, (p.logit, p.floor, p.bend)))[0])
 
 
 def arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import irf, scoring
+from lleval_jax.core.irt import irf, scoring
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, DataWarning, require

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lleval_jax.core import cluster
+from lleval_jax.core.linalg import cluster
 from lleval_jax.errors import BadInput, require
 from lleval_jax.estimators import head, irt, kriging, linear
 from lleval_jax.values.bank import Anchors, Calibration, ItemBank

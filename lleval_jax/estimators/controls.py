@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lleval_jax.core import quadrature
+from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import require
 from lleval_jax.estimators import irt, residuals
 from lleval_jax.estimators.irt import IrtParams

@@ -5,9 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lleval_jax.core import crossed, crossed_draws, crossed_scales, quadrature, solve
-from lleval_jax.core.anderson import Anderson
+from lleval_jax.core.crossed import draws as crossed_draws
+from lleval_jax.core.crossed import model as crossed
+from lleval_jax.core.crossed import scales as crossed_scales
+from lleval_jax.core.irt import quadrature
 from lleval_jax.core.precision import jit
+from lleval_jax.core.solvers import loop
+from lleval_jax.core.solvers.anderson import Anderson
 from lleval_jax.types import Array
 
 POINTS = 16  # at which the scales' posterior is looked at
@@ -38,7 +42,7 @@ class Look(NamedTuple):
     found     the posterior at points about the scales' mode
     """
 
-    solution: solve.Solution
+    solution: loop.Solution
     now: crossed.Posterior
     found: crossed_scales.Scales
 
@@ -47,7 +51,7 @@ class Look(NamedTuple):
 def look(design: crossed.Design, cells: crossed.Cells, nodes: Array, mass: Array, points: Array) -> Look:
     """Solve, and look about the solution."""
     sweep = functools.partial(crossed.propagate, design, cells, nodes, mass)
-    solution = solve.solve(ANDERSON, sweep, crossed.start(design, cells, nodes, mass), tol=TOL, max_steps=STEPS)
+    solution = loop.solve(ANDERSON, sweep, crossed.start(design, cells, nodes, mass), tol=TOL, max_steps=STEPS)
     now = crossed.posterior(design, cells, *solution.x)
     return Look(solution, now, crossed_scales.scales(design, cells, solution.x, now, points))
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lleval_jax.core.crossed import Cells, Design
+from lleval_jax.core.crossed.model import Cells, Design
 from lleval_jax.core.shapes import pad, rung_of_columns
 from lleval_jax.errors import require
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
-from lleval_jax.core import regression
+from lleval_jax.core.laws import regression
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators import law_skills, sloth

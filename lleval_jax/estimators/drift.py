@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from lleval_jax.core import two_way
+from lleval_jax.core.linalg import two_way
 from lleval_jax.errors import require
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source

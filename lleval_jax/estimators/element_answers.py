@@ -10,9 +10,9 @@ import jax
 import numpy as np
 from scipy.stats import t as student
 
-from lleval_jax.core import fractional
 from lleval_jax.core.precision import jit
-from lleval_jax.core.solve import Solution
+from lleval_jax.core.solvers import fractional
+from lleval_jax.core.solvers.loop import Solution
 from lleval_jax.errors import require
 from lleval_jax.types import Array
 from lleval_jax.values.logprobs import members_of, name_of

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import simplex
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
-from lleval_jax.core.solve import Solution
+from lleval_jax.core.solvers import simplex
+from lleval_jax.core.solvers.loop import Solution
 from lleval_jax.errors import require
 from lleval_jax.estimators import linearity
 from lleval_jax.types import Array, Status

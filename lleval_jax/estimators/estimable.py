@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
-from lleval_jax.core import em, irf, quadrature
+from lleval_jax.core.irt import em, irf, quadrature
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
 from lleval_jax.estimators import copies

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import em, irf, joint, quadrature, uncertainty
-from lleval_jax.core.anderson import Anderson
+from lleval_jax.core.irt import em, irf, joint, quadrature, uncertainty
 from lleval_jax.core.precision import jit
-from lleval_jax.core.solve import Progress, advance, begin
+from lleval_jax.core.solvers.anderson import Anderson
+from lleval_jax.core.solvers.loop import Progress, advance, begin
 from lleval_jax.errors import DataWarning, NotConverged, require
 from lleval_jax.estimators import estimable, layout
 from lleval_jax.types import Array, Status

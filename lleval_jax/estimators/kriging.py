@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lleval_jax.core import cluster
+from lleval_jax.core.linalg import cluster
 
 FACTORS, SWEEPS, NEWTON = 2, 25, 25
 LOCAL, SHRINK = 32, 0.75  # residual directions in the embedding, share of their variance kept

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import pooled_law
+from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators.sloth_law import SlothParams, known, law_of, slopes_of
@@ -48,7 +48,7 @@ def posterior(law: FitResult[SlothParams], slopes_cov: np.ndarray) -> Skills:
     return Skills(*(np.asarray(x)[*where.T] for x in found))
 
 
-under = jit(pooled_law.skills)  # a law, with the posterior that it gives
+under = jit(pooled.skills)  # a law, with the posterior that it gives
 
 
 def root(mean: np.ndarray, cov: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core.cells import Blocks, Cells, Dense, Sparse
+from lleval_jax.core.irt.cells import Blocks, Cells, Dense, Sparse
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung, rung_of_columns
 from lleval_jax.errors import require

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import irf
+from lleval_jax.core.irt import irf
 from lleval_jax.core.precision import jit
 from lleval_jax.estimators import ability
 from lleval_jax.types import Array

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from lleval_jax.core import quadrature
+from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import BadInput, require
 from lleval_jax.estimators import ability, irt
 from lleval_jax.values.bank import ItemBank

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
-from lleval_jax.core import tries as core
+from lleval_jax.core.laws import tries as core
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators import law_skills, sloth

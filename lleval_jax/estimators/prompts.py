@@ -20,7 +20,8 @@ import jax
 import numpy as np
 import pandas as pd
 
-from lleval_jax.core import crossed, crossed_scales
+from lleval_jax.core.crossed import model as crossed
+from lleval_jax.core.crossed import scales
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators import balanced, crossed_fit, crossed_layout, prompteval_paper, prompts_plan
 from lleval_jax.estimators.crossed_fit import MASS, NODES
@@ -317,7 +318,7 @@ def _scatter(layout: crossed_layout.Layout, now: crossed.Posterior, at: crossed.
 
 
 def _params(
-    grid: Responses, layout: crossed_layout.Layout, found: crossed_scales.Scales, scores: np.ndarray, scatter: float
+    grid: Responses, layout: crossed_layout.Layout, found: scales.Scales, scores: np.ndarray, scatter: float
 ) -> PromptParams:
     """Means over the points of the scales' posterior."""
     n, items, f = len(grid.rows), len(grid.items), len(layout.features)

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import crossed, crossed_joint, crossed_messages
+from lleval_jax.core.crossed import joint, messages
+from lleval_jax.core.crossed import model as crossed
 from lleval_jax.core.precision import jit, light_jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import require
@@ -238,7 +239,7 @@ def _quick(
         offset.append(crossed_layout.offset(float(score.sum()), len(place)))
     stacked = crossed.Cells(*(np.stack(x) for x in zip(*cells, strict=True)))
     at_once = None if jax.default_backend() == "cpu" else len(here)
-    given = here, stacked, np.asarray(offset, dtype), crossed_joint.points(dtype.name)
+    given = here, stacked, np.asarray(offset, dtype), joint.points(dtype.name)
     found = _settled(study, *given, draws, at_once)
     scale, move, sums = (np.asarray(x) for x in found)
     each, order = np.sort(sums, axis=1), np.sort(sums, axis=2)
@@ -253,7 +254,7 @@ def _quick(
         level_of.mean(1),
         *between(level_of, rank).swapaxes(0, 1),
         np.exp(scale),
-        np.full(len(here), crossed_messages.SWEEPS),
+        np.full(len(here), messages.SWEEPS),
         np.where(finite, status, int(Status.NOT_FINITE)),
     ]
 
@@ -271,14 +272,14 @@ def _settled(
     """Of some grids: log scales, how far they moved last, draws of the sums. Messages side by side, draws `at_once`."""
     nodes, mass, real = (jnp.asarray(x) for x in (study.nodes, study.mass, study.real))
 
-    def settled(cells: crossed.Cells, offset: Array) -> crossed_messages.Sites:
+    def settled(cells: crossed.Cells, offset: Array) -> messages.Sites:
         design = study.design._replace(offset=offset)
-        return crossed_messages.settle(design, cells, nodes, mass)
+        return messages.settle(design, cells, nodes, mass)
 
-    def drawn(grid: tuple[Array, crossed.Cells, Array, crossed_messages.Sites]) -> tuple[Array, Array]:
+    def drawn(grid: tuple[Array, crossed.Cells, Array, messages.Sites]) -> tuple[Array, Array]:
         index, cells, offset, sites = grid
         design, key = study.design._replace(offset=offset), jax.random.fold_in(study.key, index)
-        return crossed_joint.score_draws(design, cells, sites, points, nodes, mass, real, key, draws)
+        return joint.score_draws(design, cells, sites, points, nodes, mass, real, key, draws)
 
     sites = jax.vmap(settled)(cells, offset)
     sums, scale = jax.lax.map(drawn, (index, cells, offset, sites), batch_size=at_once)

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 from scipy.stats import norm
 
-from lleval_jax.core import sequential
+from lleval_jax.core.irt import sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
 from lleval_jax.estimators import ability, adaptive

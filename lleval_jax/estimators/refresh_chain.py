@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import expit, logit
 
-from lleval_jax.core import panel, two_way
+from lleval_jax.core.laws import panel
+from lleval_jax.core.linalg import two_way
 from lleval_jax.errors import require
 from lleval_jax.values.responses import Responses
 

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from lleval_jax.core import factors, panel
-from lleval_jax.core.bfgs import BFGS
+from lleval_jax.core.laws import panel
+from lleval_jax.core.linalg import factors
+from lleval_jax.core.linalg.sweep import inverse
 from lleval_jax.core.precision import light_jit
-from lleval_jax.core.solve import Solution, solve
-from lleval_jax.core.sweep import inverse
+from lleval_jax.core.solvers.bfgs import BFGS
+from lleval_jax.core.solvers.loop import Solution, solve
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of, share
 from lleval_jax.types import Array, Status

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import panel
+from lleval_jax.core.laws import panel
 from lleval_jax.core.precision import light_jit
 from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of
 from lleval_jax.values.responses import WHOLE

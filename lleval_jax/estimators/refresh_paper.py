@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special, stats
 
 from lleval_jax.core.precision import jit
-from lleval_jax.core.solve import Solution, Step, solve
+from lleval_jax.core.solvers.loop import Solution, Step, solve
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.types import Array, Bool, Float, Int, Status
 from lleval_jax.values.responses import WHOLE, Responses

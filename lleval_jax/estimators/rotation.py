@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from lleval_jax.core import rotation
+from lleval_jax.core.linalg import rotation
 from lleval_jax.errors import require
 from lleval_jax.estimators.irt import IrtParams
 from lleval_jax.values.results import FitResult

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import t as student
 
-from lleval_jax.core import irf, sequential
+from lleval_jax.core.irt import irf, sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, require

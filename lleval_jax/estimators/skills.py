@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from lleval_jax.core import pooled_law, rotation
+from lleval_jax.core.laws import pooled
+from lleval_jax.core.linalg import rotation
 from lleval_jax.errors import require
 from lleval_jax.estimators import law_skills
 from lleval_jax.estimators.rotation import names
@@ -146,7 +147,7 @@ def allocate(
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
     p = law.params
     drawn = np.random.default_rng(seed).multivariate_normal(p.slope, p.slope_cov, DRAWS, method="eigh")
-    slopes = np.concatenate([p.slope[None], drawn]).reshape(1 + DRAWS, len(pooled_law.INPUTS), -1)
+    slopes = np.concatenate([p.slope[None], drawn]).reshape(1 + DRAWS, len(pooled.INPUTS), -1)
     raw, beside = np.split(slopes, [p.loading.shape[1]], axis=2)
     if of == "skill":
         view = _view(law, by, seed)[0]
@@ -214,7 +215,7 @@ def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, law_s
 
 def _by_size(p: SlothParams) -> np.ndarray:
     """(skills,) how raw skills grow with the log of parameters."""
-    return p.slope.reshape(len(pooled_law.INPUTS), -1)[0, : p.loading.shape[1]]
+    return p.slope.reshape(len(pooled.INPUTS), -1)[0, : p.loading.shape[1]]
 
 
 def _signed(root: np.ndarray, p: SlothParams) -> np.ndarray:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from lleval_jax.core import pooled_law
+from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import light_jit
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators.sloth_law import MIDDLE, SlothParams, codes, inputs, law_of, placed, slopes_of
@@ -31,7 +31,7 @@ NEW = "new"  # a family of which nothing is known
 TOGETHER = 16  # targets foretold at once
 LOGITS, NOISES = 201, 101  # points of the normal and of the t distribution that an interval is taken from
 
-Found = TypeVar("Found", pooled_law.Posterior, pooled_law.Skills)
+Found = TypeVar("Found", pooled.Posterior, pooled.Skills)
 
 
 class Target(NamedTuple):
@@ -72,7 +72,7 @@ def fit(
     """
     _require_fit(leaderboard, skills, link)
     with jax.enable_x64(True):
-        rows, where = pooled_law.layout(
+        rows, where = pooled.layout(
             inputs(leaderboard.params, leaderboard.tokens, leaderboard.instruct),
             codes(leaderboard.families),
             codes(leaderboard.lineages),
@@ -80,7 +80,7 @@ def fit(
             leaderboard.seen,
         )
         share = rate(leaderboard.scores, leaderboard.seen, leaderboard.floor)
-        first = pooled_law.start(jnp.asarray(share), skills, jax.random.key(seed))
+        first = pooled.start(jnp.asarray(share), skills, jax.random.key(seed))
         floor = jnp.asarray(leaderboard.floor)
         law, at, shared, value, steps, status = search(first, rows, floor, BENDS[link], report)
     if status != Status.CONVERGED:
@@ -409,13 +409,13 @@ def _foretold_some(fit: FitResult[SlothParams], targets: Sequence[Target], of: C
         for above, below in ((p.score, 0), (p.seen.astype(float), 0), (p.logit, p.centre), (p.worth, 1))
     )
     most = np.bincount(codes(lineages)).max() + 1
-    rows, where = pooled_law.layout(columns[at], codes([*families, *fresh])[at], group, score, seen > 0, most)
+    rows, where = pooled.layout(columns[at], codes([*families, *fresh])[at], group, score, seen > 0, most)
     found = of(law_of(p), rows, placed(rows, where, logit, worth), jnp.asarray(p.floor), slopes_of(p))
     here = where[at >= count][: len(targets)]
     return jax.tree.map(lambda x: np.asarray(x)[*here.T], found)
 
 
-_posterior, _skills = light_jit(pooled_law.posterior), light_jit(pooled_law.skills)
+_posterior, _skills = light_jit(pooled.posterior), light_jit(pooled.skills)
 
 
 def _interval(p: SlothParams, mean: np.ndarray, sd: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
@@ -425,9 +425,9 @@ def _interval(p: SlothParams, mean: np.ndarray, sd: np.ndarray, level: float) ->
     of their sums. No random numbers are needed.
     """
     normal = stats.norm.ppf((np.arange(LOGITS) + 0.5) / LOGITS)
-    noise = stats.t.ppf((np.arange(NOISES) + 0.5) / NOISES, pooled_law.FREEDOM)
+    noise = stats.t.ppf((np.arange(NOISES) + 0.5) / NOISES, pooled.FREEDOM)
     logit = mean[..., None] + sd[..., None] * normal
-    score = np.asarray(pooled_law.link(*map(jnp.asarray, (logit, p.floor[:, None], p.bend[:, None])))[0], float)
+    score = np.asarray(pooled.link(*map(jnp.asarray, (logit, p.floor[:, None], p.bend[:, None])))[0], float)
     seen = score[..., :, None] + np.exp(p.noise)[:, None, None] * noise
     chances = ((1 - level) / 2, 0.5, (1 + level) / 2, stats.norm.cdf(-1), stats.norm.cdf(1))
     low, value, high, below, above = np.quantile(np.clip(seen, 0, 1).reshape(*mean.shape, -1), chances, axis=-1)

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.core import pooled_law
-from lleval_jax.core.pooled_law import At, Law, Rows, Slopes
+from lleval_jax.core.laws import pooled
+from lleval_jax.core.laws.pooled import At, Law, Rows, Slopes
 from lleval_jax.values.results import FitResult, Source
 
 MIDDLE = 7e9, 2e12  # parameters and tokens of an average model
@@ -74,7 +74,7 @@ def known(fit: FitResult[SlothParams]) -> tuple[Rows, np.ndarray, At]:
     """The models a law was learned from, where each lies, and where the link is linear."""
     p = fit.params
     family, lineage = codes(fit.settings["families"]), codes(fit.settings["lineages"])
-    rows, where = pooled_law.layout(inputs(p.size, p.tokens, p.instruct), family, lineage, p.score, p.seen)
+    rows, where = pooled.layout(inputs(p.size, p.tokens, p.instruct), family, lineage, p.score, p.seen)
     return rows, where, placed(rows, where, p.logit, p.worth)
 
 

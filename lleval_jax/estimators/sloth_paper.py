@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
-from lleval_jax.core import skill_law
+from lleval_jax.core.laws import published
+from lleval_jax.core.laws.published import Form, Table
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
-from lleval_jax.core.skill_law import Form, Table
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators.sloth import CITE, MIDDLE, NEW, Target, require_target
 from lleval_jax.types import Array, Status
@@ -268,7 +268,7 @@ def _inputs(kind: str, size: np.ndarray, tokens: np.ndarray, use: np.ndarray) ->
     if kind in ("flops", "pca"):
         x = np.log(size) + np.log(tokens)
         return (x - use @ x / use.sum())[:, None]
-    x = np.asarray(skill_law.inputs(*map(jnp.asarray, (size, tokens, use))))
+    x = np.asarray(published.inputs(*map(jnp.asarray, (size, tokens, use))))
     x = x if kind == "translog" else x[:, :2]
     require(bool(np.isfinite(x).all()), "size and tokens vary too little together; use inputs='flops'")
     return x
@@ -304,13 +304,13 @@ def _search(form: Form, laws: Table, key: Array, starts: int) -> tuple[Array, ..
     """Of each law: mode, covariance, noise and its degrees of freedom, evidence, steps, status."""
 
     def one(table: Table) -> tuple[Array, ...]:
-        found = skill_law.fit(form, table, key, starts=starts, tol=TOL)
-        about = jax.lax.map(lambda x: skill_law.laplace(form, table, x), found.x)
+        found = published.fit(form, table, key, starts=starts, tol=TOL)
+        about = jax.lax.map(lambda x: published.laplace(form, table, x), found.x)
         ended = found.status == int(Status.CONVERGED)
         usable = jnp.where(jnp.any(ended), ended, jnp.isfinite(about.evidence))
         best = jnp.argmax(jnp.where(usable, about.evidence, -jnp.inf))
         x = found.x[best]
-        cov, noise, freedom = skill_law.sandwich(form, table, x, about.cov[best])
+        cov, noise, freedom = published.sandwich(form, table, x, about.cov[best])
         return x, cov, noise, freedom, about.evidence[best], found.steps[best], found.status[best]
 
     return jax.vmap(one)(laws)
@@ -342,7 +342,7 @@ def _foreseen(form: Form, laws: Table, mode: Array, cov: Array, designs: Array) 
     """Latent numbers of designs (lanes, effects): (lanes, laws, benchmarks a law, 2), and their covariances."""
 
     def lane(design: Array) -> tuple[Array, Array]:
-        return jax.vmap(lambda table, x, cov: skill_law.foreseen(form, table, x, cov, design))(laws, mode, cov)
+        return jax.vmap(lambda table, x, cov: published.foreseen(form, table, x, cov, design))(laws, mode, cov)
 
     return jax.lax.map(lane, designs)
 

@@ -9,8 +9,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy import optimize
 
-from lleval_jax.core import pooled_law
-from lleval_jax.core.pooled_law import At, Law, Rows, Slopes
+from lleval_jax.core.laws import pooled
+from lleval_jax.core.laws.pooled import At, Law, Rows, Slopes
 from lleval_jax.core.precision import light_jit
 from lleval_jax.estimators.sloth_law import SlothParams, known, law_of
 from lleval_jax.types import Array, Status
@@ -22,7 +22,7 @@ SETTLE = 8  # Gauss-Newton steps a look
 TOL = 2e-3  # largest move of a fitted score in the last round of a search that has converged
 STEEP = 0.5  # largest entry of its gradient, of the log evidence by a number whose prior sd is about one
 NEAR = 3e-3  # of a law, in its own units: for differences of gradients
-BENDS = {"logistic": 1e-3, "monotone": pooled_law.BEND_SD}
+BENDS = {"logistic": 1e-3, "monotone": pooled.BEND_SD}
 Report = Callable[[int, float], None]
 
 
@@ -38,7 +38,7 @@ def search(
     """The law of most evidence: rounds of a search with the link linear about a point, and of moving the point."""
     law, steps, moved, steep, value = first, 0, np.inf, np.inf, -np.inf
     turn = FIRST_STEP * np.eye(ravel_pytree(first)[0].size)
-    at, shared = _settle(law, rows, pooled_law.begin(law, rows), floor)
+    at, shared = _settle(law, rows, pooled.begin(law, rows), floor)
     fitted = _fitted(law, rows, at, floor)
     found = False
     for _ in range(ROUNDS):
@@ -62,7 +62,7 @@ def _loss(flat: Array, first, rows, at, floor, bends: Array) -> tuple[Array, Arr
 
     def loss(flat: Array) -> Array:
         law = whole(flat)
-        return -pooled_law.log_laplace(law, rows, at, floor) - pooled_law.log_prior(law, first, bends)
+        return -pooled.log_laplace(law, rows, at, floor) - pooled.log_prior(law, first, bends)
 
     return jax.value_and_grad(loss)(flat)
 
@@ -80,12 +80,12 @@ def _round(law, turn: np.ndarray, first, rows, at, floor, bends: float):  # noqa
     return whole(jnp.asarray(end.x)), end.hess_inv, -float(end.fun), float(np.abs(end.jac).max()), end.nit
 
 
-_settle = light_jit(functools.partial(pooled_law.settle, steps=SETTLE))
+_settle = light_jit(functools.partial(pooled.settle, steps=SETTLE))
 
 
 def _fitted(law: Law, rows: Rows, at: At, floor: Array) -> np.ndarray:
     """Scores of the seen cells by the law."""
-    return np.asarray(pooled_law.link(at.logit, floor, law.bend)[0])[np.asarray(rows.seen)]
+    return np.asarray(pooled.link(at.logit, floor, law.bend)[0])[np.asarray(rows.seen)]
 
 
 def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[tuple[Law, At, Slopes]]:
@@ -99,7 +99,7 @@ def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[tuple[
         rows, _, at = known(fit)
         floor, best = jnp.asarray(p.floor), law_of(p)
         share, skills = jnp.asarray(rate(p.score, p.seen, p.floor)), p.loading.shape[1]
-        first = pooled_law.start(share, skills, jax.random.key(fit.settings["seed"]))
+        first = pooled.start(share, skills, jax.random.key(fit.settings["seed"]))
         flat, whole = ravel_pytree(best)
 
         def slope(flat: np.ndarray) -> np.ndarray:
@@ -113,7 +113,7 @@ def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[tuple[
         size, axes = np.linalg.eigh((curve + curve.T) / 2)
         free = _turns(best, flat.size)
         random = np.random.default_rng(seed).standard_normal((count, flat.size))
-        away = random / np.sqrt(np.maximum(size, 1 / pooled_law.CENTRE_SD**2)) @ axes.T
+        away = random / np.sqrt(np.maximum(size, 1 / pooled.CENTRE_SD**2)) @ axes.T
         laws = jax.vmap(whole)(jnp.asarray(middle + away - away @ free @ free.T))
         each = [Law(*(part[i] for part in laws)) for i in range(count)]
         return [(law, *_settle(law, rows, at, floor)) for law in each]

@@ -12,35 +12,19 @@ import numpy as np
 import pytest
 
 import lleval_jax
-from lleval_jax.core import (
-    crossed,
-    crossed_draws,
-    crossed_joint,
-    crossed_messages,
-    crossed_scales,
-    crossed_shape,
-    em,
-    factors,
-    gp,
-    irf,
-    joint,
-    panel,
-    pooled_law,
-    regression,
-    scoring,
-    sequential,
-    simplex,
-    skill_law,
-    solve,
-    sweep,
-    tries,
-    uncertainty,
-)
-from lleval_jax.core.anderson import Anderson
-from lleval_jax.core.bfgs import BFGS
-from lleval_jax.core.cells import Dense
-from lleval_jax.core.likelihood import Prior
+from lleval_jax.core import gp
+from lleval_jax.core.crossed import draws, messages, mixture, scales
+from lleval_jax.core.crossed import joint as crossed_joint
+from lleval_jax.core.crossed import model as crossed
+from lleval_jax.core.irt import em, irf, joint, scoring, sequential, uncertainty
+from lleval_jax.core.irt.cells import Dense
+from lleval_jax.core.irt.likelihood import Prior
+from lleval_jax.core.laws import panel, pooled, published, regression, tries
+from lleval_jax.core.linalg import factors, sweep
 from lleval_jax.core.precision import full_precision, jit
+from lleval_jax.core.solvers import loop, simplex
+from lleval_jax.core.solvers.anderson import Anderson
+from lleval_jax.core.solvers.bfgs import BFGS
 
 ONE = jnp.ones(())
 KEY = jax.random.key(0)
@@ -89,7 +73,7 @@ def unknowns(items=7):
 
 def em_solved(solver, x):
     curve, data, _ = marginal()
-    return solve.solve(solver, em.em_map(em.Task(curve), data), x)
+    return loop.solve(solver, em.em_map(em.Task(curve), data), x)
 
 
 def errors(few):
@@ -108,7 +92,7 @@ def joint_problem(dims=2):
 
 
 def joint_step(data, x):
-    return joint.Alternating().step(data, solve.Step(x, ONE, ONE, None)).x
+    return joint.Alternating().step(data, loop.Step(x, ONE, ONE, None)).x
 
 
 def grid(n=4, m=5):
@@ -120,18 +104,18 @@ def grid(n=4, m=5):
 
 def grid_scales():
     design, cells, at = grid()
-    return crossed_scales.scales(design, cells, at, crossed.posterior(design, cells, *at), unit(3, 3))
+    return scales.scales(design, cells, at, crossed.posterior(design, cells, *at), unit(3, 3))
 
 
 def grid_draws(found):
     design, cells, _ = grid()
-    return crossed_draws.score_draws(design, cells, found, unit(5), unit(4), unit(4), ONE, KEY, 4)
+    return draws.score_draws(design, cells, found, unit(5), unit(4), unit(4), ONE, KEY, 4)
 
 
 def grid_messages():
     design, cells, _ = grid()
     design = design._replace(columns=jnp.zeros((5, 0)), kind=jnp.ones((1, 1)), fixed=unit(1))
-    return crossed_messages.settle(design, cells, unit(3), unit(3))
+    return messages.settle(design, cells, unit(3), unit(3))
 
 
 def grid_joint(sites):
@@ -171,13 +155,13 @@ def versions(models=3, cells=4):
 def law():
     score = np.asarray(unit(4, 3))
     group = np.array([0, 0, 1, 2])
-    rows, _ = pooled_law.layout(np.ones((4, len(pooled_law.INPUTS))), group, group, score, score > 0)
-    begun = pooled_law.start(unit(3), 2, KEY)
-    return begun, rows, pooled_law.begin(begun, rows), jnp.zeros(3)
+    rows, _ = pooled.layout(np.ones((4, len(pooled.INPUTS))), group, group, score, score > 0)
+    begun = pooled.start(unit(3), 2, KEY)
+    return begun, rows, pooled.begin(begun, rows), jnp.zeros(3)
 
 
 def table():
-    return skill_law.Table(
+    return published.Table(
         unit(6, 3), jnp.eye(3)[jnp.arange(6) % 3], unit(6, 4), jnp.ones((6, 4)), jnp.zeros(4), jnp.ones(4)
     )
 
@@ -205,8 +189,8 @@ def bowl(x):
 
 KERNELS = {  # name -> (function, its arguments), in the order of the package's layers
     "sweep.inverse": lambda: (sweep.inverse, jnp.eye(20)),
-    "solve.solve": lambda: (lambda x: solve.solve(BFGS(), bowl, x), unit(3)),
-    "solve.begin": lambda: (lambda x: solve.begin(BFGS(), bowl, x), unit(3)),
+    "solve.solve": lambda: (lambda x: loop.solve(BFGS(), bowl, x), unit(3)),
+    "solve.begin": lambda: (lambda x: loop.begin(BFGS(), bowl, x), unit(3)),
     "simplex.minimise": lambda: (best_weights, jnp.eye(4)),
     "em.expect": lambda: (functools.partial(em.expect, *marginal()[:2]), marginal()[2]),
     "em.em_map": lambda: (em.em_map(em.Task(marginal()[0]), marginal()[1]), unknowns()),
@@ -219,23 +203,23 @@ KERNELS = {  # name -> (function, its arguments), in the order of the package's 
     "scoring.mean": lambda: (functools.partial(ability, scoring.mean), unit(7, 2)),
     "crossed.posterior": lambda: (functools.partial(crossed.posterior, *grid()[:2]), *grid()[2]),
     "crossed.propagate": lambda: (functools.partial(crossed.propagate, *grid()[:2], unit(9), unit(9)), grid()[2]),
-    "crossed_scales.scales": lambda: (grid_scales,),
-    "crossed_draws.score_draws": lambda: (grid_draws, grid_scales()),
-    "crossed_messages.settle": lambda: (grid_messages,),
-    "crossed_joint.score_draws": lambda: (grid_joint, grid_messages()),
-    "crossed_shape.likelihood": lambda: (functools.partial(crossed_shape.likelihood, grid()[1]), unit(4), unit(5)),
+    "crossed.scales.scales": lambda: (grid_scales,),
+    "crossed.draws.score_draws": lambda: (grid_draws, grid_scales()),
+    "crossed.messages.settle": lambda: (grid_messages,),
+    "crossed.joint.score_draws": lambda: (grid_joint, grid_messages()),
+    "crossed.mixture.likelihood": lambda: (functools.partial(mixture.likelihood, grid()[1]), unit(4), unit(5)),
     "gp.gram": lambda: (kernel, unit(7)),
-    "pooled_law.log_laplace": lambda: (pooled_law.log_laplace, *law()),
-    "pooled_law.log_laplace, gradient": lambda: (jax.grad(pooled_law.log_laplace), *law()),
+    "laws.pooled.log_laplace": lambda: (pooled.log_laplace, *law()),
+    "laws.pooled.log_laplace, gradient": lambda: (jax.grad(pooled.log_laplace), *law()),
     "sweep.inverse, gradient": lambda: (jax.grad(lambda m: sweep.inverse(m)[0].sum()), jnp.eye(80)),
-    "pooled_law.settle": lambda: (functools.partial(pooled_law.settle, steps=2), *law()),
+    "laws.pooled.settle": lambda: (functools.partial(pooled.settle, steps=2), *law()),
     "panel.posterior": lambda: (panel.posterior, *versions()),
     "panel.information": lambda: (panel.information, *versions()),
     "panel.log_evidence, gradient": lambda: (jax.grad(panel.log_evidence), *versions()),
     "factors.loadings": lambda: (functools.partial(factors.loadings, dims=1), unit(4, 4), jnp.ones((4, 4)), unit(4)),
     "regression.fit": lambda: (regressed, unit(3)),
-    "skill_law.fit": lambda: (functools.partial(skill_law.fit, skill_law.Form()), table(), KEY),
-    "skill_law.objective": lambda: (skill_law.objective(skill_law.Form(), table()), unit(3 * 4 + 4 * 3)),
+    "laws.published.fit": lambda: (functools.partial(published.fit, published.Form()), table(), KEY),
+    "laws.published.objective": lambda: (published.objective(published.Form(), table()), unit(3 * 4 + 4 * 3)),
     "sequential.choose": lambda: (asked, unit(3, 2)),
     "tries.fit": lambda: (tried, unit(3, 2)),
 }  # fmt: skip

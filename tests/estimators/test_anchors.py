@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lleval_jax.core import cluster
+from lleval_jax.core.linalg import cluster
 from lleval_jax.data.simulate import simulate
 from lleval_jax.errors import BadInput, BankMismatch
 from lleval_jax.estimators import anchors, irt, tiny

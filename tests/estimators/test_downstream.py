@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, optimize, special, stats
 
 import lleval_jax as ll
-from lleval_jax.core import regression
+from lleval_jax.core.laws import regression
 from lleval_jax.estimators import law_skills, sloth
 
 FALSE_ALARM = 1e-5  # of the statistical test below

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lleval_jax.core import quadrature
+from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import BadInput, NotConverged
 from lleval_jax.estimators import irt, layout
 from lleval_jax.values import Responses, SparseResponses

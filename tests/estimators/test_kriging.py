@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lleval_jax.core import cluster
+from lleval_jax.core.linalg import cluster
 from lleval_jax.estimators import kriging
 
 N, ITEMS, K = 20, 48, 12

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from scipy import special, stats
 
 import lleval_jax as ll
-from lleval_jax.core import tries as core
+from lleval_jax.core.laws import tries as core
 from lleval_jax.estimators import law_skills, passk
 
 FALSE_ALARM = 1e-5  # of the statistical test below

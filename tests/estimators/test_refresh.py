@@ -10,7 +10,7 @@ import pytest
 from scipy import optimize, special, stats
 
 import lleval_jax as ll
-from lleval_jax.core import panel
+from lleval_jax.core.laws import panel
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators import refresh, refresh_chain, refresh_choice, refresh_law
 from lleval_jax.estimators.refresh_chain import append, empty, panel_of

@@ -11,19 +11,19 @@ from scipy import optimize, special, stats
 from test_sloth import drawn
 
 import lleval_jax as ll
-from lleval_jax.core import pooled_law
+from lleval_jax.core.laws import pooled
 from lleval_jax.estimators import sloth_law, sloth_search
 from lleval_jax.estimators.sloth_law import SlothParams
 
-settle = jax.jit(pooled_law.settle, static_argnames="steps")
+settle = jax.jit(pooled.settle, static_argnames="steps")
 
 
 def made(turn=None) -> ll.FitResult:
     """A law of two skills that was not searched for, with the posterior that it gives; raw skills turned by `turn`."""
     board, random = drawn(3), np.random.default_rng(0)
     loading = np.array([[0.9, 0.1], [0.2, 0.7], [0.6, 0.6]])
-    effects = len(pooled_law.INPUTS) + len(pooled_law.NESTED)
-    law = pooled_law.Law(
+    effects = len(pooled.INPUTS) + len(pooled.NESTED)
+    law = pooled.Law(
         loading=jnp.asarray(loading if turn is None else loading @ turn),
         shared=jnp.asarray(random.normal(size=effects) / 3 - 1),
         own=jnp.asarray(random.normal(size=effects) / 3 - 2.5),
@@ -33,9 +33,9 @@ def made(turn=None) -> ll.FitResult:
     )
     lineage = sloth_law.codes(board.families)
     inputs = sloth_law.inputs(board.params, board.tokens, board.instruct)
-    rows, where = pooled_law.layout(inputs, lineage, lineage, board.scores, board.seen)
+    rows, where = pooled.layout(inputs, lineage, lineage, board.scores, board.seen)
     floor = jnp.asarray(board.floor)
-    at, shared = settle(law, rows, pooled_law.begin(law, rows), floor, steps=50)
+    at, shared = settle(law, rows, pooled.begin(law, rows), floor, steps=50)
     logit, worth = (np.asarray(x)[*where.T] for x in at)
     facts = (board.floor, board.params, board.tokens, board.instruct, board.scores, board.seen, logit, worth)
     return ll.FitResult(
@@ -92,9 +92,9 @@ def test_units_signs_and_what_they_foretell(law, by):
     if by == "varimax":
         np.testing.assert_allclose(found.correlation, np.eye(2), atol=1e-9)
     p = law.params
-    shared = pooled_law.Slopes(jnp.asarray(p.slope), jnp.asarray(p.slope_cov))
+    shared = pooled.Slopes(jnp.asarray(p.slope), jnp.asarray(p.slope_cov))
     rows, where, at = sloth_law.known(law)
-    raw = jax.jit(pooled_law.skills)(sloth_law.law_of(p), rows, at, jnp.asarray(p.floor), shared)
+    raw = jax.jit(pooled.skills)(sloth_law.law_of(p), rows, at, jnp.asarray(p.floor), shared)
     skill = np.asarray(raw.mean)[*where.T]
     expected = (skill - skill.mean(0)) @ p.loading.T
     np.testing.assert_allclose(found.ability @ found.loadings.T, expected, atol=1e-9)
@@ -120,7 +120,7 @@ def test_a_budget_is_spent_where_the_logit_is_largest(law):
     sure = dataclasses.replace(law, params=p._replace(slope_cov=np.zeros_like(p.slope_cov)))
     budget = 6 * 7e9 * 2e12
     found = ll.skills.allocate(sure, budget)
-    slopes = p.slope.reshape(len(pooled_law.INPUTS), -1)
+    slopes = p.slope.reshape(len(pooled.INPUTS), -1)
     by_logit = slopes[:, :2] @ p.loading.T + slopes[:, 2:]
     low, high = max(p.size.min(), budget / 6 / p.tokens.max()), min(p.size.max(), budget / 6 / p.tokens.min())
 

@@ -1,0 +1,1 @@
+"""Scaling laws, repeated tries, and panels of models by benchmark versions."""

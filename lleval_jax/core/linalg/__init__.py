@@ -1,0 +1,1 @@
+"""Small and large matrices: inverses, factors, rotations, clusters of rows."""

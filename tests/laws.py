@@ -1,0 +1,97 @@
+"""Worlds drawn from a scaling law that is known: models, their skills, and the law with the true numbers in it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import lleval_jax as ll
+from lleval_jax.core.laws import pooled
+from lleval_jax.core.laws.pooled import INPUTS, NESTED
+from lleval_jax.estimators import sloth
+from lleval_jax.estimators.sloth_law import SlothParams, codes, inputs
+
+SIZES = {"shared": pooled.SHARED + pooled.OWNED, "noise": 0.015}
+_settle = jax.jit(pooled.settle, static_argnames="steps")
+
+
+def drawn(seed: int, families: int = 10, each: int = 3, benchmarks: int = 6, skills: int = 2, hidden: int = 2):
+    """(law, skills of its models): the largest model of the first `hidden` families is unknown to the law."""
+    random = np.random.default_rng(seed)
+    count = families * each
+    family = np.repeat(np.arange(families), each)
+    size = np.tile(np.geomspace(1e9, 7e10, each), families) * np.exp(0.2 * random.normal(size=count))
+    tokens = np.exp(random.normal(28.3, 0.8, families))[family]
+    x = inputs(size, tokens, np.zeros(count))
+    effects = np.array(SIZES["shared"])
+    loading = random.uniform(0.2, 1.0, (benchmarks, skills)) * np.where(
+        np.arange(skills) == 0, 1, random.choice([-1, 1], (benchmarks, skills))
+    )
+    length = np.sqrt((loading**2).sum(1))
+
+    def effect(width: int) -> np.ndarray:
+        """(count, width) shared slopes and nested effects, each of sd one beforehand times its size."""
+        size_of = dict(zip((*INPUTS, *NESTED), effects, strict=True))
+        whole = x @ (random.normal(size=(len(INPUTS), width)) * effects[: len(INPUTS), None])
+        for name, groups, by in (
+            ("lineage", family, 1.0),
+            ("lineage x size", family, x[:, 0]),
+            ("family", family, 1.0),
+            ("family x size", family, x[:, 0]),
+            ("model", np.arange(count), 1.0),
+        ):
+            whole += size_of[name] * random.normal(size=(count, width))[groups] * np.broadcast_to(by, count)[:, None]
+        return whole
+
+    skill, beside = effect(skills), effect(benchmarks) * length * pooled.BESIDE
+    centre = random.normal(0, 0.5, benchmarks)
+    share = 1 / (1 + np.exp(-(centre + skill @ loading.T + beside)))
+    score = np.clip(share + SIZES["noise"] * random.standard_t(4, share.shape), 0, 1)
+    seen = np.ones(score.shape, bool)
+    seen[[each * f + each - 1 for f in range(hidden)]] = False
+    sizes = np.log(effects)
+    law = pooled.Law(
+        *map(
+            jnp.asarray,
+            (loading, sizes, sizes + np.log(pooled.BESIDE), np.full(benchmarks, np.log(SIZES["noise"])), centre),
+        ),
+        bend=jnp.zeros(benchmarks),
+    )
+    rows, where = pooled.layout(x, codes(family), codes(family), score, seen)
+    floor = np.zeros(benchmarks)
+    at, slopes = _settle(law, rows, pooled.begin(law, rows), jnp.asarray(floor), steps=8)
+    names = [f"family-{f}" for f in family]
+    params = SlothParams(
+        *map(np.asarray, law),
+        floor=floor,
+        size=size,
+        tokens=tokens,
+        instruct=np.zeros(count, bool),
+        score=score,
+        seen=seen,
+        logit=np.asarray(at.logit)[*where.T],
+        worth=np.asarray(at.worth)[*where.T],
+        slope=np.asarray(slopes.mean),
+        slope_cov=np.asarray(slopes.cov),
+    )
+    found = ll.FitResult(
+        params=params,
+        covariance=np.zeros((benchmarks, 0, 0)),
+        rows=tuple(f"m{i}" for i in range(count)),
+        items=tuple(f"bench-{j}" for j in range(benchmarks)),
+        group=np.arange(benchmarks),
+        groups=tuple(f"bench-{j}" for j in range(benchmarks)),
+        loglik=0.0,
+        steps=1,
+        status="ok",
+        n_seen=seen.sum(1),
+        method="sloth d=2 logistic",
+        settings={"skills": skills, "link": "logistic", "seed": seed, "families": names, "lineages": names},
+    )
+    return found, skill
+
+
+def targets(law: ll.FitResult) -> list[sloth.Target]:
+    """The models that are unknown to a law."""
+    p = law.params
+    at = np.flatnonzero(~p.seen.any(1))
+    return [sloth.Target(law.settings["families"][i], float(p.size[i]), float(p.tokens[i])) for i in at]
