@@ -69,7 +69,7 @@ def two_parameter(rows: int, items: int) -> Callable[[str, bool], Work]:
 
         import lleval_jax as ll
         from lleval_jax.core.irt import em, irf, quadrature
-        from lleval_jax.estimators import layout
+        from lleval_jax.layout import irt as layout
 
         shape = (rows // 10, items // 50) if small else (rows, items)
         problem = problems.two_parameter(*shape)
@@ -115,7 +115,7 @@ def joint(precision: str, small: bool, dims: int = 5) -> Work:
 
     import lleval_jax as ll
     from lleval_jax.core.irt import joint as core
-    from lleval_jax.estimators import layout
+    from lleval_jax.layout import irt as layout
 
     shape = (80, 200) if small else (400, 5_000)
     random = np.random.default_rng(0)

@@ -18,7 +18,8 @@ import numpy as np
 from machine import describe
 from prompts_rivals import BUDGETS, SETS, halving, simulated
 
-from lleval_jax.estimators import bandit, crossed_layout
+from lleval_jax.estimators import bandit
+from lleval_jax.layout import grid
 from lleval_jax.values.responses import Responses
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "best_prompt.json"
@@ -68,7 +69,7 @@ def world(k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def run(parts: Sequence[tuple[Callable[[int, int], list[dict]], int, int]], name: str, out: pathlib.Path) -> None:
     """Sessions of all parts (who, set, seed), into section `name` of `out`."""
-    crossed_layout.FEWEST = 11  # all fits have room for 2048 answers: one compilation
+    grid.FEWEST = 11  # all fits have room for 2048 answers: one compilation
     began, runs = time.process_time(), []
     for part, k, seed in parts:
         runs += part(k, seed)

@@ -42,8 +42,9 @@ from scipy.special import expit
 from scipy.stats import beta, t
 
 import lleval_jax as ll
-from lleval_jax.estimators import balanced, crossed_layout, prompts, prompts_many
+from lleval_jax.estimators import balanced, prompts, prompts_many
 from lleval_jax.estimators import prompteval_paper as paper
+from lleval_jax.layout import grid as crossed_layout
 
 PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "published", "judges", "quick", "known", "speed")
 BUDGETS, LEVELS = rivals.BUDGETS, rivals.LEVELS

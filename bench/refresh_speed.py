@@ -18,7 +18,7 @@ from problems import shared
 from lleval_jax import FitResult, Responses, refresh, refresh_paper
 from lleval_jax.core.laws import panel
 from lleval_jax.estimators import refresh_law
-from lleval_jax.estimators.refresh_chain import PAD, Chain, Named, append, empty, panel_of, share
+from lleval_jax.layout.chain import PAD, Chain, Named, append, empty, panel_of, share
 from lleval_jax.types import Status
 
 M = 5

@@ -8,7 +8,7 @@ import lleval_jax as ll
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.laws.pooled import INPUTS, NESTED
 from lleval_jax.estimators import sloth
-from lleval_jax.estimators.sloth_law import SlothParams, codes, inputs
+from lleval_jax.layout.board import SlothParams, codes, inputs
 
 SIZES = {"shared": pooled.SHARED + pooled.OWNED, "noise": 0.015}
 _settle = jax.jit(pooled.settle, static_argnames="steps")

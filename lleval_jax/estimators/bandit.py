@@ -19,8 +19,9 @@ from typing import Any, Literal
 import numpy as np
 
 from lleval_jax.errors import require
-from lleval_jax.estimators import crossed_layout, prompt_answers, prompts
-from lleval_jax.estimators.crossed_layout import Features
+from lleval_jax.estimators import prompt_answers, prompts
+from lleval_jax.layout import grid
+from lleval_jax.layout.grid import Features
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, Source
 from lleval_jax.values.sparse import SparseResponses
@@ -169,7 +170,7 @@ def init(
     require(budget >= cost.min(), f"a budget of {budget:g} pays for no call; the cheapest costs {cost.min():g}")
     nothing = np.zeros((len(prompts), len(items)), np.float32)
     empty = Responses.build(nothing, seen=nothing > 0, rows=list(map(str, prompts)), items=list(map(str, items)))
-    crossed_layout.matrix(row_features, empty.rows, "prompts")  # for what it says of wrong features
+    grid.matrix(row_features, empty.rows, "prompts")  # for what it says of wrong features
     share = budget / _phases(len(prompts))
     share = float(np.floor(share)) if price is None and share >= 1 else share
     return State(

@@ -22,7 +22,7 @@ from lleval_jax.core.precision import jit
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators import law_skills, sloth
 from lleval_jax.estimators.law_skills import Units
-from lleval_jax.estimators.sloth_law import SlothParams, again, facts
+from lleval_jax.layout.board import SlothParams, again, facts
 from lleval_jax.types import Status
 from lleval_jax.values.results import Estimate, FitResult, Source
 

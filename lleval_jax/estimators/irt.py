@@ -20,7 +20,8 @@ from lleval_jax.core.precision import jit
 from lleval_jax.core.solvers.anderson import Anderson
 from lleval_jax.core.solvers.loop import Progress, advance, begin
 from lleval_jax.errors import DataWarning, NotConverged, require
-from lleval_jax.estimators import estimable, layout
+from lleval_jax.estimators import estimable
+from lleval_jax.layout import irt as layout
 from lleval_jax.types import Array, Status
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult

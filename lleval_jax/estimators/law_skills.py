@@ -15,7 +15,7 @@ import numpy as np
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators.sloth_law import SlothParams, known, law_of, slopes_of
+from lleval_jax.layout.board import SlothParams, known, law_of, slopes_of
 from lleval_jax.values.results import FitResult
 
 

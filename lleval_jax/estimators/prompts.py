@@ -23,9 +23,8 @@ import pandas as pd
 from lleval_jax.core.crossed import model as crossed
 from lleval_jax.core.crossed import scales
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators import balanced, crossed_fit, crossed_layout, prompteval_paper, prompts_plan
+from lleval_jax.estimators import balanced, crossed_fit, prompteval_paper, prompts_plan
 from lleval_jax.estimators.crossed_fit import MASS, NODES
-from lleval_jax.estimators.crossed_layout import Features
 from lleval_jax.estimators.prompt_answers import QUANTILES as QUANTILES
 from lleval_jax.estimators.prompt_answers import WHAT as WHAT
 from lleval_jax.estimators.prompt_answers import Distribution as Distribution
@@ -39,6 +38,8 @@ from lleval_jax.estimators.prompt_answers import won as won
 from lleval_jax.estimators.prompt_features import embed as embed
 from lleval_jax.estimators.prompt_features import features as features
 from lleval_jax.estimators.prompt_features import pca as pca
+from lleval_jax.layout import grid as crossed_layout
+from lleval_jax.layout.grid import Features
 from lleval_jax.types import Status
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Choice, FitResult, Source

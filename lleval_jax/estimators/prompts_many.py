@@ -15,8 +15,9 @@ from lleval_jax.core.crossed import model as crossed
 from lleval_jax.core.precision import jit, light_jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import require
-from lleval_jax.estimators import crossed_fit, crossed_layout, prompt_answers
-from lleval_jax.estimators.crossed_layout import Features
+from lleval_jax.estimators import crossed_fit, prompt_answers
+from lleval_jax.layout import grid as crossed_layout
+from lleval_jax.layout.grid import Features
 from lleval_jax.types import Array, Status
 
 BLOCK = 64  # grids a call, side by side

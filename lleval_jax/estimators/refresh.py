@@ -20,10 +20,10 @@ from lleval_jax.errors import BadInput, require
 from lleval_jax.estimators import refresh_choice
 from lleval_jax.estimators.drift import suspects as suspects
 from lleval_jax.estimators.linking import link as link
-from lleval_jax.estimators.refresh_chain import Named, append, empty, grow
 from lleval_jax.estimators.refresh_law import RefreshParams, expected, fitted, named_of
 from lleval_jax.estimators.refresh_outlook import Outlook, outlook, run
 from lleval_jax.estimators.row_check import check as check
+from lleval_jax.layout.chain import Named, append, empty, grow
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 

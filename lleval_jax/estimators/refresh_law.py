@@ -15,7 +15,7 @@ from lleval_jax.core.precision import light_jit
 from lleval_jax.core.solvers.bfgs import BFGS
 from lleval_jax.core.solvers.loop import Solution, solve
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of, share
+from lleval_jax.layout.chain import Chain, Named, panel_of, share
 from lleval_jax.types import Array, Status
 from lleval_jax.values.results import FitResult, Source
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lleval_jax.core.laws import panel
 from lleval_jax.core.precision import light_jit
-from lleval_jax.estimators.refresh_chain import Chain, Named, panel_of
+from lleval_jax.layout.chain import Chain, Named, panel_of
 from lleval_jax.values.responses import WHOLE
 
 DRIFTS = slice(2, 4)  # of `panel.PARTS`

@@ -19,8 +19,8 @@ from lleval_jax.core.linalg import rotation
 from lleval_jax.errors import require
 from lleval_jax.estimators import law_skills
 from lleval_jax.estimators.rotation import names
-from lleval_jax.estimators.sloth_law import SlothParams, inputs, known
 from lleval_jax.estimators.sloth_search import draws
+from lleval_jax.layout.board import SlothParams, inputs, known
 from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Rotation
 

@@ -12,7 +12,7 @@ from scipy import optimize
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.laws.pooled import At, Law, Rows, Slopes
 from lleval_jax.core.precision import light_jit
-from lleval_jax.estimators.sloth_law import SlothParams, known, law_of
+from lleval_jax.layout.board import SlothParams, known, law_of
 from lleval_jax.types import Array, Status
 from lleval_jax.values.results import FitResult
 

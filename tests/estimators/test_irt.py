@@ -13,7 +13,8 @@ from scipy import stats
 
 from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import BadInput, NotConverged
-from lleval_jax.estimators import irt, layout
+from lleval_jax.estimators import irt
+from lleval_jax.layout import irt as layout
 from lleval_jax.values import Responses, SparseResponses
 
 FALSE_ALARM = 1e-5  # of this file

@@ -12,9 +12,10 @@ from scipy import optimize, special, stats
 import lleval_jax as ll
 from lleval_jax.core.laws import panel
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import refresh, refresh_chain, refresh_choice, refresh_law
-from lleval_jax.estimators.refresh_chain import append, empty, panel_of
+from lleval_jax.estimators import refresh, refresh_choice, refresh_law
 from lleval_jax.estimators.refresh_outlook import run
+from lleval_jax.layout import chain as refresh_chain
+from lleval_jax.layout.chain import append, empty, panel_of
 from lleval_jax.types import Status
 from lleval_jax.values.responses import Responses
 

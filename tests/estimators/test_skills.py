@@ -12,8 +12,9 @@ from test_sloth import drawn
 
 import lleval_jax as ll
 from lleval_jax.core.laws import pooled
-from lleval_jax.estimators import sloth_law, sloth_search
-from lleval_jax.estimators.sloth_law import SlothParams
+from lleval_jax.estimators import sloth_search
+from lleval_jax.layout import board as sloth_law
+from lleval_jax.layout.board import SlothParams
 
 settle = jax.jit(pooled.settle, static_argnames="steps")
 

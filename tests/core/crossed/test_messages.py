@@ -12,7 +12,8 @@ from scipy.stats import norm
 
 from lleval_jax.core.crossed import joint, messages
 from lleval_jax.core.crossed.model import Cells
-from lleval_jax.estimators import crossed_fit, crossed_layout
+from lleval_jax.estimators import crossed_fit
+from lleval_jax.layout import grid as crossed_layout
 
 NODES = crossed_fit.nodes("float64")
 
