@@ -158,7 +158,7 @@ def abilities(precision: str, small: bool) -> Work:
 
     import lleval_jax as ll
     from lleval_jax.core.irt import irf, scoring
-    from lleval_jax.estimators import ability
+    from lleval_jax.estimators.irt import ability
 
     problem = problems.abilities(*((1_000, 40) if small else (100_000, 100)))
     slope, intercept = (problem.given[name].astype(np.float32) for name in ("slopes", "intercepts"))

@@ -16,7 +16,7 @@ import machine
 import numpy as np
 
 from lleval_jax.data import simulate
-from lleval_jax.estimators import estimable
+from lleval_jax.estimators.irt import guard
 from lleval_jax.values import Responses
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
@@ -93,7 +93,7 @@ def sound(rng):
 def boundary(models: int, first: int, draws: int = 10) -> float:
     """How often the 2PL is refused to so many models (200 items): between the designs above, what is right is open."""
     rngs = [np.random.default_rng([first, models, k]) for k in range(draws)]
-    return float(np.mean([estimable.check(draw(rng, models, 200)).safe != "2pl" for rng in rngs]))
+    return float(np.mean([guard.check(draw(rng, models, 200)).safe != "2pl" for rng in rngs]))
 
 
 UNSOUND = (few, thin, copied, apart, ordered, constant, nothing)
@@ -110,7 +110,7 @@ def main() -> None:
     for seed in seeds:
         for make in (UNSOUND[seed % len(UNSOUND)], sound):
             answers = make(np.random.default_rng([seed, make is sound]))
-            found = estimable.check(answers, model="2pl")
+            found = guard.check(answers, model="2pl")
             names = [one.name for one in found.warnings]
             rows.append({"design": make.__name__, "seed": seed, "warned": not found.ok, "safe": found.safe})
             rows[-1] |= {"warnings": names, "models": found.models, "items": found.items}

@@ -25,13 +25,11 @@ if TYPE_CHECKING:
     from lleval_jax.errors import LlevalError as LlevalError
     from lleval_jax.errors import NotConverged as NotConverged
     from lleval_jax.errors import RunFailed as RunFailed
-    from lleval_jax.estimators import ability as ability
     from lleval_jax.estimators import adaptive as adaptive
     from lleval_jax.estimators import anchors as anchors
     from lleval_jax.estimators import bandit as bandit
     from lleval_jax.estimators import controls as controls
     from lleval_jax.estimators import downstream as downstream
-    from lleval_jax.estimators import estimable as estimable
     from lleval_jax.estimators import irt as irt
     from lleval_jax.estimators import itemfit as itemfit
     from lleval_jax.estimators import passk as passk
@@ -40,12 +38,13 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import ranking as ranking
     from lleval_jax.estimators import refresh as refresh
     from lleval_jax.estimators import refresh_paper as refresh_paper
-    from lleval_jax.estimators import rotation as rotation
     from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import skills as skills
     from lleval_jax.estimators import sloth as sloth
     from lleval_jax.estimators import sloth_paper as sloth_paper
     from lleval_jax.estimators import tiny as tiny
+    from lleval_jax.estimators.irt import ability, rotation
+    from lleval_jax.estimators.irt import guard as estimable
     from lleval_jax.report.cite import cite as cite
     from lleval_jax.values import Anchors as Anchors
     from lleval_jax.values import Choice as Choice

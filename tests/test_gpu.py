@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from lleval_jax.core.irt import scoring
-from lleval_jax.estimators import ability, crossed_fit, irt, prompts, tiny
+from lleval_jax.estimators import crossed_fit, irt, prompts, tiny
+from lleval_jax.estimators.irt import ability
 from lleval_jax.values import ItemBank, Responses
 
 pytestmark = pytest.mark.gpu

@@ -19,7 +19,7 @@ from lleval_jax.core.irt import irf, sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, require
-from lleval_jax.estimators import ability
+from lleval_jax.estimators.irt import ability
 from lleval_jax.estimators.stopping import Replayed as Replayed
 from lleval_jax.estimators.stopping import Stop as Stop
 from lleval_jax.estimators.stopping import always_reach as always_reach

@@ -14,7 +14,7 @@ import numpy as np
 
 from lleval_jax.core.irt import irf
 from lleval_jax.core.precision import jit
-from lleval_jax.estimators import ability
+from lleval_jax.estimators.irt import ability
 from lleval_jax.types import Array
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses

@@ -15,7 +15,8 @@ from scipy.stats import norm
 from lleval_jax.core.irt import sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
-from lleval_jax.estimators import ability, adaptive
+from lleval_jax.estimators import adaptive
+from lleval_jax.estimators.irt import ability
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Choice, Estimate, Source

@@ -19,7 +19,7 @@ from scipy import stats
 from lleval_jax.errors import BadInput, require
 from lleval_jax.estimators import refresh_choice
 from lleval_jax.estimators.drift import suspects as suspects
-from lleval_jax.estimators.linking import link as link
+from lleval_jax.estimators.irt.linking import link as link
 from lleval_jax.estimators.refresh_law import RefreshParams, expected, fitted, named_of
 from lleval_jax.estimators.refresh_outlook import Outlook, outlook, run
 from lleval_jax.estimators.row_check import check as check

@@ -18,7 +18,7 @@ from lleval_jax.core.laws import pooled
 from lleval_jax.core.linalg import rotation
 from lleval_jax.errors import require
 from lleval_jax.estimators import law_skills
-from lleval_jax.estimators.rotation import names
+from lleval_jax.estimators.irt.rotation import names
 from lleval_jax.estimators.sloth_search import draws
 from lleval_jax.layout.board import SlothParams, inputs, known
 from lleval_jax.values.results import Estimate, FitResult

@@ -20,7 +20,7 @@ from scipy.stats import t as student
 
 from lleval_jax.errors import BankMismatch, require
 from lleval_jax.estimators import anchors, head, kriging, linear
-from lleval_jax.estimators.ability import known_answers
+from lleval_jax.estimators.irt.ability import known_answers
 from lleval_jax.values.bank import Calibration, ItemBank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import irt, rotation
+from lleval_jax.estimators import irt
+from lleval_jax.estimators.irt import rotation
 from lleval_jax.values import FitResult
 
 

@@ -16,7 +16,7 @@ from scipy import optimize, special, stats
 
 from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import BadInput, require
-from lleval_jax.estimators import ability, irt
+from lleval_jax.estimators.irt import ability, calibration
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate
@@ -309,7 +309,7 @@ def _line(y: NDArray, y_error: NDArray, x: NDArray, x_error: NDArray) -> NDArray
 def _concurrent(old: ItemBank, new: ItemBank, answers: Responses) -> NDArray:
     """(scale, shift) by one fit of all answers, which holds the items of both banks: linked with either."""
     shared = bool(np.ptp(old.slope) < 1e-6 and np.ptp(new.slope) < 1e-6)
-    fit = irt.fit(answers, model="rasch" if shared else "2pl")
+    fit = calibration.fit(answers, model="rasch" if shared else "2pl")
     place, p = {item: i for i, item in enumerate(fit.items)}, fit.params
     ends = []
     for bank in (old, new):

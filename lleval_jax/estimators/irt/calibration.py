@@ -20,7 +20,7 @@ from lleval_jax.core.precision import jit
 from lleval_jax.core.solvers.anderson import Anderson
 from lleval_jax.core.solvers.loop import Progress, advance, begin
 from lleval_jax.errors import DataWarning, NotConverged, require
-from lleval_jax.estimators import estimable
+from lleval_jax.estimators.irt import guard
 from lleval_jax.layout import irt as layout
 from lleval_jax.types import Array, Status
 from lleval_jax.values.responses import Responses
@@ -206,7 +206,7 @@ class _Numbers(NamedTuple):
 
 def _safe(responses: Answers, dims: int | str, seed: int) -> tuple[Any, Any, dict[str, Any]]:
     """Model, dims, and why: what these answers can teach."""
-    found = estimable.check(responses, dims=dims if isinstance(dims, int) else 1, seed=seed)
+    found = guard.check(responses, dims=dims if isinstance(dims, int) else 1, seed=seed)
     why = [f"{one.name}: {one.found}" for one in found.warnings]
     if found.safe != found.asked:
         reason = next((one.found for one in found.warnings if one.name == "too few models"), "too few models")

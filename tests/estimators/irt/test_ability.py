@@ -9,7 +9,7 @@ from scipy import optimize, stats
 
 from lleval_jax import data
 from lleval_jax.errors import BadInput, BankMismatch, DataWarning
-from lleval_jax.estimators import ability
+from lleval_jax.estimators.irt import ability
 from lleval_jax.values import ItemBank, Responses, SparseResponses
 
 FALSE_ALARM = 1e-5  # of this file

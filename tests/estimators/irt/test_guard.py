@@ -6,7 +6,8 @@ from scipy import special
 
 from lleval_jax.data import simulate
 from lleval_jax.errors import BadInput, DataWarning
-from lleval_jax.estimators import copies, estimable, irt
+from lleval_jax.estimators import irt
+from lleval_jax.estimators.irt import copies, guard
 from lleval_jax.values import Responses, SparseResponses
 
 
@@ -23,13 +24,13 @@ def sparse(dense: Responses) -> SparseResponses:
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_sound_answers_pass(missing: float) -> None:
     responses, _ = simulate(150, 60, seed=1, missing=missing)
-    found = estimable.check(responses)
+    found = guard.check(responses)
     assert found.ok, str(found)
     assert (found.safe, found.models, found.items, found.distinct) == ("2pl", 150, 60, 150)
 
 
 def test_few_models_get_rasch() -> None:
-    found = estimable.check(simulate(16, 200, seed=2)[0])
+    found = guard.check(simulate(16, 200, seed=2)[0])
     assert names(found) == {"too few models"}
     assert found.safe == "rasch"
     assert "with these 16 models slopes are not identifiable" in str(found)
@@ -37,7 +38,7 @@ def test_few_models_get_rasch() -> None:
 
 
 def test_four_models_teach_nothing() -> None:
-    assert "not even difficulties" in str(estimable.check(simulate(4, 50, seed=2)[0], model="rasch"))
+    assert "not even difficulties" in str(guard.check(simulate(4, 50, seed=2)[0], model="rasch"))
 
 
 def test_copies_count_once() -> None:
@@ -46,7 +47,7 @@ def test_copies_count_once() -> None:
     pick = np.concatenate([np.arange(15), rng.integers(15, size=60)])
     scores = base.scores[pick]
     scores = np.where(rng.random(scores.shape) < 0.01, 1 - scores, scores)
-    found = estimable.check(Responses.build(scores))
+    found = guard.check(Responses.build(scores))
     assert found.distinct == 15
     assert names(found) == {"copies", "too few models"}
     assert {name for cluster in found.clusters for name in cluster} >= {f"row-{i}" for i in range(15, 75)}
@@ -78,16 +79,16 @@ def apart(link: int = 0) -> Responses:
 
 @pytest.mark.parametrize("form", [lambda x: x, sparse], ids=["dense", "sparse"])
 def test_blocks_apart_are_found(form) -> None:
-    found = estimable.check(form(apart()))
+    found = guard.check(form(apart()))
     assert "disconnected" in names(found)
     assert "2 blocks" in str(found)
-    assert "disconnected" not in names(estimable.check(form(apart(link=5))))
+    assert "disconnected" not in names(guard.check(form(apart(link=5))))
 
 
 def test_a_perfect_order_is_separable() -> None:
     rng = np.random.default_rng(6)
     scores = rng.standard_normal((100, 1)) > rng.standard_normal((1, 50))
-    assert "separable models" in names(estimable.check(Responses.build(scores.astype(float))))
+    assert "separable models" in names(guard.check(Responses.build(scores.astype(float))))
 
 
 def test_fischers_condition_against_brute_force() -> None:
@@ -105,7 +106,7 @@ def test_fischers_condition_against_brute_force() -> None:
             not any(scores[r, s].any() and not scores[r, [j for j in range(4) if j not in s]].all() for r in range(6))
             for s in subsets
         )
-        found = estimable.check(Responses.build(scores.astype(float)))
+        found = guard.check(Responses.build(scores.astype(float)))
         assert split == ("separable models" in {one.name for one in found.findings})
         checked[split] += 1
     assert min(checked.values()) >= 5
@@ -115,7 +116,7 @@ def test_constant_items_and_rows_are_counted() -> None:
     responses, _ = simulate(100, 50, seed=8)
     scores = np.array(responses.scores)
     scores[:, :10], scores[0] = 1, 1
-    found = {one.name: one for one in estimable.check(Responses.build(scores)).findings}
+    found = {one.name: one for one in guard.check(Responses.build(scores)).findings}
     assert found["constant items"].count == 10
     assert found["constant items"].severity == "warning"
     assert found["constant items"].names[:2] == ("item-0", "item-1")
@@ -124,14 +125,14 @@ def test_constant_items_and_rows_are_counted() -> None:
 
 def test_models_that_do_not_differ_are_found() -> None:
     scores = (np.random.default_rng(9).random((120, 80)) < 0.5).astype(float)
-    assert "nothing in common" in names(estimable.check(Responses.build(scores)))
+    assert "nothing in common" in names(guard.check(Responses.build(scores)))
 
 
 def test_reliability_is_kr20_on_complete_answers() -> None:
     scores = np.asarray(simulate(200, 30, seed=10, model="rasch")[0].scores, float)
     total, variance = scores.sum(1), scores.var(0, ddof=1).sum()
     kr = 1 - variance / total.var(ddof=1)  # KR-20 is this times n / (n - 1)
-    assert estimable.reliability(scores, np.ones(scores.shape, bool)) == pytest.approx(kr, abs=1e-6)
+    assert guard.reliability(scores, np.ones(scores.shape, bool)) == pytest.approx(kr, abs=1e-6)
 
 
 def test_the_threshold_is_what_the_formula_says() -> None:
@@ -142,17 +143,17 @@ def test_the_threshold_is_what_the_formula_says() -> None:
     info = np.array([[(v * theta**2).sum(), (v * theta).sum()], [(v * theta).sum(), v.sum()]])
     for n in (10, 24, 40, 200):
         want = 1 - np.diag(np.linalg.inv(n * info + np.diag([4, 0.25]))) / [0.25, 4]
-        assert estimable.teaches("2pl", 1, np.full(5, 0.5), np.full(5, n)) == pytest.approx(want.min(), abs=1e-4)
-    assert estimable.teaches("2pl", 1, np.full(5, 0.5), np.full(5, 24)) < 0.5
-    assert estimable.teaches("2pl", 1, np.full(5, 0.5), np.full(5, 40)) > 0.5
+        assert guard.teaches("2pl", 1, np.full(5, 0.5), np.full(5, n)) == pytest.approx(want.min(), abs=1e-4)
+    assert guard.teaches("2pl", 1, np.full(5, 0.5), np.full(5, 24)) < 0.5
+    assert guard.teaches("2pl", 1, np.full(5, 0.5), np.full(5, 40)) > 0.5
 
 
 def test_more_parameters_take_more_models() -> None:
     mean = np.full(5, 0.6)
-    need = [min(n for n in 2.0 ** np.arange(3, 18) if estimable.teaches(m, 1, mean, np.full(5, n)) > 0.5)
-            for m in estimable.LADDER]  # fmt: skip
+    need = [min(n for n in 2.0 ** np.arange(3, 18) if guard.teaches(m, 1, mean, np.full(5, n)) > 0.5)
+            for m in guard.LADDER]  # fmt: skip
     assert need == sorted(need)
-    assert estimable.teaches("2pl", 3, mean, np.full(5, 50)) < estimable.teaches("2pl", 1, mean, np.full(5, 50))
+    assert guard.teaches("2pl", 3, mean, np.full(5, 50)) < guard.teaches("2pl", 1, mean, np.full(5, 50))
 
 
 def test_auto_fits_what_is_safe() -> None:
@@ -172,15 +173,15 @@ def test_auto_fits_slopes_where_it_can() -> None:
 def test_blocks_are_merged_and_nothing_is_refused() -> None:
     part = simulate(90, 40, seed=12)[0]
     blocks = [part.select(part.items[:20]), part.select(part.items[20:])]
-    assert estimable.check(blocks).ok
+    assert guard.check(blocks).ok
     with pytest.raises(BadInput, match="model '5pl' is not known"):
-        estimable.check(part, model="5pl")
+        guard.check(part, model="5pl")
     with pytest.raises(BadInput, match="no answers to check"):
-        estimable.check(Responses.build(np.full((3, 4), np.nan)))
+        guard.check(Responses.build(np.full((3, 4), np.nan)))
 
 
 @pytest.mark.slow
 def test_false_alarms_on_sound_answers() -> None:
     """At most 5% of sound designs warn: 60 draws, and the binomial bound of one failure in 1e-5."""
-    warned = sum(not estimable.check(simulate(100, 60, seed=100 + s, missing=0.2)[0]).ok for s in range(60))
+    warned = sum(not guard.check(simulate(100, 60, seed=100 + s, missing=0.2)[0]).ok for s in range(60))
     assert warned <= 13

@@ -23,7 +23,7 @@ from scipy import sparse
 from lleval_jax.core.irt import em, irf, quadrature
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
-from lleval_jax.estimators import copies
+from lleval_jax.estimators.irt import copies
 from lleval_jax.types import Array
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.sparse import SparseResponses

@@ -8,7 +8,8 @@ from scipy import optimize, special, stats
 
 from lleval_jax.data import simulate
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import ability, irt, linking
+from lleval_jax.estimators import irt
+from lleval_jax.estimators.irt import ability, linking
 from lleval_jax.values import ItemBank, Responses
 
 FALSE_ALARM = 1e-5  # of this file
