@@ -22,7 +22,7 @@ import numpy as np
 from machine import describe
 from problems import shared
 
-from lleval_jax.estimators import paper
+from lleval_jax.estimators.tiny import published
 
 SIZES = (10, 20, 30, 60, 100)
 SAMPLINGS = ("random", "anchor", "anchor-irt")
@@ -55,37 +55,39 @@ def fold(scores: np.ndarray, test: np.ndarray, draws: jax.Array, key: jax.Array)
     times.
     """
     train = np.delete(scores, test, 0)
-    answers, c = paper.binarise(train)
+    answers, c = published.binarise(train)
     choose_key, fit_key = jax.random.split(key)
     restarts = jax.random.split(draws, RESTARTS)
-    choice = paper.choose_dims(train, answers, DIMS, key=choose_key)
-    fitted = paper.fit(answers, choice.dims, key=fit_key)
+    choice = published.choose_dims(train, answers, DIMS, key=choose_key)
+    fitted = published.fit(answers, choice.dims, key=fit_key)
     found = np.empty((len(SAMPLINGS), len(SIZES), RESTARTS, len(test), len(ESTIMATORS)))
     for cell in itertools.product(range(len(SAMPLINGS)), range(len(SIZES)), range(RESTARTS)):
         size = SIZES[cell[1]]
         chosen = draw(SAMPLINGS[cell[0]], train, fitted, size, key=restarts[cell[2]])
-        share = paper.lambda_(choice.bias[0], train.var(1).mean(), size, SAMPLINGS[cell[0]] != "random")
+        share = published.lambda_(choice.bias[0], train.var(1).mean(), size, SAMPLINGS[cell[0]] != "random")
         found[cell] = [estimates(row, row > c, chosen, fitted, share) for row in scores[test]]
     error = np.abs(found - scores[test].mean(1)[:, None]).mean(2)
     return error.transpose(2, 0, 3, 1), choice.dims
 
 
-def draw(sampling: str, train: np.ndarray, fitted: paper.Fit, size: int, *, key: jax.Array) -> paper.Anchors:
+def draw(sampling: str, train: np.ndarray, fitted: published.Fit, size: int, *, key: jax.Array) -> published.Anchors:
     """The items to ask, one scenario with equal weights."""
     if sampling == "random":
-        return paper.random(np.zeros(train.shape[1], int), size, key=key)
-    features = paper.correctness_features(train) if sampling == "anchor" else paper.irt_features(fitted)
-    return paper.anchors(features, np.ones(train.shape[1]), size, key=key)
+        return published.random(np.zeros(train.shape[1], int), size, key=key)
+    features = published.correctness_features(train) if sampling == "anchor" else published.irt_features(fitted)
+    return published.anchors(features, np.ones(train.shape[1]), size, key=key)
 
 
-def estimates(row: np.ndarray, right: np.ndarray, chosen: paper.Anchors, fitted: paper.Fit, share: float) -> list:
+def estimates(
+    row: np.ndarray, right: np.ndarray, chosen: published.Anchors, fitted: published.Fit, share: float
+) -> list:
     """One model's score by each of `ESTIMATORS`."""
-    theta = paper.ability(right[chosen.items].astype(float), chosen.items, fitted)
-    seen, probability = row[chosen.items], paper.curve(theta, fitted)
-    naive = paper.naive(seen, chosen)
-    weighted = paper.pirt(seen, chosen, probability)
-    plain = paper.pirt(seen, chosen, probability, datapart="plain")
-    return [naive, weighted, plain, paper.gpirt(naive, weighted, share)]
+    theta = published.ability(right[chosen.items].astype(float), chosen.items, fitted)
+    seen, probability = row[chosen.items], published.curve(theta, fitted)
+    naive = published.naive(seen, chosen)
+    weighted = published.pirt(seen, chosen, probability)
+    plain = published.pirt(seen, chosen, probability, datapart="plain")
+    return [naive, weighted, plain, published.gpirt(naive, weighted, share)]
 
 
 def stored(reference: dict) -> np.ndarray:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lleval_jax.errors import NotConverged as NotConverged
     from lleval_jax.errors import RunFailed as RunFailed
     from lleval_jax.estimators import adaptive as adaptive
-    from lleval_jax.estimators import anchors as anchors
     from lleval_jax.estimators import bandit as bandit
     from lleval_jax.estimators import controls as controls
     from lleval_jax.estimators import downstream as downstream
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import tiny as tiny
     from lleval_jax.estimators.irt import ability, rotation
     from lleval_jax.estimators.irt import guard as estimable
+    from lleval_jax.estimators.tiny import anchors
     from lleval_jax.report.cite import cite as cite
     from lleval_jax.values import Anchors as Anchors
     from lleval_jax.values import Choice as Choice

@@ -10,7 +10,8 @@ import pytest
 from lleval_jax import data
 from lleval_jax.data.simulate import simulate
 from lleval_jax.errors import BankMismatch, DataWarning
-from lleval_jax.estimators import anchors, irt, tiny
+from lleval_jax.estimators import irt, tiny
+from lleval_jax.estimators.tiny import anchors
 from lleval_jax.values import Responses
 
 MODELS, NEW, ITEMS, K = 24, 8, 48, 12

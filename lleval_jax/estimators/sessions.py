@@ -14,8 +14,9 @@ from lleval_jax.core.irt import irf, sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, require
-from lleval_jax.estimators import adaptive, anchors, irt, stopping
+from lleval_jax.estimators import adaptive, irt, stopping
 from lleval_jax.estimators.irt import ability
+from lleval_jax.estimators.tiny import anchors
 from lleval_jax.types import Array
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses

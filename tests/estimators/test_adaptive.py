@@ -11,7 +11,8 @@ from scipy import stats
 from lleval_jax import data
 from lleval_jax.data import simulate
 from lleval_jax.errors import BadInput, BankMismatch, DataWarning
-from lleval_jax.estimators import adaptive, anchors, irt, sessions
+from lleval_jax.estimators import adaptive, irt, sessions
+from lleval_jax.estimators.tiny import anchors
 from lleval_jax.values import Calibration, ItemBank, Responses
 
 FALSE_ALARM = 1e-5

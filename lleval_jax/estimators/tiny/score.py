@@ -19,8 +19,9 @@ import numpy as np
 from scipy.stats import t as student
 
 from lleval_jax.errors import BankMismatch, require
-from lleval_jax.estimators import anchors, head, kriging, linear
 from lleval_jax.estimators.irt.ability import known_answers
+from lleval_jax.estimators.tiny import anchors, kriging, linear
+from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.values.bank import Calibration, ItemBank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lleval_jax.estimators import anchors, linear
 from lleval_jax.estimators.irt import ability
+from lleval_jax.estimators.tiny import anchors, linear
 from lleval_jax.values import ItemBank, Responses
 
 FALSE_ALARM = 1e-5  # of this file

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lleval_jax.core.linalg import cluster
-from lleval_jax.estimators import kriging
+from lleval_jax.estimators.tiny import kriging
 
 N, ITEMS, K = 20, 48, 12
 

@@ -9,7 +9,9 @@ import pandas as pd
 
 from lleval_jax.core.linalg import cluster
 from lleval_jax.errors import BadInput, require
-from lleval_jax.estimators import head, irt, kriging, linear
+from lleval_jax.estimators import irt
+from lleval_jax.estimators.tiny import kriging, linear
+from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.values.bank import Anchors, Calibration, ItemBank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
