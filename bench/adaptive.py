@@ -21,7 +21,8 @@ from full_score import load as load_form
 from scipy.stats import beta
 
 import lleval_jax as ll
-from lleval_jax.estimators import adaptive, irt, sessions
+from lleval_jax.estimators import adaptive, irt
+from lleval_jax.estimators.adaptive import replay
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B", "alpaca")
 GOALS = (0.02, 0.01)
@@ -63,7 +64,7 @@ def folds(
 
 
 def stopped(
-    found: sessions.Sessions, error: np.ndarray, reach: float, truth: np.ndarray, goal: float, rows: tuple[str, ...]
+    found: replay.Sessions, error: np.ndarray, reach: float, truth: np.ndarray, goal: float, rows: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
     """Each session at the first look at which its standard error is small enough, or at its end."""
     enough = error <= goal
@@ -143,9 +144,9 @@ def run(name: str, with_fixed: bool, shuffles: int, known_models: int | None, tr
         truth = new.scores.astype(float) @ bank.target_weight[0]
         budget = min(len(bank.items) - 1, 400)
         for rule in RULES:
-            ready = sessions.prepare(bank, fit, known, rule=rule, budget=budget)
+            ready = replay.prepare(bank, fit, known, rule=rule, budget=budget)
             begun = time.perf_counter()
-            got = sessions.replay(new, ready, rule=rule, budget=budget)
+            got = replay.replay(new, ready, rule=rule, budget=budget)
             seconds += time.perf_counter() - begun
             length = np.broadcast_to(got.length, got.value.shape)
             error = np.sqrt(np.maximum(got.variance, 0)) * adaptive.widen_of(ready, length)

@@ -16,7 +16,8 @@ import numpy as np
 from adaptive import folds
 
 import lleval_jax as ll
-from lleval_jax.estimators import adaptive, sessions
+from lleval_jax.estimators import adaptive
+from lleval_jax.estimators.adaptive import replay as sessions
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B")
 FAR, PAIRS = 20, 500

@@ -20,7 +20,8 @@ import numpy as np
 from adaptive import folds
 
 import lleval_jax as ll
-from lleval_jax.estimators import adaptive, ranking, sessions
+from lleval_jax.estimators import adaptive
+from lleval_jax.estimators.adaptive import ranking, replay
 
 SETS = ("gsm8k_A",)
 MODELS, APART, FEW = 20, (0.02, 0.05), 5
@@ -70,7 +71,7 @@ def by_ranking(new: ll.Responses, bank: ll.ItemBank, watch: Watch, size: int, mo
 def equally(new: ll.Responses, bank: ll.ItemBank, watch: Watch, rule: adaptive.Rule, same: bool, size: int) -> None:
     """Ask all models equally many items."""
     together = len(new.rows) if same else 1
-    ran = sessions.replay(new, bank, budget=len(bank.items) - 1, rule=rule, together=together)
+    ran = replay.replay(new, bank, budget=len(bank.items) - 1, rule=rule, together=together)
     what, always = ("pair", "always_pair") if same else ("widen", "always")
     reach, widen = adaptive.always_reach(bank, 0.95, always), adaptive.widen_of(bank, ran.length, what)
     for at in range(size, len(ran.length), size):
@@ -85,7 +86,7 @@ def ready(name: str) -> tuple[ll.ItemBank, ll.Responses]:
     ((known, new),) = folds(name)
     fit = ll.irt.fit(known, dims="auto")
     bank = ll.anchors.choose(fit, None, k=None)
-    return sessions.prepare(bank, fit, known, budget=len(bank.items) - 1), new
+    return replay.prepare(bank, fit, known, budget=len(bank.items) - 1), new
 
 
 def run(bank: ll.ItemBank, new: ll.Responses, draws: int, size: int) -> dict:

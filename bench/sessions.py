@@ -14,7 +14,7 @@ import machine
 import numpy as np
 
 import lleval_jax as ll
-from lleval_jax.estimators import sessions
+from lleval_jax.estimators.adaptive import replay
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
@@ -62,7 +62,7 @@ def main() -> None:
         seconds, processor = [], []
         for _ in range(1 + (0 if rule == "random" else wanted.repeats)):
             begun, used = time.perf_counter(), time.process_time()
-            ran = sessions.replay(responses, bank, budget=wanted.budget, rule=rule)
+            ran = replay.replay(responses, bank, budget=wanted.budget, rule=rule)
             seconds.append(time.perf_counter() - begun)
             processor.append(time.process_time() - used)
         miss = ran.value[:, -1] - truth

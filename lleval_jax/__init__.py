@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import passk as passk
     from lleval_jax.estimators import pepr as pepr
     from lleval_jax.estimators import prompts as prompts
-    from lleval_jax.estimators import ranking as ranking
     from lleval_jax.estimators import refresh as refresh
     from lleval_jax.estimators import refresh_paper as refresh_paper
-    from lleval_jax.estimators import sessions as sessions
     from lleval_jax.estimators import skills as skills
     from lleval_jax.estimators import sloth as sloth
     from lleval_jax.estimators import sloth_paper as sloth_paper
     from lleval_jax.estimators import tiny as tiny
+    from lleval_jax.estimators.adaptive import ranking
+    from lleval_jax.estimators.adaptive import replay as sessions
     from lleval_jax.estimators.irt import ability, rotation
     from lleval_jax.estimators.irt import guard as estimable
     from lleval_jax.estimators.tiny import anchors

@@ -14,7 +14,7 @@ from lleval_jax.cli.waiting import waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
-    from lleval_jax.estimators import ranking
+    from lleval_jax.estimators.adaptive import ranking
     from lleval_jax.report.text import Table
 
 Inputs = Annotated[
@@ -102,7 +102,7 @@ def ask(
             responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
         wait.say("choosing; compiling first")
         if leaderboard and responses is not None:
-            from lleval_jax.estimators import ranking  # not needed for --help
+            from lleval_jax.estimators.adaptive import ranking  # not needed for --help
 
             order: dict[str, Any] = {"certainty": certainty, "tolerance": tolerance}
             chosen = ranking.choose(responses, known, size=size, budget=budget, strict=strict, **order)

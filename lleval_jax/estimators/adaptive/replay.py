@@ -14,7 +14,8 @@ from lleval_jax.core.irt import irf, sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, require
-from lleval_jax.estimators import adaptive, irt, stopping
+from lleval_jax.estimators import irt
+from lleval_jax.estimators.adaptive import choice, stopping
 from lleval_jax.estimators.irt import ability
 from lleval_jax.estimators.tiny import anchors
 from lleval_jax.types import Array
@@ -56,7 +57,7 @@ def replay(
     *,
     budget: int = 100,
     size: int = 1,
-    rule: adaptive.Rule = "score",
+    rule: choice.Rule = "score",
     price: np.ndarray | None = None,
     exposure: int = 1,
     together: int = 1,
@@ -91,7 +92,7 @@ def prepare(
     fit: FitResult[irt.IrtParams],
     responses: Responses | SparseResponses,
     *,
-    rule: adaptive.Rule = "score",
+    rule: choice.Rule = "score",
     budget: int = 200,
     folds: int = 5,
     most: int = 1000,
@@ -147,7 +148,7 @@ def prepare(
     level = np.array([level for level in LEVELS if (1 - level) * models >= 1])  # rarer than one session: not told
     always, always_pair = (np.quantile(worst, level) for worst in (always, always_pair))
     tails = np.array([tail, tail_pair])
-    found = adaptive.Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
+    found = choice.Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
     return dataclasses.replace(bank, replayed=found)
 
 
@@ -168,7 +169,7 @@ def _sessions(
     require(0 < size <= budget, f"{size} items at a time do not fit into the {budget} that every row answered")
     require(len(scores) % together == 0, f"{len(scores)} rows cannot be asked in sets of {together}")
     looks = budget // size
-    pool, curve, prior = adaptive.pool_of(bank, price), adaptive.curve_of(bank), adaptive.prior_of(bank)
+    pool, curve, prior = choice.pool_of(bank, price), choice.curve_of(bank), choice.prior_of(bank)
     n, parts = len(scores), []
     batch = min(BATCH, rung(n))
     batch += -batch % together
@@ -243,11 +244,11 @@ def _dispersion(fit: FitResult[irt.IrtParams], answers: Responses) -> np.ndarray
     return np.clip(np.array([((scores - p) ** 2).sum() / (p * (1 - p)).sum()]), 0.05, 1.0)
 
 
-def _nothing(phi: np.ndarray) -> adaptive.Replayed:
+def _nothing(phi: np.ndarray) -> choice.Replayed:
     """Before any session was replayed."""
     one = np.ones(1)
     tails = np.full(2, stopping.TAIL)
-    return adaptive.Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
+    return choice.Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
 
 
 def _neighbours(truth: np.ndarray, most: int, seed: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from scipy.stats import norm
 from lleval_jax.core.irt import sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
-from lleval_jax.estimators import adaptive
+from lleval_jax.estimators.adaptive import choice
 from lleval_jax.estimators.irt import ability
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
@@ -84,10 +84,10 @@ def estimate(
         BadInput: fewer than two rows, or a certainty or tolerance that cannot be meant.
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
-    adaptive.require_whole(bank)
+    choice.require_whole(bank)
     require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
     here = ability.known_answers(responses, bank)
-    return _ranked(here, bank, adaptive.believe(here, bank), certainty, tolerance, neighbours, level)
+    return _ranked(here, bank, choice.believe(here, bank), certainty, tolerance, neighbours, level)
 
 
 def choose(
@@ -121,24 +121,24 @@ def choose(
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
     require(models is None or models > 0, f"models is {models}; ask at least one")
-    adaptive.require_whole(bank)
-    stop = adaptive.Stop(budget=budget)
+    choice.require_whole(bank)
+    stop = choice.Stop(budget=budget)
     here = ability.known_answers(responses, bank, strict)
-    now = adaptive.believe(here, bank)
+    now = choice.believe(here, bank)
     found = _ranked(here, bank, now, certainty, tolerance, neighbours)
-    own = adaptive.choose(here, bank, size=size, stop=stop)
+    own = choice.choose(here, bank, size=size, stop=stop)
     can = found.open.any(1) & np.array([len(items) > 0 for items in own.items])
     worth = np.where(can, _worth(here, bank, now, found, tolerance), -1)
     asked = can & np.isin(np.arange(len(can)), np.argsort(-worth, kind="stable")[:models])
     items = tuple(row if is_asked else () for row, is_asked in zip(own.items, asked, strict=True))
     told = tuple(_why(found, i, "" if asked[i] else own.why[i] if not own.items[i] else ELSE) for i in range(len(can)))
-    return Choice(here.rows, items, told, here.source.merge(Source(bank=bank.name, cite=adaptive.CITE)))
+    return Choice(here.rows, items, told, here.source.merge(Source(bank=bank.name, cite=choice.CITE)))
 
 
 def _ranked(
     here: Responses,
     bank: ItemBank,
-    now: adaptive.State,
+    now: choice.State,
     certainty: float,
     tolerance: float,
     neighbours: bool,
@@ -147,9 +147,9 @@ def _ranked(
     require(len(here.rows) > 1, f"a leaderboard needs at least two rows; there is {len(here.rows)}")
     require(0.5 < certainty < 1, f"certainty is {certainty}; it must lie between 0.5 and 1")
     require(0 <= tolerance < 1, f"tolerance is {tolerance}; it must be at least 0 and below 1")
-    scores = adaptive.estimate_of(here, bank, now, level)
+    scores = choice.estimate_of(here, bank, now, level)
     gap, error = _gaps(scores)
-    half = adaptive.always_reach(bank, certainty) * error
+    half = choice.always_reach(bank, certainty) * error
     order = np.argsort(-scores.value, kind="stable")
     place = np.argsort(order)
     apart = np.abs(place[:, None] - place[None, :])
@@ -170,15 +170,15 @@ def _wrong(gap: np.ndarray, error: np.ndarray) -> np.ndarray:
     return norm.cdf(-gap / np.maximum(error, TINY))
 
 
-def _worth(here: Responses, bank: ItemBank, now: adaptive.State, found: Ranking, tolerance: float) -> np.ndarray:
+def _worth(here: Responses, bank: ItemBank, now: choice.State, found: Ranking, tolerance: float) -> np.ndarray:
     """(rows,) how many fewer open pairs are expected in the wrong order after one more answer of each row.
 
     For the true gap stands the root mean square of what it may be: a seeming tie is worth asking while its error is
     large, and nothing once a gap beyond the tolerance is unlikely.
     """
     gap, error = _gaps(found.scores)
-    gain = np.asarray(_gain(adaptive.pool_of(bank), now.belief, now.outlook))[: len(gap)]
-    fall = np.where(here.seen, 0, gain).max(1) * adaptive.widen_of(bank, here.n_seen) ** 2
+    gain = np.asarray(_gain(choice.pool_of(bank), now.belief, now.outlook))[: len(gap)]
+    fall = np.where(here.seen, 0, gain).max(1) * choice.widen_of(bank, here.n_seen) ** 2
     after = np.sqrt(np.maximum(error**2 - fall[:, None], 0))
     likely = np.hypot(gap, error) + tolerance
     return np.where(found.open, _wrong(likely, error) - _wrong(likely, after), 0).sum(1)

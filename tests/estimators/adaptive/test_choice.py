@@ -11,7 +11,8 @@ from scipy import stats
 from lleval_jax import data
 from lleval_jax.data import simulate
 from lleval_jax.errors import BadInput, BankMismatch, DataWarning
-from lleval_jax.estimators import adaptive, irt, sessions
+from lleval_jax.estimators import adaptive, irt
+from lleval_jax.estimators.adaptive import replay
 from lleval_jax.estimators.tiny import anchors
 from lleval_jax.values import Calibration, ItemBank, Responses
 
@@ -26,7 +27,7 @@ def world():
     known, new = answers.take(range(KNOWN)), answers.take(range(KNOWN, KNOWN + NEW))
     fit = irt.fit(known)
     bank = anchors.choose(fit, known, k=None, name="sim")
-    return sessions.prepare(bank, fit, known, budget=40), new
+    return replay.prepare(bank, fit, known, budget=40), new
 
 
 def a_bank(**more) -> ItemBank:
@@ -63,7 +64,7 @@ def some(answers: str, row: str = "m") -> Responses:
 def test_a_session_by_hand_is_the_replayed_one(world):
     bank, new = world
     one = new.take([3])
-    want = sessions.replay(one, bank, budget=8)
+    want = replay.replay(one, bank, budget=8)
     asked: list[str] = []
     for step in range(8):
         so_far = one.select(asked) if asked else None
@@ -179,7 +180,7 @@ def test_what_cannot_be_meant_is_refused():
 def test_intervals_hold_when_a_session_stops_by_its_own_error(world):
     bank, new = world
     truth = new.scores.astype(float).mean(1)
-    ran = sessions.replay(new, bank, budget=40)
+    ran = replay.replay(new, bank, budget=40)
     error = np.sqrt(ran.variance) * adaptive.widen_of(bank, np.broadcast_to(ran.length, ran.variance.shape))
     error[:, 0] = np.inf
     at = (error <= 0.05).argmax(1)
@@ -194,7 +195,7 @@ def test_intervals_hold_when_a_session_stops_by_its_own_error(world):
 def test_asking_well_takes_fewer_items_than_asking_at_random(world):
     bank, new = world
     truth = new.scores.astype(float).mean(1)
-    miss = {rule: sessions.replay(new, bank, budget=15, rule=rule).value[:, -1] - truth for rule in ("score", "random")}
+    miss = {rule: replay.replay(new, bank, budget=15, rule=rule).value[:, -1] - truth for rule in ("score", "random")}
     gap = miss["random"] ** 2 - miss["score"] ** 2
     assert gap.mean() / (gap.std() / np.sqrt(NEW)) > 2  # 15 items chosen are worth well over 15 drawn
 
@@ -203,7 +204,7 @@ def test_only_what_was_answered_can_be_asked(world):
     bank, new = world
     seen = np.random.default_rng(0).random(new.scores.shape) < 0.6
     part = dataclasses.replace(new, seen=seen, scores=np.where(seen, new.scores, 0))
-    ran = sessions.replay(part, bank, budget=10, size=5)
+    ran = replay.replay(part, bank, budget=10, size=5)
     assert seen[np.arange(NEW)[:, None], ran.asked].all()
     assert all(len(set(row)) == 10 for row in ran.asked.tolist())
     assert ran.length.tolist() == [0, 5, 10]
@@ -221,10 +222,10 @@ def test_too_few_models_cannot_be_replayed():
     answers, _ = simulate(7, 20, seed=1)
     fit = irt.fit(answers)
     with pytest.raises(BadInput, match="7 models answered all items; at least 8 are needed to replay"):
-        sessions.prepare(anchors.choose(fit, None, k=None), fit, answers)
+        replay.prepare(anchors.choose(fit, None, k=None), fit, answers)
 
 
 def test_more_items_than_answers_are_refused(world):
     bank, new = world
     with pytest.raises(BadInput, match="61 items at a time do not fit into the 60"):
-        sessions.replay(new, bank, size=61, budget=100)
+        replay.replay(new, bank, size=61, budget=100)

@@ -6,7 +6,8 @@ from scipy.stats import norm
 
 from lleval_jax.data import simulate
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import adaptive, ranking
+from lleval_jax.estimators import adaptive
+from lleval_jax.estimators.adaptive import ranking
 from lleval_jax.values import ItemBank, Responses
 
 ITEMS, ROWS = 80, 6
