@@ -17,7 +17,7 @@ import numpy as np
 from problems import shared
 
 import lleval_jax as ll
-from lleval_jax.estimators import itemfit
+from lleval_jax.estimators.trust import items as itemfit
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B")
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"

@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from lleval_jax.errors import RunFailed as RunFailed
     from lleval_jax.estimators import adaptive as adaptive
     from lleval_jax.estimators import bandit as bandit
-    from lleval_jax.estimators import controls as controls
     from lleval_jax.estimators import downstream as downstream
     from lleval_jax.estimators import irt as irt
-    from lleval_jax.estimators import itemfit as itemfit
     from lleval_jax.estimators import passk as passk
     from lleval_jax.estimators import pepr as pepr
     from lleval_jax.estimators import prompts as prompts
@@ -45,6 +43,8 @@ if TYPE_CHECKING:
     from lleval_jax.estimators.irt import ability, rotation
     from lleval_jax.estimators.irt import guard as estimable
     from lleval_jax.estimators.tiny import anchors
+    from lleval_jax.estimators.trust import controls
+    from lleval_jax.estimators.trust import items as itemfit
     from lleval_jax.report.cite import cite as cite
     from lleval_jax.values import Anchors as Anchors
     from lleval_jax.values import Choice as Choice

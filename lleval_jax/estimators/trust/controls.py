@@ -7,8 +7,9 @@ import numpy as np
 
 from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import require
-from lleval_jax.estimators import irt, residuals
+from lleval_jax.estimators import irt
 from lleval_jax.estimators.irt import IrtParams
+from lleval_jax.estimators.trust import residuals
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lleval_jax.estimators.residuals import Chunk
+from lleval_jax.estimators.trust.residuals import Chunk
 
 WEAK = 0.04  # precision of the penalty on slope and intercept: N(0, 5)
 STEPS = 12  # Newton steps of a regression

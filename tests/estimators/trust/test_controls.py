@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from lleval_jax.data import simulate
-from lleval_jax.estimators import controls, irt
+from lleval_jax.estimators import irt
+from lleval_jax.estimators.trust import controls
 
 FALSE_ALARM = 1e-5  # of this file
 

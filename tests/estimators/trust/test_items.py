@@ -6,7 +6,8 @@ from scipy import optimize, special, stats
 
 from lleval_jax.data import simulate
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import dependence, irt, itemfit, keys, residuals
+from lleval_jax.estimators import irt
+from lleval_jax.estimators.trust import dependence, items, keys, residuals
 from lleval_jax.values import Responses
 
 FALSE_ALARM = 1e-5  # of this file
@@ -35,7 +36,7 @@ def faulty():
 
 def test_sound_items_are_left_alone(sound) -> None:
     responses, fit, _ = sound
-    found = itemfit.examine(fit, responses, family={row: f"f{i % 4}" for i, row in enumerate(responses.rows)})
+    found = items.examine(fit, responses, family={row: f"f{i % 4}" for i, row in enumerate(responses.rows)})
     assert sum(map(bool, found.items.flags)) <= 3
     most = stats.binom.isf(FALSE_ALARM / 4, 120, 0.05)
     assert (found.items.misfit < 0.05).sum() <= most
@@ -48,7 +49,7 @@ def test_sound_items_are_left_alone(sound) -> None:
 
 def test_planted_faults_are_named(faulty) -> None:
     responses, fit, family = faulty
-    found = itemfit.examine(fit, responses, family=family)
+    found = items.examine(fit, responses, family=family)
     flags = dict(zip(found.items.items, found.items.flags, strict=True))
     for i in (3, 50):
         assert flags[f"item-{i}"][:2] == ("key likely wrong", "negative slope")
@@ -71,7 +72,7 @@ def test_a_curve_of_another_shape_does_not_fit() -> None:
     hard = np.argsort(truth.intercept)[:10]
     scores[:, hard] = np.maximum(scores[:, hard], rng.random((1500, 10)) < 0.35)
     fit = irt.fit(Responses.build(scores), standard_errors=False)
-    found = itemfit.examine(fit, Responses.build(scores)).items
+    found = items.examine(fit, Responses.build(scores)).items
     assert set(np.flatnonzero(found.misfit < 0.05 / 60)) <= set(hard)
     assert (found.misfit[hard] < 0.05).sum() >= stats.binom.isf(FALSE_ALARM, 10, 0.05)
 
@@ -104,7 +105,7 @@ def test_the_shape_test_is_the_score_test_of_a_regression() -> None:
     design = np.stack([np.ones(800), m, (3 * u**2 - 1) / 2, (5 * u**3 - 3 * u) / 2], 1)
     score, info = design.T @ (x - p), design.T @ (design * (p * (1 - p))[:, None])
     one = [a[:, None] for a in (x, np.ones(800), m, m, p, p)]
-    found, _ = itemfit.shape(residuals.Chunk(np.zeros(1, int), *one))
+    found, _ = items.shape(residuals.Chunk(np.zeros(1, int), *one))
     assert found[0] == pytest.approx(score @ np.linalg.solve(info, score), rel=1e-3)
 
 
@@ -115,14 +116,14 @@ def test_a_shift_between_families_is_measured(sound) -> None:
     p = special.expit(m)
     x = (rng.random((4000, 1)) < special.expit(m + 0.3 * member)).astype(float)
     both = np.concatenate([member, ~member], 1).astype(float)
-    z, shift = itemfit.between(residuals.Chunk(np.zeros(1, int), x, np.ones_like(x), m, m, p, p), both)
+    z, shift = items.between(residuals.Chunk(np.zeros(1, int), x, np.ones_like(x), m, m, p, p), both)
     assert shift[0, 0] == pytest.approx(0.3, abs=4.5 / np.sqrt(4000 * 0.2 * 0.25 * 0.75))
     assert z[0, 0] == pytest.approx(-z[0, 1], rel=1e-4)  # two families: one contrast
 
 
 def test_discoveries_are_benjamini_and_hochbergs() -> None:
     p = np.random.default_rng(6).random(200) ** 3
-    np.testing.assert_array_equal(itemfit.discoveries(p, 0.05), stats.false_discovery_control(p) <= 0.05)
+    np.testing.assert_array_equal(items.discoveries(p, 0.05), stats.false_discovery_control(p) <= 0.05)
 
 
 @pytest.mark.parametrize("rows", [25, 400])
@@ -173,13 +174,13 @@ def test_q3_is_the_correlation_of_residuals(sound) -> None:
 
 def test_families_by_name() -> None:
     names = ["meta-llama/Llama-2-7b", "Qwen2-VL", "qwen1.5_72b"]
-    assert list(itemfit.families(names).values()) == ["meta-llama", "qwen2", "qwen1.5"]
+    assert list(items.families(names).values()) == ["meta-llama", "qwen2", "qwen1.5"]
 
 
 def test_other_answers_are_refused(sound) -> None:
     _, fit, _ = sound
     with pytest.raises(BadInput, match="280 models of the fit have no answers here"):
-        itemfit.examine(fit, simulate(120, 120, seed=1)[0])
+        items.examine(fit, simulate(120, 120, seed=1)[0])
 
 
 @pytest.mark.slow
@@ -188,6 +189,6 @@ def test_two_abilities_are_examined_too() -> None:
     scores = np.array(responses.scores)
     scores[:, 5] = 1 - scores[:, 5]
     responses = Responses.build(scores)
-    found = itemfit.examine(irt.fit(responses, dims=2, standard_errors=False), responses)
+    found = items.examine(irt.fit(responses, dims=2, standard_errors=False), responses)
     assert [i for i, f in enumerate(found.items.flags) if "key likely wrong" in f] == [5]
     assert found.reliability.shape == (2,)
