@@ -216,7 +216,7 @@ def prompts(block: int | None = None) -> Callable[[str, bool], Work]:
     def build(precision: str, small: bool) -> Work:
         from scipy.special import expit
 
-        from lleval_jax.estimators import balanced, prompts_many
+        from lleval_jax.estimators.prompts import balanced, many
 
         shape, grids, budget = ((20, 30), 4, 120) if small else ((100, 250), 512, BUDGET_OF_A_GRID)
         answers, seen = np.empty((grids, *shape), np.float32), np.zeros((grids, *shape), bool)
@@ -228,11 +228,11 @@ def prompts(block: int | None = None) -> Callable[[str, bool], Work]:
             answers[i] = random.random(shape) < expit(logit)
             seen[(i, *balanced.plan(seen[i], budget, seed=i))] = True
         if block is not None:
-            prompts_many.BLOCK = block
+            many.BLOCK = block
         sweeps: list[int] = []
 
         def call() -> dict[str, Any]:
-            found = prompts_many.fit_many(answers, seen, dtype=precision)
+            found = many.fit_many(answers, seen, dtype=precision)
             sweeps[:] = found.steps.tolist()
             good = f"{(found.status == 'ok').mean():.4%} ok, {int(np.isnan(found.score).sum())} scores NaN"
             said = {"status": good, "steps": float(found.steps.mean()), "most_steps": int(found.steps.max())}
@@ -240,7 +240,7 @@ def prompts(block: int | None = None) -> Callable[[str, bool], Work]:
 
         n, m = shape
         flops = grids * 20 * (4.0 * n * n * m + 4.0 * n**3)  # about 20 sweeps; draws not counted
-        note = {"grids": grids, "shape": shape, "answers": budget, "block": block or prompts_many.BLOCK}
+        note = {"grids": grids, "shape": shape, "answers": budget, "block": block or many.BLOCK}
         return Work(call, None, flops, 0.0, note | {"limit": "20 sweeps a grid, draws left out"})
 
     return build

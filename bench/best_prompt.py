@@ -18,7 +18,7 @@ import numpy as np
 from machine import describe
 from prompts_rivals import BUDGETS, SETS, halving, simulated
 
-from lleval_jax.estimators import bandit
+from lleval_jax.estimators.prompts import best
 from lleval_jax.layout import grid
 from lleval_jax.values.responses import Responses
 
@@ -33,21 +33,21 @@ BINS = (0, 0.2, 0.4, 0.6, 0.8, 0.95, 1)
 
 def session(truth: Responses, looks: Sequence[int], **settings) -> dict[int, dict]:
     """One session to the last of `looks` (answers); what it says of the best prompt at each."""
-    state = bandit.init(truth.rows, truth.items, budget=looks[-1], confidence=1, draws=DRAWS, **settings)
+    state = best.init(truth.rows, truth.items, budget=looks[-1], confidence=1, draws=DRAWS, **settings)
     place = {name: j for j, name in enumerate(truth.items)}
     row = {name: i for i, name in enumerate(truth.rows)}
     scores, told = truth.scores.mean(1, dtype=float), {}
-    while not (choice := bandit.choose(state)).enough:
+    while not (choice := best.choose(state)).enough:
         seen = np.zeros(truth.seen.shape, bool)
         for name, items in zip(choice.rows, choice.items, strict=True):
             seen[row[name], [place[item] for item in items]] = True
-        state = bandit.update(state, Responses.build(truth.scores, seen=seen, rows=truth.rows, items=truth.items))
+        state = best.update(state, Responses.build(truth.scores, seen=seen, rows=truth.rows, items=truth.items))
         if state.spent in looks:
-            told[int(state.spent)] = _said(bandit.best(state), scores, row)
-    return told | {look: _said(bandit.best(state), scores, row) for look in looks if look not in told}
+            told[int(state.spent)] = _said(best.best(state), scores, row)
+    return told | {look: _said(best.best(state), scores, row) for look in looks if look not in told}
 
 
-def _said(found: bandit.Best, scores: np.ndarray, row: dict[str, int]) -> dict:
+def _said(found: best.Best, scores: np.ndarray, row: dict[str, int]) -> dict:
     below = float(scores.max() - scores[row[found.prompt]])
     held = [below <= bound + 1e-9 for bound in found.within]
     return {"regret": below, "probability": found.probability, "expected": found.gap, "held": held}
@@ -172,9 +172,7 @@ def calibration(runs: list[dict]) -> dict:
         "sum_in_standard_deviations": round(float(apart), 2),
         "expected_regret": round(100 * float(np.mean([r["expected"] for r in runs])), 2),
         "regret": round(100 * float(np.mean([r["regret"] for r in runs])), 2),
-        "bounds_held": {
-            str(p): round(float(np.mean([r["held"][i] for r in runs])), 3) for i, p in enumerate(bandit.AT)
-        },
+        "bounds_held": {str(p): round(float(np.mean([r["held"][i] for r in runs])), 3) for i, p in enumerate(best.AT)},
     }
 
 

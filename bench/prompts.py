@@ -42,8 +42,9 @@ from scipy.special import expit
 from scipy.stats import beta, t
 
 import lleval_jax as ll
-from lleval_jax.estimators import balanced, prompts, prompts_many
-from lleval_jax.estimators import prompteval_paper as paper
+from lleval_jax.estimators import prompts
+from lleval_jax.estimators.prompts import balanced, many
+from lleval_jax.estimators.prompts import published as paper
 from lleval_jax.layout import grid as crossed_layout
 
 PARTS = ("simulated", "example_driven", "coverage", "fixed", "real", "published", "judges", "quick", "known", "speed")
@@ -219,7 +220,7 @@ def covered(repeats: int, seconds: float, prompt: float | None, tell: str, metho
             for b, budget in enumerate(BUDGETS):
                 seen[b, i, row[:budget], column[:budget]] = True
         grids = np.broadcast_to(answers, seen.shape).reshape(-1, *shape)
-        found = prompts_many.fit_many(
+        found = many.fit_many(
             grids,
             seen.reshape(-1, *shape),
             points=16 if method == "mcmc" else None,
@@ -290,7 +291,7 @@ def real() -> dict:
     for share in SHARES:
         grids, budget = np.broadcast_to(answers, (PLANS, *answers.shape)), round(share * answers.size)
         seen = balanced_plans(grids, budget)
-        found = prompts_many.fit_many(grids, seen, points=16, draws=400)
+        found = many.fit_many(grids, seen, points=16, draws=400)
         rows[str(budget)] = compared(grids, seen, found, ("baseline", "pe_rasch"), None)
         print(budget, json.dumps(rows[str(budget)]), flush=True)
     of_truth = paper.quantiles(answers.mean(1), LEVELS)
@@ -323,8 +324,8 @@ def published() -> dict:
         budget, each = round(share * everything[0].size), []
         for grids, features in tasks:
             seen = balanced_plans(grids, budget)
-            plain = prompts_many.fit_many(grids, seen, points=16, draws=400)
-            aware = prompts_many.fit_many(grids, seen, row_features=features, points=16, draws=400)
+            plain = many.fit_many(grids, seen, points=16, draws=400)
+            aware = many.fit_many(grids, seen, row_features=features, points=16, draws=400)
             each.append((seen, np.broadcast_to(features, (len(grids), *features.shape)), plain, aware))
         seen, features, plain, aware = jax.tree.map(lambda *parts: np.concatenate(parts), *each)
         rows[str(budget)] = {
@@ -354,7 +355,7 @@ def balanced_plans(grids: np.ndarray, budget: int) -> np.ndarray:
 def compared(
     grids: np.ndarray,
     seen: np.ndarray,
-    found: prompts_many.Many,
+    found: many.Many,
     methods: Sequence[str],
     features: np.ndarray | None,
 ) -> dict:
@@ -468,7 +469,7 @@ def quick(repeats: int, seconds: float) -> dict:
     everything, rows = np.concatenate([grids for grids, _ in templates()]), {}
     for share in SHARES:
         seen = balanced_plans(everything, round(share * everything[0].size))
-        found = prompts_many.fit_many(everything, seen, draws=400, method="ep")
+        found = many.fit_many(everything, seen, draws=400, method="ep")
         rows[f"{share:g}"] = compared(everything, seen, found, (), None)
         print(share, json.dumps(rows[f"{share:g}"]), flush=True)
     found = {"simulated": {name: quick_simulated(x) for name, x in (("without", False), ("with", True))}}
@@ -482,7 +483,7 @@ def quick_simulated(x: bool) -> dict:
         answers, features = rivals.simulated(k)
         seen = np.stack([plan for seed in rivals.SEEDS for plan in nested(seed)])
         grids = np.broadcast_to(answers, seen.shape)
-        found = prompts_many.fit_many(grids, seen, row_features=features if x else None, draws=400, method="ep")
+        found = many.fit_many(grids, seen, row_features=features if x else None, draws=400, method="ep")
         each = [apart(*one, answers.mean(1)) for one in zip(found.distribution, found.score, strict=True)]
         errors[k] = np.reshape(each, errors[k].shape)
     rows = {str(b): spread(errors[:, :, i]) for i, b in enumerate(BUDGETS)}
@@ -512,7 +513,7 @@ def speed() -> dict:
     for method in methods:
         for _ in range(3):
             began = time.perf_counter(), time.process_time()
-            prompts_many.fit_many(answers, seen, method=method)
+            many.fit_many(answers, seen, method=method)
             tries[method].append((time.perf_counter() - began[0], time.process_time() - began[1]))
             print(f"{FITS} fits, {method}: {tries[method][-1][0]:.2f} s, {tries[method][-1][1]:.2f} CPU s", flush=True)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -21,8 +21,8 @@ import numpy as np
 from machine import describe
 from problems import shared
 
-from lleval_jax.estimators import balanced
-from lleval_jax.estimators import prompteval_paper as paper
+from lleval_jax.estimators.prompts import balanced
+from lleval_jax.estimators.prompts import published as paper
 
 SETS, SEEDS, BUDGETS = 10, (0, 1, 2), (200, 400, 800, 1600)
 METHODS = ("baseline", "pe_rasch", "pe_X", "logreg_X")

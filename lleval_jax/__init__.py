@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lleval_jax.errors import NotConverged as NotConverged
     from lleval_jax.errors import RunFailed as RunFailed
     from lleval_jax.estimators import adaptive as adaptive
-    from lleval_jax.estimators import bandit as bandit
     from lleval_jax.estimators import downstream as downstream
     from lleval_jax.estimators import irt as irt
     from lleval_jax.estimators import passk as passk
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators.adaptive import replay as sessions
     from lleval_jax.estimators.irt import ability, rotation
     from lleval_jax.estimators.irt import guard as estimable
+    from lleval_jax.estimators.prompts import best as bandit
     from lleval_jax.estimators.tiny import anchors
     from lleval_jax.estimators.trust import controls
     from lleval_jax.estimators.trust import items as itemfit

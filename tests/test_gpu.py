@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from lleval_jax.core.irt import scoring
-from lleval_jax.estimators import crossed_fit, irt, prompts, tiny
+from lleval_jax.estimators import irt, prompts, tiny
 from lleval_jax.estimators.irt import ability
+from lleval_jax.estimators.prompts import kernel
 from lleval_jax.values import ItemBank, Responses
 
 pytestmark = pytest.mark.gpu
@@ -141,7 +142,7 @@ def test_no_step_of_a_grid_is_broken_by_rounding():
         seen = rng.random(full.scores.shape) < share
         fit = prompts.fit(Responses.build(full.scores, seen=seen))
         assert fit.status == "ok"
-        assert fit.steps < crossed_fit.STEPS
+        assert fit.steps < kernel.STEPS
         found = prompts.estimate(fit)
         assert np.isfinite(np.asarray([found.value, found.low, found.high])).all()
 

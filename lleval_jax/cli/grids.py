@@ -131,7 +131,7 @@ def covariates(path: pathlib.Path, key: str, names: Sequence[str]) -> "pd.DataFr
     """(names, features) from a table with a column `key`: numbers as they are, texts as one 0/1 column a value."""
     import pandas as pd  # not needed for --help
 
-    from lleval_jax.estimators.prompt_features import one_hot
+    from lleval_jax.estimators.prompts.features import one_hot
 
     table = _table(path, key, names)
     texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
@@ -206,7 +206,7 @@ def _models(
 
 def _simulated(whole: bool) -> "ll.Responses":
     """One model under 40 prompts; nothing real is behind it."""
-    from lleval_jax.estimators import balanced
+    from lleval_jax.estimators.prompts import balanced
 
     rng = np.random.default_rng(SEED)
     prompts, examples, given = SIMULATED

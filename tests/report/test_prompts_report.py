@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import lleval_jax as ll
-from lleval_jax.estimators.bandit import Best
 from lleval_jax.estimators.prompts import Distribution, PromptParams
+from lleval_jax.estimators.prompts.best import Best
 from lleval_jax.report import prompts as report
 from lleval_jax.report.cite import BIBTEX
 
@@ -162,9 +162,10 @@ def test_a_regret_curve_has_a_line_and_a_band_for_each_rule() -> None:
 
 
 def test_what_is_cited_can_be_cited() -> None:
-    from lleval_jax.estimators import bandit, prompts
+    from lleval_jax.estimators import prompts
+    from lleval_jax.estimators.prompts import best
 
-    for key in {*bandit.CITE, *prompts.CITE}:
+    for key in {*best.CITE, *prompts.CITE}:
         assert BIBTEX[key].startswith("@inproceedings{" + key + ",")
     source = dataclasses.replace(a_fit().source, cite=prompts.CITE)
     assert "2405.17202" in ll.cite(source)

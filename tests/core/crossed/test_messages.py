@@ -12,10 +12,10 @@ from scipy.stats import norm
 
 from lleval_jax.core.crossed import joint, messages
 from lleval_jax.core.crossed.model import Cells
-from lleval_jax.estimators import crossed_fit
+from lleval_jax.estimators.prompts import kernel
 from lleval_jax.layout import grid as crossed_layout
 
-NODES = crossed_fit.nodes("float64")
+NODES = kernel.nodes("float64")
 
 
 def laid_out(scores, seen):

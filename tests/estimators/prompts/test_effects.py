@@ -11,7 +11,9 @@ from scipy.stats import binom, chi2, wasserstein_distance
 
 from lleval_jax import data
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import balanced, crossed_fit, prompts, prompts_many, prompts_plan
+from lleval_jax.estimators import prompts
+from lleval_jax.estimators.prompts import balanced, choice, kernel
+from lleval_jax.estimators.prompts import many as prompts_many
 from lleval_jax.values import Responses
 
 FALSE_ALARM = 1e-5  # of all statistical tests of this file together
@@ -226,12 +228,12 @@ def test_scores_from_fractions_are_as_uncertain_as_told():
 
 
 def test_the_reference_is_the_published_estimator():
-    from lleval_jax.estimators import prompteval_paper
+    from lleval_jax.estimators.prompts import published
 
     answers = world(0)
     seen = asked(answers)
     fit = prompts.fit(grid(answers, seen), reference=True)
-    scores = prompteval_paper.scores(prompteval_paper.fit(answers, seen), answers, seen)
+    scores = published.scores(published.fit(answers, seen), answers, seen)
     np.testing.assert_allclose(fit.params.draws.mean(0), scores, atol=2e-2)  # draws are cut to [0, 1]
     got = prompts.estimate(fit)
     assert got.method == "prompteval as published"
@@ -272,8 +274,8 @@ def test_the_greedy_plan_is_brute_force():
     loose = 1 / (1 / 2.0 + pull.sum(0))
     covariance = np.linalg.inv(np.linalg.inv(prior) + np.diag(pull.sum(1)) - (pull * loose) @ pull.T)
     p, seen = rng.uniform(0.2, 0.8, (rows, columns)), pull > 0
-    now, share = prompts_plan.Picture(covariance, pull, loose, p), rng.dirichlet(np.ones(rows))
-    got = prompts_plan.greedy(now, share, seen, size)
+    now, share = choice.Picture(covariance, pull, loose, p), rng.dirichlet(np.ones(rows))
+    got = choice.greedy(now, share, seen, size)
     w = p * (1 - p)
     linear = np.concatenate([share * w.mean(1), share @ w / columns])
     joint, free = whole(now, seen), ~seen
@@ -325,7 +327,7 @@ def test_ends_of_intervals_are_numpys_weibull_quantiles(draws):
 def test_many_grids_are_as_one_by_one():
     answers = np.stack([world(s) for s in range(3)])
     seen = np.stack([asked(a, seed=s) for s, a in enumerate(answers)])
-    many = prompts_many.fit_many(answers, seen, draws=400, points=crossed_fit.POINTS)
+    many = prompts_many.fit_many(answers, seen, draws=400, points=kernel.POINTS)
     for g in range(3):
         one = prompts.fit(grid(answers[g], seen[g]))
         np.testing.assert_allclose(many.scale[g], one.params.scale, rtol=1e-2)
@@ -348,7 +350,7 @@ def test_intervals_cover():
         ]
     )
     seen = np.stack([asked(a, seed=s) for s, a in enumerate(answers)])
-    found = prompts_many.fit_many(answers, seen, draws=400, points=crossed_fit.POINTS)
+    found = prompts_many.fit_many(answers, seen, draws=400, points=kernel.POINTS)
     truth = np.quantile(answers.mean(2), prompts.QUANTILES, axis=1).T
     held = ((found.quantile_low <= truth) & (truth <= found.quantile_high)).sum(0)
     assert (binom.ppf(FALSE_ALARM / 10, worlds, 0.93) <= held).all()

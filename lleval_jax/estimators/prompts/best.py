@@ -19,7 +19,8 @@ from typing import Any, Literal
 import numpy as np
 
 from lleval_jax.errors import require
-from lleval_jax.estimators import prompt_answers, prompts
+from lleval_jax.estimators.prompts import effects as prompts
+from lleval_jax.estimators.prompts import quantiles
 from lleval_jax.layout import grid
 from lleval_jax.layout.grid import Features
 from lleval_jax.values.responses import WHOLE, Responses
@@ -249,7 +250,7 @@ def best(state: State, *, level: float = 0.95) -> Best:
     require(len(state.scores) > 0, "nothing was answered yet; run what `choose` names and `update`")
     leader = int(state.scores.mean(0).argmax())
     below = _below(state.scores, leader)
-    value, low, high, std_error = prompt_answers.summarised(state.scores[:, [leader]].T.astype(float), level)
+    value, low, high, std_error = quantiles.summarised(state.scores[:, [leader]].T.astype(float), level)
     name = state.responses.rows[leader]
     score = Estimate(
         target="accuracy",

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import bandit
+from lleval_jax.estimators.prompts import best
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.sparse import SparseResponses
 
@@ -46,20 +46,20 @@ def told(truth: Responses, choice) -> Responses:
 def plain(monkeypatch):
     """Independent Beta posteriors of the prompts' scores in place of the model's, so that nothing is compiled."""
 
-    def believe(responses: Responses, state: bandit.State) -> tuple[np.ndarray, str]:
+    def believe(responses: Responses, state: best.State) -> tuple[np.ndarray, str]:
         right = np.where(responses.seen, responses.scores, 0).sum(1)
         open_ = (~responses.seen).sum(1)
         random = np.random.default_rng(state.seed)
         p = random.beta(1 + right, 1 + responses.n_seen - right, (state.draws, len(right)))
         return (right + random.binomial(open_, p)) / responses.seen.shape[1], "ok"
 
-    monkeypatch.setattr(bandit, "_believe", believe)
+    monkeypatch.setattr(best, "_believe", believe)
 
 
-def believing(draws: np.ndarray, budget: float = 100, **settings: Any) -> bandit.State:
+def believing(draws: np.ndarray, budget: float = 100, **settings: Any) -> best.State:
     """A session in which one cell was answered and the posterior is `draws`."""
     draws = np.asarray(draws, np.float32)
-    state = bandit.init(*names(draws.shape[1], 50), budget=budget, **settings)
+    state = best.init(*names(draws.shape[1], 50), budget=budget, **settings)
     seen = np.zeros((draws.shape[1], 50), bool)
     seen[0, 0] = True
     answered = dataclasses.replace(state.responses, seen=seen)
@@ -69,12 +69,12 @@ def believing(draws: np.ndarray, budget: float = 100, **settings: Any) -> bandit
 def test_halving_keeps_the_published_phases(plain):
     """100 prompts, 7 phases, floor(B / 7) answers each and the rest in the first: METHODS 2.6 by hand."""
     truth = grid(100, 300)
-    state = bandit.init(truth.rows, truth.items, budget=402, rule="halving", confidence=1)
+    state = best.init(truth.rows, truth.items, budget=402, rule="halving", confidence=1)
     asked, active = [], []
-    while not (choice := bandit.choose(state)).enough:
+    while not (choice := best.choose(state)).enough:
         asked.append(sum(map(len, choice.items)))
         active.append(int(state.active.sum()))
-        state = bandit.update(state, told(truth, choice))
+        state = best.update(state, told(truth, choice))
     assert asked == [57 + 3, 57, 57, 57, 57, 57, 57]
     assert active == [100, 50, 25, 13, 7, 4, 2]
     assert choice.why == ("the budget of 402 is spent",)
@@ -83,12 +83,12 @@ def test_halving_keeps_the_published_phases(plain):
 def test_a_smaller_size_does_not_change_the_phases(plain):
     """Looks within a phase ask the same prompts' half, and phases end where they did."""
     truth = grid(8, 60)
-    state = bandit.init(truth.rows, truth.items, budget=91, rule="halving", size=20, confidence=1)
+    state = best.init(truth.rows, truth.items, budget=91, rule="halving", size=20, confidence=1)
     asked, active = [], []
-    while not (choice := bandit.choose(state)).enough:
+    while not (choice := best.choose(state)).enough:
         asked.append(sum(map(len, choice.items)))
         active.append(int(state.active.sum()))
-        state = bandit.update(state, told(truth, choice))
+        state = best.update(state, told(truth, choice))
     assert asked == [20, 11, 20, 10, 20, 10]
     assert active == [8, 8, 4, 4, 2, 2]
 
@@ -104,32 +104,32 @@ def test_elimination_drops_who_is_below_the_leader():
     draws = np.column_stack([random.normal(0.8, 0.01, 2000), random.normal(0.79, 0.01, 2000), np.full(2000, 0.5)])
     state = believing(draws, rule="elimination")
     np.testing.assert_array_equal(state.active, [True, True, False])
-    assert bandit.RULES["elimination"](state)[0] == bandit.RULES["elimination"](state)[1]
+    assert best.RULES["elimination"](state)[0] == best.RULES["elimination"](state)[1]
 
 
 def test_thompson_and_top_two_shares_by_hand():
     """Chances (1/2, 1/3, 1/6); a challenger of i is j with chance p_j / (1 - p_i)."""
     draws = np.eye(3)[[0, 0, 0, 1, 1, 2]]
-    np.testing.assert_allclose(bandit.RULES["thompson"](believing(draws)), [1 / 2, 1 / 3, 1 / 6])
+    np.testing.assert_allclose(best.RULES["thompson"](believing(draws)), [1 / 2, 1 / 3, 1 / 6])
     challenger = [
         1 / 3 * (1 / 2) / (2 / 3) + 1 / 6 * (1 / 2) / (5 / 6),
         1 / 2 * (1 / 3) / (1 / 2) + 1 / 6 * (1 / 3) / (5 / 6),
         1 / 2 * (1 / 6) / (1 / 2) + 1 / 3 * (1 / 6) / (2 / 3),
     ]
     expected = (np.array([1 / 2, 1 / 3, 1 / 6]) + challenger) / 2
-    np.testing.assert_allclose(bandit.RULES["top-two"](believing(draws)), expected)
+    np.testing.assert_allclose(best.RULES["top-two"](believing(draws)), expected)
 
 
 def test_top_two_challenges_a_sure_leader_with_the_second():
     draws = np.array([[0.9, 0.5, 0.4], [0.9, 0.5, 0.4], [0.9, 0.4, 0.5], [0.9, 0.5, 0.4]])
-    np.testing.assert_allclose(bandit.RULES["top-two"](believing(draws)), [0.5, 0.375, 0.125])
+    np.testing.assert_allclose(best.RULES["top-two"](believing(draws)), [0.5, 0.375, 0.125])
 
 
 def test_calls_follow_the_shares_and_the_prices():
     """Calls of p0 cost four times as much, so that at equal chances it gets half as many."""
     draws = np.eye(2)[[0, 1]]
     state = believing(draws, rule="thompson", price=[4, 1], budget=100, size=30)
-    choice = bandit.choose(state)
+    choice = best.choose(state)
     calls = dict(zip(choice.rows, map(len, choice.items), strict=True))
     assert 4 * calls["p0"] + calls["p1"] == pytest.approx(30, abs=4)
     assert abs(calls["p1"] - 2 * calls["p0"]) <= 2
@@ -139,15 +139,15 @@ def test_calls_follow_the_shares_and_the_prices():
 def test_no_cell_twice_and_the_budget_is_kept(plain, rule):
     truth = grid(8, 30, seed=3)
     price = np.array([5.0, 3, 8, 1, 2, 2, 7, 4])
-    state = bandit.init(truth.rows, truth.items, budget=300, rule=rule, price=price, confidence=1)
+    state = best.init(truth.rows, truth.items, budget=300, rule=rule, price=price, confidence=1)
     for _ in range(100):
-        choice = bandit.choose(state)
+        choice = best.choose(state)
         if choice.enough:
             break
         new = told(truth, choice)
         before = state.responses.select(new.items).take([state.responses.rows.index(r) for r in new.rows])
         assert not (before.seen & new.seen).any()
-        state = bandit.update(state, new)
+        state = best.update(state, new)
     assert choice.enough
     assert state.spent == state.responses.n_seen @ price <= 300
     assert state.spent > 300 - price.max()
@@ -156,8 +156,8 @@ def test_no_cell_twice_and_the_budget_is_kept(plain, rule):
 @pytest.mark.parametrize("rule", RULES)
 def test_prompts_share_their_examples(plain, rule):
     truth = grid(6, 100)
-    state = bandit.init(truth.rows, truth.items, budget=90, rule=rule, size=30)
-    choice = bandit.choose(state)
+    state = best.init(truth.rows, truth.items, budget=90, rule=rule, size=30)
+    choice = best.choose(state)
     longest = set(max(choice.items, key=len))
     assert all(set(items) <= longest for items in choice.items)
 
@@ -166,21 +166,21 @@ def test_the_same_answers_give_the_same_session(plain):
     """Resumed from saved answers, all at once, as if never stopped."""
     truth = grid(10, 40)
     settings = {"budget": 120, "rule": "top-two", "confidence": 1.0, "seed": 5}
-    state = bandit.init(truth.rows, truth.items, **settings)
+    state = best.init(truth.rows, truth.items, **settings)
     for _ in range(3):
-        state = bandit.update(state, told(truth, bandit.choose(state)))
+        state = best.update(state, told(truth, best.choose(state)))
     known = state.responses
     row, item = np.nonzero(known.seen)
     cells = row, item, known.scores[row, item], known.weight[row, item]
     saved = SparseResponses(*cells, known.rows, known.items, known.group, known.groups)
-    again = bandit.update(bandit.init(truth.rows, truth.items, **settings), saved)
-    assert bandit.choose(again).items == bandit.choose(state).items
+    again = best.update(best.init(truth.rows, truth.items, **settings), saved)
+    assert best.choose(again).items == best.choose(state).items
     np.testing.assert_array_equal(again.scores, state.scores)
 
 
 def test_best_is_counted_over_draws():
     draws = np.array([[0.5, 0.6, 0.1], [0.7, 0.6, 0.1], [0.4, 0.6, 0.1], [0.6, 0.6, 0.1]], np.float32)
-    found = bandit.best(believing(draws))
+    found = best.best(believing(draws))
     assert found.prompt == "p1"
     assert found.probability == 0.75
     np.testing.assert_allclose(found.chance, [0.375, 0.625, 0])
@@ -195,24 +195,24 @@ def test_best_is_counted_over_draws():
 def test_it_stops_when_sure():
     random = np.random.default_rng(0)
     near = np.column_stack([random.normal(0.8, 0.01, 1000), random.normal(0.8, 0.01, 1000)])
-    assert not bandit.choose(believing(near)).enough
-    sure = bandit.choose(believing(near + np.array([[0.1, 0]])))
+    assert not best.choose(believing(near)).enough
+    sure = best.choose(believing(near + np.array([[0.1, 0]])))
     assert sure.enough
     assert sure.rows == ("p0",)
     assert sure.why == ("p0 is best with probability over 0.99",)
-    close = bandit.choose(believing(near, tolerance=0.05))
+    close = best.choose(believing(near, tolerance=0.05))
     assert close.why[0].endswith("is at most 5 points below the best with probability 0.95")
 
 
 def test_complete_prompts_end_it(plain):
     truth = grid(4, 5)
-    state = bandit.init(truth.rows, truth.items, budget=1000, rule="elimination")
-    state = bandit.update(state, truth)
-    found, scores = bandit.best(state), truth.scores.mean(1)
+    state = best.init(truth.rows, truth.items, budget=1000, rule="elimination")
+    state = best.update(state, truth)
+    found, scores = best.best(state), truth.scores.mean(1)
     assert found.probability == 1
     assert found.within == (0, 0, 0, 0)
     assert scores[truth.rows.index(found.prompt)] == scores.max()
-    assert bandit.choose(state).enough
+    assert best.choose(state).enough
 
 
 WRONG = [
@@ -233,26 +233,26 @@ WRONG = [
 def test_what_cannot_be_meant_is_refused(wrong, message):
     settings = {"prompts": ["a", "b"], "items": ["x", "y"], "budget": 3} | wrong
     with pytest.raises(BadInput, match=message):
-        bandit.init(settings.pop("prompts"), settings.pop("items"), **settings)
+        best.init(settings.pop("prompts"), settings.pop("items"), **settings)
 
 
 def test_answers_that_do_not_belong_are_refused(plain):
-    state = bandit.init(["a", "b"], ["x", "y"], budget=4)
+    state = best.init(["a", "b"], ["x", "y"], budget=4)
     with pytest.raises(BadInput, match="prompt 'c' is not in this session"):
-        bandit.update(state, Responses.build(np.ones((1, 1)), rows=["c"], items=["x"]))
+        best.update(state, Responses.build(np.ones((1, 1)), rows=["c"], items=["x"]))
     with pytest.raises(BadInput, match="example 'z' is not in this session"):
-        bandit.update(state, Responses.build(np.ones((1, 1)), rows=["a"], items=["z"]))
+        best.update(state, Responses.build(np.ones((1, 1)), rows=["a"], items=["z"]))
     with pytest.raises(BadInput, match="there is no answer among these"):
-        bandit.update(state, Responses.build(np.full((1, 1), np.nan), rows=["a"], items=["x"]))
-    state = bandit.update(state, Responses.build(np.ones((1, 1)), rows=["a"], items=["x"]))
+        best.update(state, Responses.build(np.full((1, 1), np.nan), rows=["a"], items=["x"]))
+    state = best.update(state, Responses.build(np.ones((1, 1)), rows=["a"], items=["x"]))
     with pytest.raises(BadInput, match="two different answers"):
-        bandit.update(state, Responses.build(np.zeros((1, 1)), rows=["a"], items=["x"]))
+        best.update(state, Responses.build(np.zeros((1, 1)), rows=["a"], items=["x"]))
 
 
 def test_nothing_is_best_before_an_answer():
-    state = bandit.init(["a", "b"], ["x", "y"], budget=4)
+    state = best.init(["a", "b"], ["x", "y"], budget=4)
     with pytest.raises(BadInput, match="nothing was answered yet"):
-        bandit.best(state)
+        best.best(state)
 
 
 @pytest.mark.slow
@@ -262,14 +262,14 @@ def test_a_session_with_the_model():
     chance = np.array([0.3, 0.4, 0.95, 0.35, 0.3, 0.4])
     rows, items = names(6, 40)
     truth = Responses.build((random.random((6, 40)) < chance[:, None]).astype(np.float32), rows=rows, items=items)
-    state = bandit.init(rows, items, budget=64, rule="elimination", size=12, draws=DRAWS)
-    while not (choice := bandit.choose(state)).enough:
-        state = bandit.update(state, told(truth, choice))
-    found = bandit.best(state)
+    state = best.init(rows, items, budget=64, rule="elimination", size=12, draws=DRAWS)
+    while not (choice := best.choose(state)).enough:
+        state = best.update(state, told(truth, choice))
+    found = best.best(state)
     assert found.prompt == "p2"
     assert found.probability >= 0.95
     assert state.spent < 64
-    whole = bandit.best(bandit.update(state, truth))
+    whole = best.best(best.update(state, truth))
     assert (whole.prompt, whole.probability, whole.gap, whole.within) == ("p2", 1, 0, (0, 0, 0, 0))
     assert whole.score.low == whole.score.high == pytest.approx(truth.scores[2].mean())
 
@@ -286,9 +286,9 @@ def test_stated_chances_come_true(rule):
         between, hard = np.exp(np.log([0.6, 1.5]) + np.array([0.6, 0.5]) * random.normal(size=2))
         logit = random.normal() + between * random.normal(size=(6, 1)) + hard * random.normal(size=(1, 40))
         truth = Responses.build((random.random((6, 40)) < 1 / (1 + np.exp(-logit))) * 1.0, rows=rows, items=items)
-        state = bandit.init(rows, items, budget=63, rule=rule, seed=k, confidence=0.9, draws=DRAWS)
-        while not (choice := bandit.choose(state)).enough:
-            state = bandit.update(state, told(truth, choice))
-        found, scores = bandit.best(state), truth.scores.mean(1)
+        state = best.init(rows, items, budget=63, rule=rule, seed=k, confidence=0.9, draws=DRAWS)
+        while not (choice := best.choose(state)).enough:
+            state = best.update(state, told(truth, choice))
+        found, scores = best.best(state), truth.scores.mean(1)
         stated[k], hit[k] = found.probability, scores[rows.index(found.prompt)] == scores.max()
     assert abs((hit - stated).sum()) <= norm.isf(FALSE_ALARM / 4) * np.sqrt((stated * (1 - stated)).sum())

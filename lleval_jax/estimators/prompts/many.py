@@ -15,7 +15,8 @@ from lleval_jax.core.crossed import model as crossed
 from lleval_jax.core.precision import jit, light_jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import require
-from lleval_jax.estimators import crossed_fit, prompt_answers
+from lleval_jax.estimators.prompts import kernel
+from lleval_jax.estimators.prompts import quantiles as prompt_answers
 from lleval_jax.layout import grid as crossed_layout
 from lleval_jax.layout.grid import Features
 from lleval_jax.types import Array, Status
@@ -108,8 +109,8 @@ def fit_many(
     study = Study(
         first.design,
         first.real,
-        *crossed_fit.nodes(dtype),
-        crossed_fit.points(len(first.kinds), dtype, FEW if points is None else points),
+        *kernel.nodes(dtype),
+        kernel.points(len(first.kinds), dtype, FEW if points is None else points),
         np.asarray(quantiles, dtype),
         np.asarray([(1 - level) / 2, (1 + level) / 2], dtype),
         jax.random.key(seed),
@@ -188,9 +189,9 @@ def _run(study: Study, tasks: Task, draws: int, at_once: int | None) -> tuple[Ar
 
     def one(task: Task) -> tuple[Array, ...]:
         design = study.design._replace(offset=task.offset)
-        known = crossed_fit.look(design, task.cells, study.nodes, study.mass, study.points)
+        known = kernel.look(design, task.cells, study.nodes, study.mass, study.points)
         key, ones = jax.random.fold_in(study.key, task.index), jnp.ones_like(task.offset)
-        scores = crossed_fit.draw(design, task.cells, known, study.real, task.given, task.open, ones, key, draws)
+        scores = kernel.draw(design, task.cells, known, study.real, task.given, task.open, ones, key, draws)
         each, order = jnp.sort(scores, axis=0), jnp.sort(scores, axis=1)
         level_of = jnp.sort(jnp.quantile(order, study.quantiles, axis=1).T, axis=0)
         low, high = at_rank(each, study.ends)

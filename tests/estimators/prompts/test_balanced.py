@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2
 
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import balanced
+from lleval_jax.estimators.prompts import balanced
 
 FALSE_ALARM = 1e-6  # of each chi-square test
 EXPECTED = 20  # draws of the rarest sequence, so that chi-square holds

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import prompteval_paper as paper
+from lleval_jax.estimators.prompts import published as paper
 
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 POINT = 0.001  # a tenth of a point

@@ -23,21 +23,21 @@ import pandas as pd
 from lleval_jax.core.crossed import model as crossed
 from lleval_jax.core.crossed import scales
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators import balanced, crossed_fit, prompteval_paper, prompts_plan
-from lleval_jax.estimators.crossed_fit import MASS, NODES
-from lleval_jax.estimators.prompt_answers import QUANTILES as QUANTILES
-from lleval_jax.estimators.prompt_answers import WHAT as WHAT
-from lleval_jax.estimators.prompt_answers import Distribution as Distribution
-from lleval_jax.estimators.prompt_answers import PromptParams as PromptParams
-from lleval_jax.estimators.prompt_answers import better as better
-from lleval_jax.estimators.prompt_answers import difference as difference
-from lleval_jax.estimators.prompt_answers import distribution as distribution
-from lleval_jax.estimators.prompt_answers import estimate as estimate
-from lleval_jax.estimators.prompt_answers import wasserstein as wasserstein
-from lleval_jax.estimators.prompt_answers import won as won
-from lleval_jax.estimators.prompt_features import embed as embed
-from lleval_jax.estimators.prompt_features import features as features
-from lleval_jax.estimators.prompt_features import pca as pca
+from lleval_jax.estimators.prompts import balanced, choice, kernel, published
+from lleval_jax.estimators.prompts.features import embed as embed
+from lleval_jax.estimators.prompts.features import features as features
+from lleval_jax.estimators.prompts.features import pca as pca
+from lleval_jax.estimators.prompts.kernel import MASS, NODES
+from lleval_jax.estimators.prompts.quantiles import QUANTILES as QUANTILES
+from lleval_jax.estimators.prompts.quantiles import WHAT as WHAT
+from lleval_jax.estimators.prompts.quantiles import Distribution as Distribution
+from lleval_jax.estimators.prompts.quantiles import PromptParams as PromptParams
+from lleval_jax.estimators.prompts.quantiles import better as better
+from lleval_jax.estimators.prompts.quantiles import difference as difference
+from lleval_jax.estimators.prompts.quantiles import distribution as distribution
+from lleval_jax.estimators.prompts.quantiles import estimate as estimate
+from lleval_jax.estimators.prompts.quantiles import wasserstein as wasserstein
+from lleval_jax.estimators.prompts.quantiles import won as won
 from lleval_jax.layout import grid as crossed_layout
 from lleval_jax.layout.grid import Features
 from lleval_jax.types import Status
@@ -181,8 +181,8 @@ def choose(
     else:
         require(budget <= n * items, f"a budget of {budget} answers is more than the grid's {n} x {items} cells")
         now, draws = _picture(grid, row_features, seed)
-        share, size = prompts_plan.counts(draws, quantile), max(budget - have, 0)
-        cells = prompts_plan.greedy(now, share, grid.seen, size, price, seed)
+        share, size = choice.counts(draws, quantile), max(budget - have, 0)
+        cells = choice.greedy(now, share, grid.seen, size, price, seed)
         why = f"narrows the interval of the {100 * quantile:g}% quantile most"
     picked = tuple(tuple(grid.items[j] for j in cells[1][cells[0] == i]) for i in range(n))
     enough = f"{have} answers are given, the budget is {budget}"
@@ -198,7 +198,7 @@ def _looked(
     prompts: Sequence[str] | None = None,
     dtype: str = "float32",
     room: int = 0,
-) -> tuple[crossed_layout.Layout, crossed_fit.Look, float]:
+) -> tuple[crossed_layout.Layout, kernel.Look, float]:
     """A grid laid out, what is known of it, and the dispersion used: 1 where answers are right or wrong."""
     fractional = bool(((grid.scores > 0) & (grid.scores < 1) & (grid.weight == 1))[grid.seen].any())
     weight, used = np.asarray(grid.weight, float), 1.0
@@ -206,22 +206,20 @@ def _looked(
         layout = crossed_layout.lay_out(
             grid.scores, grid.seen, weight / used, rows, columns, models, prompts, dtype, room
         )
-        points = crossed_fit.points(len(layout.kinds), dtype)
-        known = crossed_fit.look(layout.design, layout.cells, *crossed_fit.nodes(dtype), points)
+        points = kernel.points(len(layout.kinds), dtype)
+        known = kernel.look(layout.design, layout.cells, *kernel.nodes(dtype), points)
         if left:
             used = _scatter(layout, known.now, known.solution.x, used)
     return layout, known, used
 
 
-def _scores(
-    layout: crossed_layout.Layout, known: crossed_fit.Look, dispersion: float, seed: int, draws: int
-) -> np.ndarray:
+def _scores(layout: crossed_layout.Layout, known: kernel.Look, dispersion: float, seed: int, draws: int) -> np.ndarray:
     """(draws, rows) sums over the grid."""
     given = layout.real, layout.given, layout.open, np.asarray(dispersion, layout.given.dtype)
-    return np.asarray(crossed_fit.draw(layout.design, layout.cells, known, *given, jax.random.key(seed), draws))
+    return np.asarray(kernel.draw(layout.design, layout.cells, known, *given, jax.random.key(seed), draws))
 
 
-def _picture(grid: Responses, row_features: Features | None, seed: int) -> tuple[prompts_plan.Picture, np.ndarray]:
+def _picture(grid: Responses, row_features: Features | None, seed: int) -> tuple[choice.Picture, np.ndarray]:
     """The normal posterior at the mode of the scales, and draws of the scores."""
     n, items = grid.scores.shape
     rows = crossed_layout.matrix(row_features, grid.rows, "prompts")
@@ -229,7 +227,7 @@ def _picture(grid: Responses, row_features: Features | None, seed: int) -> tuple
     now = known.now
     effect, column = np.asarray(now.effect, float)[:n], np.asarray(now.column, float)[:items]
     p = 1 / (1 + np.exp(-(float(layout.design.offset) + effect[:, None] + column[None, :])))
-    picture = prompts_plan.Picture(
+    picture = choice.Picture(
         np.asarray(now.covariance, float), np.asarray(now.pull, float)[:, :items], np.asarray(now.loose)[:items], p
     )
     return picture, _scores(layout, known, used, seed, DRAWS) / items
@@ -241,14 +239,14 @@ def _reference(
     """The paper's estimator: its scores, and how they move when examples are drawn anew, as if these were draws."""
     n, items = grid.scores.shape
     x, z = (None if f is None else np.asarray(pd.DataFrame(f), float) for f in (row_features, item_features))
-    found = prompteval_paper.fit(grid.scores, grid.seen, x, z)
-    scores, rng, moved = prompteval_paper.scores(found, grid.scores, grid.seen), np.random.default_rng(seed), []
+    found = published.fit(grid.scores, grid.seen, x, z)
+    scores, rng, moved = published.scores(found, grid.scores, grid.seen), np.random.default_rng(seed), []
     while len(moved) < REPLICATES:
         drawn = rng.integers(0, items, items)
         answers, seen = grid.scores[:, drawn], grid.seen[:, drawn]
         if seen.any():
-            again = prompteval_paper.fit(answers, seen, x, None if z is None else z[drawn])
-            moved.append(prompteval_paper.scores(again, answers, seen))
+            again = published.fit(answers, seen, x, None if z is None else z[drawn])
+            moved.append(published.scores(again, answers, seen))
     draws = np.array(moved)
     draws = np.clip(scores[None, :] + draws - draws.mean(0), 0, 1)
     nothing = np.zeros(0)
@@ -273,7 +271,7 @@ def _reference(
         items=grid.items,
         group=grid.group,
         groups=grid.groups,
-        loglik=_log_likelihood(prompteval_paper.predicted(found), grid),
+        loglik=_log_likelihood(published.predicted(found), grid),
         steps=0,
         status="ok",
         n_seen=grid.n_seen,
