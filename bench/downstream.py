@@ -22,7 +22,8 @@ from scaling_published import BENCHMARKS
 from scipy import optimize, special
 
 import lleval_jax as ll
-from lleval_jax.estimators import law_skills, sloth
+from lleval_jax.estimators import sloth
+from lleval_jax.estimators.sloth import units as law_skills
 
 HERE = pathlib.Path(__file__).resolve()
 RESULT = HERE.parent / "results" / "downstream.json"

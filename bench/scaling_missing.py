@@ -21,7 +21,8 @@ from scaling import LEVELS, groups, without
 from scaling_published import BENCHMARKS, CELLS
 
 import lleval_jax as ll
-from lleval_jax.estimators import sloth, sloth_paper
+from lleval_jax.estimators import sloth
+from lleval_jax.estimators.sloth import published
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling_missing.json"
 STARTS = 2  # all end in one mode
@@ -47,8 +48,8 @@ def foretold(law: str, known: ll.Leaderboard, test: ll.Leaderboard, families: tu
         found = [sloth.estimate(fit, targets, level=level) for level in LEVELS]
     else:
         skills, words = LAWS[law]
-        fit = sloth_paper.fit(known, skills, starts=STARTS, **words)
-        found = [sloth_paper.estimate(fit, targets, level=level) for level in LEVELS]
+        fit = published.fit(known, skills, starts=STARTS, **words)
+        found = [published.estimate(fit, targets, level=level) for level in LEVELS]
     truth = test.scores.ravel()
     return {
         "error": 100 * float(np.abs(found[0].value - truth).mean()),

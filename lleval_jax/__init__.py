@@ -26,22 +26,20 @@ if TYPE_CHECKING:
     from lleval_jax.errors import NotConverged as NotConverged
     from lleval_jax.errors import RunFailed as RunFailed
     from lleval_jax.estimators import adaptive as adaptive
-    from lleval_jax.estimators import downstream as downstream
     from lleval_jax.estimators import irt as irt
-    from lleval_jax.estimators import passk as passk
     from lleval_jax.estimators import pepr as pepr
     from lleval_jax.estimators import prompts as prompts
     from lleval_jax.estimators import refresh as refresh
     from lleval_jax.estimators import refresh_paper as refresh_paper
-    from lleval_jax.estimators import skills as skills
     from lleval_jax.estimators import sloth as sloth
-    from lleval_jax.estimators import sloth_paper as sloth_paper
     from lleval_jax.estimators import tiny as tiny
     from lleval_jax.estimators.adaptive import ranking
     from lleval_jax.estimators.adaptive import replay as sessions
     from lleval_jax.estimators.irt import ability, rotation
     from lleval_jax.estimators.irt import guard as estimable
     from lleval_jax.estimators.prompts import best as bandit
+    from lleval_jax.estimators.sloth import downstream, passk, skills
+    from lleval_jax.estimators.sloth import published as sloth_paper
     from lleval_jax.estimators.tiny import anchors
     from lleval_jax.estimators.trust import controls
     from lleval_jax.estimators.trust import items as itemfit

@@ -9,7 +9,8 @@ from scipy import integrate, optimize, special, stats
 
 import lleval_jax as ll
 from lleval_jax.core.laws import regression
-from lleval_jax.estimators import law_skills, sloth
+from lleval_jax.estimators import sloth
+from lleval_jax.estimators.sloth import units as law_skills
 
 FALSE_ALARM = 1e-5  # of the statistical test below
 

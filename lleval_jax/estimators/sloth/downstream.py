@@ -20,8 +20,9 @@ from scipy import special, stats
 from lleval_jax.core.laws import regression
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators import law_skills, sloth
-from lleval_jax.estimators.law_skills import Units
+from lleval_jax.estimators.sloth import law as sloth
+from lleval_jax.estimators.sloth import units as law_skills
+from lleval_jax.estimators.sloth.units import Units
 from lleval_jax.layout.board import SlothParams, again, facts
 from lleval_jax.types import Status
 from lleval_jax.values.results import Estimate, FitResult, Source

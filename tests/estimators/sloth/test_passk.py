@@ -12,7 +12,8 @@ from scipy import special, stats
 
 import lleval_jax as ll
 from lleval_jax.core.laws import tries as core
-from lleval_jax.estimators import law_skills, passk
+from lleval_jax.estimators.sloth import passk
+from lleval_jax.estimators.sloth import units as law_skills
 
 FALSE_ALARM = 1e-5  # of the statistical test below
 KS = (1, 10, 100)

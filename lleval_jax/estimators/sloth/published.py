@@ -20,7 +20,7 @@ from lleval_jax.core.laws.published import Form, Table
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators.sloth import CITE, MIDDLE, NEW, Target, require_target
+from lleval_jax.estimators.sloth.law import CITE, MIDDLE, NEW, Target, require_target
 from lleval_jax.types import Array, Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.results import Estimate, FitResult, Source

@@ -18,7 +18,7 @@ from scipy import stats
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import light_jit
 from lleval_jax.errors import NotConverged, require
-from lleval_jax.estimators.sloth_search import BENDS, Report, rate, search
+from lleval_jax.estimators.sloth.kernel import BENDS, Report, rate, search
 from lleval_jax.layout.board import MIDDLE, SlothParams, codes, inputs, law_of, placed, slopes_of
 from lleval_jax.types import Status
 from lleval_jax.values.leaderboard import Leaderboard

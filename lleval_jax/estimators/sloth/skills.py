@@ -17,9 +17,9 @@ from scipy import stats
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.linalg import rotation
 from lleval_jax.errors import require
-from lleval_jax.estimators import law_skills
 from lleval_jax.estimators.irt.rotation import names
-from lleval_jax.estimators.sloth_search import draws
+from lleval_jax.estimators.sloth import units
+from lleval_jax.estimators.sloth.kernel import draws
 from lleval_jax.layout.board import SlothParams, inputs, known
 from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Rotation
@@ -181,12 +181,12 @@ def allocate(
     )
 
 
-def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, law_skills.Skills]:
+def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, units.Skills]:
     require(by in rotation.CRITERIA, f"rotation {by!r} is not known; there are {', '.join(rotation.CRITERIA)}")
     p = law.params
-    found = law_skills.posterior(law, p.slope_cov)
+    found = units.posterior(law, p.slope_cov)
     middle = found.mean.mean(0)
-    root = law_skills.root(found.mean, found.cov)
+    root = units.root(found.mean, found.cov)
     axes = np.linalg.svd(p.loading @ root)[2].T  # principal ones: where raw skills point is forgotten
     root = _signed(root @ axes, p)
     turn, converged = np.eye(len(root)), True
@@ -230,8 +230,8 @@ def _loadings(law: FitResult[SlothParams], view: _View, level: float, seed: int)
     with jax.enable_x64(True):
         rows, where, _ = known(law)
         for one, at, shared in draws(law, DRAWS, seed):
-            raw = law_skills.under(one, rows, at, floor, shared)
-            plain = np.asarray(one.loading) @ law_skills.root(*(np.asarray(x)[*where.T] for x in raw[:2]))
+            raw = units.under(one, rows, at, floor, shared)
+            plain = np.asarray(one.loading) @ units.root(*(np.asarray(x)[*where.T] for x in raw[:2]))
             left, _, right = np.linalg.svd(plain.T @ view.plain)
             drawn.append(rotation.rotated(plain @ left @ right, view.rotation.turn, oblique=oblique))
     return _around(best, drawn, level)

@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, special, stats
 
 import lleval_jax as ll
-from lleval_jax.estimators import sloth_paper
+from lleval_jax.estimators.sloth import published
 
 FALSE_ALARM = 1e-6  # of the statistical test
 WORDS = ("inputs", "intercept", "link", "floors", "loss")
@@ -57,7 +57,7 @@ def drawn(seed=0, families=10, each=3, noise=0.02) -> ll.Leaderboard:
 
 def learned(board, setting, skills=2, **more):
     items = {name: 100 for name in board.benchmarks}
-    return sloth_paper.fit(board, skills, **dict(zip(WORDS, setting, strict=True)), items=items, starts=2, **more)
+    return published.fit(board, skills, **dict(zip(WORDS, setting, strict=True)), items=items, starts=2, **more)
 
 
 @functools.cache
@@ -65,13 +65,13 @@ def law(setting) -> ll.FitResult:
     return learned(drawn(), setting)
 
 
-TARGETS = [sloth_paper.Target("family-3", 3e10, 2e12), sloth_paper.Target("new", 3e10, 2e12)]
+TARGETS = [published.Target("family-3", 3e10, 2e12), published.Target("new", 3e10, 2e12)]
 ALL = [*FEW, *(pytest.param(setting, marks=pytest.mark.slow) for setting in MORE)]
 EVERY = pytest.mark.parametrize("setting", ALL, ids=lambda setting: "-".join(setting))
 
 
 def predicted(fit, level=0.95):
-    return sloth_paper.estimate(fit, TARGETS, level=level)
+    return published.estimate(fit, TARGETS, level=level)
 
 
 @EVERY
@@ -141,8 +141,8 @@ def test_squared_loss_is_least_squares():
 
     start = np.random.default_rng(0).normal(size=len(sd))
     end = optimize.least_squares(residuals, start, method="trf", xtol=1e-14, ftol=1e-14, gtol=1e-12)
-    targets = [sloth_paper.Target(*row) for row in zip(board.families, board.params, board.tokens, strict=True)]
-    found = sloth_paper.estimate(fit, targets[:2]).value.reshape(2, -1)
+    targets = [published.Target(*row) for row in zip(board.families, board.params, board.tokens, strict=True)]
+    found = published.estimate(fit, targets[:2]).value.reshape(2, -1)
     np.testing.assert_allclose(found, scores(end.x)[:2], atol=1e-6)
 
 
@@ -159,13 +159,13 @@ def test_pca_is_linear_regression():
     best = np.linalg.lstsq(design, parts, rcond=None)[0]
     at = np.zeros(len(names) + 1)
     at[0], at[1 + names.index("family-3")] = np.log(3e10) + np.log(2e12), 1
-    found = sloth_paper.estimate(fit, [TARGETS[0]])
+    found = published.estimate(fit, [TARGETS[0]])
     np.testing.assert_allclose(found.value, at @ best @ axes.T + mean, atol=1e-9)
     left = parts - design @ best
     free = len(parts) - design.shape[1]
     leverage = at @ np.linalg.inv(design.T @ design) @ at
     variance = leverage * np.diag(axes @ (left.T @ left) @ axes.T) / free
-    cov = sloth_paper._predicted(fit, [TARGETS[0]])[1][0, :, 0, 0]
+    cov = published._predicted(fit, [TARGETS[0]])[1][0, :, 0, 0]
     np.testing.assert_allclose(cov, variance, rtol=1e-7)
     np.testing.assert_allclose(fit.params.freedom, free)
 
@@ -177,8 +177,8 @@ def test_pca_with_family_slopes_finds_lines_of_families():
     part = 0.02 * random.uniform(0.5, 1.5, 10)[family] * (flops - flops.mean()) + 0.05 * random.normal(size=10)[family]
     lines = board.to_frame().assign(**{f"bench-{j}": 0.5 + (0.5 + j / 4) * part for j in range(3)})
     hidden = np.arange(30) == 2
-    fit = sloth_paper.fit(ll.Leaderboard.from_frame(lines).hide(hidden), 1, inputs="pca", intercept="family slopes")
-    found = sloth_paper.estimate(fit, "family-0", float(board.params[2]), float(board.tokens[2]))
+    fit = published.fit(ll.Leaderboard.from_frame(lines).hide(hidden), 1, inputs="pca", intercept="family slopes")
+    found = published.estimate(fit, "family-0", float(board.params[2]), float(board.tokens[2]))
     np.testing.assert_allclose(found.value, lines.iloc[2][list(board.benchmarks)].to_numpy(float), atol=1e-9)
     assert (found.high - found.low).max() < 1e-6
 
@@ -186,7 +186,7 @@ def test_pca_with_family_slopes_finds_lines_of_families():
 def test_a_family_of_which_no_model_is_known_is_new():
     board = drawn().hide(np.arange(30) < 3)
     fit = learned(board, PCA)
-    first, second = (sloth_paper.estimate(fit, name, 3e10, 2e12) for name in ("family-0", "new"))
+    first, second = (published.estimate(fit, name, 3e10, 2e12) for name in ("family-0", "new"))
     np.testing.assert_array_equal(first.value, second.value)
     np.testing.assert_array_equal(first.low, second.low)
 
@@ -214,26 +214,26 @@ def test_kept_and_loaded_it_says_the_same(tmp_path):
 )
 def test_bad_words(words, message):
     with pytest.raises(ll.BadInput, match=message):
-        sloth_paper.fit(drawn(), **words)
+        published.fit(drawn(), **words)
 
 
 def test_bad_leaderboards():
     board = drawn()
     frame, floors = board.to_frame(), named(FLOOR)
     with pytest.raises(ll.BadInput, match="has 3 models with a score; a law needs at least 4"):
-        sloth_paper.fit(board.take([0, 1, 5]))
+        published.fit(board.take([0, 1, 5]))
     with pytest.raises(ll.BadInput, match="all models have 7e.09 parameters; a law needs several"):
-        sloth_paper.fit(ll.Leaderboard.from_frame(frame.assign(params=7e9), floors=floors))
+        published.fit(ll.Leaderboard.from_frame(frame.assign(params=7e9), floors=floors))
     with pytest.raises(ll.BadInput, match="all models have 2e.12 tokens; a law needs several"):
-        sloth_paper.fit(ll.Leaderboard.from_frame(frame.assign(tokens=2e12), floors=floors))
+        published.fit(ll.Leaderboard.from_frame(frame.assign(tokens=2e12), floors=floors))
     with pytest.raises(ll.BadInput, match="'bench-1' has no two different scores; leave it out"):
-        sloth_paper.fit(ll.Leaderboard.from_frame(frame.assign(**{"bench-1": 0.5}), floors=floors))
+        published.fit(ll.Leaderboard.from_frame(frame.assign(**{"bench-1": 0.5}), floors=floors))
     holes = ll.Leaderboard.from_frame(frame.assign(**{"bench-1": frame["bench-1"].where(frame.index < 3)}))
     with pytest.raises(ll.BadInput, match="has 3 models without a missing score"):
-        sloth_paper.fit(holes, inputs="pca")
-    one = sloth_paper.fit(ll.Leaderboard.from_frame(frame.assign(family="only")), 2, inputs="pca")
+        published.fit(holes, inputs="pca")
+    one = published.fit(ll.Leaderboard.from_frame(frame.assign(family="only")), 2, inputs="pca")
     with pytest.raises(ll.BadInput, match="a new family needs two known ones to learn from"):
-        sloth_paper.estimate(one)
+        published.estimate(one)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_bad_leaderboards():
 )
 def test_bad_targets(words, message):
     with pytest.raises(ll.BadInput, match=message):
-        sloth_paper.estimate(law(PCA), *words)
+        published.estimate(law(PCA), *words)
 
 
 @pytest.mark.slow
@@ -261,8 +261,8 @@ def test_intervals_hold_in_simulated_worlds(inputs):
     held, worlds = 0, 60
     for seed in range(worlds):
         truth = drawn(seed)
-        fit = sloth_paper.fit(truth.hide(np.arange(30) == 2), 1, inputs=inputs, starts=2)
-        found = sloth_paper.estimate(fit, "family-0", float(truth.params[2]), float(truth.tokens[2]), level=0.8)
+        fit = published.fit(truth.hide(np.arange(30) == 2), 1, inputs=inputs, starts=2)
+        found = published.estimate(fit, "family-0", float(truth.params[2]), float(truth.tokens[2]), level=0.8)
         held += bool(found.low[0] <= truth.scores[2, 0] <= found.high[0])
     low, high = stats.binom.ppf(FALSE_ALARM / 2, worlds, 0.8), stats.binom.ppf(1 - FALSE_ALARM / 2, worlds, 0.95)
     assert low <= held <= high
@@ -271,8 +271,8 @@ def test_intervals_hold_in_simulated_worlds(inputs):
 def test_intervals_are_those_of_normal_numbers():
     """A quantile of the sum of logit and noise, against a million draws: the linear law, whose draws are simple."""
     fit = law(PCA)
-    mean, cov = sloth_paper._predicted(fit, TARGETS)
-    low, high = sloth_paper._interval(fit, mean, cov, 0.9)[1:3]
+    mean, cov = published._predicted(fit, TARGETS)
+    low, high = published._interval(fit, mean, cov, 0.9)[1:3]
     random, p, size = np.random.default_rng(3), fit.params, 200_000
     sd = np.sqrt(cov[:, :, 0, 0])
     for i, j in itertools.product(range(2), range(3)):

@@ -12,7 +12,7 @@ from test_sloth import drawn
 
 import lleval_jax as ll
 from lleval_jax.core.laws import pooled
-from lleval_jax.estimators import sloth_search
+from lleval_jax.estimators.sloth import kernel
 from lleval_jax.layout import board as sloth_law
 from lleval_jax.layout.board import SlothParams
 
@@ -211,10 +211,10 @@ def test_draws_are_as_wide_as_the_curvature_says(law, monkeypatch):
     size = 3 * 2 + 2 * 11 + 9
     root = random.normal(size=(size, size))
     curve = root @ root.T / size + np.eye(size)
-    monkeypatch.setattr(sloth_search, "_settle", lambda law, rows, at, floor: (at, at))
+    monkeypatch.setattr(kernel, "_settle", lambda law, rows, at, floor: (at, at))
     flat = np.concatenate([np.ravel(x) for x in law.params[:6]])
-    monkeypatch.setattr(sloth_search, "_loss", lambda x, *more: (0.0, curve @ (np.asarray(x) - flat)))
-    found = np.stack([np.concatenate([np.ravel(x) for x in one]) for one, *_ in sloth_search.draws(law, 2_000)])
+    monkeypatch.setattr(kernel, "_loss", lambda x, *more: (0.0, curve @ (np.asarray(x) - flat)))
+    found = np.stack([np.concatenate([np.ravel(x) for x in one]) for one, *_ in kernel.draws(law, 2_000)])
     turn = np.zeros(size)
     turn[:6] = np.stack([law.params.loading[:, 1], -law.params.loading[:, 0]], 1).ravel()
     free = np.eye(size) - np.outer(turn, turn) / (turn @ turn)
