@@ -17,7 +17,7 @@ from problems import shared
 
 from lleval_jax import FitResult, Responses, refresh, refresh_paper
 from lleval_jax.core.laws import panel
-from lleval_jax.estimators import refresh_law
+from lleval_jax.estimators.refresh import kernel
 from lleval_jax.layout.chain import PAD, Chain, Named, append, empty, panel_of, share
 from lleval_jax.types import Status
 
@@ -117,7 +117,7 @@ def _search_all(known: panel.Panel, right: jax.Array, asked: jax.Array, prior: p
         rate = (right + 0.5) / (asked + 1)
         noise = 1 / (jnp.maximum(asked, 1) * rate * (1 - rate))
         drawn = known._replace(logit=jnp.log(rate) - jnp.log1p(-rate), noise=noise)
-        end, _ = refresh_law._search.__wrapped__(drawn, prior)  # pyright: ignore
+        end, _ = kernel._search.__wrapped__(drawn, prior)  # pyright: ignore
         return end.x, end.steps, end.status
 
     return jax.lax.map(one, right, batch_size=batch or None)

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from lleval_jax.estimators import pepr as pepr
     from lleval_jax.estimators import prompts as prompts
     from lleval_jax.estimators import refresh as refresh
-    from lleval_jax.estimators import refresh_paper as refresh_paper
     from lleval_jax.estimators import sloth as sloth
     from lleval_jax.estimators import tiny as tiny
     from lleval_jax.estimators.adaptive import ranking
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from lleval_jax.estimators.irt import ability, rotation
     from lleval_jax.estimators.irt import guard as estimable
     from lleval_jax.estimators.prompts import best as bandit
+    from lleval_jax.estimators.refresh import published as refresh_paper
     from lleval_jax.estimators.sloth import downstream, passk, skills
     from lleval_jax.estimators.sloth import published as sloth_paper
     from lleval_jax.estimators.tiny import anchors

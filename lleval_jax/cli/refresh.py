@@ -20,8 +20,8 @@ from lleval_jax.cli.waiting import Waiting, waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
-    from lleval_jax.estimators.drift import Suspicion
-    from lleval_jax.estimators.row_check import RowCheck
+    from lleval_jax.estimators.refresh.drift import Suspicion
+    from lleval_jax.estimators.refresh.rows import RowCheck
     from lleval_jax.report.text import Table
 
 WHOLE, RANKING = "all", "ranking"

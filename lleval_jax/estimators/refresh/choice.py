@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.stats import norm
 
-from lleval_jax.estimators.refresh_outlook import Outlook, run, told_by
+from lleval_jax.estimators.refresh.outlook import Outlook, run, told_by
 
 Loss = Callable[[Outlook], tuple[float, np.ndarray]]  # as things stand, and (models,) once each has been run too
 SURE = 1e-9  # share of a loss that an exchange must save

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 from lleval_jax.errors import require
-from lleval_jax.estimators import row_blocks
+from lleval_jax.estimators.refresh import blocks
 from lleval_jax.values.responses import Responses
 
 SCHEMA = "lleval/row-check/1"
@@ -232,12 +232,12 @@ def _as_numbers(version: Responses) -> Responses:
 def _within(t: int, version: Responses) -> list[RowFinding]:
     """Constant blocks and copies in one version, p-values not yet shared over versions."""
     found = []
-    for one in row_blocks.blocks(version):
+    for one in blocks.blocks(version):
         row, n = version.rows[one.row], len(one.items)
         where = f"from {version.items[one.items[0]]!r} to {version.items[one.items[-1]]!r}"
         text = f"version {t}: {row!r} scores {one.value} on {n} items in a row, {where}"
         found.append(RowFinding("constant block", (row,), (t,), one.p, text))
-    for i, j, p in row_blocks.copies(version):
+    for i, j, p in blocks.copies(version):
         pair = version.rows[i], version.rows[j]
         text = f"version {t}: {pair[0]!r} has the answers of {pair[1]!r}"
         found.append(RowFinding("same answers", pair, (t,), p, text))

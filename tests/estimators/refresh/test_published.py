@@ -9,7 +9,7 @@ import pytest
 from scipy import special, stats
 
 import lleval_jax as ll
-from lleval_jax.estimators import refresh_paper
+from lleval_jax.estimators.refresh import published
 
 FALSE_ALARM = 1e-6  # of the statistical test
 
@@ -34,7 +34,7 @@ def whole() -> list[ll.Responses]:
 @functools.cache
 def fitted() -> ll.FitResult:
     """All six models on the first version, models 0, 2 and 5 on the second."""
-    return refresh_paper.fit([whole()[0], whole()[1].take([0, 2, 5])])
+    return published.fit([whole()[0], whole()[1].take([0, 2, 5])])
 
 
 def searched(scores, seen, beta, theta, epochs=10_000) -> tuple[np.ndarray, np.ndarray, int]:
@@ -72,15 +72,15 @@ def searched(scores, seen, beta, theta, epochs=10_000) -> tuple[np.ndarray, np.n
 def search(p, start, epochs, dtype):
     """The search of `fit` from a start, in another type: difficulties, abilities, epochs."""
     start = jax.tree.map(lambda x: x.astype(dtype), start)
-    blocks = refresh_paper._blocks(p.scores.astype(dtype), p.seen, [40, 30])
-    end = refresh_paper._search(refresh_paper.PlateauAdam(), blocks, start, epochs)
+    blocks = published._blocks(p.scores.astype(dtype), p.seen, [40, 30])
+    end = published._search(published.PlateauAdam(), blocks, start, epochs)
     return np.asarray(end.x.beta), np.asarray(end.x.theta), int(end.steps)
 
 
 @pytest.mark.parametrize("epochs", [1, 7, 300, 10_000])
 def test_the_search_is_the_published_one(epochs):
     """The same iterates and the same last epoch; in float32 as far as rounding does not move a fall of the rate."""
-    p, start = fitted().params, refresh_paper._start(0, 6, 70)
+    p, start = fitted().params, published._start(0, 6, 70)
     beta, theta, last = searched(p.scores, p.seen, np.asarray(start.beta), np.asarray(start.theta), epochs)
     found = search(p, start, epochs, "float64")
     assert found[2] == last
@@ -97,8 +97,8 @@ def test_the_search_is_the_published_one(epochs):
 
 def test_the_rate_falls_where_the_loss_stays():
     """A loss that never moves: ten times less after 11 flat epochs each, until less than 1e-8 would change."""
-    solver = refresh_paper.PlateauAdam()
-    now = solver.init(jax.numpy.sum, refresh_paper._start(0, 2, 3))
+    solver = published.PlateauAdam()
+    now = solver.init(jax.numpy.sum, published._start(0, 2, 3))
     rates, left = [], []
     step = jax.jit(lambda now: solver.step(lambda x: 0 * x.beta.sum() + 1, now))
     for _ in range(90):
@@ -136,7 +136,7 @@ def test_the_choice_is_the_published_one(seed):
     random = np.random.default_rng(seed)
     theta, beta = np.float32(random.normal(size=12)), np.float32(random.normal(0, 2, size=200))
     for k in (1, 3, 5, 8, 12):
-        choice = refresh_paper.choose(made(theta, beta), k)
+        choice = published.choose(made(theta, beta), k)
         assert {int(name[1:]) for name in choice.rows} == brute_force(theta.astype(float), beta.astype(float), k)
         assert len(choice.rows) == len(set(choice.rows)) == len(choice.items) == len(choice.why) == k
 
@@ -144,23 +144,23 @@ def test_the_choice_is_the_published_one(seed):
 def test_coreset_takes_models_at_percentiles_of_ability():
     theta = np.array([0.0, 3.0, 1.0, 1.01, 2.0])
     fit = made(theta, np.zeros(3))
-    assert refresh_paper.choose(fit, 2, by="coreset").rows == ("m0", "m1")
-    assert refresh_paper.choose(fit, 3, by="coreset").rows == ("m0", "m1", "m3")
+    assert published.choose(fit, 2, by="coreset").rows == ("m0", "m1")
+    assert published.choose(fit, 3, by="coreset").rows == ("m0", "m1", "m3")
     crowd = made([0.0, 0.01, 0.02, 5.0], np.zeros(3))
-    assert refresh_paper.choose(crowd, 4, by="coreset").rows == ("m0", "m1", "m2", "m3")
+    assert published.choose(crowd, 4, by="coreset").rows == ("m0", "m1", "m2", "m3")
     gap = made([0.0, 0.0, 0.0, 0.0, 5.0], np.zeros(3))
-    assert refresh_paper.choose(gap, 3, by="coreset").rows == ("m0", "m4")  # as published: fewer than k
+    assert published.choose(gap, 3, by="coreset").rows == ("m0", "m4")  # as published: fewer than k
 
 
 @pytest.mark.parametrize("by", ["fisher", "coreset"])
 def test_forced_models_come_besides(by):
     random = np.random.default_rng(1)
     theta, beta = random.normal(size=8), random.normal(size=50)
-    forced = refresh_paper.choose(made(theta, beta), 3, force=["m4", "m1", "m4"], by=by)
+    forced = published.choose(made(theta, beta), 3, force=["m4", "m1", "m4"], by=by)
     assert forced.rows[-2:] == ("m4", "m1")
     assert forced.why[-2:] == ("forced", "forced")
     rest = [0, 2, 3, 5, 6, 7]
-    without = refresh_paper.choose(made(theta[rest], beta), 3, by=by)
+    without = published.choose(made(theta[rest], beta), 3, by=by)
     assert [f"m{rest[int(name[1:])]}" for name in without.rows] == list(forced.rows[:-2])
 
 
@@ -170,7 +170,7 @@ def entries(found) -> dict[tuple[str, str], dict]:
 
 
 def test_models_that_ran_again_have_their_scores():
-    found = entries(refresh_paper.estimate(fitted()))
+    found = entries(published.estimate(fitted()))
     truth = whole()[1]
     assert [group for _, group in found][:3] == ["all", "domain-0", "domain-1"]
     for i in (0, 2, 5):
@@ -187,9 +187,9 @@ def test_models_that_ran_again_have_their_scores():
         np.testing.assert_allclose(entry["value"], p.mean(), rtol=1e-12)
         assert entry["low"] < entry["value"] < entry["high"]
         assert entry["n_seen"] == 0
-    first = refresh_paper.estimate(fitted(), 0)
+    first = published.estimate(fitted(), 0)
     np.testing.assert_array_equal(first.low, first.high)
-    np.testing.assert_array_equal(first.value, refresh_paper.estimate(fitted(), -2).value)
+    np.testing.assert_array_equal(first.value, published.estimate(fitted(), -2).value)
 
 
 def test_the_interval_is_the_delta_method():
@@ -198,14 +198,14 @@ def test_the_interval_is_the_delta_method():
     part = np.array(second.seen)
     part[[1, 3, 4]], part[5, ::3] = False, False
     some = ll.Responses.build(second.scores, seen=part, rows=second.rows, group=[f"g{g}" for g in second.group])
-    fit = refresh_paper.fit([first, some])
+    fit = published.fit([first, some])
     p = fit.params
     chance = special.expit(p.theta.astype(float)[:, None] - p.beta.astype(float))
     slope = chance * (1 - chance)
     seen = np.where(p.seen, slope, 0)
     information = np.block([[np.diag(seen.sum(1)), -seen], [-seen.T, np.diag(seen.sum(0))]])
     inverse = np.linalg.pinv(information, rcond=1e-10, hermitian=True)
-    found = entries(refresh_paper.estimate(fit, level=0.9))
+    found = entries(published.estimate(fit, level=0.9))
     for i, g in [(1, None), (1, 0), (3, 1), (5, None), (5, 1)]:
         inside = np.arange(70) >= 40
         inside[40:] &= True if g is None else second.group == g
@@ -224,10 +224,10 @@ def test_cells_that_are_not_seen_change_nothing():
     seen[[0, 2, 5]] = True
     for scores in (second.scores, 1 - second.scores):
         masked = ll.Responses.build(scores * ~seen + second.scores * seen, seen=seen, rows=second.rows)
-        found = refresh_paper.fit([first, masked])
+        found = published.fit([first, masked])
         np.testing.assert_array_equal(found.params.beta, fitted().params.beta)
         np.testing.assert_array_equal(found.params.theta, fitted().params.theta)
-    turned = refresh_paper.fit([first, second.take([5, 0, 2])])
+    turned = published.fit([first, second.take([5, 0, 2])])
     np.testing.assert_allclose(turned.params.beta, fitted().params.beta, atol=1e-4)
     assert turned.rows == fitted().rows
 
@@ -240,15 +240,15 @@ def test_names_and_groups_of_versions():
     np.testing.assert_array_equal(fitted().n_seen, [70, 40, 70, 40, 40, 70])
     scores = whole()[1].scores[:3]
     other = ll.Responses.build(scores, rows=whole()[1].rows[:3], items=[f"new-{i}" for i in range(30)])
-    apart = refresh_paper.fit([whole()[0], other])
+    apart = published.fit([whole()[0], other])
     assert apart.items[39:41] == ("item-39", "new-0")
     assert apart.groups == ("all", "domain-0", "domain-1")
-    assert set(refresh_paper.estimate(apart).group) == {"all"}
+    assert set(published.estimate(apart).group) == {"all"}
 
 
 def test_it_needs_no_switch_and_leaves_none():
     with jax.enable_x64(False):
-        found = refresh_paper.fit([whole()[0], whole()[1].take([0, 2, 5])])
+        found = published.fit([whole()[0], whole()[1].take([0, 2, 5])])
         assert jax.numpy.zeros(1).dtype == np.float32
     np.testing.assert_array_equal(found.params.theta, fitted().params.theta)
 
@@ -257,38 +257,38 @@ def test_kept_and_loaded_it_says_the_same(tmp_path):
     ll.save(fitted(), tmp_path / "fit")
     again = ll.load(tmp_path / "fit")
     assert isinstance(again, ll.FitResult)
-    np.testing.assert_array_equal(refresh_paper.estimate(again).low, refresh_paper.estimate(fitted()).low)
-    assert refresh_paper.choose(again, 3).rows == refresh_paper.choose(fitted(), 3).rows
+    np.testing.assert_array_equal(published.estimate(again).low, published.estimate(fitted()).low)
+    assert published.choose(again, 3).rows == published.choose(fitted(), 3).rows
 
 
 def test_a_search_that_does_not_end_is_said(monkeypatch):
-    monkeypatch.setattr(refresh_paper, "MAX_EPOCHS", 5)
+    monkeypatch.setattr(published, "MAX_EPOCHS", 5)
     versions = [whole()[0], whole()[1].take([0, 2, 5])]
     with pytest.raises(ll.NotConverged, match="not converged after 5 epochs"):
-        refresh_paper.fit(versions, strict=True)
+        published.fit(versions, strict=True)
     with pytest.warns(RuntimeWarning, match="not converged after 5 epochs"):
-        assert refresh_paper.fit(versions).status == "not converged"
+        assert published.fit(versions).status == "not converged"
 
 
 def test_bad_versions():
     first, second = whole()
     with pytest.raises(ll.BadInput, match="there is no version"):
-        refresh_paper.fit([])
+        published.fit([])
     strangers = ll.Responses.build(second.scores, rows=[f"new-{i}" for i in range(6)])
     with pytest.raises(ll.BadInput, match="version 2 has no evaluated model in common with version 1"):
-        refresh_paper.fit([first, strangers])
+        published.fit([first, strangers])
     bridge = ll.Responses.build(second.scores[:2], rows=["m0", "new-1"], items=[f"b{i}" for i in range(30)])
-    refresh_paper._require_fit([first, strangers, bridge])
+    published._require_fit([first, strangers, bridge])
     nobody = ll.Responses.build(second.scores, seen=np.zeros(second.scores.shape, bool), rows=second.rows)
     with pytest.raises(ll.BadInput, match=r"item 'item-0' of version 2 has no answer \(30 such\); leave it out"):
-        refresh_paper.fit([first, nobody])
+        published.fit([first, nobody])
     with pytest.raises(ll.BadInput, match="version 2 has no answer; evaluate some models"):
-        refresh_paper.fit([first, second.select([])])
+        published.fit([first, second.select([])])
     silent = ll.Responses.build(
         np.vstack([first.scores, first.scores[:1]]), seen=np.arange(7)[:, None] + 0 * first.seen[:1] < 6
     )
     with pytest.raises(ll.BadInput, match="model 'row-6' has no answer in any version"):
-        refresh_paper.fit([silent])
+        published.fit([silent])
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_bad_versions():
 )
 def test_bad_choices(words, message):
     with pytest.raises(ll.BadInput, match=message):
-        refresh_paper.choose(fitted(), **words)
+        published.choose(fitted(), **words)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_bad_choices(words, message):
 )
 def test_bad_estimates(words, message):
     with pytest.raises(ll.BadInput, match=message):
-        refresh_paper.estimate(fitted(), **words)
+        published.estimate(fitted(), **words)
 
 
 @pytest.mark.slow
@@ -325,7 +325,7 @@ def test_intervals_hold_where_the_model_does():
     held, worlds = 0, 200
     for seed in range(worlds):
         versions, _ = world(seed, rows=12, sizes=(400, 300))
-        found = refresh_paper.estimate(refresh_paper.fit([versions[0], versions[1].take(range(1, 12, 2))]), level=0.8)
+        found = published.estimate(published.fit([versions[0], versions[1].take(range(1, 12, 2))]), level=0.8)
         held += bool(found.low[0] <= versions[1].scores[0].mean() <= found.high[0])
     low, high = stats.binom.ppf(FALSE_ALARM / 2, worlds, 0.8), stats.binom.ppf(1 - FALSE_ALARM / 2, worlds, 0.8)
     assert low <= held <= high
@@ -352,12 +352,12 @@ def test_figures_of_the_original(shared):
     stored = json.loads((shared / "reference" / "baselines.json").read_text())["livexiv"]
     row = next(row for row in stored["rows"] if (row["name"], row["ver"], row["m"]) == ("vqa", "v2", 5))
     first, second = authors(shared, "v1"), authors(shared, "v2")
-    fit = refresh_paper.fit([first])
+    fit = published.fit([first])
     assert abs(-fit.loglik / fit.n_seen.sum() - stored["fits_vqa"][0]["final_train_loss"]) < 1e-4
     assert abs(fit.steps - stored["fits_vqa"][0]["epochs"]) < 100
-    rows = [int(name) for name in refresh_paper.choose(fit, 5).rows] + [17, 18]
+    rows = [int(name) for name in published.choose(fit, 5).rows] + [17, 18]
     assert sorted(rows) == sorted(row["evaluated"])
-    found = refresh_paper.estimate(refresh_paper.fit([first, second.take(rows)])).to_frame()
+    found = published.estimate(published.fit([first, second.take(rows)])).to_frame()
     value = found[found.group == "all"].set_index("row").value[list(second.rows)].to_numpy()
     unseen = np.setdiff1d(np.arange(19), rows)
     error = 100 * np.abs(value - second.scores.mean(1))[unseen].mean()

@@ -17,12 +17,12 @@ import numpy as np
 from scipy import stats
 
 from lleval_jax.errors import BadInput, require
-from lleval_jax.estimators import refresh_choice
-from lleval_jax.estimators.drift import suspects as suspects
 from lleval_jax.estimators.irt.linking import link as link
-from lleval_jax.estimators.refresh_law import RefreshParams, expected, fitted, named_of
-from lleval_jax.estimators.refresh_outlook import Outlook, outlook, run
-from lleval_jax.estimators.row_check import check as check
+from lleval_jax.estimators.refresh import choice
+from lleval_jax.estimators.refresh.drift import suspects as suspects
+from lleval_jax.estimators.refresh.kernel import RefreshParams, expected, fitted, named_of
+from lleval_jax.estimators.refresh.outlook import Outlook, outlook, run
+from lleval_jax.estimators.refresh.rows import check as check
 from lleval_jax.layout.chain import Named, append, empty, grow
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
@@ -151,8 +151,8 @@ def choose(
         require(0 < k <= len(members), f"k is {k}; there are {len(members)} models to choose from")
         cost, budget = np.ones(len(fit.rows)), k
     require(bool(np.any(cost[members] <= budget)), f"no model costs {budget:g} or less")  # pyright: ignore
-    loss = refresh_choice.disorder if ask == "ranking" else _variance_of(now, ask)
-    chosen, losses = refresh_choice.search(now, loss, pool=members, price=cost, budget=float(budget))  # pyright: ignore
+    loss = choice.disorder if ask == "ranking" else _variance_of(now, ask)
+    chosen, losses = choice.search(now, loss, pool=members, price=cost, budget=float(budget))  # pyright: ignore
     why = [_why(ask, before, after, len(fit.rows)) for before, after in itertools.pairwise(losses)]
     rows = (*force, *(fit.rows[j] for j in chosen))
     return Choice(rows, ((),) * len(rows), (*("run in any case" for _ in force), *why), fit.source, whole=True)
@@ -237,9 +237,9 @@ def ranks(
     return Standing(estimate, chance, chance[np.arange(models), value - 1])
 
 
-def _variance_of(now: Outlook, ask: str) -> refresh_choice.Loss:
+def _variance_of(now: Outlook, ask: str) -> choice.Loss:
     require(ask in now.groups, f"there is no domain {ask!r}; there are {', '.join(now.groups[1:])}, all and ranking")
-    return functools.partial(refresh_choice.variance, target=now.groups.index(ask))
+    return functools.partial(choice.variance, target=now.groups.index(ask))
 
 
 def _why(ask: str, before: float, after: float, models: int) -> str:

@@ -12,8 +12,9 @@ from scipy import optimize, special, stats
 import lleval_jax as ll
 from lleval_jax.core.laws import panel
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import refresh, refresh_choice, refresh_law
-from lleval_jax.estimators.refresh_outlook import run
+from lleval_jax.estimators import refresh
+from lleval_jax.estimators.refresh import choice, kernel
+from lleval_jax.estimators.refresh.outlook import run
 from lleval_jax.layout import chain as refresh_chain
 from lleval_jax.layout.chain import append, empty, panel_of
 from lleval_jax.types import Status
@@ -145,10 +146,10 @@ def test_what_a_run_tells_is_dense_conditioning(law):
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_the_choice_is_that_of_brute_force(law, ask, k):
     now = refresh._outlook(refresh._next(law, None), law, 1)
-    loss = refresh_choice.disorder if ask == "ranking" else refresh._variance_of(now, ask)
+    loss = choice.disorder if ask == "ranking" else refresh._variance_of(now, ask)
 
     def of(chosen):
-        return loss(refresh_choice._after(now, chosen))[0]
+        return loss(choice._after(now, chosen))[0]
 
     best = min(of(chosen) for chosen in itertools.combinations(range(MODELS), k))
     chosen = refresh.choose(law, k, ask=ask)
@@ -172,7 +173,7 @@ def test_a_budget_is_spent_as_brute_force_would(law):
     pool = NAMES[:8]
 
     def of(chosen):
-        return refresh_choice.variance(refresh_choice._after(now, [NAMES.index(row) for row in chosen]))[0]
+        return choice.variance(choice._after(now, [NAMES.index(row) for row in chosen]))[0]
 
     sets = (chosen for size in range(1, 9) for chosen in itertools.combinations(pool, size))
     best = min(of(chosen) for chosen in sets if sum(price[row] for row in chosen) <= 4)
@@ -183,14 +184,9 @@ def test_a_budget_is_spent_as_brute_force_would(law):
 
 def test_among_many_sets_no_exchange_helps_and_few_are_better(law, monkeypatch):
     now = refresh._outlook(refresh._next(law, None), law, 1)
-    monkeypatch.setattr(refresh_choice, "FEW", 0)
-    losses = [
-        refresh_choice.variance(refresh_choice._after(now, chosen))[0]
-        for chosen in itertools.combinations(range(MODELS), 4)
-    ]
-    found = refresh_choice.search(now, refresh_choice.variance, pool=range(MODELS), price=np.ones(MODELS), budget=4)[1][
-        -1
-    ]
+    monkeypatch.setattr(choice, "FEW", 0)
+    losses = [choice.variance(choice._after(now, chosen))[0] for chosen in itertools.combinations(range(MODELS), 4)]
+    found = choice.search(now, choice.variance, pool=range(MODELS), price=np.ones(MODELS), budget=4)[1][-1]
     assert np.mean(np.array(losses) < found * (1 - 1e-9)) < 0.05
 
 
@@ -240,9 +236,9 @@ def test_refits_in_one_call_are_single_fits(versions):
     with jax.enable_x64(True):
         panels = [panel_of(chain._replace(right=draw), np.zeros((MODELS, 0))) for draw in right]
         prior = panel.before(*panels[0].basis.shape)
-        many, doubt = jax.vmap(refresh_law._search, (0, None))(jax.tree.map(lambda *x: jnp.stack(x), *panels), prior)
+        many, doubt = jax.vmap(kernel._search, (0, None))(jax.tree.map(lambda *x: jnp.stack(x), *panels), prior)
         for lane, known in enumerate(panels):
-            one, single = refresh_law._search(known, prior)
+            one, single = kernel._search(known, prior)
             assert int(one.status) == Status.CONVERGED
             for found, expected in zip(jax.tree.leaves((many.x, doubt)), jax.tree.leaves((one.x, single)), strict=True):
                 np.testing.assert_allclose(found[lane], expected, atol=1e-6)

@@ -5,7 +5,7 @@ import pytest
 from scipy import special, stats
 
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import row_check
+from lleval_jax.estimators.refresh import rows as row_check
 from lleval_jax.values import Responses
 
 FALSE_ALARM = 1e-5  # of this file

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import drift
+from lleval_jax.estimators.refresh import drift
 from lleval_jax.values import Responses
 from lleval_jax.values.results import Source
 
