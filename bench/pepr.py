@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 import lleval_jax as ll
 from lleval_jax.data import simulate_logprobs
-from lleval_jax.estimators import elements
+from lleval_jax.estimators.pepr import kernel
 from lleval_jax.values.logprobs import LogProbs, members_of
 
 TRUE = {"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1, "e": 0.0, "f": 0.0}
@@ -82,12 +82,12 @@ def preferences(runs: int) -> dict:
 
 def seconds(draws: int = 1000) -> dict:
     """1,000 fits to weighted texts in one call, and one by one with scipy; the same answers."""
-    work = elements.prepare(LogProbs.from_frame(simulate_logprobs(TRUE, 200, seed=0)), "text")
+    work = kernel.prepare(LogProbs.from_frame(simulate_logprobs(TRUE, 200, seed=0)), "text")
     took = []
     for _ in range(6):
         start = time.perf_counter()
         with jax.enable_x64(True):
-            found = elements.run(work, 0.0, 1.0, draws, 0)
+            found = kernel.run(work, 0.0, 1.0, draws, 0)
         took.append(time.perf_counter() - start)
     often = np.random.default_rng(0).standard_exponential((draws + 1, 200))[1:]
     start, apart = time.perf_counter(), 0.0

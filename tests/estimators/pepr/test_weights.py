@@ -13,7 +13,8 @@ from scipy import optimize, stats
 from lleval_jax import data
 from lleval_jax.data import logprobs, simulate_logprobs
 from lleval_jax.errors import BadInput, DataWarning
-from lleval_jax.estimators import linearity, pepr
+from lleval_jax.estimators import pepr
+from lleval_jax.estimators.pepr import linearity
 from lleval_jax.values.logprobs import LogProbs, members_of
 
 FALSE_ALARM = 1e-5

@@ -21,13 +21,13 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import BadInput, DataWarning, NotConverged, require
-from lleval_jax.estimators import elements, linearity
-from lleval_jax.estimators.element_answers import MOST as MOST
-from lleval_jax.estimators.element_answers import ONE_SIGMA as ONE_SIGMA
-from lleval_jax.estimators.element_answers import PeprParams as PeprParams
-from lleval_jax.estimators.element_answers import choose as choose
-from lleval_jax.estimators.element_answers import estimate as estimate
-from lleval_jax.estimators.element_answers import scored as scored
+from lleval_jax.estimators.pepr import kernel, linearity
+from lleval_jax.estimators.pepr.effects import MOST as MOST
+from lleval_jax.estimators.pepr.effects import ONE_SIGMA as ONE_SIGMA
+from lleval_jax.estimators.pepr.effects import PeprParams as PeprParams
+from lleval_jax.estimators.pepr.effects import choose as choose
+from lleval_jax.estimators.pepr.effects import estimate as estimate
+from lleval_jax.estimators.pepr.effects import scored as scored
 from lleval_jax.types import Status
 from lleval_jax.values.logprobs import LogProbs
 from lleval_jax.values.results import FitResult, Source
@@ -87,9 +87,9 @@ def fit(
     require(_good(scale, 1e-9), f"scale is {scale!r}; it must be 'auto' or a positive number")
     require(data.pairs or scale == 1, "scale goes with pairs; log-probabilities of texts have none")
     require(draws >= 1, f"draws is {draws}; it must be at least 1")
-    work = elements.prepare(data, per)
+    work = kernel.prepare(data, per)
     with jax.enable_x64(True):
-        found = elements.run(work, ridge, scale, draws, seed)
+        found = kernel.run(work, ridge, scale, draws, seed)
     params = _params(data, work, found, seed)
     linear = min(float(params.pattern_p), params.subset_p.min(initial=1)) >= FALSE_ALARM / 2
     settings = {"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed, "false_alarm": FALSE_ALARM}
@@ -100,7 +100,7 @@ def fit(
         items=data.elements,
         group=np.zeros(len(data.elements), int),
         groups=("all",),
-        loglik=elements.loglik(work, found),
+        loglik=kernel.loglik(work, found),
         steps=found.steps,
         status=found.status.word if found.status != Status.CONVERGED else "ok" if linear else "not linear",
         n_seen=work.table.fitted.astype(int),
@@ -174,7 +174,7 @@ def _good(value: float | str, least: float) -> bool:
     return value == "auto" if isinstance(value, str) else bool(np.isfinite(value)) and value >= least
 
 
-def _params(data: LogProbs, work: elements.Work, found: elements.Found, seed: int) -> PeprParams:
+def _params(data: LogProbs, work: kernel.Work, found: kernel.Found, seed: int) -> PeprParams:
     """Back to the user's elements, and what the residuals say."""
     table, expand = work.table, work.expand
     use, pairs = table.fitted > 0, data.pairs
@@ -201,10 +201,10 @@ def _params(data: LogProbs, work: elements.Work, found: elements.Found, seed: in
         drawn_value=found.drawn_value,
         member=data.member,
         observed=observed,
-        subset_p=elements.subset_p(data, work, found),
-        pattern_p=np.array(elements.pattern_p(work, found, seed, REDRAWN)),
+        subset_p=kernel.subset_p(data, work, found),
+        pattern_p=np.array(kernel.pattern_p(work, found, seed, REDRAWN)),
         condition=np.array(linearity.condition(table.columns[use])),
-        r2=elements.explained(work, found),
+        r2=kernel.explained(work, found),
         twin=work.twin,
     )
 

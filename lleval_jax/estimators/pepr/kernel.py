@@ -12,7 +12,7 @@ from lleval_jax.core.shapes import pad, rung
 from lleval_jax.core.solvers import simplex
 from lleval_jax.core.solvers.loop import Solution
 from lleval_jax.errors import require
-from lleval_jax.estimators import linearity
+from lleval_jax.estimators.pepr import linearity
 from lleval_jax.types import Array, Status
 from lleval_jax.values.logprobs import LogProbs
 
