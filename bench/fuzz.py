@@ -106,15 +106,16 @@ def fuzz(reader: str, cases: int, seconds: int, count: pathlib.Path) -> None:
     os.environ["LLEVAL_CACHE"] = "off"
     with atheris.instrument_imports(include=["lleval_jax.data", "lleval_jax.values"], enable_loader_override=False):
         from lleval_jax import data
-        from lleval_jax.data import files, formats
+        from lleval_jax.data import files
         from lleval_jax.data.answers import Options
+        from lleval_jax.data.formats import registry
     from lleval_jax.errors import BadInput
 
     sys.path.insert(0, str(TESTS))
     import originals
 
     warnings.simplefilter("ignore")
-    known = next(format for format in formats.FORMATS if format.read.__module__.endswith(f".{reader}"))
+    known = next(format for format in registry.FORMATS if format.read.__module__.endswith(f".{reader}"))
     shelf = pathlib.Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     seeds = shelf / "seeds"
     seeds.mkdir()
@@ -124,7 +125,7 @@ def fuzz(reader: str, cases: int, seconds: int, count: pathlib.Path) -> None:
     for place, path in enumerate([*originals.make(folder), *old]):
         content = path.read_bytes()
         with contextlib.suppress(OSError):
-            if len(content) <= LONGEST and (formats.of(files.head(path), path) is known or path in old):
+            if len(content) <= LONGEST and (registry.of(files.head(path), path) is known or path in old):
                 (seeds / str(place)).write_bytes(content)
     case = shelf / NAMES[reader]
     counted = {"cases": 0, "escaped": 0, "read": 0, "refused": 0}

@@ -8,9 +8,9 @@ import numpy as np
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli import inputs as given
-from lleval_jax.cli import options, output, typed
-from lleval_jax.cli.waiting import waiting
+from lleval_jax.cli.shell import inputs as given
+from lleval_jax.cli.shell import options, output, typed
+from lleval_jax.cli.shell.waiting import waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:

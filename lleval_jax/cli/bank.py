@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli import options, output, typed
+from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:

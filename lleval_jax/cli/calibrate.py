@@ -8,10 +8,10 @@ import numpy as np
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli import inputs as given
-from lleval_jax.cli import options, output, typed
 from lleval_jax.cli.left_out import Held, held_out
-from lleval_jax.cli.waiting import waiting
+from lleval_jax.cli.shell import inputs as given
+from lleval_jax.cli.shell import options, output, typed
+from lleval_jax.cli.shell.waiting import waiting
 
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table

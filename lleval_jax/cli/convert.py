@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli import inputs as given
-from lleval_jax.cli import options, output, typed
-from lleval_jax.cli.waiting import waiting
+from lleval_jax.cli.shell import inputs as given
+from lleval_jax.cli.shell import options, output, typed
+from lleval_jax.cli.shell.waiting import waiting
 
 Out = Annotated[pathlib.Path, typer.Option(metavar="PATH", help="The table's file, or the folder for Every Eval Ever.")]
 Format = Annotated[Literal["parquet", "eee"], typer.Option(help="A long table, or Every Eval Ever.")]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import lleval_jax as ll
-from lleval_jax.cli.waiting import Waiting
+from lleval_jax.cli.shell.waiting import Waiting
 
 EVERY = 5  # one model in five is left out
 FEWEST, MOST = 10, 200  # models needed for a check; models left out at most

@@ -10,7 +10,6 @@ from typing import Annotated, NoReturn
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli import options, typed
 from lleval_jax.cli.ask import ask
 from lleval_jax.cli.bank import bank
 from lleval_jax.cli.calibrate import calibrate
@@ -18,9 +17,10 @@ from lleval_jax.cli.check import check
 from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.pepr import pepr
-from lleval_jax.cli.prompts import prompts
+from lleval_jax.cli.prompts.quantiles import prompts
 from lleval_jax.cli.refresh import refresh
-from lleval_jax.cli.shown import help_of
+from lleval_jax.cli.shell import options, typed
+from lleval_jax.cli.shell.shown import help_of
 from lleval_jax.cli.sloth import sloth
 from lleval_jax.errors import BadInput, LlevalError
 

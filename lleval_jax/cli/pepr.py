@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli import options, output, typed
-from lleval_jax.cli.waiting import waiting
+from lleval_jax.cli.shell import options, output, typed
+from lleval_jax.cli.shell.waiting import waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax.cli import check as answers_check
-from lleval_jax.cli import inputs as given
-from lleval_jax.cli import options, output, typed
-from lleval_jax.cli.shown import help_of
-from lleval_jax.cli.waiting import Waiting, waiting
+from lleval_jax.cli.shell import inputs as given
+from lleval_jax.cli.shell import options, output, typed
+from lleval_jax.cli.shell.shown import help_of
+from lleval_jax.cli.shell.waiting import Waiting, waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """Files <-> values: the only place that reads and writes user files."""
 
-from lleval_jax.data.formats import FORMATS as FORMATS
-from lleval_jax.data.formats import Format as Format
+from lleval_jax.data.formats.registry import FORMATS as FORMATS
+from lleval_jax.data.formats.registry import Format as Format
+from lleval_jax.data.formats.table import read_scores as read_scores
 from lleval_jax.data.leaderboards import list_leaderboards as list_leaderboards
 from lleval_jax.data.leaderboards import read_leaderboard as read_leaderboard
 from lleval_jax.data.logprobs import read_logprobs as read_logprobs
@@ -17,5 +18,4 @@ from lleval_jax.data.store import load_law as load_law
 from lleval_jax.data.store import register as register
 from lleval_jax.data.store import save as save
 from lleval_jax.data.store import verify as verify
-from lleval_jax.data.table import read_scores as read_scores
 from lleval_jax.data.write import write as write

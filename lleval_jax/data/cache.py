@@ -164,7 +164,7 @@ def _state(path: pathlib.Path) -> list[int]:
 @functools.cache
 def _readers() -> str:
     """The hash of the readers' source code."""
-    sources = sorted(pathlib.Path(__file__).parent.glob("*.py"))
+    sources = sorted(pathlib.Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 

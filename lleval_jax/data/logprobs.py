@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lleval_jax.data import archive, files, table
+from lleval_jax.data import archive, files
+from lleval_jax.data.formats import table
 from lleval_jax.errors import require
 from lleval_jax.values.logprobs import FULL, SIDES, LogProbs, columns, members_of, pairs_of
 from lleval_jax.values.results import Source

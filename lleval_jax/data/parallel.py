@@ -16,8 +16,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import IO
 
-from lleval_jax.data import cache, formats
+from lleval_jax.data import cache
 from lleval_jax.data.answers import Answers, Options
+from lleval_jax.data.formats import registry
 from lleval_jax.errors import BadInput
 
 WORTH = 1 << 28  # bytes of all files from which more processes pay for their start
@@ -41,7 +42,7 @@ def parse(
     workers: int,
     done: Callable[[int], None],
 ) -> list[Parsed]:
-    """What `formats.parse` says of each file, in their order; `done` is told of each. `BadInput` of one."""
+    """What `registry.parse` says of each file, in their order; `done` is told of each. `BadInput` of one."""
     results: dict[int, Parsed | BadInput] = {}
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for at in sorted(range(len(paths)), key=lambda at: -paths[at].stat().st_size):
@@ -65,7 +66,7 @@ def parse(
         warnings.warn(text, RuntimeWarning, stacklevel=4)
     found = []
     for at, path in enumerate(paths):
-        result = formats.parse(path, options, place) if at in left else results[at]
+        result = registry.parse(path, options, place) if at in left else results[at]
         if isinstance(result, BadInput):
             raise result
         found.append(result)
@@ -123,7 +124,7 @@ def work(jobs: IO[bytes], answers: IO[bytes]) -> None:
         place = None if job["place"] is None else pathlib.Path(job["place"])
         content = b""
         try:
-            found, known = formats.parse(pathlib.Path(job["path"]), options, place)
+            found, known = registry.parse(pathlib.Path(job["path"]), options, place)
             content = cache.packed(found)
             answer = {"hash": known}
         except BadInput as error:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from lleval_jax.data import cache, formats
+from lleval_jax.data import cache
 from lleval_jax.data.answers import Options, short_rows
+from lleval_jax.data.formats import registry
 from lleval_jax.data.read import Paths, _find, _head
 
 
@@ -14,8 +15,8 @@ def prompt_rows(paths: Paths, options: Options) -> dict[str, tuple[str, str]]:
     """
     names: dict[str, None] = {}
     for path, _ in _find(paths)[0]:
-        if formats.of(_head(path), path) is not None:
-            answers, _ = formats.parse(path, options, cache.folder())
+        if registry.of(_head(path), path) is not None:
+            answers, _ = registry.parse(path, options, cache.folder())
             names |= dict.fromkeys(answers.rows[np.unique(answers.row[~np.isnan(answers.score)])].tolist())
     parts = (name.rpartition("\n") for name in names)  # as `row_name` joins them
     return {row: (model, prompt) for row, (model, _, prompt) in zip(short_rows(list(names)), parts, strict=True)}

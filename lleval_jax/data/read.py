@@ -9,8 +9,9 @@ from importlib import metadata
 from typing import Literal
 
 from lleval_jax.data import cache as cache_of
-from lleval_jax.data import files, formats, parallel
+from lleval_jax.data import files, parallel
 from lleval_jax.data.answers import Options, Repeats
+from lleval_jax.data.formats import registry
 from lleval_jax.data.pivot import pivot
 from lleval_jax.errors import BadInput, DataWarning, require
 from lleval_jax.values import Responses, Source, SparseResponses
@@ -62,7 +63,7 @@ def read(
     found, base = _find(paths)
     notes: dict[str, list[str]] = {}
     place = cache_of.folder() if cache else None
-    known = [path for path, named in found if formats.remembered(path, place) or _is_known(path, named, notes)]
+    known = [path for path, named in found if registry.remembered(path, place) or _is_known(path, named, notes)]
     require(bool(known), f"no file in {paths!s} holds answers; known formats: {_known()}")
     parsed = _parsed(known, options, place, workers, report or (lambda done, total: None))
     parts, hashes = [], {}
@@ -83,7 +84,7 @@ def _is_known(path: pathlib.Path, named: bool, notes: dict[str, list[str]]) -> b
         require(not named, f"{path} is empty")
         _note(notes, "is empty and was skipped", path.name)
         return False
-    if formats.of(head, path) is not None:
+    if registry.of(head, path) is not None:
         return True
     if named:
         raise BadInput(_unknown(path, head))
@@ -109,7 +110,7 @@ def _parsed(
     found = []
     for path, size in zip(paths, sizes, strict=True):
         with files.watched(lambda done, base=before, most=size: report(base + min(done, most), total)):
-            found.append(formats.parse(path, options, place))
+            found.append(registry.parse(path, options, place))
         before += size
         report(before, total)
     return found
@@ -143,7 +144,7 @@ def _expand(text: str) -> tuple[list[pathlib.Path], bool]:
     found = sorted(each for each in inside if each.is_file() and not each.name.startswith("."))
     kind = "no file in the folder" if is_folder else "no such file, folder or glob:"
     require(bool(found), f"{kind} {text}. The current folder is {pathlib.Path.cwd()}.")
-    return [each for each in found if len(found) == 1 or not formats.is_companion(each)], False
+    return [each for each in found if len(found) == 1 or not registry.is_companion(each)], False
 
 
 def _head(path: pathlib.Path) -> bytes:
@@ -168,7 +169,7 @@ def _unknown(path: pathlib.Path, head: bytes) -> str:
 
 
 def _known() -> str:
-    return "; ".join(format.name for format in formats.FORMATS)
+    return "; ".join(format.name for format in registry.FORMATS)
 
 
 def _name(path: pathlib.Path, base: pathlib.Path) -> str:

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from lleval_jax.data import inspect_log
 from lleval_jax.data.answers import Options
+from lleval_jax.data.formats import inspect_log
 from lleval_jax.errors import BankMismatch, require
 from lleval_jax.harness.session import Session
 

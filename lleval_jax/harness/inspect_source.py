@@ -5,8 +5,8 @@ import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lleval_jax.data import inspect_log
 from lleval_jax.data.answers import Options
+from lleval_jax.data.formats import inspect_log
 from lleval_jax.errors import require
 from lleval_jax.estimators import adaptive
 from lleval_jax.harness.inspect_items import InspectItems, ItemOf

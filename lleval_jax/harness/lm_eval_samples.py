@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from lleval_jax.data import lm_eval, read
+from lleval_jax.data import read
+from lleval_jax.data.formats import lm_eval
 from lleval_jax.errors import BadInput, RunFailed, require
 from lleval_jax.estimators import adaptive
 from lleval_jax.values import Choice, Estimate, ItemBank, Responses, SparseResponses

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Values as arrays, with their names kept on the host: one file a kind of data."""

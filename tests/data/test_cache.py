@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lleval_jax import data
-from lleval_jax.data import cache, formats
+from lleval_jax.data import cache
 from lleval_jax.data.answers import Options, from_columns
+from lleval_jax.data.formats import registry
 from lleval_jax.errors import BadInput
 
 
@@ -35,15 +36,15 @@ def forbid(monkeypatch):
     def never(path: pathlib.Path, options: Options):
         raise AssertionError("parsed again")
 
-    monkeypatch.setattr(formats, "FORMATS", [formats.Format("t", formats.FORMATS[-1].recognises, never)])
+    monkeypatch.setattr(registry, "FORMATS", [registry.Format("t", registry.FORMATS[-1].recognises, never)])
 
 
 def test_the_second_read_is_from_the_cache(place, tmp_path, monkeypatch):
     path = table(tmp_path / "a.csv")
     one = data.read(path)
     assert len(entries(place)) == 1
-    monkeypatch.setattr("lleval_jax.data.table.read", None)
-    name = formats.FORMATS[-1].name
+    monkeypatch.setattr("lleval_jax.data.formats.table.read", None)
+    name = registry.FORMATS[-1].name
     kept = cache.load(place, cache.key(cache.content_hash(path, None), path, name, Options(), ()))
     assert kept is not None
     two = data.read(path)

@@ -11,8 +11,9 @@ import originals
 import pytest
 
 from lleval_jax import data
-from lleval_jax.data import files, formats
+from lleval_jax.data import files
 from lleval_jax.data.answers import Options
+from lleval_jax.data.formats import registry
 from lleval_jax.errors import BadInput, DataWarning
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
@@ -49,7 +50,7 @@ def read(path, known=None):
 def logs(tmp_path_factory):
     """[(format, content)] of one small file of each."""
     paths = originals.make(tmp_path_factory.mktemp("originals"))
-    return [(formats.of(files.head(path), path), path.read_bytes()) for path in paths]
+    return [(registry.of(files.head(path), path), path.read_bytes()) for path in paths]
 
 
 def changed(content, draw):
@@ -85,7 +86,7 @@ def cases(logs, folder, examples):
 
 
 def test_changed_logs(logs, tmp_path):
-    assert {known.name for known, _ in logs} == {known.name for known in formats.FORMATS}
+    assert {known.name for known, _ in logs} == {known.name for known in registry.FORMATS}
     cases(logs, tmp_path, 400)
 
 
@@ -96,7 +97,7 @@ def test_many_changed_logs(logs, tmp_path):
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_what_was_found(path, tmp_path):
-    known = next(each for each in formats.FORMATS if each.read.__module__.endswith(f".{path.parent.name}"))
+    known = next(each for each in registry.FORMATS if each.read.__module__.endswith(f".{path.parent.name}"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     copy = tmp_path / "the-file"
     copy.write_bytes(path.read_bytes())

@@ -117,7 +117,7 @@ def test_citations_are_the_entries_used() -> None:
 
 def test_every_method_that_is_cited_has_its_entry() -> None:
     used = set()
-    for path in pathlib.Path(ll.__file__).parent.glob("estimators/*.py"):
+    for path in pathlib.Path(ll.__file__).parent.glob("estimators/**/*.py"):
         for keys in re.findall(r"\bcite=\(([^)]*)\)|^CITE = \(([^)]*)\)", path.read_text(), re.M):
             used |= set(re.findall(r'"(\w+)"', "".join(keys)))
     assert used

@@ -19,12 +19,7 @@ from lleval_jax.core.irt import irf, sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, require
-from lleval_jax.estimators.adaptive.stopping import Replayed as Replayed
-from lleval_jax.estimators.adaptive.stopping import Stop as Stop
-from lleval_jax.estimators.adaptive.stopping import always_reach as always_reach
-from lleval_jax.estimators.adaptive.stopping import dispersion_of as dispersion_of
-from lleval_jax.estimators.adaptive.stopping import reach_of as reach_of
-from lleval_jax.estimators.adaptive.stopping import widen_of as widen_of
+from lleval_jax.estimators.adaptive.stopping import Stop, always_reach, dispersion_of, reach_of, widen_of
 from lleval_jax.estimators.irt import ability
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses

@@ -148,7 +148,7 @@ def prepare(
     level = np.array([level for level in LEVELS if (1 - level) * models >= 1])  # rarer than one session: not told
     always, always_pair = (np.quantile(worst, level) for worst in (always, always_pair))
     tails = np.array([tail, tail_pair])
-    found = choice.Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
+    found = stopping.Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
     return dataclasses.replace(bank, replayed=found)
 
 
@@ -244,11 +244,11 @@ def _dispersion(fit: FitResult[irt.IrtParams], answers: Responses) -> np.ndarray
     return np.clip(np.array([((scores - p) ** 2).sum() / (p * (1 - p)).sum()]), 0.05, 1.0)
 
 
-def _nothing(phi: np.ndarray) -> choice.Replayed:
+def _nothing(phi: np.ndarray) -> stopping.Replayed:
     """Before any session was replayed."""
     one = np.ones(1)
     tails = np.full(2, stopping.TAIL)
-    return choice.Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
+    return stopping.Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
 
 
 def _neighbours(truth: np.ndarray, most: int, seed: int) -> np.ndarray:

@@ -22,12 +22,7 @@ import pandas as pd
 
 from lleval_jax.errors import BadInput, DataWarning, NotConverged, require
 from lleval_jax.estimators.pepr import kernel, linearity
-from lleval_jax.estimators.pepr.effects import MOST as MOST
-from lleval_jax.estimators.pepr.effects import ONE_SIGMA as ONE_SIGMA
-from lleval_jax.estimators.pepr.effects import PeprParams as PeprParams
-from lleval_jax.estimators.pepr.effects import choose as choose
-from lleval_jax.estimators.pepr.effects import estimate as estimate
-from lleval_jax.estimators.pepr.effects import scored as scored
+from lleval_jax.estimators.pepr.effects import PeprParams, scored
 from lleval_jax.types import Status
 from lleval_jax.values.logprobs import LogProbs
 from lleval_jax.values.results import FitResult, Source

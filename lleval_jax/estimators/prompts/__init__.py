@@ -1,1 +1,19 @@
-"""TODO."""
+"""Scores over prompts from few answers (PromptEval)."""
+
+from lleval_jax.estimators.prompts.covariates import embed as embed
+from lleval_jax.estimators.prompts.covariates import features as features
+from lleval_jax.estimators.prompts.covariates import pca as pca
+from lleval_jax.estimators.prompts.effects import CITE as CITE
+from lleval_jax.estimators.prompts.effects import DRAWS as DRAWS
+from lleval_jax.estimators.prompts.effects import choose as choose
+from lleval_jax.estimators.prompts.effects import fit as fit
+from lleval_jax.estimators.prompts.quantiles import QUANTILES as QUANTILES
+from lleval_jax.estimators.prompts.quantiles import WHAT as WHAT
+from lleval_jax.estimators.prompts.quantiles import Distribution as Distribution
+from lleval_jax.estimators.prompts.quantiles import PromptParams as PromptParams
+from lleval_jax.estimators.prompts.quantiles import better as better
+from lleval_jax.estimators.prompts.quantiles import difference as difference
+from lleval_jax.estimators.prompts.quantiles import distribution as distribution
+from lleval_jax.estimators.prompts.quantiles import estimate as estimate
+from lleval_jax.estimators.prompts.quantiles import wasserstein as wasserstein
+from lleval_jax.estimators.prompts.quantiles import won as won

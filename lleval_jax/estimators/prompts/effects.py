@@ -24,20 +24,8 @@ from lleval_jax.core.crossed import model as crossed
 from lleval_jax.core.crossed import scales
 from lleval_jax.errors import NotConverged, require
 from lleval_jax.estimators.prompts import balanced, choice, kernel, published
-from lleval_jax.estimators.prompts.features import embed as embed
-from lleval_jax.estimators.prompts.features import features as features
-from lleval_jax.estimators.prompts.features import pca as pca
 from lleval_jax.estimators.prompts.kernel import MASS, NODES
-from lleval_jax.estimators.prompts.quantiles import QUANTILES as QUANTILES
-from lleval_jax.estimators.prompts.quantiles import WHAT as WHAT
-from lleval_jax.estimators.prompts.quantiles import Distribution as Distribution
-from lleval_jax.estimators.prompts.quantiles import PromptParams as PromptParams
-from lleval_jax.estimators.prompts.quantiles import better as better
-from lleval_jax.estimators.prompts.quantiles import difference as difference
-from lleval_jax.estimators.prompts.quantiles import distribution as distribution
-from lleval_jax.estimators.prompts.quantiles import estimate as estimate
-from lleval_jax.estimators.prompts.quantiles import wasserstein as wasserstein
-from lleval_jax.estimators.prompts.quantiles import won as won
+from lleval_jax.estimators.prompts.quantiles import PromptParams
 from lleval_jax.layout import grid as crossed_layout
 from lleval_jax.layout.grid import Features
 from lleval_jax.types import Status

@@ -1,1 +1,13 @@
-"""TODO."""
+"""New versions of a benchmark: run few models again, estimate the rest (LiveXiv)."""
+
+from lleval_jax.estimators.irt.linking import link as link
+from lleval_jax.estimators.refresh.drift import suspects as suspects
+from lleval_jax.estimators.refresh.panel import CITE as CITE
+from lleval_jax.estimators.refresh.panel import DIMS as DIMS
+from lleval_jax.estimators.refresh.panel import Standing as Standing
+from lleval_jax.estimators.refresh.panel import choose as choose
+from lleval_jax.estimators.refresh.panel import estimate as estimate
+from lleval_jax.estimators.refresh.panel import fit as fit
+from lleval_jax.estimators.refresh.panel import foretell as foretell
+from lleval_jax.estimators.refresh.panel import ranks as ranks
+from lleval_jax.estimators.refresh.rows import check as check

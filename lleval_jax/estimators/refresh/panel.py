@@ -17,12 +17,9 @@ import numpy as np
 from scipy import stats
 
 from lleval_jax.errors import BadInput, require
-from lleval_jax.estimators.irt.linking import link as link
 from lleval_jax.estimators.refresh import choice
-from lleval_jax.estimators.refresh.drift import suspects as suspects
 from lleval_jax.estimators.refresh.kernel import RefreshParams, expected, fitted, named_of
 from lleval_jax.estimators.refresh.outlook import Outlook, outlook, run
-from lleval_jax.estimators.refresh.rows import check as check
 from lleval_jax.layout.chain import Named, append, empty, grow
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What a fit says against itself: items, keys, dependence, controls."""

@@ -18,7 +18,7 @@ from lleval_jax.layout import irt as layout
 from lleval_jax.values import Responses, SparseResponses
 
 FALSE_ALARM = 1e-5  # of this file
-SHARED = pathlib.Path(__file__).parents[3] / "shared"
+SHARED = pathlib.Path(__file__).parents[4] / "shared"
 FITS = {
     "2pl": {},
     "2-d joint": {"dims": 2},

@@ -12,8 +12,8 @@ from scipy import optimize, special, stats
 import lleval_jax as ll
 from lleval_jax.core.laws import panel
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators import refresh
 from lleval_jax.estimators.refresh import choice, kernel
+from lleval_jax.estimators.refresh import panel as refresh
 from lleval_jax.estimators.refresh.outlook import run
 from lleval_jax.layout import chain as refresh_chain
 from lleval_jax.layout.chain import append, empty, panel_of

@@ -2,9 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-import laws
 import numpy as np
 import pytest
+import worlds
 from scipy import integrate, optimize, special, stats
 
 import lleval_jax as ll
@@ -31,7 +31,7 @@ def known(law, score) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def world():
-    law, skill = laws.drawn(0)
+    law, skill = worlds.law(0)
     return law, scores(law, skill)
 
 
@@ -107,10 +107,10 @@ def test_quantiles_of_a_mixture():
 
 def test_hidden_models_are_foretold(world, fit):
     law, score = world
-    found = ll.downstream.estimate(fit, laws.targets(law))
+    found = ll.downstream.estimate(fit, worlds.targets(law))
     truth = score[~law.params.seen.any(1)]
     assert fit.status == "ok"
-    assert found.rows == tuple(map(str, laws.targets(law)))
+    assert found.rows == tuple(map(str, worlds.targets(law)))
     assert found.group == ("HumanEval",) * 2
     assert (found.n_seen == 28).all()
     assert ((found.low <= truth) & (truth <= found.high)).all()
@@ -138,7 +138,7 @@ def test_what_a_family_scores_beyond_its_skills_is_foretold_of_its_other_models(
     law, score = world
     raised = np.where(np.asarray(law.settings["families"]) == "family-0", np.minimum(score + 0.25, 1), score)
     other = ll.downstream.fit(law, known(law, raised))
-    target = laws.targets(law)[0]
+    target = worlds.targets(law)[0]
     assert target.family == "family-0"
     lift = ll.downstream.estimate(other, [target]).value - ll.downstream.estimate(fit, [target]).value
     assert 0.05 < lift[0] < 0.35
@@ -181,7 +181,7 @@ def test_too_little_to_learn_from(world, fit):
 @pytest.mark.slow
 def test_slopes_recover_when_a_law_knows_skills_well():
     """Thirty benchmarks and forty families; slopes of the score against the truth in units of posterior means."""
-    law, _ = laws.drawn(3, families=40, benchmarks=30)
+    law, _ = worlds.law(3, families=40, benchmarks=30)
     units, mean, _ = law_skills.of_models(law)
     raw = mean @ np.linalg.inv(units.turn).T + units.middle
     score = scores(law, raw, seed=4)
@@ -196,10 +196,10 @@ def test_intervals_hold_in_simulated_worlds():
     """Each world has its own law, slopes and families; its first hidden model is one trial."""
     held = []
     for seed in range(40):
-        law, skill = laws.drawn(seed + 100)
+        law, skill = worlds.law(seed + 100)
         random = np.random.default_rng(seed)
         score = scores(law, skill, random.normal([0.8, 0], 0.6), seed, group=0.3)
-        found = ll.downstream.estimate(ll.downstream.fit(law, known(law, score)), laws.targets(law)[:1])
+        found = ll.downstream.estimate(ll.downstream.fit(law, known(law, score)), worlds.targets(law)[:1])
         truth = score[~law.params.seen.any(1)][0]
         held.append(bool(found.low[0] <= truth <= found.high[0]))
     assert sum(held) >= stats.binom.ppf(FALSE_ALARM, len(held), 0.95)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from worlds import leaderboard
 
 import lleval_jax as ll
 from lleval_jax.estimators import sloth
@@ -12,31 +13,9 @@ from lleval_jax.estimators import sloth
 LEVEL = 0.95
 
 
-def drawn(seed=0, families=9, each=3, benchmarks=3, own=0.25) -> ll.Leaderboard:
-    """A leaderboard from a law with one skill; families differ in intercept, models by `own` of it besides."""
-    random = np.random.default_rng(seed)
-    family = np.repeat(np.arange(families), each)
-    size = np.tile(np.geomspace(1, 70, each), families) * np.exp(0.2 * random.normal(size=len(family)))
-    tokens = np.exp(random.normal(0.5, 0.8, families))[family]
-    skill = 0.7 * np.log(size / 7) / 1.3 + 0.6 * np.log(tokens / 2) + random.normal(0, 0.5, families)[family]
-    skill = skill + own * random.normal(size=len(family))
-    logit = skill[:, None] * random.uniform(0.6, 1.2, benchmarks) + random.normal(0, 0.5, benchmarks)
-    score = 0.25 + 0.75 / (1 + np.exp(-logit)) + 0.01 * random.normal(size=logit.shape)
-    table = pd.DataFrame(
-        {
-            "model": [f"m{i}" for i in range(len(family))],
-            "family": [f"family-{f}" for f in family],
-            "params": size * 1e9,
-            "tokens": tokens * 1e12,
-            **{f"bench-{j}": np.clip(score[:, j], 0, 1) for j in range(benchmarks)},
-        }
-    )
-    return ll.Leaderboard.from_frame(table, floors={f"bench-{j}": 0.25 for j in range(benchmarks)})
-
-
 @pytest.fixture(scope="module")
 def board() -> ll.Leaderboard:
-    whole = drawn()
+    whole = leaderboard()
     return whole.hide(whole.params == whole.params[2])  # the largest model of the first family
 
 
@@ -46,7 +25,7 @@ def law(board) -> ll.FitResult:
 
 
 def test_a_hidden_model_is_foretold(law):
-    truth = drawn()
+    truth = leaderboard()
     target = sloth.Target("family-0", float(truth.params[2]), float(truth.tokens[2]))
     found = ll.sloth.estimate(law, [target])
     assert law.status == "ok"
@@ -205,7 +184,7 @@ def test_intervals_hold_in_simulated_families():
     """
     held = []
     for seed in range(12):
-        truth = drawn(seed + 10)
+        truth = leaderboard(seed + 10)
         hidden = np.isin(np.arange(len(truth.models)), [2, 5, 8, 11])
         fit = ll.sloth.fit(truth.hide(hidden), 1)
         test = truth.take(np.flatnonzero(hidden))

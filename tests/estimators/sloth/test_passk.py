@@ -4,9 +4,9 @@ import itertools
 
 import jax
 import jax.numpy as jnp
-import laws
 import numpy as np
 import pytest
+import worlds
 from jax.flatten_util import ravel_pytree
 from scipy import special, stats
 
@@ -21,7 +21,7 @@ KS = (1, 10, 100)
 
 def world(seed, questions=30, tries=100, known_models=14):
     """A law, where the models that tried stand in it, successes of those, and true chances of all models."""
-    law, skill = laws.drawn(seed)
+    law, skill = worlds.law(seed)
     random = np.random.default_rng(seed + 1000)
     units, _, _ = law_skills.of_models(law)
     item = random.normal([-2, 0.8, 0.4], [1.5, 0.4, 0.4], (questions, 3))
@@ -116,10 +116,10 @@ def test_covariances_are_those_of_one_large_inverse(ended):
 
 def test_planned_models_are_foretold(drawn, fit):
     law, _, _, chance = drawn
-    found = ll.passk.estimate(fit, laws.targets(law), k=KS, draws=500)
+    found = ll.passk.estimate(fit, worlds.targets(law), k=KS, draws=500)
     truth = np.stack([(1 - (1 - chance) ** k).mean(1) for k in KS], 1)[~law.params.seen.any(1)]
     assert fit.status == "ok"
-    assert found.rows == tuple(str(target) for target in laws.targets(law) for _ in KS)
+    assert found.rows == tuple(str(target) for target in worlds.targets(law) for _ in KS)
     assert found.group == ("pass@1", "pass@10", "pass@100") * 2
     assert ((found.low <= truth.ravel()) & (truth.ravel() <= found.high)).all()
     for part in (found.low, found.value, found.high):
@@ -221,7 +221,7 @@ def test_intervals_hold_in_simulated_worlds():
         law, at, successes, chance = world(seed + 200)
         k = KS[seed % 3]
         fit = ll.passk.fit(law, successes, 100, [law.rows[i] for i in at])
-        found = ll.passk.estimate(fit, laws.targets(law)[:1], k=k, draws=500)
+        found = ll.passk.estimate(fit, worlds.targets(law)[:1], k=k, draws=500)
         truth = (1 - (1 - chance[~law.params.seen.any(1)][0]) ** k).mean()
         held.append(bool(found.low[0] <= truth <= found.high[0]))
     assert sum(held) >= stats.binom.ppf(FALSE_ALARM, len(held), 0.95)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import optimize, special, stats
-from test_sloth import drawn
+from worlds import leaderboard
 
 import lleval_jax as ll
 from lleval_jax.core.laws import pooled
@@ -21,7 +21,7 @@ settle = jax.jit(pooled.settle, static_argnames="steps")
 
 def made(turn=None) -> ll.FitResult:
     """A law of two skills that was not searched for, with the posterior that it gives; raw skills turned by `turn`."""
-    board, random = drawn(3), np.random.default_rng(0)
+    board, random = leaderboard(3), np.random.default_rng(0)
     loading = np.array([[0.9, 0.1], [0.2, 0.7], [0.6, 0.6]])
     effects = len(pooled.INPUTS) + len(pooled.NESTED)
     law = pooled.Law(
@@ -156,7 +156,7 @@ def test_loadings_and_efficiencies_hold_the_truth():
     assert stats.binom.cdf(6, 12, 0.89) < 1e-3
     worlds, kept, of = 0, 0, 0
     for seed in range(12):
-        board = drawn(seed + 40)
+        board = leaderboard(seed + 40)
         law = ll.sloth.fit(board, 1)
         random = np.random.default_rng(seed + 40)  # as in `drawn`: sizes, tokens, families, models, then loadings
         size = np.tile(np.geomspace(1, 70, 3), 9) * np.exp(0.2 * random.normal(size=27))

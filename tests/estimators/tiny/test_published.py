@@ -13,7 +13,7 @@ import pytest
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators.tiny import published
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 SHARED = pathlib.Path(os.environ.get("LLEVAL_SHARED", ROOT.parent / "shared"))
 SCORES = np.array([[0.0, 0.2, 0.6, 1.0], [0.1, 0.5, 0.5, 0.9], [0.0, 0.0, 0.3, 0.7]])  # 3 models x 4 items
 TWO = published.Fit(  # 2 dims; logit = a.theta - 2 b

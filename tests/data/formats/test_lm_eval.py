@@ -7,7 +7,7 @@ import pytest
 from lleval_jax import data
 from lleval_jax.errors import BadInput, DataWarning
 
-LOGS = pathlib.Path(__file__).parent / "fixtures" / "lm_eval"
+LOGS = pathlib.Path(__file__).parents[1] / "fixtures" / "lm_eval"
 CHOICE = next((LOGS / "i82qcls7").glob("samples_tiny_choice*"))
 WRITE = next((LOGS / "i82qcls7").glob("samples_tiny_write*"))
 

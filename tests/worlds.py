@@ -1,8 +1,9 @@
-"""Worlds drawn from a scaling law that is known: models, their skills, and the law with the true numbers in it."""
+"""Small worlds with a known truth, one a method: leaderboards, and laws with their models and skills."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 import lleval_jax as ll
 from lleval_jax.core.laws import pooled
@@ -14,7 +15,29 @@ SIZES = {"shared": pooled.SHARED + pooled.OWNED, "noise": 0.015}
 _settle = jax.jit(pooled.settle, static_argnames="steps")
 
 
-def drawn(seed: int, families: int = 10, each: int = 3, benchmarks: int = 6, skills: int = 2, hidden: int = 2):
+def leaderboard(seed=0, families=9, each=3, benchmarks=3, own=0.25) -> ll.Leaderboard:
+    """A leaderboard from a law with one skill; families differ in intercept, models by `own` of it besides."""
+    random = np.random.default_rng(seed)
+    family = np.repeat(np.arange(families), each)
+    size = np.tile(np.geomspace(1, 70, each), families) * np.exp(0.2 * random.normal(size=len(family)))
+    tokens = np.exp(random.normal(0.5, 0.8, families))[family]
+    skill = 0.7 * np.log(size / 7) / 1.3 + 0.6 * np.log(tokens / 2) + random.normal(0, 0.5, families)[family]
+    skill = skill + own * random.normal(size=len(family))
+    logit = skill[:, None] * random.uniform(0.6, 1.2, benchmarks) + random.normal(0, 0.5, benchmarks)
+    score = 0.25 + 0.75 / (1 + np.exp(-logit)) + 0.01 * random.normal(size=logit.shape)
+    table = pd.DataFrame(
+        {
+            "model": [f"m{i}" for i in range(len(family))],
+            "family": [f"family-{f}" for f in family],
+            "params": size * 1e9,
+            "tokens": tokens * 1e12,
+            **{f"bench-{j}": np.clip(score[:, j], 0, 1) for j in range(benchmarks)},
+        }
+    )
+    return ll.Leaderboard.from_frame(table, floors={f"bench-{j}": 0.25 for j in range(benchmarks)})
+
+
+def law(seed: int, families: int = 10, each: int = 3, benchmarks: int = 6, skills: int = 2, hidden: int = 2):
     """(law, skills of its models): the largest model of the first `hidden` families is unknown to the law."""
     random = np.random.default_rng(seed)
     count = families * each

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lleval_jax.data import files, lm_eval
+from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns, numbered, row_name
+from lleval_jax.data.formats import lm_eval
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import require
 

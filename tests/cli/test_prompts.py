@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import lleval_jax as ll
-from lleval_jax.cli import grids
 from lleval_jax.cli.main import BAD_INPUT, OK, run
-from lleval_jax.cli.options import AS_WRITTEN
+from lleval_jax.cli.prompts import grids
+from lleval_jax.cli.shell.options import AS_WRITTEN
 from lleval_jax.data.answers import Options
 from lleval_jax.data.prompt_rows import prompt_rows
 from lleval_jax.estimators import prompts as estimator

@@ -10,9 +10,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import lleval_jax as ll
-from lleval_jax.cli import grids, options, output, prompt_cells, typed
-from lleval_jax.cli.shown import help_of
-from lleval_jax.cli.waiting import waiting
+from lleval_jax.cli.prompts import cells, grids
+from lleval_jax.cli.shell import options, output, typed
+from lleval_jax.cli.shell.shown import help_of
+from lleval_jax.cli.shell.waiting import waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ def estimate(
     per_prompt: PerPrompt = False,
     compare: Compare = None,
     truth: Known = None,
-    about: prompt_cells.About = prompt_cells.NOTHING,
+    about: cells.About = cells.NOTHING,
     reference: Reference = False,
     plot: Plot = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
-    seed: prompt_cells.Seed = 0,
+    seed: cells.Seed = 0,
     out: Out = None,
     json: options.Json = None,
 ) -> None:
@@ -239,7 +240,7 @@ def _draw(
         ll.report.prompts.plot(fit, curves, level, truth=truth, each=each, known=true, title=title, path=name)
 
 
-for verb in (prompt_cells.plan, prompt_cells.best):
+for verb in (cells.plan, cells.best):
     prompts.command(help=help_of(verb), no_args_is_help=True)(options.reads(verb, without=("item_features",)))
 itself = prompts.command("estimate", cls=Itself, hidden=True, help=help_of(estimate), no_args_is_help=True)
 itself(options.reads(estimate))

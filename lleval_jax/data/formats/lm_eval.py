@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lleval_jax.data import choices, files
+from lleval_jax.data import files
 from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
+from lleval_jax.data.formats import choices
 from lleval_jax.errors import BadInput, require
 
 PRIORITY = ("acc_norm", "acc", "exact_match", "em", "f1", "mc2", "mc1", "pass@1", "contains")

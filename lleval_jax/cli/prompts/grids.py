@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.options import Reading
+from lleval_jax.cli.shell.options import Reading
 from lleval_jax.errors import BadInput, require
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def covariates(path: pathlib.Path, key: str, names: Sequence[str]) -> "pd.DataFr
     """(names, features) from a table with a column `key`: numbers as they are, texts as one 0/1 column a value."""
     import pandas as pd  # not needed for --help
 
-    from lleval_jax.estimators.prompts.features import one_hot
+    from lleval_jax.estimators.prompts.covariates import one_hot
 
     table = _table(path, key, names)
     texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]

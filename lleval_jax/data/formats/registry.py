@@ -4,10 +4,10 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from lleval_jax.data import (
-    cache,
+from lleval_jax.data import cache, files
+from lleval_jax.data.answers import Answers, Options
+from lleval_jax.data.formats import (
     every_eval,
-    files,
     helm,
     inspect_log,
     lighteval,
@@ -18,7 +18,6 @@ from lleval_jax.data import (
     table,
     torch_measure,
 )
-from lleval_jax.data.answers import Answers, Options
 from lleval_jax.errors import BadInput
 
 

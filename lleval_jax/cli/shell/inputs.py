@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 
 import lleval_jax as ll
-from lleval_jax.cli.options import Reading
+from lleval_jax.cli.shell.options import Reading
 from lleval_jax.errors import require
 
 DEMO = "demo:"  # demo:NAME is the demonstration data that ships with bank NAME

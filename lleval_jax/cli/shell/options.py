@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from lleval_jax.cli import typed
+from lleval_jax.cli.shell import typed
 
 Inputs = Annotated[
     list[str],

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lleval_jax.data import choices, files
+from lleval_jax.data import files
 from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
+from lleval_jax.data.formats import choices
 from lleval_jax.errors import BadInput, require
 
 NEW = frozenset(("doc", "metric", "model_response"))  # from 0.11 on: three structs

@@ -15,8 +15,8 @@ import pytest
 
 import lleval_jax as ll
 from lleval_jax.cli import calibrate as calibrate_verb
-from lleval_jax.cli import waiting
 from lleval_jax.cli.main import BAD_INPUT, FAILED, INTERRUPTED, OK, run
+from lleval_jax.cli.shell import waiting
 from lleval_jax.data import simulate
 
 SCHEMA = {"schema", "target", "method", "level", "estimates", "source"}

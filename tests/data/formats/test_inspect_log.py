@@ -7,10 +7,11 @@ import pytest
 import zstandard
 
 from lleval_jax import data
-from lleval_jax.data import files, inspect_log
+from lleval_jax.data import files
+from lleval_jax.data.formats import inspect_log
 from lleval_jax.errors import BadInput, DataWarning
 
-LOGS = pathlib.Path(__file__).parent / "fixtures" / "inspect"
+LOGS = pathlib.Path(__file__).parents[1] / "fixtures" / "inspect"
 
 
 def log():

@@ -1,0 +1,1 @@
+"""`lleval prompts`: quantiles over prompts, the cells to ask, the best prompt."""
