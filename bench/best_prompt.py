@@ -1,6 +1,6 @@
 """How far below the best the prompt is that is named best after few answers, and whether stated chances come true.
 
-`python bench/best_prompt.py [--seeds 3]` runs `estimators/bandit.py` on the simulated sets of
+`python bench/best_prompt.py [--seeds 3]` runs `estimators/prompts/best.py` on the simulated sets of
 reference/prompteval_sim.npz (100 prompts x 1000 examples) beside PromptEval's halving, TRIPLE-GSE and halving on
 observed means, all on their own cells, and writes results/best_prompt.json after each set.
 """

@@ -1,4 +1,4 @@
-"""How well scores over prompts are estimated (`estimators/prompts.py`): `python bench/prompts.py [PART ...]`.
+"""How well scores over prompts are estimated (`estimators/prompts/effects.py`): `python bench/prompts.py [PART ...]`.
 
 Parts, in the order run, each stored as soon as it is done in results/prompts.json:
 

@@ -1,6 +1,6 @@
 """What PromptEval is measured against: itself as published, its baselines, and halving for the best prompt.
 
-`python bench/prompts_rivals.py` runs `estimators/prompteval_paper.py` on the simulated sets of
+`python bench/prompts_rivals.py` runs `estimators/prompts/published.py` on the simulated sets of
 reference/prompteval_sim.npz (10 sets, seeds 0 to 2, nested budgets) on the cells that the published code asks, beside
 its stored errors. `--python PYTHON --methods FOLDER` runs the authors' program as well
 (bench/rivals/prompteval_original.py): processor seconds, weights, and the regrets of halving.
@@ -114,7 +114,7 @@ def halving(
             "means", the observed mean. "pe" and "means" ask a balanced plan, "gse" random items.
         seed: of the plan.
         x: (prompts, features) covariates, None for none.
-        published: draw as the published code does, not from `estimators/balanced.py`.
+        published: draw as the published code does, not from `estimators/prompts/balanced.py`.
     """
     prompts, items = answers.shape
     phases = int(np.ceil(np.log2(prompts)))

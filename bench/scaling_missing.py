@@ -1,6 +1,6 @@
 """What the published laws leave unused, and families of which nothing is known: `python bench/scaling_missing.py`.
 
-Part "missing": Sloth's variants (`estimators.sloth_paper`) learn from the rows of the study, which leaves out rows that
+Part "missing": Sloth's variants (`sloth.published`) learn from the rows of the study, which leaves out rows that
 lack a score and families of 1 or 2 rows; from all complete rows; and from all. Test rows are those of `scaling.py`.
 Part "new": all models of a group's test families and of their lineages are left out, and all complete models of those
 families are foretold as of family "new". Errors are mean absolute errors in points over models and benchmarks of a

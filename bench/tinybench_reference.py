@@ -1,4 +1,4 @@
-"""tinyBenchmarks as published (`estimators/paper.py`) beside the authors' own code, on AlpacaEval 2.0.
+"""tinyBenchmarks as published (`estimators/tiny/published.py`) beside the authors' own code, on AlpacaEval 2.0.
 
 `python bench/tinybench_reference.py [--seeds 8] [--workers 2] [--out FILE]` runs the whole protocol of
 reference/tinybench_alpaca_shared.json once a seed: 3 samplings x 4 estimators x 5 sizes x 5 restarts x 4

@@ -1,4 +1,4 @@
-"""A learned scaling law as arrays, and the models it was learned from laid out by lineage (`core/pooled_law.py`)."""
+"""A learned scaling law as arrays, and the models it was learned from laid out by lineage (`core/laws/pooled.py`)."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -50,7 +50,7 @@ class SlothParams(NamedTuple):
 
 
 def inputs(params: np.ndarray, tokens: np.ndarray, instruct: np.ndarray) -> np.ndarray:
-    """(models, inputs) those of `pooled_law.INPUTS`, standardised, from counts."""
+    """(models, inputs) those of `core.laws.pooled.INPUTS`, standardised, from counts."""
     size, tokens, tuned = np.log(params / MIDDLE[0]) / SIZE_SD, np.log(tokens / MIDDLE[1]), np.asarray(instruct, float)
     return np.stack([size, tokens, size * tokens, size**2, tuned, tuned * size], 1)
 

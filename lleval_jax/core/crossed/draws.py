@@ -1,4 +1,4 @@
-"""Joint posterior draws of the rows' scores on a grid whose effects `core.crossed` knows."""
+"""Joint posterior draws of the rows' scores on a grid whose effects `core.crossed.model` knows."""
 
 import math
 
@@ -38,7 +38,7 @@ def score_draws(
     dispersion  of an unknown answer's variance, in units of p (1 - p); 1 where answers are right or wrong
 
     Coefficients and columns come from the normal posterior; the rows' own effects, given them, from the exact
-    likelihood of their answers and a distribution that is learned on the way (`crossed_shape`).
+    likelihood of their answers and a distribution that is learned on the way (`core.crossed.mixture`).
     """
     rounds = -(-draws // EACH)
     for_points, for_start, for_first, key = jax.random.split(key, 4)

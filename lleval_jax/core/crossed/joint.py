@@ -1,4 +1,4 @@
-"""Draws of the rows' scores from the sites of `core.crossed_messages`: joint posterior of the rows, few scales.
+"""Draws of the rows' scores from the sites of `core.crossed.messages`: joint posterior of the rows, few scales.
 
 Sites are held and the rows' own scale is looked at on a few points (adaptive Gauss-Hermite quadrature, Naylor and Smith
 1982); the columns' scale stays at its mode. Given scales and sites, rows are jointly normal. A row's score is a smooth

@@ -2,7 +2,7 @@
 
     P(y_ij = 1) = sigmoid(offset + a_i + v_j)      a = B c + u,   c, u, v ~ N(0, scale^2)
 
-The model of `core.crossed`, for columns without covariates. There each sweep of expectation propagation (Minka 2001)
+The model of `crossed.model`, for columns without covariates. There each sweep of expectation propagation (Minka 2001)
 asks the joint posterior of all effects for the variance of each answer's logit, at the price of a product of rows x
 rows x columns. Here a cell sends its row and its column a normal message each, and a sweep touches the answered cells
 alone: what the row knows without this cell, a_i ~ N(m, V), and the column, v_j ~ N(m', V'), are taken as independent.
@@ -11,7 +11,7 @@ With Z the chance of the answer given a logit N(M, S), M = m + m', S = V + V', a
     the row is told    precision  h / (1 - h V),   precision times mean  (g + h m) / (1 - h V)
 
 and the column the same with m', V'. Where few cells are answered, ways from a cell back to itself are long, and the
-independence is nearly true. `core.crossed_joint` takes the joint posterior once, from the sites that messages amount
+independence is nearly true. `core.crossed.joint` takes the joint posterior once, from the sites that messages amount
 to.
 """
 

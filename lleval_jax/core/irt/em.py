@@ -8,7 +8,7 @@ refreshed in each step by parameter expansion (Liu, Rubin & Wu 1998), without wh
 that is narrower than the spacing of the nodes does not snap to one of them: its mean and variance, from the
 values at the best nodes, are kept by the weights given to the nodes around it.
 
-One EM step is a map from parameters to parameters; `core.anderson` accelerates it on the one loop.
+One EM step is a map from parameters to parameters; `core.solvers.anderson` accelerates it on the one loop.
 """
 
 import dataclasses
@@ -191,7 +191,7 @@ def maximise(
 
 
 def em_map(task: Task, data: Data):
-    """The EM step as a map  unknowns -> (next unknowns, objective at unknowns)  for `core.solve`.
+    """The EM step as a map  unknowns -> (next unknowns, objective at unknowns)  for `core.solvers.loop`.
 
     The objective is the marginal log likelihood plus the log prior; where the prior is learned it is the Laplace
     evidence of its mean and spread instead, so that a narrower prior is not rewarded for itself.

@@ -86,7 +86,7 @@ def bend(data: Data, now: Beliefs) -> tuple[Array, Array]:
 
 @dataclasses.dataclass(frozen=True)
 class Alternating:
-    """Rows given items, items given rows, then the item prior: one step of `core.solve`. Error is the largest move."""
+    """Rows given items, items given rows, then the item prior: one step of the loop. Error is the largest move."""
 
     learn: bool = True
 

@@ -5,7 +5,7 @@ A cell is a domain of a version. The logit of the score of model m in cell c = (
     z_mc = sum_k basis_mk shift_kc + ability_m + affinity_md + drift_mv + own_mc + noise,
 
 where basis_m0 = 1, basis_m1 is the model's mean logit, standardised, so that a line in the scores before is a special
-case, and basis_m2.. are the loadings of the model's answers on what all answers have in common (`core.factors`): new
+case, and basis_m2.. are the loadings of the model's answers on what all answers have in common (`linalg.factors`): new
 items are a new draw of items, their factors have another mean, and each model's score moves by its loadings times that.
 So a shift of the version is no constant: models near the floor or the ceiling, and kin, move as their answers to old
 items say. This is a factor model of items, those of each version and domain drawn around a mean of their own; the

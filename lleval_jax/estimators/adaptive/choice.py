@@ -1,6 +1,6 @@
 """Ask only what still matters: the next best items, when to stop, and an estimate that holds when stopped so.
 
-What an item is worth is how much its answer lowers the variance of the full-benchmark score (`core.sequential`): it
+What an item is worth is how much its answer lowers the variance of the full-benchmark score (`core.irt.sequential`): it
 tells of ability, and it is one answer less to guess. That a session stops when its own error looks small would not
 harm the interval if the item curves were true. They are not, so `sessions.prepare` replays whole sessions on models
 that were left out of the fit and learns how much larger the real errors are, at each length.

@@ -1,7 +1,7 @@
 """Item parameters from many models' answers: Rasch, 2PL, 3PL, 4PL, multidimensional 2PL.
 
-Two engines. `marginal` integrates abilities over nodes and maximises over items (Bock & Aitkin 1981; `core.em`).
-`joint` gives rows and items a normal posterior each in turn (`core.joint`), for more dimensions and sparse answers.
+Two engines. `marginal` integrates abilities over nodes and maximises over items (Bock & Aitkin 1981; `core.irt.em`).
+`joint` gives rows and items a normal posterior each in turn (`core.irt.joint`), for more dimensions and sparse answers.
 """
 
 import dataclasses

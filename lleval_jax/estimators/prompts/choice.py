@@ -3,7 +3,7 @@
 Near the posterior's mean a quantile f of the prompts' scores is linear in the effects: prompts count as often as they
 are the quantile in posterior draws, examples as they move those prompts. An answer with logit eta_ij and information
 w_ij lowers its variance by  Cov(f, eta_ij)^2 / (Var(eta_ij) + 1 / w_ij),  and all covariances follow from the posterior
-of `core.crossed` by one rank-one update an answer, so a plan is greedy and exact for the normal posterior.
+of `core.crossed.model` by one rank-one update an answer, so a plan is greedy and exact for the normal posterior.
 """
 
 from typing import NamedTuple

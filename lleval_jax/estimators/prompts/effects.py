@@ -7,7 +7,7 @@ templates), columns are examples, few cells are answered. The extended Rasch mod
 
 keeps residual effects beside the covariates, leaves the level free and learns how large each kind of effect is, where
 the paper fixes one penalty for all (`prompteval_paper`; `reference=True`). Effects u_i follow two normals that are
-learned with them (`core.crossed_shape`): real templates fail in groups. All answers are functions of joint posterior
+learned with them (`core.crossed.mixture`): real templates fail in groups. All answers are functions of joint posterior
 draws of the prompts' scores on this very grid: what was answered counts as it is. Quantiles of point estimates would be
 too narrow, or too wide; those of draws are not.
 """

@@ -68,5 +68,5 @@ def draw(
     key: Array,
     draws: int,
 ) -> Array:
-    """(draws, rows) joint draws of the rows' sums, see `crossed_draws.score_draws`."""
+    """(draws, rows) joint draws of the rows' sums, see `core.crossed.draws.score_draws`."""
     return crossed_draws.score_draws(design, cells, known.found, real, given, open_, dispersion, key, draws)

@@ -1,4 +1,4 @@
-"""PromptEval exactly as published, kept to measure against; `estimators/prompts.py` is what to use.
+"""PromptEval exactly as published, kept to measure against; `estimators/prompts/effects.py` is what to use.
 
 Maia Polo et al. 2024, *Efficient multi-prompt evaluation of LLMs*, arXiv:2405.17202, and its code (`prompteval`, commit
 c238d64). Logit P(Y_ij = 1) = theta_i + beta_j, theta = X gamma, beta = Z psi; one logistic regression over the cells

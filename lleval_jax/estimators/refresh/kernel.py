@@ -26,8 +26,8 @@ TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log 
 class RefreshParams(NamedTuple):
     """A fitted chain of versions.
 
-    chain holds the counts; loading (models, dims) is that of `core.factors`; model_size, shift_size and
-    spread are those of `core.panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
+    chain holds the counts; loading (models, dims) is that of `core.linalg.factors`; model_size, shift_size and
+    spread are those of `panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
     variances of the first two.
     """
 

@@ -71,7 +71,7 @@ class Outlook(NamedTuple):
 
 
 def outlook(named: Named, loading: np.ndarray, sizes: Sequence[np.ndarray], version: int) -> Outlook:
-    """On a version of the chain, whether or not any model has been run on it; sizes are those of `core.panel.Sizes`."""
+    """On a version of the chain, whether or not any model has been run on it; sizes are those of `panel.Sizes`."""
     chain = named.chain
     with jax.enable_x64(True):
         told = _posterior(panel.Sizes(*map(jnp.asarray, sizes)), panel_of(chain, loading))

@@ -4,7 +4,7 @@ A living benchmark gets new items every month. `fit` learns from the answers to 
 move from version to version, `choose` names the few models to run again, and `estimate` tells the scores of all the
 others, on the whole and by domain. The paper fits one Rasch model over all versions (`refresh_paper`). Here items of a
 version and domain are a draw of their own, models have several loadings on what items have in common, and models
-drift, alone and by domain: see `core.panel`. So the intervals hold for models that were not run.
+drift, alone and by domain: see `core.laws.panel`. So the intervals hold for models that were not run.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""LiveXiv's re-evaluation of few models as published, kept to measure against; `estimators/refresh.py` is what to use.
+"""LiveXiv's re-evaluation of few models as published, kept to measure against; `refresh.panel` is what to use.
 
 Shabtay et al. 2024, *LiveXiv*, arXiv:2410.10783, and its code (`livexiv/efficient_eval.py`, commit 67866da): a Rasch
 model P(model m answers item i) = sigma(theta_m - beta_i) of all versions together. Items that all their models answer
@@ -85,7 +85,7 @@ class Pace(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PlateauAdam:
-    """Adam that slows down where the loss stays and ends where it stays for long: a solver of `core.solve`.
+    """Adam that slows down where the loss stays and ends where it stays for long: a solver of `core.solvers.loop`.
 
     The rate is multiplied by `factor` after more than `patience` epochs in which the loss fell by no more than the
     share `relative` of it; the search ends after `wait` epochs in which it fell by no more than `absolute`. As

@@ -56,7 +56,7 @@ def search(
 
 
 @light_jit
-def _loss(flat: Array, first, rows, at, floor, bends: Array) -> tuple[Array, Array]:  # noqa: ANN001  pytrees of `pooled_law`
+def _loss(flat: Array, first, rows, at, floor, bends: Array) -> tuple[Array, Array]:  # noqa: ANN001  pytrees of `core.laws.pooled`
     """Minus the evidence and prior of a law, its numbers in one row, and the gradient."""
     whole = ravel_pytree(first)[1]
 
@@ -67,7 +67,7 @@ def _loss(flat: Array, first, rows, at, floor, bends: Array) -> tuple[Array, Arr
     return jax.value_and_grad(loss)(flat)
 
 
-def _round(law, turn: np.ndarray, first, rows, at, floor, bends: float):  # noqa: ANN001, ANN202  pytrees of `pooled_law`
+def _round(law, turn: np.ndarray, first, rows, at, floor, bends: float):  # noqa: ANN001, ANN202  pytrees of `core.laws.pooled`
     """The law after some steps by BFGS, its inverse Hessian, height and largest gradient entry, and the steps taken."""
     flat, whole = ravel_pytree(law)
 

@@ -1,7 +1,7 @@
 """What the next size will score: scaling laws through skills (Sloth, Maia Polo et al. 2024, arXiv:2412.06540).
 
 A leaderboard has few models of each family. What families share tells how scores grow with size and tokens; what a
-family's own models score tells where it stands. See `core.pooled_law` for the model: the paper's, with the effects of
+family's own models score tells where it stands. See `core.laws.pooled` for the model: the paper's, with the effects of
 families drawn around those of all, so that a family with one model, or none, gets a prediction as wide as it must be.
 """
 

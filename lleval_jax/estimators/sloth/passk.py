@@ -2,7 +2,7 @@
 
 Test-time scaling as in Sloth (Maia Polo et al. 2024, arXiv:2412.06540, section 5.4): models of a law have tried
 questions many times, a question's chance is a logistic curve over skills, and pass@k is the mean over questions of
-1 - (1 - p)^k. See `core.tries`: how questions differ is learned rather than chosen from a grid, and all that is unsure
+1 - (1 - p)^k. See `laws.tries`: how questions differ is learned rather than chosen from a grid, and all that is unsure
 of skills, questions, and models beside their skills goes into the interval.
 
 Chances are taken to be normal in logits given the question and the model. Where a model's tries at a question resemble
@@ -243,7 +243,7 @@ def observed(
 
 
 @jit
-def _fit(tried: core.Tried):  # noqa: ANN202  as `core.tries.fit`
+def _fit(tried: core.Tried):  # noqa: ANN202  as `core.laws.tries.fit`
     return core.fit(tried, tol=TOL, max_steps=STEPS)
 
 

@@ -1,8 +1,8 @@
-"""Sloth's published variants, kept to compare with; `estimators/sloth.py` is what to use.
+"""Sloth's published variants, kept to compare with; `estimators/sloth/law.py` is what to use.
 
 Maia Polo et al. 2024, *Sloth: scaling laws for LLM skills to predict multi-benchmark performance across families*,
 arXiv:2412.06540, eqs. 3.1 to 3.3, and the laws it is measured against (section 4 and appendix). The paper searches for
-the least training error from one start; here unknowns have the priors of `core.skill_law`, and predictions intervals.
+the least training error from one start; here unknowns have the priors of `laws.published`, and predictions intervals.
 """
 
 import functools
@@ -30,7 +30,7 @@ Intercept = Literal["family", "shared", "family slopes"]
 Link = Literal["logistic", "monotone"]
 Floors = Literal["chance", "learned"]
 Loss = Literal["huber", "squared", "binomial"]
-KERNEL = {"chance": "fixed", "squared": "gaussian"}  # words of `core.skill_law`
+KERNEL = {"chance": "fixed", "squared": "gaussian"}  # words of `core.laws.published`
 ALONE = ("size and tokens", "flops")  # one law of one skill for each benchmark
 FREEDOM = 5.0  # of the t distribution of scores around the law
 TOL = 1e-5  # of the search
@@ -42,7 +42,7 @@ LANES = 16  # predictions at least that are made in one call: few or many, it is
 class SlothPaperParams(NamedTuple):
     """A law, how well it is known, and the leaderboard it was learned from.
 
-    mode            (laws, unknowns)  as `core.skill_law.objective` orders them; one law, or one a benchmark
+    mode            (laws, unknowns)  as `core.laws.published.objective` orders them; one law, or one a benchmark
     cov             (laws, unknowns, unknowns)  of the unknowns
     noise           (benchmarks,)  sd of a score around the law
     freedom         (benchmarks,)  scores that is learned from, less the unknowns they pay for

@@ -1,6 +1,6 @@
 """What a scaling law says of skills: what benchmarks ask, what models and families have, where compute is best spent.
 
-The skills of a law (`estimators/sloth.py`) are identified up to a linear map: any rotation foretells the same. As in
+The skills of a law (`sloth.law`) are identified up to a linear map: any rotation foretells the same. As in
 Sloth (Maia Polo et al. 2024, arXiv:2412.06540) they are made to have mean 0 and variance 1 over the known models,
 turned to simple structure (geomin, which lets them correlate, unless told otherwise), and signed so that larger models
 have more of each.

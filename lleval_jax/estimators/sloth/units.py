@@ -31,7 +31,7 @@ class Units(NamedTuple):
 
 
 class Skills(NamedTuple):
-    """`pooled_law.Skills` on the host, a law's models in its order: (models, skills) and (models, skills, skills)."""
+    """`pooled.Skills` on the host, a law's models in its order: (models, skills) and (models, skills, skills)."""
 
     mean: np.ndarray
     cov: np.ndarray

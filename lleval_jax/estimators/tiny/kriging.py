@@ -180,7 +180,7 @@ def _carry(near: np.ndarray, unseen: np.ndarray, index: np.ndarray) -> np.ndarra
 def _joint_map(scores: np.ndarray, factors: int, least_phi: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Joint MAP with learned priors by alternating Newton steps -> coef (items, 1 + factors), ability, phi.
 
-    Unlike `core.joint` it learns a dispersion below the Bernoulli's, which fractional scores need.
+    Unlike `core.irt.joint` it learns a dispersion below the Bernoulli's, which fractional scores need.
     """
     n, size = scores.shape
     first = _logit(scores.mean(1))

@@ -1,4 +1,4 @@
-"""tinyBenchmarks exactly as published, kept to measure against; `estimators/tiny.py` is what to use.
+"""tinyBenchmarks exactly as published, kept to measure against; `estimators/tiny/score.py` is what to use.
 
 Maia Polo et al. 2024, *tinyBenchmarks: evaluating LLMs with fewer examples*, arXiv:2402.14992, and its code
 (`efficbench`, a fork of `py-irt`). Where they differ the code is followed, because it made the figures:

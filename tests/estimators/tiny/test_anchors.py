@@ -10,8 +10,9 @@ import pytest
 from lleval_jax.core.linalg import cluster
 from lleval_jax.data.simulate import simulate
 from lleval_jax.errors import BadInput, BankMismatch
-from lleval_jax.estimators import irt, tiny
+from lleval_jax.estimators import irt
 from lleval_jax.estimators.tiny import anchors
+from lleval_jax.estimators.tiny import score as tiny
 from lleval_jax.values import Responses
 
 MODELS, ITEMS, K, GROUPS = 24, 48, 12, 2

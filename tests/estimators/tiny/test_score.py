@@ -8,8 +8,9 @@ from scipy import stats
 
 from lleval_jax.data.simulate import simulate
 from lleval_jax.errors import BadInput, BankMismatch, DataWarning
-from lleval_jax.estimators import irt, tiny
+from lleval_jax.estimators import irt
 from lleval_jax.estimators.tiny import anchors
+from lleval_jax.estimators.tiny import score as tiny
 from lleval_jax.values import Anchors, Calibration, ItemBank, Responses
 
 FALSE_ALARM = 1e-5  # of this file
