@@ -275,7 +275,7 @@ def propagate(
 ) -> tuple[Belief, Array]:
     """One sweep: the posterior, then sites by moments and scales by Newton from it.  -> (next belief, - largest move).
 
-    A fixed point is a solution; `solvers.anderson` finds it in ten to twenty sweeps, and goes back where the second number
+    A fixed point is a solution; `solvers.anderson` finds it in 10 to 20 sweeps, and goes back where the second number
     falls. Sites lag behind the scales by a sweep, so a whole Newton step overshoots; `PACE` of one does not.
     """
     middle = design.prior[0]

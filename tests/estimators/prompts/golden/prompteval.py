@@ -1,7 +1,7 @@
 """Makes prompteval.npz: what the published code of PromptEval finds on a small grid, with two tolerances.
 
     git clone https://github.com/felipemaiapolo/prompteval && git -C prompteval checkout c238d64
-    python tests/estimators/prompts/golden/prompteval.py prompteval/prompteval tests/estimators/prompts/golden/prompteval.npz
+    python tests/estimators/prompts/golden/prompteval.py prompteval/prompteval prompteval.npz
 
 Needs numpy, scikit-learn (1.9.1 made the file) and tqdm. Of the repository it imports methods.py alone; its `utils`,
 which needs PyTorch, is replaced by the one function that methods.py takes from it. `tol` is liblinear's: 1e-4 as
