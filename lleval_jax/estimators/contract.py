@@ -1,0 +1,107 @@
+"""One contract for every fit, so that one fit, many side by side, and many devices are the same code.
+
+    layout/<x>.py           lay_out(value) -> (data, axes)       host: names of models and items stay here
+    <method>/kernel.py      Kernel.solve(data, key) -> found     pure: jit, vmap and shard from outside
+    <method>/<face>.py      result(found, axes) -> FitResult     host: the names back on, and how the fit ended
+
+`solve` and `solve_many` below are the only places where a kernel is compiled. The number type is that of `data`, which
+the face decides with `precision.precise`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import jax
+
+from lleval_jax.core.precision import jit, light_jit
+from lleval_jax.core.solvers.loop import Progress
+from lleval_jax.types import Array, Status
+
+Report = Callable[[int, float], None]  # (steps so far, error) -> None, between pieces of a fit
+Found = TypeVar("Found")
+
+
+class Kernel(Protocol):
+    """A fit on arrays. A frozen dataclass of settings: equal settings compare equal, and share one compilation."""
+
+    light: bool  # compile without XLA's expensive passes: where compilation is what takes the time
+
+    def solve(self, data: Any, key: Array) -> Any:
+        """What is found: a NamedTuple of arrays, among them `steps`, `status` and `error`. Nothing of the host."""
+        ...
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """A kernel that can be watched, stopped and taken up again; its `solve` is `whole`."""
+
+    light: bool
+    piece: int  # steps between two looks at the clock
+
+    def begin(self, data: Any, key: Array) -> Progress:
+        """Before the first step."""
+        ...
+
+    def advance(self, data: Any, progress: Progress, at_most: int) -> Progress:
+        """`at_most` more steps, or fewer if the fit ends."""
+        ...
+
+    def finish(self, data: Any, progress: Progress) -> Any:
+        """What is found there."""
+        ...
+
+
+def whole(kernel: Stepwise, data: Any, key: Array) -> Any:
+    """From the beginning to the end, without a look in between."""
+    return kernel.finish(data, kernel.advance(data, kernel.begin(data, key), at_most=2**30))
+
+
+def solve(kernel: Kernel | Stepwise, data: Any, key: Array, report: Report | None = None) -> Any:
+    """One fit. One that goes in pieces can be interrupted between them, and says there how far it is."""
+    if not isinstance(kernel, Stepwise):
+        return _compiled(kernel, "solve")(data, key)
+    progress, advance = _compiled(kernel, "begin")(data, key), _compiled(kernel, "advance")
+    while int(progress.status) == Status.RUNNING:
+        progress = advance(data, progress, at_most=kernel.piece)
+        if report is not None:
+            report(int(progress.steps), float(progress.now.error))
+    return _compiled(kernel, "finish")(data, progress)
+
+
+def solve_many(kernel: Kernel, data: Any, keys: Array, *, axes: Any = 0, at_once: int | None = None) -> Any:
+    """Many fits in one call, each what `solve` finds alone.
+
+    Args:
+        kernel: of all fits.
+        data: of all fits; arrays of their own are stacked along their first axis.
+        keys: (fits,) random keys.
+        axes: 0 for what is stacked and None for what all fits share: a prefix of `data`, as for `jax.vmap`.
+        at_once: fits that run side by side; None: all. Few at once need less memory, and none waits long for another.
+    """
+    return _many(kernel, data, keys, axes, at_once)
+
+
+@functools.partial(jit, static_argnames=("kernel", "axes", "at_once"))
+def _many(kernel: Kernel, data: Any, keys: Array, axes: Any, at_once: int | None) -> Any:
+    leaves, shape = jax.tree.flatten(data, is_leaf=_none)
+    along = jax.tree.leaves(jax.tree.broadcast(axes, data, is_leaf=_none), is_leaf=_none)
+    stacked = [leaf if axis == 0 else None for leaf, axis in zip(leaves, along, strict=True)]
+
+    def one(lane: tuple[list[Array | None], Array]) -> Any:
+        own, key = lane
+        one_fit = [leaf if mine is None else mine for leaf, mine in zip(leaves, own, strict=True)]
+        return kernel.solve(shape.unflatten(one_fit), key)
+
+    lanes = stacked, keys
+    return jax.vmap(one)(lanes) if at_once is None else jax.lax.map(one, lanes, batch_size=at_once)
+
+
+def _none(leaf: Any) -> bool:
+    return leaf is None
+
+
+@functools.cache
+def _compiled(kernel: Any, part: str) -> Callable:
+    static = "at_most" if part == "advance" else None
+    return (light_jit if kernel.light else jit)(getattr(kernel, part), static_argnames=static)
