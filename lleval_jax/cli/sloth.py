@@ -1,7 +1,6 @@
 """`lleval sloth`: what the next size will score, by a scaling law learned from a leaderboard."""
 
 import dataclasses
-import difflib
 import pathlib
 import re
 import sys
@@ -14,7 +13,7 @@ import typer
 import lleval_jax as ll
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.waiting import Waiting, waiting
-from lleval_jax.errors import require
+from lleval_jax.errors import nearest, require
 
 if TYPE_CHECKING:
     from lleval_jax.estimators.sloth import Target
@@ -219,10 +218,8 @@ def _count(text: str, name: str, word: str) -> float:
 
 def _require_known(targets: "Sequence[Target]", families: Sequence[str]) -> None:
     """`BadInput` for a family that is not there, with the nearest that are, before anything is fitted."""
-    known = {name.lower(): name for name in families}
     for target in targets:
-        near = [known[name] for name in difflib.get_close_matches(target.family.lower(), sorted(known), 3, 0.5)]
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = nearest(target.family, families)
         message = (
             f"--predict: family {target.family!r} is not in the leaderboard{hint} ('{NEW}' is one that is not there)"
         )
@@ -238,8 +235,7 @@ def _is_law(name: str) -> bool:
     """Whether it is a folder, or a law that ships; `BadInput` if nothing of that name is at hand."""
     path, laws = pathlib.Path(name), ll.list_laws()
     known = sorted([*ll.list_leaderboards(), *laws])
-    near = difflib.get_close_matches(name, known, 3, 0.6)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = nearest(name, known)
     message = (
         f"there is no file {name}, and no leaderboard or law of that name ships; there are: {', '.join(known)}{hint}"
     )

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import difflib
 import math
 import os
 import pathlib
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from lleval_jax.data import archive
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import BadInput, nearest, require
 from lleval_jax.values import Anchors, Calibration, Estimate, FitResult, ItemBank, Source
 from lleval_jax.values.results import SCHEMA as ESTIMATE_SCHEMA
 
@@ -122,8 +121,7 @@ def _named(name: str | os.PathLike[str], what: str) -> pathlib.Path:
     if (place / f"{SHIPPED[what]}.json").is_file():
         return place
     found = _shipped(what)
-    near = difflib.get_close_matches(str(name), found, 3, 0.6)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = nearest(str(name), found)
     known = ", ".join(found) or "none"
     message = f"there is no {what} {str(name)!r}: no such folder, and the known {what}s are: {known}{hint}"
     require(str(name) in found, message)

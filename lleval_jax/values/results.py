@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import pandas as pd
 
-from lleval_jax.errors import require
+from lleval_jax.errors import require, require_level
 
 SCHEMA = "lleval/estimate/1"
 CHOICE_SCHEMA = "lleval/choice/1"
@@ -47,6 +47,24 @@ class Source:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return dataclasses.asdict(self) | {"cite": list(self.cite)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a fit ended.
+
+    status  "ok", "not converged", "not finite", or a method's own word
+    steps   iterations taken
+    value   reached: a log likelihood (marginal or penalised joint, as the method says), or what `unit` names
+    unit    of the value: "log likelihood", "log evidence", "loss"
+    error   of the last step, in the solver's unit; NaN where it is not kept
+    """
+
+    status: str
+    steps: int
+    value: float
+    unit: str = "log likelihood"
+    error: float = float("nan")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -121,7 +139,7 @@ class Estimate:
         for name in ("group", "value", "low", "high", "std_error", "n_seen", "status"):
             found = len(getattr(self, name))
             require(found == len(self.rows), f"{name} has {found} entries; there are {len(self.rows)} rows")
-        require(0 < self.level < 1, f"level is {self.level}; it must lie strictly between 0 and 1")
+        require_level(self.level)
         require(bool(np.all((self.low <= self.value) & (self.value <= self.high))), "low <= value <= high fails")
 
     @classmethod

@@ -19,7 +19,8 @@ from lleval_jax.core.irt import em, irf, joint, quadrature, uncertainty
 from lleval_jax.core.precision import jit
 from lleval_jax.core.solvers.anderson import Anderson
 from lleval_jax.core.solvers.loop import Progress, advance, begin
-from lleval_jax.errors import DataWarning, NotConverged, require
+from lleval_jax.errors import DataWarning, require, require_known
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.irt import guard
 from lleval_jax.layout import irt as layout
 from lleval_jax.types import Array, Status
@@ -93,15 +94,14 @@ def fit(
         max_steps: give up after so many.
         precision: of the device arrays; float64 needs no global setting.
         seed: of the held-out cells of "auto" and of the joint engine's start.
-        strict: raise `NotConverged` rather than return a result whose `status` says so.
+        strict: raise `NotConverged` rather than warn and return a result whose `status` says so.
         report: called between pieces of a fit, for a progress bar.
 
     Raises:
         BadInput: no answers, an unknown model, or an engine that cannot fit what is asked.
-        NotConverged: with `strict`.
+        NotConverged: with `strict`, or where numbers ran away.
     """
-    known = (*irf.CURVES, "auto")
-    require(model in known, f"model {model!r} is not known; there are {', '.join(known)}")
+    require_known(model, ("auto", *irf.CURVES), "model")
     chosen_by: dict[str, Any] = {}
     if model == "auto":
         model, dims, chosen_by = _safe(responses, dims, seed)
@@ -170,7 +170,8 @@ def fit_many(
         numbers = jax.vmap(lambda d, p: _finish_marginal(d, p, task, standard_errors), in_axes=(axes, 0))(batch, begun)
         lanes = [jax.tree.map(lambda x, i=i: np.asarray(x[i]), numbers) for i in range(len(parts))]
     settings = {"model": model, "dims": 1, "engine": "marginal", "precision": precision, "prior": prior}
-    return [_result(n, part, f"{model} 1-d, marginal", settings, False) for n, part in zip(lanes, parts, strict=True)]
+    method = f"{model} 1-d, marginal"
+    return [_result(n, part, method, settings, False, lane=True) for n, part in zip(lanes, parts, strict=True)]
 
 
 def choose_dims(responses: Answers, *, candidates: Sequence[int] = CANDIDATES, seed: int = 0) -> int:
@@ -453,17 +454,21 @@ def _losses(cells, row_weight: Array, item_weight: Array, start: tuple, active: 
     return jax.vmap(lane)(active)
 
 
-def _result(numbers: _Numbers, data: layout.Layout, method: str, settings: dict, strict: bool) -> FitResult[IrtParams]:
+def _result(
+    numbers: _Numbers, data: layout.Layout, method: str, settings: dict, strict: bool, lane: bool = False
+) -> FitResult[IrtParams]:
     """Back to the host: padding off, names on, status checked."""
     rows, items = len(data.rows), len(data.items)
     host = jax.tree.map(np.asarray, numbers)
-    status = Status(int(host.status))
-    if status != Status.CONVERGED:
-        message = f"{method} stopped after {int(host.steps)} steps without converging ({status.word})"
-        advice = "; raise max_steps or tol, give the items a prior, or fit fewer parameters"
-        if strict:
-            raise NotConverged(message + advice)
-        warnings.warn(message + advice, RuntimeWarning, stacklevel=3)
+    end = ended(
+        f"the fit ({method})",
+        Status(int(host.status)),
+        int(host.steps),
+        advice="raise max_steps or tol, give the items a prior, or fit fewer parameters",
+        strict=strict,
+        value=float(host.loglik),
+        lane=lane,
+    )
     params = IrtParams(
         host.items.slope[:items],
         host.items.intercept[:items],
@@ -479,9 +484,9 @@ def _result(numbers: _Numbers, data: layout.Layout, method: str, settings: dict,
         items=data.items,
         group=data.group,
         groups=data.groups,
-        loglik=float(host.loglik),
-        steps=int(host.steps),
-        status=status.word,
+        loglik=end.value,
+        steps=end.steps,
+        status=end.status,
         n_seen=data.n_seen,
         method=method,
         settings=settings,

@@ -32,9 +32,8 @@ def rotate(
         BadInput: one dimension, or an unknown criterion.
     """
     slope = fit.params.slope.astype(float)
-    require(by in rotation.CRITERIA, f"rotation {by!r} is not known; there are {', '.join(rotation.CRITERIA)}")
     require(slope.shape[1] > 1, "there is one dimension: nothing to rotate")
-    criterion, oblique = rotation.CRITERIA[by]
+    criterion, oblique = chosen(rotation.CRITERIA, by, "rotation")
     loadings = slope / np.sqrt(OGIVE**2 + (slope**2).sum(1, keepdims=True))
     found = rotation.best(loadings, criterion, oblique=oblique, rng=np.random.default_rng(seed))
     new = rotation.rotated(loadings, found.turn, oblique=oblique)

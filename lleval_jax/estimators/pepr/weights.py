@@ -20,7 +20,8 @@ import jax
 import numpy as np
 import pandas as pd
 
-from lleval_jax.errors import BadInput, DataWarning, NotConverged, require
+from lleval_jax.errors import BadInput, DataWarning, require, require_known
+from lleval_jax.estimators.ended import ended, outside
 from lleval_jax.estimators.pepr import kernel, linearity
 from lleval_jax.estimators.pepr.effects import PeprParams, scored
 from lleval_jax.types import Status
@@ -77,7 +78,7 @@ def fit(
     """
     data = _data(scores, parts)
     per = per or ("token" if data.tokens is not None and not data.pairs else "text")
-    require(per in UNIT, f"per is {per!r}; it must be one of {', '.join(UNIT)}")
+    require_known(per, UNIT, "per")
     require(_good(ridge, 0.0), f"ridge is {ridge!r}; it must be 'auto' or a number that is not negative")
     require(_good(scale, 1e-9), f"scale is {scale!r}; it must be 'auto' or a positive number")
     require(data.pairs or scale == 1, "scale goes with pairs; log-probabilities of texts have none")
@@ -88,6 +89,14 @@ def fit(
     params = _params(data, work, found, seed)
     linear = min(float(params.pattern_p), params.subset_p.min(initial=1)) >= FALSE_ALARM / 2
     settings = {"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed, "false_alarm": FALSE_ALARM}
+    end = ended(
+        "the search for the weights",
+        found.status,
+        found.steps,
+        advice="pass ridge='auto'",
+        strict=strict,
+        value=kernel.loglik(work, found),
+    )
     made = FitResult(
         params=params,
         covariance=work.expand @ found.freed.covariance @ work.expand.T,
@@ -95,9 +104,9 @@ def fit(
         items=data.elements,
         group=np.zeros(len(data.elements), int),
         groups=("all",),
-        loglik=kernel.loglik(work, found),
-        steps=found.steps,
-        status=found.status.word if found.status != Status.CONVERGED else "ok" if linear else "not linear",
+        loglik=end.value,
+        steps=end.steps,
+        status="not linear" if found.status == Status.CONVERGED and not linear else end.status,
         n_seen=work.table.fitted.astype(int),
         method="pepr-p" if data.pairs else "pepr-r",
         settings=settings | {"unit": ("margin in " if data.pairs else "") + UNIT[per], "axes": ["texts", "elements"]},
@@ -212,11 +221,6 @@ def _twins(fit: FitResult[PeprParams]) -> list[tuple[str, ...]]:
 
 def _warn(fit: FitResult[PeprParams], data: LogProbs, strict: bool) -> None:
     """Say what was set aside and what was found; with `strict` raise it."""
-    if fit.status not in ("ok", "not linear"):
-        message = f"the weights are {fit.status} after {fit.steps} steps; pass ridge='auto'"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
     broken = {"interaction", "combinations"}
     head = "the weighted mean does not hold for this prompt: "
     said = [head * (one.name in broken) + f"{one.found}; {one.advice}" for one in check(fit)]
@@ -229,4 +233,4 @@ def _warn(fit: FitResult[PeprParams], data: LogProbs, strict: bool) -> None:
     for message in said:
         if strict:
             raise BadInput(message)
-        warnings.warn(message, DataWarning, stacklevel=3)
+        warnings.warn(message, DataWarning, stacklevel=outside())

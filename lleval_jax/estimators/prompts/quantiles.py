@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import transport
-from lleval_jax.errors import require
+from lleval_jax.errors import require, require_known, require_level
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate, FitResult
 
@@ -86,11 +86,11 @@ def estimate(
     Raises:
         BadInput: a quantile outside [0, 1], or an unknown functional.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     for share in quantiles:
         require(0 <= share <= 1, f"quantile {share:g} is not in [0, 1]; give shares, such as 0.05")
     for word in what:
-        require(word in WHAT, f"there is no functional {word!r}; there are {', '.join(WHAT)}")
+        require_known(word, FUNCTIONALS, "functional")
     require(len(quantiles) + len(what) > 0 or per_prompt, "nothing is asked for; give quantiles, `what` or per_prompt")
     names: list[str] = []
     groups: list[str] = []

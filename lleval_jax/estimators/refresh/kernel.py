@@ -1,6 +1,5 @@
 """The law of a chain of versions: how far scores move from one to the next, learned from the answers so far."""
 
-import warnings
 from typing import NamedTuple
 
 import jax
@@ -14,7 +13,8 @@ from lleval_jax.core.linalg.sweep import inverse
 from lleval_jax.core.precision import light_jit
 from lleval_jax.core.solvers.bfgs import BFGS
 from lleval_jax.core.solvers.loop import Solution, solve
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require
+from lleval_jax.estimators.ended import ended
 from lleval_jax.layout.chain import Chain, Named, panel_of, share
 from lleval_jax.types import Array, Status
 from lleval_jax.values.results import FitResult, Source
@@ -51,12 +51,16 @@ def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[R
         known = panel_of(chain, loading)
         end, doubt = _search(known, panel.before(*known.basis.shape))
         law = [np.asarray(part) for part in (*end.x, *doubt)]
-    status, steps = Status(int(end.status)), int(end.steps)
-    if status != Status.CONVERGED:
-        message = f"the law of the versions is {status.word} after {steps} steps; fewer dims may help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    how = ended(
+        "the law of the versions",
+        Status(int(end.status)),
+        int(end.steps),
+        advice="fewer dims may help",
+        strict=strict,
+        value=-float(end.value),
+        unit="log evidence",
+        error=float(end.error),
+    )
     cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
     return FitResult(
         params=RefreshParams(chain, loading, *law),
@@ -65,9 +69,9 @@ def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[R
         items=tuple(cells),
         group=chain.domain,
         groups=named.domains,
-        loglik=-float(end.value),
-        steps=steps,
-        status=status.word,
+        loglik=how.value,
+        steps=how.steps,
+        status=how.status,
         n_seen=chain.asked.sum(1).astype(int),
         method=f"refresh d={dims}",
         settings={"dims": dims, "versions": list(named.versions), "axes": ["models", "domains of versions"]},

@@ -8,7 +8,6 @@ and followed to the letter. Only the random numbers it starts from are others th
 
 import dataclasses
 import functools
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -19,7 +18,8 @@ from scipy import special, stats
 
 from lleval_jax.core.precision import jit
 from lleval_jax.core.solvers.loop import Solution, Step, solve
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require, require_known, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.types import Array, Bool, Float, Int, Status
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
@@ -167,13 +167,17 @@ def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -
     blocks = _blocks(scores, seen, sizes)
     with jax.enable_x64(True):
         end = _search(PlateauAdam(), blocks, _start(seed, len(rows), sum(sizes)), MAX_EPOCHS)
-        beta, theta, loss, steps = map(np.asarray, (end.x.beta, end.x.theta, end.value, end.steps))
-    status = Status(int(end.status))
-    if status != Status.CONVERGED:
-        message = f"the published search is {status.word} after {int(steps)} epochs; another seed may help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        beta, theta, loss = map(np.asarray, (end.x.beta, end.x.theta, end.value))
+    how = ended(
+        "the published search",
+        Status(int(end.status)),
+        int(end.steps),
+        advice="another seed may help",
+        strict=strict,
+        value=-float(loss) * int(seen.sum()),
+        error=float(end.error),
+        counted="epochs",
+    )
     params = RefreshPaperParams(theta, beta, np.repeat(np.arange(len(sizes)), sizes), scores, seen)
     groups, group = _groups(versions)
     source = functools.reduce(Source.merge, (version.source for version in versions))
@@ -184,9 +188,9 @@ def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -
         items=_item_names(versions),
         group=group,
         groups=groups,
-        loglik=-float(loss) * int(seen.sum()),
-        steps=int(steps),
-        status=status.word,
+        loglik=how.value,
+        steps=how.steps,
+        status=how.status,
         n_seen=seen.sum(1),
         method="Rasch, LiveXiv as published",
         settings={"versions": len(versions), "seed": seed},
@@ -217,8 +221,7 @@ def choose(fit: FitResult[RefreshPaperParams], k: int, force: Sequence[str] = ()
         BadInput: `k` is less than 1 or more than the models there are, a forced model is not in the fit, or `by` is
             another word.
     """
-    known = ", ".join(map(repr, get_args(By)))
-    require(by in get_args(By), f"by is {by!r}; it must be one of {known}")
+    require_known(by, get_args(By), "by")
     some = f"there are {len(fit.rows)}, such as {list(fit.rows[:3])}"
     for name in force:
         require(name in fit.rows, f"there is no model {name!r} to force; {some}")
@@ -258,7 +261,7 @@ def estimate(fit: FitResult[RefreshPaperParams], version: int = -1, *, level: fl
     """
     count = fit.settings["versions"]
     require(-count <= version < count, f"version is {version}; the fit has {count}, numbered from 0")
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     here = fit.params.version == version % count
     present = np.unique(fit.group[here])
     names = [WHOLE, *(fit.groups[g] for g in present if len(present) > 1)]

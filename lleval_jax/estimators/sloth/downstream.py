@@ -8,7 +8,6 @@ other models too, and is not taken for slopes.
 
 import functools
 import itertools
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,7 +18,8 @@ from scipy import special, stats
 
 from lleval_jax.core.laws import regression
 from lleval_jax.core.precision import jit
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
 from lleval_jax.estimators.sloth.units import Units
@@ -98,11 +98,16 @@ def fit(
     weight = special.softmax(np.where(np.isfinite(height), height, -np.inf))
     use = weight >= LEAST * weight.max()
     status = max((Status(int(one)) for one in found.status[use]), default=Status.NOT_FINITE)
-    if status != Status.CONVERGED:
-        message = f"the regression of {name!r} on skills is {status.word}; more models help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    end = ended(
+        f"the regression of {name!r} on skills",
+        status,
+        int(use.sum()),
+        advice="more models help",
+        strict=strict,
+        value=float(special.logsumexp(height[use])),
+        unit="log evidence",
+        counted="pairs of scales",
+    )
     share = weight[use] / weight[use].sum()
     params = DownstreamParams(
         share, tried[use, 0], tried[use, 1], found.mean[use], found.cov[use], score, units, law.params
@@ -114,9 +119,9 @@ def fit(
         items=(name,),
         group=np.zeros(1, int),
         groups=(name,),
-        loglik=float(special.logsumexp(height[use])),
-        steps=int(use.sum()),
-        status=status.word,
+        loglik=end.value,
+        steps=end.steps,
+        status=end.status,
         n_seen=np.ones(len(models), int),
         method=f"downstream of {law.method}",
         settings={"floor": float(floor), **kept, "law": facts(law), "axes": ["models", "scores"]},
@@ -153,7 +158,7 @@ def estimate(
     Raises:
         BadInput: the family is not known (the nearest names are given), or params or tokens are no plausible counts.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     p, known = fit.params, fit.settings
     law = again(p.law, known["law"], Source())
     targets = sloth.wanted(law, family, params, tokens, lineage, instruct)

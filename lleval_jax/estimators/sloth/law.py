@@ -5,8 +5,6 @@ family's own models score tells where it stands. See `core.laws.pooled` for the 
 families drawn around those of all, so that a family with one model, or none, gets a prediction as wide as it must be.
 """
 
-import difflib
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -17,10 +15,10 @@ from scipy import stats
 
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import light_jit
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import nearest, require, require_known, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth.kernel import BENDS, Report, rate, search
 from lleval_jax.layout.board import MIDDLE, SlothParams, codes, inputs, law_of, placed, slopes_of
-from lleval_jax.types import Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
@@ -83,11 +81,8 @@ def fit(
         first = pooled.start(jnp.asarray(share), skills, jax.random.key(seed))
         floor = jnp.asarray(leaderboard.floor)
         law, at, shared, value, steps, status = search(first, rows, floor, BENDS[link], report)
-    if status != Status.CONVERGED:
-        message = f"the law is {status.word} after {steps} steps; more models or fewer skills help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    advice = "more models or fewer skills help"
+    end = ended("the law", status, steps, advice=advice, strict=strict, value=value, unit="log evidence")
     return FitResult(
         params=SlothParams(
             *(np.asarray(part) for part in law),
@@ -107,9 +102,9 @@ def fit(
         items=leaderboard.benchmarks,
         group=np.arange(len(leaderboard.benchmarks)),
         groups=leaderboard.benchmarks,
-        loglik=value,
-        steps=steps,
-        status=status.word,
+        loglik=end.value,
+        steps=end.steps,
+        status=end.status,
         n_seen=leaderboard.seen.sum(1),
         method=f"sloth d={skills} {link}",
         settings={
@@ -153,7 +148,7 @@ def estimate(
         BadInput: the family is not known (the nearest names are given), or params or tokens are no plausible counts.
     """
     targets = wanted(fit, family, params, tokens, lineage, instruct)
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     with jax.enable_x64(True):
         found = _foretold(fit, targets, _posterior)
         mean, sd = found.mean, np.sqrt(np.diagonal(found.cov, axis1=1, axis2=2))
@@ -344,7 +339,7 @@ def _mean_sd(values: np.ndarray) -> float:
 
 def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
     known = len(board.benchmarks)
-    require(link in BENDS, f"link is {link!r}; it must be one of {', '.join(BENDS)}")
+    require_known(link, BENDS, "link")
     require(1 <= skills <= known, f"skills is {skills}; with {known} benchmarks it must lie in 1 to {known}")
     require(NEW not in board.families, f"a family is called {NEW!r}, which stands for those not known; rename it")
     require(len(board.models) >= 4, f"the leaderboard has {len(board.models)} models; a law needs at least 4")
@@ -377,8 +372,7 @@ def require_target(target: Target, families: Sequence[str]) -> None:
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(set(known)), 3, 0.5)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = nearest(name, known)
     return f"{what} {name!r} is not in the leaderboard{hint} (a family that is not there is called {NEW!r})"
 
 

@@ -20,11 +20,13 @@ from scipy import special, stats
 
 from lleval_jax.core.laws import tries as core
 from lleval_jax.core.precision import jit
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
 from lleval_jax.estimators.sloth.units import Units
 from lleval_jax.layout.board import SlothParams, again, facts
+from lleval_jax.types import Status
 from lleval_jax.values.results import Estimate, FitResult, Source
 
 TOL = 1e-4  # largest move of a logit in the last step of a search that has converged
@@ -78,7 +80,7 @@ def fit(
         tries: of each, the same shape or one number; 0 where a model did not try a question.
         models: names of the rows, models of the law; at least two more than there are skills.
         questions: names of the columns.
-        strict: raise `NotConverged` rather than leave the word in the result's status.
+        strict: raise `NotConverged` rather than warn.
 
     Raises:
         BadInput: a model that the law does not know (the nearest name is given), too few models or questions, or
@@ -97,11 +99,18 @@ def fit(
     with jax.enable_x64(True):
         tried = core.Tried(*map(jnp.asarray, (successes, tries, mean[at], np.linalg.inv(cov[at]))))
         end, sure, steps = jax.tree.map(np.asarray, _fit(tried))
-    finite = bool(np.isfinite(end.moved))
-    status = "ok" if end.moved <= TOL else "not converged" if finite else "not finite"
-    if strict and status != "ok":
-        raise NotConverged(f"pass@k is {status} after {steps} steps; more tries or models help")
+    reached = Status.CONVERGED if end.moved <= TOL else Status.MAX_STEPS
+    status = reached if np.isfinite(end.moved) else Status.NOT_FINITE
     chance = np.clip(special.expit(end.logit.T), 1e-12, 1 - 1e-12)
+    how = ended(
+        "pass@k",
+        status,
+        int(steps),
+        advice="more tries or models help",
+        strict=strict,
+        value=float(np.sum(stats.binom.logpmf(successes, tries, chance))),
+        error=float(end.moved),
+    )
     params = PasskParams(
         skill=end.skill,
         beside=end.beside,
@@ -122,9 +131,9 @@ def fit(
         items=names,
         group=np.zeros(len(names), int),
         groups=("all",),
-        loglik=float(np.sum(stats.binom.logpmf(successes, tries, chance))),
-        steps=int(steps),
-        status=status,
+        loglik=how.value,
+        steps=how.steps,
+        status=how.status,
         n_seen=tries.sum(1).astype(int),
         method=f"pass@k of {law.method}",
         settings={"law": facts(law), "axes": ["models", "questions"]},
@@ -166,7 +175,7 @@ def estimate(
     Raises:
         BadInput: the family is not known, params or tokens are no plausible counts, or k is no number of tries.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     require(draws >= 2, f"draws is {draws}; an interval needs at least 2, and some hundreds to be steady")
     many, p = _some(k), fit.params
     law = again(p.law, fit.settings["law"], Source())
@@ -215,7 +224,7 @@ def observed(
     Raises:
         BadInput: more successes than tries, or k above the number of tries.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     successes, tries = _counts(successes, tries, models)
     many, seen = _some(k), tries > 0
     require(bool(seen.any(1).all()), "a model has no tries; leave it out")

@@ -6,7 +6,6 @@ the least training error from one start; here unknowns have the priors of `laws.
 """
 
 import functools
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -19,7 +18,8 @@ from lleval_jax.core.laws import published
 from lleval_jax.core.laws.published import Form, Table
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require, require_known, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth.law import CITE, MIDDLE, NEW, Target, require_target
 from lleval_jax.types import Array, Status
 from lleval_jax.values.leaderboard import Leaderboard
@@ -126,13 +126,17 @@ def fit(
         else:
             laws = _laws(inputs, design, x.shape[1], *facts)
             found = jax.tree.map(np.asarray, _search(form, laws, jax.random.key(seed), starts))
-    mode, cov, noise, freedom, evidence, steps, ended = found
-    status = next((Status(int(one)) for one in ended if one != Status.CONVERGED), Status.CONVERGED)
-    if status != Status.CONVERGED:
-        message = f"the law is {status.word} after {max(steps)} steps; more models or fewer skills help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    mode, cov, noise, freedom, evidence, steps, statuses = found
+    status = next((Status(int(one)) for one in statuses if one != Status.CONVERGED), Status.CONVERGED)
+    end = ended(
+        "the law",
+        status,
+        int(max(steps)),
+        advice="more models or fewer skills help",
+        strict=strict,
+        value=float(np.sum(evidence)),
+        unit="log likelihood" if inputs == "pca" else "log evidence",
+    )
     return FitResult(
         params=SlothPaperParams(
             mode=mode,
@@ -151,9 +155,9 @@ def fit(
         items=leaderboard.benchmarks,
         group=np.arange(len(leaderboard.benchmarks)),
         groups=leaderboard.benchmarks,
-        loglik=float(np.sum(evidence)),
-        steps=int(max(steps)),
-        status=status.word,
+        loglik=end.value,
+        steps=end.steps,
+        status=end.status,
         n_seen=leaderboard.seen.sum(1),
         method=f"sloth as published, {inputs} d={skills} {intercept} {link}",
         settings=words
@@ -200,7 +204,7 @@ def estimate(
     """
     targets = [Target(family, params, tokens)] if isinstance(family, str) else list(family)
     require(bool(targets), "there is nothing to predict; give at least one target")
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     for target in targets:
         require_target(target, fit.settings["families"])
     mean, cov = _predicted(fit, targets)
@@ -220,8 +224,7 @@ def estimate(
 def _require_fit(board: Leaderboard, skills: int, words: Mapping[str, str], starts: int) -> None:
     allowed = {"inputs": Inputs, "intercept": Intercept, "link": Link, "floors": Floors, "loss": Loss}
     for name, kind in allowed.items():
-        known = ", ".join(map(repr, get_args(kind)))
-        require(words[name] in get_args(kind), f"{name} is {words[name]!r}; it must be one of {known}")
+        require_known(words[name], get_args(kind), name)
     kind, benchmarks = words["inputs"], len(board.benchmarks)
     if kind not in ALONE:
         fine = 1 <= skills <= benchmarks

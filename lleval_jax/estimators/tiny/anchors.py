@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.core.linalg import cluster
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.tiny import kriging, linear
 from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.values.bank import Anchors, Calibration, ItemBank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
-from lleval_jax.values.sparse import SparseResponses
+from lleval_jax.values.sparse import SparseResponses, as_dense
 
 ENOUGH_TO_MIX = 40  # models: fewer cannot teach a regression on many answers, nor how much to trust it
 FEW_MODELS = 300  # up to which their say in the choice of anchors would flatter a regression
@@ -87,7 +87,7 @@ def choose(
         BadInput: an unknown rule, more anchors than items, or full scores that fit no model.
     """
     tell = tell or (lambda word: None)
-    require(by == "auto" or by in METHODS, f"by {by!r} is not known; there are auto, {', '.join(METHODS)}")
+    require_known(by, ("auto", *METHODS), "by")
     items = len(fit.items)
     require(k is None or 0 < k <= items, f"{k} anchors were asked for; the bank has {items} items")
     answers = None if responses is None else _aligned(responses, fit)
@@ -201,7 +201,7 @@ def _parameters(bank: ItemBank) -> np.ndarray:
 
 def _aligned(responses: Responses | SparseResponses, fit: FitResult) -> Responses:
     part = responses.select(fit.items)
-    return part.dense() if isinstance(part, SparseResponses) else part
+    return as_dense(part)
 
 
 def _bank(

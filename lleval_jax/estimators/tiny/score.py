@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from lleval_jax.errors import BankMismatch, require
+from lleval_jax.errors import BankMismatch, require_known, require_level
 from lleval_jax.estimators.irt.ability import known_answers
 from lleval_jax.estimators.tiny import anchors, kriging, linear
 from lleval_jax.estimators.tiny import regression as head
@@ -65,10 +65,8 @@ def estimate(
         BankMismatch: no answer to any item of the bank, with `strict` an item that it does not know, or a method
             that the bank has not what it takes for.
     """
-    require(
-        method == "auto" or method in METHODS, f"method {method!r} is not known; there are auto, {', '.join(METHODS)}"
-    )
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_known(method, ("auto", *METHODS), "method")
+    require_level(level)
     here = known_answers(responses, bank, strict)
     chosen = default_method(bank) if method == "auto" else method
     targets = _targets(bank, groups)

@@ -221,7 +221,7 @@ def test_answers_of_weight_two_know_abilities_better():
 
 
 def test_a_fit_that_is_cut_says_so():
-    with pytest.warns(RuntimeWarning, match="stopped after 2 steps without converging"):
+    with pytest.warns(RuntimeWarning, match="the fit .2pl 1-d, marginal. is not converged after 2 steps"):
         cut = fit("2pl", base("2pl"), max_steps=2)
     assert cut.status == "not converged"
     assert cut.steps == 2

@@ -109,7 +109,7 @@ def test_levels_widen_and_words_are_checked(law):
     narrow, wide = (ll.skills.estimate(law, "skill", level=level) for level in (0.5, 0.95))
     assert (wide.high - wide.low > narrow.high - narrow.low).all()
     assert ll.skills.estimate(law, "efficiency").rows[:4:2] == ("family-0", "family-1")
-    with pytest.raises(ll.BadInput, match="there is no 'skils'; there are loading, skill, efficiency"):
+    with pytest.raises(ll.BadInput, match="of 'skils' is not known; there are .*skill.*did you mean 'skill'"):
         ll.skills.estimate(law, "skils")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ll.BadInput, match="rotation 'promax' is not known"):
         ll.skills.rotate(law, "promax")  # pyright: ignore[reportArgumentType]
@@ -140,7 +140,7 @@ def test_a_budget_is_spent_where_the_logit_is_largest(law):
     of_skills = ll.skills.allocate(law, budget, "skill")
     assert of_skills.group == ll.skills.rotate(law).names
     assert ((low <= of_skills.low * 1e9 * 1.001) & (of_skills.high * 1e9 <= high * 1.001)).all()
-    with pytest.raises(ll.BadInput, match="there is no 'model'; there are benchmark, skill"):
+    with pytest.raises(ll.BadInput, match="of 'model' is not known; there are .*benchmark"):
         ll.skills.allocate(law, budget, "model")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ll.BadInput, match="a budget of 1e.30 operations is outside of what is known"):
         ll.skills.allocate(law, 1e30)

@@ -116,7 +116,7 @@ def test_the_default_is_what_the_bank_allows():
 
 def test_what_cannot_be_meant_is_refused():
     bank = four()
-    with pytest.raises(BadInput, match="method 'best' is not known; there are auto, weighted, pirt"):
+    with pytest.raises(BadInput, match="method 'best' is not known; there are auto, .*pirt"):
         tiny.estimate(ASKED, bank, method="best")
     for level in (0.0, 1.0, 1.5):
         with pytest.raises(BadInput, match=f"level is {level}; it must lie strictly between 0 and 1"):
