@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from lleval_jax.core.linalg import rotation
-from lleval_jax.errors import require
+from lleval_jax.errors import chosen, require
 from lleval_jax.estimators.irt.calibration import IrtParams
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.trust import Rotation
