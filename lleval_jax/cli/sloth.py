@@ -139,8 +139,8 @@ def sloth(
         if input is not None and _is_law(input):
             given = {"skills": skills, "link": link, "benchmark": benchmark, "seed": seed, "out": out}
             fit = _kept(input, [f"--{word}" for word, value in given.items() if value is not None], strict)
-            _require_known(targets, fit.settings["families"])
-            board = _board(fit)
+            _require_known(targets, fit.axes["families"])
+            board = ll.sloth.leaderboard_of(fit)
         else:
             board = ll.read_leaderboard(input or TABLE, strict=strict)
             board = board.select(list(dict.fromkeys(benchmark))) if benchmark else board
@@ -246,7 +246,7 @@ def _is_law(name: str) -> bool:
 def _kept(name: str, words: Sequence[str], strict: bool) -> "ll.FitResult":
     """The law that --out kept or that ships, which no word can change."""
     fit = ll.load(name) if pathlib.Path(name).is_dir() else ll.load_law(name)
-    if not (isinstance(fit, ll.FitResult) and hasattr(fit.params, "slope_cov")):
+    if not (isinstance(fit, ll.FitResult) and isinstance(fit.params, ll.sloth.SlothParams)):
         raise ll.BadInput(f"{name} holds no law; INPUT is a table, or a folder that 'lleval sloth --out' made")
     message = f"{name} is a law that is fitted already ({fit.method}); leave out {' and '.join(words)}, or name a table"
     require(not words, message)
@@ -263,7 +263,7 @@ def _nothing(fit: "ll.FitResult", level: float) -> "ll.Estimate":
 
 def _largest(fit: "ll.FitResult") -> "list[Target]":
     """The largest models of the families of most sizes."""
-    families, p = np.array(fit.settings["families"], object), fit.params
+    families, p = np.array(fit.names("families", fit.params.family), object), fit.params
     sizes = {name: len(set(p.size[families == name])) for name in dict.fromkeys(families)}
     found = []
     for name in sorted(sizes, key=lambda name: -sizes[name])[:SHOWN]:
@@ -271,23 +271,6 @@ def _largest(fit: "ll.FitResult") -> "list[Target]":
         last = own[np.argmax(p.size[own])]
         found.append(ll.sloth.Target(name, float(p.size[last]), float(p.tokens[last])))
     return found
-
-
-def _board(fit: "ll.FitResult") -> "ll.Leaderboard":
-    """What a law was learned from."""
-    p = fit.params
-    return ll.Leaderboard(
-        models=fit.rows,
-        families=tuple(fit.settings["families"]),
-        lineages=tuple(fit.settings["lineages"]),
-        instruct=p.instruct,
-        params=p.size,
-        tokens=p.tokens,
-        benchmarks=fit.items,
-        scores=p.score,
-        seen=p.seen,
-        floor=p.floor,
-    )
 
 
 def _draw(

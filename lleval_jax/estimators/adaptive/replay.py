@@ -19,7 +19,7 @@ from lleval_jax.estimators.adaptive import choice, stopping
 from lleval_jax.estimators.irt import ability
 from lleval_jax.estimators.tiny import anchors
 from lleval_jax.types import Array
-from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.bank import ItemBank, Replayed
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses, as_dense
@@ -148,7 +148,7 @@ def prepare(
     level = np.array([level for level in LEVELS if (1 - level) * models >= 1])  # rarer than one session: not told
     always, always_pair = (np.quantile(worst, level) for worst in (always, always_pair))
     tails = np.array([tail, tail_pair])
-    found = stopping.Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
+    found = Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
     return dataclasses.replace(bank, replayed=found)
 
 
@@ -244,11 +244,11 @@ def _dispersion(fit: FitResult[irt.IrtParams], answers: Responses) -> np.ndarray
     return np.clip(np.array([((scores - p) ** 2).sum() / (p * (1 - p)).sum()]), 0.05, 1.0)
 
 
-def _nothing(phi: np.ndarray) -> stopping.Replayed:
+def _nothing(phi: np.ndarray) -> Replayed:
     """Before any session was replayed."""
     one = np.ones(1)
     tails = np.full(2, stopping.TAIL)
-    return stopping.Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
+    return Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
 
 
 def _neighbours(truth: np.ndarray, most: int, seed: int) -> np.ndarray:

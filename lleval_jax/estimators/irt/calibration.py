@@ -24,6 +24,7 @@ from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.irt import guard
 from lleval_jax.layout import irt as layout
 from lleval_jax.types import Array, Status
+from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses
@@ -35,25 +36,6 @@ CANDIDATES = (1, 2, 3, 5, 8)  # dimensions that "auto" compares
 TRIFLE = 1e-4  # nats an answer: spare dimensions shrink away, and what is left of them may differ from none by this
 USUAL = {"slope": (1.0, 0.6), "intercept": (0.0, 2.0), "floor": (-1.6, 0.7), "ceiling": (3.0, 1.0)}
 ENOUGH_ROWS = 60  # models that can teach the spread of the slopes; with fewer the prior is `USUAL`
-
-
-class IrtParams(NamedTuple):
-    """A fitted IRT model, numpy arrays.
-
-    slope        (items, dims)
-    intercept    (items,)
-    floor        (items,)
-    ceiling      (items,)
-    ability      (rows, dims)        posterior means; the prior is N(0, I)
-    ability_cov  (rows, dims, dims)  posterior covariances, item parameters taken as known
-    """
-
-    slope: np.ndarray
-    intercept: np.ndarray
-    floor: np.ndarray
-    ceiling: np.ndarray
-    ability: np.ndarray
-    ability_cov: np.ndarray
 
 
 def fit(
@@ -476,18 +458,14 @@ def _result(
         host.items.ceiling[:items],
         host.ability[:rows],
         host.ability_cov[:rows],
+        host.covariance[:items],
+        data.group,
+        data.n_seen,
     )
     return FitResult(
         params=params,
-        covariance=host.covariance[:items],
-        rows=data.rows,
-        items=data.items,
-        group=data.group,
-        groups=data.groups,
-        loglik=end.value,
-        steps=end.steps,
-        status=end.status,
-        n_seen=data.n_seen,
+        axes={"models": data.rows, "items": data.items, "groups": data.groups},
+        ended=end,
         method=method,
         settings=settings,
         source=data.source,

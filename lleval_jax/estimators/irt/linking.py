@@ -312,7 +312,7 @@ def _concurrent(old: ItemBank, new: ItemBank, answers: Responses) -> NDArray:
     for bank in (old, new):
         here = tuple(item for item in bank.items if item in place)
         at = np.array([place[item] for item in here])
-        joint = _Items(p.slope[at, 0], p.intercept[at], p.floor[at], p.ceiling[at], fit.covariance[at, :2, :2])
+        joint = _Items(p.slope[at, 0], p.intercept[at], p.floor[at], p.ceiling[at], p.covariance[at, :2, :2])
         ends.append(_by_items(_part(bank, here), joint, _nodes(bank), "stocking-lord")[0])
     return _between(*ends)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from lleval_jax.core.linalg import rotation
 from lleval_jax.errors import chosen, require
-from lleval_jax.estimators.irt.calibration import IrtParams
+from lleval_jax.values.params import IrtParams
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.trust import Rotation
 
@@ -48,7 +48,7 @@ def rotate(
         loadings=new,
         ability=fit.params.ability @ turn,
         correlation=turn.T @ turn,
-        names=names(new, fit.group, fit.groups),
+        names=names(new, fit.params.group, fit.axes["groups"]),
         converged=found.converged,
     )
 

@@ -12,6 +12,7 @@ Adding a number to all log-probabilities of one text (or of one side of all pair
 weights have sum one: subtracting the log-probability without any prompt is not needed.
 """
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from typing import Literal
@@ -23,9 +24,10 @@ import pandas as pd
 from lleval_jax.errors import BadInput, DataWarning, require, require_known
 from lleval_jax.estimators.ended import ended, outside
 from lleval_jax.estimators.pepr import kernel, linearity
-from lleval_jax.estimators.pepr.effects import PeprParams, scored
+from lleval_jax.estimators.pepr.effects import UNIT, scored
 from lleval_jax.types import Status
 from lleval_jax.values.logprobs import LogProbs
+from lleval_jax.values.params import PeprParams
 from lleval_jax.values.results import FitResult, Source
 from lleval_jax.values.trust import Finding
 
@@ -33,7 +35,6 @@ CITE = ("feffer2024prompt",)
 FALSE_ALARM = 0.01  # of "not linear", where the model holds
 REDRAWN = 1999  # draws behind the probability of a residual pattern
 ILL = 1e3  # condition number from which single weights mean little
-UNIT = {"token": "log-probability per token", "text": "log-probability", "length": "log-probability per token"}
 
 
 def fit(
@@ -88,7 +89,6 @@ def fit(
         found = kernel.run(work, ridge, scale, draws, seed)
     params = _params(data, work, found, seed)
     linear = min(float(params.pattern_p), params.subset_p.min(initial=1)) >= FALSE_ALARM / 2
-    settings = {"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed, "false_alarm": FALSE_ALARM}
     end = ended(
         "the search for the weights",
         found.status,
@@ -99,17 +99,10 @@ def fit(
     )
     made = FitResult(
         params=params,
-        covariance=work.expand @ found.freed.covariance @ work.expand.T,
-        rows=data.texts,
-        items=data.elements,
-        group=np.zeros(len(data.elements), int),
-        groups=("all",),
-        loglik=end.value,
-        steps=end.steps,
-        status="not linear" if found.status == Status.CONVERGED and not linear else end.status,
-        n_seen=work.table.fitted.astype(int),
+        axes={"texts": data.texts, "elements": data.elements},
+        ended=end if linear or found.status != Status.CONVERGED else dataclasses.replace(end, status="not linear"),
         method="pepr-p" if data.pairs else "pepr-r",
-        settings=settings | {"unit": ("margin in " if data.pairs else "") + UNIT[per], "axes": ["texts", "elements"]},
+        settings={"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed},
         source=data.source.merge(Source(seed=seed, cite=CITE)),
     )
     _warn(made, data, strict)
@@ -210,6 +203,9 @@ def _params(data: LogProbs, work: kernel.Work, found: kernel.Found, seed: int) -
         condition=np.array(linearity.condition(table.columns[use])),
         r2=kernel.explained(work, found),
         twin=work.twin,
+        covariance=expand @ found.freed.covariance @ expand.T,
+        fitted=table.fitted.astype(int),
+        false_alarm=np.array(FALSE_ALARM),
     )
 
 

@@ -25,12 +25,12 @@ from lleval_jax.errors import NotConverged, require, require_known
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.prompts import balanced, choice, kernel, published
 from lleval_jax.estimators.prompts.kernel import MASS, NODES
-from lleval_jax.estimators.prompts.quantiles import PromptParams
 from lleval_jax.layout import grid as crossed_layout
 from lleval_jax.layout.grid import Features
 from lleval_jax.types import Status
+from lleval_jax.values.params import PromptParams, coded
 from lleval_jax.values.responses import Responses
-from lleval_jax.values.results import Choice, FitResult, Source
+from lleval_jax.values.results import Choice, Ended, FitResult, Source
 from lleval_jax.values.sparse import SparseResponses, as_dense
 
 CITE = ("polo2024prompteval",)
@@ -75,7 +75,7 @@ def fit(
         strict: raise `NotConverged` rather than warn.
 
     Returns:
-        Params are `PromptParams`; `covariance` holds the variances of the examples' effects, (items, 1, 1).
+        Params are `PromptParams`.
 
     Raises:
         BadInput: fewer than two prompts, no answers, features that do not fit, or names that do not.
@@ -111,24 +111,16 @@ def fit(
             f"draws of the scores of {n} prompts x {items} examples are not finite in {dtype}; use float64"
         )
     params = _params(grid, layout, known.found, scores, used)
+    named: dict[str, tuple[str, ...]] = {}
+    if models is not None and prompts is not None:
+        (model, named["models"]), (prompt, named["templates"]) = (coded([*map(str, x)]) for x in (models, prompts))
+        params = params._replace(model=model, prompt=prompt)
     return FitResult(
         params=params,
-        covariance=np.asarray(known.found.mass @ known.found.given.column_var)[:items, None, None],
-        rows=grid.rows,
-        items=grid.items,
-        group=grid.group,
-        groups=grid.groups,
-        loglik=end.value,
-        steps=end.steps,
-        status=end.status,
-        n_seen=grid.n_seen,
+        axes={"prompts": grid.rows, "examples": grid.items, "kinds": layout.kinds, "features": layout.features} | named,
+        ended=end,
         method="extended rasch",
         settings={
-            "axes": ["prompts", "examples"],
-            "kinds": list(layout.kinds),
-            "features": list(layout.features),
-            "models": None if models is None else list(map(str, models)),
-            "prompts": None if prompts is None else list(map(str, prompts)),
             "draws": draws,
             "seed": seed,
             "dtype": dtype,
@@ -256,25 +248,14 @@ def _reference(
         scale_high=nothing,
         dispersion=np.asarray(1.0),
         answered=grid.n_seen,
+        example_var=np.zeros(items),
     )
     return FitResult(
         params=params,
-        covariance=np.zeros((items, 1, 1)),
-        rows=grid.rows,
-        items=grid.items,
-        group=grid.group,
-        groups=grid.groups,
-        loglik=_log_likelihood(published.predicted(found), grid),
-        steps=0,
-        status="ok",
-        n_seen=grid.n_seen,
+        axes={"prompts": grid.rows, "examples": grid.items, "kinds": (), "features": ()},
+        ended=Ended("ok", 0, _log_likelihood(published.predicted(found), grid)),
         method="prompteval as published",
         settings={
-            "axes": ["prompts", "examples"],
-            "kinds": [],
-            "features": [],
-            "models": None,
-            "prompts": None,
             "draws": REPLICATES,
             "seed": seed,
             "dtype": "float64",
@@ -345,6 +326,7 @@ def _params(
         scale_high=high,
         dispersion=np.asarray(scatter),
         answered=grid.n_seen,
+        example_var=np.asarray(found.mass @ found.given.column_var)[:items],
     )
 
 

@@ -1,7 +1,5 @@
 """The law of a chain of versions: how far scores move from one to the next, learned from the answers so far."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,29 +13,13 @@ from lleval_jax.core.solvers.bfgs import BFGS
 from lleval_jax.core.solvers.loop import Solution, solve
 from lleval_jax.errors import require
 from lleval_jax.estimators.ended import ended
-from lleval_jax.layout.chain import Chain, Named, panel_of, share
+from lleval_jax.layout.chain import Named, panel_of, share
 from lleval_jax.types import Array, Status
+from lleval_jax.values.params import RefreshParams
 from lleval_jax.values.results import FitResult, Source
 
 PER_DIM = 4  # models for each dimension at least
 TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
-
-
-class RefreshParams(NamedTuple):
-    """A fitted chain of versions.
-
-    chain holds the counts; loading (models, dims) is that of `core.linalg.factors`; model_size, shift_size and
-    spread are those of `panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
-    variances of the first two.
-    """
-
-    chain: Chain
-    loading: np.ndarray
-    model_size: np.ndarray
-    shift_size: np.ndarray
-    spread: np.ndarray
-    model_doubt: np.ndarray
-    shift_doubt: np.ndarray
 
 
 def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[RefreshParams]:
@@ -64,17 +46,10 @@ def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[R
     cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
     return FitResult(
         params=RefreshParams(chain, loading, *law),
-        covariance=np.zeros((len(cells), 0, 0)),
-        rows=named.models,
-        items=tuple(cells),
-        group=chain.domain,
-        groups=named.domains,
-        loglik=how.value,
-        steps=how.steps,
-        status=how.status,
-        n_seen=chain.asked.sum(1).astype(int),
+        axes={"models": named.models, "cells": tuple(cells), "domains": named.domains, "versions": named.versions},
+        ended=how,
         method=f"refresh d={dims}",
-        settings={"dims": dims, "versions": list(named.versions), "axes": ["models", "domains of versions"]},
+        settings={"dims": dims},
         source=source,
     )
 
@@ -106,6 +81,6 @@ def expected(law: RefreshParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def named_of(fit: FitResult[RefreshParams]) -> Named:
     """The chain that a fit keeps, or one clear error if it is none of `refresh.fit`."""
-    known = type(fit.params).__name__ == RefreshParams.__name__
+    known = isinstance(fit.params, RefreshParams)
     require(known, f"this fit ({fit.method}) is none of refresh.fit; fit the versions first")
-    return Named(Chain(*fit.params.chain), fit.rows, fit.groups, tuple(fit.settings["versions"]))
+    return Named(fit.params.chain, fit.rows, fit.axes["domains"], fit.axes["versions"])

@@ -17,9 +17,10 @@ from scipy import stats
 
 from lleval_jax.errors import BadInput, nearest, require, require_level
 from lleval_jax.estimators.refresh import choice
-from lleval_jax.estimators.refresh.kernel import RefreshParams, expected, fitted, named_of
+from lleval_jax.estimators.refresh.kernel import expected, fitted, named_of
 from lleval_jax.estimators.refresh.outlook import Outlook, outlook, run
 from lleval_jax.layout.chain import Named, append, empty, grow
+from lleval_jax.values.params import RefreshParams
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 

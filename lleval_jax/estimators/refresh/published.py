@@ -21,6 +21,7 @@ from lleval_jax.core.solvers.loop import Solution, Step, solve
 from lleval_jax.errors import require, require_known, require_level
 from lleval_jax.estimators.ended import ended
 from lleval_jax.types import Array, Bool, Float, Int, Status
+from lleval_jax.values.params import RefreshPaperParams
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
@@ -29,23 +30,6 @@ CITE = ("shabtay2024livexiv",)
 EPSILON = 1e-5  # added to a probability before its logarithm
 MAX_EPOCHS = 10_000
 PERCENTILES = {"fisher": (5, 95), "coreset": (0, 100)}  # of the difficulties, of the abilities
-
-
-class RefreshPaperParams(NamedTuple):
-    """A fitted Rasch model and the answers it was fitted to.
-
-    theta    (rows,)        ability of a model, logit
-    beta     (items,)       difficulty of an item, logit
-    version  (items,)       index of the version that an item belongs to
-    scores   (rows, items)  in [0, 1]; 0 where not seen
-    seen     (rows, items)  whether a model was evaluated on an item
-    """
-
-    theta: np.ndarray
-    beta: np.ndarray
-    version: np.ndarray
-    scores: np.ndarray
-    seen: np.ndarray
 
 
 class Unknowns(NamedTuple):
@@ -152,8 +136,7 @@ def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -
         strict: raise `NotConverged` rather than warn.
 
     Returns:
-        Abilities, difficulties and the answers themselves; `loglik` is that of the loss, `steps` the epochs,
-        `covariance` (items, 1, 1) that of beta for known abilities.
+        Abilities, difficulties and the answers themselves; `ended` counts epochs and has the loss's log likelihood.
 
     Raises:
         BadInput: there is no version, a model or an item has no answer, or versions have no evaluated model in common.
@@ -178,22 +161,17 @@ def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -
         error=float(end.error),
         counted="epochs",
     )
-    params = RefreshPaperParams(theta, beta, np.repeat(np.arange(len(sizes)), sizes), scores, seen)
     groups, group = _groups(versions)
+    version, none = np.repeat(np.arange(len(sizes)), sizes), np.zeros(len(beta))
+    params = RefreshPaperParams(theta, beta, version, scores, seen, group, none)
+    names = tuple(f"v{i + 1}" for i in range(len(sizes)))
     source = functools.reduce(Source.merge, (version.source for version in versions))
     return FitResult(
-        params=params,
-        covariance=(1 / _curvature(params).sum(0))[:, None, None],
-        rows=rows,
-        items=_item_names(versions),
-        group=group,
-        groups=groups,
-        loglik=how.value,
-        steps=how.steps,
-        status=how.status,
-        n_seen=seen.sum(1),
+        params=params._replace(beta_var=1 / _curvature(params).sum(0)),
+        axes={"models": rows, "items": _item_names(versions), "domains": groups, "versions": names},
+        ended=how,
         method="Rasch, LiveXiv as published",
-        settings={"versions": len(versions), "seed": seed},
+        settings={"seed": seed},
         source=source.merge(Source(seed=seed, cite=CITE)),
     )
 
@@ -259,13 +237,14 @@ def estimate(fit: FitResult[RefreshPaperParams], version: int = -1, *, level: fl
     Raises:
         BadInput: there is no such version, or `level` is not between 0 and 1.
     """
-    count = fit.settings["versions"]
+    count = len(fit.axes["versions"])
     require(-count <= version < count, f"version is {version}; the fit has {count}, numbered from 0")
     require_level(level)
     here = fit.params.version == version % count
-    present = np.unique(fit.group[here])
-    names = [WHOLE, *(fit.groups[g] for g in present if len(present) > 1)]
-    member = np.stack([here, *(here & (fit.group == g) for g in present if len(present) > 1)], 1).astype(float)
+    group, groups = fit.params.domain, fit.axes["domains"]
+    present = np.unique(group[here])
+    names = [WHOLE, *(groups[g] for g in present if len(present) > 1)]
+    member = np.stack([here, *(here & (group == g) for g in present if len(present) > 1)], 1).astype(float)
     member = member[here]
     p = fit.params
     seen, filled = p.seen[:, here], np.where(p.seen, p.scores, _probability(p))[:, here]

@@ -18,8 +18,9 @@ from lleval_jax.core.precision import light_jit
 from lleval_jax.errors import nearest, require, require_known, require_level
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth.kernel import BENDS, Report, rate, search
-from lleval_jax.layout.board import MIDDLE, SlothParams, codes, inputs, law_of, placed, slopes_of
+from lleval_jax.layout.board import MIDDLE, codes, inputs, law_of, placed, slopes_of
 from lleval_jax.values.leaderboard import Leaderboard
+from lleval_jax.values.params import SlothParams, coded
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 Link = Literal["monotone", "logistic"]
@@ -69,11 +70,12 @@ def fit(
         NotConverged: with `strict`, the search stopped early.
     """
     _require_fit(leaderboard, skills, link)
+    (family, families), (lineage, lineages) = coded(leaderboard.families), coded(leaderboard.lineages)
     with jax.enable_x64(True):
         rows, where = pooled.layout(
             inputs(leaderboard.params, leaderboard.tokens, leaderboard.instruct),
-            codes(leaderboard.families),
-            codes(leaderboard.lineages),
+            family,
+            lineage,
             leaderboard.scores,
             leaderboard.seen,
         )
@@ -96,25 +98,18 @@ def fit(
             worth=np.asarray(at.worth)[*where.T],
             slope=np.asarray(shared.mean),
             slope_cov=np.asarray(shared.cov),
+            family=family,
+            lineage=lineage,
         ),
-        covariance=np.zeros((len(leaderboard.benchmarks), 0, 0)),
-        rows=leaderboard.models,
-        items=leaderboard.benchmarks,
-        group=np.arange(len(leaderboard.benchmarks)),
-        groups=leaderboard.benchmarks,
-        loglik=end.value,
-        steps=end.steps,
-        status=end.status,
-        n_seen=leaderboard.seen.sum(1),
-        method=f"sloth d={skills} {link}",
-        settings={
-            "skills": skills,
-            "link": link,
-            "seed": seed,
-            "families": list(leaderboard.families),
-            "lineages": list(leaderboard.lineages),
-            "axes": ["models", "benchmarks"],
+        axes={
+            "models": leaderboard.models,
+            "benchmarks": leaderboard.benchmarks,
+            "families": families,
+            "lineages": lineages,
         },
+        ended=end,
+        method=f"sloth d={skills} {link}",
+        settings={"skills": skills, "link": link, "seed": seed},
         source=leaderboard.source.merge(Source(seed=seed, cite=CITE)),
     )
 
@@ -352,7 +347,7 @@ def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
 
 def _checked(target: Target, fit: FitResult[SlothParams]) -> Target:
     """With the lineage and the tuning that its family has."""
-    families, lineages = fit.settings["families"], fit.settings["lineages"]
+    families, lineages = fit.names("families", fit.params.family), fit.names("lineages", fit.params.lineage)
     require_target(target, families)
     if target.family == NEW:
         lineage = target.lineage
@@ -389,7 +384,8 @@ def _foretold_some(fit: FitResult[SlothParams], targets: Sequence[Target], of: C
     """
     p, count = fit.params, len(fit.rows)
     filled = [*targets, *[targets[-1]] * (TOGETHER - len(targets))]  # so that any number runs in one compiled program
-    families, lineages = (np.asarray(fit.settings[name], object) for name in ("families", "lineages"))
+    families = np.asarray(fit.names("families", p.family), object)
+    lineages = np.asarray(fit.names("lineages", p.lineage), object)
     fresh = [f"{NEW} {i}" if target.family == NEW else target.family for i, target in enumerate(filled)]
     members = [[*np.flatnonzero(lineages == target.lineage), count + i] for i, target in enumerate(filled)]
     at, group = np.concatenate(members), np.repeat(np.arange(TOGETHER), [len(one) for one in members])

@@ -11,7 +11,6 @@ each other more than that, pass@k for k above 1 comes out too high: on LiveCodeB
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,43 +23,13 @@ from lleval_jax.errors import require, require_level
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
-from lleval_jax.estimators.sloth.units import Units
-from lleval_jax.layout.board import SlothParams, again, facts
 from lleval_jax.types import Status
+from lleval_jax.values.params import PasskParams, SlothParams
 from lleval_jax.values.results import Estimate, FitResult, Source
 
 TOL = 1e-4  # largest move of a logit in the last step of a search that has converged
 STEPS = 2000
 DRAWS = 2000
-
-
-class PasskParams(NamedTuple):
-    """Questions as they hang on the skills of a law.
-
-    skill     (models, skills)   of those that tried, in `units`, given their tries too
-    beside    (models,)          what they have beside their skills, in logits
-    mean      (k,)               over questions, of (intercept, slopes)
-    question  (questions, k)     intercept and slopes
-    spread    (k, k)             covariance over questions
-    own       (2,)               variances of what a model, and a cell, has of its own
-    shared    (shared, shared)   covariance of skills, `beside` and `mean`
-    alone     (questions, k, k)  covariance of a question given those
-    pull      (questions, k, shared)  minus how a question's mean moves with those
-    units     skills in which slopes are counted
-    law       what the skills rest on
-    """
-
-    skill: np.ndarray
-    beside: np.ndarray
-    mean: np.ndarray
-    question: np.ndarray
-    spread: np.ndarray
-    own: np.ndarray
-    shared: np.ndarray
-    alone: np.ndarray
-    pull: np.ndarray
-    units: Units
-    law: SlothParams
 
 
 def fit(
@@ -121,22 +90,15 @@ def fit(
         shared=sure.shared,
         alone=sure.alone,
         pull=sure.pull,
+        tried=tries.sum(1).astype(int),
         units=units,
-        law=law.params,
+        law=law,
     )
     return FitResult(
         params=params,
-        covariance=sure.alone,
-        rows=tuple(models),
-        items=names,
-        group=np.zeros(len(names), int),
-        groups=("all",),
-        loglik=how.value,
-        steps=how.steps,
-        status=how.status,
-        n_seen=tries.sum(1).astype(int),
+        axes={"models": tuple(models), "questions": names},
+        ended=how,
         method=f"pass@k of {law.method}",
-        settings={"law": facts(law), "axes": ["models", "questions"]},
         source=law.source,
     )
 
@@ -178,9 +140,9 @@ def estimate(
     require_level(level)
     require(draws >= 2, f"draws is {draws}; an interval needs at least 2, and some hundreds to be steady")
     many, p = _some(k), fit.params
-    law = again(p.law, fit.settings["law"], Source())
+    law = p.law
     targets = sloth.wanted(law, family, params, tokens, lineage, instruct)
-    mean, cov = Units(*p.units).of(*sloth.skills_of(law, targets))
+    mean, cov = p.units.of(*sloth.skills_of(law, targets))
     with jax.enable_x64(True):
         fixed = p.question, p.pull, _root(p.shared), _root(p.alone)
         own = np.sqrt(p.own)
@@ -197,7 +159,7 @@ def estimate(
         target="pass@k",
         method=fit.method,
         level=level,
-        n_seen=int(np.sum(fit.n_seen)),
+        n_seen=int(np.sum(p.tried)),
         status=fit.status,
         source=fit.source.merge(Source(seed=seed)),
     )

@@ -20,7 +20,8 @@ from lleval_jax.errors import chosen, require, require_known, require_level
 from lleval_jax.estimators.irt.rotation import names
 from lleval_jax.estimators.sloth import units
 from lleval_jax.estimators.sloth.kernel import draws
-from lleval_jax.layout.board import SlothParams, inputs, known
+from lleval_jax.layout.board import inputs, known
+from lleval_jax.values.params import SlothParams
 from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Rotation
 
@@ -94,7 +95,7 @@ def estimate(
         numbers = _normal((found.mean - view.middle) @ view.turn, found.cov, view.turn, level)
         rows, count = law.rows, seen.sum(1)
     else:
-        families = np.asarray(law.settings["families"], object)
+        families = np.asarray(law.names("families", law.params.family), object)
         rows = tuple(dict.fromkeys(families.tolist()))
         at = [int(np.flatnonzero(families == row)[0]) for row in rows]
         numbers = _normal(found.family_mean[at] @ view.turn, found.family_cov[at], view.turn, level)

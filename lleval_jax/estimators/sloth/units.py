@@ -14,19 +14,9 @@ import numpy as np
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import BadInput, nearest
-from lleval_jax.layout.board import SlothParams, known, law_of, slopes_of
+from lleval_jax.layout.board import known, law_of, slopes_of
+from lleval_jax.values.params import SlothParams, Units
 from lleval_jax.values.results import FitResult
-
-
-class Units(NamedTuple):
-    """Raw skills become turn @ (skill - middle): turn (skills, skills), middle (skills,)."""
-
-    middle: np.ndarray
-    turn: np.ndarray
-
-    def of(self, mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means (rows, skills) and covariances (rows, skills, skills) of raw skills, in these units."""
-        return (mean - self.middle) @ self.turn.T, self.turn @ cov @ self.turn.T
 
 
 class Skills(NamedTuple):

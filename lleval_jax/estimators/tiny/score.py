@@ -151,7 +151,7 @@ def regression(here: Responses, bank: ItemBank, targets: np.ndarray, level: floa
                 x, known.full[teachers, t], here.scores[np.ix_(rows, index)].astype(float), level, seed
             )
     value, sd, low, high = out
-    wide = np.ones(len(targets)) if bank.misfit is None else bank.misfit.head[targets]
+    wide = _widen(bank, "head", targets)[0]
     return Spread(value, sd * wide, value - wide * (value - low), value + wide * (high - value))
 
 
@@ -216,7 +216,7 @@ def _widen(bank: ItemBank, name: str, targets: np.ndarray) -> tuple[np.ndarray, 
     """Left-out error in units of the nominal one, (targets,), and its degrees of freedom."""
     if bank.misfit is None:
         return np.ones(len(targets)), np.inf
-    return getattr(bank.misfit, name)[targets], float(bank.misfit.df)
+    return bank.misfit.width_of(name)[targets], float(bank.misfit.df)
 
 
 def _targets(bank: ItemBank, groups: bool) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lleval_jax.errors import require
-from lleval_jax.estimators.irt import IrtParams
+from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses, as_dense

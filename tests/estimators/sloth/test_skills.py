@@ -14,7 +14,8 @@ import lleval_jax as ll
 from lleval_jax.core.laws import pooled
 from lleval_jax.estimators.sloth import kernel
 from lleval_jax.layout import board as sloth_law
-from lleval_jax.layout.board import SlothParams
+from lleval_jax.values.params import SlothParams, coded
+from lleval_jax.values.results import Ended
 
 settle = jax.jit(pooled.settle, static_argnames="steps")
 
@@ -32,7 +33,7 @@ def made(turn=None) -> ll.FitResult:
         centre=jnp.asarray([0.3, -0.2, 0.1]),
         bend=jnp.asarray([0.2, 0.0, -0.1]),
     )
-    lineage = sloth_law.codes(board.families)
+    lineage, families = coded(board.families)
     inputs = sloth_law.inputs(board.params, board.tokens, board.instruct)
     rows, where = pooled.layout(inputs, lineage, lineage, board.scores, board.seen)
     floor = jnp.asarray(board.floor)
@@ -40,24 +41,11 @@ def made(turn=None) -> ll.FitResult:
     logit, worth = (np.asarray(x)[*where.T] for x in at)
     facts = (board.floor, board.params, board.tokens, board.instruct, board.scores, board.seen, logit, worth)
     return ll.FitResult(
-        params=SlothParams._make([*map(np.asarray, law), *facts, *map(np.asarray, shared)]),
-        covariance=np.zeros((3, 0, 0)),
-        rows=board.models,
-        items=board.benchmarks,
-        group=np.arange(3),
-        groups=board.benchmarks,
-        loglik=0.0,
-        steps=1,
-        status="ok",
-        n_seen=board.seen.sum(1),
+        params=SlothParams._make([*map(np.asarray, law), *facts, *map(np.asarray, shared), lineage, lineage]),
+        axes={"models": board.models, "benchmarks": board.benchmarks, "families": families, "lineages": families},
+        ended=Ended("ok", 1, 0.0),
         method="sloth d=2 monotone",
-        settings={
-            "skills": 2,
-            "link": "monotone",
-            "seed": 0,
-            "families": list(board.families),
-            "lineages": list(board.lineages),
-        },
+        settings={"skills": 2, "link": "monotone", "seed": 0},
     )
 
 
