@@ -1,5 +1,6 @@
 """LiveXiv's re-evaluation as published: its search, its choice, its estimates, its masks, its figures, bad input."""
 
+import dataclasses
 import functools
 import json
 
@@ -235,7 +236,7 @@ def test_cells_that_are_not_seen_change_nothing():
 def test_names_and_groups_of_versions():
     assert fitted().items[:1] == ("v1/item-0",)
     assert fitted().items[40:41] == ("v2/item-0",)
-    assert fitted().groups == ("domain-0", "domain-1")
+    assert fitted().axes["domains"] == ("domain-0", "domain-1")
     np.testing.assert_array_equal(fitted().params.version, np.repeat([0, 1], [40, 30]))
     np.testing.assert_array_equal(fitted().params.seen.sum(1), [70, 40, 70, 40, 40, 70])
     scores = whole()[1].scores[:3]
