@@ -126,7 +126,9 @@ def tried(law: ll.FitResult) -> list[dict]:
     for test in ("starcoder2-15b", "deepseek-coder-33b-base"):
         known, at = [name for name in right if name != test], law.rows.index(test)
         fit = ll.passk.fit(law, np.stack([right[name] for name in known]), 10, known)
-        target = sloth.Target(law.settings["families"][at], float(law.params.size[at]), float(law.params.tokens[at]))
+        target = sloth.Target(
+            law.names("families", law.params.family)[at], float(law.params.size[at]), float(law.params.tokens[at])
+        )
         ours = ll.passk.estimate(fit, [target], k=(1, 5, 10))
         truth = ll.passk.observed(right[test][None], 10, [test], k=(1, 5, 10))
         numbers = {word: getattr(ours, word).round(4).tolist() for word in ("value", "low", "high")}

@@ -27,7 +27,7 @@ def prepare(problem, threads, **options):
         if dims > 1:  # in one dimension the judge integrates abilities out
             found["abilities"] = result.params.ability
         found = {name: np.asarray(array, float) for name, array in found.items()}
-        said = {"converged": result.converged, "steps": result.steps, "log_likelihood": result.loglik}
+        said = {"converged": result.converged, "steps": result.steps, "log_likelihood": result.ended.value}
         return found | said | {"settings": result.settings}
 
     return fit

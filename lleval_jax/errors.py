@@ -1,4 +1,10 @@
-"""The few ways a call can be wrong, each with its own name."""
+"""The few ways a call can be wrong, each with its own name; and the checks that say so everywhere alike."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class LlevalError(Exception):
@@ -29,3 +35,27 @@ def require(condition: bool, message: str) -> None:
     """Raise `BadInput(message)` unless `condition` holds."""
     if not condition:
         raise BadInput(message)
+
+
+def require_level(level: float) -> None:
+    """Raise `BadInput` unless `level`, the coverage of an interval, lies strictly between 0 and 1."""
+    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The hint "; did you mean 'a' or 'b'?" with the names nearest to one that is not known, or "" if none is near."""
+    lower = {one.lower(): one for one in names}
+    near = [lower[one] for one in difflib.get_close_matches(name.lower(), sorted(lower), 3, 0.5)]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def require_known(name: str, names: Iterable[str], what: str) -> None:
+    """Raise `BadInput` with the nearest names, and all that there are, unless `name` is one of `names`."""
+    names = tuple(names)
+    require(name in names, f"{what} {name!r} is not known; there are {', '.join(names)}{nearest(str(name), names)}")
+
+
+def chosen(table: Mapping[str, T], name: str, what: str) -> T:
+    """The entry of a registry: `chosen(METHODS, "mixed", "method")`. `BadInput` as by `require_known`."""
+    require_known(name, table, what)
+    return table[name]

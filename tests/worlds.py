@@ -9,7 +9,9 @@ import lleval_jax as ll
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.laws.pooled import INPUTS, NESTED
 from lleval_jax.estimators import sloth
-from lleval_jax.layout.board import SlothParams, codes, inputs
+from lleval_jax.layout.board import codes, inputs
+from lleval_jax.values.params import SlothParams, coded
+from lleval_jax.values.results import Ended
 
 SIZES = {"shared": pooled.SHARED + pooled.OWNED, "noise": 0.015}
 _settle = jax.jit(pooled.settle, static_argnames="steps")
@@ -82,7 +84,7 @@ def law(seed: int, families: int = 10, each: int = 3, benchmarks: int = 6, skill
     rows, where = pooled.layout(x, codes(family), codes(family), score, seen)
     floor = np.zeros(benchmarks)
     at, slopes = _settle(law, rows, pooled.begin(law, rows), jnp.asarray(floor), steps=8)
-    names = [f"family-{f}" for f in family]
+    family_code, names = coded([f"family-{f}" for f in family])
     params = SlothParams(
         *map(np.asarray, law),
         floor=floor,
@@ -95,20 +97,20 @@ def law(seed: int, families: int = 10, each: int = 3, benchmarks: int = 6, skill
         worth=np.asarray(at.worth)[*where.T],
         slope=np.asarray(slopes.mean),
         slope_cov=np.asarray(slopes.cov),
+        family=family_code,
+        lineage=family_code,
     )
     found = ll.FitResult(
         params=params,
-        covariance=np.zeros((benchmarks, 0, 0)),
-        rows=tuple(f"m{i}" for i in range(count)),
-        items=tuple(f"bench-{j}" for j in range(benchmarks)),
-        group=np.arange(benchmarks),
-        groups=tuple(f"bench-{j}" for j in range(benchmarks)),
-        loglik=0.0,
-        steps=1,
-        status="ok",
-        n_seen=seen.sum(1),
+        axes={
+            "models": tuple(f"m{i}" for i in range(count)),
+            "benchmarks": tuple(f"bench-{j}" for j in range(benchmarks)),
+            "families": names,
+            "lineages": names,
+        },
+        ended=Ended("ok", 1, 0.0),
         method="sloth d=2 logistic",
-        settings={"skills": skills, "link": "logistic", "seed": seed, "families": names, "lineages": names},
+        settings={"skills": skills, "link": "logistic", "seed": seed},
     )
     return found, skill
 
@@ -117,4 +119,5 @@ def targets(law: ll.FitResult) -> list[sloth.Target]:
     """The models that are unknown to a law."""
     p = law.params
     at = np.flatnonzero(~p.seen.any(1))
-    return [sloth.Target(law.settings["families"][i], float(p.size[i]), float(p.tokens[i])) for i in at]
+    names = law.names("families", p.family)
+    return [sloth.Target(names[i], float(p.size[i]), float(p.tokens[i])) for i in at]

@@ -1,7 +1,6 @@
 """`lleval refresh`: a new version of a benchmark for the price of a few models; banks on one scale (LiveXiv)."""
 
 import dataclasses
-import difflib
 import math
 import os
 import pathlib
@@ -17,7 +16,7 @@ from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.shown import help_of
 from lleval_jax.cli.shell.waiting import Waiting, waiting
-from lleval_jax.errors import require
+from lleval_jax.errors import nearest, require
 
 if TYPE_CHECKING:
     from lleval_jax.estimators.refresh.drift import Suspicion
@@ -185,7 +184,7 @@ def choose(
             _require_model("--pool", name, models)
         for name in forced:
             if name not in models:
-                _warn(f"--force: {name!r} is in no version, and taken for a new model{_near(name, models)}", strict)
+                _warn(f"--force: {name!r} is in no version, and taken for a new model{nearest(name, models)}", strict)
         members = [name for name in dict.fromkeys(pool or models) if name not in forced]
         require(k is None or k <= len(members), f"-k is {k}; there are {len(members)} models to choose from")
         prices = None if price is None else _prices(price, [*models, *(name for name in forced if name not in models)])
@@ -515,7 +514,7 @@ def _next_items(counts: dict[str, int], versions: "Mapping[str, ll.Responses]", 
     for name in counts:
         require(name != WHOLE or known == [WHOLE], f"--items: {WHOLE!r} is the whole version; name its domains")
         if name not in known:
-            _warn(f"--items: {name!r} is in no version, and taken for a new domain{_near(name, known)}", strict)
+            _warn(f"--items: {name!r} is in no version, and taken for a new domain{nearest(name, known)}", strict)
     return counts
 
 
@@ -524,19 +523,12 @@ def _require_asked(ask: str, items: Iterable[str]) -> None:
     known = [name for name in items if name != WHOLE]
     there = f"there are {', '.join([*known, WHOLE, RANKING])}"
     require(
-        ask in (*known, WHOLE, RANKING), f"--ask: the next version has no domain {ask!r}{_near(ask, known)}; {there}"
+        ask in (*known, WHOLE, RANKING), f"--ask: the next version has no domain {ask!r}{nearest(ask, known)}; {there}"
     )
 
 
 def _require_model(word: str, name: str, known: Sequence[str]) -> None:
-    require(name in known, f"{word}: there is no model {name!r} among {len(known)}{_near(name, known)}")
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    """A hint at the nearest names."""
-    lower = {one.lower(): one for one in known}
-    near = [lower[one] for one in difflib.get_close_matches(name.lower(), sorted(lower), 3, 0.5)]
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    require(name in known, f"{word}: there is no model {name!r} among {len(known)}{nearest(name, known)}")
 
 
 def _warn(message: str, strict: bool) -> None:
@@ -562,7 +554,7 @@ def _prices(path: pathlib.Path, models: Sequence[str]) -> dict[str, float]:
         fine = math.isfinite(found[model]) and found[model] > 0
         require(fine, f"{path}: the price of {model!r} is {text}; prices must be above 0")
     without = [name for name in models if name not in found]
-    hint = _near(without[0], found) if without else ""
+    hint = nearest(without[0], found) if without else ""
     require(not without, f"{path} has no price of {len(without)} models, such as {without and without[0]!r}{hint}")
     return {name: found[name] for name in models}
 

@@ -1,7 +1,6 @@
 """`lleval sloth`: what the next size will score, by a scaling law learned from a leaderboard."""
 
 import dataclasses
-import difflib
 import pathlib
 import re
 import sys
@@ -14,7 +13,7 @@ import typer
 import lleval_jax as ll
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.waiting import Waiting, waiting
-from lleval_jax.errors import require
+from lleval_jax.errors import nearest, require
 
 if TYPE_CHECKING:
     from lleval_jax.estimators.sloth import Target
@@ -140,8 +139,8 @@ def sloth(
         if input is not None and _is_law(input):
             given = {"skills": skills, "link": link, "benchmark": benchmark, "seed": seed, "out": out}
             fit = _kept(input, [f"--{word}" for word, value in given.items() if value is not None], strict)
-            _require_known(targets, fit.settings["families"])
-            board = _board(fit)
+            _require_known(targets, fit.axes["families"])
+            board = ll.sloth.leaderboard_of(fit)
         else:
             board = ll.read_leaderboard(input or TABLE, strict=strict)
             board = board.select(list(dict.fromkeys(benchmark))) if benchmark else board
@@ -219,10 +218,8 @@ def _count(text: str, name: str, word: str) -> float:
 
 def _require_known(targets: "Sequence[Target]", families: Sequence[str]) -> None:
     """`BadInput` for a family that is not there, with the nearest that are, before anything is fitted."""
-    known = {name.lower(): name for name in families}
     for target in targets:
-        near = [known[name] for name in difflib.get_close_matches(target.family.lower(), sorted(known), 3, 0.5)]
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = nearest(target.family, families)
         message = (
             f"--predict: family {target.family!r} is not in the leaderboard{hint} ('{NEW}' is one that is not there)"
         )
@@ -238,8 +235,7 @@ def _is_law(name: str) -> bool:
     """Whether it is a folder, or a law that ships; `BadInput` if nothing of that name is at hand."""
     path, laws = pathlib.Path(name), ll.list_laws()
     known = sorted([*ll.list_leaderboards(), *laws])
-    near = difflib.get_close_matches(name, known, 3, 0.6)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = nearest(name, known)
     message = (
         f"there is no file {name}, and no leaderboard or law of that name ships; there are: {', '.join(known)}{hint}"
     )
@@ -250,7 +246,7 @@ def _is_law(name: str) -> bool:
 def _kept(name: str, words: Sequence[str], strict: bool) -> "ll.FitResult":
     """The law that --out kept or that ships, which no word can change."""
     fit = ll.load(name) if pathlib.Path(name).is_dir() else ll.load_law(name)
-    if not (isinstance(fit, ll.FitResult) and hasattr(fit.params, "slope_cov")):
+    if not (isinstance(fit, ll.FitResult) and isinstance(fit.params, ll.sloth.SlothParams)):
         raise ll.BadInput(f"{name} holds no law; INPUT is a table, or a folder that 'lleval sloth --out' made")
     message = f"{name} is a law that is fitted already ({fit.method}); leave out {' and '.join(words)}, or name a table"
     require(not words, message)
@@ -267,7 +263,7 @@ def _nothing(fit: "ll.FitResult", level: float) -> "ll.Estimate":
 
 def _largest(fit: "ll.FitResult") -> "list[Target]":
     """The largest models of the families of most sizes."""
-    families, p = np.array(fit.settings["families"], object), fit.params
+    families, p = np.array(fit.names("families", fit.params.family), object), fit.params
     sizes = {name: len(set(p.size[families == name])) for name in dict.fromkeys(families)}
     found = []
     for name in sorted(sizes, key=lambda name: -sizes[name])[:SHOWN]:
@@ -275,23 +271,6 @@ def _largest(fit: "ll.FitResult") -> "list[Target]":
         last = own[np.argmax(p.size[own])]
         found.append(ll.sloth.Target(name, float(p.size[last]), float(p.tokens[last])))
     return found
-
-
-def _board(fit: "ll.FitResult") -> "ll.Leaderboard":
-    """What a law was learned from."""
-    p = fit.params
-    return ll.Leaderboard(
-        models=fit.rows,
-        families=tuple(fit.settings["families"]),
-        lineages=tuple(fit.settings["lineages"]),
-        instruct=p.instruct,
-        params=p.size,
-        tokens=p.tokens,
-        benchmarks=fit.items,
-        scores=p.score,
-        seen=p.seen,
-        floor=p.floor,
-    )
 
 
 def _draw(

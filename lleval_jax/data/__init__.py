@@ -15,7 +15,6 @@ from lleval_jax.data.store import list_laws as list_laws
 from lleval_jax.data.store import load as load
 from lleval_jax.data.store import load_bank as load_bank
 from lleval_jax.data.store import load_law as load_law
-from lleval_jax.data.store import register as register
 from lleval_jax.data.store import save as save
 from lleval_jax.data.store import verify as verify
 from lleval_jax.data.write import write as write

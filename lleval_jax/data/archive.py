@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,9 @@ def write(folder: pathlib.Path, kind: str, facts: dict[str, Any], arrays: Arrays
     settle(folder, kind)
 
 
-def read(folder: pathlib.Path, kind: str, schema: str) -> tuple[dict[str, Any], Arrays]:
-    """(facts, arrays) of a value, hashes checked. `BadInput` names the file that is not as it was written."""
-    facts = read_json(folder / f"{kind}.json", schema)
+def read(folder: pathlib.Path, kind: str, schema: str, older: Sequence[str] = ()) -> tuple[dict[str, Any], Arrays]:
+    """(facts, arrays) of a value of this schema or an older one, hashes checked. `BadInput` names a changed file."""
+    facts = read_json(folder / f"{kind}.json", schema, older)
     if "arrays" not in facts:
         return facts, {}
     place = _arrays_file(folder, kind, facts["arrays"])
@@ -46,14 +47,15 @@ def read(folder: pathlib.Path, kind: str, schema: str) -> tuple[dict[str, Any], 
         raise BadInput(f"{place} cannot be read: {error}") from error
 
 
-def read_json(path: pathlib.Path, schema: str) -> dict[str, Any]:
-    """The facts of one file, its schema and its own hash checked."""
+def read_json(path: pathlib.Path, schema: str, older: Sequence[str] = ()) -> dict[str, Any]:
+    """The facts of one file, its schema (this one or an older one) and its own hash checked."""
     try:
         facts = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
     require(isinstance(facts, dict), f"{path} is not a JSON object")
-    _require_schema(path, facts.get("schema"), schema)
+    if facts.get("schema") not in older:
+        _require_schema(path, facts.get("schema"), schema)
     if "sha256" in facts:
         whole = _sealed(facts)["sha256"] == facts["sha256"]
         require(whole, f"{path} does not have the sha256 it was written with; it was changed or damaged")

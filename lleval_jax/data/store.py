@@ -1,36 +1,32 @@
 """Item banks, fits and estimates <-> folders of safetensors and JSON; and where the banks and laws that ship lie."""
 
-import collections
 import dataclasses
-import difflib
 import math
 import os
 import pathlib
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from lleval_jax.data import archive
-from lleval_jax.errors import BadInput, require
+from lleval_jax.data import archive, schema_1
+from lleval_jax.errors import BadInput, nearest, require
 from lleval_jax.values import Anchors, Calibration, Estimate, FitResult, ItemBank, Source
+from lleval_jax.values.params import REGISTERED, SlothParams
 from lleval_jax.values.results import SCHEMA as ESTIMATE_SCHEMA
+from lleval_jax.values.results import Ended
 
-SCHEMAS = {"bank": "lleval/bank/1", "fit": "lleval/fit/1", "estimate": ESTIMATE_SCHEMA}
+SCHEMAS = {"bank": "lleval/bank/2", "fit": "lleval/fit/2", "estimate": ESTIMATE_SCHEMA}
 CLASSES = {"bank": ItemBank, "fit": FitResult}
 SHIPPED = {"bank": "bank", "law": "fit"}  # what is found by name, and the kind that its folder holds
-PARTS = {"anchors": Anchors, "calibration": Calibration, "source": Source}  # values inside values
+RECORDS = {cls.__name__: cls for cls in (ItemBank, FitResult, Ended, Anchors, Calibration)}  # beside registered params
+MAPPING = "mapping"  # the class that a mapping of arrays is stored under
+ARRAY = {"array": True}  # stands in the JSON for what lies among the arrays
+APART = ("class", "schema", "packed", "arrays", "sha256")  # what the JSON of a value holds beside its fields
 PACKAGE = pathlib.Path(__file__).parents[1]
 BANK_FOLDERS = (PACKAGE / "models", PACKAGE.parent / "models")  # of the installed package, of the checkout
 
 Value = ItemBank | FitResult | Estimate
-Params = TypeVar("Params", bound=type)
-_PARAMS: dict[str, type] = {}
-
-
-def register(params: Params) -> Params:
-    """Make a method's NamedTuple of parameters known by its class name, so `load` gives it back as it was."""
-    _PARAMS[params.__name__] = params
-    return params
 
 
 def save(value: Value, folder: str | os.PathLike[str]) -> pathlib.Path:
@@ -47,7 +43,7 @@ def save(value: Value, folder: str | os.PathLike[str]) -> pathlib.Path:
     kind = next((kind for kind, cls in CLASSES.items() if isinstance(value, cls)), "")
     require(bool(kind), f"a {type(value).__name__} cannot be saved; an ItemBank, FitResult or Estimate can")
     arrays: archive.Arrays = {}
-    facts = {"schema": SCHEMAS[kind]} | _unpick(value, "", arrays)
+    facts = {"schema": SCHEMAS[kind]} | _record(value, "", arrays)
     facts["packed"] = _pack(arrays)
     archive.write(place, kind, facts, arrays)
     return place
@@ -65,10 +61,12 @@ def load(folder: str | os.PathLike[str]) -> Value:
     kind = _kind(place)
     if kind == "estimate":
         return _estimate(archive.read_json(place / "estimate.json", ESTIMATE_SCHEMA), place)
-    facts, arrays = archive.read(place, kind, SCHEMAS[kind])
+    facts, arrays = archive.read(place, kind, SCHEMAS[kind], older=(schema_1.SCHEMAS[kind],))
     try:
         _unpack(arrays, facts["packed"])
-        return _put_together(CLASSES[kind], facts, "", arrays)
+        if facts["schema"] == schema_1.SCHEMAS[kind]:
+            facts, arrays = schema_1.TRANSLATED[kind](facts, arrays)
+        return _made(facts, "", arrays)
     except BadInput:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -98,7 +96,7 @@ def load_law(name: str | os.PathLike[str]) -> FitResult:
     """
     place = _named(name, "law")
     law = load(place)
-    if not (isinstance(law, FitResult) and hasattr(law.params, "slope_cov")):  # as `ll.sloth.fit` makes
+    if not (isinstance(law, FitResult) and isinstance(law.params, SlothParams)):
         raise BadInput(f"{place} does not hold a scaling law")
     return law
 
@@ -122,8 +120,7 @@ def _named(name: str | os.PathLike[str], what: str) -> pathlib.Path:
     if (place / f"{SHIPPED[what]}.json").is_file():
         return place
     found = _shipped(what)
-    near = difflib.get_close_matches(str(name), found, 3, 0.6)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = nearest(str(name), found)
     known = ", ".join(found) or "none"
     message = f"there is no {what} {str(name)!r}: no such folder, and the known {what}s are: {known}{hint}"
     require(str(name) in found, message)
@@ -148,68 +145,84 @@ def _kind(place: pathlib.Path) -> str:
     return found[0]
 
 
-def _unpick(value: Any, prefix: str, arrays: archive.Arrays) -> dict[str, Any]:
-    """The plain facts of a value; its arrays go to `arrays` under their dotted names."""
-    facts: dict[str, Any] = {}
-    for field in dataclasses.fields(value):
-        found, name = getattr(value, field.name), prefix + field.name
-        if hasattr(found, "_fields"):
-            facts[field.name] = _unpick_params(found, name, arrays)
-        elif isinstance(found, Anchors | Calibration):
-            facts[field.name] = _unpick(found, f"{name}.", arrays)
-        elif isinstance(found, Source):
-            facts[field.name] = _plain(found.to_dict(), name)
-        elif hasattr(found, "shape") and np.ndim(found) > 0:
-            arrays[name] = np.asarray(found)
-        else:
-            facts[field.name] = _plain(found, name)
-    return facts
+def _stored(value: Any, name: str, arrays: archive.Arrays) -> Any:
+    """What JSON holds of a value under this dotted name; arrays go to `arrays`, and leave nothing."""
+    if isinstance(value, Source):
+        return _plain(value.to_dict(), name)
+    if type(value).__name__ in RECORDS or hasattr(value, "_fields"):
+        return _record(value, name, arrays)
+    if isinstance(value, Mapping) and any(_is_array(each) for each in value.values()):
+        return {"class": MAPPING} | {key: _stored(each, f"{name}.{key}", arrays) for key, each in value.items()}
+    if _is_array(value):
+        arrays[name] = np.asarray(value)
+        return ARRAY
+    return _plain(value, name)
 
 
-def _unpick_params(params: Any, name: str, arrays: archive.Arrays) -> dict[str, Any]:
-    """The class and fields of a NamedTuple of arrays, and of those inside it."""
-    inside: dict[str, Any] = {}
-    for field, found in params._asdict().items():
-        if hasattr(found, "_fields"):
-            inside[field] = _unpick_params(found, f"{name}.{field}", arrays)
-        elif found is not None:
-            arrays[f"{name}.{field}"] = np.asarray(found)
-    return {"class": type(params).__name__, "fields": list(params._fields)} | ({"inside": inside} if inside else {})
+def _record(value: Any, name: str, arrays: archive.Arrays) -> dict[str, Any]:
+    """The class of a value, and what JSON holds of its fields."""
+    cls = type(value).__name__
+    require(
+        cls in RECORDS | REGISTERED,
+        f"{name or 'the value'} is a {cls}, which cannot be saved: register it in values.params",
+    )
+    parts = {field: getattr(value, field) for field in _fields(type(value))}
+    return {"class": cls} | {field: _stored(each, _dotted(name, field), arrays) for field, each in parts.items()}
 
 
-def _put_together(cls: type, facts: dict[str, Any], prefix: str, arrays: archive.Arrays) -> Any:
-    """A value from its facts and arrays."""
-    made: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):
-        name = prefix + field.name
-        fact = facts.get(field.name)
-        if name in arrays:
-            made[field.name] = arrays[name]
-        elif isinstance(fact, dict) and "fields" in fact:
-            made[field.name] = _params(fact, name, arrays)
-        elif field.name == "source" and fact is not None:
-            made[field.name] = _source(facts["source"])
-        elif field.name in PARTS and fact is not None:
-            made[field.name] = _put_together(PARTS[field.name], fact, f"{name}.", arrays)
-        elif field.name == "loglik":
-            made[field.name] = float(str(fact))
-        elif field.name in facts:
-            made[field.name] = tuple(fact) if isinstance(fact, list) else fact
-    return cls(**made)
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, np.generic)
 
 
-def _params(fact: dict[str, Any], name: str, arrays: archive.Arrays) -> NamedTuple:
-    """The method's NamedTuple: its registered class, else one of the same name and fields."""
-    fields, cls = fact["fields"], _PARAMS.get(fact["class"])
-    if cls is None or list(getattr(cls, "_fields", ())) != fields:
-        cls = collections.namedtuple(fact["class"], fields)  # noqa: PYI024
-    inside = {field: _params(each, f"{name}.{field}", arrays) for field, each in fact.get("inside", {}).items()}
-    return cls(**{field: arrays.get(f"{name}.{field}") for field in fields} | inside)
+def _fields(cls: type) -> tuple[str, ...]:
+    """Names of the fields of a dataclass or a NamedTuple."""
+    return getattr(cls, "_fields", None) or tuple(field.name for field in dataclasses.fields(cls))
+
+
+def _dotted(name: str, field: str) -> str:
+    return f"{name}.{field}" if name else field
+
+
+def _made(fact: Any, name: str, arrays: archive.Arrays) -> Any:
+    """A value from what JSON holds of it under this dotted name."""
+    if not isinstance(fact, dict) or "class" not in fact:
+        return arrays[name] if fact == ARRAY else tuple(fact) if isinstance(fact, list) else fact
+    parts = {field: _made(each, _dotted(name, field), arrays) for field, each in fact.items() if field not in APART}
+    return _maker(fact["class"])(parts)
+
+
+def _maker(cls: str) -> Callable[[dict[str, Any]], Any]:
+    """What puts the parts of a stored class together."""
+    known = RECORDS | REGISTERED
+    require(cls in known or cls in MAKERS, f"it holds a {cls!r}, which this version of lleval_jax does not know")
+    return MAKERS[cls] if cls in MAKERS else lambda parts: known[cls](**parts)
+
+
+def _fit(parts: dict[str, Any]) -> FitResult:
+    axes = {axis: tuple(names) for axis, names in parts["axes"].items()}
+    return FitResult(**parts | {"axes": axes, "source": _source(parts["source"])})
+
+
+def _ended(parts: dict[str, Any]) -> Ended:
+    numbers = {name: float(str(parts[name])) for name in ("value", "error")}  # "inf" and "nan" are words in JSON
+    return Ended(**parts | numbers)
+
+
+def _bank(parts: dict[str, Any]) -> ItemBank:
+    return ItemBank(**parts | {"source": _source(parts["source"])})
 
 
 def _source(fact: dict[str, Any]) -> Source:
     whole: dict[str, Any] = fact | {"cite": tuple(fact["cite"])}
     return Source(**whole)
+
+
+MAKERS: dict[str, Callable[[dict[str, Any]], Any]] = {  # classes whose fields JSON does not hold as they are
+    MAPPING: dict,
+    FitResult.__name__: _fit,
+    ItemBank.__name__: _bank,
+    Ended.__name__: _ended,
+}
 
 
 def _estimate(facts: dict[str, Any], place: pathlib.Path) -> Estimate:

@@ -22,6 +22,7 @@ from lleval_jax.data.formats import lm_eval
 from lleval_jax.errors import BadInput, RunFailed, require
 from lleval_jax.estimators import adaptive
 from lleval_jax.values import Choice, Estimate, ItemBank, Responses, SparseResponses
+from lleval_jax.values.sparse import as_dense
 
 Tell = Callable[[str], None]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -292,7 +293,7 @@ def _end(log: pathlib.Path, begin: int) -> str:
 
 def _one_row(responses: Responses | SparseResponses) -> Responses:
     """All rounds as one row: they are of one command, and some models have another name each time."""
-    part = responses.dense() if isinstance(responses, SparseResponses) else responses
+    part = as_dense(responses)
     if len(part.rows) == 1:
         return part
     first = part.seen.argmax(0)

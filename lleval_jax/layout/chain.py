@@ -10,33 +10,13 @@ from scipy.special import expit, logit
 from lleval_jax.core.laws import panel
 from lleval_jax.core.linalg import two_way
 from lleval_jax.errors import require
+from lleval_jax.values.params import Chain
 from lleval_jax.values.responses import Responses
 
 PAD = 8  # cells are padded to a multiple, so that versions that follow each other share a compiled program
 ROOM = 0.5  # sd of logits about their main effects, in which the likelihood of a cell's answers is expanded
 ROUNDS = 30  # of Newton's method, no step longer than 1
 HALF = 0.5  # answer added to the right and to the wrong ones, so that a logit is finite
-
-
-class Chain(NamedTuple):
-    """All that matters of the answers to versions so far, in order of time; a cell is a domain of a version.
-
-    right    (models, cells)   sum of the scores
-    asked    (models, cells)   answers
-    total    (cells,)          items
-    version  (cells,)          whole numbers from 0
-    domain   (cells,)          index into the domains' names
-    product  (models, models)  sums over items of products of two models' answers, each centred on its version's mean
-    common   (models, models)  items that both answered
-    """
-
-    right: np.ndarray
-    asked: np.ndarray
-    total: np.ndarray
-    version: np.ndarray
-    domain: np.ndarray
-    product: np.ndarray
-    common: np.ndarray
 
 
 class Named(NamedTuple):

@@ -16,7 +16,7 @@ from lleval_jax.errors import require
 from lleval_jax.types import Array
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Source
-from lleval_jax.values.sparse import SparseResponses
+from lleval_jax.values.sparse import SparseResponses, as_dense
 
 ENOUGH_CELLS = 2_000_000  # for choosing the number of dimensions
 
@@ -128,7 +128,7 @@ def thin(responses: Responses | SparseResponses | Sequence[Responses], seed: int
     keep_rows = np.sort(rng.permutation(rows)[: max(200, ENOUGH_CELLS // items)])
     keep_items = np.sort(rng.permutation(items)[: max(200, ENOUGH_CELLS // len(keep_rows))])
     part = responses.take(keep_rows).select([responses.items[i] for i in keep_items])  # type: ignore[union-attr]
-    return part.dense() if isinstance(part, SparseResponses) else part
+    return as_dense(part)
 
 
 def hold_out(layout: Layout, share: float, seed: int) -> tuple[Dense, tuple[Array, Array, Array, Array]]:

@@ -66,7 +66,7 @@ def content(
     out["weights"] = weight.to_dict()["estimates"]
     out["fit"] = {
         "status": fit.status,
-        "texts": int(np.sum(fit.n_seen)),
+        "texts": int(np.sum(fit.params.fitted)),
         "ridge": float(p.ridge),
         "scale": float(p.scale),
         "explained": float(p.r2[0]),
@@ -170,7 +170,7 @@ def _against(axes: "Axes", fit: FitResult, scored: Estimate) -> None:
     here = [i for i, name in enumerate(scored.rows) if name in seen]
     truth = np.array([seen[scored.rows[i]][0] for i in here])
     value, low, high = scored.value[here], scored.low[here], scored.high[here]
-    off = np.array([seen[scored.rows[i]][1] < fit.settings["false_alarm"] / 2 for i in here])
+    off = np.array([seen[scored.rows[i]][1] < float(fit.params.false_alarm) / 2 for i in here])
     ends = [min(truth.min(), low.min()), max(truth.max(), high.max())]
     room = 0.06 * max(ends[1] - ends[0], 1e-9)
     ends = [ends[0] - room, ends[1] + room]
@@ -194,7 +194,7 @@ def _against(axes: "Axes", fit: FitResult, scored: Estimate) -> None:
 
 
 def _texts(fit: FitResult) -> str:
-    return f"{int(np.sum(fit.n_seen)):,} {'pairs' if fit.method == 'pepr-p' else 'texts'}"
+    return f"{int(np.sum(fit.params.fitted)):,} {'pairs' if fit.method == 'pepr-p' else 'texts'}"
 
 
 def _interval(estimate: Estimate, i: int) -> str:

@@ -97,8 +97,8 @@ def best(found: Any, most: int = 5) -> Table:
 def facts(fit: FitResult) -> dict[str, Any]:
     """What was learned beside the scores, for the JSON: sizes of effects in logits, and what was answered."""
     p = fit.params
-    sizes = zip(fit.settings["kinds"], p.scale, p.scale_low, p.scale_high, strict=True)
-    effects = zip(fit.settings["features"], p.coef, p.coef_sd, strict=True)
+    sizes = zip(fit.axes["kinds"], p.scale, p.scale_low, p.scale_high, strict=True)
+    effects = zip(fit.axes["features"], p.coef, p.coef_sd, strict=True)
     return {
         "method": fit.method,
         "status": fit.status,

@@ -29,8 +29,8 @@ def facts(fit: FitResult) -> dict[str, Any]:
         "status": fit.status,
         "steps": fit.steps,
         "models": len(fit.rows),
-        "versions": list(fit.settings["versions"]),
-        "domains": list(fit.groups),
+        "versions": list(fit.axes["versions"]),
+        "domains": list(fit.axes["domains"]),
     }
 
 
@@ -135,7 +135,7 @@ def choice(
         f"saved: {100 * share:.0f}% of the cost of all{cost}; {count} of {every} models are run, {count * items:,} "
         f"answers instead of {every * items:,} on a version of {items:,} items"
     )
-    versions = ", ".join(fit.settings["versions"])
+    versions = ", ".join(fit.axes["versions"])
     law = f"learned from {versions}: {models} models, {fit.method}, {fit.status} after {fit.steps} steps"
     what = {WHOLE: "the scores of all models", "ranking": "the order of all models"}
     title = f"to run on the next version, for {what.get(ask, f'the scores of all models on {ask}')}"

@@ -134,7 +134,7 @@ def facts(fit: FitResult) -> dict[str, Any]:
         "skills": int(fit.settings["skills"]),
         "link": fit.settings["link"],
         "models": len(fit.rows),
-        "families": len(set(fit.settings["families"])),
+        "families": len(fit.axes["families"]),
         "benchmarks": list(fit.items),
     }
 
@@ -155,7 +155,7 @@ def _cells(estimate: Estimate, i: int) -> tuple[str, ...]:
 def _about(fit: FitResult, target: Parts) -> list[str]:
     """How much the leaderboard knows of a target's family and of models of its size."""
     size, tokens = np.asarray(fit.params.size), np.asarray(fit.params.tokens)
-    own = size[[name == target.family for name in fit.settings["families"]]]
+    own = size[[name == target.family for name in fit.names("families", fit.params.family)]]
     if target.family == NEW:
         said = ["new: a family of which nothing is known"]
     elif len(own) == 1:

@@ -87,7 +87,8 @@ def content(guard: Guard, fit: FitResult | None, found: Examination | None, **mo
     if fit is None or found is None:
         return out
     depend, report = found.dependence, found.items
-    out["fit"] = {"method": fit.method, "status": fit.status, "steps": fit.steps, "log_likelihood": _number(fit.loglik)}
+    value = _number(fit.ended.value)
+    out["fit"] = {"method": fit.method, "status": fit.status, "steps": fit.steps, "log_likelihood": value}
     out["reliability"] = [_number(r) for r in found.reliability]
     out["split_half"] = found.split_half
     out["dims"] = more.get("dims")

@@ -1,11 +1,13 @@
 """An item bank: calibrated items of one benchmark, ready to score a new model from few answers."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from lleval_jax.errors import require
+from lleval_jax.values.params import register
 from lleval_jax.values.results import Source
 
 
@@ -53,6 +55,71 @@ class Calibration:
         require(bool(np.isfinite(self.full).all()), "full scores must be finite numbers")
 
 
+@register
+class Learned(NamedTuple):
+    """What the default estimator learned of the items from the calibration models, for kriging.
+
+    models   (n,)         rows of the calibration that were used
+    coef     (items, 3)   intercept and slopes of two abilities, for prediction
+    phi      ()           dispersion of the scores around the curves
+    single   (items, 2)   intercept and slope of the one-ability curve, for comparing items
+    ability  (n,)         of the models under `single`
+    widen    (targets,)   left-out error in units of the nominal standard error; the whole, then the groups
+    """
+
+    models: np.ndarray
+    coef: np.ndarray
+    phi: np.ndarray
+    single: np.ndarray
+    ability: np.ndarray
+    widen: np.ndarray
+
+
+@register
+class Misfit(NamedTuple):
+    """Errors of the estimators on models left out of the item fit.
+
+    bias   (targets,)  signed mean error of p-IRT, which gp-IRT's lambda weighs against the weighted mean's variance
+    width  method -> (targets,) left-out error in units of the nominal standard error; a method that is not there is
+           as wide as it says, factor 1
+    df     ()          models behind it, and the prior's
+    """
+
+    bias: np.ndarray
+    width: Mapping[str, np.ndarray]
+    df: np.ndarray
+
+    def width_of(self, method: str) -> np.ndarray:
+        """(targets,) how much wider than nominal a method's intervals must be."""
+        return self.width.get(method, np.ones(len(self.bias)))
+
+
+@register
+class Replayed(NamedTuple):
+    """What sessions on models left out of the fit taught; kept in a bank.
+
+    length  (lengths,)  answers given
+    widen   (lengths,)  standard error of the score in units of the nominal one
+    pair    (lengths,)  the same of the difference of two models that answered the same items
+    tail    (2,)        degrees of freedom of the errors' Student's t, of scores and of differences
+    phi     (1,)        dispersion of answers around their curves
+    models  (1,)        how many were left out
+    level   (levels,)   probabilities, rising
+    always  (levels,)   largest error that a session has at any of its looks, in standard errors: its quantiles
+    always_pair (levels,)  the same of differences
+    """
+
+    length: np.ndarray
+    widen: np.ndarray
+    pair: np.ndarray
+    tail: np.ndarray
+    phi: np.ndarray
+    models: np.ndarray
+    level: np.ndarray
+    always: np.ndarray
+    always_pair: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class ItemBank:
     """Calibrated items of one benchmark.
@@ -71,9 +138,9 @@ class ItemBank:
     prior_cov   (dims, dims)
     anchors     the few items to ask, if chosen
     calibration the calibration models' answers and full scores, if kept
-    learned     what the default estimator learned from them: a NamedTuple of arrays, if kept
-    misfit      errors of the IRT estimators on models left out of the fit: a NamedTuple of arrays, if kept
-    replayed    errors of adaptive sessions of models left out of the fit: a NamedTuple of arrays, if kept
+    learned     what the default estimator learned from them, if kept
+    misfit      errors of the estimators on models left out of the fit, if kept
+    replayed    errors of adaptive sessions of models left out of the fit, if kept
     """
 
     name: str
@@ -91,9 +158,9 @@ class ItemBank:
     prior_cov: np.ndarray
     anchors: Anchors | None = None
     calibration: Calibration | None = None
-    learned: Any = None
-    misfit: Any = None
-    replayed: Any = None
+    learned: Learned | None = None
+    misfit: Misfit | None = None
+    replayed: Replayed | None = None
     source: Source = dataclasses.field(default_factory=Source)
 
     def __post_init__(self) -> None:

@@ -1,13 +1,13 @@
 """What a user takes home: a number, its interval, and where both came from."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from lleval_jax.errors import require
+from lleval_jax.errors import require, require_level
 
 SCHEMA = "lleval/estimate/1"
 CHOICE_SCHEMA = "lleval/choice/1"
@@ -49,47 +49,81 @@ class Source:
         return dataclasses.asdict(self) | {"cite": list(self.cite)}
 
 
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a fit ended.
+
+    status  "ok", "not converged", "not finite", or a method's own word
+    steps   iterations taken
+    value   reached: a log likelihood (marginal or penalised joint, as the method says), or what `unit` names
+    unit    of the value: "log likelihood", "log evidence", "loss"
+    error   of the last step, in the solver's unit; NaN where it is not kept
+    """
+
+    status: str
+    steps: int
+    value: float
+    unit: str = "log likelihood"
+    error: float = float("nan")
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitResult(Generic[Params]):
     """What `fit` learns from many answers: keep it with `save`, use it with `estimate` and `choose`.
 
-    params      the method's own NamedTuple of numpy arrays
-    covariance  of the item parameters, one small block an item: (items, k, k)
-    rows, items names of the models and items fitted
-    group       (items,) index into `groups`
-    loglik      log likelihood reached (marginal or penalised joint, as `method` says)
-    steps       iterations taken
-    status      how the fit ended: "ok", "not converged", "not finite"
-    n_seen      (rows,) answers used per row
-    method      name of the model and engine
-    settings    everything that chose this fit, as plain values
-    trace       (steps,) objective after each step, where the engine keeps it
+    params    the method's own NamedTuple of numpy arrays, of `values.params`
+    axes      names along the axes of the params; first what was measured (models, prompts, texts), then by what
+              (items, benchmarks, elements)
+    ended     how the search ended, and what it reached
+    method    name of the model and engine
+    settings  what was asked, as plain values
     """
 
     params: Params
-    covariance: np.ndarray
-    rows: tuple[str, ...]
-    items: tuple[str, ...]
-    group: np.ndarray
-    groups: tuple[str, ...]
-    loglik: float
-    steps: int
-    status: str
-    n_seen: np.ndarray
+    axes: Mapping[str, tuple[str, ...]]
+    ended: Ended
     method: str
-    settings: dict[str, Any]
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     source: Source = dataclasses.field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        require(len(self.axes) > 1, f"axes are {list(self.axes)}; a fit has two at least, rows and items")
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Names along the first axis: models, prompts or texts."""
+        return next(iter(self.axes.values()))
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Names along the second axis: items, examples, benchmarks, elements or cells."""
+        return list(self.axes.values())[1]
+
+    @property
+    def status(self) -> str:
+        """The word of how it ended."""
+        return self.ended.status
+
+    @property
+    def steps(self) -> int:
+        """Iterations taken."""
+        return self.ended.steps
 
     @property
     def converged(self) -> bool:
         """Whether the solver met its tolerance."""
         return self.status == "ok"
 
+    def names(self, axis: str, index: np.ndarray) -> tuple[str, ...]:
+        """Names of positions on an axis: `law.names("families", law.params.family)` is each model's family."""
+        known = self.axes[axis]
+        return tuple(known[i] for i in index)
+
     def __str__(self) -> str:
-        rows, items = self.settings.get("axes", ("models", "items"))
+        (one, rows), (two, items) = list(self.axes.items())[:2]
         return (
-            f"{self.method}: {len(self.rows)} {rows} x {len(self.items)} {items}, "
-            f"log likelihood {self.loglik:.2f}, {self.steps} steps, {self.status}"
+            f"{self.method}: {len(rows)} {one} x {len(items)} {two}, "
+            f"{self.ended.unit} {self.ended.value:.2f}, {self.steps} steps, {self.status}"
         )
 
 
@@ -121,7 +155,7 @@ class Estimate:
         for name in ("group", "value", "low", "high", "std_error", "n_seen", "status"):
             found = len(getattr(self, name))
             require(found == len(self.rows), f"{name} has {found} entries; there are {len(self.rows)} rows")
-        require(0 < self.level < 1, f"level is {self.level}; it must lie strictly between 0 and 1")
+        require_level(self.level)
         require(bool(np.all((self.low <= self.value) & (self.value <= self.high))), "low <= value <= high fails")
 
     @classmethod

@@ -116,3 +116,8 @@ class SparseResponses:
         cells = {name: getattr(self, name)[kept] for name in ("row", "item", "scores", "weight")}
         origins = None if self.origins is None else self.origins[kept]
         return dataclasses.replace(self, origins=origins, **(cells | changes))
+
+
+def as_dense(responses: Responses | SparseResponses) -> Responses:
+    """The same answers as a matrix."""
+    return responses.dense() if isinstance(responses, SparseResponses) else responses

@@ -17,7 +17,8 @@ from lleval_jax.cli.shell.options import AS_WRITTEN
 from lleval_jax.data.answers import Options
 from lleval_jax.data.prompt_rows import prompt_rows
 from lleval_jax.estimators import prompts as estimator
-from lleval_jax.values.results import FitResult
+from lleval_jax.values.params import coded
+from lleval_jax.values.results import Ended, FitResult
 
 Shown = pytest.CaptureFixture[str]
 ENTRY = {"row", "group", "value", "low", "high", "std_error", "n_seen", "status"}
@@ -45,21 +46,17 @@ def quick_fit(responses: ll.Responses, *, models=None, prompts=None, seed=0, **m
         scale_high=size * 2,
         dispersion=np.asarray(1.0),
         answered=given,
+        example_var=np.zeros(items),
     )
-    named = {"models": None if models is None else list(models), "prompts": None if prompts is None else list(prompts)}
+    named = {"kinds": tuple(kinds), "features": tuple(features)}
+    if models is not None and prompts is not None:
+        (model, named["models"]), (prompt, named["templates"]) = coded(models), coded(prompts)
+        params = params._replace(model=model, prompt=prompt)
     return FitResult(
         params=params,
-        covariance=np.zeros((items, 1, 1)),
-        rows=responses.rows,
-        items=responses.items,
-        group=responses.group,
-        groups=responses.groups,
-        loglik=0.0,
-        steps=1,
-        status="ok",
-        n_seen=given,
+        axes={"prompts": responses.rows, "examples": responses.items} | named,
+        ended=Ended("ok", 1, 0.0),
         method="extended rasch",
-        settings={"kinds": kinds, "features": features} | named,
         source=responses.source.merge(ll.Source(cite=estimator.CITE)),
     )
 

@@ -11,6 +11,8 @@ from lleval_jax.estimators.prompts import Distribution, PromptParams
 from lleval_jax.estimators.prompts.best import Best
 from lleval_jax.report import prompts as report
 from lleval_jax.report.cite import BIBTEX
+from lleval_jax.values.params import coded
+from lleval_jax.values.results import Ended
 
 N = 12
 
@@ -19,6 +21,8 @@ def a_fit(models: list[str] | None = None, status: str = "ok") -> ll.FitResult[P
     """Twelve prompts on ten examples; the last prompt was not asked."""
     draws = np.random.default_rng(0).uniform(0.2, 0.8, (50, N))
     zero, answered = np.zeros(N), np.array([3] * (N - 1) + [0])
+    code, names = (None, ()) if models is None else coded(models)
+    named = {} if models is None else {"models": names, "templates": names}
     return ll.FitResult(
         params=PromptParams(
             draws=draws,
@@ -33,18 +37,19 @@ def a_fit(models: list[str] | None = None, status: str = "ok") -> ll.FitResult[P
             scale_high=np.array([0.2, 0.6, 1.6]),
             dispersion=np.asarray(1.0),
             answered=answered,
+            example_var=np.zeros(10),
+            model=code,
+            prompt=code,
         ),
-        covariance=np.zeros((10, 1, 1)),
-        rows=tuple(f"[bold]p{i}" for i in range(N)),
-        items=tuple(f"e{j}" for j in range(10)),
-        group=np.zeros(10, int),
-        groups=("all",),
-        loglik=0.0,
-        steps=3,
-        status=status,
-        n_seen=answered,
+        axes={
+            "prompts": tuple(f"[bold]p{i}" for i in range(N)),
+            "examples": tuple(f"e{j}" for j in range(10)),
+            "kinds": ("features", "prompt", "example"),
+            "features": ("words",),
+        }
+        | named,
+        ended=Ended(status, 3, 0.0),
         method="extended rasch",
-        settings={"kinds": ["features", "prompt", "example"], "features": ["words"], "models": models},
     )
 
 

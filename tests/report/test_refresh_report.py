@@ -8,6 +8,7 @@ import pytest
 
 import lleval_jax as ll
 from lleval_jax.report import refresh as report
+from lleval_jax.values.results import Ended
 
 MODELS = ("ant", "bee", "cat", "dog")
 GROUPS = ("all", "law", "math")
@@ -45,17 +46,15 @@ def truth(shift: float = 0.01) -> dict[tuple[str, str], float]:
 def a_fit() -> ll.FitResult:
     return ll.FitResult(
         params=None,
-        covariance=np.zeros((4, 0, 0)),
-        rows=MODELS,
-        items=("v1/law", "v1/math", "v2/law", "v2/math"),
-        group=np.array([0, 1, 0, 1]),
-        groups=("law", "math"),
-        loglik=-1.0,
-        steps=17,
-        status="ok",
-        n_seen=np.full(4, 200),
+        axes={
+            "models": MODELS,
+            "cells": ("v1/law", "v1/math", "v2/law", "v2/math"),
+            "domains": ("law", "math"),
+            "versions": ("v1", "v2"),
+        },
+        ended=Ended("ok", 17, -1.0),
         method="refresh d=1",
-        settings={"dims": 1, "versions": ["v1", "v2"]},
+        settings={"dims": 1},
     )
 
 

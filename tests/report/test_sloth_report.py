@@ -9,6 +9,8 @@ import pytest
 
 import lleval_jax as ll
 from lleval_jax.report import sloth as report
+from lleval_jax.values.params import coded
+from lleval_jax.values.results import Ended
 
 SIZES, TOKENS = np.geomspace(1e9, 1e11, 7), np.geomspace(5e11, 2e13, 5)
 
@@ -28,19 +30,13 @@ def a_board() -> ll.Leaderboard:
 
 def a_fit(status: str = "ok") -> ll.FitResult:
     board = a_board()
+    family, families = coded(board.families)
     return ll.FitResult(
-        params=SimpleNamespace(size=board.params, tokens=board.tokens),
-        covariance=np.zeros((2, 0, 0)),
-        rows=board.models,
-        items=board.benchmarks,
-        group=np.arange(2),
-        groups=board.benchmarks,
-        loglik=1.0,
-        steps=1234,
-        status=status,
-        n_seen=board.seen.sum(1),
+        params=SimpleNamespace(size=board.params, tokens=board.tokens, family=family),
+        axes={"models": board.models, "benchmarks": board.benchmarks, "families": families},
+        ended=Ended(status, 1234, 1.0),
         method="sloth d=2 monotone",
-        settings={"skills": 2, "link": "monotone", "families": list(board.families)},
+        settings={"skills": 2, "link": "monotone"},
     )
 
 

@@ -204,10 +204,10 @@ def _add_truth(content: dict[str, Any], true: "Truth") -> None:
 
 def _models(fit: "ll.FitResult") -> dict[str | None, np.ndarray]:
     """Model -> its rows; None where there is one model."""
-    models = fit.settings["models"]
-    if models is None:
+    model = fit.params.model
+    if model is None:
         return {None: np.arange(len(fit.rows))}
-    return {name: np.flatnonzero(np.asarray(models) == name) for name in dict.fromkeys(models)}
+    return {fit.axes["models"][code]: np.flatnonzero(model == code) for code in dict.fromkeys(model.tolist())}
 
 
 def _distances(

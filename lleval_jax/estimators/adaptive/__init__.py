@@ -12,7 +12,6 @@ from lleval_jax.estimators.adaptive.choice import estimate_of as estimate_of
 from lleval_jax.estimators.adaptive.choice import pool_of as pool_of
 from lleval_jax.estimators.adaptive.choice import prior_of as prior_of
 from lleval_jax.estimators.adaptive.choice import require_whole as require_whole
-from lleval_jax.estimators.adaptive.stopping import Replayed as Replayed
 from lleval_jax.estimators.adaptive.stopping import Stop as Stop
 from lleval_jax.estimators.adaptive.stopping import always_reach as always_reach
 from lleval_jax.estimators.adaptive.stopping import dispersion_of as dispersion_of

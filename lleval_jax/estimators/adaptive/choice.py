@@ -18,7 +18,7 @@ import numpy as np
 from lleval_jax.core.irt import irf, sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
-from lleval_jax.errors import BankMismatch, require
+from lleval_jax.errors import BankMismatch, require, require_known, require_level
 from lleval_jax.estimators.adaptive.stopping import Stop, always_reach, dispersion_of, reach_of, widen_of
 from lleval_jax.estimators.irt import ability
 from lleval_jax.values.bank import ItemBank
@@ -72,7 +72,7 @@ def choose(
         BadInput: an unknown rule, row, price or item.
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
-    require(rule in sequential.RULES, f"rule {rule!r} is not known; there are {', '.join(sequential.RULES)}")
+    require_known(rule, sequential.RULES, "rule")
     require(size is None or size > 0, f"size is {size}; ask for at least one item")
     require(size is not None or compare is None, "a comparison needs a size: how many items at a time")
     require(0 < exposure <= len(bank.items), f"exposure is {exposure}; it must lie between 1 and the number of items")
@@ -116,7 +116,7 @@ def estimate(responses: Responses | SparseResponses, bank: ItemBank, *, level: f
     Raises:
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     require_whole(bank)
     here = ability.known_answers(responses, bank)
     return estimate_of(here, bank, believe(here, bank), level)

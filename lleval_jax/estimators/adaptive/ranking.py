@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from lleval_jax.core.irt import sequential
 from lleval_jax.core.precision import jit
-from lleval_jax.errors import require
+from lleval_jax.errors import require, require_level
 from lleval_jax.estimators.adaptive import choice
 from lleval_jax.estimators.irt import ability
 from lleval_jax.values.bank import ItemBank
@@ -85,7 +85,7 @@ def estimate(
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
     choice.require_whole(bank)
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     here = ability.known_answers(responses, bank)
     return _ranked(here, bank, choice.believe(here, bank), certainty, tolerance, neighbours, level)
 

@@ -13,16 +13,16 @@ from scipy.stats import t as student
 from lleval_jax.core.irt import irf, sequential
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import rung
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.adaptive import choice, stopping
 from lleval_jax.estimators.irt import ability
 from lleval_jax.estimators.tiny import anchors
 from lleval_jax.types import Array
-from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.bank import ItemBank, Replayed
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
-from lleval_jax.values.sparse import SparseResponses
+from lleval_jax.values.sparse import SparseResponses, as_dense
 
 Tell = Callable[[str], None]
 BATCH = 256  # rows at once: their predictions stay in the cache
@@ -81,7 +81,7 @@ def replay(
     Raises:
         BadInput: an unknown rule, or more items at a time than a row has answered.
     """
-    require(rule in sequential.RULES, f"rule {rule!r} is not known; there are {', '.join(sequential.RULES)}")
+    require_known(rule, sequential.RULES, "rule")
     here = responses if responses.items == bank.items else ability.known_answers(responses, bank)
     scores, seen = here.scores, here.seen
     return _sessions(scores, seen, bank, budget, size, rule, price, exposure, together, seed, tell)
@@ -120,7 +120,7 @@ def prepare(
     """
     tell = tell or (lambda word: None)
     part = responses.select(bank.items)
-    answers = part.dense() if isinstance(part, SparseResponses) else part
+    answers = as_dense(part)
     complete = np.flatnonzero(answers.seen.all(1))
     if len(complete) < anchors.FEWEST:
         raise BadInput(f"{len(complete)} models answered all items; at least {anchors.FEWEST} are needed to replay")
@@ -148,7 +148,7 @@ def prepare(
     level = np.array([level for level in LEVELS if (1 - level) * models >= 1])  # rarer than one session: not told
     always, always_pair = (np.quantile(worst, level) for worst in (always, always_pair))
     tails = np.array([tail, tail_pair])
-    found = stopping.Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
+    found = Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
     return dataclasses.replace(bank, replayed=found)
 
 
@@ -244,11 +244,11 @@ def _dispersion(fit: FitResult[irt.IrtParams], answers: Responses) -> np.ndarray
     return np.clip(np.array([((scores - p) ** 2).sum() / (p * (1 - p)).sum()]), 0.05, 1.0)
 
 
-def _nothing(phi: np.ndarray) -> stopping.Replayed:
+def _nothing(phi: np.ndarray) -> Replayed:
     """Before any session was replayed."""
     one = np.ones(1)
     tails = np.full(2, stopping.TAIL)
-    return stopping.Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
+    return Replayed(one, one, one, tails, phi, np.zeros(1), one, one, one)
 
 
 def _neighbours(truth: np.ndarray, most: int, seed: int) -> np.ndarray:

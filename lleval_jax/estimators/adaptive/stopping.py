@@ -5,7 +5,7 @@ were left out of the fit; `sessions.prepare` replays them and keeps in the bank 
 """
 
 import dataclasses
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from scipy.stats import t as student
@@ -17,31 +17,6 @@ from lleval_jax.values.results import Estimate
 LOOKS = 10  # at an interval, that Bonferroni guards against where no session was replayed
 TAIL = 12.0  # degrees of freedom of the interval where no session was replayed
 ONE_SIGMA = 0.8413  # a standard error is half the interval of 68%
-
-
-class Replayed(NamedTuple):
-    """What sessions on models left out of the fit taught; kept in a bank.
-
-    length  (lengths,)  answers given
-    widen   (lengths,)  standard error of the score in units of the nominal one
-    pair    (lengths,)  the same of the difference of two models that answered the same items
-    tail    (2,)        degrees of freedom of the errors' Student's t, of scores and of differences
-    phi     (1,)        dispersion of answers around their curves
-    models  (1,)        how many were left out
-    level   (levels,)   probabilities, rising
-    always  (levels,)   largest error that a session has at any of its looks, in standard errors: its quantiles
-    always_pair (levels,)  the same of differences
-    """
-
-    length: np.ndarray
-    widen: np.ndarray
-    pair: np.ndarray
-    tail: np.ndarray
-    phi: np.ndarray
-    models: np.ndarray
-    level: np.ndarray
-    always: np.ndarray
-    always_pair: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)

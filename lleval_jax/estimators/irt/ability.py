@@ -11,12 +11,12 @@ import numpy as np
 from lleval_jax.core.irt import irf, scoring
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
-from lleval_jax.errors import BankMismatch, DataWarning, require
+from lleval_jax.errors import BankMismatch, DataWarning, require_known, require_level
 from lleval_jax.types import Array, Status
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source
-from lleval_jax.values.sparse import SparseResponses
+from lleval_jax.values.sparse import SparseResponses, as_dense
 
 METHODS = {
     "map": "most probable ability under the calibration models' distribution",
@@ -48,8 +48,8 @@ def estimate(
         BadInput: an unknown method.
         BankMismatch: none of the bank's items was answered, or with `strict` an item that it does not know.
     """
-    require(method in METHODS, f"method {method!r} is not known; there are {', '.join(METHODS)}")
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_known(method, METHODS, "method")
+    require_level(level)
     here = known_answers(responses, bank, strict)
     value, cov, status = score(here, bank, method)
     std_error = np.sqrt(np.maximum(np.diagonal(cov, axis1=1, axis2=2), 0))
@@ -91,7 +91,7 @@ def known_answers(responses: Responses | SparseResponses, bank: ItemBank, strict
             raise BankMismatch(f"{found}; drop their answers, or name them as the bank does")
         warnings.warn(f"{found}; their answers were left out", DataWarning, stacklevel=3)
     part = responses.select(bank.items)
-    part = part.dense() if isinstance(part, SparseResponses) else part
+    part = as_dense(part)
     empty = [row for row, n in zip(part.rows, part.n_seen, strict=True) if n == 0]
     if empty:
         raise BankMismatch(f"{empty[0]!r} answered no item of bank {bank.name!r} ({len(empty)} such rows); drop it")

@@ -19,10 +19,12 @@ from lleval_jax.core.irt import em, irf, joint, quadrature, uncertainty
 from lleval_jax.core.precision import jit
 from lleval_jax.core.solvers.anderson import Anderson
 from lleval_jax.core.solvers.loop import Progress, advance, begin
-from lleval_jax.errors import DataWarning, NotConverged, require
+from lleval_jax.errors import DataWarning, require, require_known
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.irt import guard
 from lleval_jax.layout import irt as layout
 from lleval_jax.types import Array, Status
+from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses
@@ -34,25 +36,6 @@ CANDIDATES = (1, 2, 3, 5, 8)  # dimensions that "auto" compares
 TRIFLE = 1e-4  # nats an answer: spare dimensions shrink away, and what is left of them may differ from none by this
 USUAL = {"slope": (1.0, 0.6), "intercept": (0.0, 2.0), "floor": (-1.6, 0.7), "ceiling": (3.0, 1.0)}
 ENOUGH_ROWS = 60  # models that can teach the spread of the slopes; with fewer the prior is `USUAL`
-
-
-class IrtParams(NamedTuple):
-    """A fitted IRT model, numpy arrays.
-
-    slope        (items, dims)
-    intercept    (items,)
-    floor        (items,)
-    ceiling      (items,)
-    ability      (rows, dims)        posterior means; the prior is N(0, I)
-    ability_cov  (rows, dims, dims)  posterior covariances, item parameters taken as known
-    """
-
-    slope: np.ndarray
-    intercept: np.ndarray
-    floor: np.ndarray
-    ceiling: np.ndarray
-    ability: np.ndarray
-    ability_cov: np.ndarray
 
 
 def fit(
@@ -93,15 +76,14 @@ def fit(
         max_steps: give up after so many.
         precision: of the device arrays; float64 needs no global setting.
         seed: of the held-out cells of "auto" and of the joint engine's start.
-        strict: raise `NotConverged` rather than return a result whose `status` says so.
+        strict: raise `NotConverged` rather than warn and return a result whose `status` says so.
         report: called between pieces of a fit, for a progress bar.
 
     Raises:
         BadInput: no answers, an unknown model, or an engine that cannot fit what is asked.
-        NotConverged: with `strict`.
+        NotConverged: with `strict`, or where numbers ran away.
     """
-    known = (*irf.CURVES, "auto")
-    require(model in known, f"model {model!r} is not known; there are {', '.join(known)}")
+    require_known(model, ("auto", *irf.CURVES), "model")
     chosen_by: dict[str, Any] = {}
     if model == "auto":
         model, dims, chosen_by = _safe(responses, dims, seed)
@@ -170,7 +152,8 @@ def fit_many(
         numbers = jax.vmap(lambda d, p: _finish_marginal(d, p, task, standard_errors), in_axes=(axes, 0))(batch, begun)
         lanes = [jax.tree.map(lambda x, i=i: np.asarray(x[i]), numbers) for i in range(len(parts))]
     settings = {"model": model, "dims": 1, "engine": "marginal", "precision": precision, "prior": prior}
-    return [_result(n, part, f"{model} 1-d, marginal", settings, False) for n, part in zip(lanes, parts, strict=True)]
+    method = f"{model} 1-d, marginal"
+    return [_result(n, part, method, settings, False, lane=True) for n, part in zip(lanes, parts, strict=True)]
 
 
 def choose_dims(responses: Answers, *, candidates: Sequence[int] = CANDIDATES, seed: int = 0) -> int:
@@ -453,17 +436,21 @@ def _losses(cells, row_weight: Array, item_weight: Array, start: tuple, active: 
     return jax.vmap(lane)(active)
 
 
-def _result(numbers: _Numbers, data: layout.Layout, method: str, settings: dict, strict: bool) -> FitResult[IrtParams]:
+def _result(
+    numbers: _Numbers, data: layout.Layout, method: str, settings: dict, strict: bool, lane: bool = False
+) -> FitResult[IrtParams]:
     """Back to the host: padding off, names on, status checked."""
     rows, items = len(data.rows), len(data.items)
     host = jax.tree.map(np.asarray, numbers)
-    status = Status(int(host.status))
-    if status != Status.CONVERGED:
-        message = f"{method} stopped after {int(host.steps)} steps without converging ({status.word})"
-        advice = "; raise max_steps or tol, give the items a prior, or fit fewer parameters"
-        if strict:
-            raise NotConverged(message + advice)
-        warnings.warn(message + advice, RuntimeWarning, stacklevel=3)
+    end = ended(
+        f"the fit ({method})",
+        Status(int(host.status)),
+        int(host.steps),
+        advice="raise max_steps or tol, give the items a prior, or fit fewer parameters",
+        strict=strict,
+        value=float(host.loglik),
+        lane=lane,
+    )
     params = IrtParams(
         host.items.slope[:items],
         host.items.intercept[:items],
@@ -471,18 +458,14 @@ def _result(numbers: _Numbers, data: layout.Layout, method: str, settings: dict,
         host.items.ceiling[:items],
         host.ability[:rows],
         host.ability_cov[:rows],
+        host.covariance[:items],
+        data.group,
+        data.n_seen,
     )
     return FitResult(
         params=params,
-        covariance=host.covariance[:items],
-        rows=data.rows,
-        items=data.items,
-        group=data.group,
-        groups=data.groups,
-        loglik=float(host.loglik),
-        steps=int(host.steps),
-        status=status.word,
-        n_seen=data.n_seen,
+        axes={"models": data.rows, "items": data.items, "groups": data.groups},
+        ended=end,
         method=method,
         settings=settings,
         source=data.source,

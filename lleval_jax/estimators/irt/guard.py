@@ -22,11 +22,11 @@ from scipy import sparse
 
 from lleval_jax.core.irt import em, irf, quadrature
 from lleval_jax.core.precision import jit
-from lleval_jax.errors import require
+from lleval_jax.errors import require, require_known
 from lleval_jax.estimators.irt import copies
 from lleval_jax.types import Array
 from lleval_jax.values.responses import Responses
-from lleval_jax.values.sparse import SparseResponses
+from lleval_jax.values.sparse import SparseResponses, as_dense
 from lleval_jax.values.trust import NAMED, Finding, Guard
 
 ENOUGH = 0.5  # reliability of the median item's parameters
@@ -56,7 +56,7 @@ def check(responses: Answers, *, model: str = "2pl", dims: int = 1, seed: int = 
         BadInput: no answers, or an unknown model.
     """
     asked = "2pl" if model == "auto" else model
-    require(asked in LADDER, f"model {asked!r} is not known; there are {', '.join(LADDER)}")
+    require_known(asked, LADDER, "model")
     whole = functools.reduce(Responses.merge, responses) if isinstance(responses, Sequence) else responses
     require(len(whole.rows) > 0 and len(whole.items) > 0, "there are no answers to check")
     tally = _tally(whole)
@@ -168,7 +168,7 @@ def _sample(whole: Responses | SparseResponses, tally: _Tally, seed: int) -> tup
     rows = np.sort(rng.permutation(np.flatnonzero(tally.row_asked > 0))[:ROWS])
     items = np.sort(rng.permutation(np.flatnonzero(tally.asked > 0))[:ITEMS])
     part = whole.take(rows).select([whole.items[i] for i in items])
-    return (part.dense() if isinstance(part, SparseResponses) else part), rows
+    return as_dense(part), rows
 
 
 def _answered(whole: Responses | SparseResponses, tally: _Tally) -> list[Finding]:

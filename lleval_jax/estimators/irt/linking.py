@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 from lleval_jax.core.irt import quadrature
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import BadInput, require, require_known, require_level
 from lleval_jax.estimators.irt import ability, calibration
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
@@ -99,11 +99,8 @@ def link(
         BadInput: more than one ability, an unknown method, neither common items nor common models, or no answers
             where they are needed.
     """
-    require(
-        by in (*CURVES, *MOMENTS, "concurrent"),
-        f"method {by!r} is not known; there are {', '.join((*CURVES, *MOMENTS))}, concurrent",
-    )
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_known(by, (*CURVES, *MOMENTS, "concurrent"), "method")
+    require_level(level)
     most = max(old.dims, new.dims)
     require(most == 1, f"a bank has {most} abilities; scales are linked in one dimension. Calibrate both with dims=1")
     known = set(new.items)
@@ -315,7 +312,7 @@ def _concurrent(old: ItemBank, new: ItemBank, answers: Responses) -> NDArray:
     for bank in (old, new):
         here = tuple(item for item in bank.items if item in place)
         at = np.array([place[item] for item in here])
-        joint = _Items(p.slope[at, 0], p.intercept[at], p.floor[at], p.ceiling[at], fit.covariance[at, :2, :2])
+        joint = _Items(p.slope[at, 0], p.intercept[at], p.floor[at], p.ceiling[at], p.covariance[at, :2, :2])
         ends.append(_by_items(_part(bank, here), joint, _nodes(bank), "stocking-lord")[0])
     return _between(*ends)
 

@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 
 from lleval_jax.core.linalg import rotation
-from lleval_jax.errors import require
-from lleval_jax.estimators.irt.calibration import IrtParams
+from lleval_jax.errors import chosen, require
+from lleval_jax.values.params import IrtParams
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.trust import Rotation
 
@@ -32,9 +32,8 @@ def rotate(
         BadInput: one dimension, or an unknown criterion.
     """
     slope = fit.params.slope.astype(float)
-    require(by in rotation.CRITERIA, f"rotation {by!r} is not known; there are {', '.join(rotation.CRITERIA)}")
     require(slope.shape[1] > 1, "there is one dimension: nothing to rotate")
-    criterion, oblique = rotation.CRITERIA[by]
+    criterion, oblique = chosen(rotation.CRITERIA, by, "rotation")
     loadings = slope / np.sqrt(OGIVE**2 + (slope**2).sum(1, keepdims=True))
     found = rotation.best(loadings, criterion, oblique=oblique, rng=np.random.default_rng(seed))
     new = rotation.rotated(loadings, found.turn, oblique=oblique)
@@ -49,7 +48,7 @@ def rotate(
         loadings=new,
         ability=fit.params.ability @ turn,
         correlation=turn.T @ turn,
-        names=names(new, fit.group, fit.groups),
+        names=names(new, fit.params.group, fit.axes["groups"]),
         converged=found.converged,
     )
 

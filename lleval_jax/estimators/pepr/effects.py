@@ -4,7 +4,7 @@ The score of a combination is the weighted mean of its members' (Feffer, Xu, Sun
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import numpy as np
@@ -16,50 +16,12 @@ from lleval_jax.core.solvers.loop import Solution
 from lleval_jax.errors import require
 from lleval_jax.types import Array
 from lleval_jax.values.logprobs import members_of, name_of
+from lleval_jax.values.params import PeprParams
 from lleval_jax.values.results import Choice, Estimate, FitResult
 
 MOST = 16  # elements up to which all combinations are listed
 ONE_SIGMA = 0.6827
-
-
-class PeprParams(NamedTuple):
-    """What PEPR learned, numpy arrays; `FitResult.covariance` is that of `free`, (elements, elements).
-
-    weight        (elements,)            not negative, with sum one
-    free          (elements,)            the same fit without the sign constraint, for intervals
-    value         (elements,)            mean log-probability of the desired texts under each element alone
-    noise         (2,)                   standard deviation of a text about the weighted mean, and of their mean
-    df            ()                     degrees of freedom of the residuals
-    scale         ()                     by which log-probabilities become log-odds (pairs); 1 otherwise
-    ridge         ()                     the penalty used
-    drawn_weight  (draws, elements)      fits to texts drawn again
-    drawn_value   (draws, elements)      their means
-    member        (subsets, elements)    the combinations that were scored
-    observed      (subsets,)             their mean log-probability
-    subset_p      (subsets,)             probability of such a mean if the model holds, times the number of means
-                                         tested (Bonferroni); 1 for the one that was fitted
-    pattern_p     ()                     probability of such a residual pattern if the model holds
-    condition     ()                     of the differences between elements
-    r2            (2,)                   variance explained: of all, and beyond the plain mean of the elements
-    twin          (elements,)            elements with one number have the same log-probabilities
-    """
-
-    weight: np.ndarray
-    free: np.ndarray
-    value: np.ndarray
-    noise: np.ndarray
-    df: np.ndarray
-    scale: np.ndarray
-    ridge: np.ndarray
-    drawn_weight: np.ndarray
-    drawn_value: np.ndarray
-    member: np.ndarray
-    observed: np.ndarray
-    subset_p: np.ndarray
-    pattern_p: np.ndarray
-    condition: np.ndarray
-    r2: np.ndarray
-    twin: np.ndarray
+UNIT = {"token": "log-probability per token", "text": "log-probability", "length": "log-probability per token"}
 
 
 def estimate(
@@ -102,7 +64,7 @@ def estimate(
         nothing = (members @ p.weight <= 0) & (members.sum(1) > 1)
         status = tuple("no weight" if none else fit.status for none in nothing)
     return Estimate(
-        target="weight" if subsets is None else str(fit.settings["unit"]),
+        target="weight" if subsets is None else unit_of(fit),
         method=fit.method,
         rows=tuple(names),
         group=("all",) * len(names),
@@ -111,7 +73,7 @@ def estimate(
         high=high,
         level=level,
         std_error=error,
-        n_seen=np.full(len(names), int(np.sum(fit.n_seen))),
+        n_seen=np.full(len(names), int(np.sum(fit.params.fitted))),
         status=status,
         source=fit.source,
     )
@@ -149,7 +111,7 @@ def choose(fit: FitResult[PeprParams], size: int | Sequence[int] = 3, *, level: 
         idle = [
             name for name, inside, w in zip(fit.items, members, fit.params.weight, strict=True) if inside and w <= 0
         ]
-        text = f"predicted {fit.settings['unit']} {value:.3f}, {100 * level:.4g}% interval [{low:.3f}, {high:.3f}]"
+        text = f"predicted {unit_of(fit)} {value:.3f}, {100 * level:.4g}% interval [{low:.3f}, {high:.3f}]"
         text += f"; no other {one} better in {sure:.0%} of {len(fit.params.drawn_weight):,} bootstrap draws"
         text += f"; {', '.join(idle)} without weight: neither helps nor harms" if idle else ""
         text += f"; the model is {fit.status}" if fit.status != "ok" else ""
@@ -163,10 +125,15 @@ def scored(fit: FitResult[PeprParams]) -> tuple[str, ...]:
     return tuple(name_of(row, fit.items) for row in fit.params.member)
 
 
+def unit_of(fit: FitResult[PeprParams]) -> str:
+    """What predicted scores are counted in."""
+    return ("margin in " if fit.method == "pepr-p" else "") + UNIT[fit.settings["per"]]
+
+
 def _weights(fit: FitResult[PeprParams], level: float) -> tuple[np.ndarray, ...]:
     """Low, value, high and standard error of the weights."""
     p = fit.params
-    error = np.sqrt(np.maximum(np.diagonal(fit.covariance), 0))
+    error = np.sqrt(np.maximum(np.diagonal(p.covariance), 0))
     half = _reach(p, level) * error
     near = np.clip(p.free, 0, 1)  # never farther from the truth than `free`
     low, high = np.clip(near - half, 0, 1), np.clip(near + half, 0, 1)
@@ -179,7 +146,7 @@ def _scores(fit: FitResult[PeprParams], members: np.ndarray, level: float) -> tu
     total = members @ p.weight
     plain = members @ p.value / members.sum(1)
     value = np.where(total > 0, members @ (p.weight * p.value) / np.where(total > 0, total, 1), plain)
-    known = fractional.Spread(p.free, fit.covariance)
+    known = fractional.Spread(p.free, p.covariance)
     noise = np.where(members.sum(1) > 1, p.noise[1], 0.0)
     low, high = fractional.ratio_interval(known, p.value, members, value, _reach(p, level), noise)
     near = fractional.ratio_interval(known, p.value, members, value, _reach(p, ONE_SIGMA), noise)

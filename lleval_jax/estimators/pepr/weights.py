@@ -12,6 +12,7 @@ Adding a number to all log-probabilities of one text (or of one side of all pair
 weights have sum one: subtracting the log-probability without any prompt is not needed.
 """
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from typing import Literal
@@ -20,11 +21,13 @@ import jax
 import numpy as np
 import pandas as pd
 
-from lleval_jax.errors import BadInput, DataWarning, NotConverged, require
+from lleval_jax.errors import BadInput, DataWarning, require, require_known
+from lleval_jax.estimators.ended import ended, outside
 from lleval_jax.estimators.pepr import kernel, linearity
-from lleval_jax.estimators.pepr.effects import PeprParams, scored
+from lleval_jax.estimators.pepr.effects import UNIT, scored
 from lleval_jax.types import Status
 from lleval_jax.values.logprobs import LogProbs
+from lleval_jax.values.params import PeprParams
 from lleval_jax.values.results import FitResult, Source
 from lleval_jax.values.trust import Finding
 
@@ -32,7 +35,6 @@ CITE = ("feffer2024prompt",)
 FALSE_ALARM = 0.01  # of "not linear", where the model holds
 REDRAWN = 1999  # draws behind the probability of a residual pattern
 ILL = 1e3  # condition number from which single weights mean little
-UNIT = {"token": "log-probability per token", "text": "log-probability", "length": "log-probability per token"}
 
 
 def fit(
@@ -77,7 +79,7 @@ def fit(
     """
     data = _data(scores, parts)
     per = per or ("token" if data.tokens is not None and not data.pairs else "text")
-    require(per in UNIT, f"per is {per!r}; it must be one of {', '.join(UNIT)}")
+    require_known(per, UNIT, "per")
     require(_good(ridge, 0.0), f"ridge is {ridge!r}; it must be 'auto' or a number that is not negative")
     require(_good(scale, 1e-9), f"scale is {scale!r}; it must be 'auto' or a positive number")
     require(data.pairs or scale == 1, "scale goes with pairs; log-probabilities of texts have none")
@@ -87,20 +89,20 @@ def fit(
         found = kernel.run(work, ridge, scale, draws, seed)
     params = _params(data, work, found, seed)
     linear = min(float(params.pattern_p), params.subset_p.min(initial=1)) >= FALSE_ALARM / 2
-    settings = {"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed, "false_alarm": FALSE_ALARM}
+    end = ended(
+        "the search for the weights",
+        found.status,
+        found.steps,
+        advice="pass ridge='auto'",
+        strict=strict,
+        value=kernel.loglik(work, found),
+    )
     made = FitResult(
         params=params,
-        covariance=work.expand @ found.freed.covariance @ work.expand.T,
-        rows=data.texts,
-        items=data.elements,
-        group=np.zeros(len(data.elements), int),
-        groups=("all",),
-        loglik=kernel.loglik(work, found),
-        steps=found.steps,
-        status=found.status.word if found.status != Status.CONVERGED else "ok" if linear else "not linear",
-        n_seen=work.table.fitted.astype(int),
+        axes={"texts": data.texts, "elements": data.elements},
+        ended=end if linear or found.status != Status.CONVERGED else dataclasses.replace(end, status="not linear"),
         method="pepr-p" if data.pairs else "pepr-r",
-        settings=settings | {"unit": ("margin in " if data.pairs else "") + UNIT[per], "axes": ["texts", "elements"]},
+        settings={"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed},
         source=data.source.merge(Source(seed=seed, cite=CITE)),
     )
     _warn(made, data, strict)
@@ -201,6 +203,9 @@ def _params(data: LogProbs, work: kernel.Work, found: kernel.Found, seed: int) -
         condition=np.array(linearity.condition(table.columns[use])),
         r2=kernel.explained(work, found),
         twin=work.twin,
+        covariance=expand @ found.freed.covariance @ expand.T,
+        fitted=table.fitted.astype(int),
+        false_alarm=np.array(FALSE_ALARM),
     )
 
 
@@ -212,11 +217,6 @@ def _twins(fit: FitResult[PeprParams]) -> list[tuple[str, ...]]:
 
 def _warn(fit: FitResult[PeprParams], data: LogProbs, strict: bool) -> None:
     """Say what was set aside and what was found; with `strict` raise it."""
-    if fit.status not in ("ok", "not linear"):
-        message = f"the weights are {fit.status} after {fit.steps} steps; pass ridge='auto'"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
     broken = {"interaction", "combinations"}
     head = "the weighted mean does not hold for this prompt: "
     said = [head * (one.name in broken) + f"{one.found}; {one.advice}" for one in check(fit)]
@@ -229,4 +229,4 @@ def _warn(fit: FitResult[PeprParams], data: LogProbs, strict: bool) -> None:
     for message in said:
         if strict:
             raise BadInput(message)
-        warnings.warn(message, DataWarning, stacklevel=3)
+        warnings.warn(message, DataWarning, stacklevel=outside())

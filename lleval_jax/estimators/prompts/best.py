@@ -18,14 +18,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lleval_jax.errors import require
+from lleval_jax.errors import require, require_known, require_level
 from lleval_jax.estimators.prompts import effects as prompts
 from lleval_jax.estimators.prompts import quantiles
 from lleval_jax.layout import grid
 from lleval_jax.layout.grid import Features
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, Source
-from lleval_jax.values.sparse import SparseResponses
+from lleval_jax.values.sparse import SparseResponses, as_dense
 
 Rule = Literal["halving", "elimination", "thompson", "top-two"]
 CITE = ("polo2024prompteval", "karnin2013almost", "russo2016simple")
@@ -161,7 +161,7 @@ def init(
     """
     require(len(prompts) > 1, f"there is {len(prompts)} prompt; the best of one needs no answers")
     require(len(items) > 0, "there are no examples to ask; name at least one")
-    require(rule in RULES, f"rule {rule!r} is not known; there are {', '.join(RULES)}")
+    require_known(rule, RULES, "rule")
     require(0.5 < confidence <= 1, f"confidence is {confidence}; it must lie between 0.5 and 1")
     require(0 <= tolerance < 1, f"tolerance is {tolerance}; it must be at least 0 and below 1")
     require(size is None or 0 < size, f"size is {size}; it must be positive")
@@ -220,7 +220,7 @@ def update(state: State, responses: Responses | SparseResponses) -> State:
     Raises:
         BadInput: a prompt or an example that the session does not know, no answer, or one that contradicts another.
     """
-    new = responses.dense() if isinstance(responses, SparseResponses) else responses
+    new = as_dense(responses)
     known = state.responses
     for what, names, ours in (("prompt", new.rows, known.rows), ("example", new.items, known.items)):
         other = sorted(set(names) - set(ours))
@@ -246,7 +246,7 @@ def best(state: State, *, level: float = 0.95) -> Best:
     Raises:
         BadInput: no answers yet, or a level outside (0, 1).
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     require(len(state.scores) > 0, "nothing was answered yet; run what `choose` names and `update`")
     leader = int(state.scores.mean(0).argmax())
     below = _below(state.scores, leader)

@@ -12,7 +12,6 @@ draws of the prompts' scores on this very grid: what was answered counts as it i
 too narrow, or too wide; those of draws are not.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -22,16 +21,17 @@ import pandas as pd
 
 from lleval_jax.core.crossed import model as crossed
 from lleval_jax.core.crossed import scales
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import NotConverged, require, require_known
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.prompts import balanced, choice, kernel, published
 from lleval_jax.estimators.prompts.kernel import MASS, NODES
-from lleval_jax.estimators.prompts.quantiles import PromptParams
 from lleval_jax.layout import grid as crossed_layout
 from lleval_jax.layout.grid import Features
 from lleval_jax.types import Status
+from lleval_jax.values.params import PromptParams, coded
 from lleval_jax.values.responses import Responses
-from lleval_jax.values.results import Choice, FitResult, Source
-from lleval_jax.values.sparse import SparseResponses
+from lleval_jax.values.results import Choice, Ended, FitResult, Source
+from lleval_jax.values.sparse import SparseResponses, as_dense
 
 CITE = ("polo2024prompteval",)
 REPLICATES = 50  # bootstrap draws of the reference
@@ -75,13 +75,13 @@ def fit(
         strict: raise `NotConverged` rather than warn.
 
     Returns:
-        Params are `PromptParams`; `covariance` holds the variances of the examples' effects, (items, 1, 1).
+        Params are `PromptParams`.
 
     Raises:
         BadInput: fewer than two prompts, no answers, features that do not fit, or names that do not.
         NotConverged: with `strict`, or where numbers ran away.
     """
-    grid = responses.dense() if isinstance(responses, SparseResponses) else responses
+    grid = as_dense(responses)
     n, items = grid.scores.shape
     require(n > 1, f"there is {n} prompt; the spread over prompts needs at least two")
     require(draws > 1, f"draws is {draws}; ask for at least two")
@@ -94,36 +94,33 @@ def fit(
     columns, _ = crossed_layout.matrix(item_features, grid.items, "examples")
     layout, known, used = _looked(grid, rows, columns, models, prompts, dtype, room)
     solution = known.solution
-    status = Status(int(solution.status))
-    if status is not Status.CONVERGED:
-        message = f"the fit of {n} prompts x {items} examples is {status.word} after {int(solution.steps)} sweeps"
-        if strict or status is Status.NOT_FINITE:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    end = ended(
+        f"the fit of {n} prompts x {items} examples",
+        Status(int(solution.status)),
+        int(solution.steps),
+        advice="more answers or fewer features help, or dtype='float64'",
+        strict=strict,
+        value=float(known.now.evidence),
+        unit="log evidence",
+        error=float(solution.error),
+        counted="sweeps",
+    )
     scores = _scores(layout, known, used, seed, draws) / items
     if not np.isfinite(scores).all():
         raise NotConverged(
             f"draws of the scores of {n} prompts x {items} examples are not finite in {dtype}; use float64"
         )
     params = _params(grid, layout, known.found, scores, used)
+    named: dict[str, tuple[str, ...]] = {}
+    if models is not None and prompts is not None:
+        (model, named["models"]), (prompt, named["templates"]) = (coded([*map(str, x)]) for x in (models, prompts))
+        params = params._replace(model=model, prompt=prompt)
     return FitResult(
         params=params,
-        covariance=np.asarray(known.found.mass @ known.found.given.column_var)[:items, None, None],
-        rows=grid.rows,
-        items=grid.items,
-        group=grid.group,
-        groups=grid.groups,
-        loglik=float(known.now.evidence),
-        steps=int(solution.steps),
-        status=status.word,
-        n_seen=grid.n_seen,
+        axes={"prompts": grid.rows, "examples": grid.items, "kinds": layout.kinds, "features": layout.features} | named,
+        ended=end,
         method="extended rasch",
         settings={
-            "axes": ["prompts", "examples"],
-            "kinds": list(layout.kinds),
-            "features": list(layout.features),
-            "models": None if models is None else list(map(str, models)),
-            "prompts": None if prompts is None else list(map(str, prompts)),
             "draws": draws,
             "seed": seed,
             "dtype": dtype,
@@ -157,8 +154,8 @@ def choose(
     Raises:
         BadInput: a budget beyond the grid, a quantile outside [0, 1], prices that do not fit.
     """
-    grid = responses.dense() if isinstance(responses, SparseResponses) else responses
-    require(by in ("balanced", "adaptive"), f"by is {by!r}; it must be 'balanced' or 'adaptive'")
+    grid = as_dense(responses)
+    require_known(by, ("balanced", "adaptive"), "by")
     require(0 <= quantile <= 1, f"quantile {quantile:g} is not in [0, 1]; give a share, such as 0.05")
     n, items = grid.scores.shape
     price = np.ones(n) if price is None else np.asarray(price, float)
@@ -251,25 +248,14 @@ def _reference(
         scale_high=nothing,
         dispersion=np.asarray(1.0),
         answered=grid.n_seen,
+        example_var=np.zeros(items),
     )
     return FitResult(
         params=params,
-        covariance=np.zeros((items, 1, 1)),
-        rows=grid.rows,
-        items=grid.items,
-        group=grid.group,
-        groups=grid.groups,
-        loglik=_log_likelihood(published.predicted(found), grid),
-        steps=0,
-        status="ok",
-        n_seen=grid.n_seen,
+        axes={"prompts": grid.rows, "examples": grid.items, "kinds": (), "features": ()},
+        ended=Ended("ok", 0, _log_likelihood(published.predicted(found), grid)),
         method="prompteval as published",
         settings={
-            "axes": ["prompts", "examples"],
-            "kinds": [],
-            "features": [],
-            "models": None,
-            "prompts": None,
             "draws": REPLICATES,
             "seed": seed,
             "dtype": "float64",
@@ -340,6 +326,7 @@ def _params(
         scale_high=high,
         dispersion=np.asarray(scatter),
         answered=grid.n_seen,
+        example_var=np.asarray(found.mass @ found.given.column_var)[:items],
     )
 
 

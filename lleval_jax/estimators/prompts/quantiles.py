@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import transport
-from lleval_jax.errors import require
+from lleval_jax.errors import BadInput, require, require_known, require_level
+from lleval_jax.values.params import PromptParams
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate, FitResult
 
@@ -19,36 +20,6 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 WHAT = ("mean", "worst", "spread")
 RANK = "weibull"  # an interval of these quantiles holds the next draw as often as it says
 WORST = 0.05  # share of the prompts whose mean is "worst"
-
-
-class PromptParams(NamedTuple):
-    """What `fit` learned.
-
-    draws        (draws, rows)   joint posterior draws of the scores on the grid
-    level        ()              logit of an average example under an average prompt
-    effect       (rows,)         of prompts, in logits about the level
-    effect_sd    (rows,)
-    example      (items,)        of examples: easy ones above 0
-    coef         (features,)     of standardised row features
-    coef_sd      (features,)
-    scale        (scales,)       standard deviation of each kind of effect, in logits, as `settings["kinds"]` names them
-    scale_low, scale_high        the middle 90% of its posterior
-    dispersion   ()              of answers about their curves; 1 for right and wrong
-    answered     (rows,)         answers given
-    """
-
-    draws: np.ndarray
-    level: np.ndarray
-    effect: np.ndarray
-    effect_sd: np.ndarray
-    example: np.ndarray
-    coef: np.ndarray
-    coef_sd: np.ndarray
-    scale: np.ndarray
-    scale_low: np.ndarray
-    scale_high: np.ndarray
-    dispersion: np.ndarray
-    answered: np.ndarray
 
 
 class Distribution(NamedTuple):
@@ -86,11 +57,11 @@ def estimate(
     Raises:
         BadInput: a quantile outside [0, 1], or an unknown functional.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     for share in quantiles:
         require(0 <= share <= 1, f"quantile {share:g} is not in [0, 1]; give shares, such as 0.05")
     for word in what:
-        require(word in WHAT, f"there is no functional {word!r}; there are {', '.join(WHAT)}")
+        require_known(word, FUNCTIONALS, "functional")
     require(len(quantiles) + len(what) > 0 or per_prompt, "nothing is asked for; give quantiles, `what` or per_prompt")
     names: list[str] = []
     groups: list[str] = []
@@ -141,8 +112,9 @@ def won(fit: FitResult[PromptParams], first: str, second: str, *, level: float =
     groups = _groups(fit)
     for name in (first, second):
         require(name in groups, f"there is no model {name!r}; there are {', '.join(map(repr, groups))}")
-    prompts = np.asarray(fit.settings.get("prompts", ()))
-    require(len(prompts) > 0, "this fit does not say which row is which prompt; fit it again")
+    prompts = fit.params.prompt
+    if prompts is None:
+        raise BadInput("this fit does not say which row is which prompt; fit it again")
     _, a, b = np.intersect1d(prompts[one], prompts[other], return_indices=True)
     require(len(a) > 0, f"models {first!r} and {second!r} have no prompt in common")
     share = _ahead(fit.params.draws[:, one[a]] - fit.params.draws[:, other[b]]).mean(1)[None]
@@ -247,7 +219,7 @@ def _summary(
 
 def _groups(fit: FitResult[PromptParams]) -> dict[str, np.ndarray]:
     """Model -> its rows; "all" where there is one model."""
-    models = fit.settings.get("models")
-    if models is None:
+    model = fit.params.model
+    if model is None:
         return {WHOLE: np.arange(len(fit.rows))}
-    return {name: np.flatnonzero(np.asarray(models) == name) for name in dict.fromkeys(models)}
+    return {fit.axes["models"][code]: np.flatnonzero(model == code) for code in dict.fromkeys(model.tolist())}

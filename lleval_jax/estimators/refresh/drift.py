@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from lleval_jax.core.linalg import two_way
-from lleval_jax.errors import require
+from lleval_jax.errors import require, require_known
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source
 
@@ -108,8 +108,8 @@ def suspects(
     """
     require(len(versions) >= 2, f"there are {len(versions)} versions; a change needs two at least")
     require(0 < alarm < 1, f"alarm is {alarm}; it must lie strictly between 0 and 1")
-    require(side in ("higher", "both"), f"side {side!r} is not known; there are higher, both")
-    require(by in ("version", "domain"), f"by {by!r} is not known; there are version, domain")
+    require_known(side, ("higher", "both"), "side")
+    require_known(by, ("version", "domain"), "by")
     names = tuple(names or (f"version {t}" for t in range(len(versions))))
     require(len(names) == len(versions), f"there are {len(names)} names and {len(versions)} versions")
     require(len(set(names)) == len(names), f"versions need names of their own; these are {', '.join(names)}")

@@ -1,8 +1,5 @@
 """The law of a chain of versions: how far scores move from one to the next, learned from the answers so far."""
 
-import warnings
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,30 +11,15 @@ from lleval_jax.core.linalg.sweep import inverse
 from lleval_jax.core.precision import light_jit
 from lleval_jax.core.solvers.bfgs import BFGS
 from lleval_jax.core.solvers.loop import Solution, solve
-from lleval_jax.errors import NotConverged, require
-from lleval_jax.layout.chain import Chain, Named, panel_of, share
+from lleval_jax.errors import require
+from lleval_jax.estimators.ended import ended
+from lleval_jax.layout.chain import Named, panel_of, share
 from lleval_jax.types import Array, Status
+from lleval_jax.values.params import RefreshParams
 from lleval_jax.values.results import FitResult, Source
 
 PER_DIM = 4  # models for each dimension at least
 TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
-
-
-class RefreshParams(NamedTuple):
-    """A fitted chain of versions.
-
-    chain holds the counts; loading (models, dims) is that of `core.linalg.factors`; model_size, shift_size and
-    spread are those of `panel.Sizes` where the evidence is highest; model_doubt and shift_doubt are the posterior
-    variances of the first two.
-    """
-
-    chain: Chain
-    loading: np.ndarray
-    model_size: np.ndarray
-    shift_size: np.ndarray
-    spread: np.ndarray
-    model_doubt: np.ndarray
-    shift_doubt: np.ndarray
 
 
 def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[RefreshParams]:
@@ -51,26 +33,23 @@ def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[R
         known = panel_of(chain, loading)
         end, doubt = _search(known, panel.before(*known.basis.shape))
         law = [np.asarray(part) for part in (*end.x, *doubt)]
-    status, steps = Status(int(end.status)), int(end.steps)
-    if status != Status.CONVERGED:
-        message = f"the law of the versions is {status.word} after {steps} steps; fewer dims may help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    how = ended(
+        "the law of the versions",
+        Status(int(end.status)),
+        int(end.steps),
+        advice="fewer dims may help",
+        strict=strict,
+        value=-float(end.value),
+        unit="log evidence",
+        error=float(end.error),
+    )
     cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
     return FitResult(
         params=RefreshParams(chain, loading, *law),
-        covariance=np.zeros((len(cells), 0, 0)),
-        rows=named.models,
-        items=tuple(cells),
-        group=chain.domain,
-        groups=named.domains,
-        loglik=-float(end.value),
-        steps=steps,
-        status=status.word,
-        n_seen=chain.asked.sum(1).astype(int),
+        axes={"models": named.models, "cells": tuple(cells), "domains": named.domains, "versions": named.versions},
+        ended=how,
         method=f"refresh d={dims}",
-        settings={"dims": dims, "versions": list(named.versions), "axes": ["models", "domains of versions"]},
+        settings={"dims": dims},
         source=source,
     )
 
@@ -102,6 +81,6 @@ def expected(law: RefreshParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def named_of(fit: FitResult[RefreshParams]) -> Named:
     """The chain that a fit keeps, or one clear error if it is none of `refresh.fit`."""
-    known = type(fit.params).__name__ == RefreshParams.__name__
+    known = isinstance(fit.params, RefreshParams)
     require(known, f"this fit ({fit.method}) is none of refresh.fit; fit the versions first")
-    return Named(Chain(*fit.params.chain), fit.rows, fit.groups, tuple(fit.settings["versions"]))
+    return Named(fit.params.chain, fit.rows, fit.axes["domains"], fit.axes["versions"])

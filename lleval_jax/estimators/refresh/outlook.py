@@ -9,7 +9,8 @@ import numpy as np
 
 from lleval_jax.core.laws import panel
 from lleval_jax.core.precision import light_jit
-from lleval_jax.layout.chain import Chain, Named, panel_of
+from lleval_jax.layout.chain import Named, panel_of
+from lleval_jax.values.params import Chain
 from lleval_jax.values.responses import WHOLE
 
 DRIFTS = slice(2, 4)  # of `panel.PARTS`

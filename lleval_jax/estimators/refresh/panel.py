@@ -8,7 +8,6 @@ drift, alone and by domain: see `core.laws.panel`. So the intervals hold for mod
 """
 
 import dataclasses
-import difflib
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
@@ -16,11 +15,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import BadInput, nearest, require, require_level
 from lleval_jax.estimators.refresh import choice
-from lleval_jax.estimators.refresh.kernel import RefreshParams, expected, fitted, named_of
+from lleval_jax.estimators.refresh.kernel import expected, fitted, named_of
 from lleval_jax.estimators.refresh.outlook import Outlook, outlook, run
 from lleval_jax.layout.chain import Named, append, empty, grow
+from lleval_jax.values.params import RefreshParams
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
@@ -207,7 +207,7 @@ def ranks(
         BadInput: as `estimate`.
         NotConverged: with `strict`, the search stopped early.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     named, now, at, fit = _standing(fit, answers, version, strict)
     random = np.random.default_rng(seed)
     models = len(fit.rows)
@@ -260,8 +260,8 @@ def _prices(fit: FitResult[RefreshParams], price: Mapping[str, float] | None) ->
 
 def _place(fit: FitResult[RefreshParams], row: str) -> int:
     if row not in fit.rows:
-        close = difflib.get_close_matches(row, fit.rows, 3, 0)
-        raise BadInput(f"there is no model {row!r} among the {len(fit.rows)} of the fit, such as {close}")
+        few = f", such as {list(fit.rows[:3])}"
+        raise BadInput(f"there is no model {row!r} among the {len(fit.rows)} of the fit{nearest(row, fit.rows) or few}")
     return fit.rows.index(row)
 
 
@@ -298,7 +298,7 @@ def _standing(
 
 def _estimate(named: Named, told: Outlook, version: int, fit: FitResult[RefreshParams], level: float) -> Estimate:
     """Means, and intervals symmetric on the arcsine scale: sampling errors are alike there, and 0 can be reached."""
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     spread, steep = told.std_error, 2 * np.sqrt(np.maximum(told.mean * (1 - told.mean), 1e-9))
     far, middle = stats.t.ppf(0.5 + level / 2, told.tails) * spread / steep, np.arcsin(np.sqrt(told.mean))
     ends = (np.sin(np.clip(middle + side * far, 0, np.pi / 2)) ** 2 for side in (-1, 1))

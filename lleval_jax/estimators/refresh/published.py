@@ -8,7 +8,6 @@ and followed to the letter. Only the random numbers it starts from are others th
 
 import dataclasses
 import functools
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -19,8 +18,10 @@ from scipy import special, stats
 
 from lleval_jax.core.precision import jit
 from lleval_jax.core.solvers.loop import Solution, Step, solve
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require, require_known, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.types import Array, Bool, Float, Int, Status
+from lleval_jax.values.params import RefreshPaperParams
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
@@ -29,23 +30,6 @@ CITE = ("shabtay2024livexiv",)
 EPSILON = 1e-5  # added to a probability before its logarithm
 MAX_EPOCHS = 10_000
 PERCENTILES = {"fisher": (5, 95), "coreset": (0, 100)}  # of the difficulties, of the abilities
-
-
-class RefreshPaperParams(NamedTuple):
-    """A fitted Rasch model and the answers it was fitted to.
-
-    theta    (rows,)        ability of a model, logit
-    beta     (items,)       difficulty of an item, logit
-    version  (items,)       index of the version that an item belongs to
-    scores   (rows, items)  in [0, 1]; 0 where not seen
-    seen     (rows, items)  whether a model was evaluated on an item
-    """
-
-    theta: np.ndarray
-    beta: np.ndarray
-    version: np.ndarray
-    scores: np.ndarray
-    seen: np.ndarray
 
 
 class Unknowns(NamedTuple):
@@ -152,8 +136,7 @@ def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -
         strict: raise `NotConverged` rather than warn.
 
     Returns:
-        Abilities, difficulties and the answers themselves; `loglik` is that of the loss, `steps` the epochs,
-        `covariance` (items, 1, 1) that of beta for known abilities.
+        Abilities, difficulties and the answers themselves; `ended` counts epochs and has the loss's log likelihood.
 
     Raises:
         BadInput: there is no version, a model or an item has no answer, or versions have no evaluated model in common.
@@ -167,29 +150,28 @@ def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -
     blocks = _blocks(scores, seen, sizes)
     with jax.enable_x64(True):
         end = _search(PlateauAdam(), blocks, _start(seed, len(rows), sum(sizes)), MAX_EPOCHS)
-        beta, theta, loss, steps = map(np.asarray, (end.x.beta, end.x.theta, end.value, end.steps))
-    status = Status(int(end.status))
-    if status != Status.CONVERGED:
-        message = f"the published search is {status.word} after {int(steps)} epochs; another seed may help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    params = RefreshPaperParams(theta, beta, np.repeat(np.arange(len(sizes)), sizes), scores, seen)
+        beta, theta, loss = map(np.asarray, (end.x.beta, end.x.theta, end.value))
+    how = ended(
+        "the published search",
+        Status(int(end.status)),
+        int(end.steps),
+        advice="another seed may help",
+        strict=strict,
+        value=-float(loss) * int(seen.sum()),
+        error=float(end.error),
+        counted="epochs",
+    )
     groups, group = _groups(versions)
+    version, none = np.repeat(np.arange(len(sizes)), sizes), np.zeros(len(beta))
+    params = RefreshPaperParams(theta, beta, version, scores, seen, group, none)
+    names = tuple(f"v{i + 1}" for i in range(len(sizes)))
     source = functools.reduce(Source.merge, (version.source for version in versions))
     return FitResult(
-        params=params,
-        covariance=(1 / _curvature(params).sum(0))[:, None, None],
-        rows=rows,
-        items=_item_names(versions),
-        group=group,
-        groups=groups,
-        loglik=-float(loss) * int(seen.sum()),
-        steps=int(steps),
-        status=status.word,
-        n_seen=seen.sum(1),
+        params=params._replace(beta_var=1 / _curvature(params).sum(0)),
+        axes={"models": rows, "items": _item_names(versions), "domains": groups, "versions": names},
+        ended=how,
         method="Rasch, LiveXiv as published",
-        settings={"versions": len(versions), "seed": seed},
+        settings={"seed": seed},
         source=source.merge(Source(seed=seed, cite=CITE)),
     )
 
@@ -217,8 +199,7 @@ def choose(fit: FitResult[RefreshPaperParams], k: int, force: Sequence[str] = ()
         BadInput: `k` is less than 1 or more than the models there are, a forced model is not in the fit, or `by` is
             another word.
     """
-    known = ", ".join(map(repr, get_args(By)))
-    require(by in get_args(By), f"by is {by!r}; it must be one of {known}")
+    require_known(by, get_args(By), "by")
     some = f"there are {len(fit.rows)}, such as {list(fit.rows[:3])}"
     for name in force:
         require(name in fit.rows, f"there is no model {name!r} to force; {some}")
@@ -256,13 +237,14 @@ def estimate(fit: FitResult[RefreshPaperParams], version: int = -1, *, level: fl
     Raises:
         BadInput: there is no such version, or `level` is not between 0 and 1.
     """
-    count = fit.settings["versions"]
+    count = len(fit.axes["versions"])
     require(-count <= version < count, f"version is {version}; the fit has {count}, numbered from 0")
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     here = fit.params.version == version % count
-    present = np.unique(fit.group[here])
-    names = [WHOLE, *(fit.groups[g] for g in present if len(present) > 1)]
-    member = np.stack([here, *(here & (fit.group == g) for g in present if len(present) > 1)], 1).astype(float)
+    group, groups = fit.params.domain, fit.axes["domains"]
+    present = np.unique(group[here])
+    names = [WHOLE, *(groups[g] for g in present if len(present) > 1)]
+    member = np.stack([here, *(here & (group == g) for g in present if len(present) > 1)], 1).astype(float)
     member = member[here]
     p = fit.params
     seen, filled = p.seen[:, here], np.where(p.seen, p.scores, _probability(p))[:, here]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from lleval_jax.errors import require
+from lleval_jax.errors import require, require_known
 from lleval_jax.estimators.refresh import blocks
 from lleval_jax.values.responses import Responses
 
@@ -82,7 +82,7 @@ class RowCheck:
 
     def of(self, kind: str) -> tuple[RowFinding, ...]:
         """Findings of one kind."""
-        require(kind in KINDS, f"kind {kind!r} is not known; there are {', '.join(KINDS)}")
+        require_known(kind, KINDS, "kind")
         return tuple(one for one in self.findings if one.kind == kind)
 
     def to_dict(self) -> dict[str, Any]:

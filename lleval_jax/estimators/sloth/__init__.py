@@ -13,3 +13,5 @@ from lleval_jax.estimators.sloth.law import left_out as left_out
 from lleval_jax.estimators.sloth.law import require_target as require_target
 from lleval_jax.estimators.sloth.law import skills_of as skills_of
 from lleval_jax.estimators.sloth.law import wanted as wanted
+from lleval_jax.layout.board import leaderboard_of as leaderboard_of
+from lleval_jax.values.params import SlothParams as SlothParams

@@ -8,9 +8,7 @@ other models too, and is not taken for slopes.
 
 import functools
 import itertools
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,42 +17,19 @@ from scipy import special, stats
 
 from lleval_jax.core.laws import regression
 from lleval_jax.core.precision import jit
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
-from lleval_jax.estimators.sloth.units import Units
-from lleval_jax.layout.board import SlothParams, again, facts
 from lleval_jax.types import Status
-from lleval_jax.values.results import Estimate, FitResult, Source
+from lleval_jax.values.params import DownstreamParams, SlothParams
+from lleval_jax.values.results import Estimate, FitResult
 
 SLOPE_SD, CENTRE_SD, TUNED_SD = 1.0, 3.0, 0.5  # beforehand: of a skill's sd, of the intercept, of tuning, in logits
 NOISES, NOISE, NOISE_SD = np.geomspace(0.004, 0.25, 19), 0.03, 0.7  # of scores: tried; likeliest, and sd of its log
 GROUPS, GROUP, GROUP_SD = np.geomspace(0.04, 1.6, 9), 0.3, 0.7  # of families, in logits
 LEAST = 1e-3  # weight of a pair of scales, relative to the likeliest, that is kept
 POINTS = 101  # equally likely logits that an interval is taken from
-
-
-class DownstreamParams(NamedTuple):
-    """A regression on the skills of a law, at each likely pair of scales.
-
-    weight   (pairs,)        probability of a pair of scales
-    noise    (pairs,)        scale of the t distribution of a score around its expectation
-    groups   (pairs,)        sd of what a family has beyond its skills, half its square the lineage's, in logits
-    mean     (pairs, k)      slopes of skills in `units`; intercept; tuning; lineages and families, as in the settings
-    cov      (pairs, k, k)
-    score    (models,)       what was learned from
-    units    skills in which slopes are counted
-    law      what the skills rest on
-    """
-
-    weight: np.ndarray
-    noise: np.ndarray
-    groups: np.ndarray
-    mean: np.ndarray
-    cov: np.ndarray
-    score: np.ndarray
-    units: Units
-    law: SlothParams
 
 
 def fit(
@@ -83,8 +58,9 @@ def fit(
     _require_scores(models, score, law.params.loading.shape[1], floor)
     at = law_skills.places(law, models)
     units, mean, cov = law_skills.of_models(law)
-    families, lineages = ([law.settings[word][i] for i in at] for word in ("families", "lineages"))
-    kept = {"families": list(dict.fromkeys(families)), "lineages": list(dict.fromkeys(lineages))}
+    families = law.names("families", law.params.family[at])
+    lineages = law.names("lineages", law.params.lineage[at])
+    kept = {"families": tuple(dict.fromkeys(families)), "lineages": tuple(dict.fromkeys(lineages))}
     design = _design(mean[at], law.params.instruct[at], families, lineages, kept)
     tried = np.array(list(itertools.product(NOISES, GROUPS)))
     first = np.zeros(design.shape[1])
@@ -98,28 +74,24 @@ def fit(
     weight = special.softmax(np.where(np.isfinite(height), height, -np.inf))
     use = weight >= LEAST * weight.max()
     status = max((Status(int(one)) for one in found.status[use]), default=Status.NOT_FINITE)
-    if status != Status.CONVERGED:
-        message = f"the regression of {name!r} on skills is {status.word}; more models help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    share = weight[use] / weight[use].sum()
-    params = DownstreamParams(
-        share, tried[use, 0], tried[use, 1], found.mean[use], found.cov[use], score, units, law.params
+    end = ended(
+        f"the regression of {name!r} on skills",
+        status,
+        int(use.sum()),
+        advice="more models help",
+        strict=strict,
+        value=float(special.logsumexp(height[use])),
+        unit="log evidence",
+        counted="pairs of scales",
     )
+    share = weight[use] / weight[use].sum()
+    params = DownstreamParams(share, tried[use, 0], tried[use, 1], found.mean[use], found.cov[use], score, units, law)
     return FitResult(
         params=params,
-        covariance=np.einsum("p,pij->ij", share, found.cov[use])[None],
-        rows=models,
-        items=(name,),
-        group=np.zeros(1, int),
-        groups=(name,),
-        loglik=float(special.logsumexp(height[use])),
-        steps=int(use.sum()),
-        status=status.word,
-        n_seen=np.ones(len(models), int),
+        axes={"models": models, "scores": (name,)} | kept,
+        ended=end,
         method=f"downstream of {law.method}",
-        settings={"floor": float(floor), **kept, "law": facts(law), "axes": ["models", "scores"]},
+        settings={"floor": float(floor)},
         source=law.source,
     )
 
@@ -153,11 +125,10 @@ def estimate(
     Raises:
         BadInput: the family is not known (the nearest names are given), or params or tokens are no plausible counts.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
-    p, known = fit.params, fit.settings
-    law = again(p.law, known["law"], Source())
+    require_level(level)
+    p, known, law = fit.params, fit.axes, fit.params.law
     targets = sloth.wanted(law, family, params, tokens, lineage, instruct)
-    mean, cov = Units(*p.units).of(*sloth.skills_of(law, targets))
+    mean, cov = p.units.of(*sloth.skills_of(law, targets))
     families, lineages = [t.family for t in targets], [str(t.lineage) for t in targets]
     design = _design(mean, np.array([bool(t.instruct) for t in targets]), families, lineages, known)
     unknown = sum(
@@ -169,7 +140,7 @@ def estimate(
     spread = np.einsum("ti,pij,tj->tp", design, p.cov, design) + np.einsum("pij,tij->tp", square, cov)
     spread = np.sqrt(spread + np.multiply.outer(unknown, p.groups**2 / 2))
     normal = stats.norm.ppf((np.arange(POINTS) + 0.5) / POINTS)
-    floor = known["floor"]
+    floor = fit.settings["floor"]
     score = floor + (1 - floor) * special.expit((design @ p.mean.T)[..., None] + spread[..., None] * normal)
     chances = np.array([(1 - level) / 2, 0.5, (1 + level) / 2, stats.norm.cdf(-1), stats.norm.cdf(1)])
     noise = functools.partial(special.stdtr, regression.FREEDOM)

@@ -12,8 +12,9 @@ from scipy import optimize
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.laws.pooled import At, Law, Rows, Slopes
 from lleval_jax.core.precision import light_jit
-from lleval_jax.layout.board import SlothParams, known, law_of
+from lleval_jax.layout.board import known, law_of
 from lleval_jax.types import Array, Status
+from lleval_jax.values.params import SlothParams
 from lleval_jax.values.results import FitResult
 
 STEPS, ROUNDS = 15, 40  # of the search between two looks at which scores are far off; such looks at most

@@ -5,8 +5,6 @@ family's own models score tells where it stands. See `core.laws.pooled` for the 
 families drawn around those of all, so that a family with one model, or none, gets a prediction as wide as it must be.
 """
 
-import difflib
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -17,11 +15,12 @@ from scipy import stats
 
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import light_jit
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import nearest, require, require_known, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth.kernel import BENDS, Report, rate, search
-from lleval_jax.layout.board import MIDDLE, SlothParams, codes, inputs, law_of, placed, slopes_of
-from lleval_jax.types import Status
+from lleval_jax.layout.board import MIDDLE, codes, inputs, law_of, placed, slopes_of
 from lleval_jax.values.leaderboard import Leaderboard
+from lleval_jax.values.params import SlothParams, coded
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 Link = Literal["monotone", "logistic"]
@@ -71,11 +70,12 @@ def fit(
         NotConverged: with `strict`, the search stopped early.
     """
     _require_fit(leaderboard, skills, link)
+    (family, families), (lineage, lineages) = coded(leaderboard.families), coded(leaderboard.lineages)
     with jax.enable_x64(True):
         rows, where = pooled.layout(
             inputs(leaderboard.params, leaderboard.tokens, leaderboard.instruct),
-            codes(leaderboard.families),
-            codes(leaderboard.lineages),
+            family,
+            lineage,
             leaderboard.scores,
             leaderboard.seen,
         )
@@ -83,11 +83,8 @@ def fit(
         first = pooled.start(jnp.asarray(share), skills, jax.random.key(seed))
         floor = jnp.asarray(leaderboard.floor)
         law, at, shared, value, steps, status = search(first, rows, floor, BENDS[link], report)
-    if status != Status.CONVERGED:
-        message = f"the law is {status.word} after {steps} steps; more models or fewer skills help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    advice = "more models or fewer skills help"
+    end = ended("the law", status, steps, advice=advice, strict=strict, value=value, unit="log evidence")
     return FitResult(
         params=SlothParams(
             *(np.asarray(part) for part in law),
@@ -101,25 +98,18 @@ def fit(
             worth=np.asarray(at.worth)[*where.T],
             slope=np.asarray(shared.mean),
             slope_cov=np.asarray(shared.cov),
+            family=family,
+            lineage=lineage,
         ),
-        covariance=np.zeros((len(leaderboard.benchmarks), 0, 0)),
-        rows=leaderboard.models,
-        items=leaderboard.benchmarks,
-        group=np.arange(len(leaderboard.benchmarks)),
-        groups=leaderboard.benchmarks,
-        loglik=value,
-        steps=steps,
-        status=status.word,
-        n_seen=leaderboard.seen.sum(1),
-        method=f"sloth d={skills} {link}",
-        settings={
-            "skills": skills,
-            "link": link,
-            "seed": seed,
-            "families": list(leaderboard.families),
-            "lineages": list(leaderboard.lineages),
-            "axes": ["models", "benchmarks"],
+        axes={
+            "models": leaderboard.models,
+            "benchmarks": leaderboard.benchmarks,
+            "families": families,
+            "lineages": lineages,
         },
+        ended=end,
+        method=f"sloth d={skills} {link}",
+        settings={"skills": skills, "link": link, "seed": seed},
         source=leaderboard.source.merge(Source(seed=seed, cite=CITE)),
     )
 
@@ -153,7 +143,7 @@ def estimate(
         BadInput: the family is not known (the nearest names are given), or params or tokens are no plausible counts.
     """
     targets = wanted(fit, family, params, tokens, lineage, instruct)
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     with jax.enable_x64(True):
         found = _foretold(fit, targets, _posterior)
         mean, sd = found.mean, np.sqrt(np.diagonal(found.cov, axis1=1, axis2=2))
@@ -344,7 +334,7 @@ def _mean_sd(values: np.ndarray) -> float:
 
 def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
     known = len(board.benchmarks)
-    require(link in BENDS, f"link is {link!r}; it must be one of {', '.join(BENDS)}")
+    require_known(link, BENDS, "link")
     require(1 <= skills <= known, f"skills is {skills}; with {known} benchmarks it must lie in 1 to {known}")
     require(NEW not in board.families, f"a family is called {NEW!r}, which stands for those not known; rename it")
     require(len(board.models) >= 4, f"the leaderboard has {len(board.models)} models; a law needs at least 4")
@@ -357,7 +347,7 @@ def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
 
 def _checked(target: Target, fit: FitResult[SlothParams]) -> Target:
     """With the lineage and the tuning that its family has."""
-    families, lineages = fit.settings["families"], fit.settings["lineages"]
+    families, lineages = fit.names("families", fit.params.family), fit.names("lineages", fit.params.lineage)
     require_target(target, families)
     if target.family == NEW:
         lineage = target.lineage
@@ -377,8 +367,7 @@ def require_target(target: Target, families: Sequence[str]) -> None:
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(set(known)), 3, 0.5)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = nearest(name, known)
     return f"{what} {name!r} is not in the leaderboard{hint} (a family that is not there is called {NEW!r})"
 
 
@@ -395,7 +384,8 @@ def _foretold_some(fit: FitResult[SlothParams], targets: Sequence[Target], of: C
     """
     p, count = fit.params, len(fit.rows)
     filled = [*targets, *[targets[-1]] * (TOGETHER - len(targets))]  # so that any number runs in one compiled program
-    families, lineages = (np.asarray(fit.settings[name], object) for name in ("families", "lineages"))
+    families = np.asarray(fit.names("families", p.family), object)
+    lineages = np.asarray(fit.names("lineages", p.lineage), object)
     fresh = [f"{NEW} {i}" if target.family == NEW else target.family for i, target in enumerate(filled)]
     members = [[*np.flatnonzero(lineages == target.lineage), count + i] for i, target in enumerate(filled)]
     at, group = np.concatenate(members), np.repeat(np.arange(TOGETHER), [len(one) for one in members])

@@ -11,7 +11,6 @@ each other more than that, pass@k for k above 1 comes out too high: on LiveCodeB
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,45 +19,17 @@ from scipy import special, stats
 
 from lleval_jax.core.laws import tries as core
 from lleval_jax.core.precision import jit
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
-from lleval_jax.estimators.sloth.units import Units
-from lleval_jax.layout.board import SlothParams, again, facts
+from lleval_jax.types import Status
+from lleval_jax.values.params import PasskParams, SlothParams
 from lleval_jax.values.results import Estimate, FitResult, Source
 
 TOL = 1e-4  # largest move of a logit in the last step of a search that has converged
 STEPS = 2000
 DRAWS = 2000
-
-
-class PasskParams(NamedTuple):
-    """Questions as they hang on the skills of a law.
-
-    skill     (models, skills)   of those that tried, in `units`, given their tries too
-    beside    (models,)          what they have beside their skills, in logits
-    mean      (k,)               over questions, of (intercept, slopes)
-    question  (questions, k)     intercept and slopes
-    spread    (k, k)             covariance over questions
-    own       (2,)               variances of what a model, and a cell, has of its own
-    shared    (shared, shared)   covariance of skills, `beside` and `mean`
-    alone     (questions, k, k)  covariance of a question given those
-    pull      (questions, k, shared)  minus how a question's mean moves with those
-    units     skills in which slopes are counted
-    law       what the skills rest on
-    """
-
-    skill: np.ndarray
-    beside: np.ndarray
-    mean: np.ndarray
-    question: np.ndarray
-    spread: np.ndarray
-    own: np.ndarray
-    shared: np.ndarray
-    alone: np.ndarray
-    pull: np.ndarray
-    units: Units
-    law: SlothParams
 
 
 def fit(
@@ -78,7 +49,7 @@ def fit(
         tries: of each, the same shape or one number; 0 where a model did not try a question.
         models: names of the rows, models of the law; at least two more than there are skills.
         questions: names of the columns.
-        strict: raise `NotConverged` rather than leave the word in the result's status.
+        strict: raise `NotConverged` rather than warn.
 
     Raises:
         BadInput: a model that the law does not know (the nearest name is given), too few models or questions, or
@@ -97,11 +68,18 @@ def fit(
     with jax.enable_x64(True):
         tried = core.Tried(*map(jnp.asarray, (successes, tries, mean[at], np.linalg.inv(cov[at]))))
         end, sure, steps = jax.tree.map(np.asarray, _fit(tried))
-    finite = bool(np.isfinite(end.moved))
-    status = "ok" if end.moved <= TOL else "not converged" if finite else "not finite"
-    if strict and status != "ok":
-        raise NotConverged(f"pass@k is {status} after {steps} steps; more tries or models help")
+    reached = Status.CONVERGED if end.moved <= TOL else Status.MAX_STEPS
+    status = reached if np.isfinite(end.moved) else Status.NOT_FINITE
     chance = np.clip(special.expit(end.logit.T), 1e-12, 1 - 1e-12)
+    how = ended(
+        "pass@k",
+        status,
+        int(steps),
+        advice="more tries or models help",
+        strict=strict,
+        value=float(np.sum(stats.binom.logpmf(successes, tries, chance))),
+        error=float(end.moved),
+    )
     params = PasskParams(
         skill=end.skill,
         beside=end.beside,
@@ -112,22 +90,15 @@ def fit(
         shared=sure.shared,
         alone=sure.alone,
         pull=sure.pull,
+        tried=tries.sum(1).astype(int),
         units=units,
-        law=law.params,
+        law=law,
     )
     return FitResult(
         params=params,
-        covariance=sure.alone,
-        rows=tuple(models),
-        items=names,
-        group=np.zeros(len(names), int),
-        groups=("all",),
-        loglik=float(np.sum(stats.binom.logpmf(successes, tries, chance))),
-        steps=int(steps),
-        status=status,
-        n_seen=tries.sum(1).astype(int),
+        axes={"models": tuple(models), "questions": names},
+        ended=how,
         method=f"pass@k of {law.method}",
-        settings={"law": facts(law), "axes": ["models", "questions"]},
         source=law.source,
     )
 
@@ -166,12 +137,12 @@ def estimate(
     Raises:
         BadInput: the family is not known, params or tokens are no plausible counts, or k is no number of tries.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     require(draws >= 2, f"draws is {draws}; an interval needs at least 2, and some hundreds to be steady")
     many, p = _some(k), fit.params
-    law = again(p.law, fit.settings["law"], Source())
+    law = p.law
     targets = sloth.wanted(law, family, params, tokens, lineage, instruct)
-    mean, cov = Units(*p.units).of(*sloth.skills_of(law, targets))
+    mean, cov = p.units.of(*sloth.skills_of(law, targets))
     with jax.enable_x64(True):
         fixed = p.question, p.pull, _root(p.shared), _root(p.alone)
         own = np.sqrt(p.own)
@@ -188,7 +159,7 @@ def estimate(
         target="pass@k",
         method=fit.method,
         level=level,
-        n_seen=int(np.sum(fit.n_seen)),
+        n_seen=int(np.sum(p.tried)),
         status=fit.status,
         source=fit.source.merge(Source(seed=seed)),
     )
@@ -215,7 +186,7 @@ def observed(
     Raises:
         BadInput: more successes than tries, or k above the number of tries.
     """
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     successes, tries = _counts(successes, tries, models)
     many, seen = _some(k), tries > 0
     require(bool(seen.any(1).all()), "a model has no tries; leave it out")

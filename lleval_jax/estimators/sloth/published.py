@@ -6,9 +6,8 @@ the least training error from one start; here unknowns have the priors of `laws.
 """
 
 import functools
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +18,12 @@ from lleval_jax.core.laws import published
 from lleval_jax.core.laws.published import Form, Table
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require, require_known, require_level
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth.law import CITE, MIDDLE, NEW, Target, require_target
 from lleval_jax.types import Array, Status
 from lleval_jax.values.leaderboard import Leaderboard
+from lleval_jax.values.params import SlothPaperParams, coded
 from lleval_jax.values.results import Estimate, FitResult, Source
 
 Inputs = Literal["translog", "size and tokens", "flops", "pca"]
@@ -37,31 +38,6 @@ TOL = 1e-5  # of the search
 LOGITS, NOISES = 101, 101  # equally likely points that an interval is taken from
 LEAST = -1e3  # stands for minus infinity, the logit of a floor of 0
 LANES = 16  # predictions at least that are made in one call: few or many, it is compiled once
-
-
-class SlothPaperParams(NamedTuple):
-    """A law, how well it is known, and the leaderboard it was learned from.
-
-    mode            (laws, unknowns)  as `core.laws.published.objective` orders them; one law, or one a benchmark
-    cov             (laws, unknowns, unknowns)  of the unknowns
-    noise           (benchmarks,)  sd of a score around the law
-    freedom         (benchmarks,)  scores that is learned from, less the unknowns they pay for
-    floor           (benchmarks,)  score of guessing
-    items           (benchmarks,)  questions; ones if they were not given
-    size, tokens    (rows,)  counts
-    score, seen     (rows, benchmarks)  in [0, 1], and whether known
-    """
-
-    mode: np.ndarray
-    cov: np.ndarray
-    noise: np.ndarray
-    freedom: np.ndarray
-    floor: np.ndarray
-    items: np.ndarray
-    size: np.ndarray
-    tokens: np.ndarray
-    score: np.ndarray
-    seen: np.ndarray
 
 
 def fit(
@@ -102,8 +78,8 @@ def fit(
         strict: raise `NotConverged` rather than warn.
 
     Returns:
-        Laws with the covariance of all unknowns; `loglik` is the log evidence, less a constant ("pca": the log
-        likelihood), `steps` those of the longest search that was kept.
+        Laws with the covariance of all unknowns; `ended` has the log evidence, less a constant ("pca": the log
+        likelihood), and the steps of the longest search that was kept.
 
     Raises:
         BadInput: a word or a number of skills that is not known, too few models, no two different sizes, tokens or
@@ -114,11 +90,11 @@ def fit(
     _require_fit(leaderboard, skills, words, starts)
     count = _items(leaderboard, loss, items)
     skills = 1 if inputs in ALONE else skills
-    families = np.unique(leaderboard.families)
+    family, families = coded(leaderboard.families)
     form, facts = _form(skills, words), (leaderboard.scores, leaderboard.seen, leaderboard.floor, count)
     with jax.enable_x64(True):
         x = _inputs(inputs, leaderboard.params, leaderboard.tokens, leaderboard.seen.any(1).astype(float))
-        member = (np.asarray(leaderboard.families)[:, None] == families[None]).astype(float)
+        member = (family[:, None] == np.arange(len(families))).astype(float)
         design = _design(intercept, inputs, x, member)
         if inputs == "pca":
             whole = leaderboard.seen.all(1)
@@ -126,13 +102,17 @@ def fit(
         else:
             laws = _laws(inputs, design, x.shape[1], *facts)
             found = jax.tree.map(np.asarray, _search(form, laws, jax.random.key(seed), starts))
-    mode, cov, noise, freedom, evidence, steps, ended = found
-    status = next((Status(int(one)) for one in ended if one != Status.CONVERGED), Status.CONVERGED)
-    if status != Status.CONVERGED:
-        message = f"the law is {status.word} after {max(steps)} steps; more models or fewer skills help"
-        if strict:
-            raise NotConverged(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    mode, cov, noise, freedom, evidence, steps, statuses = found
+    status = next((Status(int(one)) for one in statuses if one != Status.CONVERGED), Status.CONVERGED)
+    end = ended(
+        "the law",
+        status,
+        int(max(steps)),
+        advice="more models or fewer skills help",
+        strict=strict,
+        value=float(np.sum(evidence)),
+        unit="log likelihood" if inputs == "pca" else "log evidence",
+    )
     return FitResult(
         params=SlothPaperParams(
             mode=mode,
@@ -145,25 +125,12 @@ def fit(
             tokens=leaderboard.tokens,
             score=leaderboard.scores,
             seen=leaderboard.seen,
+            family=family,
         ),
-        covariance=np.zeros((len(leaderboard.benchmarks), 0, 0)),
-        rows=leaderboard.models,
-        items=leaderboard.benchmarks,
-        group=np.arange(len(leaderboard.benchmarks)),
-        groups=leaderboard.benchmarks,
-        loglik=float(np.sum(evidence)),
-        steps=int(max(steps)),
-        status=status.word,
-        n_seen=leaderboard.seen.sum(1),
+        axes={"models": leaderboard.models, "benchmarks": leaderboard.benchmarks, "families": families},
+        ended=end,
         method=f"sloth as published, {inputs} d={skills} {intercept} {link}",
-        settings=words
-        | {
-            "skills": skills,
-            "starts": starts,
-            "seed": seed,
-            "families": list(leaderboard.families),
-            "axes": ["models", "benchmarks"],
-        },
+        settings=words | {"skills": skills, "starts": starts, "seed": seed},
         source=leaderboard.source.merge(Source(seed=seed, cite=CITE)),
     )
 
@@ -200,9 +167,9 @@ def estimate(
     """
     targets = [Target(family, params, tokens)] if isinstance(family, str) else list(family)
     require(bool(targets), "there is nothing to predict; give at least one target")
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_level(level)
     for target in targets:
-        require_target(target, fit.settings["families"])
+        require_target(target, fit.axes["families"])
     mean, cov = _predicted(fit, targets)
     return Estimate.crossed(
         [str(target) for target in targets],
@@ -220,8 +187,7 @@ def estimate(
 def _require_fit(board: Leaderboard, skills: int, words: Mapping[str, str], starts: int) -> None:
     allowed = {"inputs": Inputs, "intercept": Intercept, "link": Link, "floors": Floors, "loss": Loss}
     for name, kind in allowed.items():
-        known = ", ".join(map(repr, get_args(kind)))
-        require(words[name] in get_args(kind), f"{name} is {words[name]!r}; it must be one of {known}")
+        require_known(words[name], get_args(kind), name)
     kind, benchmarks = words["inputs"], len(board.benchmarks)
     if kind not in ALONE:
         fine = 1 <= skills <= benchmarks
@@ -350,10 +316,9 @@ def _foreseen(form: Form, laws: Table, mode: Array, cov: Array, designs: Array) 
 def _predicted(fit: FitResult[SlothPaperParams], targets: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
     """Logit and floor of each target (targets, benchmarks, 2), and their covariance."""
     p, words, count = fit.params, fit.settings, len(fit.items)
-    of = np.asarray(words["families"])
-    families = np.unique(of)
+    families = np.asarray(fit.axes["families"])
     learned = p.seen.all(1) if words["inputs"] == "pca" else p.seen.any(1)
-    known = np.isin(families, of[learned])
+    known = np.isin(np.arange(len(families)), p.family[learned])
     use = np.append(p.seen.any(1), np.zeros(len(targets)))
     size, tokens = (np.array([t[i] for t in targets], float) for i in (1, 2))
     with jax.enable_x64(True):

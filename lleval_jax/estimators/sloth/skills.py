@@ -16,11 +16,12 @@ from scipy import stats
 
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.linalg import rotation
-from lleval_jax.errors import require
+from lleval_jax.errors import chosen, require, require_known, require_level
 from lleval_jax.estimators.irt.rotation import names
 from lleval_jax.estimators.sloth import units
 from lleval_jax.estimators.sloth.kernel import draws
-from lleval_jax.layout.board import SlothParams, inputs, known
+from lleval_jax.layout.board import inputs, known
+from lleval_jax.values.params import SlothParams
 from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Rotation
 
@@ -83,8 +84,8 @@ def estimate(
     Raises:
         BadInput: an unknown word, or a level that is none.
     """
-    require(of in WORDS, f"there is no {of!r}; there are {', '.join(WORDS)}")
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_known(of, WORDS, "of")
+    require_level(level)
     view, found = _view(law, by, seed)
     seen = law.params.seen
     if of == "loading":
@@ -94,7 +95,7 @@ def estimate(
         numbers = _normal((found.mean - view.middle) @ view.turn, found.cov, view.turn, level)
         rows, count = law.rows, seen.sum(1)
     else:
-        families = np.asarray(law.settings["families"], object)
+        families = np.asarray(law.names("families", law.params.family), object)
         rows = tuple(dict.fromkeys(families.tolist()))
         at = [int(np.flatnonzero(families == row)[0]) for row in rows]
         numbers = _normal(found.family_mean[at] @ view.turn, found.family_cov[at], view.turn, level)
@@ -143,8 +144,8 @@ def allocate(
         BadInput: an unknown word, a budget for which no size and tokens are known, or a level that is none.
     """
     budgets = [flops] if isinstance(flops, int | float) else list(flops)
-    require(of in ("benchmark", "skill"), f"there is no {of!r}; there are benchmark, skill")
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_known(of, ("benchmark", "skill"), "of")
+    require_level(level)
     p = law.params
     drawn = np.random.default_rng(seed).multivariate_normal(p.slope, p.slope_cov, DRAWS, method="eigh")
     slopes = np.concatenate([p.slope[None], drawn]).reshape(1 + DRAWS, len(pooled.INPUTS), -1)
@@ -182,7 +183,7 @@ def allocate(
 
 
 def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, units.Skills]:
-    require(by in rotation.CRITERIA, f"rotation {by!r} is not known; there are {', '.join(rotation.CRITERIA)}")
+    criterion, oblique = chosen(rotation.CRITERIA, by, "rotation")
     p = law.params
     found = units.posterior(law, p.slope_cov)
     middle = found.mean.mean(0)
@@ -190,7 +191,6 @@ def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, units
     axes = np.linalg.svd(p.loading @ root)[2].T  # principal ones: where raw skills point is forgotten
     root = _signed(root @ axes, p)
     turn, converged = np.eye(len(root)), True
-    criterion, oblique = rotation.CRITERIA[by]
     if len(root) > 1:
         random = np.random.default_rng(seed)
         best = rotation.best(p.loading @ root, criterion, oblique=oblique, rng=random, starts=STARTS)

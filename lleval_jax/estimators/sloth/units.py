@@ -4,7 +4,6 @@ What else hangs on skills (`downstream.py`, `passk.py`) is learned in these unit
 all directions alike makes the same of every rotation of a law.
 """
 
-import difflib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,20 +13,10 @@ import numpy as np
 
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import jit
-from lleval_jax.errors import BadInput
-from lleval_jax.layout.board import SlothParams, known, law_of, slopes_of
+from lleval_jax.errors import BadInput, nearest
+from lleval_jax.layout.board import known, law_of, slopes_of
+from lleval_jax.values.params import SlothParams, Units
 from lleval_jax.values.results import FitResult
-
-
-class Units(NamedTuple):
-    """Raw skills become turn @ (skill - middle): turn (skills, skills), middle (skills,)."""
-
-    middle: np.ndarray
-    turn: np.ndarray
-
-    def of(self, mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means (rows, skills) and covariances (rows, skills, skills) of raw skills, in these units."""
-        return (mean - self.middle) @ self.turn.T, self.turn @ cov @ self.turn.T
 
 
 class Skills(NamedTuple):
@@ -73,8 +62,7 @@ def places(law: FitResult[SlothParams], models: Sequence[str]) -> np.ndarray:
     at = {name: i for i, name in enumerate(law.rows)}
     unknown = [name for name in models if name not in at]
     if unknown:
-        near = [difflib.get_close_matches(name, law.rows, 1, 0.5) for name in unknown[:3]]
-        each = [f"{name!r}{f' (nearest: {n[0]!r})' if n else ''}" for name, n in zip(unknown, near, strict=False)]
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        raise BadInput(f"the law knows no model {', '.join(each)}{more}; name models as its leaderboard does")
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        hint = nearest(unknown[0], law.rows)
+        raise BadInput(f"the law knows no model {unknown[0]!r}{more}{hint or '; name models as its leaderboard does'}")
     return np.array([at[name] for name in models], int)

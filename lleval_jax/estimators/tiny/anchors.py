@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.core.linalg import cluster
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.tiny import kriging, linear
 from lleval_jax.estimators.tiny import regression as head
-from lleval_jax.values.bank import Anchors, Calibration, ItemBank
+from lleval_jax.values.bank import Anchors, Calibration, ItemBank, Misfit
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
-from lleval_jax.values.sparse import SparseResponses
+from lleval_jax.values.sparse import SparseResponses, as_dense
 
 ENOUGH_TO_MIX = 40  # models: fewer cannot teach a regression on many answers, nor how much to trust it
 FEW_MODELS = 300  # up to which their say in the choice of anchors would flatter a regression
@@ -36,23 +36,6 @@ class Problem(NamedTuple):
     scores: np.ndarray
     k: int
     rng: np.random.Generator
-
-
-class Misfit(NamedTuple):
-    """Errors of the IRT estimators on models left out of the item fit; each (targets,) but `df`.
-
-    bias      signed mean error of p-IRT, which lambda of gp-IRT weighs against the variance of the weighted mean
-    weighted  left-out error of the weighted mean in units of its nominal standard error
-    pirt      the same of p-IRT
-    head      the same of the regression head, over its own interval's scale
-    df        models behind it, and the prior's
-    """
-
-    bias: np.ndarray
-    weighted: np.ndarray
-    pirt: np.ndarray
-    head: np.ndarray
-    df: np.ndarray
 
 
 def choose(
@@ -87,7 +70,7 @@ def choose(
         BadInput: an unknown rule, more anchors than items, or full scores that fit no model.
     """
     tell = tell or (lambda word: None)
-    require(by == "auto" or by in METHODS, f"by {by!r} is not known; there are auto, {', '.join(METHODS)}")
+    require_known(by, ("auto", *METHODS), "by")
     items = len(fit.items)
     require(k is None or 0 < k <= items, f"{k} anchors were asked for; the bank has {items} items")
     answers = None if responses is None else _aligned(responses, fit)
@@ -201,7 +184,7 @@ def _parameters(bank: ItemBank) -> np.ndarray:
 
 def _aligned(responses: Responses | SparseResponses, fit: FitResult) -> Responses:
     part = responses.select(fit.items)
-    return part.dense() if isinstance(part, SparseResponses) else part
+    return as_dense(part)
 
 
 def _bank(
@@ -216,12 +199,13 @@ def _bank(
     dims, items = fit.params.slope.shape[1], len(fit.items)
     weight = np.full(items, 1 / items)
     if balance:
-        weight = 1 / np.bincount(fit.group, minlength=len(fit.groups))[fit.group]
+        group = fit.params.group
+        weight = 1 / np.bincount(group, minlength=len(fit.axes["groups"]))[group]
         weight = weight / weight.sum()
     mean = fit.params.ability.mean(0)
     gap = fit.params.ability - mean
     cov = gap.T @ gap / max(1, len(gap) - 1) + fit.params.ability_cov.mean(0)
-    covariance = fit.covariance[:, : dims + 1, : dims + 1]
+    covariance = fit.params.covariance[:, : dims + 1, : dims + 1]
     bank = ItemBank(
         name=name,
         version=version,
@@ -231,8 +215,8 @@ def _bank(
         floor=fit.params.floor,
         ceiling=fit.params.ceiling,
         weight=weight,
-        group=fit.group,
-        groups=fit.groups,
+        group=fit.params.group,
+        groups=fit.axes["groups"],
         covariance=covariance.astype(np.float32),
         prior_mean=mean,
         prior_cov=cov + 1e-3 * np.eye(dims),
@@ -326,7 +310,8 @@ def _misfit(
     elif len(complete) >= ENOUGH_TO_MIX:
         x = answers.scores[complete][:, chosen.index].astype(float)
         head_error = head.left_out_errors(x, answers.scores[complete].astype(float) @ weight[0], seed)
-    return Misfit(errors[1].mean(0), widen[0], widen[1], np.maximum(wide, 1), np.asarray(WIDEN_DF + n)), head_error
+    width = {"weighted": widen[0], "pirt": widen[1], "head": np.maximum(wide, 1)}
+    return Misfit(errors[1].mean(0), width, np.asarray(WIDEN_DF + n)), head_error
 
 
 def _head_errors(

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lleval_jax.core.linalg import cluster
+from lleval_jax.values.bank import Learned
 
 FACTORS, SWEEPS, NEWTON = 2, 25, 25
 LOCAL, SHRINK = 32, 0.75  # residual directions in the embedding, share of their variance kept
@@ -47,24 +48,9 @@ class Curves(NamedTuple):
     ability: np.ndarray
 
 
-class Kriging(NamedTuple):
-    """What is kept in a bank.
-
-    models  (n,)  rows of the calibration that were used
-    widen   (targets,)  left-out error in units of the nominal standard error; the whole, then the groups
-    """
-
-    models: np.ndarray
-    coef: np.ndarray
-    phi: np.ndarray
-    single: np.ndarray
-    ability: np.ndarray
-    widen: np.ndarray
-
-
 def fit(
     scores: np.ndarray, weight: np.ndarray, full: np.ndarray, k: int, seed: int
-) -> tuple[Kriging, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Learned, np.ndarray, np.ndarray, np.ndarray]:
     """Learn from complete answers of calibration models.
 
     scores (models, items) in [0, 1]; weight (targets, items), each row summing to 1; full (models, targets); k items
@@ -89,11 +75,11 @@ def fit(
     index = cluster.medoids(
         cluster.untied(near, np.random.default_rng(seed)), weight[0], k, np.random.default_rng((seed, 0))
     )
-    return Kriging(models, *curves, widen), index, cluster.shares(near, weight[0], index), error
+    return Learned(models, *curves, widen), index, cluster.shares(near, weight[0], index), error
 
 
 def predict(
-    kept: Kriging,
+    kept: Learned,
     calibration: np.ndarray,
     weight: np.ndarray,
     targets: np.ndarray,

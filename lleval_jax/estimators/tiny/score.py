@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from lleval_jax.errors import BankMismatch, require
+from lleval_jax.errors import BankMismatch, require_known, require_level
 from lleval_jax.estimators.irt.ability import known_answers
 from lleval_jax.estimators.tiny import anchors, kriging, linear
 from lleval_jax.estimators.tiny import regression as head
@@ -65,10 +65,8 @@ def estimate(
         BankMismatch: no answer to any item of the bank, with `strict` an item that it does not know, or a method
             that the bank has not what it takes for.
     """
-    require(
-        method == "auto" or method in METHODS, f"method {method!r} is not known; there are auto, {', '.join(METHODS)}"
-    )
-    require(0 < level < 1, f"level is {level}; it must lie strictly between 0 and 1")
+    require_known(method, ("auto", *METHODS), "method")
+    require_level(level)
     here = known_answers(responses, bank, strict)
     chosen = default_method(bank) if method == "auto" else method
     targets = _targets(bank, groups)
@@ -153,7 +151,7 @@ def regression(here: Responses, bank: ItemBank, targets: np.ndarray, level: floa
                 x, known.full[teachers, t], here.scores[np.ix_(rows, index)].astype(float), level, seed
             )
     value, sd, low, high = out
-    wide = np.ones(len(targets)) if bank.misfit is None else bank.misfit.head[targets]
+    wide = _widen(bank, "head", targets)[0]
     return Spread(value, sd * wide, value - wide * (value - low), value + wide * (high - value))
 
 
@@ -218,7 +216,7 @@ def _widen(bank: ItemBank, name: str, targets: np.ndarray) -> tuple[np.ndarray, 
     """Left-out error in units of the nominal one, (targets,), and its degrees of freedom."""
     if bank.misfit is None:
         return np.ones(len(targets)), np.inf
-    return getattr(bank.misfit, name)[targets], float(bank.misfit.df)
+    return bank.misfit.width_of(name)[targets], float(bank.misfit.df)
 
 
 def _targets(bank: ItemBank, groups: bool) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import require
 from lleval_jax.estimators import irt
-from lleval_jax.estimators.irt import IrtParams
 from lleval_jax.estimators.trust import residuals
+from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses
@@ -53,8 +53,8 @@ def recovery(fit: FitResult[IrtParams], responses: Responses | SparseResponses, 
     scores = np.where(here.seen, rng.binomial(times, chance) / times, 0).astype(np.float32)
     again = _again(fit, _replaced(here, scores, here.weight), standard_errors=True)
     q, dims = again.params, p.slope.shape[1]
-    truth = _own_scale(p.slope, p.intercept, ability, np.zeros_like(q.ability_cov), np.zeros_like(again.covariance))
-    found = _own_scale(q.slope, q.intercept, q.ability, q.ability_cov, again.covariance[:, : dims + 1, : dims + 1])
+    truth = _own_scale(p.slope, p.intercept, ability, np.zeros_like(q.ability_cov), np.zeros_like(q.covariance))
+    found = _own_scale(q.slope, q.intercept, q.ability, q.ability_cov, q.covariance[:, : dims + 1, : dims + 1])
     return _compare(found, truth, fit.settings["model"] != "rasch")
 
 
@@ -107,7 +107,7 @@ def _gain(fit: FitResult[IrtParams], here: Responses) -> float:
     right, asked = (weight * here.scores).sum(0), weight.sum(0)
     mean = np.clip(right / np.maximum(asked, 1e-9), 1e-12, 1 - 1e-12)
     alone = float((right * np.log(mean) + (asked - right) * np.log1p(-mean)).sum())
-    return (fit.loglik - alone) / max(float(asked.sum()), 1e-9)
+    return (fit.ended.value - alone) / max(float(asked.sum()), 1e-9)
 
 
 def _rms(fit: FitResult[IrtParams]) -> float:

@@ -9,8 +9,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from lleval_jax.estimators.irt import IrtParams
 from lleval_jax.estimators.trust import residuals
+from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.trust import Dependence

@@ -19,9 +19,9 @@ import numpy as np
 from scipy import special, stats
 
 from lleval_jax.errors import require
-from lleval_jax.estimators.irt import IrtParams
 from lleval_jax.estimators.trust import dependence, keys, residuals
 from lleval_jax.estimators.trust.residuals import Chunk
+from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses

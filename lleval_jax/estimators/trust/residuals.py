@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lleval_jax.errors import require
-from lleval_jax.estimators.irt import IrtParams
+from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
-from lleval_jax.values.sparse import SparseResponses
+from lleval_jax.values.sparse import SparseResponses, as_dense
 
 CELLS = 4_000_000  # of a chunk
 SAFE = 1e-6
@@ -64,7 +64,7 @@ def aligned(fit: FitResult[IrtParams], responses: Responses | SparseResponses) -
         set(fit.items) <= set(responses.items), "the fit has items that the answers lack; give those it was made from"
     )
     part = responses.take([place[name] for name in fit.rows]).select(fit.items)
-    return part.dense() if isinstance(part, SparseResponses) else part
+    return as_dense(part)
 
 
 def chunks(fit: FitResult[IrtParams], here: Responses) -> Iterator[Chunk]:

@@ -9,6 +9,7 @@ from lleval_jax.errors import BadInput
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.irt import rotation
 from lleval_jax.values import FitResult
+from lleval_jax.values.results import Ended
 
 
 def fitted(seed: int = 0) -> FitResult:
@@ -19,11 +20,11 @@ def fitted(seed: int = 0) -> FitResult:
     turn = np.linalg.qr(rng.standard_normal((2, 2)))[0]
     ability = rng.standard_normal((50, 2))
     zero, one = np.zeros(40), np.ones(40)
-    params = irt.IrtParams(slope @ turn, zero, zero, one, ability @ turn, np.tile(0.1 * np.eye(2), (50, 1, 1)))
     rows, items = tuple(f"row-{i}" for i in range(50)), tuple(f"item-{i}" for i in range(40))
     group = np.repeat([0, 1], 20).astype(np.int32)
-    more = {"loglik": 0.0, "steps": 1, "status": "ok", "n_seen": np.full(50, 40), "method": "", "settings": {}}
-    return FitResult(params, np.zeros((40, 3, 3)), rows, items, group, ("code", "prose"), **more)
+    found = slope @ turn, zero, zero, one, ability @ turn, np.tile(0.1 * np.eye(2), (50, 1, 1))
+    params = irt.IrtParams(*found, np.zeros((40, 3, 3)), group, np.full(50, 40))
+    return FitResult(params, {"models": rows, "items": items, "groups": ("code", "prose")}, Ended("ok", 1, 0.0), "2pl")
 
 
 @pytest.mark.parametrize("by", ["varimax", "oblimin", "geomin"])

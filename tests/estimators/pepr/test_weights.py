@@ -15,6 +15,7 @@ from lleval_jax.data import logprobs, simulate_logprobs
 from lleval_jax.errors import BadInput, DataWarning
 from lleval_jax.estimators import pepr
 from lleval_jax.estimators.pepr import linearity
+from lleval_jax.estimators.pepr.effects import unit_of
 from lleval_jax.values.logprobs import LogProbs, members_of
 
 FALSE_ALARM = 1e-5
@@ -109,7 +110,7 @@ def test_the_order_of_the_library_and_of_the_rows_does_not_matter(world, fit):
     other = fitted(mixed, parts)
     assert other.items == tuple(parts)
     np.testing.assert_allclose(other.params.weight[::-1], fit.params.weight, atol=1e-9)
-    np.testing.assert_allclose(other.covariance[::-1, ::-1], fit.covariance, atol=1e-12)
+    np.testing.assert_allclose(other.params.covariance[::-1, ::-1], fit.params.covariance, atol=1e-12)
     again = pepr.fit(LogProbs.from_frame(mixed), parts, draws=DRAWS)
     np.testing.assert_allclose(again.params.weight, other.params.weight, atol=1e-9)
 
@@ -144,7 +145,7 @@ def test_lengths_weigh_the_texts(world):
     tokens = world.text.map({name: 1 + i % 5 for i, name in enumerate(world.text.unique())}).to_numpy(float)
     table = world.assign(tokens=tokens)
     mean = fitted(table)
-    assert mean.settings["unit"] == "log-probability per token"
+    assert unit_of(mean) == "log-probability per token"
     by_hand = fitted(world.assign(logprob=world.logprob / tokens))
     np.testing.assert_allclose(mean.params.weight, by_hand.params.weight, atol=1e-9)
     x, y = matrix(world)
@@ -155,7 +156,7 @@ def test_lengths_weigh_the_texts(world):
     basis = linearity.sum_zero(6)
     want = 1 / 6 + basis @ np.linalg.lstsq(away @ basis, left, rcond=None)[0]
     np.testing.assert_allclose(length.params.free, want, atol=1e-9)
-    assert fitted(table, per="text").settings["unit"] == "log-probability"
+    assert unit_of(fitted(table, per="text")) == "log-probability"
     with pytest.raises(BadInput, match="needs the texts' lengths"):
         fitted(world, per="token")
 
@@ -334,7 +335,7 @@ def test_a_table_that_cannot_be_meant_is_refused(table, message):
 def test_texts_that_lack_an_element_are_counted(world):
     lacks = world.drop(index=world.index[(world.text == "text-3") & (world.element == "b")])
     with pytest.warns(DataWarning, match="1 texts lack an element and were set aside .first: 'text-3'."):
-        assert fitted(lacks).n_seen.sum() == N - 1
+        assert fitted(lacks).params.fitted.sum() == N - 1
     with pytest.raises(BadInput, match="lack an element"):
         fitted(lacks, strict=True)
     only = world[(world.text == "text-3") & (world.element == "a") | (world.element == "b") & (world.text != "text-3")]

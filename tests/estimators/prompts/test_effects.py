@@ -137,7 +137,7 @@ def test_features_that_are_constant_or_collinear():
     seen, x = asked(answers), np.random.default_rng(0).normal(size=(ROWS, 2))
     with_constant = prompts.fit(grid(answers, seen), row_features=np.column_stack([x, np.ones(ROWS)]))
     plain = prompts.fit(grid(answers, seen), row_features=x)
-    assert with_constant.settings["features"] == ["feature 1", "feature 2"]
+    assert with_constant.axes["features"] == ("feature 1", "feature 2")
     np.testing.assert_array_equal(with_constant.params.draws, plain.params.draws)
     frame = pd.DataFrame({"a": x[:, 0], "again": x[:, 0]}, index=[str(i) for i in range(ROWS)])
     twice = prompts.fit(grid(answers, seen), row_features=frame.iloc[::-1])
@@ -167,7 +167,7 @@ def test_several_models_share_examples_and_are_told_apart():
     fit = prompts.fit(there, models=["a"] * ROWS + ["b"] * ROWS, prompts=[*range(ROWS)] * 2)
     got = prompts.estimate(fit, quantiles=(), what=("mean",))
     assert got.group == ("a", "b")
-    assert fit.settings["kinds"] == ["model", "prompt", "model x prompt", "example"]
+    assert fit.axes["kinds"] == ("model", "prompt", "model x prompt", "example")
     for value, low, high, truth in zip(got.value, got.low, got.high, (a.mean(), b.mean()), strict=True):
         assert abs(value - truth) < 3 * (high - low) / 4
     draws = np.asarray(fit.params.draws)
@@ -193,7 +193,7 @@ def test_several_models_share_examples_and_are_told_apart():
             prompts.difference(fit, *names)
     with pytest.raises(BadInput, match="no model 'a/0'"):
         prompts.won(fit, "a/0", "b/0")
-    apart = dataclasses.replace(fit, settings=fit.settings | {"prompts": [str(i) for i in range(2 * ROWS)]})
+    apart = dataclasses.replace(fit, params=fit.params._replace(prompt=np.arange(2 * ROWS)))
     with pytest.raises(BadInput, match="no prompt in common"):
         prompts.won(apart, "a", "b")
 

@@ -1,5 +1,6 @@
 """LiveXiv's re-evaluation as published: its search, its choice, its estimates, its masks, its figures, bad input."""
 
+import dataclasses
 import functools
 import json
 
@@ -128,7 +129,7 @@ def made(theta, beta) -> ll.FitResult:
     """A fit with these abilities and difficulties."""
     rows = tuple(f"m{i}" for i in range(len(theta)))
     params = fitted().params._replace(theta=np.float32(theta), beta=np.float32(beta))
-    return ll.FitResult(**{**fitted().__dict__, "params": params, "rows": rows})
+    return dataclasses.replace(fitted(), params=params, axes={**fitted().axes, "models": rows})
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -235,9 +236,9 @@ def test_cells_that_are_not_seen_change_nothing():
 def test_names_and_groups_of_versions():
     assert fitted().items[:1] == ("v1/item-0",)
     assert fitted().items[40:41] == ("v2/item-0",)
-    assert fitted().groups == ("domain-0", "domain-1")
+    assert fitted().axes["domains"] == ("domain-0", "domain-1")
     np.testing.assert_array_equal(fitted().params.version, np.repeat([0, 1], [40, 30]))
-    np.testing.assert_array_equal(fitted().n_seen, [70, 40, 70, 40, 40, 70])
+    np.testing.assert_array_equal(fitted().params.seen.sum(1), [70, 40, 70, 40, 40, 70])
     scores = whole()[1].scores[:3]
     other = ll.Responses.build(scores, rows=whole()[1].rows[:3], items=[f"new-{i}" for i in range(30)])
     apart = published.fit([whole()[0], other])
@@ -353,7 +354,7 @@ def test_figures_of_the_original(shared):
     row = next(row for row in stored["rows"] if (row["name"], row["ver"], row["m"]) == ("vqa", "v2", 5))
     first, second = authors(shared, "v1"), authors(shared, "v2")
     fit = published.fit([first])
-    assert abs(-fit.loglik / fit.n_seen.sum() - stored["fits_vqa"][0]["final_train_loss"]) < 1e-4
+    assert abs(-fit.ended.value / fit.params.seen.sum() - stored["fits_vqa"][0]["final_train_loss"]) < 1e-4
     assert abs(fit.steps - stored["fits_vqa"][0]["epochs"]) < 100
     rows = [int(name) for name in published.choose(fit, 5).rows] + [17, 18]
     assert sorted(rows) == sorted(row["evaluated"])

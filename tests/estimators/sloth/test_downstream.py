@@ -19,8 +19,8 @@ def scores(law, skill, slope=(0.8, 0.5), seed=0, group=0.0):
     """(models,) true scores of a law's models, from skills in the units in which they are regressed."""
     random = np.random.default_rng(seed)
     units, _, _ = law_skills.of_models(law)
-    own = group * random.normal(size=len(set(law.settings["families"])))
-    family = np.unique(law.settings["families"], return_inverse=True)[1]
+    own = group * random.normal(size=len(law.axes["families"]))
+    family = law.params.family
     share = special.expit((skill - units.middle) @ units.turn.T @ np.array(slope) - 0.7 + own[family])
     return np.clip(share + 0.02 * random.standard_t(4, len(share)), 0, 1)
 
@@ -136,7 +136,9 @@ def test_several_targets_are_as_one_at_a_time(fit):
 
 def test_what_a_family_scores_beyond_its_skills_is_foretold_of_its_other_models(world, fit):
     law, score = world
-    raised = np.where(np.asarray(law.settings["families"]) == "family-0", np.minimum(score + 0.25, 1), score)
+    raised = np.where(
+        np.asarray(law.names("families", law.params.family)) == "family-0", np.minimum(score + 0.25, 1), score
+    )
     other = ll.downstream.fit(law, known(law, raised))
     target = worlds.targets(law)[0]
     assert target.family == "family-0"

@@ -114,7 +114,7 @@ def test_bad_leaderboards(board):
         ll.sloth.fit(flat.take([0, 1, 2]))
     with pytest.raises(ll.BadInput, match="skills is 4; with 3 benchmarks"):
         ll.sloth.fit(flat, 4)
-    with pytest.raises(ll.BadInput, match="link is 'probit'"):
+    with pytest.raises(ll.BadInput, match="link 'probit' is not known; there are .*logistic"):
         ll.sloth.fit(flat, link="probit")  # pyright: ignore[reportArgumentType]
 
 

@@ -14,7 +14,8 @@ import lleval_jax as ll
 from lleval_jax.core.laws import pooled
 from lleval_jax.estimators.sloth import kernel
 from lleval_jax.layout import board as sloth_law
-from lleval_jax.layout.board import SlothParams
+from lleval_jax.values.params import SlothParams, coded
+from lleval_jax.values.results import Ended
 
 settle = jax.jit(pooled.settle, static_argnames="steps")
 
@@ -32,7 +33,7 @@ def made(turn=None) -> ll.FitResult:
         centre=jnp.asarray([0.3, -0.2, 0.1]),
         bend=jnp.asarray([0.2, 0.0, -0.1]),
     )
-    lineage = sloth_law.codes(board.families)
+    lineage, families = coded(board.families)
     inputs = sloth_law.inputs(board.params, board.tokens, board.instruct)
     rows, where = pooled.layout(inputs, lineage, lineage, board.scores, board.seen)
     floor = jnp.asarray(board.floor)
@@ -40,24 +41,11 @@ def made(turn=None) -> ll.FitResult:
     logit, worth = (np.asarray(x)[*where.T] for x in at)
     facts = (board.floor, board.params, board.tokens, board.instruct, board.scores, board.seen, logit, worth)
     return ll.FitResult(
-        params=SlothParams._make([*map(np.asarray, law), *facts, *map(np.asarray, shared)]),
-        covariance=np.zeros((3, 0, 0)),
-        rows=board.models,
-        items=board.benchmarks,
-        group=np.arange(3),
-        groups=board.benchmarks,
-        loglik=0.0,
-        steps=1,
-        status="ok",
-        n_seen=board.seen.sum(1),
+        params=SlothParams._make([*map(np.asarray, law), *facts, *map(np.asarray, shared), lineage, lineage]),
+        axes={"models": board.models, "benchmarks": board.benchmarks, "families": families, "lineages": families},
+        ended=Ended("ok", 1, 0.0),
         method="sloth d=2 monotone",
-        settings={
-            "skills": 2,
-            "link": "monotone",
-            "seed": 0,
-            "families": list(board.families),
-            "lineages": list(board.lineages),
-        },
+        settings={"skills": 2, "link": "monotone", "seed": 0},
     )
 
 
@@ -109,7 +97,7 @@ def test_levels_widen_and_words_are_checked(law):
     narrow, wide = (ll.skills.estimate(law, "skill", level=level) for level in (0.5, 0.95))
     assert (wide.high - wide.low > narrow.high - narrow.low).all()
     assert ll.skills.estimate(law, "efficiency").rows[:4:2] == ("family-0", "family-1")
-    with pytest.raises(ll.BadInput, match="there is no 'skils'; there are loading, skill, efficiency"):
+    with pytest.raises(ll.BadInput, match="of 'skils' is not known; there are .*skill.*did you mean 'skill'"):
         ll.skills.estimate(law, "skils")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ll.BadInput, match="rotation 'promax' is not known"):
         ll.skills.rotate(law, "promax")  # pyright: ignore[reportArgumentType]
@@ -140,7 +128,7 @@ def test_a_budget_is_spent_where_the_logit_is_largest(law):
     of_skills = ll.skills.allocate(law, budget, "skill")
     assert of_skills.group == ll.skills.rotate(law).names
     assert ((low <= of_skills.low * 1e9 * 1.001) & (of_skills.high * 1e9 <= high * 1.001)).all()
-    with pytest.raises(ll.BadInput, match="there is no 'model'; there are benchmark, skill"):
+    with pytest.raises(ll.BadInput, match="of 'model' is not known; there are .*benchmark"):
         ll.skills.allocate(law, budget, "model")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ll.BadInput, match="a budget of 1e.30 operations is outside of what is known"):
         ll.skills.allocate(law, 1e30)
