@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 from scipy import integrate
 
 from lleval_jax.core.irt import em, irf, quadrature
@@ -18,6 +19,7 @@ from lleval_jax.types import Status
 
 WIDE = quadrature.Grid(61, 6.0)
 FLAT = ((0.0, math.inf), (0.0, math.inf))
+expect = compiled(em.expect, static_argnums=(0, 3))
 
 
 def items_of(items, seed=0):
@@ -34,19 +36,18 @@ def answers(rows, free, seed=1):
 def data_of(scores, rule=WIDE, dims=1):
     nodes, log_weight = rule.nodes(dims)
     rows, items = scores.shape
-    cells = Dense(jnp.asarray(scores), None, jnp.ones(items))
-    return em.Data(cells, jnp.asarray(nodes), jnp.asarray(log_weight), jnp.ones(rows), jnp.ones(items))
+    return em.Data(Dense(scores, None, np.ones(items)), nodes, log_weight, np.ones(rows), np.ones(items))
 
 
 def moments_of(data, counts):
     mean = counts.mass @ data.nodes[:, 0]
-    return np.asarray(mean), np.sqrt(np.asarray(counts.mass @ data.nodes[:, 0] ** 2 - mean**2))
+    return mean, np.sqrt(counts.mass @ data.nodes[:, 0] ** 2 - mean**2)
 
 
 def test_probabilities_of_all_patterns_sum_to_one():
     patterns = np.array(np.meshgrid(*[[0.0, 1.0]] * 10)).reshape(10, -1).T
     for moments in (True, False):  # ten items leave every posterior wide: both modes are the same sum
-        got = em.expect(irf.CURVES["2pl"], data_of(patterns), jnp.asarray(items_of(10)), moments)
+        got = expect(irf.CURVES["2pl"], data_of(patterns), items_of(10), moments)
         np.testing.assert_allclose(np.exp(got.loglik).sum(), 1, rtol=1e-12)
         np.testing.assert_allclose(got.mass.sum(1), 1, rtol=1e-12)
 
@@ -54,7 +55,7 @@ def test_probabilities_of_all_patterns_sum_to_one():
 def test_the_marginal_likelihood_is_the_integral():
     free = items_of(10)
     scores = np.concatenate([answers(4, free), np.ones((1, 10)), np.zeros((1, 10))])
-    got = em.expect(irf.CURVES["2pl"], data_of(scores), jnp.asarray(free), moments=True)
+    got = expect(irf.CURVES["2pl"], data_of(scores), free, True)
     for row, loglik in zip(scores, got.loglik, strict=True):
 
         def density(x, row=row):
@@ -71,9 +72,8 @@ def test_kept_moments_are_a_fine_integral(items):
     free = items_of(items)
     scores = answers(60, free)
     fine, coarse = data_of(scores, quadrature.Grid(4001, 8.0)), data_of(scores, quadrature.default(1))
-    expect = jax.jit(em.expect, static_argnums=(0, 3))
-    want = expect(irf.CURVES["2pl"], fine, jnp.asarray(free), False)
-    got = expect(irf.CURVES["2pl"], coarse, jnp.asarray(free), True)
+    want = expect(irf.CURVES["2pl"], fine, free, False)
+    got = expect(irf.CURVES["2pl"], coarse, free, True)
     mean, sd = moments_of(fine, want)
     near, near_sd = moments_of(coarse, got)
     for r in np.flatnonzero(np.abs(mean) < 4):
@@ -106,21 +106,20 @@ def test_fixed_nodes_alone_would_snap():
     """Why moments are kept: with 3000 items the sum over nodes misses the likelihood ten times as far."""
     free = items_of(3000)
     scores = answers(40, free)
-    expect = jax.jit(em.expect, static_argnums=(0, 3))
-    want = expect(irf.CURVES["2pl"], data_of(scores, quadrature.Grid(4001, 8.0)), jnp.asarray(free), False).loglik
+    want = expect(irf.CURVES["2pl"], data_of(scores, quadrature.Grid(4001, 8.0)), free, False).loglik
     coarse = data_of(scores, quadrature.default(1))
-    kept = expect(irf.CURVES["2pl"], coarse, jnp.asarray(free), True).loglik
-    snapped = expect(irf.CURVES["2pl"], coarse, jnp.asarray(free), False).loglik
+    kept = expect(irf.CURVES["2pl"], coarse, free, True).loglik
+    snapped = expect(irf.CURVES["2pl"], coarse, free, False).loglik
     assert np.abs(want - kept).mean() < 0.1 * np.abs(want - snapped).mean()
 
 
 def test_an_unanswered_row_keeps_the_prior():
     free = items_of(5)
-    nothing = Dense(jnp.zeros((1, 5)), jnp.zeros((1, 5)), jnp.ones(5))
+    nothing = Dense(np.zeros((1, 5)), np.zeros((1, 5)), np.ones(5))
     data = data_of(np.zeros((1, 5)))._replace(cells=nothing)
-    got = em.expect(irf.CURVES["2pl"], data, jnp.asarray(free))
+    got = expect(irf.CURVES["2pl"], data, free, True)
     np.testing.assert_allclose(got.loglik, 0, atol=1e-12)
-    np.testing.assert_allclose(got.mass[0], jnp.exp(data.log_weight), rtol=1e-9)
+    np.testing.assert_allclose(got.mass[0], np.exp(data.log_weight), rtol=1e-9)
     np.testing.assert_allclose(got.asked, 0, atol=1e-12)
 
 
@@ -135,29 +134,29 @@ def test_an_unanswered_row_keeps_the_prior():
 )
 def test_curvature_is_the_gradient_and_the_fisher_information(curve):
     draw = np.random.default_rng(3)
-    free, nodes = (
-        jnp.asarray(0.5 * draw.standard_normal(curve.width)),
-        jnp.asarray(draw.uniform(-2, 2, (9, curve.dims))),
-    )
-    asked = jnp.asarray(draw.uniform(1, 5, 9))
-    p = irf.slant(curve, free, nodes).p
+    free, nodes = 0.5 * draw.standard_normal(curve.width), draw.uniform(-2, 2, (9, curve.dims))
+    asked = draw.uniform(1, 5, 9)
+    p = compiled(irf.slant, static_argnums=0)(curve, free, nodes).p
 
     def loss(free, right):
         item = irf.constrain(curve, free)
         odds, wrong = irf.tails(curve, nodes @ item.slope + item.intercept, item.floor, item.ceiling)
         return -jnp.sum(right * odds + asked * wrong)
 
-    right = asked * jnp.asarray(draw.random(9))
-    score, info = em.curvature(curve, free, right, asked, nodes)
-    np.testing.assert_allclose(score, -jax.grad(loss)(free, right), rtol=1e-8, atol=1e-10)
+    right = asked * draw.random(9)
+    score, info = compiled(em.curvature, static_argnums=0)(curve, free, right, asked, nodes)
+    np.testing.assert_allclose(score, -compiled(jax.grad(loss))(free, right), rtol=1e-8, atol=1e-10)
     # where the expected scores are met, expected and observed information are one
-    np.testing.assert_allclose(info, jax.hessian(loss)(free, asked * p), rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(info, compiled(jax.hessian(loss))(free, asked * p), rtol=1e-8, atol=1e-10)
 
 
 def climb(task, data, free, solver, tol=1e-8, max_steps=2000):
-    width = task.curve.width
-    x0 = em.Unknowns(jnp.asarray(free), jnp.zeros(width), jnp.zeros(width))
-    return jax.jit(lambda d: solve(solver, em.em_map(task, d), x0, tol=tol, max_steps=max_steps))(data)
+    run = compiled(lambda data, x: solve(solver, em.em_map(task, data), x, tol=tol, max_steps=max_steps))
+    return run(data, unknowns(task.curve, free))
+
+
+def unknowns(curve, free):
+    return em.Unknowns(free, np.zeros(curve.width), np.zeros(curve.width))
 
 
 def start_of(curve, items):
@@ -192,11 +191,11 @@ def test_plain_em_never_falls(name):
     rule = WIDE if curve.dims == 1 else quadrature.Grid(15, 4.5)
     data = data_of(answers(150, items_of(12)), rule, curve.dims)
     solver = Anderson(memory=0)
-    x0 = em.Unknowns(jnp.asarray(start_of(curve, 12)), jnp.zeros(curve.width), jnp.zeros(curve.width))
-    one = jax.jit(lambda p: advance(solver, em.em_map(task, data), p, tol=0.0, at_most=1, max_steps=999))
-    progress, values = begin(solver, em.em_map(task, data), x0), []
+    one = compiled(lambda data, p: advance(solver, em.em_map(task, data), p, tol=0.0, at_most=1, max_steps=999))
+    first = compiled(lambda data, x: begin(solver, em.em_map(task, data), x))
+    progress, values = first(data, unknowns(curve, start_of(curve, 12))), []
     for _ in range(40):
-        progress = one(progress)
+        progress = one(data, progress)
         values.append(float(progress.now.value))
     # a sum of 150 * 12 terms in float64 rounds by less than n eps |value|
     assert np.diff(values).min() >= -2000 * np.finfo(float).eps * abs(values[-1])
@@ -225,14 +224,14 @@ def test_parameter_expansion_stops_at_the_maximum(name):
     end = climb(task, data, start_of(curve, 12), Anderson())
     assert int(end.status) == Status.CONVERGED
 
-    def loglik(free):
+    def loglik(free, data):
         return jnp.sum(em.expect(curve, data, free, False).loglik)
 
-    grad = jax.jit(jax.grad(loglik))(end.x.free)
+    grad = compiled(jax.grad(loglik))(end.x.free, data)
     if curve.shared_slope:
-        grad = jnp.stack([jnp.broadcast_to(jnp.sum(grad[:, 0]), grad[:, 0].shape), grad[:, 1]], 1)
+        grad = np.stack([np.broadcast_to(grad[:, 0].sum(), grad[:, 0].shape), grad[:, 1]], 1)
     # tol 1e-8 a step, rate at most 1 - 1e-3, information of at most 300 an entry and 300 * 12 for a shared slope
-    assert float(jnp.abs(grad).max()) < 1e-8 / 1e-3 * 300 * 12
+    assert np.abs(grad).max() < 1e-8 / 1e-3 * 300 * 12
 
 
 def test_rasch_scores_are_sufficient():
@@ -241,10 +240,10 @@ def test_rasch_scores_are_sufficient():
     data = data_of(answers(200, items_of(10)))
     task = em.Task(curve, learn=False, prior=FLAT, moments=False)
     end = climb(task, data, start_of(curve, 10), Anderson(), tol=1e-9)
-    counts = em.expect(curve, data, end.x.free, False)
-    p = jax.vmap(lambda f: irf.slant(curve, f, data.nodes).p)(end.x.free)
-    np.testing.assert_allclose(jnp.sum(counts.asked * p, 1), jnp.sum(data.cells.scores, 0), atol=1e-5)
-    total, mean = np.asarray(data.cells.scores.sum(1)), np.asarray(counts.mass @ data.nodes[:, 0])
+    counts = expect(curve, data, end.x.free, False)
+    p = compiled(jax.vmap(lambda f, nodes: irf.slant(curve, f, nodes).p, (0, None)))(end.x.free, data.nodes)
+    np.testing.assert_allclose((counts.asked * p).sum(1), data.cells.scores.sum(0), atol=1e-5)
+    total, mean = data.cells.scores.sum(1), counts.mass @ data.nodes[:, 0]
     for value in np.unique(total):
         assert np.ptp(mean[total == value]) < 1e-9
     assert (np.diff([mean[total == v][0] for v in np.unique(total)]) > 0).all()
@@ -254,9 +253,10 @@ def test_an_item_nobody_answered_stays_at_its_prior():
     scores, free = answers(100, items_of(6)), start_of(irf.CURVES["2pl"], 6)
     weight = np.ones_like(scores)
     weight[:, 2] = 0
-    data = data_of(scores)._replace(cells=Dense(jnp.asarray(scores * weight), jnp.asarray(weight), jnp.ones(6)))
+    data = data_of(scores)._replace(cells=Dense(scores * weight, weight, np.ones(6)))
     task = em.Task(irf.CURVES["2pl"], learn=False, prior=((1.0, 0.5), (0.3, 2.0)), moments=False)
     end = climb(task, data, free, Anderson())
     np.testing.assert_allclose(end.x.free[2], [1.0, 0.3], atol=1e-6)
-    prior = Prior(jnp.asarray([1.0, 0.3]), jnp.asarray([4.0, 0.25]))
-    np.testing.assert_allclose(em.posterior_information(jnp.zeros((1, 2, 2)), prior)[0], np.diag([4, 0.25]), atol=1e-6)
+    prior = Prior(np.array([1.0, 0.3]), np.array([4.0, 0.25]))
+    info = compiled(em.posterior_information)(np.zeros((1, 2, 2)), prior)
+    np.testing.assert_allclose(info[0], np.diag([4, 0.25]), atol=1e-6)

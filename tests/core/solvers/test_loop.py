@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 
 from lleval_jax.core.solvers.anderson import Anderson
 from lleval_jax.core.solvers.loop import Step, advance, begin, solve
@@ -23,6 +24,11 @@ class Halve:
         return Step(now.x / 2, fn(now.x / 2), jnp.abs(now.x / 2), None)
 
 
+def ended(solver, fn, x, **settings):
+    """The search from x, as one program."""
+    return compiled(lambda x: solve(solver, fn, x, **settings))(x)
+
+
 def square(x):
     return x**2
 
@@ -37,25 +43,29 @@ def square(x):
     ],
 )
 def test_it_says_how_it_ended(x, fn, max_steps, status, steps):
-    end = solve(Halve(), fn, jnp.asarray(x), tol=1e-3, max_steps=max_steps)
+    end = ended(Halve(), fn, x, tol=1e-3, max_steps=max_steps)
     assert Status(int(end.status)) == status
     assert int(end.steps) == steps
 
 
 def test_pieces_make_the_whole():
-    whole = solve(Halve(), square, jnp.asarray(1.0), tol=1e-6)
-    progress = begin(Halve(), square, jnp.asarray(1.0))
+    whole = ended(Halve(), square, 1.0, tol=1e-6)
+    piece = compiled(lambda now: advance(Halve(), square, now, tol=1e-6, at_most=3, max_steps=200))
+    progress = compiled(lambda x: begin(Halve(), square, x))(1.0)
     for _ in range(20):
-        progress = advance(Halve(), square, progress, tol=1e-6, at_most=3, max_steps=200)
+        progress = piece(progress)
     assert int(progress.steps) == int(whole.steps)
     assert float(progress.now.x) == float(whole.x)
 
 
 def test_a_lane_that_has_ended_stays():
-    starts = jnp.asarray([1.0, 1e-3, 64.0])
-    lanes = jax.vmap(lambda x: solve(Halve(), square, x, tol=1e-2))(starts)
+    def search(x):
+        return solve(Halve(), square, x, tol=1e-2)
+
+    starts = np.array([1.0, 1e-3, 64.0])
+    one, lanes = compiled(search), compiled(jax.vmap(search))(starts)
     for i, x in enumerate(starts):
-        alone = solve(Halve(), square, x, tol=1e-2)
+        alone = one(x)
         assert int(lanes.steps[i]) == int(alone.steps)
         assert float(lanes.x[i]) == float(alone.x)
 
@@ -68,8 +78,8 @@ def contraction(x):
 
 
 def test_anderson_solves_a_linear_map_in_as_many_steps_as_it_has_unknowns():
-    fast = solve(Anderson(), contraction, jnp.zeros(3), tol=1e-8)
-    plain = solve(Anderson(memory=0), contraction, jnp.zeros(3), tol=1e-8, max_steps=3000)
+    fast = ended(Anderson(), contraction, np.zeros(3), tol=1e-8)
+    plain = ended(Anderson(memory=0), contraction, np.zeros(3), tol=1e-8, max_steps=3000)
     assert int(fast.status) == int(plain.status) == Status.CONVERGED
     assert int(fast.steps) <= 8  # GMRES in exact arithmetic: 3, and one to see it; the ridge costs a few
     assert int(plain.steps) > 500
@@ -82,8 +92,8 @@ def test_anderson_never_loses_value():
         """Its image is good, any extrapolation beyond 1 is not."""
         return 0.9 * x + 0.1 * jnp.tanh(x), -jnp.sum(jnp.where(jnp.abs(x) > 1, jnp.exp(jnp.abs(x)), x**2))
 
-    one = jax.jit(lambda x: advance(Anderson(), hostile, x, tol=0.0, at_most=1, max_steps=999))
-    x, values = begin(Anderson(), hostile, jnp.asarray([0.9, -0.7])), []
+    one = compiled(lambda x: advance(Anderson(), hostile, x, tol=0.0, at_most=1, max_steps=999))
+    x, values = compiled(lambda x: begin(Anderson(), hostile, x))(np.array([0.9, -0.7])), []
     for _ in range(30):
         x = one(x)
         values.append(float(x.now.value))
@@ -91,5 +101,5 @@ def test_anderson_never_loses_value():
 
 
 def test_anderson_says_not_finite():
-    end = solve(Anderson(), lambda x: (x * jnp.nan, jnp.asarray(0.0)), jnp.ones(2))
+    end = ended(Anderson(), lambda x: (x * jnp.nan, jnp.asarray(0.0)), np.ones(2))
     assert int(end.status) == Status.NOT_FINITE
