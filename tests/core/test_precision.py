@@ -26,7 +26,6 @@ from lleval_jax.core.solvers import loop, simplex
 from lleval_jax.core.solvers.anderson import Anderson
 from lleval_jax.core.solvers.bfgs import BFGS
 
-ONE = jnp.ones(())
 KEY = jax.random.key(0)
 
 
@@ -59,11 +58,26 @@ def unit(*shape):
     return jnp.asarray(np.random.default_rng(sum(shape)).uniform(0.1, 0.9, shape))
 
 
+def ones(*shape):
+    return jnp.asarray(np.ones(shape))
+
+
+def identity(size, copies=()):
+    return jnp.asarray(np.broadcast_to(np.eye(size), (*copies, size, size)))
+
+
+ONE = ones()
+
+
+def shaped(fn, *args):
+    """Numbers in place of what `fn` gives: of the same shapes, which is all that tracing looks at."""
+    return jax.tree.map(lambda x: jnp.asarray(np.full(x.shape, 0.5, x.dtype)), jax.eval_shape(fn, *args))
+
+
 def marginal(model="2pl", rows=6, items=7):
     data = em.Data(
-        Dense(unit(rows, items), unit(rows, items), jnp.ones(items)), unit(9, 1), unit(9), unit(rows), ONE[None]
+        Dense(unit(rows, items), unit(rows, items), ones(items)), unit(9, 1), unit(9), unit(rows), ones(items)
     )
-    data = data._replace(item_weight=jnp.ones(items))
     return irf.CURVES[model], data, unit(items, 2)
 
 
@@ -78,17 +92,17 @@ def em_solved(solver, x):
 
 def errors(few):
     curve, data, free = marginal()
-    counts, prior = em.expect(curve, data, free), Prior(unit(2), unit(2))
+    counts, prior = shaped(functools.partial(em.expect, curve), data, free), Prior(unit(2), unit(2))
     if few:
         return lambda free: uncertainty.few_item_covariance(curve, data, free, counts, prior)
-    mass = counts.mass.sum(0)
+    mass = unit(*counts.mass.shape[1:])
     return lambda free: uncertainty.item_covariance(curve, free, counts.right, counts.asked, data.nodes, mass, prior)
 
 
 def joint_problem(dims=2):
     _, data, _ = marginal()
-    whole = joint.Data(data.cells, data.row_weight, data.item_weight, jnp.ones(dims))
-    return whole, joint.start(whole, unit(6, dims), unit(7, dims + 1))
+    whole = joint.Data(data.cells, data.row_weight, data.item_weight, ones(dims))
+    return whole, shaped(joint.start, whole, unit(6, dims), unit(7, dims + 1))
 
 
 def joint_step(data, x):
@@ -96,10 +110,10 @@ def joint_step(data, x):
 
 
 def grid(n=4, m=5):
-    design = crossed.Design(jnp.ones((n, 1)), unit(m, 1), jnp.ones((2, 1)), unit(2), unit(2, 3), 0 * ONE)
-    row, column = jnp.indices((n, m)).reshape(2, -1)
-    cells = crossed.Cells(row, column, unit(n * m), jnp.ones(n * m))
-    return design, cells, crossed.start(design, cells, unit(3), unit(3))
+    design = crossed.Design(ones(n, 1), unit(m, 1), ones(2, 1), unit(2), unit(2, 3), jnp.asarray(0.0))
+    row, column = map(jnp.asarray, np.indices((n, m)).reshape(2, -1))
+    cells = crossed.Cells(row, column, unit(n * m), ones(n * m))
+    return design, cells, shaped(crossed.start, design, cells, unit(3), unit(3))
 
 
 def grid_scales():
@@ -114,60 +128,63 @@ def grid_draws(found):
 
 def grid_messages():
     design, cells, _ = grid()
-    design = design._replace(columns=jnp.zeros((5, 0)), kind=jnp.ones((1, 1)), fixed=unit(1))
+    design = design._replace(columns=unit(5, 0), kind=ones(1, 1), fixed=unit(1))
     return messages.settle(design, cells, unit(3), unit(3))
 
 
 def grid_joint(sites):
     design, cells, _ = grid()
-    design = design._replace(columns=jnp.zeros((5, 0)), kind=jnp.ones((1, 1)), fixed=unit(1))
+    design = design._replace(columns=unit(5, 0), kind=ones(1, 1), fixed=unit(1))
     points = crossed_joint.points(ONE.dtype.name)
-    return crossed_joint.score_draws(design, cells, sites, points, unit(3), unit(3), jnp.ones(5), KEY, 8)
+    return crossed_joint.score_draws(design, cells, sites, points, unit(3), unit(3), ones(5), KEY, 8)
 
 
 def items(count=7, dims=2):
-    return irf.Items(unit(count, dims), unit(count), jnp.zeros(count), jnp.ones(count))
+    return irf.Items(unit(count, dims), unit(count), jnp.asarray(np.zeros(count)), ones(count))
 
 
 def ability(fn, slope):
-    answers, belief = scoring.Answers(unit(7), unit(7)), scoring.Belief(unit(2), jnp.eye(2))
+    answers, belief = scoring.Answers(unit(7), unit(7)), scoring.Belief(unit(2), identity(2))
     return fn(irf.Curve(dims=2), items()._replace(slope=slope), answers, belief)
 
 
 def pool():
-    return sequential.Pool(items(), unit(7), None, ONE, jnp.broadcast_to(jnp.eye(3), (7, 3, 3)))
+    return sequential.Pool(items(), unit(7), None, ONE, identity(3, (7,)))
 
 
 def asked(mean):
-    belief = sequential.Belief(mean, jnp.broadcast_to(jnp.eye(2), (3, 2, 2)))
-    seen = sequential.outlook(irf.Curve(dims=2), pool(), belief, jnp.zeros((3, 7), bool), unit(3))
-    return sequential.choose("score", pool(), belief, seen, jnp.ones((3, 7), bool), 2, KEY)
+    belief = sequential.Belief(mean, identity(2, (3,)))
+    seen = sequential.outlook(irf.Curve(dims=2), pool(), belief, unit(3, 7) > 1, unit(3))
+    return sequential.choose("score", pool(), belief, seen, unit(3, 7) > 0, 2, KEY)
 
 
 def versions(models=3, cells=4):
-    place = jnp.arange(cells)
-    known = panel.Panel(
-        unit(models, cells), unit(models, cells), unit(models, cells) > 0, place // 2, place % 2, unit(models, 2)
-    )
-    return panel.before(models, 2).mode, known
+    version, domain = (jnp.asarray(of(np.arange(cells), 2)) for of in (np.floor_divide, np.mod))
+    seen = jnp.asarray(np.ones((models, cells), bool))
+    known = panel.Panel(unit(models, cells), unit(models, cells), seen, version, domain, unit(models, 2))
+    return shaped(lambda: panel.before(models, 2).mode), known
 
 
 def law():
     score = np.asarray(unit(4, 3))
     group = np.array([0, 0, 1, 2])
     rows, _ = pooled.layout(np.ones((4, len(pooled.INPUTS))), group, group, score, score > 0)
-    begun = pooled.start(unit(3), 2, KEY)
-    return begun, rows, pooled.begin(begun, rows), jnp.zeros(3)
+    begun = shaped(lambda: pooled.start(unit(3), 2, KEY))
+    return begun, rows, shaped(pooled.begin, begun, rows), jnp.asarray(np.zeros(3))
 
 
 def table():
     return published.Table(
-        unit(6, 3), jnp.eye(3)[jnp.arange(6) % 3], unit(6, 4), jnp.ones((6, 4)), jnp.zeros(4), jnp.ones(4)
+        unit(6, 3), jnp.asarray(np.eye(3)[np.arange(6) % 3]), unit(6, 4), ones(6, 4), jnp.asarray(np.zeros(4)), ones(4)
     )
 
 
+def law_objective(x):
+    return published.objective(published.Form(), table())(x)
+
+
 def regressed(mean):
-    cells = regression.Cells(unit(6, 3), jnp.broadcast_to(jnp.eye(2), (6, 2, 2)), unit(6), 0 * ONE)
+    cells = regression.Cells(unit(6, 3), identity(2, (6,)), unit(6), jnp.asarray(0.0))
     return regression.fit(cells, ONE, unit(3), mean)
 
 
@@ -176,11 +193,11 @@ def kernel(slope):
 
 
 def tried(skill):
-    return tries.fit(tries.Tried(unit(3, 4), jnp.ones((3, 4)), skill, jnp.broadcast_to(jnp.eye(2), (3, 2, 2))))
+    return tries.fit(tries.Tried(unit(3, 4), ones(3, 4), skill, identity(2, (3,))))
 
 
 def best_weights(gram):
-    return simplex.minimise(simplex.Quadratic(gram, unit(4)), jnp.full(4, 0.25))
+    return simplex.minimise(simplex.Quadratic(gram, unit(4)), jnp.asarray(np.full(4, 0.25)))
 
 
 def bowl(x):
@@ -188,10 +205,10 @@ def bowl(x):
 
 
 KERNELS = {  # name -> (function, its arguments), in the order of the package's layers
-    "sweep.inverse": lambda: (sweep.inverse, jnp.eye(20)),
+    "sweep.inverse": lambda: (sweep.inverse, identity(20)),
     "solve.solve": lambda: (lambda x: loop.solve(BFGS(), bowl, x), unit(3)),
     "solve.begin": lambda: (lambda x: loop.begin(BFGS(), bowl, x), unit(3)),
-    "simplex.minimise": lambda: (best_weights, jnp.eye(4)),
+    "simplex.minimise": lambda: (best_weights, identity(4)),
     "em.expect": lambda: (functools.partial(em.expect, *marginal()[:2]), marginal()[2]),
     "em.em_map": lambda: (em.em_map(em.Task(marginal()[0]), marginal()[1]), unknowns()),
     "em, accelerated": lambda: (functools.partial(em_solved, Anderson()), unknowns()),
@@ -204,22 +221,22 @@ KERNELS = {  # name -> (function, its arguments), in the order of the package's 
     "crossed.posterior": lambda: (functools.partial(crossed.posterior, *grid()[:2]), *grid()[2]),
     "crossed.propagate": lambda: (functools.partial(crossed.propagate, *grid()[:2], unit(9), unit(9)), grid()[2]),
     "crossed.scales.scales": lambda: (grid_scales,),
-    "crossed.draws.score_draws": lambda: (grid_draws, grid_scales()),
+    "crossed.draws.score_draws": lambda: (grid_draws, shaped(grid_scales)),
     "crossed.messages.settle": lambda: (grid_messages,),
-    "crossed.joint.score_draws": lambda: (grid_joint, grid_messages()),
+    "crossed.joint.score_draws": lambda: (grid_joint, shaped(grid_messages)),
     "crossed.mixture.likelihood": lambda: (functools.partial(mixture.likelihood, grid()[1]), unit(4), unit(5)),
     "gp.gram": lambda: (kernel, unit(7)),
     "laws.pooled.log_laplace": lambda: (pooled.log_laplace, *law()),
     "laws.pooled.log_laplace, gradient": lambda: (jax.grad(pooled.log_laplace), *law()),
-    "sweep.inverse, gradient": lambda: (jax.grad(lambda m: sweep.inverse(m)[0].sum()), jnp.eye(80)),
+    "sweep.inverse, gradient": lambda: (jax.grad(lambda m: sweep.inverse(m)[0].sum()), identity(80)),
     "laws.pooled.settle": lambda: (functools.partial(pooled.settle, steps=2), *law()),
     "panel.posterior": lambda: (panel.posterior, *versions()),
     "panel.information": lambda: (panel.information, *versions()),
     "panel.log_evidence, gradient": lambda: (jax.grad(panel.log_evidence), *versions()),
-    "factors.loadings": lambda: (functools.partial(factors.loadings, dims=1), unit(4, 4), jnp.ones((4, 4)), unit(4)),
+    "factors.loadings": lambda: (functools.partial(factors.loadings, dims=1), unit(4, 4), ones(4, 4), unit(4)),
     "regression.fit": lambda: (regressed, unit(3)),
     "laws.published.fit": lambda: (functools.partial(published.fit, published.Form()), table(), KEY),
-    "laws.published.objective": lambda: (published.objective(published.Form(), table()), unit(3 * 4 + 4 * 3)),
+    "laws.published.objective": lambda: (law_objective, unit(3 * 4 + 4 * 3)),
     "sequential.choose": lambda: (asked, unit(3, 2)),
     "tries.fit": lambda: (tried, unit(3, 2)),
 }  # fmt: skip
@@ -238,7 +255,7 @@ def test_the_callers_own_products_and_settings_stay_as_they_are():
     assert full(traced(full_precision(jnp.matmul), unit(3, 3), unit(3, 3)))
     assert full(traced(jit(jnp.matmul), unit(3, 3), unit(3, 3)))
     assert full(traced(jax.grad(lambda a: full_precision(jnp.matmul)(a, a).sum()), unit(3, 3)))
-    sweep.inverse(jnp.eye(3))
+    sweep.inverse(identity(3))
     assert jax.config.jax_default_matmul_precision == before
 
 

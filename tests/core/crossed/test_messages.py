@@ -2,10 +2,9 @@
 
 import itertools
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm
@@ -16,13 +15,13 @@ from lleval_jax.estimators.prompts import kernel
 from lleval_jax.layout import grid as crossed_layout
 
 NODES = kernel.nodes("float64")
+settle, bends = compiled(messages.settle), compiled(messages.bends)
 
 
 def laid_out(scores, seen):
     n, items = scores.shape
     rows, about = (np.zeros((n, 0)), ()), np.zeros((items, 0))
-    layout = crossed_layout.lay_out(scores, seen, np.ones((n, items)), rows, about, None, None, "float64")
-    return layout._replace(design=jax.tree.map(jnp.asarray, layout.design))
+    return crossed_layout.lay_out(scores, seen, np.ones((n, items)), rows, about, None, None, "float64")
 
 
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (-3.0, 0.5), (2.0, 1.5), (-6.0, 1.0)])
@@ -35,7 +34,7 @@ def test_bends_are_derivatives_of_the_log_chance(mean, sd):
 
     step = 1e-2
     below, here, above = (log_chance(mean + k * step) for k in (-1, 0, 1))
-    g, h = messages.bends(jnp.array([mean]), jnp.array([sd]), *map(jnp.asarray, NODES))
+    g, h = bends(np.array([mean]), np.array([sd]), *NODES)
     np.testing.assert_allclose(g, [(above - below) / (2 * step)], rtol=5e-3)
     np.testing.assert_allclose(h, [-(above - 2 * here + below) / step**2], rtol=2e-2)
 
@@ -48,13 +47,18 @@ def test_rows_are_as_by_integration_over_all_effects():
     """
     seen = np.array([[1, 0], [1, 1], [0, 1]], bool)
     layout = laid_out(np.array([[1.0, 0], [1, 0], [0, 0]]), seen)
-    design = layout.design._replace(fixed=jnp.zeros(1), offset=jnp.asarray(0.3))
-    sites = messages.settle(design, layout.cells, *map(jnp.asarray, NODES))
-    grid = joint.as_grid(design, layout.cells, sites)
-    found = joint.rows_given(design, joint.columns_given(grid, sites.scale[-1]), sites.scale)
-    own, side = np.exp(np.asarray(sites.scale))
-    inverse = np.linalg.inv(np.asarray(found.root))
-    mean, covariance = own * inverse.T @ np.asarray(found.half), own**2 * inverse.T @ inverse
+    design = layout.design._replace(fixed=np.zeros(1), offset=np.asarray(0.3))
+
+    @compiled
+    def rows_given(design, cells, sites):
+        columns = joint.columns_given(joint.as_grid(design, cells, sites), sites.scale[-1])
+        return joint.rows_given(design, columns, sites.scale)
+
+    sites = settle(design, layout.cells, *NODES)
+    found = rows_given(design, layout.cells, sites)
+    own, side = np.exp(sites.scale)
+    inverse = np.linalg.inv(found.root)
+    mean, covariance = own * inverse.T @ found.half, own**2 * inverse.T @ inverse
 
     node, mass = np.polynomial.hermite_e.hermegauss(11)
     effects = np.array(list(itertools.product(node, repeat=6)))
@@ -76,7 +80,7 @@ def test_padding_tells_nothing():
     scores, seen = (rng.random((2, 6, 8)) < 0.5).astype(float)
     layout = laid_out(scores, seen.astype(bool))
     longer = Cells(*(np.concatenate([x, np.zeros(64, np.asarray(x).dtype)]) for x in layout.cells))
-    short, long = (messages.settle(layout.design, cells, *map(jnp.asarray, NODES)) for cells in (layout.cells, longer))
+    short, long = (settle(layout.design, cells, *NODES) for cells in (layout.cells, longer))
     np.testing.assert_allclose(short.scale, long.scale, atol=1e-12)
 
 
@@ -86,12 +90,12 @@ def test_a_table_reads_as_the_sum_of_sigmoids():
     layout = laid_out(np.zeros((5, columns)), np.eye(5, columns, dtype=bool))
     base = rng.normal(size=columns)
     nothing = np.zeros(columns)
-    known = joint.Columns(jnp.asarray(base), jnp.asarray(nothing), jnp.zeros((5, 5)), jnp.zeros(5))
-    seen = joint.Seen(jnp.zeros((5, columns)), jnp.zeros(5), jnp.asarray(nothing))
-    effect = jnp.asarray(rng.normal(size=(3, 5)))
-    given = jnp.zeros(5), effect, *map(jnp.asarray, NODES), jnp.ones(columns)
-    table = joint.tabulated(layout.design, seen, known, *given)
-    total, steep = joint.read(table, effect, jnp.zeros((3, joint.KNOTS)))
-    p = expit(float(layout.design.offset) + np.asarray(effect)[:, :, None] + base[None, None, :])
+    known = joint.Columns(base, nothing, np.zeros((5, 5)), np.zeros(5))
+    seen = joint.Seen(np.zeros((5, columns)), np.zeros(5), nothing)
+    effect = rng.normal(size=(3, 5))
+    given = np.zeros(5), effect, *NODES, np.ones(columns)
+    table = compiled(joint.tabulated)(layout.design, seen, known, *given)
+    total, steep = compiled(joint.read)(table, effect, np.zeros((3, joint.KNOTS)))
+    p = expit(float(layout.design.offset) + effect[:, :, None] + base[None, None, :])
     np.testing.assert_allclose(total, p.sum(2), atol=1e-3)
     np.testing.assert_allclose(steep, (p * (1 - p)).sum(2), atol=0.05)
