@@ -225,7 +225,7 @@ def test_weighted_answers_are_repeats():
     x = np.linspace(-40, 40, 40001)
     loads, *_ = dense(design, cells, np.ones(1), np.zeros(1), scale)
     z = 0.3 + x
-    density = np.exp(-0.5 * x**2 / loads[0] @ loads[0] + 3 * z - 4 * np.logaddexp(0, z))
+    density = np.exp(-0.5 * x**2 / (loads[0] @ loads[0]) + 3 * z - 4 * np.logaddexp(0, z))
     density /= density.sum()
     now = posterior(design, many, *sites(design, many, scale).x)
     np.testing.assert_allclose(now.mean[0], density @ x, atol=1e-6)
