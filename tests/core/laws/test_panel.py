@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 
@@ -12,6 +13,7 @@ from lleval_jax.core.laws.panel import Panel, Sizes
 
 MODELS, VERSION, DOMAIN, DIMS = 5, np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 2, 1]), 2
 CELLS = len(VERSION)
+log_evidence, posterior, information = map(compiled, (panel.log_evidence, panel.posterior, panel.information))
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +22,17 @@ def world():
     seen = random.random((MODELS, CELLS)) < 0.7
     seen[0] = True
     known = Panel(
-        jnp.asarray(random.normal(size=(MODELS, CELLS))),
-        jnp.asarray(random.uniform(0.01, 0.1, (MODELS, CELLS))),
-        jnp.asarray(seen),
-        jnp.asarray(VERSION),
-        jnp.asarray(DOMAIN),
-        jnp.asarray(np.concatenate([np.ones((MODELS, 1)), random.normal(size=(MODELS, DIMS))], 1)),
+        random.normal(size=(MODELS, CELLS)),
+        random.uniform(0.01, 0.1, (MODELS, CELLS)),
+        seen,
+        VERSION,
+        DOMAIN,
+        np.concatenate([np.ones((MODELS, 1)), random.normal(size=(MODELS, DIMS))], 1),
     )
     sizes = Sizes(
-        jnp.asarray(random.normal(-1, 0.5, 5)),
-        jnp.asarray(random.normal(-1, 0.5, (1 + DIMS, 4))),
-        jnp.asarray(random.normal(0, 0.5, MODELS)),
+        random.normal(-1, 0.5, 5),
+        random.normal(-1, 0.5, (1 + DIMS, 4)),
+        random.normal(0, 0.5, MODELS),
     )
     return sizes, known
 
@@ -43,7 +45,7 @@ def dense(sizes, known):
         same_version, same_domain = VERSION[c] == VERSION[d], DOMAIN[c] == DOMAIN[d]
         for k in range(1 + DIMS):
             shift = g[k, 0] + g[k, 1] * same_version + g[k, 2] * same_domain + g[k, 3] * (c == d)
-            cov[m, c, n, d] += float(known.basis[m, k] * known.basis[n, k]) * shift
+            cov[m, c, n, d] += known.basis[m, k] * known.basis[n, k] * shift
         if m == n:
             drift = e[2] * same_version + e[3] * min(VERSION[c], VERSION[d])
             cov[m, c, n, d] += e[0] + e[1] * same_domain + spread[m] * drift + e[4] * (c == d)
@@ -52,43 +54,41 @@ def dense(sizes, known):
 
 def test_the_evidence_is_that_of_dense_normal_algebra(world):
     sizes, known = world
-    seen = np.asarray(known.seen).ravel()
-    cov = (dense(sizes, known) + np.diag(np.asarray(known.noise).ravel()))[np.ix_(seen, seen)]
-    logit = np.asarray(known.logit).ravel()[seen]
+    seen = known.seen.ravel()
+    cov = (dense(sizes, known) + np.diag(known.noise.ravel()))[np.ix_(seen, seen)]
+    logit = known.logit.ravel()[seen]
     expected = stats.multivariate_normal.logpdf(logit, np.zeros(seen.sum()), cov)
-    found = float(panel.log_evidence(sizes, known)) - 0.5 * seen.sum() * np.log(2 * np.pi)
+    found = log_evidence(sizes, known) - 0.5 * seen.sum() * np.log(2 * np.pi)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 def test_the_posterior_is_that_of_dense_normal_algebra(world):
     sizes, known = world
-    seen = np.asarray(known.seen).ravel()
-    cov, logit = dense(sizes, known), np.asarray(known.logit).ravel()
-    noisy = (cov + np.diag(np.asarray(known.noise).ravel()))[np.ix_(seen, seen)]
+    seen = known.seen.ravel()
+    cov, logit = dense(sizes, known), known.logit.ravel()
+    noisy = (cov + np.diag(known.noise.ravel()))[np.ix_(seen, seen)]
     gain = np.linalg.solve(noisy, cov[seen]).T
-    told = panel.posterior(sizes, known)
-    np.testing.assert_allclose(np.asarray(told.mean).ravel(), gain @ logit[seen], atol=1e-9)
+    told = posterior(sizes, known)
+    np.testing.assert_allclose(told.mean.ravel(), gain @ logit[seen], atol=1e-9)
     left = (cov - gain @ cov[seen]).reshape(MODELS, CELLS, MODELS, CELLS)
-    way = np.asarray(told.way)
-    found = np.einsum("mcs,sr,ndr->mcnd", way, np.asarray(told.shared), way)
+    way = told.way
+    found = np.einsum("mcs,sr,ndr->mcnd", way, told.shared, way)
     for m in range(MODELS):
-        found[m, :, m] += np.asarray(told.own)[m]
+        found[m, :, m] += told.own[m]
     np.testing.assert_allclose(found, left, atol=1e-9)
 
 
 def test_cells_never_seen_change_no_evidence_and_no_other_cell(world):
     sizes, known = world
     wide = known._replace(
-        logit=jnp.pad(known.logit, ((0, 0), (0, 3)), constant_values=7.0),
-        noise=jnp.pad(known.noise, ((0, 0), (0, 3)), constant_values=1.0),
-        seen=jnp.pad(known.seen, ((0, 0), (0, 3))),
-        version=jnp.append(known.version, jnp.arange(10, 13)),
-        domain=jnp.append(known.domain, jnp.arange(10, 13)),
+        logit=np.pad(known.logit, ((0, 0), (0, 3)), constant_values=7.0),
+        noise=np.pad(known.noise, ((0, 0), (0, 3)), constant_values=1.0),
+        seen=np.pad(known.seen, ((0, 0), (0, 3))),
+        version=np.append(known.version, np.arange(10, 13)),
+        domain=np.append(known.domain, np.arange(10, 13)),
     )
-    np.testing.assert_allclose(panel.log_evidence(sizes, wide), panel.log_evidence(sizes, known), rtol=1e-10)
-    np.testing.assert_allclose(
-        panel.posterior(sizes, wide).mean[:, :CELLS], panel.posterior(sizes, known).mean, atol=1e-9
-    )
+    np.testing.assert_allclose(log_evidence(sizes, wide), log_evidence(sizes, known), rtol=1e-10)
+    np.testing.assert_allclose(posterior(sizes, wide).mean[:, :CELLS], posterior(sizes, known).mean, atol=1e-9)
 
 
 def test_the_gradient_is_that_of_finite_differences(world):
@@ -97,18 +97,19 @@ def test_the_gradient_is_that_of_finite_differences(world):
     def loss(at):
         return panel.log_evidence(at, known) + panel.log_prior(at, panel.before(MODELS, 1 + DIMS))
 
-    slope, near = jax.grad(loss)(sizes), 1e-5
+    both, near = compiled(jax.value_and_grad(loss)), 1e-5
+    slope = both(sizes)[1]
     for part in range(3):
         step = np.zeros(np.shape(sizes[part]))
         step.flat[-1] = near
         up, down = (sizes._replace(**{sizes._fields[part]: sizes[part] + side * step}) for side in (1, -1))
-        expected = (loss(up) - loss(down)) / (2 * near)
-        np.testing.assert_allclose(np.asarray(slope[part]).ravel()[-1], expected, rtol=1e-5, atol=1e-6)
+        expected = (both(up)[0] - both(down)[0]) / (2 * near)
+        np.testing.assert_allclose(slope[part].ravel()[-1], expected, rtol=1e-5, atol=1e-6)
 
 
 def dense_evidence(sizes, known):
     """Of the panel in jax, by automatic derivatives of one dense matrix."""
-    seen = np.flatnonzero(np.asarray(known.seen).ravel())
+    seen = np.flatnonzero(known.seen.ravel())
     same_version, same_domain = (jnp.asarray(of[:, None] == of[None], float) for of in (VERSION, DOMAIN))
     parts = jnp.stack([jnp.ones((CELLS, CELLS)), same_version, same_domain, jnp.eye(CELLS)])
     after = jnp.asarray(np.minimum(VERSION[:, None], VERSION[None]), float)
@@ -129,7 +130,7 @@ def test_the_gradient_is_that_of_dense_algebra_for_all_that_can_vary(world):
         def value(sizes, logit, noise, basis):
             return evidence(sizes, known._replace(logit=logit, noise=noise, basis=basis))
 
-        return jax.grad(value, (0, 1, 2, 3))(sizes, known.logit, known.noise, known.basis)
+        return compiled(jax.grad(value, (0, 1, 2, 3)))(sizes, known.logit, known.noise, known.basis)
 
     for found, expected in zip(
         *(jax.tree.leaves(of(call)) for call in (panel.log_evidence, dense_evidence)), strict=True
@@ -141,23 +142,24 @@ def test_the_information_of_the_prior_is_its_curvature(world):
     sizes, _ = world
     flat, whole = ravel_pytree(sizes)
     prior = panel.before(MODELS, 1 + DIMS)
-    expected = -jax.hessian(lambda x: panel.log_prior(whole(x), prior))(flat)
-    np.testing.assert_allclose(jnp.diag(panel.prior_information(sizes, prior)), expected, rtol=1e-12, atol=1e-12)
+    expected = -compiled(jax.hessian(lambda x: panel.log_prior(whole(x), prior)))(flat)
+    found = compiled(panel.prior_information)(sizes, prior)
+    np.testing.assert_allclose(np.diag(found), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_the_information_is_the_mean_of_observed_and_expected(world):
     """Of variances: their covariances are linear in them, so the expected information is half a trace."""
     sizes, known = world
     flat, whole = ravel_pytree(sizes)
-    seen = np.asarray(known.seen).ravel()
-    noise = np.diag(np.asarray(known.noise).ravel())
+    seen = known.seen.ravel()
+    noise = np.diag(known.noise.ravel())
     cov = (dense(sizes, known) + noise)[np.ix_(seen, seen)]
     near, steep = 1e-5, []
     for step in near * np.eye(len(flat)):
         up, down = (dense(whole(flat + side * step), known)[np.ix_(seen, seen)] for side in (1, -1))
         steep.append(np.linalg.solve(cov, (up - down) / (2 * near)))
-    told = np.linalg.solve(cov, np.asarray(known.logit).ravel()[seen])
+    told = np.linalg.solve(cov, known.logit.ravel()[seen])
     pushed = [cov @ part @ told for part in steep]
     expected = 0.5 * np.array([[one @ np.linalg.solve(cov, other) for other in pushed] for one in pushed])
-    np.testing.assert_allclose(panel.information(sizes, known), expected, rtol=1e-6, atol=1e-7)
-    assert np.linalg.eigvalsh(np.asarray(panel.information(sizes, known))).min() > -1e-10
+    np.testing.assert_allclose(information(sizes, known), expected, rtol=1e-6, atol=1e-7)
+    assert np.linalg.eigvalsh(information(sizes, known)).min() > -1e-10

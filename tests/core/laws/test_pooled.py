@@ -1,22 +1,28 @@
 """The pooled law: its evidence and posterior against dense normal algebra, its link, its gradient."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 from jax.flatten_util import ravel_pytree
 from scipy import stats
+from scipy.special import expit
 
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.laws.pooled import INPUTS, NESTED, At, Law
 
-FLOOR = jnp.asarray([0.25, 0.0, 0.1])
-evidence = jax.jit(pooled.log_evidence)
+FLOOR = np.array([0.25, 0.0, 0.1])
+evidence, link = compiled(pooled.log_evidence), compiled(pooled.link)
 
 
-@jax.jit
+@compiled
 def posterior(law, rows, at, floor):
     return pooled.posterior(law, rows, at, floor, pooled.slopes(law, rows, at, floor))
+
+
+@compiled
+def skills(law, rows, at, floor):
+    return pooled.skills(law, rows, at, floor, pooled.slopes(law, rows, at, floor))
 
 
 def made(count=9, seed=0):
@@ -29,27 +35,26 @@ def made(count=9, seed=0):
     rows, where = pooled.layout(inputs, family, lineage, score, seen)
     effects = len(INPUTS) + len(NESTED)
     law = Law(
-        jnp.asarray(random.normal(size=(3, 2))),
-        jnp.asarray(random.normal(size=effects) / 3 - 1),
-        jnp.asarray(random.normal(size=effects) / 3 - 2),
-        jnp.asarray(np.log([0.02, 0.05, 0.03])),
-        jnp.asarray([0.3, -0.5, 0.1]),
-        jnp.asarray([0.4, -0.3, 0.0]),
+        random.normal(size=(3, 2)),
+        random.normal(size=effects) / 3 - 1,
+        random.normal(size=effects) / 3 - 2,
+        np.log([0.02, 0.05, 0.03]),
+        np.array([0.3, -0.5, 0.1]),
+        np.array([0.4, -0.3, 0.0]),
     )
     logit, worth = random.normal(size=(count, 3)) / 2, random.uniform(0.5, 1, (count, 3))
     return law, rows, where, (inputs, family, lineage, score, seen, logit, worth)
 
 
-def spread(values, rows, where) -> jax.Array:
+def spread(values, rows, where):
     """Values of models where the rows have them."""
     full = np.ones((*rows.real.shape, *values.shape[1:]))
     full[*where.T] = values
-    return jnp.asarray(full)
+    return full
 
 
 def dense(law, inputs, family, lineage, score, seen, logit, worth):
     """Covariance of all logits, and mean, slope and noise of the scores with the link linear, cell by cell."""
-    law = jax.tree.map(np.asarray, law)
     same_lineage, same_family = lineage[:, None] == lineage, family[:, None] == family
     size = np.outer(inputs[:, 0], inputs[:, 0])
     over_rows = [np.outer(x, x) for x in inputs.T]
@@ -60,7 +65,7 @@ def dense(law, inputs, family, lineage, score, seen, logit, worth):
         for rows, a, b in zip(over_rows, law.shared, law.own, strict=True)
     ]
     cov = np.sum(each, axis=0)
-    value, slope = (np.asarray(x) for x in pooled.link(jnp.asarray(logit), FLOOR, jnp.asarray(law.bend)))
+    value, slope = link(logit, FLOOR, law.bend)
     mean = value + slope * (law.centre - logit)
     return cov, mean.ravel(), slope.ravel(), (np.exp(2 * law.noise) / worth).ravel(), np.tile(law.centre, len(score))
 
@@ -97,12 +102,12 @@ def test_skills_and_efficiencies_are_those_of_the_joint_normal():
     size = np.outer(inputs[:, 0], inputs[:, 0])
     same, kin = lineage[:, None] == lineage, family[:, None] == family
     nested = [same, same * size, kin, kin * size, np.eye(len(inputs))]
-    sizes = np.exp(2 * np.asarray(law.shared))
+    sizes = np.exp(2 * law.shared)
     shared = np.einsum("e,re,se->rs", sizes[: len(INPUTS)], inputs, inputs)
     t = np.einsum("e,ers->rs", sizes[len(INPUTS) :], np.stack(nested))
     standing = sizes[len(INPUTS)] * same + sizes[len(INPUTS) + 2] * kin
-    loading = np.asarray(law.loading)
-    found = jax.jit(lambda: pooled.skills(law, rows, at, FLOOR, pooled.slopes(law, rows, at, FLOOR)))()
+    loading = law.loading
+    found = skills(law, rows, at, FLOOR)
     cases = ((found.mean, found.cov, shared + t, shared + t), (found.family_mean, found.family_cov, standing, standing))
     for got_mean, got_cov, before, across in cases:
         with_logits = np.einsum("rs,jk->rksj", across, loading).reshape(len(score), 2, -1)[:, :, use] * slope[use]
@@ -119,31 +124,33 @@ def test_gradient_of_the_evidence_by_differences():
     at = At(spread(plain[5], rows, where), spread(plain[6], rows, where))
     flat, whole = ravel_pytree(law)
 
-    def value(flat):
-        return pooled.log_laplace(whole(flat), rows, at, FLOOR)
+    def value(flat, *args):
+        return pooled.log_laplace(whole(flat), *args)
 
-    run = jax.jit(jax.value_and_grad(value))
-    way = jnp.asarray(np.random.default_rng(1).normal(size=flat.size))
-    slope = (run(flat + 1e-5 * way)[0] - run(flat - 1e-5 * way)[0]) / 2e-5
-    np.testing.assert_allclose(run(flat)[1] @ way, slope, rtol=1e-6)
+    run, flat = compiled(jax.value_and_grad(value)), np.asarray(flat)
+    way = np.random.default_rng(1).normal(size=flat.size)
+    given = rows, at, FLOOR
+    slope = (run(flat + 1e-5 * way, *given)[0] - run(flat - 1e-5 * way, *given)[0]) / 2e-5
+    np.testing.assert_allclose(run(flat, *given)[1] @ way, slope, rtol=1e-6)
 
 
 def test_settling_finds_what_solves_itself():
     """Settled, one more step moves nothing: the link is linear where the posterior lies."""
     law, rows, _, _ = made()
-    at = jax.jit(lambda law: pooled.settle(law, rows, pooled.begin(law, rows), FLOOR, 200)[0])(law)
+    settle = compiled(lambda law, rows, floor: pooled.settle(law, rows, pooled.begin(law, rows), floor, 200)[0])
+    at = settle(law, rows, FLOOR)
     np.testing.assert_allclose(posterior(law, rows, at, FLOOR).mean, at.logit, atol=1e-6)
 
 
 @pytest.mark.parametrize("bend", [-1.5, 0.0, 0.7])
 def test_link_increases_from_the_floor_towards_one(bend):
-    z = jnp.linspace(-6, 6, 401)
-    score, slope = pooled.link(z, jnp.asarray(0.25), jnp.asarray(bend))
+    z = np.linspace(-6, 6, 401)
+    score, slope = link(z, np.asarray(0.25), np.asarray(bend))
     assert (np.diff(score) > 0).all()
     assert 0.25 < score[0] < score[-1] < 1
     np.testing.assert_allclose(slope[1:-1], (score[2:] - score[:-2]) / (z[2] - z[0]), atol=2e-4)
     if bend == 0:
-        np.testing.assert_allclose(score, 0.25 + 0.75 * jax.nn.sigmoid(z))
+        np.testing.assert_allclose(score, 0.25 + 0.75 * expit(z))
 
 
 def test_padding_and_order_change_nothing():
