@@ -17,7 +17,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.special import betaln
 
-from lleval_jax.core.crossed.model import Cells, Design, log_chi
+from lleval_jax.core.crossed.model import Cells, Design, log_chi, log_chi_constant
 from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
@@ -55,6 +55,41 @@ class Mixture(NamedTuple):
     odds: Array
     other_middle: Array
     other_log_sd: Array
+
+
+class Params(NamedTuple):
+    """Unknowns of the rows, the columns given: own effects (rows,), the common level included, and their mixture."""
+
+    own: Array
+    mixture: Mixture
+
+
+@full_precision
+def log_joint(
+    params: Params, design: Design, cells: Cells, base: Float[Array, " rows"], side: Float[Array, " columns"]
+) -> Float[Array, ""]:
+    """Log joint density of answers, own effects and their mixture, given all else.
+
+        y_ij | own ~ Bernoulli(sigmoid(base_i + own_i + side_j))
+        own_i ~ (1 - p) N(middle, exp(2 log_sd)) + p N(other_middle, exp(2 other_log_sd)),   p = sigmoid(odds)
+        mixture ~ `log_prior`
+
+    base  logits of the rows without their own effects
+    side  logits of the columns
+    """
+    own, at = params
+    logit = (base + own)[cells.row] + side[cells.column]
+    weight, score = jnp.asarray(cells.weight), jnp.asarray(cells.score)
+    answers = jnp.sum(weight * (score * logit - jax.nn.softplus(logit)))
+    first = _log_normal(own, at.middle, at.log_sd) + jax.nn.log_sigmoid(-at.odds)
+    other = _log_normal(own, at.other_middle, at.other_log_sd) + jax.nn.log_sigmoid(at.odds)
+    constant = jnp.sum(log_chi_constant(jnp.stack([jnp.asarray(design.prior)[1, -2], OTHER_WORTH + 0 * at.odds])))
+    constant -= float(betaln(CERTAIN, CERTAIN)) + math.log(APART * math.sqrt(2 * math.pi))
+    return answers + jnp.sum(jnp.logaddexp(first, other)) + log_prior(at, design) + constant
+
+
+def _log_normal(x: Float[Array, " rows"], middle: Array, log_sd: Array) -> Float[Array, " rows"]:
+    return -0.5 * ((x - middle) * jnp.exp(-log_sd)) ** 2 - log_sd - 0.5 * math.log(2 * math.pi)
 
 
 def start(middle: Array, log_sd: Array, key: Array, chains: int) -> Mixture:

@@ -14,11 +14,13 @@ first; then the rows' residual effects; what is left is a small system in the co
 products of rows x rows x columns and one inverse of rows x rows.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import gammaln
 
 from lleval_jax.core.linalg import sweep
 from lleval_jax.core.precision import full_precision
@@ -114,6 +116,55 @@ class Posterior(NamedTuple):
     mean: Array
     var: Array
     evidence: Array
+
+
+class Params(NamedTuple):
+    """All unknowns of the model, in the units of `Posterior`.
+
+    coef    (k + q,)    standardised coefficients of rows and columns
+    own     (rows,)     u, in logits
+    column  (columns,)  v, in logits
+    scale   (scales,)   logs
+    """
+
+    coef: Array
+    own: Array
+    column: Array
+    scale: Array
+
+
+@full_precision
+def log_joint(params: Params, design: Design, cells: Cells) -> Float[Array, ""]:
+    """Log joint density of answers, effects and log scales.
+
+        y_ij | coef, own, column, scale ~ Bernoulli(sigmoid(offset + a_i + z_j' psi + column_j))
+        (a, psi) = loadings (size * coef) + own,   size = exp(fixed + kind scale),   coef ~ N(0, I)
+        own_i ~ N(0, exp(2 scale_-2)),   column_j ~ N(0, exp(2 scale_-1))
+        exp(scale_h) sqrt(n_h) / s_h ~ chi with n_h degrees of freedom
+
+    A score that is the mean of n answers, with weight n, counts as those answers in their order.
+    """
+    coef, own, column, scale = params
+    logit = cell_logits(params, design, cells)
+    weight, score = jnp.asarray(cells.weight), jnp.asarray(cells.score)
+    answers = jnp.sum(weight * (score * logit - jax.nn.softplus(logit)))
+    effects = _log_normal(coef, jnp.zeros_like(scale[0])) + _log_normal(own, scale[-2]) + _log_normal(column, scale[-1])
+    middle, count = jnp.asarray(design.prior)
+    return answers + effects + jnp.sum(log_chi(scale - middle, count) + log_chi_constant(count))
+
+
+def cell_logits(params: Params, design: Design, cells: Cells) -> Float[Array, " cells"]:
+    """Logit of each cell's answer, offset included."""
+    coef = jnp.exp(design.fixed + design.kind @ params.scale[:-2]) * params.coef
+    k = design.rows.shape[1]
+    row = jnp.asarray(design.rows) @ coef[:k] + params.own
+    column = jnp.asarray(design.columns) @ coef[k:] + params.column
+    return design.offset + row[cells.row] + column[cells.column]
+
+
+def _log_normal(x: Float[Array, " effects"], log_sd: Array) -> Array:
+    """Log density of independent effects about zero."""
+    return -0.5 * jnp.sum((x * jnp.exp(-log_sd)) ** 2) - x.size * (log_sd + 0.5 * math.log(2 * math.pi))
 
 
 def start(design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"]) -> Belief:
@@ -233,6 +284,11 @@ def believed(design: Design, scale: Float[Array, " scales"]) -> tuple[Array, Arr
 def log_chi(far: Array, worth: Array | float) -> Array:
     """Log density of a log scale so far above its likeliest, up to a constant; see `Design.prior`."""
     return worth * (far - 0.5 * jnp.exp(2 * far))
+
+
+def log_chi_constant(worth: Array) -> Array:
+    """What `log_chi` leaves out: with it the density of a log scale integrates to one."""
+    return (1 - worth / 2) * math.log(2.0) - gammaln(worth / 2) + worth / 2 * jnp.log(worth)
 
 
 @full_precision

@@ -1,5 +1,6 @@
 """Log likelihoods of scores in [0, 1] with unseen cells masked out, and priors: the only definition in the package."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,56 @@ class Prior(NamedTuple):
 
     mean: Array
     precision: Array
+
+
+class Params(NamedTuple):
+    """All unknowns of an item response model.
+
+    ability  (rows, dims)
+    free     (items, width)  unconstrained item parameters; `irf.constrain` reads them
+    """
+
+    ability: Array
+    free: Array
+
+
+class Answers(NamedTuple):
+    """What rows answered.
+
+    scores  (rows, items)  in [0, 1]
+    weight  (rows, items)  answers behind the score; 0 where not seen
+    """
+
+    scores: Array
+    weight: Array
+
+
+@full_precision
+def log_joint(params: Params, data: Answers, prior: Prior, *, curve: irf.Curve) -> Float[Array, ""]:
+    """Log joint density of answers, abilities and item parameters.
+
+        y_ri | ability, free ~ Bernoulli(floor_i + (ceiling_i - floor_i) sigmoid(slope_i . ability_r + intercept_i))
+        ability_r ~ N(0, I),   free_i ~ N(prior.mean, diag(1 / prior.precision))
+
+    A score that is the mean of n answers, with weight n, counts as those answers in their order. A coordinate whose
+    prior has precision 0 has a flat one, of density one. With `curve.shared_slope` the slopes are one unknown, given
+    for every item: its prior counts once.
+    """
+    items = irf.constrain(curve, params.free)
+    rows = jax.vmap(bernoulli, (None, None, 0, 0, 0))(curve, items, params.ability, data.scores, data.weight)
+    each = jax.vmap(_log_normal, (None, 0))(prior, params.free)
+    times = jnp.ones_like(each)
+    if curve.shared_slope:
+        times = times.at[:, : curve.dims].set(1 / len(each))
+    ability = -0.5 * jnp.sum(params.ability**2) - 0.5 * params.ability.size * math.log(2 * math.pi)
+    return jnp.sum(rows) + ability + jnp.sum(times * each)
+
+
+def _log_normal(prior: Prior, free: Float[Array, " width"]) -> Float[Array, " width"]:
+    """Log density of each of an item's free coordinates; 0 where the precision is."""
+    known = prior.precision > 0
+    size = jnp.log(jnp.where(known, prior.precision, 1)) - math.log(2 * math.pi)
+    return jnp.where(known, 0.5 * size - 0.5 * prior.precision * (free - prior.mean) ** 2, 0)
 
 
 @full_precision

@@ -19,13 +19,16 @@ are independent given the shifts, so no matrix is larger than cells, or basis ti
 inside `jax.enable_x64(True)`.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jax.scipy.stats import norm
 
+from lleval_jax.core.linalg.normal import log_normal
 from lleval_jax.core.linalg.sweep import inverse
 from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array
@@ -76,6 +79,19 @@ class Prior(NamedTuple):
     shift_sd: Array
 
 
+class Params(NamedTuple):
+    """All unknowns.
+
+    shift  (width, cells)   of each column of the basis
+    own    (models, cells)  ability, affinity, drift and the cell's own part together
+    sizes  of the parts that both are made of
+    """
+
+    shift: Array
+    own: Array
+    sizes: Sizes
+
+
 class Posterior(NamedTuple):
     """Of logits without sampling noise.
 
@@ -109,6 +125,27 @@ def prior_information(sizes: Sizes, prior: Prior) -> Array:
     """(sizes,) minus the second derivatives of `log_prior`, which has none across sizes."""
     spread = FREEDOM / 2 * jnp.exp(-sizes.spread)
     return jnp.concatenate([prior.model_sd**-2, prior.shift_sd.ravel() ** -2, spread])
+
+
+@full_precision
+def log_joint(params: Params, panel: Panel, prior: Prior) -> Array:
+    """Log joint density of logits, shifts, models' own parts and sizes.
+
+        logit_mc | shift, own ~ N(basis_m . shift_c + own_mc, noise_mc)   where seen
+        shift_k ~ N(0, shift covariance of `sizes.shift`_k over cells)
+        own_m ~ N(0, covariance of ability, affinity, drifts and own part over cells)
+        sizes.model, sizes.shift ~ N(prior.mode, prior sd^2),   exp(sizes.spread_m) ~ InverseGamma(2, 2)
+
+    With shifts and own parts integrated out it is `log_evidence` less log(2 pi) / 2 for each logit seen.
+    """
+    shift, own, sizes = params
+    sd = jnp.sqrt(jnp.where(panel.seen, panel.noise, 1))
+    miss = jnp.where(panel.seen, norm.logpdf(panel.logit, panel.basis @ shift + own, sd), 0)
+    spread = FREEDOM / 2 * math.log(FREEDOM / 2) - math.lgamma(FREEDOM / 2) - FREEDOM / 2
+    sds = jnp.concatenate([prior.model_sd, prior.shift_sd.ravel()])
+    constant = len(sizes.spread) * spread - jnp.sum(jnp.log(sds)) - 0.5 * len(sds) * math.log(2 * math.pi)
+    effects = log_normal(shift, _of_shifts(sizes, panel)) + log_normal(own, _of_models(sizes, panel))
+    return jnp.sum(miss) + effects + log_prior(sizes, prior) + constant
 
 
 @full_precision

@@ -193,7 +193,7 @@ def _lineages(rows: Rows, law: Law, at: At, floor: Array) -> _Lineages:
     root = jnp.where(rows.seen, jnp.exp(sharp), 0)
     steep = jnp.swapaxes(root * slope, 1, 2)
     miss = jnp.swapaxes(root * (rows.score - score + slope * (at.logit - law.centre[None, None])), 1, 2)
-    through, beside = _nested(rows, law)
+    through, beside = nested(rows, law)
     length = jnp.sum(law.loading**2, 1)
     beside = length[None, :, None, None] * beside[:, None]
     eye = jnp.eye(count)
@@ -220,15 +220,15 @@ def _kin(rows: Rows) -> tuple[Array, Array]:
     return together, jnp.where(rows.family[:, :, None] == rows.family[:, None, :], together, 0)
 
 
-def _nested(rows: Rows, law: Law) -> tuple[Array, Array]:
+def nested(rows: Rows, law: Law) -> tuple[Array, Array]:
     """Covariances of a lineage's effects, (lineages, rows, rows): through a skill, and beside."""
     together, family = _kin(rows)
     size = rows.inputs[:, :, 0]
     sizes = size[:, :, None] * size[:, None, :]
     alone = together * jnp.eye(together.shape[1], dtype=together.dtype)[None]
     over_rows = jnp.stack([together, together * sizes, family, family * sizes, alone])
-    nested = slice(len(INPUTS), None)
-    through, beside = (jnp.einsum("e,egrs->grs", jnp.exp(2 * x[nested]), over_rows) for x in (law.shared, law.own))
+    after = slice(len(INPUTS), None)
+    through, beside = (jnp.einsum("e,egrs->grs", jnp.exp(2 * x[after]), over_rows) for x in (law.shared, law.own))
     return through, beside
 
 

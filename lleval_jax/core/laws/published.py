@@ -10,10 +10,13 @@ starts: pooling what families share is what foretells (unshrunken fits err by a 
 """
 
 import dataclasses
+import math
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.stats import norm
+from scipy.special import k1e
 
 from lleval_jax.core.precision import full_precision
 from lleval_jax.core.solvers.loop import advance, begin
@@ -136,20 +139,6 @@ def inputs(size: Float[Array, " rows"], tokens: Float[Array, " rows"], weight: F
     return jnp.stack([a, b, PRODUCT * standard(a * b)], axis=1)
 
 
-@full_precision
-def components(table: Table, skills: int) -> Array:
-    """Scores (rows, benchmarks) by regression of principal components on the inputs (Ruan et al. 2024, as in Sloth).
-
-    In closed form: components of the scores of complete rows, least squares on inputs and intercepts, and back.
-    """
-    weight = jnp.min(table.seen, axis=1, keepdims=True)
-    design = jnp.concatenate([table.inputs, table.intercept], axis=1)
-    mean = jnp.sum(weight * table.scores, 0) / jnp.sum(weight)
-    centred = weight * (table.scores - mean[None])
-    axes = jnp.linalg.svd(centred, full_matrices=False)[2][:skills]
-    return mean[None] + design @ (jnp.linalg.pinv(weight * design) @ (centred @ axes.T)) @ axes
-
-
 def bent(bend: Float[Array, " knots"], z: Array) -> Array:
     """The learned link before the logistic function: slope 1 below the first knot, exp(bend_k) after knot k.
 
@@ -219,6 +208,32 @@ def loss(form: Form, score: Array, answer: Array, items: Array) -> Array:
     if form.loss == "gaussian":
         return 0.5 * (gap / form.noise) ** 2
     return (form.delta / form.noise) ** 2 * (jnp.sqrt(1 + (gap / form.delta) ** 2) - 1)
+
+
+@full_precision
+def log_joint(law: Law, table: Table, *, form: Form) -> Array:
+    """Log joint density of scores and law.
+
+        y_mj | law ~ loss density about floor_j + (1 - floor_j) sigmoid(h_j(loading_j . theta_m + shift_j))
+        theta_m = slope' x_m + family_f(m);   slope, family, loading, shift, bend ~ N(0, form.spread^2)
+        floor ~ N(logit of chance, form.spread^2) where it is learned
+
+    The loss density is normal with sd `form.noise`, hyperbolic (exp of minus Huber's smooth loss), or the binomial
+    quasi-likelihood, which has no constant. A cell counts `seen` times.
+    """
+    own, shift, low, bend = form.spread
+    score = predict(form, law, table.inputs, table.intercept)
+    cells = -table.seen * (loss(form, score, table.scores, table.items[None]) + _loss_constant(form))
+    parts = [(law.slope, own), (law.family, own), (law.loading, own), (law.shift, shift), (law.bend, bend)]
+    parts += [(law.floor - _chance(form, table), low)] if form.floors == "learned" else []
+    return jnp.sum(cells) + sum((jnp.sum(norm.logpdf(x, 0.0, sd)) for x, sd in parts), start=jnp.zeros((), score.dtype))
+
+
+def _loss_constant(form: Form) -> float:
+    """Log integral of exp(-loss) over all scores."""
+    sharp = (form.delta / form.noise) ** 2
+    huber = math.log(2 * form.delta * float(k1e(sharp)))  # a modified Bessel function, times exp(sharp)
+    return {"huber": huber, "gaussian": math.log(form.noise * math.sqrt(2 * math.pi)), "binomial": 0.0}[form.loss]
 
 
 def _precision(form: Form, table: Table) -> Array:

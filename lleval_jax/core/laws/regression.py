@@ -9,6 +9,7 @@ the noise and of the groups all is a mode and a curvature (Laplace); those two s
 Float64: call inside `jax.enable_x64(True)`.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -63,6 +64,18 @@ def _square(x: Array, cells: Cells, noise: Array, slope: Array) -> Array:
     """(rows,) squared scale of scores about those of mean skills."""
     by_skill = x[: cells.cov.shape[1]]
     return noise**2 + slope**2 * jnp.einsum("i,mij,j->m", by_skill, cells.cov, by_skill)
+
+
+@full_precision
+def log_joint(x: Float[Array, " k"], cells: Cells, noise: Array, precision: Float[Array, " k"]) -> Array:
+    """Log joint density of scores and coefficients, the skills integrated out to first order.
+
+    y_m | x ~ StudentT(FREEDOM, floor + (1 - floor) sigmoid(design_m . x), s_m)
+    s_m^2 = noise^2 + slope_m^2 b' V_m b,   b the coefficients of the skills,   x ~ N(0, diag(1 / precision))
+    """
+    heavy = math.lgamma((FREEDOM + 1) / 2) - math.lgamma(FREEDOM / 2) - 0.5 * math.log(FREEDOM * math.pi)
+    constant = len(cells.score) * heavy - 0.5 * len(x) * math.log(2 * math.pi)
+    return constant - minus_log_posterior(x, cells, noise, precision)
 
 
 @full_precision

@@ -15,7 +15,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import gammaln
+from jax.scipy.stats import norm
 
+from lleval_jax.core.linalg.normal import log_normal
 from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
@@ -46,6 +49,44 @@ class Scales(NamedTuple):
     questions: Array
     beside: Array
     cell: Array
+
+
+class Params(NamedTuple):
+    """All unknowns, given `Scales`.
+
+    skill     (models, dims)
+    beside    (models,)
+    mean      (k,)                 over questions of (intercept, slopes)
+    question  (questions, k)
+    cell      (questions, models)  what a cell has of its own
+    """
+
+    skill: Array
+    beside: Array
+    mean: Array
+    question: Array
+    cell: Array
+
+
+@full_precision
+def log_joint(params: Params, tried: Tried, scales: Scales) -> Array:
+    """Log joint density of successes and of all unknowns, given the scales.
+
+    successes_mq | z ~ Binomial(tries_mq, sigmoid(z_mq)),   z_mq = slope_q . skill_m + intercept_q + beside_m + cell_qm
+    skill_m ~ N(law's mean_m, precision_m^-1),   (intercept, slopes)_q ~ N(mean, scales.questions)
+    mean ~ N(0, MEAN_SD^2),   beside_m ~ N(0, scales.beside),   cell_qm ~ N(0, scales.cell)
+    """
+    skill, beside, mean, question, cell = params
+    z = question[:, 1:] @ skill.T + question[:, :1] + beside[None] + cell
+    won, tries = tried.successes.T, tried.tries.T
+    ways = gammaln(tries + 1) - gammaln(won + 1) - gammaln(tries - won + 1)
+    fits = jnp.sum(ways + won * z - tries * jax.nn.softplus(z))
+    spread = jnp.broadcast_to(scales.questions, (len(question), *scales.questions.shape))
+    of_mean = jnp.array([MEAN_SD[0], *[MEAN_SD[1]] * (len(mean) - 1)], mean.dtype)
+    of_skill = jnp.linalg.inv(tried.precision)
+    effects = log_normal(skill - tried.skill, of_skill) + log_normal(question - mean[None], spread)
+    alone = ((mean, of_mean), (beside, jnp.sqrt(scales.beside)), (cell, jnp.sqrt(scales.cell)))
+    return fits + effects + sum((jnp.sum(norm.logpdf(x, 0.0, sd)) for x, sd in alone), start=jnp.zeros((), z.dtype))
 
 
 class Now(NamedTuple):

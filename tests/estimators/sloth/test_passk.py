@@ -74,14 +74,12 @@ def ended():
 
 
 def test_the_search_ends_where_the_joint_density_is_flat(ended):
-    """With cells' own parts as unknowns of their own; the density is written anew and differentiated by JAX."""
+    """With cells' own parts as unknowns of their own; derivatives by JAX."""
     tried, end, _, steps = ended
     unknown = end.skill, end.beside, end.mean, end.question
 
     def log_density(unknown, own):
-        z = by_skill(unknown) + own
-        fits = tried.successes.T * jax.nn.log_sigmoid(z) + (tried.tries - tried.successes).T * jax.nn.log_sigmoid(-z)
-        return jnp.sum(fits) - 0.5 * jnp.sum(own**2) / end.scales.cell + log_prior(unknown, tried, end.scales)
+        return core.log_joint(core.Params(*unknown, own), tried, end.scales)
 
     slope = jax.jit(lambda: jax.grad(log_density, (0, 1))(unknown, end.logit - by_skill(unknown)))()
     assert steps < 2000
