@@ -22,6 +22,7 @@ from scipy.stats import beta
 
 import lleval_jax as ll
 from lleval_jax.core import gp
+from lleval_jax.estimators.tiny import regression
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B")
 BARS = {"arc_A": 0.90, "arc_B": 1.22, "gsm8k_A": 1.25, "gsm8k_B": 1.21, "truthfulqa_B": 0.92}
@@ -47,20 +48,21 @@ def estimate(answers: np.ndarray, full: np.ndarray, out: np.ndarray) -> ll.Estim
     return ll.tiny.estimate(responses.take(np.flatnonzero(out)), bank)
 
 
-def stranger(fitted: gp.Regression, answers: np.ndarray) -> tuple[float, float, float]:
+def stranger(fitted: regression.Regression, answers: np.ndarray) -> tuple[float, float, float]:
     """Estimate, low and high of one model with all known models within 10% of its answers taken out."""
     x = jnp.asarray(answers, float)[None]
     gap = gp.distance(x, fitted.known)[0]
     near = np.flatnonzero(np.asarray(gap) <= 0.10)
-    inverse, cross = fitted.drop, gp.gram(fitted.kernel, x, fitted.support)[0]
+    known = fitted.posterior
+    inverse, cross = known.drop, gp.gram(fitted.kernel, x, known.support)[0]
     block, columns = inverse[np.ix_(near, near)], inverse[:, near]
-    alpha = fitted.alpha - columns @ jnp.linalg.solve(block, fitted.alpha[near])
+    alpha = known.alpha - columns @ jnp.linalg.solve(block, known.alpha[near])
     lost = jnp.linalg.solve(block, columns.T @ cross)
     drop = cross @ (inverse @ cross) - (columns.T @ cross) @ lost
     noise = gp.noise(fitted.kernel)
     sd = jnp.sqrt(jnp.maximum(gp.variance(fitted.kernel, x)[0] + noise - drop, noise))
     away = jnp.min(jnp.where(jnp.isin(jnp.arange(len(gap)), near), jnp.inf, gap))
-    half = gp.multiplier(fitted.radii, fitted.errors, away[None], 0.95)[0] * sd
+    half = regression.multiplier(fitted.radii, fitted.errors, away[None], 0.95)[0] * sd
     ends = [float(np.clip(fitted.location + fitted.scale * (cross @ alpha + s * half), 0, 1)) for s in (0, -1, 1)]
     return ends[0], ends[1], ends[2]
 
@@ -91,7 +93,7 @@ def run(name: str, targets: int, folds: int = 5, seed: int = 0) -> dict:
         cpu.append(time.process_time() - started)
         ends[:, out] = found.value, found.low, found.high
         with jax.enable_x64(True):
-            fitted = gp.fit(answers[~out].astype(float), full[~out])
+            fitted = regression.fit(answers[~out].astype(float), full[~out])
             for i in wanted[out[wanted]]:
                 strangers[:, i] = stranger(fitted, answers[i])
     row = {"folds": summary(*ends, full) | {"bar": BARS[name], "cpu_seconds_a_fold": float(np.median(cpu))}}
