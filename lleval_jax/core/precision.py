@@ -1,8 +1,10 @@
 """Matrix products in the precision of their inputs, on every device.
 
 By default recent GPUs round the inputs of float32 products to ten bits of mantissa (TF32), and TPUs to seven
-(bfloat16): on an H200 a product is wrong by 3e-4 instead of 1e-6, an inverse by far more. Our kernels therefore ask
-for "highest" while they are traced. The request is part of the program; JAX's settings stay as they are.
+(bfloat16): on an H200 a product is wrong by 3e-4 instead of 1e-6, an inverse by far more. Estimates therefore ask for
+"highest" where a program is entered: `jit`, and `full_precision` on the functions that may be traced or called without
+it (kernels, joint densities, rules for derivatives). All that is traced inside is covered. The request is part of the
+program; JAX's settings stay as they are.
 
 A lower `jax_default_matmul_precision` of the caller's holds for the caller's own products, and not for ours.
 """
@@ -29,7 +31,7 @@ def full_precision(fn: Callable[P, R]) -> Callable[P, R]:
 
 
 def jit(fn: Callable, **options):  # noqa: ANN201  as `jax.jit`
-    """`jax.jit` of `fn` in full precision: whatever lleval_jax compiles goes through here."""
+    """`jax.jit` of `fn` in full precision: whatever estimates is compiled here. Networks may want less, and do not."""
     return jax.jit(full_precision(fn), **options)
 
 

@@ -16,10 +16,10 @@ from lleval_jax.core import gp
 from lleval_jax.core.crossed import draws, messages, mixture, scales
 from lleval_jax.core.crossed import joint as crossed_joint
 from lleval_jax.core.crossed import model as crossed
-from lleval_jax.core.irt import em, irf, joint, scoring, sequential, uncertainty
+from lleval_jax.core.irt import em, irf, joint, likelihood, scoring, sequential, uncertainty
 from lleval_jax.core.irt.cells import Dense
 from lleval_jax.core.irt.likelihood import Prior
-from lleval_jax.core.laws import panel, pooled, published, regression, tries
+from lleval_jax.core.laws import panel, pooled, pooled_joint, published, regression, tries
 from lleval_jax.core.linalg import factors, sweep
 from lleval_jax.core.precision import full_precision, jit
 from lleval_jax.core.solvers import loop, simplex
@@ -200,6 +200,44 @@ def best_weights(gram):
     return simplex.minimise(simplex.Quadratic(gram, unit(4)), jnp.asarray(np.full(4, 0.25)))
 
 
+def regressed_density(x):
+    cells = regression.Cells(unit(6, 3), jnp.broadcast_to(jnp.eye(2), (6, 2, 2)), unit(6), 0 * ONE)
+    return regression.log_joint(x, cells, ONE, unit(3))
+
+
+def answered(ability):
+    params, prior = likelihood.Params(ability, unit(7, 2)), Prior(unit(2), unit(2))
+    return likelihood.log_joint(params, likelihood.Answers(unit(6, 7), unit(6, 7)), prior, curve=irf.CURVES["2pl"])
+
+
+def grid_density(coef):
+    design, cells, at = grid()
+    return crossed.log_joint(crossed.Params(coef, unit(4), unit(5), at.scale), design, cells)
+
+
+def panel_density(shift):
+    sizes, known = versions()
+    return panel.log_joint(panel.Params(shift, unit(3, 4), sizes), known, panel.before(3, 2))
+
+
+def law_density(slope, begun, rows, _, floor):
+    shape = rows.real.shape
+    params = pooled_joint.Params(slope, unit(*shape, 2), unit(*shape, 3), begun)
+    return pooled_joint.log_joint(params, rows, floor, begun)
+
+
+def published_density(slope):
+    form = published.Form()
+    found = published.unpack(form, table(), published.start(form, table(), KEY))
+    return published.log_joint(found._replace(slope=slope), table(), form=form)
+
+
+def tried_density(skill):
+    known = tries.Tried(unit(3, 4), jnp.ones((3, 4)), skill, jnp.broadcast_to(jnp.eye(2), (3, 2, 2)))
+    params = tries.Params(skill, unit(3), unit(3), unit(4, 3), unit(4, 3))
+    return tries.log_joint(params, known, tries.Scales(jnp.eye(3), ONE, ONE))
+
+
 def bowl(x):
     return x @ jnp.diag(jnp.arange(1.0, 4)) @ x
 
@@ -239,6 +277,14 @@ KERNELS = {  # name -> (function, its arguments), in the order of the package's 
     "laws.published.objective": lambda: (law_objective, unit(3 * 4 + 4 * 3)),
     "sequential.choose": lambda: (asked, unit(3, 2)),
     "tries.fit": lambda: (tried, unit(3, 2)),
+    "irt.likelihood.log_joint": lambda: (answered, unit(6, 1)),
+    "crossed.model.log_joint": lambda: (grid_density, unit(2)),
+    "crossed.model.log_joint, gradient": lambda: (jax.grad(grid_density), unit(2)),
+    "panel.log_joint": lambda: (panel_density, unit(2, 4)),
+    "laws.pooled_joint.log_joint": lambda: (law_density, unit(6, 5), *law()),
+    "laws.published.log_joint": lambda: (published_density, unit(3, 2)),
+    "regression.log_joint": lambda: (regressed_density, unit(3)),
+    "tries.log_joint": lambda: (tried_density, unit(3, 2)),
 }  # fmt: skip
 
 

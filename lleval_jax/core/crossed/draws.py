@@ -85,7 +85,6 @@ def score_draws(
     return drawn.reshape(-1, len(given))[:draws]
 
 
-@full_precision
 def others_drawn(
     design: Design, here: Posterior, root: Float[Array, "k k"], own_root: Float[Array, "rows rows"], key: Array
 ) -> tuple[Float[Array, " rows"], Float[Array, " columns"]]:
@@ -126,7 +125,6 @@ def answers_drawn(
     return jnp.clip(jnp.where(dispersion == 1, jnp.round(total), total), 0, count)
 
 
-@full_precision
 def column_sums(
     column: Float[Array, " columns"], real: Float[Array, " columns"], row: Float[Array, " rows"]
 ) -> Float[Array, "2 rows"]:

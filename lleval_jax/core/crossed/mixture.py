@@ -64,7 +64,6 @@ class Params(NamedTuple):
     mixture: Mixture
 
 
-@full_precision
 def log_joint(
     params: Params, design: Design, cells: Cells, base: Float[Array, " rows"], side: Float[Array, " columns"]
 ) -> Float[Array, ""]:
@@ -143,7 +142,6 @@ def likelihood(cells: Cells, base: Float[Array, " rows"], side: Float[Array, " c
     return jnp.exp(total - total.max(1, keepdims=True))
 
 
-@full_precision
 def learn(at: Mixture, like: Float[Array, "rows nodes"], design: Design, key: Array, steps: int) -> Mixture:
     """Mixtures, (chains,) of each number, after some Metropolis steps.
 
@@ -176,7 +174,6 @@ def learn(at: Mixture, like: Float[Array, "rows nodes"], design: Design, key: Ar
     return Mixture(*ended.reshape(chains, len(at)).T)
 
 
-@full_precision
 def centre(like: Float[Array, "rows nodes"]) -> Array:
     """About where the rows' own effects lie, on the whole."""
     x = jnp.asarray(NODES, like.dtype)

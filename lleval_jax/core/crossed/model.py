@@ -167,6 +167,7 @@ def _log_normal(x: Float[Array, " effects"], log_sd: Array) -> Array:
     return -0.5 * jnp.sum((x * jnp.exp(-log_sd)) ** 2) - x.size * (log_sd + 0.5 * math.log(2 * math.pi))
 
 
+@full_precision
 def start(design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"]) -> Belief:
     """Scales at the mode of their prior, and what each answer says to one who knows no other."""
     scale, none = jnp.asarray(design.prior[0]), jnp.zeros_like(jnp.asarray(cells.weight))
@@ -291,7 +292,6 @@ def log_chi_constant(worth: Array) -> Array:
     return (1 - worth / 2) * math.log(2.0) - gammaln(worth / 2) + worth / 2 * jnp.log(worth)
 
 
-@full_precision
 def tilt(
     offset: Numbers,
     nodes: Float[Array, " nodes"],

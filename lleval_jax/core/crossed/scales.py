@@ -42,7 +42,6 @@ def scales(design: Design, cells: Cells, at: Belief, now: Posterior, points: Flo
     return Scales(point, jax.nn.softmax(weight), given)
 
 
-@full_precision
 def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> Array:
     """Hessian of log evidence plus log prior in the log scales, the sites held.  -> (scales, scales)
 
@@ -90,7 +89,6 @@ def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> A
     return found - jnp.diag(2 * held + believed(design, scale)[2])
 
 
-@full_precision
 def scale_root(design: Design, hessian: Float[Array, "scales scales"]) -> Float[Array, "scales scales"]:
     """R with R R' the covariance of the log scales: the inverse curvature, where that is too small the prior's.
 

@@ -147,7 +147,6 @@ def _triple(place: Array, offset: Array, variance: Array) -> Array:
     return jnp.where(jnp.abs(place) <= 1, three, 0)
 
 
-@full_precision
 def curvature(
     curve: irf.Curve,
     free: Float[Array, " width"],
@@ -171,7 +170,6 @@ def curvature(
     return jnp.concatenate(score), jnp.block([[block, side.T], [side, corner]])
 
 
-@full_precision
 def maximise(
     task: Task, data: Data, prior: Prior, free: Float[Array, "items width"], counts: Expected
 ) -> tuple[Float[Array, "items width"], Float[Array, "items width width"]]:

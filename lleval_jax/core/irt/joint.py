@@ -75,7 +75,6 @@ def start(data: Data, ability: Array, items: Array) -> Beliefs:
     return Beliefs(rows, Normals(items, spread), jnp.zeros(width, items.dtype), variance)
 
 
-@full_precision
 def bend(data: Data, now: Beliefs) -> tuple[Array, Array]:
     """Curvature of the parabola in each cell, and the mean logit; both in the cells' layout."""
     middle = data.cells.at_cells(now.rows.mean, now.items.mean)

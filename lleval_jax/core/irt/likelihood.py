@@ -69,7 +69,6 @@ def _log_normal(prior: Prior, free: Float[Array, " width"]) -> Float[Array, " wi
     return jnp.where(known, 0.5 * size - 0.5 * prior.precision * (free - prior.mean) ** 2, 0)
 
 
-@full_precision
 def bernoulli(
     curve: irf.Curve,
     items: irf.Items,
@@ -86,7 +85,6 @@ def bernoulli(
     return jnp.sum(weight * (scores * odds + wrong))
 
 
-@full_precision
 def at_nodes(
     curve: irf.Curve, cells: Cells, items: irf.Items, nodes: Float[Array, "nodes dims"]
 ) -> Float[Array, "rows nodes"]:
@@ -103,7 +101,6 @@ def log_prior(prior: Prior, free: Float[Array, " width"]) -> Float[Array, ""]:
     return jnp.sum(jnp.where(known, density, 0))
 
 
-@full_precision
 def gaussian(
     x: Float[Array, " dims"], mean: Float[Array, " dims"], precision: Float[Array, "dims dims"]
 ) -> Float[Array, ""]:

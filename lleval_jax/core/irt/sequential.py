@@ -97,7 +97,6 @@ def outlook(
     return Outlook(p, by_z, noise, value, variance, pull)
 
 
-@full_precision
 def gain(
     rule: str, pool: Pool, belief: Belief, seen: Outlook, pull: Float[Array, "rows dims"], order: bool = False
 ) -> Float[Array, "rows items"]:
@@ -165,7 +164,6 @@ def choose(
     return jax.lax.scan(pick, begin, keys)[1].T
 
 
-@full_precision
 def foresee(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -> Array:
     """The score's variance after each of the picked items (rows, size), each answered as expected.  -> (rows, size)."""
     rows = jnp.arange(len(picked))
@@ -184,7 +182,6 @@ def foresee(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -> Array:
     return jax.lax.scan(ask, (belief.covariance, seen.pull, seen.variance), picked.T)[1].T
 
 
-@full_precision
 def learn(
     curve: irf.Curve,
     items: irf.Items,

@@ -257,7 +257,6 @@ def _moved(known: _Known) -> Array:
 
 
 @jax.custom_vjp
-@full_precision
 def _density(blocks: _Blocks) -> Array:
     """The log evidence, its derivatives in closed form: they need no inverse but those that it needs itself."""
     return _known(blocks).log_evidence

@@ -250,7 +250,6 @@ def _slopes(known: _Lineages, rows: Rows, law: Law) -> tuple[Slopes, Array]:
     return Slopes(mean, cov), log_det - pull.ravel() @ mean
 
 
-@full_precision
 def log_evidence(law: Law, rows: Rows, at: At, floor: Array) -> Array:
     """Log marginal density of the scores, the link linear about `at`, up to a constant."""
     known = _lineages(rows, law, at, floor)
@@ -269,13 +268,11 @@ def log_laplace(law: Law, rows: Rows, at: At, floor: Array) -> Array:
     return log_evidence(law, rows, At(_stepped(at, mean), at.worth), floor)
 
 
-@full_precision
 def slopes(law: Law, rows: Rows, at: At, floor: Array) -> Slopes:
     """What all models share, given all scores."""
     return _slopes(_lineages(rows, law, at, floor), rows, law)[0]
 
 
-@full_precision
 def posterior(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Posterior:
     """Of the logits of all cells, seen or not. `shared` may rest on other lineages too."""
     known = _lineages(rows, law, at, floor)
@@ -288,7 +285,6 @@ def posterior(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Pos
     return Posterior(_mean(known, rows, law, shared), cov)
 
 
-@full_precision
 def skills(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Skills:
     """Of the models given all scores; a family's is its lineage's and its own together, size slopes apart."""
     known = _lineages(rows, law, at, floor)

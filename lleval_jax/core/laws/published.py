@@ -165,7 +165,6 @@ def _chance(form: Form, table: Table) -> Array:
     return jax.scipy.special.logit(jnp.maximum(table.chance, least))
 
 
-@full_precision
 def predict(form: Form, law: Law, inputs: Float[Array, "rows k"], intercept: Float[Array, "rows families"]) -> Array:
     """Scores (rows, benchmarks) by one law."""
     logit = (inputs @ law.slope + intercept @ law.family) @ law.loading.T + law.shift[None]
@@ -324,7 +323,6 @@ def fit(form: Form, table: Table, key: Array, *, starts: int = 8, tol: float = 1
     return Fit(laws, jax.nn.softmax(-value), value, error, steps, status, x)
 
 
-@full_precision
 def laplace(form: Form, table: Table, x: Array) -> Normal:
     """The posterior near the mode x (size,).
 
@@ -356,7 +354,6 @@ def _turns(form: Form, table: Table, x: Array) -> Array:
     return jnp.stack([jnp.concatenate([turned(upper, a, b), turned(lower, a, b)]) for a, b in pairs], axis=1)
 
 
-@full_precision
 def latent(form: Form, table: Table, x: Array, design: Float[Array, " effects"]) -> Float[Array, "benchmarks 2"]:
     """Logit h_j above the floor, and logit of the floor, of a model with this row of inputs and intercepts."""
     law = unpack(form, table, x)
@@ -364,14 +361,12 @@ def latent(form: Form, table: Table, x: Array, design: Float[Array, " effects"])
     return jnp.stack([jax.vmap(bent)(law.bend, law.loading @ theta + law.shift), law.floor], axis=1)
 
 
-@full_precision
 def foreseen(form: Form, table: Table, x: Array, cov: Array, design: Array) -> tuple[Array, Array]:
     """`latent` at the mode x (benchmarks, 2), and its covariance (benchmarks, 2, 2) by the delta method."""
     slope = jax.jacrev(latent, 2)(form, table, x, design)
     return latent(form, table, x, design), jnp.einsum("jau,uv,jbv->jab", slope, cov, slope)
 
 
-@full_precision
 def sandwich(form: Form, table: Table, x: Array, cov: Array) -> tuple[Array, Array, Array]:
     """Covariance of the unknowns by the noise that is found, and that noise.
 

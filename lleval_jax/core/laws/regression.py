@@ -78,7 +78,6 @@ def log_joint(x: Float[Array, " k"], cells: Cells, noise: Array, precision: Floa
     return constant - minus_log_posterior(x, cells, noise, precision)
 
 
-@full_precision
 def minus_log_posterior(x: Float[Array, " k"], cells: Cells, noise: Array, precision: Float[Array, " k"]) -> Array:
     """Up to a constant that neither x, noise nor precision changes."""
     score, slope = link(cells.design @ x, cells.floor)
@@ -88,7 +87,6 @@ def minus_log_posterior(x: Float[Array, " k"], cells: Cells, noise: Array, preci
     return jnp.sum(heavy) + 0.5 * precision @ x**2 - 0.5 * jnp.sum(jnp.log(precision))
 
 
-@full_precision
 def curvature(x: Float[Array, " k"], cells: Cells, noise: Array, precision: Float[Array, " k"]) -> Array:
     """(k, k) information expected of the scores, and of what is known beforehand."""
     _, slope = link(cells.design @ x, cells.floor)

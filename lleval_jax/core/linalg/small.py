@@ -2,13 +2,11 @@
 
 import jax.numpy as jnp
 
-from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array
 
 UNROLL = 6  # wider systems go to LAPACK
 
 
-@full_precision
 def inverse(matrix: Array) -> Array:
     """Inverse of one symmetric positive definite matrix (k, k) by Cholesky."""
     k = matrix.shape[-1]
@@ -20,7 +18,6 @@ def inverse(matrix: Array) -> Array:
     return jnp.stack([jnp.stack([sum(a * b for a, b in zip(x, y, strict=True)) for y in columns]) for x in columns])
 
 
-@full_precision
 def solve(matrix: Array, vector: Array) -> Array:
     """matrix^-1 vector for one symmetric positive definite (k, k) and (k,)."""
     k = matrix.shape[-1]
