@@ -20,6 +20,8 @@ from jax.scipy.stats import norm
 
 from lleval_jax.core.linalg.normal import log_normal
 from lleval_jax.core.precision import full_precision
+from lleval_jax.core.solvers.fixed_point import FixedPoint
+from lleval_jax.core.solvers.loop import solve
 from lleval_jax.types import Array, Float
 
 SPREAD = (2.0, 0.7)  # likely sd over questions of an intercept and of a slope, in logits
@@ -204,7 +206,6 @@ def _whole(tried: Tried, now: Now) -> tuple[_Question, Array, Array]:
     return found, (cov + cov.T) / 2, cov @ (jnp.sum(found.told, 0) - before @ gone)
 
 
-@full_precision
 def step(tried: Tried, now: Now) -> Now:
     """All unknowns by one Gauss-Newton step, and the variances by EM."""
     models, dims = now.skill.shape
@@ -257,15 +258,13 @@ def _scales(tried: Tried, now: Now, sure: Posterior, square: Array) -> Scales:
 def fit(tried: Tried, *, tol: float = 1e-4, max_steps: int = 2000) -> tuple[Now, Posterior, Array]:
     """Where all lies, how surely, and the steps taken; `moved` below `tol` says that the search has converged."""
 
-    def running(carry: tuple[Now, Array]) -> Array:
-        return (carry[0].moved > tol) & (carry[1] < max_steps)
+    def next_of(now: Now) -> tuple[Now, Array]:
+        after = step(tried, now)
+        return after, after.moved
 
-    def body(carry: tuple[Now, Array]) -> tuple[Now, Array]:
-        return step(tried, carry[0]), carry[1] + 1
-
-    end, steps = jax.lax.while_loop(running, body, (begin(tried), jnp.asarray(0)))
-    found, shared, _ = _whole(tried, end)
-    return end, Posterior(shared, found.alone, found.pull), steps
+    end = solve(FixedPoint(), next_of, begin(tried), tol=tol, max_steps=max_steps)
+    found, shared, _ = _whole(tried, end.x)
+    return end.x, Posterior(shared, found.alone, found.pull), end.steps
 
 
 class Drawn(NamedTuple):
@@ -288,7 +287,6 @@ class Drawn(NamedTuple):
     cell: Array
 
 
-@full_precision
 def logits(key: Array, of: Drawn) -> Float[Array, " questions"]:
     """Logits of the chances of a new model, drawn with all that is unsure."""
     keys, dtype = jax.random.split(key, 5), of.question.dtype

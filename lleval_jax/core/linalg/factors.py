@@ -6,14 +6,15 @@ answered the same items, and the models' own variances, are filled in by the fac
 that is chance: factors no larger than chance makes them are dropped, others shrunk (Benaych-Georges & Nadakuditi 2011).
 """
 
-import jax
 import jax.numpy as jnp
 
 from lleval_jax.core.precision import full_precision
+from lleval_jax.core.solvers.fixed_point import FixedPoint
+from lleval_jax.core.solvers.loop import solve
 from lleval_jax.types import Array, Float
 
-ROUNDS = 500
-TOL = 1e-7
+ROUNDS = 500  # of subspace iteration
+TOL = 1e-7  # of a covariance, relative to the largest
 
 
 @full_precision
@@ -38,22 +39,17 @@ def loadings(
     reached = jnp.any(known, 1)
     chance = size * jnp.mean(1 / jnp.maximum(common, 1), where=known | ~jnp.any(known))
 
-    def improve(now: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        axes, inner, _, count = now
+    def improve(now: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
+        axes, inner = now
         whole = jnp.where(known, cov, axes @ inner @ axes.T)
         found = jnp.linalg.qr(whole @ axes)[0]
         seen = found.T @ whole @ found
-        moved = jnp.max(jnp.abs(found @ seen @ found.T - axes @ inner @ axes.T))
-        return found, seen, moved, count + 1
-
-    def going(now: tuple[Array, Array, Array, Array]) -> Array:
-        return (now[2] > TOL * jnp.max(jnp.abs(cov))) & (now[3] < ROUNDS)
+        return (found, seen), jnp.max(jnp.abs(found @ seen @ found.T - axes @ inner @ axes.T))
 
     start = jnp.linalg.eigh(cov)[1][:, ::-1][:, :dims] if size <= 500 else jnp.linalg.qr(cov[:, :dims])[0]
     inner = start.T @ cov @ start
-    axes, inner, _, _ = jax.lax.while_loop(
-        going, improve, (start, inner, jnp.asarray(jnp.inf, cov.dtype), jnp.asarray(0))
-    )
+    tol = TOL * jnp.max(jnp.abs(cov))
+    axes, inner = solve(FixedPoint(), improve, (start, inner), tol=tol, max_steps=ROUNDS).x
     size_of, turn = jnp.linalg.eigh((inner + inner.T) / 2)
     order = jnp.argsort(-size_of)
     beyond = jnp.where(size_of > 0, jnp.sqrt(jnp.maximum(size_of**2 - 4 * chance, 0)), 0)

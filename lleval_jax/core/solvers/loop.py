@@ -1,4 +1,16 @@
-"""The one loop: every iterative fit in lleval_jax is `solve(solver, fn, x0)`, or `advance` in pieces."""
+"""The one loop of the device: what goes on there until a tolerance is met is `solve(solver, fn, x0)`, or `advance`.
+
+Loops of a fixed count are plain sweeps and stay what they are (`jax.lax.fori_loop`, `scan`), since they meet no
+tolerance: `laws.pooled.settle` and `crossed.messages.settle`, whose result must not depend on what they run beside;
+`crossed.mixture.learn`, steps of Markov chains; `irt.sequential.learn` and `irt.em.maximise`, a few scoring steps.
+
+Not here, with reasons:
+    solvers.simplex.Newton      halves a step within a step of `solve`; a loop of two lines
+    linalg.rotation.project     NumPy on matrices of a few columns, where a device's call costs more than the work
+    estimators, scipy.optimize  `sloth.kernel`, `tiny.regression` and `irt.linking` search on the host;
+                                `<method>/published` does what the paper's own program does
+    estimators, Newton          `tiny.kriging`, `irt.copies`, `trust.keys`: on the host, a fixed count of steps
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -62,7 +74,9 @@ def begin(solver: Solver, fn: Any, x0: Any) -> Progress:
 
 
 @full_precision
-def advance(solver: Solver, fn: Any, progress: Progress, *, tol: float, at_most: int, max_steps: int) -> Progress:
+def advance(
+    solver: Solver, fn: Any, progress: Progress, *, tol: float | Array, at_most: int, max_steps: int
+) -> Progress:
     """Take `at_most` more steps, or fewer if the loop ends. A lane that has ended stays as it is under vmap."""
 
     def running(carry: tuple[Progress, Array]) -> Array:
@@ -78,13 +92,13 @@ def advance(solver: Solver, fn: Any, progress: Progress, *, tol: float, at_most:
     return jax.lax.while_loop(running, body, (first, jnp.asarray(0)))[0]
 
 
-def solve(solver: Solver, fn: Callable, x0: Any, *, tol: float = 1e-6, max_steps: int = 200) -> Solution:
+def solve(solver: Solver, fn: Callable, x0: Any, *, tol: float | Array = 1e-6, max_steps: int = 200) -> Solution:
     """Run to the end. Pure: jit, vmap and shard it from outside."""
     end = advance(solver, fn, begin(solver, fn, x0), tol=tol, at_most=max_steps + 1, max_steps=max_steps)
     return Solution(end.now.x, end.now.value, end.now.error, end.steps, end.status)
 
 
-def _status(now: Step, steps: Array, tol: float, max_steps: int) -> Array:
+def _status(now: Step, steps: Array, tol: float | Array, max_steps: int) -> Array:
     finite = jnp.isfinite(now.value) & ~jnp.isnan(now.error)
     ended = jnp.where(steps >= max_steps, int(Status.MAX_STEPS), int(Status.RUNNING))
     found = jnp.where(now.error <= tol, int(Status.CONVERGED), ended)
