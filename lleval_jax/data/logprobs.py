@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from lleval_jax.data import archive, files
 from lleval_jax.data.formats import table
@@ -84,7 +85,7 @@ def simulate_logprobs(
     level = rng.normal(-90, 10, (texts, 1))
     sides = [level + rng.normal(0, spread, (texts, len(names))) - 0.2 * np.arange(len(names)) for _ in range(2)]
     if pairs:
-        first = rng.random(texts) < 1 / (1 + np.exp((sides[1] - sides[0]) @ true))
+        first = rng.random(texts) < expit((sides[0] - sides[1]) @ true)
         sides = [np.where(first[:, None], *sides), np.where(first[:, None], *sides[::-1])]
     members = [members_of(name, names) for name in (() if pairs else (FULL, *subsets))]
     found = []

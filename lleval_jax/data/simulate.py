@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from lleval_jax.errors import require
 from lleval_jax.values import Responses
@@ -79,5 +80,5 @@ def _truth(draw: np.random.Generator, rows: int, items: int, dims: int, model: s
     floor = draw.uniform(0.1, 0.3, items) if model in ("3pl", "4pl") else np.zeros(items)
     ceiling = draw.uniform(0.85, 1.0, items) if model == "4pl" else np.ones(items)
     logit = ability @ slope.T + intercept
-    probability = floor + (ceiling - floor) / (1 + np.exp(-logit))
+    probability = floor + (ceiling - floor) * expit(logit)
     return Truth(slope, intercept, floor, ceiling, ability, probability)

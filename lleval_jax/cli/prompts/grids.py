@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
+from scipy.special import expit
 
 import lleval_jax as ll
 from lleval_jax.cli.shell.options import Reading
@@ -211,7 +212,7 @@ def _simulated(whole: bool) -> "ll.Responses":
     rng = np.random.default_rng(SEED)
     prompts, examples, given = SIMULATED
     logit = SPREAD * rng.standard_normal((prompts, 1)) + HARD * rng.standard_normal(examples) + 0.3
-    right = rng.random(logit.shape) < 1 / (1 + np.exp(-logit))
+    right = rng.random(logit.shape) < expit(logit)
     seen = np.full(right.shape, whole)
     if not whole:
         seen[balanced.plan(seen, given, seed=SEED)] = True

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import expit
 from scipy.stats import t as student
 
 from lleval_jax.core.irt import irf, sequential
@@ -239,7 +240,7 @@ def _dispersion(fit: FitResult[irt.IrtParams], answers: Responses) -> np.ndarray
     place = {name: i for i, name in enumerate(fit.rows)}
     theta = fit.params.ability[[place[row] for row in answers.rows]]
     span = fit.params.ceiling - fit.params.floor
-    p = fit.params.floor + span / (1 + np.exp(-(theta @ fit.params.slope.T + fit.params.intercept)))
+    p = fit.params.floor + span * expit(theta @ fit.params.slope.T + fit.params.intercept)
     p = p[seen]
     return np.clip(np.array([((scores - p) ** 2).sum() / (p * (1 - p)).sum()]), 0.05, 1.0)
 

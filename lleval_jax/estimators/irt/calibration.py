@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import expit
 
 from lleval_jax.core.irt import em, irf, joint, quadrature, uncertainty
 from lleval_jax.core.precision import jit
@@ -308,7 +309,7 @@ def _start(data: em.Data, task: em.Task) -> em.Unknowns:
     items = irf.Items(
         slope=slope[:, None] * jnp.where(jnp.arange(curve.dims)[None, :] == 0, 1, 0.5 * twist),
         intercept=intercept,
-        floor=jnp.full_like(mean, 1 / (1 + math.exp(-USUAL["floor"][0]))),
+        floor=jnp.full_like(mean, float(expit(USUAL["floor"][0]))),
         ceiling=jnp.full_like(mean, 0.97),
     )
     usual = [USUAL["slope"]] * curve.dims + [USUAL["intercept"]]

@@ -14,6 +14,7 @@ strangers its mean is 1, so that it exceeds K with probability 1/K at most, howe
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 SHARED = 0.7  # residual correlation from which two rows are near-copies: half their variance is the same
 COPIED = 0.9  # of the answers, in the likelihood ratio
@@ -51,15 +52,15 @@ def additive(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
     right = [scores.sum(axis, keepdims=True, dtype=np.float32) for axis in (1, 0)]
     for sweep in range(2 * SWEEPS):
         side = sweep % 2
-        p = _sigmoid(ability + ease)
+        p = expit(ability + ease)
         here = (ability, ease)[side]
-        own = _sigmoid(here)
+        own = expit(here)
         pull = right[side] - (p * seen).sum(1 - side, keepdims=True) + 0.5 - own
         worth = (p * (1 - p) * seen).sum(1 - side, keepdims=True) + own * (1 - own) + 1e-3 * (asked[side] == 0)
         here += np.clip(pull / worth, -1, 1)
         if side == 0:
             ability -= ability.mean()
-    return _sigmoid(ability + ease)
+    return expit(ability + ease)
 
 
 def find(scores: np.ndarray, seen: np.ndarray) -> Copies:
@@ -88,7 +89,3 @@ def _log_odds(right: np.ndarray, seen: np.ndarray, p: np.ndarray) -> np.ndarray:
         right @ (right * np.log(1 - COPIED + COPIED / p)).T + wrong @ (wrong * np.log(1 - COPIED + COPIED / (1 - p))).T
     )
     return agree + np.log(1 - COPIED) * (right @ wrong.T + wrong @ right.T)
-
-
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-z))

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import expit
 
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
@@ -161,7 +162,7 @@ def pieces(kind: Kind, table: Table, weight: np.ndarray, scale: float) -> tuple[
         residual = table.target - table.columns @ weight
         return residual**2, residual, np.ones(len(residual))
     z = _logits(table, weight, scale)
-    p = 1 / (1 + np.exp(-np.clip(z, -500, 500)))
+    p = expit(z)
     return np.logaddexp(0, -z), 1 - p, p * (1 - p)
 
 

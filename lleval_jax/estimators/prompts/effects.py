@@ -18,6 +18,7 @@ from typing import Literal
 import jax
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from lleval_jax.core.crossed import model as crossed
 from lleval_jax.core.crossed import scales
@@ -211,7 +212,7 @@ def _picture(grid: Responses, row_features: Features | None, seed: int) -> tuple
     layout, known, used = _looked(grid, rows, np.zeros((items, 0)))
     now = known.now
     effect, column = np.asarray(now.effect, float)[:n], np.asarray(now.column, float)[:items]
-    p = 1 / (1 + np.exp(-(float(layout.design.offset) + effect[:, None] + column[None, :])))
+    p = expit(float(layout.design.offset) + effect[:, None] + column[None, :])
     picture = choice.Picture(
         np.asarray(now.covariance, float), np.asarray(now.pull, float)[:, :items], np.asarray(now.loose)[:items], p
     )
@@ -282,7 +283,7 @@ def _scatter(layout: crossed_layout.Layout, now: crossed.Posterior, at: crossed.
     mean, var, precision, shift = (np.asarray(x, float)[seen] for x in (now.mean, now.var, at.precision, at.shift))
     alone = np.maximum(1 / var - precision, 1e-6)
     centre, sd = (mean / var - shift) / alone, 1 / np.sqrt(alone)
-    p = 1 / (1 + np.exp(-(float(layout.design.offset) + centre[:, None] + sd[:, None] * NODES[None, :])))
+    p = expit(float(layout.design.offset) + centre[:, None] + sd[:, None] * NODES[None, :])
     mass = MASS / MASS.sum()
     first, second = p @ mass, p**2 @ mass
     weight = np.asarray(layout.cells.weight, float)[seen] * used

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import expit
 
 from lleval_jax.core.laws import panel
 from lleval_jax.core.precision import light_jit
@@ -79,7 +80,7 @@ def outlook(named: Named, loading: np.ndarray, sizes: Sequence[np.ndarray], vers
         mean, own, way, shared = map(np.asarray, told)
     here = np.nonzero(chain.version == version)[0]
     total, asked = chain.total[here], chain.asked[:, here]
-    rate = 1 / (1 + np.exp(-mean[:, here]))
+    rate = expit(mean[:, here])
     binomial = rate * (1 - rate)
     left = (total - asked) / total
     weight = np.concatenate([(total / total.sum())[None], np.eye(len(here))])

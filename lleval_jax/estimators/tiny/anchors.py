@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from lleval_jax.core.linalg import cluster
 from lleval_jax.errors import BadInput, require, require_known
@@ -137,7 +138,7 @@ def information(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """The items with the most Fisher information, averaged over the calibration models' abilities."""
     bank = problem.bank
     theta = problem.rng.multivariate_normal(bank.prior_mean, bank.prior_cov, 256)
-    s = 1 / (1 + np.exp(-(theta @ bank.slope.T + bank.intercept)))
+    s = expit(theta @ bank.slope.T + bank.intercept)
     span = bank.ceiling - bank.floor
     p = bank.floor + span * s
     worth = ((span * s * (1 - s)) ** 2 / np.maximum(p * (1 - p), 1e-9)).mean(0) * (bank.slope**2).sum(1)

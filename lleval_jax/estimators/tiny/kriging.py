@@ -16,6 +16,7 @@ On the host in float64: with few models and one pattern of answers, compiling wo
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from lleval_jax.core.linalg import cluster
 from lleval_jax.values.bank import Learned
@@ -117,9 +118,9 @@ def embedding(curves: Curves, scores: np.ndarray) -> np.ndarray:
     no curves this is K-means on raw answers, with SHRINK = 0 on item parameters; between them beats both.
     """
     single = curves.single
-    residual = scores - _sigmoid(single[:, 0] + curves.ability[:, None] * single[:, 1])
+    residual = scores - expit(single[:, 0] + curves.ability[:, None] * single[:, 1])
     local = residual.T @ _directions(residual, LOCAL) / len(scores)
-    shape = _sigmoid(single[:, :1] + single[:, 1:] * GRID) * np.sqrt(GRID_WEIGHT)
+    shape = expit(single[:, :1] + single[:, 1:] * GRID) * np.sqrt(GRID_WEIGHT)
     return np.concatenate([shape, np.sqrt(SHRINK) * local], axis=1)
 
 
@@ -132,7 +133,7 @@ def _predict(
     theta, precision = np.zeros((len(answers), len(prior))), np.eye(len(prior))
     for _ in range(NEWTON):
         theta, precision = _ability_step(coef[index], answers, theta, prior)
-    p = _sigmoid(coef[:, 0] + theta @ coef[:, 1:].T)
+    p = expit(coef[:, 0] + theta @ coef[:, 1:].T)
     spread, residual = p * (1 - p), answers - p[:, index]
     unseen = weight.copy()
     unseen[:, index] = 0
@@ -183,7 +184,7 @@ def _joint_map(scores: np.ndarray, factors: int, least_phi: float) -> tuple[np.n
     for sweep in range(SWEEPS):
         design = np.concatenate([np.ones((n, 1)), theta], axis=1)
         for _ in range(1 if sweep else 3):
-            p = _sigmoid(coef @ design.T)
+            p = expit(coef @ design.T)
             hessian = _gram(p * (1 - p) / phi, design) + np.diag(1 / variance)
             gradient = (scores.T - p) @ design / phi - (coef - centre) / variance
             coef = coef + _clipped(np.linalg.solve(hessian, gradient[..., None])[..., 0], 2.0)
@@ -193,7 +194,7 @@ def _joint_map(scores: np.ndarray, factors: int, least_phi: float) -> tuple[np.n
             variance = np.clip(((coef - centre) ** 2).mean(0) + posterior, least, most)
         theta, _ = _ability_step(coef, scores, theta, np.ones(factors))
         if sweep >= 10:
-            p = _sigmoid(coef[:, 0] + theta @ coef[:, 1:].T)
+            p = expit(coef[:, 0] + theta @ coef[:, 1:].T)
             phi = float(np.clip(((scores - p) ** 2).sum() / (p * (1 - p)).sum(), least_phi, 1.0))
         mean, sd = theta.mean(0), theta.std(0) + 1e-6  # fix origin and unit of the abilities
         coef[:, 0] += coef[:, 1:] @ mean
@@ -208,7 +209,7 @@ def _ability_step(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One damped Newton step of the abilities (n, q) under N(0, diag 1 / prior), and the posterior precision."""
     slope = coef[:, 1:]
-    p = _sigmoid(coef[:, 0] + theta @ slope.T)
+    p = expit(coef[:, 0] + theta @ slope.T)
     precision = _gram(p * (1 - p), slope) + np.diag(prior)
     step = np.linalg.solve(precision, ((answers - p) @ slope - prior * theta)[..., None])[..., 0]
     return theta + _clipped(step, 1.0), precision
@@ -235,10 +236,6 @@ def _spread_over_ranking(full: np.ndarray) -> np.ndarray:
 
 def _clipped(step: np.ndarray, largest: float) -> np.ndarray:
     return step * np.minimum(1, largest / np.maximum(np.abs(step).max(1, keepdims=True), 1e-12))
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
 def _logit(p: np.ndarray) -> np.ndarray:

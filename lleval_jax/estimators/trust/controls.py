@@ -4,6 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import require
@@ -48,7 +49,7 @@ def recovery(fit: FitResult[IrtParams], responses: Responses | SparseResponses, 
     rng, p = np.random.default_rng(seed), fit.params
     root = np.linalg.cholesky(p.ability_cov.astype(float) + 1e-9 * np.eye(p.slope.shape[1]))
     ability = p.ability + np.einsum("rij,rj->ri", root, rng.standard_normal(p.ability.shape))
-    chance = p.floor + (p.ceiling - p.floor) / (1 + np.exp(-(ability @ p.slope.T + p.intercept)))
+    chance = p.floor + (p.ceiling - p.floor) * expit(ability @ p.slope.T + p.intercept)
     times = np.maximum(np.rint(here.weight), 1).astype(int)
     scores = np.where(here.seen, rng.binomial(times, chance) / times, 0).astype(np.float32)
     again = _again(fit, _replaced(here, scores, here.weight), standard_errors=True)

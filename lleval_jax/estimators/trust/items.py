@@ -242,7 +242,7 @@ def _information(fit: FitResult[IrtParams]) -> np.ndarray:
     """(points,) Fisher information of all items along the main direction."""
     p, main = fit.params, residuals.direction(fit)
     pull = p.slope @ main
-    bare = 1 / (1 + np.exp(-np.clip(POINTS[:, None] * pull + p.intercept, -30, 30)))
+    bare = special.expit(np.clip(POINTS[:, None] * pull + p.intercept, -30, 30))
     chance = p.floor + (p.ceiling - p.floor) * bare
     by_z = (p.ceiling - p.floor) * bare * (1 - bare)
     return (by_z**2 * pull**2 / np.maximum(chance * (1 - chance), residuals.SAFE)).sum(1)

@@ -16,6 +16,7 @@ whole likelihood, it needs no large number of models.
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from lleval_jax.estimators.trust.residuals import Chunk
 
@@ -42,7 +43,7 @@ def regress(chunk: Chunk) -> Lines:
     a, b = np.zeros((2, len(chunk.items)))
     w, t = chunk.weight.astype(float), chunk.ability.astype(float)
     for _ in range(STEPS):
-        p = 1 / (1 + np.exp(-np.clip(a * t + b, -30, 30)))
+        p = expit(np.clip(a * t + b, -30, 30))
         gap, v = w * (chunk.scores - p), w * p * (1 - p)
         score = np.stack([(gap * t).sum(0) - WEAK * a, gap.sum(0) - WEAK * b], 1)
         info = _two_by_two((v * t * t).sum(0) + WEAK, (v * t).sum(0), v.sum(0) + WEAK)

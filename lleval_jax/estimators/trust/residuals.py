@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from lleval_jax.errors import require
 from lleval_jax.values.params import IrtParams
@@ -90,7 +91,7 @@ def chunk(fit: FitResult[IrtParams], here: Responses, items: np.ndarray) -> Chun
     spread = p.ability_cov.reshape(-1, dims * dims) @ pairs.T
     scores = here.scores[:, items].astype(np.float32)
     weight = here.seen[:, items] * here.weight[:, items].astype(np.float32)
-    bare = _sigmoid(middle)
+    bare = expit(np.clip(middle, -30, 30))
     fitted = floor + span * bare
     inverse = 1 / np.maximum(fitted * (1 - fitted), SAFE)
     by_z = span * bare * (1 - bare)
@@ -100,11 +101,7 @@ def chunk(fit: FitResult[IrtParams], here: Responses, items: np.ndarray) -> Chun
     main = direction(fit)
     along = (p.ability_cov @ main) @ slope.T * (rest / np.maximum(spread, 1e-9))
     ability = (p.ability @ main)[:, None] - shift * along
-    expected = floor + span * _sigmoid(place / np.sqrt(1 + np.pi / 8 * rest))
+    expected = floor + span * expit(np.clip(place / np.sqrt(1 + np.pi / 8 * rest), -30, 30))
     return Chunk(
         items, scores, weight, place, ability, np.clip(expected, 1e-4, 1 - 1e-4), np.clip(fitted, SAFE, 1 - SAFE)
     )
-
-
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(z, -30, 30)))
