@@ -69,7 +69,7 @@ def world(k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def run(parts: Sequence[tuple[Callable[[int, int], list[dict]], int, int]], name: str, out: pathlib.Path) -> None:
     """Sessions of all parts (who, set, seed), into section `name` of `out`."""
-    grid.FEWEST = 11  # all fits have room for 2048 answers: one compilation
+    grid.LEAST_POWER = 11  # all fits have room for 2048 answers: one compilation
     began, runs = time.process_time(), []
     for part, k, seed in parts:
         runs += part(k, seed)

@@ -15,7 +15,7 @@ from lleval_jax.values.responses import Responses
 
 PAD = 8  # cells are padded to a multiple, so that versions that follow each other share a compiled program
 ROOM = 0.5  # sd of logits about their main effects, in which the likelihood of a cell's answers is expanded
-ROUNDS = 30  # of Newton's method, no step longer than 1
+NEWTON_STEPS = 30  # of Newton's method, no step longer than 1
 HALF = 0.5  # answer added to the right and to the wrong ones, so that a logit is finite
 
 
@@ -109,7 +109,7 @@ def logits(chain: Chain, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     right or all wrong, that logit and its variance would say more than they do.
     """
     level = middle
-    for _ in range(ROUNDS):
+    for _ in range(NEWTON_STEPS):
         rate = expit(level)
         slope = chain.right - chain.asked * rate - (level - middle) / ROOM**2
         level = level + np.clip(slope / (chain.asked * rate * (1 - rate) + 1 / ROOM**2), -1, 1)

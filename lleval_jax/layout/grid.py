@@ -12,7 +12,7 @@ from lleval_jax.errors import require
 
 Features = np.ndarray | pd.DataFrame | Mapping[str, Sequence[float]]
 
-FEWEST = 6  # there is room for two to this power of cells at least
+LEAST_POWER = 6  # there is room for two to this power of cells at least
 LEVEL = 5.0  # standard deviation of the common level, in logits about that of the answers: next to unpenalised
 BETWEEN = 0.8  # standard deviation in logits of prompt effects that is thought most likely beforehand
 EXPLAINED, REST = 0.7, 0.25  # the same of the part that features explain, and of what they leave
@@ -135,7 +135,7 @@ def offset(right: float, count: float) -> float:
 
 def room(cells: int) -> int:
     """Places for so many cells: a power of two, so that sizes share compilations."""
-    return 1 << max(FEWEST, (cells - 1).bit_length())
+    return 1 << max(LEAST_POWER, (cells - 1).bit_length())
 
 
 def _row_effects(

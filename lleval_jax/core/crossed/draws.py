@@ -15,7 +15,7 @@ from lleval_jax.types import Array, Float
 KNOTS = 24  # of a smooth sum over columns
 EACH = 4  # draws of the rows for one of the columns
 CHAINS = 16  # for the rows' distribution
-FIRST, STEPS = 48, 4  # their Metropolis steps before the first draw, and for each draw of the columns
+FIRST_STEPS, STEPS_A_DRAW = 48, 4  # their Metropolis steps before the first draw, and for each draw of the columns
 
 
 @full_precision
@@ -61,7 +61,7 @@ def score_draws(
         for_others, for_shape, for_chains, for_rows = jax.random.split(key, 4)
         base, side, like = others(point, for_others)
         here = crossed_shape.centre(like)  # rows lie lower where this draw's columns lie higher: the chains go along
-        at = crossed_shape.learn(crossed_shape.moved(at, here - before), like, design, for_shape, STEPS)
+        at = crossed_shape.learn(crossed_shape.moved(at, here - before), like, design, for_shape, STEPS_A_DRAW)
 
         def scores(drawn: tuple[Array, Array]) -> Array:
             chain, key = drawn
@@ -80,7 +80,7 @@ def score_draws(
     level = jnp.sum(found.mass * found.given.loading[:, 0, 0] * found.given.coef[:, 0])
     at = crossed_shape.start(level, found.mass @ found.point[:, -2], for_start, CHAINS)
     *_, like = others(which[0], keys[0])
-    at = crossed_shape.learn(at, like, design, for_first, FIRST)
+    at = crossed_shape.learn(at, like, design, for_first, FIRST_STEPS)
     _, drawn = jax.lax.scan(one, (at, crossed_shape.centre(like)), (which, keys))
     return drawn.reshape(-1, len(given))[:draws]
 

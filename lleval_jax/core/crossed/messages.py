@@ -26,18 +26,18 @@ from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 SWEEPS = 12
-PART = 0.8  # of the way that messages go to where a sweep puts them; all of it swings between rows and columns
-CLIP = 0.7  # largest move of a log scale
-FIRST, LEAN = 0.2, 0.4  # precision and shift of the site of a logit near zero
-FEW, MOST = 1e-4, 0.999  # bounds of h, and of h S
+STEP_FRACTION = 0.8  # of the way that messages go to where a sweep puts them; all of it swings between rows and columns
+LONGEST_MOVE = 0.7  # largest move of a log scale
+FIRST_PRECISION, FIRST_SHIFT = 0.2, 0.4  # precision and shift of the site of a logit near zero
+LEAST_H, MOST_H = 1e-4, 0.999  # bounds of h, and of h S
 TINY = 1e-30  # of a chance
 
 
-class Told(NamedTuple):
+class Messages(NamedTuple):
     """What is passed on from sweep to sweep.
 
     to_row, to_column  (2, cells)   precision, and precision times mean
-    scale              (scales,)    logarithms, as in `crossed.Belief`
+    scale              (scales,)    logarithms, as in `crossed.State`
     """
 
     to_row: Array
@@ -48,7 +48,7 @@ class Told(NamedTuple):
 class Sites(NamedTuple):
     """What messages amount to.
 
-    precision, shift  (cells,)    of each answer's logit, as in `crossed.Belief`
+    precision, shift  (cells,)    of each answer's logit, as in `crossed.State`
     scale             (scales,)
     sharp             (scales,)   how much is known of each: expected information and prior
     move              ()          largest of a log scale in the last sweep
@@ -61,19 +61,19 @@ class Sites(NamedTuple):
     move: Array
 
 
-def start(design: Design, cells: Cells) -> Told:
+def start(design: Design, cells: Cells) -> Messages:
     """Sites of a logit near zero, scales at the mode of their prior."""
     scale, weight = jnp.asarray(design.prior)[0], jnp.asarray(cells.weight)
-    site = weight[None, :] * jnp.stack([jnp.full_like(weight, FIRST), LEAN * (2 * cells.score - 1)])
+    site = weight[None, :] * jnp.stack([jnp.full_like(weight, FIRST_PRECISION), FIRST_SHIFT * (2 * cells.score - 1)])
     own, side = jnp.exp(2 * scale[-2:])
-    return Told(site / (1 + FIRST * side), site / (1 + FIRST * own), scale)
+    return Messages(site / (1 + FIRST_PRECISION * side), site / (1 + FIRST_PRECISION * own), scale)
 
 
 @full_precision
 def settle(design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"]) -> Sites:
     """A fixed number of sweeps: a grid's result does not depend on what it is solved beside."""
 
-    def one(now: tuple[Told, Sites], _: None) -> tuple[tuple[Told, Sites], None]:
+    def one(now: tuple[Messages, Sites], _: None) -> tuple[tuple[Messages, Sites], None]:
         return pass_on(design, cells, nodes, mass, now[0]), None
 
     first = pass_on(design, cells, nodes, mass, start(design, cells))
@@ -81,8 +81,8 @@ def settle(design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Fl
 
 
 def pass_on(
-    design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"], at: Told
-) -> tuple[Told, Sites]:
+    design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"], at: Messages
+) -> tuple[Messages, Sites]:
     """Messages and scales once around."""
     n, columns, dtype = len(design.rows), len(design.columns), at.scale.dtype
     row, column, weight = cells.row, cells.column, jnp.asarray(cells.weight)
@@ -103,9 +103,9 @@ def pass_on(
     m_side, v_side = without(1 / side + side_precision, side_shift, column, at.to_column)
     mean, var, sign = m + m_side, v + v_side, 2 * jnp.asarray(cells.score) - 1
     g, h = bends(sign * (design.offset + mean), jnp.sqrt(var), nodes, mass)
-    g, h = sign * g, jnp.clip(h, FEW, MOST / var)
+    g, h = sign * g, jnp.clip(h, LEAST_H, MOST_H / var)
 
-    def told(mean: Array, var: Array) -> Array:
+    def message(mean: Array, var: Array) -> Array:
         part = weight / (1 - h * var)
         return jnp.stack([part * h, part * (g + h * mean)])
 
@@ -121,12 +121,12 @@ def pass_on(
     slope = rise + jnp.concatenate([(square + var - 1) @ kind for square, var, kind in parts])
     known = jnp.maximum(bend, 2 * jnp.asarray(design.prior)[1])
     sharp = known + jnp.concatenate([2 * (1 - var) ** 2 @ kind for _, var, kind in parts])
-    move = jnp.clip(slope / sharp, -CLIP, CLIP)
-    to_row = at.to_row + PART * (told(m, v) - at.to_row)
-    to_column = at.to_column + PART * (told(m_side, v_side) - at.to_column)
-    precision, shift = told(mean, var)
+    move = jnp.clip(slope / sharp, -LONGEST_MOVE, LONGEST_MOVE)
+    to_row = at.to_row + STEP_FRACTION * (message(m, v) - at.to_row)
+    to_column = at.to_column + STEP_FRACTION * (message(m_side, v_side) - at.to_column)
+    precision, shift = message(mean, var)
     sites = Sites(precision, shift, at.scale, sharp, jnp.max(jnp.abs(move)))
-    return Told(to_row, to_column, at.scale + move), sites
+    return Messages(to_row, to_column, at.scale + move), sites
 
 
 def loads(design: Design, scale: Float[Array, " scales"]) -> Float[Array, "rows k"]:
@@ -136,7 +136,7 @@ def loads(design: Design, scale: Float[Array, " scales"]) -> Float[Array, "rows 
 
 
 def without(total: Array, toward: Array, index: Numbers, message: Array) -> tuple[Array, Array]:
-    """Mean and variance of each cell's row (or column) without what the cell has told it."""
+    """Mean and variance of each cell's row (or column) with the cell's own message divided out (the cavity)."""
     var = 1 / (total[index] - message[0])
     return var * (toward[index] - message[1]), var
 

@@ -26,12 +26,12 @@ from lleval_jax.core.linalg import sweep
 from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
-CLIP = 0.5  # largest move of a log scale in one step
-FLAT = 0.5  # least curvature in a log scale, in units of the weakest prior's at its mode
+LONGEST_MOVE = 0.5  # largest move of a log scale in one step
+LEAST_CURVATURE = 0.5  # least curvature in a log scale, in units of the weakest prior's at its mode
 PACE = 0.6  # of a Newton step in the scales
 WIDEST = 4.0  # farthest that a log scale goes from its prior's mode
-LEAST, MOST = 1e-4, 0.25  # of a site's precision, in answers
-SMALL = 1e-9  # least variance of a logit
+LEAST_PRECISION, MOST_PRECISION = 1e-4, 0.25  # of a site's precision, in answers
+LEAST_VARIANCE = 1e-9  # least variance of a logit
 
 Numbers = Array | np.ndarray  # a layout is made on the host
 
@@ -70,7 +70,7 @@ class Design(NamedTuple):
     offset: Numbers
 
 
-class Belief(NamedTuple):
+class State(NamedTuple):
     """Sites of all answers, precision and precision times mean, (cells,) each, and log scales (kinds + 2,)."""
 
     precision: Array
@@ -159,7 +159,7 @@ def cell_logits(params: Params, design: Design, cells: Cells) -> Float[Array, " 
     k = design.rows.shape[1]
     row = jnp.asarray(design.rows) @ coef[:k] + params.own
     column = jnp.asarray(design.columns) @ coef[k:] + params.column
-    return design.offset + row[cells.row] + column[cells.column]
+    return jnp.asarray(design.offset) + row[cells.row] + column[cells.column]
 
 
 def _log_normal(x: Float[Array, " effects"], log_sd: Array) -> Array:
@@ -168,11 +168,11 @@ def _log_normal(x: Float[Array, " effects"], log_sd: Array) -> Array:
 
 
 @full_precision
-def start(design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"]) -> Belief:
-    """Scales at the mode of their prior, and what each answer says to one who knows no other."""
+def start(design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"]) -> State:
+    """Scales at the mode of their prior, and each site from its own answer alone."""
     scale, none = jnp.asarray(design.prior[0]), jnp.zeros_like(jnp.asarray(cells.weight))
     far = jnp.sum(jnp.exp(2 * scale)) + none
-    return Belief(*tilt(design.offset, nodes, mass, cells, none, far, none, none), scale)
+    return State(*tilt(design.offset, nodes, mass, cells, none, far, none, none), scale)
 
 
 @full_precision
@@ -227,7 +227,7 @@ def posterior(
         own_var += 2 * side[:n] + jnp.sum(z.T * side[n:], 0)[None, :]
         shared += jnp.sum(z.T * reach[n:], 0)[None, :]
         mean += (z @ effect[n:])[None, :]
-    var = jnp.maximum(own_var - 2 * loose[None, :] * shared + column_var[None, :], SMALL)
+    var = jnp.maximum(own_var - 2 * loose[None, :] * shared + column_var[None, :], LEAST_VARIANCE)
     gained = toward @ effect + by_column @ base
     evidence = 0.5 * (gained - logdet - grown - jnp.sum(jnp.log1p(variance * down)))
     return Posterior(
@@ -319,7 +319,9 @@ def tilt(
     second = jnp.maximum(share @ nodes**2 - first**2, 1e-6)
     sharper = (1 / second - 1) / var
     seen = cells.weight > 0
-    new = jnp.where(seen, jnp.clip(precision + sharper, LEAST * cells.weight, MOST * cells.weight), 0)
+    new = jnp.where(
+        seen, jnp.clip(precision + sharper, LEAST_PRECISION * cells.weight, MOST_PRECISION * cells.weight), 0
+    )
     gain = new - precision
     moved = jnp.where(seen, shift + mean * gain + first * (1 + var * gain) / sd, 0)
     return new, moved
@@ -327,8 +329,8 @@ def tilt(
 
 @full_precision
 def propagate(
-    design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"], at: Belief
-) -> tuple[Belief, Array]:
+    design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"], at: State
+) -> tuple[State, Array]:
     """One sweep: the posterior, then sites by moments and scales by Newton from it.  -> (next belief, - largest move).
 
     A fixed point is a solution; `solvers.anderson` finds it in 10 to 20 sweeps, and goes back where the second number
@@ -336,15 +338,15 @@ def propagate(
     """
     middle = design.prior[0]
     scale = jnp.clip(at.scale, middle - WIDEST, middle + WIDEST)
-    at = Belief(jnp.maximum(at.precision, LEAST * cells.weight), at.shift, scale)
+    at = State(jnp.maximum(at.precision, LEAST_PRECISION * cells.weight), at.shift, scale)
     found = posterior(design, cells, *at)
     precision, shift = tilt(design.offset, nodes, mass, cells, found.mean, found.var, at.precision, at.shift)
     gradient, curvature = slope(design, at.scale, found)
-    move = PACE * jnp.clip(gradient / jnp.maximum(curvature, least(design)), -CLIP, CLIP)
+    move = PACE * jnp.clip(gradient / jnp.maximum(curvature, least(design)), -LONGEST_MOVE, LONGEST_MOVE)
     moved = precision - at.precision, shift - at.shift, move
-    return Belief(precision, shift, scale + move), -jnp.max(jnp.stack([jnp.max(jnp.abs(part)) for part in moved]))
+    return State(precision, shift, scale + move), -jnp.max(jnp.stack([jnp.max(jnp.abs(part)) for part in moved]))
 
 
 def least(design: Design) -> Array:
     """The least curvature in a log scale that is believed: all have a prior."""
-    return FLAT * 2 * jnp.min(design.prior[1])
+    return LEAST_CURVATURE * 2 * jnp.min(design.prior[1])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lleval_jax.core.crossed.model import Belief, Cells, Design, Posterior, believed, least, posterior
+from lleval_jax.core.crossed.model import Cells, Design, Posterior, State, believed, least, posterior
 from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
@@ -26,7 +26,7 @@ class Scales(NamedTuple):
 
 
 @full_precision
-def scales(design: Design, cells: Cells, at: Belief, now: Posterior, points: Float[Array, "points scales"]) -> Scales:
+def scales(design: Design, cells: Cells, at: State, now: Posterior, points: Float[Array, "points scales"]) -> Scales:
     """Look at the scales' posterior about its mode, where standard normal `points` lie; the sites are held.
 
     now  the posterior at the mode

@@ -164,7 +164,7 @@ def choose(
     return jax.lax.scan(pick, begin, keys)[1].T
 
 
-def foresee(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -> Array:
+def predict_variance(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -> Array:
     """The score's variance after each of the picked items (rows, size), each answered as expected.  -> (rows, size)."""
     rows = jnp.arange(len(picked))
 

@@ -91,7 +91,7 @@ def log_joint(params: Params, tried: Tried, scales: Scales) -> Array:
     return fits + effects + sum((jnp.sum(norm.logpdf(x, 0.0, sd)) for x, sd in alone), start=jnp.zeros((), z.dtype))
 
 
-class Now(NamedTuple):
+class State(NamedTuple):
     """Where the search is.
 
     skill     (models, dims)
@@ -125,7 +125,7 @@ class Posterior(NamedTuple):
     pull: Array
 
 
-def begin(tried: Tried) -> Now:
+def begin(tried: Tried) -> State:
     """Skills as the law says, questions alike."""
     models, dims = tried.skill.shape
     questions, dtype = tried.tries.shape[1], tried.skill.dtype
@@ -133,7 +133,7 @@ def begin(tried: Tried) -> Now:
     share = (jnp.sum(tried.successes) + 1) / (all_tries + 2)
     mean = jnp.zeros(1 + dims, dtype).at[0].set(jax.scipy.special.logit(share))
     scales = Scales(_likely(dims, dtype), jnp.asarray(BESIDE**2, dtype), jnp.asarray(CELL**2, dtype))
-    return Now(
+    return State(
         tried.skill,
         jnp.zeros(models, dtype),
         mean,
@@ -148,7 +148,7 @@ def _likely(dims: int, dtype) -> Array:  # noqa: ANN001  a type
     return jnp.diag(jnp.array([SPREAD[0], *[SPREAD[1]] * dims], dtype) ** 2)
 
 
-def _reach(now: Now, question: Array) -> tuple[Array, Array, Array]:
+def _reach(now: State, question: Array) -> tuple[Array, Array, Array]:
     """Of one question: logits by skills (models,), and how they move with what is shared and with the question."""
     models, dims = now.skill.shape
     eye, ones = jnp.eye(models, dtype=question.dtype), jnp.ones((models, 1), question.dtype)
@@ -168,7 +168,7 @@ class _Question(NamedTuple):
     told: Array
 
 
-def _weights(now: Now, z: Array, logit: Array, successes: Array, tries: Array) -> tuple[Array, Array, Array]:
+def _weights(now: State, z: Array, logit: Array, successes: Array, tries: Array) -> tuple[Array, Array, Array]:
     """Of one question: how much each cell says of z (models,), that times what it says, and the same of its logit."""
     chance = jax.nn.sigmoid(logit)
     sharp = tries * chance * (1 - chance)
@@ -177,7 +177,7 @@ def _weights(now: Now, z: Array, logit: Array, successes: Array, tries: Array) -
     return weight, miss, sharp
 
 
-def _question(now: Now, inner: Array, question: Array, logit: Array, successes: Array, tries: Array) -> _Question:
+def _question(now: State, inner: Array, question: Array, logit: Array, successes: Array, tries: Array) -> _Question:
     z, shared, own = _reach(now, question)
     weight, miss, _ = _weights(now, z, logit, successes, tries)
     count, k = shared.shape[1], own.shape[1]
@@ -191,7 +191,7 @@ def _question(now: Now, inner: Array, question: Array, logit: Array, successes: 
     return _Question(alone, pull, alone @ by_own, information, by_shared - pull.T @ by_own)
 
 
-def _whole(tried: Tried, now: Now) -> tuple[_Question, Array, Array]:
+def _whole(tried: Tried, now: State) -> tuple[_Question, Array, Array]:
     """All questions, covariance of what is shared, and its step."""
     models, dims = now.skill.shape
     inner = jnp.linalg.inv(now.scales.questions)
@@ -206,7 +206,7 @@ def _whole(tried: Tried, now: Now) -> tuple[_Question, Array, Array]:
     return found, (cov + cov.T) / 2, cov @ (jnp.sum(found.told, 0) - before @ gone)
 
 
-def step(tried: Tried, now: Now) -> Now:
+def step(tried: Tried, now: State) -> State:
     """All unknowns by one Gauss-Newton step, and the variances by EM."""
     models, dims = now.skill.shape
     found, shared, move = _whole(tried, now)
@@ -237,7 +237,7 @@ def step(tried: Tried, now: Now) -> Now:
     return moved._replace(logit=logit, scales=scales, moved=largest)
 
 
-def _scales(tried: Tried, now: Now, sure: Posterior, square: Array) -> Scales:
+def _scales(tried: Tried, now: State, sure: Posterior, square: Array) -> Scales:
     models, dims = now.skill.shape
     questions, k = now.question.shape
     away = now.question - now.mean[None]
@@ -255,10 +255,10 @@ def _scales(tried: Tried, now: Now, sure: Posterior, square: Array) -> Scales:
 
 
 @full_precision
-def fit(tried: Tried, *, tol: float = 1e-4, max_steps: int = 2000) -> tuple[Now, Posterior, Array]:
+def fit(tried: Tried, *, tol: float = 1e-4, max_steps: int = 2000) -> tuple[State, Posterior, Array]:
     """Where all lies, how surely, and the steps taken; `moved` below `tol` says that the search has converged."""
 
-    def next_of(now: Now) -> tuple[Now, Array]:
+    def next_of(now: State) -> tuple[State, Array]:
         after = step(tried, now)
         return after, after.moved
 

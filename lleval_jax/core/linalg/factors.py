@@ -13,8 +13,8 @@ from lleval_jax.core.solvers.fixed_point import FixedPoint
 from lleval_jax.core.solvers.loop import solve
 from lleval_jax.types import Array, Float
 
-ROUNDS = 500  # of subspace iteration
-TOL = 1e-7  # of a covariance, relative to the largest
+MOST_ROUNDS = 500  # of subspace iteration
+TOL_OF_COVARIANCE = 1e-7  # of a covariance, relative to the largest
 
 
 @full_precision
@@ -48,8 +48,8 @@ def loadings(
 
     start = jnp.linalg.eigh(cov)[1][:, ::-1][:, :dims] if size <= 500 else jnp.linalg.qr(cov[:, :dims])[0]
     inner = start.T @ cov @ start
-    tol = TOL * jnp.max(jnp.abs(cov))
-    axes, inner = solve(FixedPoint(), improve, (start, inner), tol=tol, max_steps=ROUNDS).x
+    tol = TOL_OF_COVARIANCE * jnp.max(jnp.abs(cov))
+    axes, inner = solve(FixedPoint(), improve, (start, inner), tol=tol, max_steps=MOST_ROUNDS).x
     size_of, turn = jnp.linalg.eigh((inner + inner.T) / 2)
     order = jnp.argsort(-size_of)
     beyond = jnp.where(size_of > 0, jnp.sqrt(jnp.maximum(size_of**2 - 4 * chance, 0)), 0)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 EPSILON = 0.01  # of geomin
-STEPS, HALVINGS = 1000, 12
+MOST_STEPS, MOST_HALVINGS = 1000, 12
 
 Criterion = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
@@ -66,14 +66,14 @@ def project(loadings: np.ndarray, criterion: Criterion, start: np.ndarray, *, ob
     """Gradient projection from one start: algorithms GPForth and GPFoblq of the paper."""
     turn, alpha = start, 1.0
     value, gradient = _pull(loadings, criterion, turn, oblique)
-    for _ in range(STEPS):
+    for _ in range(MOST_STEPS):
         inward = turn * (turn * gradient).sum(0) if oblique else turn @ _symmetric(turn.T @ gradient)
         down = gradient - inward
         size = float(np.linalg.norm(down))
         if size < tol * max(1.0, abs(value)):
             return Turn(turn, value, True)
         alpha *= 2
-        for _ in range(HALVINGS):
+        for _ in range(MOST_HALVINGS):
             new = _onto(turn - alpha * down, oblique)
             value_new, gradient_new = _pull(loadings, criterion, new, oblique)
             if value_new < value - 0.5 * alpha * size**2:

@@ -14,17 +14,23 @@ import jax.numpy as jnp
 from lleval_jax.core.solvers.loop import Step
 from lleval_jax.types import Array
 
-ENOUGH = 1e-4  # share of the foretold fall that a step must bring
-FIRST = 0.1  # length of the first step, in the largest coordinate
+SUFFICIENT_DECREASE = 1e-4  # share of the decrease by the gradient that a step must bring
+FIRST_STEP = 0.1  # its length, in the largest coordinate
 
 
 class Memory(NamedTuple):
-    """Gradient, inverse Hessian, the share of the full step to try next, and whether curvature has been seen."""
+    """What the next step needs.
 
-    slope: Array
-    turn: Array
-    share: Array
-    known: Array
+    gradient         (k,)
+    inverse_hessian  (k, k)
+    fraction         ()      of the full step, to try next
+    curvature_seen   ()      whether any has been
+    """
+
+    gradient: Array
+    inverse_hessian: Array
+    fraction: Array
+    curvature_seen: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,38 +45,45 @@ class BFGS:
 
     def init(self, fn: Callable, x: Array) -> Step:
         """Value and gradient at x."""
-        value, slope = jax.value_and_grad(fn)(x)
-        largest = jnp.max(jnp.abs(slope))
-        blind = jnp.eye(len(x), dtype=x.dtype) * FIRST / jnp.maximum(largest, FIRST)
-        turn = blind if self.near is None else self.near(x)
-        return Step(x, value, largest, Memory(slope, turn, jnp.ones_like(value), jnp.asarray(self.near is not None)))
+        value, gradient = jax.value_and_grad(fn)(x)
+        largest = jnp.max(jnp.abs(gradient))
+        blind = jnp.eye(len(x), dtype=x.dtype) * FIRST_STEP / jnp.maximum(largest, FIRST_STEP)
+        inverse_hessian = blind if self.near is None else self.near(x)
+        curvature_seen = jnp.asarray(self.near is not None)
+        return Step(x, value, largest, Memory(gradient, inverse_hessian, jnp.ones_like(value), curvature_seen))
 
     def step(self, fn: Callable, now: Step) -> Step:
         """One trial point: taken, or refused and the next try shorter."""
-        slope, turn, share, known = now.memory
-        way = -share * (turn @ slope)
-        x = now.x + way
+        gradient, inverse_hessian, fraction, curvature_seen = now.memory
+        step = -fraction * (inverse_hessian @ gradient)
+        x = now.x + step
         value, after = jax.value_and_grad(fn)(x)
-        taken = (value <= now.value + ENOUGH * (slope @ way)) & jnp.all(jnp.isfinite(after))
-        grown, seen = _turned(turn, way, after - slope, known)
+        taken = (value <= now.value + SUFFICIENT_DECREASE * (gradient @ step)) & jnp.all(jnp.isfinite(after))
+        updated, upward = _updated(inverse_hessian, step, after - gradient, curvature_seen)
 
         def keep(new: Array, old: Array) -> Array:
             return jnp.where(taken, new, old)
 
         memory = Memory(
-            keep(after, slope), keep(grown, turn), keep(jnp.ones_like(share), share / 2), keep(known | seen, known)
+            keep(after, gradient),
+            keep(updated, inverse_hessian),
+            keep(jnp.ones_like(fraction), fraction / 2),
+            keep(curvature_seen | upward, curvature_seen),
         )
-        return Step(keep(x, now.x), keep(value, now.value), jnp.max(jnp.abs(memory.slope)), memory)
+        return Step(keep(x, now.x), keep(value, now.value), jnp.max(jnp.abs(memory.gradient)), memory)
 
 
-def _turned(turn: Array, way: Array, change: Array, known: Array) -> tuple[Array, Array]:
-    """The inverse Hessian after a step `way` that changed the gradient by `change`, and whether it curved upward."""
-    curve = change @ way
-    upward = curve > 1e-10 * jnp.sqrt((change @ change) * (way @ way))
-    safe = jnp.where(upward, curve, 1)
-    scale = jnp.where(known, 1, safe / jnp.maximum(change @ change, jnp.finfo(change.dtype).tiny))
-    start = jnp.where(known, turn, scale * jnp.eye(len(way), dtype=way.dtype))
-    pulled = start @ change
-    side = jnp.outer(way, pulled)
-    grown = start - (side + side.T) / safe + (1 + change @ pulled / safe) * jnp.outer(way, way) / safe
-    return jnp.where(upward, grown, turn), upward
+def _updated(inverse_hessian: Array, step: Array, change: Array, curvature_seen: Array) -> tuple[Array, Array]:
+    """The inverse Hessian after a step that changed the gradient by `change`, and whether it curved upward (6.17).
+
+    The first curvature that is seen sets the scale (6.20).
+    """
+    curvature = change @ step
+    upward = curvature > 1e-10 * jnp.sqrt((change @ change) * (step @ step))
+    safe = jnp.where(upward, curvature, 1)
+    scale = jnp.where(curvature_seen, 1, safe / jnp.maximum(change @ change, jnp.finfo(change.dtype).tiny))
+    start = jnp.where(curvature_seen, inverse_hessian, scale * jnp.eye(len(step), dtype=step.dtype))
+    product = start @ change
+    side = jnp.outer(step, product)
+    updated = start - (side + side.T) / safe + (1 + change @ product / safe) * jnp.outer(step, step) / safe
+    return jnp.where(upward, updated, inverse_hessian), upward

@@ -31,18 +31,18 @@ class Local(NamedTuple):
 class Memory(NamedTuple):
     """The function near x, where to try next, and the share of the curvature's diagonal that is added to it.
 
-    foretold  ()  fall of the value from x to `trial` by the quadratic
+    predicted  ()  fall of the value from x to `trial` by the quadratic
     """
 
     local: Local
     trial: Array
-    foretold: Array
+    predicted: Array
     damping: Array
 
 
 @dataclasses.dataclass(frozen=True)
 class Marquardt:
-    """Settings: the first damping, its factor after a step as good as foretold, and after one that is refused.
+    """Settings: the first damping, its factor after half of the predicted decrease, and after a refused step.
 
     `error` is the largest gradient entry, each in units of the root of its own curvature: for minus a log likelihood,
     how many standard errors the slope at x asks a coordinate to move.
@@ -66,12 +66,12 @@ class Marquardt:
         rounding = 8 * jnp.finfo(now.x.dtype).eps * jnp.abs(there.value)
         first = m.local.value == jnp.finfo(now.x.dtype).max
         good = first | (there.value <= m.local.value + rounding)
-        kept = jnp.where(m.local.value - there.value > 0.5 * m.foretold, self.fall * m.damping, m.damping)
+        kept = jnp.where(m.local.value - there.value > 0.5 * m.predicted, self.fall * m.damping, m.damping)
         damping = jnp.clip(jnp.where(good, kept, self.rise * m.damping), 1e-9, 1e9)
         x, local = jax.tree.map(lambda a, b: jnp.where(good, a, b), (m.trial, there), (now.x, m.local))
         diagonal = jnp.maximum(jnp.abs(jnp.diagonal(local.curvature)), jnp.finfo(x.dtype).tiny)
         damped = local.curvature + jnp.diag(damping * diagonal)
         move = -jax.scipy.linalg.solve(damped, local.gradient, assume_a="pos")  # NaN where not positive: then refused
-        foretold = -(local.gradient @ move + 0.5 * move @ local.curvature @ move)
+        predicted = -(local.gradient @ move + 0.5 * move @ local.curvature @ move)
         error = jnp.max(jnp.abs(local.gradient) / jnp.sqrt(diagonal))
-        return Step(x, local.value, error, Memory(local, x + move, foretold, damping))
+        return Step(x, local.value, error, Memory(local, x + move, predicted, damping))

@@ -341,14 +341,14 @@ def _needed(
     if goal.threshold is not None:
         enough = np.maximum(enough, np.abs(now.value - goal.threshold) / always_reach(bank, goal.certainty))
     size = picked.shape[1]
-    variance = np.asarray(_foresee(pool, now.belief, now.outlook, pad(picked, (len(now.belief.mean), size))))
+    variance = np.asarray(_predict_variance(pool, now.belief, now.outlook, pad(picked, (len(now.belief.mean), size))))
     length = here.n_seen[:, None] + np.arange(1, size + 1)[None, :]
     error = np.sqrt(np.maximum(variance[: len(picked)], 0)) * widen_of(bank, length)
     reached = error <= enough[:, None]
     return np.where(reached.any(1), reached.argmax(1) + 1, size)
 
 
-_foresee = jit(sequential.foresee)
+_predict_variance = jit(sequential.predict_variance)
 _choose = jit(sequential.choose, static_argnames=("rule", "size", "exposure", "together"))
 
 

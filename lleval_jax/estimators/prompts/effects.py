@@ -277,7 +277,7 @@ def _require_names(grid: Responses, models: Sequence[str] | None, prompts: Seque
             require(len(names) == len(grid.rows), f"{what} names {len(names)} rows; the grid has {len(grid.rows)}")
 
 
-def _scatter(layout: crossed_layout.Layout, now: crossed.Posterior, at: crossed.Belief, used: float) -> float:
+def _scatter(layout: crossed_layout.Layout, now: crossed.Posterior, at: crossed.State, used: float) -> float:
     """Dispersion of fractional answers, from how far each lies from what the others say of it (EP's cavities)."""
     seen = layout.cells.weight > 0
     mean, var, precision, shift = (np.asarray(x, float)[seen] for x in (now.mean, now.var, at.precision, at.shift))
