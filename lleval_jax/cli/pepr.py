@@ -107,11 +107,11 @@ def pepr(
             wait.say("drawing")
             _draw(fit, weight, level, plot)
     found = ll.pepr.check(fit)
-    content = ll.report.elements.content(fit, chosen, weight, score, found)
+    content = ll.report.pepr.content(fit, chosen, weight, score, found)
     content["source"] = typed.stamped(chosen.source, seed).to_dict()
     if out is not None:
         ll.save(fit, out)
-    show = ll.report.elements
+    show = ll.report.pepr
     output.write([show.weights(fit, weight), show.scores(fit, score), show.choice(chosen)], content, json)
 
 
@@ -126,4 +126,4 @@ def _require_elements(subsets: Sequence[str], elements: Sequence[str]) -> None:
 def _draw(fit: "FitResult", weight: "Estimate", level: float, path: pathlib.Path) -> None:
     best = ll.pepr.choose(fit, range(1, len(fit.items) + 1))
     scores = ll.pepr.estimate(fit, best.items, level=level)
-    ll.report.elements.plot(fit, weight, scores, ll.pepr.estimate(fit, "scored", level=level), path)
+    ll.report.pepr.plot(fit, weight, scores, ll.pepr.estimate(fit, "scored", level=level), path)

@@ -152,24 +152,24 @@ def sloth(
         fit = dataclasses.replace(fit, source=typed.stamped(fit.source, fit.settings["seed"]))
         wait.say("predicting")
         found = ll.sloth.estimate(fit, targets, level=level) if targets else _nothing(fit, level)
-        content = found.to_dict() | {"fit": ll.report.sloth.facts(fit)}
-        tables = ll.report.sloth.tables(fit, found)
+        content = found.to_dict() | {"fit": ll.report.sloth_tables.facts(fit)}
+        tables = ll.report.sloth_tables.tables(fit, found)
         if explain:
             wait.say("explaining; compiling first")
             parts = [ll.skills.estimate(fit, of, level=level, seed=fit.settings["seed"]) for of in EXPLAINED]
-            tables += ll.report.skills.tables(*parts)
+            tables += ll.report.sloth_tables.skills(*parts)
             content["skills"] = {of: part.to_dict() for of, part in zip(EXPLAINED, parts, strict=True)}
         if left_out:
             wait.say("leaving families out")
             words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": strict, "report": wait.step}
             check = ll.sloth.left_out(board, fit.settings["skills"], level=level, **words)
-            tables.append(ll.report.sloth.left_out(check, board))
+            tables.append(ll.report.sloth_tables.left_out(check, board))
             content["left_out"] = dataclasses.replace(check, source=fit.source).to_dict()
         if plot is not None:
             wait.say("drawing")
             with output.picture(plot) as name:
                 if left_out:
-                    ll.report.sloth.observed(check, ll.report.sloth.truth_of(board), name)
+                    ll.report.sloth_plots.observed(check, ll.report.sloth_tables.truth_of(board), name)
                 else:
                     _draw(fit, board, found, targets or _largest(fit), name)
     if out is not None:
@@ -227,7 +227,7 @@ def _require_known(targets: "Sequence[Target]", families: Sequence[str]) -> None
 
 
 def _require_few(targets: "Sequence[Target]") -> None:
-    lines, most = len({(target.family, target.tokens) for target in targets}), len(ll.report.sloth.COLOURS)
+    lines, most = len({(target.family, target.tokens) for target in targets}), len(ll.report.style.COLOURS)
     require(lines <= most, f"--plot holds {most} families and numbers of tokens; --predict names {lines}")
 
 
@@ -284,4 +284,4 @@ def _draw(
     grid = np.geomspace(max(low / more, LEAST["params"][0]), high * more, POINTS)
     lines = {(target.family, target.tokens): target for target in targets}.values()
     curve = ll.sloth.estimate(fit, [line._replace(params=float(x)) for line in lines for x in grid], level=found.level)
-    ll.report.sloth.curves(curve, board, found if found.rows else None, name)
+    ll.report.sloth_plots.curves(curve, board, found if found.rows else None, name)

@@ -3,10 +3,12 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from lleval_jax.report import style
+from lleval_jax.report.style import COLOURS, DOT, LINE, TRUE
 from lleval_jax.report.text import Table, Truth
 from lleval_jax.report.text import table as table_of
 from lleval_jax.values.results import Choice, Estimate, FitResult
@@ -14,8 +16,6 @@ from lleval_jax.values.results import Choice, Estimate, FitResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
-COLOURS = (DOT, TRUE, "#2a9d8f", "#6a4c93", "#e8a33d", "#7a7a7a")
 PANELS = 6  # models in one picture
 CELLS = 12  # on the page
 NAMED = 60  # prompts whose names a picture can hold
@@ -54,9 +54,9 @@ def table(fit: FitResult, estimate: Estimate, truth: Truth | None = None) -> Tab
 def comparison(difference: Estimate, first: str, second: str, probability: float, won: Estimate | None = None) -> Table:
     """The difference of two prompts, or two models, how surely one is better, and under how many prompts."""
     better, sure = (first, probability) if probability >= 0.5 else (second, 1 - probability)
-    lines = [(difference.rows[0], f"{difference.value[0]:.3f}", _interval(difference, 0))]
+    lines = [(difference.rows[0], f"{difference.value[0]:.3f}", style.interval(difference, 0))]
     if won is not None:
-        lines.append((f"share of prompts won by {first}", f"{won.value[0]:.3f}", _interval(won, 0)))
+        lines.append((f"share of prompts won by {first}", f"{won.value[0]:.3f}", style.interval(won, 0)))
     title = f"difference, {100 * difference.level:.4g}% interval"
     remark = f"{better} is better with probability {_percent(sure)}"
     return Table(title, ("prompts" if won is None else "models", "difference", "interval"), tuple(lines), (remark,))
@@ -90,7 +90,7 @@ def best(found: Any, most: int = 5) -> Table:
     score, sure = found.score, _percent(found.probability)
     within = ", ".join(f"{100 * gap:.1f} with {p:g}" for p, gap in zip(found.at, found.within, strict=True))
     said = f"{found.prompt} is best with probability {sure}; points below the best, at most: {within}"
-    own = f"it scores {score.value[0]:.3f} {_interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
+    own = f"it scores {score.value[0]:.3f} {style.interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
     return Table("best so far", ("prompt", "probability"), tuple(lines), (said, own))
 
 
@@ -165,11 +165,8 @@ def plot(
     answers = int(fit.params.answered.sum())
     rows, items = len(fit.rows), len(fit.items)
     title += f"{answers:,} of {rows * items:,} answers: {rows:,} prompts x {items:,} examples"
-    verdict = "" if fit.status == "ok" else f"   {fit.status}"
-    figure.suptitle(title + verdict, fontsize=11, x=0.01, ha="left", color=TRUE if verdict else "black")
-    if path is not None:
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
+    style.head(figure, title, (fit.status,))
+    style.keep(figure, path)
     return axes
 
 
@@ -189,7 +186,7 @@ def curve(found: Curve, level: float, truth: np.ndarray | None = None, *, axes: 
     axes.set_xlabel("percent of prompts that score less")
     axes.set_ylabel("accuracy")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    _clean(axes)
+    style.clean(axes)
     return axes
 
 
@@ -222,10 +219,8 @@ def regret(
     axes.set_xlabel("answers")
     axes.set_ylabel("regret: below the best score")
     axes.legend(frameon=False, fontsize=8)
-    _clean(axes)
-    if path is not None:
-        figure: Any = axes.figure
-        figure.savefig(path, dpi=150)
+    style.clean(axes)
+    style.keep(axes.figure, path)
     return axes
 
 
@@ -244,13 +239,7 @@ def _each(axes: "Axes", each: Estimate, known: Truth | None) -> None:
     axes.set_xlabel(each.target)
     axes.tick_params(left=False)
     axes.set_title(f"each prompt, {100 * each.level:.4g}% intervals", loc="left", fontsize=10)
-    _clean(axes, "x")
-
-
-def _clean(axes: "Axes", which: Literal["both", "x"] = "both") -> None:
-    axes.grid(axis=which, color="0.92")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    style.clean(axes, "x")
 
 
 def _remarks(fit: FitResult) -> list[str]:
@@ -271,7 +260,3 @@ def _remarks(fit: FitResult) -> list[str]:
 def _percent(probability: float) -> str:
     """Two digits, and no certainty that draws cannot give."""
     return "over 0.99" if probability > 0.995 else f"{probability:.2f}"
-
-
-def _interval(estimate: Estimate, i: int) -> str:
-    return f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]"

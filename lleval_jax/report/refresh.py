@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lleval_jax.errors import require
+from lleval_jax.report import style
+from lleval_jax.report.style import DOT, LINE, TRUE
 from lleval_jax.report.text import Table, Truth, inside
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Choice, Estimate, FitResult
@@ -14,8 +16,7 @@ from lleval_jax.values.results import Choice, Estimate, FitResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
-RUN = "#2a9d8f"  # models that were run
+RUN = style.GREEN  # models that were run
 WIDE = 5  # panels beside each other
 NAMED = 2  # models named in a corner of a panel, whose intervals missed
 LANE, ROOM = 0.035, 0.3  # how far apart intervals of ranks stand beside each other; all of a version at most
@@ -173,8 +174,7 @@ def plot_scores(
             _forest(one, estimate, groups[i])
         else:
             _against(one, estimate, truth, groups[i])
-        one.spines[["top", "right"]].set_visible(False)
-        one.set_axisbelow(True)
+        style.bare(one)
         if i + wide >= len(groups):
             one.tick_params(labelbottom=True)
             one.set_xlabel(estimate.target if truth is None else f"true {estimate.target}")
@@ -184,9 +184,9 @@ def plot_scores(
     for colour, marker, name in ((DOT, "o", "foretold"), (RUN, "D", "run on this version")):
         axes.flat[0].plot([], [], marker, color=colour, markersize=5, label=name)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    what = f"{estimate.target} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
-    _head(figure, f"{title}: {what}" if title else what, estimate.status)
-    _keep(figure, path)
+    what = style.summary(estimate)
+    style.head(figure, f"{title}: {what}" if title else what, estimate.status)
+    style.keep(figure, path)
     return axes
 
 
@@ -222,14 +222,12 @@ def plot_choice(
     axes.set_ylim(0, None)
     where = "" if group == WHOLE else f" on {group}"
     axes.set_ylabel(f"expected error{where}, points")
-    axes.grid(color="0.93")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    style.clean(axes, shade="0.93")
     if even:
         axes.legend(frameon=False, fontsize=9)
     count = len(dict.fromkeys(outlooks[0].rows))
     axes.set_title(f"models to run, one after another; error over {count} models", loc="left", fontsize=10)
-    _keep(figure, path)
+    style.keep(figure, path)
     return axes
 
 
@@ -283,7 +281,7 @@ def plot_ranks(
     apart = f"those of {names[0]} and {names[-1]} lie apart for {clear} of {len(models)} models"
     said = f"ranks, {100 * last.level:.4g}% intervals; {apart}"
     axes.set_title(said, loc="left", fontsize=10)
-    _keep(figure, path)
+    style.keep(figure, path)
     return axes
 
 
@@ -304,8 +302,8 @@ def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None
         worst = sorted(np.flatnonzero(off), key=lambda i: -abs(true[i] - value[i]))
         names = [estimate.rows[here[i]] for i in worst[:NAMED]]
         names += [f"and {len(worst) - NAMED} more"] if len(worst) > NAMED else []
-        style = {"ha": across, "va": up, "fontsize": 6.5, "color": TRUE, "transform": axes.transAxes}
-        axes.text(x, y, "\n".join(names), **style).set_in_layout(False)
+        how = {"ha": across, "va": up, "fontsize": 6.5, "color": TRUE, "transform": axes.transAxes}
+        axes.text(x, y, "\n".join(names), **how).set_in_layout(False)
     axes.grid(color="0.94")
     count = int((~run).sum())
     away = 100 * float(np.abs(value - true)[~run].mean()) if count else 0.0
@@ -346,23 +344,9 @@ def _run(estimate: Estimate) -> set[str]:
     return {estimate.rows[i] for i in _at(estimate, WHOLE) if estimate.std_error[i] == 0}
 
 
-def _head(figure: Any, title: str, status: Sequence[str]) -> None:
-    bad = next((word for word in status if word != "ok"), "")
-    text = f"{title}   {bad}".rstrip()
-    figure.suptitle(text, fontsize=11, x=0.01, ha="left", color=TRUE if bad else "black")
-
-
-def _keep(figure: Any, path: str | os.PathLike[str] | None) -> None:
-    if path is not None:
-        import matplotlib.pyplot as plt  # an extra, and slow to load
-
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
-
-
 def _columns(estimate: Estimate, here: Sequence[int], truth: Truth | None) -> dict[str, list[str]]:
     columns = {estimate.target: [f"{estimate.value[i]:.3f}" for i in here]}
-    columns["interval"] = [f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]" for i in here]
+    columns["interval"] = [style.interval(estimate, i) for i in here]
     columns["answers"] = [f"{estimate.n_seen[i]:,}" for i in here]
     columns["known"] = [state(estimate, i) for i in here]
     if truth is not None:
