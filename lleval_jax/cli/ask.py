@@ -14,8 +14,8 @@ from lleval_jax.cli.shell.waiting import waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
-    from lleval_jax.estimators.adaptive import ranking
     from lleval_jax.report.text import Table
+    from lleval_jax.values.ranks import Ranking
 
 Inputs = Annotated[
     list[str] | None,
@@ -139,16 +139,14 @@ def _so_far(
     return [ll.report.text.table(found)], _entries(found)
 
 
-def _standing(found: "ranking.Ranking") -> tuple[list["Table"], dict[str, Any]]:
+def _standing(found: "Ranking") -> tuple[list["Table"], dict[str, Any]]:
     """The leaderboard so far, as a table and for the JSON."""
-    ranks = ll.report.compare.Ranks(found.order, found.best, found.worst)
-    places = zip(found.order, found.best, found.worst, strict=True)
     content = _entries(found.scores) | {
-        "ranks": [{"row": found.scores.rows[i], "best": int(a), "worst": int(b)} for i, a, b in places],
+        "ranks": found.entries(found.scores.rows),
         "open": [list(pair) for pair in found.open_pairs],
         "expected_wrong": found.wrong,
     }
-    table = ll.report.text.leaderboard(found.scores, ranks)
+    table = ll.report.text.leaderboard(found.scores, found)
     n = len(found.open_pairs)
     said = f"open pairs: {n}, of which {found.wrong:.1f} are expected in the wrong order" if n else "no pair is open"
     return [dataclasses.replace(table, remarks=(*table.remarks, said))], content

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from lleval_jax.report import style
 from lleval_jax.report.style import COLOURS, DOT, LINE, TRUE
 from lleval_jax.report.text import Table, Truth
 from lleval_jax.report.text import table as table_of
+from lleval_jax.values.findings import Best, Distribution, percent
 from lleval_jax.values.results import Choice, Estimate, FitResult
 
 if TYPE_CHECKING:
@@ -19,30 +20,6 @@ if TYPE_CHECKING:
 PANELS = 6  # models in one picture
 CELLS = 12  # on the page
 NAMED = 60  # prompts whose names a picture can hold
-
-
-class Curve(Protocol):
-    """A distribution of scores over prompts, as `prompts.distribution` gives it."""
-
-    @property
-    def share(self) -> np.ndarray:
-        """(rows,) place in the ranking, from 0 to 1."""
-        ...
-
-    @property
-    def value(self) -> np.ndarray:
-        """(rows,) scores in rising order."""
-        ...
-
-    @property
-    def low(self) -> np.ndarray:
-        """(rows,) lower end of the band."""
-        ...
-
-    @property
-    def high(self) -> np.ndarray:
-        """(rows,) upper end of the band."""
-        ...
 
 
 def table(fit: FitResult, estimate: Estimate, truth: Truth | None = None) -> Table:
@@ -58,7 +35,7 @@ def comparison(difference: Estimate, first: str, second: str, probability: float
     if won is not None:
         lines.append((f"share of prompts won by {first}", f"{won.value[0]:.3f}", style.interval(won, 0)))
     title = f"difference, {100 * difference.level:.4g}% interval"
-    remark = f"{better} is better with probability {_percent(sure)}"
+    remark = f"{better} is better with probability {percent(sure)}"
     return Table(title, ("prompts" if won is None else "models", "difference", "interval"), tuple(lines), (remark,))
 
 
@@ -83,11 +60,11 @@ def choice(
     return Table(title, tuple(head), tuple(map(tuple, cells[:CELLS])), tuple(filter(None, said)), len(head))
 
 
-def best(found: Any, most: int = 5) -> Table:
-    """The prompts most likely to be the best, and how far the first may be below it: of a `bandit.Best`."""
-    order = np.argsort(-np.asarray(found.chance), kind="stable")[:most]
-    lines = [(found.prompts[i], _percent(found.chance[i])) for i in order if found.chance[i] > 0]
-    score, sure = found.score, _percent(found.probability)
+def best(found: Best, most: int = 5) -> Table:
+    """The prompts most likely to be the best, and how far the first may be below it: from `bandit.best`."""
+    order = np.argsort(-found.chance, kind="stable")[:most]
+    lines = [(found.prompts[i], percent(found.chance[i])) for i in order if found.chance[i] > 0]
+    score, sure = found.score, percent(found.probability)
     within = ", ".join(f"{100 * gap:.1f} with {p:g}" for p, gap in zip(found.at, found.within, strict=True))
     said = f"{found.prompt} is best with probability {sure}; points below the best, at most: {within}"
     own = f"it scores {score.value[0]:.3f} {style.interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
@@ -123,7 +100,7 @@ def only_prompts(fit: FitResult, estimate: Estimate) -> Estimate:
 
 def plot(
     fit: FitResult,
-    curves: Mapping[str, Curve],
+    curves: Mapping[str, Distribution],
     level: float,
     *,
     truth: Mapping[str, np.ndarray] | None = None,
@@ -170,13 +147,13 @@ def plot(
     return axes
 
 
-def curve(found: Curve, level: float, truth: np.ndarray | None = None, *, axes: "Axes | None" = None) -> "Axes":
+def curve(found: Distribution, level: float, truth: np.ndarray | None = None, *, axes: "Axes | None" = None) -> "Axes":
     """Score against the share of prompts that are below it: the estimate, its band, and the truth in any order."""
     import matplotlib.pyplot as plt  # an extra, and slow to load
 
     if axes is None:
         axes = plt.subplots(figsize=(5.6, 3.6), layout="constrained")[1]
-    share = 100 * np.asarray(found.share)
+    share = 100 * found.share
     band = f"{100 * level:.4g}% band"
     axes.fill_between(share, found.low, found.high, color=LINE, alpha=0.55, linewidth=0, label=band)
     axes.plot(share, found.value, color=DOT, linewidth=2, label="estimate")
@@ -255,8 +232,3 @@ def _remarks(fit: FitResult) -> list[str]:
         many = f"{len(bare):,} prompts have" if len(bare) > 1 else f"{bare[0]!r} has"
         remarks.append(f"{many} no answer; estimated from the others")
     return remarks + ([f"the fit is {fit.status}"] if fit.status != "ok" else [])
-
-
-def _percent(probability: float) -> str:
-    """Two digits, and no certainty that draws cannot give."""
-    return "over 0.99" if probability > 0.995 else f"{probability:.2f}"

@@ -9,7 +9,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from lleval_jax.report import style
-from lleval_jax.report.compare import Ranks, difference
+from lleval_jax.report.compare import difference
+from lleval_jax.values.ranks import Ranks
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
 
@@ -70,8 +71,7 @@ def table(estimate: Estimate, truth: Truth | None = None) -> Table:
 
 def leaderboard(estimate: Estimate, ranks: Ranks, truth: Truth | None = None) -> Table:
     """The rows of one group, best first, with the ranks that the intervals support."""
-    ranges = [f"{a}" if a == b else f"{a}-{b}" for a, b in zip(ranks.best, ranks.worst, strict=True)]
-    found = _lay_out(style.summary(estimate), estimate, list(ranks.order), ranks=ranges, truth=truth)
+    found = _lay_out(style.summary(estimate), estimate, list(ranks.order), ranks=ranks.ranges, truth=truth)
     remark = "ranks: those that the intervals support, the errors of two rows taken as independent"
     return dataclasses.replace(found, remarks=(*found.remarks, remark))
 

@@ -7,7 +7,6 @@ version and domain are a draw of their own, models have several loadings on what
 drift, alone and by domain: see `core.laws.panel`. So the intervals hold for models that were not run.
 """
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from lleval_jax.estimators.refresh.kernel import expected, fitted, named_of
 from lleval_jax.estimators.refresh.outlook import Outlook, outlook, run
 from lleval_jax.layout.chain import Named, append, empty, grow
 from lleval_jax.values.params import RefreshParams
+from lleval_jax.values.ranks import Standing
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
@@ -155,31 +155,6 @@ def choose(
     return Choice(rows, ((),) * len(rows), (*("run in any case" for _ in force), *why), fit.source, whole=True)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Standing:
-    """A leaderboard and how sure it is.
-
-    ranks   1 is the best; the value is the rank by score, the interval holds the rank of each model by itself
-    chance  (models, models)  that a model (rows) has a rank (columns, from 1)
-    holds   (models,)         that the rank by score is the model's true one
-    """
-
-    ranks: Estimate
-    chance: np.ndarray
-    holds: np.ndarray
-
-    def __str__(self) -> str:
-        """One line a model, best first."""
-        order, r = np.argsort(self.ranks.value), self.ranks
-        width = max(map(len, r.rows))
-        head = f"{r.target} by {r.method}, {r.level:.0%} intervals, and the chance that the rank holds"
-        lines = (
-            f"{r.rows[i]:<{width}}  {r.value[i]:.0f}  [{r.low[i]:.0f}, {r.high[i]:.0f}]  {self.holds[i]:.2f}"
-            for i in order
-        )
-        return "\n".join((head, *lines))
-
-
 def ranks(
     fit: FitResult[RefreshParams],
     answers: Responses | None = None,
@@ -219,11 +194,12 @@ def ranks(
     chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
     value = 1 + np.argsort(np.argsort(-now.mean[:, 0], kind="stable"), kind="stable")
     low, high = np.quantile(places, (0.5 - level / 2, 0.5 + level / 2), axis=0, method="nearest")
+    low, high, order = np.minimum(low, value), np.maximum(high, value), np.argsort(value)
     asked = named.chain.asked[:, named.chain.version == at].sum(1)
     estimate = Estimate.crossed(
         fit.rows,
         (WHOLE,),
-        [part[:, None] for part in (value, np.minimum(low, value), np.maximum(high, value), places.std(0))],
+        [part[:, None] for part in (value, low, high, places.std(0))],
         n_seen=asked[:, None].astype(int),
         status=fit.status,
         target="rank",
@@ -231,7 +207,7 @@ def ranks(
         level=level,
         source=fit.source,
     )
-    return Standing(estimate, chance, chance[np.arange(models), value - 1])
+    return Standing(order, low[order], high[order], estimate, chance, chance[np.arange(models), value - 1])
 
 
 def _variance_of(now: Outlook, ask: str) -> choice.Loss:
