@@ -86,7 +86,7 @@ def ask(
       lleval ask demo:livexiv-vqa --bank livexiv-vqa --std-error 0.03
     """
     typed.file_for(json)
-    typed.file_for(out)
+    typed.file_for(out, "--out")
     stop = ll.adaptive.Stop(std_error, width, threshold, certainty, budget)
     other = {"--compare": compare, "--std-error": std_error, "--width": width, "--threshold": threshold}
     other |= {"--prices": prices, "--balance": balance, "--exposure": exposure > 1, "--rule": rule != "score"}

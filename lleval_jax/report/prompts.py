@@ -63,7 +63,7 @@ def choice(
 def best(found: Best, most: int = 5) -> Table:
     """The prompts most likely to be the best, and how far the first may be below it: from `bandit.best`."""
     order = np.argsort(-found.chance, kind="stable")[:most]
-    lines = [(found.prompts[i], percent(found.chance[i])) for i in order if found.chance[i] > 0]
+    lines = [(found.prompts[i], percent(float(found.chance[i]))) for i in order if found.chance[i] > 0]
     score, sure = found.score, percent(found.probability)
     within = ", ".join(f"{100 * gap:.1f} with {p:g}" for p, gap in zip(found.at, found.within, strict=True))
     said = f"{found.prompt} is best with probability {sure}; points below the best, at most: {within}"

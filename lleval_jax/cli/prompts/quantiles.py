@@ -75,9 +75,6 @@ Reference = Annotated[
     bool,
     typer.Option("--reference", help="The paper's own estimator, to compare with; intervals by bootstrap."),
 ]
-Plot = Annotated[
-    pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
-]
 Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the fit there.")]
 
 
@@ -90,7 +87,7 @@ def estimate(
     truth: Known = None,
     about: cells.About = cells.NOTHING,
     reference: Reference = False,
-    plot: Plot = None,
+    plot: options.Plot = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,

@@ -108,6 +108,52 @@ def foretell(
     return _estimate(named, now, len(named.versions) - 1, fit, level)
 
 
+def outlooks(
+    fit: FitResult[RefreshParams],
+    rerun: Sequence[str],
+    *,
+    items: Mapping[str, int] | None = None,
+    level: float = 0.95,
+) -> list[Estimate]:
+    """As `foretell` with nobody run, with the first of `rerun`, with the first two, and so on to all of them.
+
+    Args: as in `foretell`.
+
+    Raises:
+        BadInput: a model that is not in `fit`.
+    """
+    named = _next(fit, items)
+    version = len(named.versions) - 1
+    each = itertools.accumulate((_place(fit, row) for row in rerun), run, initial=_outlook(named, fit, version))
+    return [_estimate(named, now, version, fit, level) for now in each]
+
+
+def spread(fit: FitResult[RefreshParams], most: int) -> list[list[str]]:
+    """Models spread evenly over the scores on the newest version: none, one, two, and so on to `most`."""
+    found = estimate(fit)
+    entries = zip(found.value.tolist(), found.rows, found.group, strict=True)
+    order = [row for _, row in sorted((value, row) for value, row, group in entries if group == WHOLE)]
+    return [[order[(2 * j + 1) * len(order) // (2 * i)] for j in range(i)] for i in range(most + 1)]
+
+
+def hidden(answers: Responses, rerun: Sequence[str]) -> tuple[Responses, dict[tuple[str, str], float]]:
+    """Only the answers of the models `rerun`, to see how well the scores of the others are predicted.
+
+    Returns:
+        These answers, and (model, domain) -> score of all models that answered all of a domain, or of the version.
+    """
+    parts = [(WHOLE, answers.group >= 0)]
+    if len(answers.groups) > 1:
+        parts += [(name, answers.group == g) for g, name in enumerate(answers.groups)]
+    truth = {
+        (row, name): float(answers.scores[i, here].astype(float).mean())
+        for name, here in parts
+        for i, row in enumerate(answers.rows)
+        if here.any() and answers.seen[i, here].all()
+    }
+    return answers.take(i for i, row in enumerate(answers.rows) if row in rerun), truth
+
+
 def choose(
     fit: FitResult[RefreshParams],
     k: int | None = None,
