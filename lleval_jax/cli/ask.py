@@ -1,7 +1,9 @@
 """`lleval ask`: the next items to run, or "enough"."""
 
 import dataclasses
+import itertools
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -10,12 +12,12 @@ import typer
 import lleval_jax as ll
 from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.cli.shell.waiting import Waiting, waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
-    from lleval_jax.estimators.adaptive import ranking
     from lleval_jax.report.text import Table
+    from lleval_jax.values.ranks import Ranking
 
 Inputs = Annotated[
     list[str] | None,
@@ -86,7 +88,7 @@ def ask(
       lleval ask demo:livexiv-vqa --bank livexiv-vqa --std-error 0.03
     """
     typed.file_for(json)
-    typed.file_for(out)
+    typed.file_for(out, "--out")
     stop = ll.adaptive.Stop(std_error, width, threshold, certainty, budget)
     other = {"--compare": compare, "--std-error": std_error, "--width": width, "--threshold": threshold}
     other |= {"--prices": prices, "--balance": balance, "--exposure": exposure > 1, "--rule": rule != "score"}
@@ -96,25 +98,35 @@ def ask(
         words: dict[str, Any] = {"size": size, "rule": rule, "stop": stop, "compare": compare, "balance": balance}
         words |= {"exposure": exposure, "level": level, "seed": seed}
         words["price"] = None if prices is None else _prices(prices, known)
-        responses = None
-        if inputs:
-            wait.say("reading answers")
-            responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
+        responses = _answers(inputs, reading, strict, wait)
         wait.say("choosing; compiling first")
         if leaderboard and responses is not None:
-            from lleval_jax.estimators.adaptive import ranking  # not needed for --help
-
             order: dict[str, Any] = {"certainty": certainty, "tolerance": tolerance}
-            chosen = ranking.choose(responses, known, size=size, budget=budget, strict=strict, **order)
-            tables, so_far = _standing(ranking.estimate(responses, known, level=level, **order))
+            chosen = ll.ranking.choose(responses, known, size=size, budget=budget, strict=strict, **order)
+            tables, so_far = _standing(ll.ranking.estimate(responses, known, level=level, **order))
         else:
             chosen = ll.adaptive.choose(responses, known, strict=strict, **words)
             tables, so_far = ([], {}) if responses is None else _so_far(responses, known, compare, level)
     chosen = dataclasses.replace(chosen, source=typed.stamped(chosen.source, seed))
     content = chosen.to_dict() | {"enough": chosen.enough, "checked": known.replayed is not None} | so_far
     if out is not None:
-        output.lines(list(dict.fromkeys(item for items in chosen.items for item in items)), out)
+        output.lines(_once(chosen.items), out)
     output.write(tables + _shown(chosen, known), content, json)
+
+
+def _once(items: Sequence[Sequence[str]]) -> list[str]:
+    """All items that any model is asked, each once."""
+    return list(dict.fromkeys(itertools.chain.from_iterable(items)))
+
+
+def _answers(
+    inputs: Sequence[str] | None, reading: options.Reading, strict: bool, wait: Waiting
+) -> "ll.Responses | ll.SparseResponses | None":
+    """The answers so far, if there are any."""
+    if not inputs:
+        return None
+    wait.say("reading answers")
+    return given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
 
 
 def _require_alone(leaderboard: bool, answers: bool, tolerance: float, other: dict[str, Any]) -> None:
@@ -139,16 +151,14 @@ def _so_far(
     return [ll.report.text.table(found)], _entries(found)
 
 
-def _standing(found: "ranking.Ranking") -> tuple[list["Table"], dict[str, Any]]:
+def _standing(found: "Ranking") -> tuple[list["Table"], dict[str, Any]]:
     """The leaderboard so far, as a table and for the JSON."""
-    ranks = ll.report.compare.Ranks(found.order, found.best, found.worst)
-    places = zip(found.order, found.best, found.worst, strict=True)
     content = _entries(found.scores) | {
-        "ranks": [{"row": found.scores.rows[i], "best": int(a), "worst": int(b)} for i, a, b in places],
+        "ranks": found.entries(found.scores.rows),
         "open": [list(pair) for pair in found.open_pairs],
         "expected_wrong": found.wrong,
     }
-    table = ll.report.text.leaderboard(found.scores, ranks)
+    table = ll.report.text.leaderboard(found.scores, found)
     n = len(found.open_pairs)
     said = f"open pairs: {n}, of which {found.wrong:.1f} are expected in the wrong order" if n else "no pair is open"
     return [dataclasses.replace(table, remarks=(*table.remarks, said))], content

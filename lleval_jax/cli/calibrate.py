@@ -85,16 +85,9 @@ def calibrate(
     typed.place_for(out, "bank")
     typed.file_for(json)
     precision = "float64" if float64 else "float32"
-    fitting: dict[str, Any] = {
-        "model": model,
-        "dims": dims,
-        "precision": precision,
-        "seed": seed,
-        "strict": strict,
-    }
-    name = name or out.absolute().name
-    choosing: dict[str, Any] = {"k": anchors, "by": by, "seed": seed, "name": name, "version": bank_version}
-    choosing |= {"balance": balance}
+    fitting: dict[str, Any] = {"model": model, "dims": dims, "precision": precision, "seed": seed, "strict": strict}
+    choosing: dict[str, Any] = {"k": anchors, "by": by, "seed": seed, "version": bank_version, "balance": balance}
+    choosing["name"] = name or out.absolute().name
     with waiting("reading answers") as wait:
         choosing["full_scores"] = None if scores is None else ll.read_scores(scores)
         responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
@@ -109,10 +102,14 @@ def calibrate(
         wait.say("writing")
         ll.save(bank, out)
     summary = _summary(fit, bank)
+    output.write([_table(summary, held, out)], _content(bank, summary, held), json)
+
+
+def _content(bank: "ll.ItemBank", summary: dict[str, Any], held: Held | None) -> dict[str, Any]:
+    """The anchors as a choice, with what a reader must know of the bank."""
     content = {"schema": CHOICE, "items": list(bank.anchor_items), "why": f"anchors of bank {bank.name!r}"}
     content |= {"bank": summary, "check": None if held is None else held.to_dict()}
-    content["source"] = bank.source.to_dict()
-    output.write([_table(summary, held, out)], content, json)
+    return content | {"source": bank.source.to_dict()}
 
 
 def _summary(fit: Any, bank: "ll.ItemBank") -> dict[str, Any]:

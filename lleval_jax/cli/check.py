@@ -40,9 +40,6 @@ Recover = Annotated[
 Rotate = Annotated[
     Literal["varimax", "oblimin", "geomin"], typer.Option(help="Rotation where there are several abilities.")
 ]
-Plot = Annotated[
-    pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
-]
 Seed = Annotated[int, typer.Option(help="Seed of all that is drawn at random.")]
 StrictCheck = Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there is a warning before the fit.")]
 
@@ -54,7 +51,7 @@ def check(
     family: Family = "name",
     recover: Recover = False,
     rotate: Rotate = "oblimin",
-    plot: Plot = None,
+    plot: options.Plot = None,
     reading: options.Reading = options.AS_WRITTEN,
     strict: StrictCheck = False,
     seed: Seed = 0,
@@ -68,9 +65,7 @@ def check(
       lleval check answers.parquet --recover --plot check.png --json check.json
     """
     typed.file_for(json)
-    typed.file_for(plot)
-    if plot is not None:
-        ll.report.plot.available()
+    typed.picture_for(plot)
     with waiting("reading answers") as wait:
         responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
         member = families(family, responses.rows)
@@ -83,7 +78,8 @@ def check(
             fit, found, more = _after(responses, guard, model, dims, member, recover, rotate, seed, wait)
         if plot is not None and fit is not None and found is not None:
             wait.say("drawing")
-            ll.report.plot.examination(guard, fit, found, plot)
+            with output.picture(plot) as name:
+                ll.report.plot.examination(guard, fit, found, name)
     content = ll.report.trust.content(guard, fit, found, **more)
     content["source"] = typed.stamped(responses.source, seed).to_dict()
     tables = [ll.report.trust.guard(guard)]

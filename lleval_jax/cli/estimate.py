@@ -109,8 +109,7 @@ def _shown(
     if leaderboard:
         ranks = ll.report.compare.ranks(found)
         tables = [ll.report.text.leaderboard(found, ranks, known)]
-        places = zip(ranks.order, ranks.best, ranks.worst, strict=True)
-        content["ranks"] = [{"row": found.rows[i], "best": int(a), "worst": int(b)} for i, a, b in places]
+        content["ranks"] = ranks.entries(found.rows)
     else:
         tables = [ll.report.text.table(found, known)]
     if compare is not None:

@@ -18,7 +18,7 @@ from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.pepr import pepr
 from lleval_jax.cli.prompts.quantiles import prompts
-from lleval_jax.cli.refresh import refresh
+from lleval_jax.cli.refresh.group import refresh
 from lleval_jax.cli.shell import options, typed
 from lleval_jax.cli.shell.shown import help_of
 from lleval_jax.cli.sloth import sloth

@@ -52,9 +52,6 @@ Scale = Annotated[
 Subset = Annotated[
     list[str] | None, typer.Option("--subset", metavar="A+B", help="Predict this combination; may be given again.")
 ]
-Plot = Annotated[
-    pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
-]
 Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the fit there.")]
 Seed = Annotated[int, typer.Option(help="Seed of the bootstrap draws.")]
 
@@ -67,7 +64,7 @@ def pepr(
     ridge: Ridge = "0",
     scale: Scale = "1",
     subset: Subset = None,
-    plot: Plot = None,
+    plot: options.Plot = None,
     level: options.Level = 0.95,
     strict: options.Strict = False,
     seed: Seed = 0,
@@ -85,11 +82,9 @@ def pepr(
       lleval pepr scores.parquet --size 2 --subset examples+rules --json -
     """
     typed.file_for(json)
-    typed.file_for(plot)
+    typed.picture_for(plot)
     if out is not None:
         typed.place_for(out, "fit")
-    if plot is not None:
-        ll.report.plot.available()
     with waiting("reading log-probabilities") as wait:
         scores = ll.read_logprobs(input, pairs=pairs or None)
         known = len(scores.elements)
@@ -107,11 +102,11 @@ def pepr(
             wait.say("drawing")
             _draw(fit, weight, level, plot)
     found = ll.pepr.check(fit)
-    content = ll.report.elements.content(fit, chosen, weight, score, found)
+    content = ll.report.pepr.content(fit, chosen, weight, score, found)
     content["source"] = typed.stamped(chosen.source, seed).to_dict()
     if out is not None:
         ll.save(fit, out)
-    show = ll.report.elements
+    show = ll.report.pepr
     output.write([show.weights(fit, weight), show.scores(fit, score), show.choice(chosen)], content, json)
 
 
@@ -126,4 +121,6 @@ def _require_elements(subsets: Sequence[str], elements: Sequence[str]) -> None:
 def _draw(fit: "FitResult", weight: "Estimate", level: float, path: pathlib.Path) -> None:
     best = ll.pepr.choose(fit, range(1, len(fit.items) + 1))
     scores = ll.pepr.estimate(fit, best.items, level=level)
-    ll.report.elements.plot(fit, weight, scores, ll.pepr.estimate(fit, "scored", level=level), path)
+    scored = ll.pepr.estimate(fit, "scored", level=level)
+    with output.picture(path) as name:
+        ll.report.pepr.plot(fit, weight, scores, scored, name)

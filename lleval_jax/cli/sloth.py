@@ -139,42 +139,66 @@ def sloth(
         if input is not None and _is_law(input):
             given = {"skills": skills, "link": link, "benchmark": benchmark, "seed": seed, "out": out}
             fit = _kept(input, [f"--{word}" for word, value in given.items() if value is not None], strict)
-            _require_known(targets, fit.axes["families"])
             board = ll.sloth.leaderboard_of(fit)
-        else:
-            board = ll.read_leaderboard(input or TABLE, strict=strict)
-            board = board.select(list(dict.fromkeys(benchmark))) if benchmark else board
             _require_known(targets, board.families)
-            words: dict[str, Any] = {"seed": seed or 0, "strict": strict, "report": wait.step}
-            count, words["link"] = _form(board, skills, link, wait, words)
-            wait.say(f"fitting {len(board.models):,} models x {len(board.benchmarks)} benchmarks; compiling first")
-            fit = ll.sloth.fit(board, count, **words)
+        else:
+            board = _read(input or TABLE, benchmark, strict)
+            _require_known(targets, board.families)
+            fit = _fitted(board, skills, link, seed or 0, strict, wait)
         fit = dataclasses.replace(fit, source=typed.stamped(fit.source, fit.settings["seed"]))
         wait.say("predicting")
         found = ll.sloth.estimate(fit, targets, level=level) if targets else _nothing(fit, level)
-        content = found.to_dict() | {"fit": ll.report.sloth.facts(fit)}
-        tables = ll.report.sloth.tables(fit, found)
+        content = found.to_dict() | {"fit": ll.report.sloth_tables.facts(fit)}
+        tables = ll.report.sloth_tables.tables(fit, found)
         if explain:
             wait.say("explaining; compiling first")
-            parts = [ll.skills.estimate(fit, of, level=level, seed=fit.settings["seed"]) for of in EXPLAINED]
-            tables += ll.report.skills.tables(*parts)
-            content["skills"] = {of: part.to_dict() for of, part in zip(EXPLAINED, parts, strict=True)}
+            explained = _explained(fit, level)
+            tables += ll.report.sloth_tables.skills(*explained.values())
+            content["skills"] = {of: part.to_dict() for of, part in explained.items()}
+        check = None
         if left_out:
             wait.say("leaving families out")
-            words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": strict, "report": wait.step}
-            check = ll.sloth.left_out(board, fit.settings["skills"], level=level, **words)
-            tables.append(ll.report.sloth.left_out(check, board))
-            content["left_out"] = dataclasses.replace(check, source=fit.source).to_dict()
+            check = _checked(fit, board, level, strict, wait)
+            tables.append(ll.report.sloth_tables.left_out(check, board))
+            content["left_out"] = check.to_dict()
         if plot is not None:
             wait.say("drawing")
             with output.picture(plot) as name:
-                if left_out:
-                    ll.report.sloth.observed(check, ll.report.sloth.truth_of(board), name)
+                if check is not None:
+                    ll.report.sloth_plots.observed(check, ll.report.sloth_tables.truth_of(board), name)
                 else:
                     _draw(fit, board, found, targets or _largest(fit), name)
     if out is not None:
         ll.save(fit, out)
     output.write(tables, content, json)
+
+
+def _read(name: str, benchmarks: Sequence[str] | None, strict: bool) -> "ll.Leaderboard":
+    """The leaderboard, or these benchmarks of it."""
+    board = ll.read_leaderboard(name, strict=strict)
+    return board.select(list(dict.fromkeys(benchmarks))) if benchmarks else board
+
+
+def _fitted(
+    board: "ll.Leaderboard", skills: "int | str | None", link: str | None, seed: int, strict: bool, wait: Waiting
+) -> "ll.FitResult":
+    """The law of a leaderboard."""
+    words: dict[str, Any] = {"seed": seed, "strict": strict, "report": wait.step}
+    count, words["link"] = _form(board, skills, link, wait, words)
+    wait.say(f"fitting {len(board.models):,} models x {len(board.benchmarks)} benchmarks; compiling first")
+    return ll.sloth.fit(board, count, **words)
+
+
+def _explained(fit: "ll.FitResult", level: float) -> "dict[str, ll.Estimate]":
+    """What benchmarks ask of each skill, and what families have beyond size."""
+    return {of: ll.skills.estimate(fit, of, level=level, seed=fit.settings["seed"]) for of in EXPLAINED}
+
+
+def _checked(fit: "ll.FitResult", board: "ll.Leaderboard", level: float, strict: bool, wait: Waiting) -> "ll.Estimate":
+    """The larger models of families left out, predicted by laws of the same form."""
+    words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": strict, "report": wait.step}
+    found = ll.sloth.left_out(board, fit.settings["skills"], level=level, **words)
+    return dataclasses.replace(found, source=fit.source)
 
 
 def _form(
@@ -227,7 +251,7 @@ def _require_known(targets: "Sequence[Target]", families: Sequence[str]) -> None
 
 
 def _require_few(targets: "Sequence[Target]") -> None:
-    lines, most = len({(target.family, target.tokens) for target in targets}), len(ll.report.sloth.COLOURS)
+    lines, most = len({(target.family, target.tokens) for target in targets}), len(ll.report.style.COLOURS)
     require(lines <= most, f"--plot holds {most} families and numbers of tokens; --predict names {lines}")
 
 
@@ -284,4 +308,4 @@ def _draw(
     grid = np.geomspace(max(low / more, LEAST["params"][0]), high * more, POINTS)
     lines = {(target.family, target.tokens): target for target in targets}.values()
     curve = ll.sloth.estimate(fit, [line._replace(params=float(x)) for line in lines for x in grid], level=found.level)
-    ll.report.sloth.curves(curve, board, found if found.rows else None, name)
+    ll.report.sloth_plots.curves(curve, board, found if found.rows else None, name)

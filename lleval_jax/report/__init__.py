@@ -2,11 +2,13 @@
 
 from lleval_jax.report import cite as cite
 from lleval_jax.report import compare as compare
-from lleval_jax.report import elements as elements
+from lleval_jax.report import pepr as pepr
 from lleval_jax.report import plot as plot
 from lleval_jax.report import prompts as prompts
 from lleval_jax.report import refresh as refresh
-from lleval_jax.report import skills as skills
-from lleval_jax.report import sloth as sloth
+from lleval_jax.report import refresh_plots as refresh_plots
+from lleval_jax.report import sloth_plots as sloth_plots
+from lleval_jax.report import sloth_tables as sloth_tables
+from lleval_jax.report import style as style
 from lleval_jax.report import text as text
 from lleval_jax.report import trust as trust

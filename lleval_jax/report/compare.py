@@ -10,22 +10,9 @@ from statistics import NormalDist
 import numpy as np
 
 from lleval_jax.errors import require
+from lleval_jax.values.ranks import Ranks
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Ranks:
-    """Rows of one group, best first, each with the ranks it may have.
-
-    order  positions in the estimate, best first
-    best   (rows,) 1 + how many rows are clearly above
-    worst  (rows,) how many rows are not clearly below, this one included
-    """
-
-    order: np.ndarray
-    best: np.ndarray
-    worst: np.ndarray
 
 
 def difference(estimate: Estimate, first: str, second: str) -> Estimate:

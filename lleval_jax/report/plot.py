@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lleval_jax.errors import require
+from lleval_jax.report import style
+from lleval_jax.report.style import DOT, LINE, TRUE
 from lleval_jax.report.text import Truth
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate, FitResult
@@ -15,13 +17,12 @@ from lleval_jax.values.trust import Examination, Guard
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"
 MARKS = {  # flag -> colour and marker
-    "key likely wrong": ("#c8502d", "X"),
-    "negative slope": ("#e8a33d", "v"),
-    "depends on another item": ("#6a4c93", "s"),
-    "differs between families": ("#2a9d8f", "D"),
-    "curve does not fit": ("#7a7a7a", "^"),
+    "key likely wrong": (TRUE, "X"),
+    "negative slope": (style.AMBER, "v"),
+    "depends on another item": (style.PURPLE, "s"),
+    "differs between families": (style.GREEN, "D"),
+    "curve does not fit": (style.GREY, "^"),
 }
 
 
@@ -57,12 +58,10 @@ def forest(
     axes.set_yticks(height, [estimate.rows[i] for i in here], fontsize=9)
     axes.set_ylim(-0.7, len(here) - 0.3)
     axes.set_xlabel(f"{estimate.target} ({estimate.method}, {100 * estimate.level:.4g}% intervals)")
-    axes.grid(axis="x", color="0.9")
-    axes.set_axisbelow(True)
+    style.clean(axes, "x", shade="0.9")
     axes.tick_params(left=False)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    if path is not None:
-        figure.savefig(path, dpi=150)
+    axes.spines["left"].set_visible(False)
+    style.keep(figure, path)
     return axes
 
 
@@ -88,16 +87,11 @@ def examination(guard: Guard, fit: FitResult, found: Examination, path: str | os
     _together(axes[1, 0], found)
     _measures(axes[1, 1], fit, found)
     for one in axes.flat:
-        one.spines[["top", "right"]].set_visible(False)
-        one.set_axisbelow(True)
+        style.bare(one)
     told = "" if guard.distinct == guard.models else f" ({guard.distinct:,} distinct)"
     verdict = "" if guard.ok else "   warned before the fit: " + ", ".join(one.name for one in guard.warnings)
-    figure.suptitle(
-        f"{guard.models:,} models{told} x {guard.items:,} items, {fit.method}{verdict}", fontsize=11, x=0.01, ha="left"
-    )
-    if path is not None:
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
+    style.head(figure, f"{guard.models:,} models{told} x {guard.items:,} items, {fit.method}{verdict}")
+    style.keep(figure, path)
     return axes
 
 

@@ -3,46 +3,23 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lleval_jax.report import style
+from lleval_jax.report.style import COLOURS, DOT, LINE, TRUE
 from lleval_jax.report.text import Table, Truth
 from lleval_jax.report.text import table as table_of
+from lleval_jax.values.findings import Best, Distribution, percent
 from lleval_jax.values.results import Choice, Estimate, FitResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
-COLOURS = (DOT, TRUE, "#2a9d8f", "#6a4c93", "#e8a33d", "#7a7a7a")
 PANELS = 6  # models in one picture
 CELLS = 12  # on the page
 NAMED = 60  # prompts whose names a picture can hold
-
-
-class Curve(Protocol):
-    """A distribution of scores over prompts, as `prompts.distribution` gives it."""
-
-    @property
-    def share(self) -> np.ndarray:
-        """(rows,) place in the ranking, from 0 to 1."""
-        ...
-
-    @property
-    def value(self) -> np.ndarray:
-        """(rows,) scores in rising order."""
-        ...
-
-    @property
-    def low(self) -> np.ndarray:
-        """(rows,) lower end of the band."""
-        ...
-
-    @property
-    def high(self) -> np.ndarray:
-        """(rows,) upper end of the band."""
-        ...
 
 
 def table(fit: FitResult, estimate: Estimate, truth: Truth | None = None) -> Table:
@@ -54,11 +31,11 @@ def table(fit: FitResult, estimate: Estimate, truth: Truth | None = None) -> Tab
 def comparison(difference: Estimate, first: str, second: str, probability: float, won: Estimate | None = None) -> Table:
     """The difference of two prompts, or two models, how surely one is better, and under how many prompts."""
     better, sure = (first, probability) if probability >= 0.5 else (second, 1 - probability)
-    lines = [(difference.rows[0], f"{difference.value[0]:.3f}", _interval(difference, 0))]
+    lines = [(difference.rows[0], f"{difference.value[0]:.3f}", style.interval(difference, 0))]
     if won is not None:
-        lines.append((f"share of prompts won by {first}", f"{won.value[0]:.3f}", _interval(won, 0)))
+        lines.append((f"share of prompts won by {first}", f"{won.value[0]:.3f}", style.interval(won, 0)))
     title = f"difference, {100 * difference.level:.4g}% interval"
-    remark = f"{better} is better with probability {_percent(sure)}"
+    remark = f"{better} is better with probability {percent(sure)}"
     return Table(title, ("prompts" if won is None else "models", "difference", "interval"), tuple(lines), (remark,))
 
 
@@ -83,14 +60,14 @@ def choice(
     return Table(title, tuple(head), tuple(map(tuple, cells[:CELLS])), tuple(filter(None, said)), len(head))
 
 
-def best(found: Any, most: int = 5) -> Table:
-    """The prompts most likely to be the best, and how far the first may be below it: of a `bandit.Best`."""
-    order = np.argsort(-np.asarray(found.chance), kind="stable")[:most]
-    lines = [(found.prompts[i], _percent(found.chance[i])) for i in order if found.chance[i] > 0]
-    score, sure = found.score, _percent(found.probability)
+def best(found: Best, most: int = 5) -> Table:
+    """The prompts most likely to be the best, and how far the first may be below it: from `bandit.best`."""
+    order = np.argsort(-found.chance, kind="stable")[:most]
+    lines = [(found.prompts[i], percent(float(found.chance[i]))) for i in order if found.chance[i] > 0]
+    score, sure = found.score, percent(found.probability)
     within = ", ".join(f"{100 * gap:.1f} with {p:g}" for p, gap in zip(found.at, found.within, strict=True))
     said = f"{found.prompt} is best with probability {sure}; points below the best, at most: {within}"
-    own = f"it scores {score.value[0]:.3f} {_interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
+    own = f"it scores {score.value[0]:.3f} {style.interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
     return Table("best so far", ("prompt", "probability"), tuple(lines), (said, own))
 
 
@@ -123,7 +100,7 @@ def only_prompts(fit: FitResult, estimate: Estimate) -> Estimate:
 
 def plot(
     fit: FitResult,
-    curves: Mapping[str, Curve],
+    curves: Mapping[str, Distribution],
     level: float,
     *,
     truth: Mapping[str, np.ndarray] | None = None,
@@ -165,21 +142,18 @@ def plot(
     answers = int(fit.params.answered.sum())
     rows, items = len(fit.rows), len(fit.items)
     title += f"{answers:,} of {rows * items:,} answers: {rows:,} prompts x {items:,} examples"
-    verdict = "" if fit.status == "ok" else f"   {fit.status}"
-    figure.suptitle(title + verdict, fontsize=11, x=0.01, ha="left", color=TRUE if verdict else "black")
-    if path is not None:
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
+    style.head(figure, title, (fit.status,))
+    style.keep(figure, path)
     return axes
 
 
-def curve(found: Curve, level: float, truth: np.ndarray | None = None, *, axes: "Axes | None" = None) -> "Axes":
+def curve(found: Distribution, level: float, truth: np.ndarray | None = None, *, axes: "Axes | None" = None) -> "Axes":
     """Score against the share of prompts that are below it: the estimate, its band, and the truth in any order."""
     import matplotlib.pyplot as plt  # an extra, and slow to load
 
     if axes is None:
         axes = plt.subplots(figsize=(5.6, 3.6), layout="constrained")[1]
-    share = 100 * np.asarray(found.share)
+    share = 100 * found.share
     band = f"{100 * level:.4g}% band"
     axes.fill_between(share, found.low, found.high, color=LINE, alpha=0.55, linewidth=0, label=band)
     axes.plot(share, found.value, color=DOT, linewidth=2, label="estimate")
@@ -189,7 +163,7 @@ def curve(found: Curve, level: float, truth: np.ndarray | None = None, *, axes: 
     axes.set_xlabel("percent of prompts that score less")
     axes.set_ylabel("accuracy")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    _clean(axes)
+    style.clean(axes)
     return axes
 
 
@@ -222,10 +196,8 @@ def regret(
     axes.set_xlabel("answers")
     axes.set_ylabel("regret: below the best score")
     axes.legend(frameon=False, fontsize=8)
-    _clean(axes)
-    if path is not None:
-        figure: Any = axes.figure
-        figure.savefig(path, dpi=150)
+    style.clean(axes)
+    style.keep(axes.figure, path)
     return axes
 
 
@@ -244,13 +216,7 @@ def _each(axes: "Axes", each: Estimate, known: Truth | None) -> None:
     axes.set_xlabel(each.target)
     axes.tick_params(left=False)
     axes.set_title(f"each prompt, {100 * each.level:.4g}% intervals", loc="left", fontsize=10)
-    _clean(axes, "x")
-
-
-def _clean(axes: "Axes", which: Literal["both", "x"] = "both") -> None:
-    axes.grid(axis=which, color="0.92")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    style.clean(axes, "x")
 
 
 def _remarks(fit: FitResult) -> list[str]:
@@ -266,12 +232,3 @@ def _remarks(fit: FitResult) -> list[str]:
         many = f"{len(bare):,} prompts have" if len(bare) > 1 else f"{bare[0]!r} has"
         remarks.append(f"{many} no answer; estimated from the others")
     return remarks + ([f"the fit is {fit.status}"] if fit.status != "ok" else [])
-
-
-def _percent(probability: float) -> str:
-    """Two digits, and no certainty that draws cannot give."""
-    return "over 0.99" if probability > 0.995 else f"{probability:.2f}"
-
-
-def _interval(estimate: Estimate, i: int) -> str:
-    return f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]"

@@ -1,25 +1,39 @@
-"""A new version of a benchmark from a few models run again: tables, facts for the JSON, and pictures."""
+"""A new version of a benchmark from a few models run again: tables, and what the JSON says."""
 
-import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lleval_jax.errors import require
+from lleval_jax.report import style
 from lleval_jax.report.text import Table, Truth, inside
+from lleval_jax.values.findings import Linked, RowCheck, RowFinding, Skipped, Suspicion
+from lleval_jax.values.ranks import Standing
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Choice, Estimate, FitResult
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
-RUN = "#2a9d8f"  # models that were run
-WIDE = 5  # panels beside each other
-NAMED = 2  # models named in a corner of a panel, whose intervals missed
-LANE, ROOM = 0.035, 0.3  # how far apart intervals of ranks stand beside each other; all of a version at most
+FEW = 5  # entries of a suspicion that are shown in any case
+GAIN = "gain: points beyond what the other families foretell; most suspicious first, p adjusted for all entries"
 SURE = "foretold: not run on this version; an interval is for the score that all items will show"
+
+
+class Cost(NamedTuple):
+    """What running some models costs.
+
+    chosen  price of those that are run
+    all     price of every model
+    items   of the next version
+    """
+
+    chosen: float
+    all: float
+    items: int
+
+    @property
+    def saved(self) -> float:
+        """Share of the price of all that need not be paid."""
+        return 1 - self.chosen / self.all
 
 
 def facts(fit: FitResult) -> dict[str, Any]:
@@ -47,7 +61,7 @@ def error(estimate: Estimate, group: str = WHOLE) -> float:
     Raises:
         BadInput: no entry of that group.
     """
-    here = _at(estimate, group)
+    here = entries_of(estimate, group)
     require(len(here) > 0, f"there is no score of {group!r}; there are {', '.join(dict.fromkeys(estimate.group))}")
     return float(np.sqrt(np.mean(estimate.std_error[here] ** 2)))
 
@@ -56,8 +70,7 @@ def tables(
     estimate: Estimate,
     version: str,
     *,
-    ranks: Estimate | None = None,
-    holds: Sequence[float] | np.ndarray | None = None,
+    standing: Standing | None = None,
     truth: Truth | None = None,
 ) -> list[Table]:
     """A line a model, best first; then, where there are domains, a line a domain and model.
@@ -65,14 +78,14 @@ def tables(
     Args:
         estimate: from `refresh.estimate`.
         version: name of the version.
-        ranks: from `refresh.ranks`, with intervals.
-        holds: (models,) chance that each of these ranks is the true one.
+        standing: from `refresh.ranks`: ranks, their intervals, and the chance that each is the true one.
         truth: (model, domain) -> the score, where it is known although it was hidden.
     """
     title = f"{estimate.target} on {version} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
-    here = _best_first(estimate, WHOLE)
+    here = best_first(estimate, WHOLE)
     columns = {"model": [estimate.rows[i] for i in here]}
-    if ranks is not None and holds is not None:
+    if standing is not None:
+        ranks, holds = standing.ranks, standing.holds
         place = {row: k for k, row in enumerate(ranks.rows)}
         order = [place[estimate.rows[i]] for i in here]
         columns["rank"] = [f"{ranks.value[k]:.0f}" for k in order]
@@ -85,7 +98,7 @@ def tables(
     found = [Table(title, tuple(columns), tuple(zip(*columns.values(), strict=True)), tuple(remarks))]
     domains = [group for group in dict.fromkeys(estimate.group) if group != WHOLE]
     if domains:
-        each = [i for domain in domains for i in _best_first(estimate, domain)]
+        each = [i for domain in domains for i in best_first(estimate, domain)]
         columns = {"domain": [estimate.group[i] for i in each], "model": [estimate.rows[i] for i in each]}
         columns |= _columns(estimate, each, truth)
         remarks = [] if truth is None else [_score_card(estimate, each, truth)]
@@ -98,7 +111,7 @@ def choice(
     chosen: Choice,
     fit: FitResult,
     outlooks: Sequence[Estimate],
-    saved: dict[str, float],
+    cost: Cost,
     *,
     ask: str = WHOLE,
     price: dict[str, float] | None = None,
@@ -109,7 +122,7 @@ def choice(
         chosen: from `refresh.choose`.
         fit: from `refresh.fit`.
         outlooks: from `refresh.foretell`, first with nobody run and last with all that are chosen.
-        saved: "chosen" and "all": what it costs to run these, and all; "items" of the next version.
+        cost: what it saves.
         ask: what was asked for.
         price: of each model.
     """
@@ -127,13 +140,12 @@ def choice(
         f"expected error{where}, root mean square over {models} models: {first:.2f} points with nobody run, "
         f"{last:.2f} with these"
     )
-    count, items = len(chosen.rows), int(saved["items"])
+    count, items = len(chosen.rows), cost.items
     every = len({*fit.rows, *chosen.rows})
-    share = 1 - saved["chosen"] / saved["all"]
-    cost = "" if price is None else f", {saved['chosen']:g} instead of {saved['all']:g}"
+    paid = "" if price is None else f", {cost.chosen:g} instead of {cost.all:g}"
     spared = (
-        f"saved: {100 * share:.0f}% of the cost of all{cost}; {count} of {every} models are run, {count * items:,} "
-        f"answers instead of {every * items:,} on a version of {items:,} items"
+        f"saved: {100 * cost.saved:.0f}% of the cost of all{paid}; {count} of {every} models are run, "
+        f"{count * items:,} answers instead of {every * items:,} on a version of {items:,} items"
     )
     versions = ", ".join(fit.axes["versions"])
     law = f"learned from {versions}: {models} models, {fit.method}, {fit.status} after {fit.steps} steps"
@@ -142,227 +154,9 @@ def choice(
     return Table(title, head, tuple(lines), (sure, spared, law), 2)
 
 
-def plot_scores(
-    estimate: Estimate, truth: Truth | None = None, path: str | os.PathLike[str] | None = None, *, title: str = ""
-) -> Any:
-    """A panel for the whole version and one for each domain: models with intervals, those that were run apart.
-
-    Args:
-        estimate: from `refresh.estimate`.
-        truth: (model, domain) -> the score; with it, foretold scores stand against true ones, and of the models whose
-            intervals missed, those that missed most are named. Without it, models stand below each other.
-        path: write the picture here (png, svg or pdf).
-        title: above all panels.
-    """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
-    groups = sorted(dict.fromkeys(estimate.group), key=lambda group: group != WHOLE)
-    models = estimate.rows if truth is None else [row for row, _ in truth if row in set(estimate.rows)]
-    require(bool(models), "no score of these models is known")
-    wide = min(WIDE, len(groups))
-    tall = -(-len(groups) // wide)
-    count = len(dict.fromkeys(models))
-    each = (2.1, 0.7 + 0.17 * count) if truth is None else (2.6, 2.7)
-    size = (max(6.0, 2.2 * (truth is None) + each[0] * wide), 0.9 + each[1] * tall)
-    figure, axes = plt.subplots(tall, wide, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True)
-    for i, one in enumerate(axes.flat):
-        if i >= len(groups):
-            one.set_axis_off()
-            continue
-        if truth is None:
-            _forest(one, estimate, groups[i])
-        else:
-            _against(one, estimate, truth, groups[i])
-        one.spines[["top", "right"]].set_visible(False)
-        one.set_axisbelow(True)
-        if i + wide >= len(groups):
-            one.tick_params(labelbottom=True)
-            one.set_xlabel(estimate.target if truth is None else f"true {estimate.target}")
-    if truth is not None:
-        for one in axes[:, 0]:
-            one.set_ylabel("foretold")
-    for colour, marker, name in ((DOT, "o", "foretold"), (RUN, "D", "run on this version")):
-        axes.flat[0].plot([], [], marker, color=colour, markersize=5, label=name)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    what = f"{estimate.target} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
-    _head(figure, f"{title}: {what}" if title else what, estimate.status)
-    _keep(figure, path)
-    return axes
-
-
-def plot_choice(
-    outlooks: Sequence[Estimate],
-    even: Sequence[Estimate] = (),
-    path: str | os.PathLike[str] | None = None,
-    *,
-    group: str = WHOLE,
-) -> "Axes":
-    """What each further model brings: expected error of the scores of all models, against how many are run.
-
-    Args:
-        outlooks: from `refresh.foretell(fit, rerun[:i])`, i = 0, 1, …; the model that each adds is named below.
-        even: the same for models chosen otherwise, such as spread evenly over the leaderboard.
-        path: write the picture here (png, svg or pdf).
-        group: a domain, or the whole.
-    """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
-    require(len(outlooks) > 0, "there is nothing to draw")
-    figure, axes = plt.subplots(figsize=(max(5.6, 1.6 + 0.42 * len(outlooks)), 4.2), layout="constrained")
-    if even:
-        y = [100 * error(one, group) for one in even]
-        axes.plot(range(len(y)), y, "o--", color="0.6", markersize=4, linewidth=1.2, label="spread evenly")
-    y = [100 * error(one, group) for one in outlooks]
-    axes.plot(range(len(y)), y, "o-", color=DOT, markersize=5.5, linewidth=1.8, label="chosen")
-    run = [_run(one) for one in outlooks]
-    names = ["nobody", *(", ".join(sorted(now - before)) for before, now in zip(run, run[1:], strict=False))]
-    ticks = [name if i == 0 else f"{i}  {name}" for i, name in enumerate(names)]
-    axes.set_xticks(range(len(ticks)), ticks, rotation=38, ha="right", rotation_mode="anchor", fontsize=9)
-    axes.set_xlim(-0.4, max(len(outlooks), len(even)) - 0.6)
-    axes.set_ylim(0, None)
-    where = "" if group == WHOLE else f" on {group}"
-    axes.set_ylabel(f"expected error{where}, points")
-    axes.grid(color="0.93")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    if even:
-        axes.legend(frameon=False, fontsize=9)
-    count = len(dict.fromkeys(outlooks[0].rows))
-    axes.set_title(f"models to run, one after another; error over {count} models", loc="left", fontsize=10)
-    _keep(figure, path)
-    return axes
-
-
-def plot_ranks(
-    *standings: Estimate, versions: Sequence[str] = (), path: str | os.PathLike[str] | None = None
-) -> "Axes":
-    """How models change places from version to version, with intervals of their ranks.
-
-    In colour: models whose intervals on the first and on the last version do not touch.
-
-    Args:
-        standings: `ranks` of two or more `refresh.Standing`, the oldest first.
-        versions: their names.
-        path: write the picture here (png, svg or pdf).
-    """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
-    require(len(standings) > 1, f"there are {len(standings)} versions; places change between two at least")
-    names = list(versions) or ["old", "new"] if len(standings) == 2 else list(versions)
-    names = names or [f"v{i + 1}" for i in range(len(standings))]
-    require(len(names) == len(standings), f"there are {len(names)} names and {len(standings)} versions")
-    place = [{row: i for i, row in enumerate(one.rows)} for one in standings]
-    models = list(dict.fromkeys(row for one in standings for row in one.rows))
-    first, last = standings[0], standings[-1]
-    figure, axes = plt.subplots(figsize=(4.2 + 2.1 * len(standings), 1.2 + 0.26 * len(models)), layout="constrained")
-    aside = [_aside(one) for one in standings]
-    clear = 0
-    for model in models:
-        known = [(t, one, place[t][model]) for t, one in enumerate(standings) if model in place[t]]
-        low, high, value = (np.array([getattr(one, n)[i] for _, one, i in known]) for n in ("low", "high", "value"))
-        x = np.array([t + aside[t][i] for t, _, i in known])
-        moved = len(known) > 1 and (low[-1] > high[0] or high[-1] < low[0])
-        clear += moved
-        dot, line = (TRUE, TRUE) if moved else (DOT, LINE)
-        axes.plot(x, value, color=line, linewidth=1.4, alpha=0.8, zorder=2)
-        axes.vlines(x, low, high, color=dot, linewidth=2.2, alpha=0.45, capstyle="round", zorder=1)
-        axes.plot(x, value, "o", color=dot, markersize=4.5, zorder=3)
-    axes.set_ylim(len(models) + 0.7, 0.3)
-    axes.set_xlim(-0.08, len(standings) - 0.92 + max(aside[-1]))
-    axes.set_xticks(range(len(names)), names)
-    axes.tick_params(left=False, bottom=False)
-    axes.set_yticks(first.value, [f"{row}  {v:.0f}" for row, v in zip(first.rows, first.value, strict=True)])
-    right = axes.secondary_yaxis("right")
-    right.set_yticks(last.value, [f"{v:.0f}  {row}" for row, v in zip(last.rows, last.value, strict=True)])
-    right.tick_params(right=False, labelsize=9)
-    right.spines["right"].set_visible(False)
-    axes.tick_params(axis="y", labelsize=9)
-    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
-    axes.grid(axis="y", color="0.95")
-    axes.set_axisbelow(True)
-    apart = f"those of {names[0]} and {names[-1]} lie apart for {clear} of {len(models)} models"
-    said = f"ranks, {100 * last.level:.4g}% intervals; {apart}"
-    axes.set_title(said, loc="left", fontsize=10)
-    _keep(figure, path)
-    return axes
-
-
-def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None:
-    """Foretold against true scores; how many intervals held, and the names of those that missed most."""
-    here = [i for i in _at(estimate, group) if (estimate.rows[i], group) in truth]
-    true = np.array([truth[estimate.rows[i], group] for i in here])
-    value, low, high = estimate.value[here], estimate.low[here], estimate.high[here]
-    run = np.array([state(estimate, i) == "run" for i in here], bool)
-    axes.axline((0.5, 0.5), slope=1, color="0.7", linewidth=0.8, zorder=0.9)
-    miss = ~run & ((true < low) | (true > high))
-    axes.vlines(true[~run], low[~run], high[~run], color=np.where(miss[~run], TRUE, LINE), linewidth=2, zorder=1)
-    axes.plot(true[~run & ~miss], value[~run & ~miss], "o", color=DOT, markersize=3.6)
-    axes.plot(true[miss], value[miss], "o", color=TRUE, markersize=3.6)
-    axes.plot(true[run], value[run], "D", color=RUN, markersize=4)
-    corners = (miss & (value > true), 0.03, 0.98, "left", "top"), (miss & (value < true), 0.98, 0.03, "right", "bottom")
-    for off, x, y, across, up in corners:  # both lie off the diagonal
-        worst = sorted(np.flatnonzero(off), key=lambda i: -abs(true[i] - value[i]))
-        names = [estimate.rows[here[i]] for i in worst[:NAMED]]
-        names += [f"and {len(worst) - NAMED} more"] if len(worst) > NAMED else []
-        style = {"ha": across, "va": up, "fontsize": 6.5, "color": TRUE, "transform": axes.transAxes}
-        axes.text(x, y, "\n".join(names), **style).set_in_layout(False)
-    axes.grid(color="0.94")
-    count = int((~run).sum())
-    away = 100 * float(np.abs(value - true)[~run].mean()) if count else 0.0
-    axes.set_title(f"{group}\n{count - int(miss.sum())} of {count} held, off by {away:.1f}", loc="left", fontsize=9)
-
-
-def _forest(axes: "Axes", estimate: Estimate, group: str) -> None:
-    """Models below each other, in the order of the whole version."""
-    order = [estimate.rows[i] for i in _best_first(estimate, WHOLE)][::-1]
-    place = {row: y for y, row in enumerate(order)}
-    here = [i for i in _at(estimate, group) if estimate.rows[i] in place]
-    height = np.array([place[estimate.rows[i]] for i in here])
-    run = np.array([state(estimate, i) == "run" for i in here], bool)
-    value = estimate.value[here]
-    axes.hlines(height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3, capstyle="round")
-    axes.plot(value[~run], height[~run], "o", color=DOT, markersize=4)
-    axes.plot(value[run], height[run], "D", color=RUN, markersize=4)
-    axes.set_yticks(range(len(order)), order, fontsize=8)
-    axes.set_ylim(-0.7, len(order) - 0.3)
-    axes.tick_params(left=False)
-    axes.grid(color="0.94")
-    axes.set_title(group, loc="left", fontsize=9)
-
-
-def _aside(ranks: Estimate) -> list[float]:
-    """How far each interval stands aside, so that none covers another."""
-    ends: list[float] = []
-    lanes = np.zeros(len(ranks.rows), int)
-    for i in np.argsort(ranks.low, kind="stable"):
-        free = [lane for lane, end in enumerate(ends) if end < ranks.low[i]]
-        lanes[i] = free[0] if free else len(ends)
-        ends[lanes[i] : lanes[i] + 1] = [float(ranks.high[i])]
-    return (lanes * min(LANE, ROOM / len(ends))).tolist()
-
-
-def _run(estimate: Estimate) -> set[str]:
-    """Models whose score will be known."""
-    return {estimate.rows[i] for i in _at(estimate, WHOLE) if estimate.std_error[i] == 0}
-
-
-def _head(figure: Any, title: str, status: Sequence[str]) -> None:
-    bad = next((word for word in status if word != "ok"), "")
-    text = f"{title}   {bad}".rstrip()
-    figure.suptitle(text, fontsize=11, x=0.01, ha="left", color=TRUE if bad else "black")
-
-
-def _keep(figure: Any, path: str | os.PathLike[str] | None) -> None:
-    if path is not None:
-        import matplotlib.pyplot as plt  # an extra, and slow to load
-
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
-
-
 def _columns(estimate: Estimate, here: Sequence[int], truth: Truth | None) -> dict[str, list[str]]:
     columns = {estimate.target: [f"{estimate.value[i]:.3f}" for i in here]}
-    columns["interval"] = [f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]" for i in here]
+    columns["interval"] = [style.interval(estimate, i) for i in here]
     columns["answers"] = [f"{estimate.n_seen[i]:,}" for i in here]
     columns["known"] = [state(estimate, i) for i in here]
     if truth is not None:
@@ -385,11 +179,143 @@ def _score_card(estimate: Estimate, here: Sequence[int], truth: Truth) -> str:
     return f"{held} of {len(open_)} intervals hold the score that was hidden; mean absolute error {off:.3f}"
 
 
-def _at(estimate: Estimate, group: str) -> np.ndarray:
+def entries_of(estimate: Estimate, group: str) -> np.ndarray:
     """Entries of a group."""
     return np.array([i for i, found in enumerate(estimate.group) if found == group], int)
 
 
-def _best_first(estimate: Estimate, group: str) -> list[int]:
-    here = _at(estimate, group)
+def best_first(estimate: Estimate, group: str) -> list[int]:
+    """The same, by score."""
+    here = entries_of(estimate, group)
     return here[np.argsort(-estimate.value[here], kind="stable")].tolist()
+
+
+def choice_content(
+    chosen: Choice, fit: FitResult, outlooks: Sequence[Estimate], cost: Cost, *, ask: str = WHOLE
+) -> dict[str, Any]:
+    """The JSON of `lleval refresh choose`: the choice, the error expected after each model, what is saved, the fit.
+
+    Args: as in `choice`.
+    """
+    group = WHOLE if ask == "ranking" else ask
+    run = [None, *(name for name in chosen.rows if name in fit.rows)]
+    expected = [
+        {"run": i, "row": row, "error": error(outlook, group)}
+        for i, (row, outlook) in enumerate(zip(run, outlooks, strict=True))
+    ]
+    spent = {"chosen": cost.chosen, "all": cost.all, "saved": cost.saved}
+    return chosen.to_dict() | {"ask": ask, "expected": expected, "cost": spent, "fit": facts(fit)}
+
+
+def content(
+    estimate: Estimate,
+    fit: FitResult,
+    version: str,
+    *,
+    checked: RowCheck,
+    versions: Sequence[str],
+    truth: Truth | None = None,
+    standing: Standing | None = None,
+) -> dict[str, Any]:
+    """The JSON of `lleval refresh estimate`: scores, who was run, the fit, what the check of rows found, and ranks.
+
+    Args:
+        estimate: from `refresh.estimate`.
+        fit: from `refresh.fit`.
+        version: name of the version.
+        checked: from `refresh.check`.
+        versions: names of those that were checked.
+        truth: (model, domain) -> the score, where it is known although it was hidden.
+        standing: from `refresh.ranks`.
+    """
+    out = estimate.to_dict()
+    for i, entry in enumerate(out["estimates"]):
+        entry["known"] = state(estimate, i)
+        key = entry["row"], entry["group"]
+        if truth is not None and key in truth:
+            entry |= {"truth": truth[key], "inside": bool(entry["low"] <= truth[key] <= entry["high"])}
+    out["version"] = version
+    out["rerun"] = [estimate.rows[i] for i in entries_of(estimate, WHOLE) if estimate.n_seen[i] > 0]
+    out["fit"] = facts(fit)
+    out["check"] = check_content(checked, versions)
+    if standing is not None:
+        ranked = zip(standing.ranks.to_dict()["estimates"], standing.holds, standing.chance, strict=True)
+        out["ranks"] = [
+            entry | {"holds": float(holds), "chance": [float(part) for part in chance]}
+            for entry, holds, chance in ranked
+        ]
+    return out
+
+
+def finding(found: RowFinding | Skipped, versions: Sequence[str]) -> str:
+    """What was found of rows, with the versions' names in place of their numbers."""
+    first, last = found.versions[0], found.versions[-1]
+    text = found.found.replace(f"version {last}:", f"{versions[last]}:", 1)
+    end = f" version {first}"
+    return f"{text.removesuffix(end)} {versions[first]}" if text.endswith(end) else text
+
+
+def check(found: RowCheck, versions: Sequence[str], left_out: Sequence[str] = (), fewest: int = 0) -> Table:
+    """What is wrong with rows, a line a finding; below, what could not be compared.
+
+    Args:
+        found: from `refresh.check`.
+        versions: names of those that were checked.
+        left_out: names of others, which hold fewer than `fewest` models.
+        fewest: see there.
+    """
+    remarks = (f"left out, with fewer than {fewest} models: {', '.join(left_out)}",) if left_out else ()
+    remarks += tuple(finding(one, versions) for one in found.skipped)
+    title = f"rows of {', '.join(versions)}, {100 * found.alarm:.3g}% false alarms"
+    if not len(found):
+        return Table(f"{title}: nothing is wrong that these answers can show", (), (), remarks)
+    said = [finding(one, versions) for one in found.findings]
+    widest = max(map(len, said))
+    lines = [
+        (one.kind, text.ljust(widest), f"{one.p_value:.2g}") for one, text in zip(found.findings, said, strict=True)
+    ]
+    return Table(title, ("what", "found", "p"), tuple(lines), remarks, 2)
+
+
+def check_content(found: RowCheck, versions: Sequence[str]) -> dict[str, Any]:
+    """The JSON of a check, with the versions' names."""
+    out = found.to_dict()
+    entries = [*out["findings"], *out["skipped"]]
+    for entry, one in zip(entries, [*found.findings, *found.skipped], strict=True):
+        entry |= {"versions": [versions[t] for t in one.versions], "found": finding(one, versions)}
+    return out | {"versions": list(versions)}
+
+
+def suspects(found: Suspicion) -> Table:
+    """Families and versions, most suspicious first: all that are flagged, and a few others."""
+    excess = found.estimate
+    order = sorted(range(len(excess.rows)), key=lambda i: (found.p_values[i], -excess.value[i]))
+    lines = [
+        (
+            excess.rows[i],
+            excess.group[i],
+            f"{100 * excess.value[i]:+.1f}",
+            f"[{100 * excess.low[i]:.1f}, {100 * excess.high[i]:.1f}]",
+            f"{found.p_values[i]:.2g}",
+            f"{100 * found.detectable[i]:.1f}",
+        )
+        for place, i in enumerate(order)
+        if place < FEW or found.p_values[i] <= found.alarm
+    ]
+    who = ", ".join(found.flagged) or "nobody"
+    title = f"families flagged at {100 * found.alarm:.3g}% false alarms over all: {who}"
+    return Table(title, ("family", "version", "gain", "interval", "p", "would be seen"), tuple(lines), (GAIN,), 2)
+
+
+def link(found: Linked, old: str, new: str) -> Table:
+    """Scale and shift of the bank `new` on the scale of the bank `old`, and what they rest on."""
+    line = found.estimate
+    lines = [
+        (row, f"{line.value[i]:.3f}", style.interval(line, i), f"{line.std_error[i]:.3f}")
+        for i, row in enumerate(line.rows)
+    ]
+    title = f"{new} on the scale of {old}, by {found.method}, {100 * line.level:.4g}% intervals"
+    unit = "logits" if found.kind == "items" else "units of the old ability"
+    drift = f"{len(found.common):,} common {found.kind}, which drift by {found.drift:.2f} {unit} beyond their errors"
+    remarks = ("old ability = scale * new ability + shift", drift)
+    return Table(title, ("", "value", "interval", "std. error"), tuple(lines), remarks)

@@ -8,7 +8,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from lleval_jax.report.compare import Ranks, difference
+from lleval_jax.report import style
+from lleval_jax.report.compare import difference
+from lleval_jax.values.ranks import Ranks
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
 
@@ -64,13 +66,12 @@ def table(estimate: Estimate, truth: Truth | None = None) -> Table:
     With `truth`, also the known score and whether the interval holds it.
     """
     entries = range(len(estimate.rows))
-    return _lay_out(_title(estimate), estimate, list(entries), truth=truth)
+    return _lay_out(style.summary(estimate), estimate, list(entries), truth=truth)
 
 
 def leaderboard(estimate: Estimate, ranks: Ranks, truth: Truth | None = None) -> Table:
     """The rows of one group, best first, with the ranks that the intervals support."""
-    ranges = [f"{a}" if a == b else f"{a}-{b}" for a, b in zip(ranks.best, ranks.worst, strict=True)]
-    found = _lay_out(_title(estimate), estimate, list(ranks.order), ranks=ranges, truth=truth)
+    found = _lay_out(style.summary(estimate), estimate, list(ranks.order), ranks=ranks.ranges, truth=truth)
     remark = "ranks: those that the intervals support, the errors of two rows taken as independent"
     return dataclasses.replace(found, remarks=(*found.remarks, remark))
 
@@ -80,17 +81,14 @@ def comparison(estimate: Estimate, first: str, second: str) -> Table:
     found = difference(estimate, first, second)
     remarks = [_verdict(found, i, first, second) for i in range(len(found.rows))]
     remarks.append("the errors of the two are taken as independent, sd = sqrt(s1^2 + s2^2): the safe side")
-    return dataclasses.replace(_lay_out(_title(found), found, list(range(len(found.rows)))), remarks=tuple(remarks))
+    shown = _lay_out(style.summary(found), found, list(range(len(found.rows))))
+    return dataclasses.replace(shown, remarks=tuple(remarks))
 
 
 def inside(estimate: Estimate, truth: Truth) -> dict[tuple[str, str], bool]:
     """(row, group) -> whether the interval holds the known score, where one is known."""
     entries = zip(estimate.rows, estimate.group, estimate.low, estimate.high, strict=True)
     return {(r, g): bool(low <= truth[r, g] <= high) for r, g, low, high in entries if (r, g) in truth}
-
-
-def _title(estimate: Estimate) -> str:
-    return f"{estimate.target} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
 
 
 def _lay_out(
@@ -109,7 +107,7 @@ def _lay_out(
     if ranks is not None:
         columns["rank"] = list(ranks)
     columns[estimate.target] = [f"{estimate.value[i]:.3f}" for i in entries]
-    columns["interval"] = [f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]" for i in entries]
+    columns["interval"] = [style.interval(estimate, i) for i in entries]
     columns["answers"] = [f"{estimate.n_seen[i]:,}" for i in entries]
     remarks: tuple[str, ...] = ()
     if truth is not None:

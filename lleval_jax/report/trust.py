@@ -6,7 +6,7 @@ import numpy as np
 
 from lleval_jax.report.text import Table
 from lleval_jax.values.results import FitResult
-from lleval_jax.values.trust import Examination, Guard, Recovery, Rotation, Shuffled
+from lleval_jax.values.trust import Examination, Guard, ItemReport, Recovery, Rotation, Shuffled
 
 SCHEMA = "lleval/check/1"
 ITEMS = 12  # on the page
@@ -81,8 +81,17 @@ def items(found: Examination, most: int = ITEMS) -> Table:
     return Table(f"what is wrong with these {len(lines)} items", head, tuple(lines), remarks)
 
 
-def content(guard: Guard, fit: FitResult | None, found: Examination | None, **more: Any) -> dict[str, Any]:
-    """The JSON, schema `lleval/check/1`. `more`: dims, rotation, shuffled, recovery, as in `summary`."""
+def content(
+    guard: Guard,
+    fit: FitResult | None,
+    found: Examination | None,
+    *,
+    dims: int | None = None,
+    rotation: Rotation | None = None,
+    shuffled: Shuffled | None = None,
+    recovery: Recovery | None = None,
+) -> dict[str, Any]:
+    """The JSON, schema `lleval/check/1`, of what `guard` and `summary` show."""
     out: dict[str, Any] = {"schema": SCHEMA, "ok": guard.ok, "guard": guard.to_dict()}
     if fit is None or found is None:
         return out
@@ -91,7 +100,7 @@ def content(guard: Guard, fit: FitResult | None, found: Examination | None, **mo
     out["fit"] = {"method": fit.method, "status": fit.status, "steps": fit.steps, "log_likelihood": value}
     out["reliability"] = [_number(r) for r in found.reliability]
     out["split_half"] = found.split_half
-    out["dims"] = more.get("dims")
+    out["dims"] = dims
     out["dependence"] = {
         "beyond": depend.beyond,
         "compared": depend.compared,
@@ -101,7 +110,6 @@ def content(guard: Guard, fit: FitResult | None, found: Examination | None, **mo
     }
     out["flags"] = report.count()
     out["items"] = [_item(report, i) for i in report.flagged]
-    rotation, shuffled, recovery = more.get("rotation"), more.get("shuffled"), more.get("recovery")
     if rotation is not None:
         out["rotation"] = {"by": rotation.by, "names": list(rotation.names), "turn": rotation.turn.tolist()}
         out["rotation"] |= {"correlation": rotation.correlation.tolist()}
@@ -117,14 +125,14 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _item(report, i: int) -> dict[str, Any]:
+def _item(report: ItemReport, i: int) -> dict[str, Any]:
     numbers = ("right", "slope", "error", "wrong_key", "misfit", "bent", "family", "shift")
     out = {"item": report.items[i], "flags": list(report.flags[i]), "answers": int(report.answers[i])}
     out |= {name: _number(getattr(report, name)[i]) for name in numbers}
     return out | {"family_name": report.family_name[i]}
 
 
-def _said(name: str, report, i: int) -> str:
+def _said(name: str, report: ItemReport, i: int) -> str:
     """A flag with its number."""
     if name == "key likely wrong":
         return f"{name} ({report.wrong_key[i]:.0%})"

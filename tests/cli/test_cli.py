@@ -16,7 +16,7 @@ import pytest
 import lleval_jax as ll
 from lleval_jax.cli import calibrate as calibrate_verb
 from lleval_jax.cli.main import BAD_INPUT, FAILED, INTERRUPTED, OK, run
-from lleval_jax.cli.shell import waiting
+from lleval_jax.cli.shell import output, waiting
 from lleval_jax.data import simulate
 
 SCHEMA = {"schema", "target", "method", "level", "estimates", "source"}
@@ -451,3 +451,58 @@ def test_check_is_strict_on_demand_and_reads_families_strictly(doubtful: pathlib
     (tmp_path / "wrong.csv").write_text("name,kind\nrow-0,a\n")
     assert run(["check", f"{doubtful}/few.csv", "--family", f"{tmp_path}/wrong.csv"]) == BAD_INPUT
     assert "has no column 'model'; it has ['name', 'kind']" in capsys.readouterr().err
+
+
+DRAWING = (  # every verb that draws, with the words it cannot do without
+    "check {place}/answers.csv",
+    "pepr {place}/answers.csv",
+    "prompts {place}/answers.csv",
+    "refresh choose {place}/answers.csv -k 3",
+    "refresh estimate {place}/answers.csv {place}/truth.csv",
+    "sloth {place}/answers.csv",
+)
+
+
+@pytest.mark.parametrize("words", DRAWING)
+@pytest.mark.parametrize(
+    ("plot", "message"),
+    [
+        ("x.txt", "x.txt is no picture; name it .png, .svg or .pdf"),
+        ("none/x.png", "there is no folder .*none; make it first"),
+        ("answers.csv/x.png", "there is no folder .*answers.csv; make it first"),
+    ],
+)
+def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(
+    place: pathlib.Path, words: str, plot: str, message: str, capsys: pytest.CaptureFixture, monkeypatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    for reader in ("read", "read_logprobs", "read_leaderboard"):
+        monkeypatch.setattr(ll, reader, None, raising=False)  # whoever reads now fails otherwise
+    assert run([*words.format(place=place).split(), "--plot", f"{place}/{plot}"]) == BAD_INPUT
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.search(message, said.err.splitlines()[-1])
+
+
+@pytest.mark.parametrize("words", [one for one in DRAWING if "estimate" not in one])
+def test_a_folder_for_a_picture_is_said_of_plot(place: pathlib.Path, words: str, capsys) -> None:
+    """Only the verb with two pictures puts them into a folder."""
+    assert run([*words.format(place=place).split(), "--plot", str(place)]) == BAD_INPUT
+    assert f"{place} is a folder; --plot takes a file, named .png, .svg or .pdf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["ask --bank livexiv-vqa", "prompts plan --budget 9", "prompts best --budget 9"])
+def test_a_folder_for_items_is_said_of_out(place: pathlib.Path, words: str, capsys) -> None:
+    assert run([*words.split(), "--out", str(place)]) == BAD_INPUT
+    assert f"{place} is a folder; --out takes a file, or - for stdout" in capsys.readouterr().err
+
+
+def test_a_picture_that_fails_leaves_nothing(tmp_path: pathlib.Path) -> None:
+    def half() -> None:
+        with output.picture(tmp_path / "check.png") as name:
+            pathlib.Path(name).write_bytes(b"half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        half()
+    assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import lleval_jax as ll
-from lleval_jax.cli import refresh as verb
 from lleval_jax.cli.main import BAD_INPUT, FAILED, OK, run
 
 MODELS = [f"{family}-{size}b" for family in ("ant", "bee", "cat", "dog", "elk", "fox") for size in (1, 7)]
@@ -193,7 +192,7 @@ def test_pictures(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.Ca
 def test_models_spread_evenly(place: pathlib.Path) -> None:
     fit = ll.load(place / "fit")
     assert isinstance(fit, ll.FitResult)
-    none, one, two, *_, every = verb._spread(fit, len(MODELS))
+    none, one, two, *_, every = ll.refresh.spread(fit, len(MODELS))
     assert (len(none), len(one), len(two)) == (0, 1, 2)
     assert sorted(every) == sorted(MODELS)
 

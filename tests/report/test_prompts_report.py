@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import lleval_jax as ll
-from lleval_jax.estimators.prompts import Distribution, PromptParams
-from lleval_jax.estimators.prompts.best import Best
+from lleval_jax.estimators.prompts import PromptParams
 from lleval_jax.report import prompts as report
 from lleval_jax.report.cite import BIBTEX
+from lleval_jax.values.findings import Best, Distribution
 from lleval_jax.values.params import coded
 from lleval_jax.values.results import Ended
 

@@ -8,6 +8,8 @@ import pytest
 
 import lleval_jax as ll
 from lleval_jax.report import refresh as report
+from lleval_jax.report import refresh_plots
+from lleval_jax.values.ranks import Standing
 from lleval_jax.values.results import Ended
 
 MODELS = ("ant", "bee", "cat", "dog")
@@ -77,8 +79,10 @@ def test_the_error_of_a_group_that_is_not_there_is_refused() -> None:
 
 
 def test_ranks_and_truth_stand_beside() -> None:
-    words = {"ranks": ranked((4, 3, 2, 1)), "holds": np.array([0.9, 0.8, 0.7, 0.6]), "truth": truth(0.05)}
-    whole, parts = report.tables(an_estimate(), "v3", **words)
+    ranks, first = ranked((4, 3, 2, 1)), np.arange(4)[::-1]
+    holds = np.array([0.9, 0.8, 0.7, 0.6])
+    standing = Standing(first, ranks.low[first], ranks.high[first], ranks, np.eye(4)[::-1], holds)
+    whole, parts = report.tables(an_estimate(), "v3", standing=standing, truth=truth(0.05))
     assert whole.head[:4] == ("model", "rank", "ranks", "rank holds")
     assert whole.lines[0][:4] == ("dog", "1", "1-2", "60%")
     assert whole.lines[0][-2:] == ("0.850", "no")
@@ -96,7 +100,7 @@ def test_partly_run_and_not_converged_are_said() -> None:
 def test_a_choice_says_what_it_saves() -> None:
     chosen = ll.Choice(("bee", "dog"), ((), ()), ("because", "also this"), whole=True)
     outlooks = [an_estimate(()), an_estimate(("bee",)), an_estimate(("bee", "dog"))]
-    found = report.choice(chosen, a_fit(), outlooks, {"chosen": 2.0, "all": 4.0, "items": 100.0})
+    found = report.choice(chosen, a_fit(), outlooks, report.Cost(2.0, 4.0, 100))
     assert found.head[:2] == ("", "model")
     assert found.lines == (("1", "bee", "because  "), ("2", "dog", "also this"))
     assert found.remarks[0].endswith("over 4 models: 2.00 points with nobody run, 1.41 with these")
@@ -104,7 +108,7 @@ def test_a_choice_says_what_it_saves() -> None:
     assert found.remarks[2] == "learned from v1, v2: 4 models, refresh d=1, ok after 17 steps"
     price = {"bee": 3.0, "dog": 1.0, "ant": 1.0, "cat": 1.0}
     words = {"ask": "law", "price": price}
-    found = report.choice(chosen, a_fit(), outlooks, {"chosen": 4.0, "all": 6.0, "items": 100.0}, **words)
+    found = report.choice(chosen, a_fit(), outlooks, report.Cost(4.0, 6.0, 100), **words)
     assert found.lines[0][:3] == ("1", "bee", "3")
     assert found.title.endswith("the scores of all models on law")
     assert "saved: 33% of the cost of all, 4 instead of 6;" in found.remarks[1]
@@ -118,23 +122,23 @@ def test_facts_are_plain_json() -> None:
 
 def test_scores_against_truth(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
-    axes = report.plot_scores(an_estimate(), truth(0.05), tmp_path / "a.png", title="v3")
+    axes = refresh_plots.scores(an_estimate(), truth(0.05), tmp_path / "a.png", title="v3")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     titles = [one.get_title("left") for one in axes.flat]
     assert titles == [f"{name}\n0 of 3 held, off by 5.0" for name in GROUPS]
     over, under = (text.get_text().split("\n") for text in axes[0, 0].texts)
     assert over == [""]
-    assert len(set(under) & {"ant", "cat", "dog"}) == report.NAMED
+    assert len(set(under) & {"ant", "cat", "dog"}) == refresh_plots.NAMED
     assert under[-1] == "and 1 more"
     marks = [(line.get_marker(), len(line.get_xdata())) for line in axes[0, 1].lines if line.get_marker() in "oD"]
     assert sorted(marks) == [("D", 1), ("o", 0), ("o", 3)]
     with pytest.raises(ll.BadInput, match="no score of these models is known"):
-        report.plot_scores(an_estimate(), {})
+        refresh_plots.scores(an_estimate(), {})
 
 
 def test_scores_without_truth_are_a_forest(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
-    axes = report.plot_scores(an_estimate(status="not converged"), path=tmp_path / "a.svg")
+    axes = refresh_plots.scores(an_estimate(status="not converged"), path=tmp_path / "a.svg")
     assert [one.get_title("left") for one in axes.flat] == list(GROUPS)
     assert [text.get_text() for text in axes[0, 0].get_yticklabels()] == list(MODELS)
     assert axes[0, 0].figure._suptitle.get_text().endswith("not converged")
@@ -143,32 +147,32 @@ def test_scores_without_truth_are_a_forest(tmp_path: pathlib.Path) -> None:
 def test_each_model_run_is_named_at_its_step(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
     outlooks = [an_estimate(()), an_estimate(("bee",)), an_estimate(("bee", "dog"))]
-    axes = report.plot_choice(outlooks, outlooks[:2], tmp_path / "a.pdf", group="law")
+    axes = refresh_plots.choice(outlooks, outlooks[:2], tmp_path / "a.pdf", group="law")
     assert [text.get_text() for text in axes.get_xticklabels()] == ["nobody", "1  bee", "2  dog"]
     even, chosen = axes.lines
     assert chosen.get_ydata() == pytest.approx([2, 3**0.5, 2**0.5])
     assert len(even.get_xdata()) == 2
     assert axes.get_ylabel() == "expected error on law, points"
     with pytest.raises(ll.BadInput, match="nothing to draw"):
-        report.plot_choice([])
+        refresh_plots.choice([])
 
 
 def test_no_interval_covers_another() -> None:
     found = ranked((1, 2, 3, 4))  # 1-2, 1-3, 2-4, 3-4
-    aside = report._aside(found)
-    assert aside == pytest.approx([0, report.LANE, 2 * report.LANE, 0])
-    assert set(report._aside(dataclasses.replace(found, low=found.value, high=found.value))) == {0}
+    aside = refresh_plots._aside(found)
+    assert aside == pytest.approx([0, refresh_plots.LANE, 2 * refresh_plots.LANE, 0])
+    assert set(refresh_plots._aside(dataclasses.replace(found, low=found.value, high=found.value))) == {0}
 
 
 def test_ranks_from_version_to_version(tmp_path: pathlib.Path) -> None:
     """Ant falls from the first to the last place and eel is new."""
     pytest.importorskip("matplotlib")
     new = ranked((5, 2, 3, 1, 4), (*MODELS, "eel"))
-    axes = report.plot_ranks(ranked((1, 2, 3, 4)), new, versions=["v1", "v2"], path=tmp_path / "a.png")
+    axes = refresh_plots.ranks(ranked((1, 2, 3, 4)), new, versions=["v1", "v2"], path=tmp_path / "a.png")
     assert axes.get_title("left") == "ranks, 95% intervals; those of v1 and v2 lie apart for 2 of 5 models"
     assert [text.get_text() for text in axes.get_xticklabels()] == ["v1", "v2"]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["ant  1", "bee  2", "cat  3", "dog  4"]
     with pytest.raises(ll.BadInput, match="there are 1 versions"):
-        report.plot_ranks(new)
+        refresh_plots.ranks(new)
     with pytest.raises(ll.BadInput, match="there are 3 names and 2 versions"):
-        report.plot_ranks(new, new, versions=["a", "b", "c"])
+        refresh_plots.ranks(new, new, versions=["a", "b", "c"])

@@ -1,4 +1,4 @@
-"""Tables, facts and pictures of `report.sloth`."""
+"""Tables, facts and pictures of what the next size will score."""
 
 import pathlib
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import lleval_jax as ll
-from lleval_jax.report import sloth as report
+from lleval_jax.report import sloth_plots, sloth_tables
 from lleval_jax.values.params import coded
 from lleval_jax.values.results import Ended
 
@@ -43,7 +43,9 @@ def a_fit(status: str = "ok") -> ll.FitResult:
 def an_estimate(rows: list[str], groups: tuple[str, ...] = ("MMLU", "GSM8K"), status: str = "ok") -> ll.Estimate:
     """Scores that grow with parameters and tokens."""
     keys = [(row, group) for row in rows for group in groups]
-    value = np.array([0.1 * np.log10(report.parts(r).params * report.parts(r).tokens) - 1.6 for r, _ in keys])
+    value = np.array(
+        [0.1 * np.log10(sloth_tables.parts(r).params * sloth_tables.parts(r).tokens) - 1.6 for r, _ in keys]
+    )
     return ll.Estimate(
         target="score",
         method="sloth d=2 monotone",
@@ -60,21 +62,21 @@ def an_estimate(rows: list[str], groups: tuple[str, ...] = ("MMLU", "GSM8K"), st
 
 
 def test_rows_are_taken_apart_from_the_right() -> None:
-    assert report.parts("a:x:7e10:1.5e13") == ("a:x", 7e10, 1.5e13)
+    assert sloth_tables.parts("a:x:7e10:1.5e13") == ("a:x", 7e10, 1.5e13)
     for row in ("model-a", "a:b", "a:7B:2T"):
         with pytest.raises(ll.BadInput, match="is not named family:params:tokens"):
-            report.parts(row)
+            sloth_tables.parts(row)
 
 
 @pytest.mark.parametrize(
     ("count", "word"), [(7e9, "7B"), (1.5e13, "15T"), (2.5e12, "2.5T"), (5.6e8, "560M"), (9.999e8, "1B"), (12.0, "12")]
 )
 def test_counts_are_written_as_people_do(count: float, word: str) -> None:
-    assert report.short(count) == word
+    assert sloth_tables.short(count) == word
 
 
 def test_a_table_a_target_and_the_law_below() -> None:
-    first, second = report.tables(a_fit(), an_estimate(["a:x:7e+10:2e12", "new:4e11:2e12"]))
+    first, second = sloth_tables.tables(a_fit(), an_estimate(["a:x:7e+10:2e12", "new:4e11:2e12"]))
     lines = str(first).splitlines()
     assert lines[0] == "a:x:7e+10:2e12, score by sloth d=2 monotone, 95% intervals"
     assert lines[1].split() == ["benchmark", "score", "interval", "models"]
@@ -89,7 +91,7 @@ def test_a_table_a_target_and_the_law_below() -> None:
 
 
 def test_one_benchmark_is_one_table() -> None:
-    (found,) = report.tables(a_fit("not converged"), an_estimate(["b:7e9:2e12", "b:2e9:2e12"], ("MMLU",)))
+    (found,) = sloth_tables.tables(a_fit("not converged"), an_estimate(["b:7e9:2e12", "b:2e9:2e12"], ("MMLU",)))
     assert found.title == "score by sloth d=2 monotone, 95% intervals: MMLU"
     assert [line[0] for line in found.lines] == ["b:7e9:2e12", "b:2e9:2e12"]
     assert found.remarks[0] == "b: 3 models in the leaderboard, of 2B to 70B parameters"
@@ -97,12 +99,12 @@ def test_one_benchmark_is_one_table() -> None:
 
 
 def test_without_targets_the_law_stands_alone() -> None:
-    (found,) = report.tables(a_fit(), an_estimate([]))
+    (found,) = sloth_tables.tables(a_fit(), an_estimate([]))
     assert str(found).startswith("the law, sloth d=2 monotone: 6 models")
 
 
 def test_facts_are_plain_json() -> None:
-    found = report.facts(a_fit())
+    found = sloth_tables.facts(a_fit())
     assert (found["models"], found["families"], found["benchmarks"]) == (6, 2, ["MMLU", "GSM8K"])
     assert {type(value) for value in found.values()} <= {str, int, list}
 
@@ -110,7 +112,7 @@ def test_facts_are_plain_json() -> None:
 def test_curves_have_a_line_a_family_and_dots_where_observed(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
     grid = an_estimate([f"{name}:{size:.4g}:2e12" for name in ("a:x", "b", "new") for size in SIZES])
-    axes = report.curves(grid, a_board(), an_estimate(["new:7e9:2e12"]), tmp_path / "a.png")
+    axes = sloth_plots.curves(grid, a_board(), an_estimate(["new:7e9:2e12"]), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert axes.shape == (1, 2)
     assert [one.get_title("left") for one in axes.flat] == ["MMLU", "GSM8K"]
@@ -132,16 +134,16 @@ def test_curves_have_a_line_a_family_and_dots_where_observed(tmp_path: pathlib.P
 
 
 def test_a_dot_belongs_to_the_line_of_nearest_tokens() -> None:
-    two = [report._dots(a_board(), "MMLU", "b", tokens, (2e12, 8e12)) for tokens in (2e12, 8e12)]
+    two = [sloth_plots._dots(a_board(), "MMLU", "b", tokens, (2e12, 8e12)) for tokens in (2e12, 8e12)]
     assert [len(found["observed"][0]) for found in two] == [2, 1]
     assert [len(found["observed, other tokens"][0]) for found in two] == [0, 0]
-    assert report._dots(a_board(), "ARC", "b", 2e12, (2e12,)) == {}
+    assert sloth_plots._dots(a_board(), "ARC", "b", 2e12, (2e12,)) == {}
 
 
 def test_too_many_lines_are_refused() -> None:
     pytest.importorskip("matplotlib")
     with pytest.raises(ll.BadInput, match="7 families and numbers of tokens; a picture holds 6"):
-        report.curves(an_estimate([f"new:7e9:{t}e12" for t in range(1, 8)]), a_board())
+        sloth_plots.curves(an_estimate([f"new:7e9:{t}e12" for t in range(1, 8)]), a_board())
 
 
 def test_observed_scores_beside_predicted(tmp_path: pathlib.Path) -> None:
@@ -149,25 +151,25 @@ def test_observed_scores_beside_predicted(tmp_path: pathlib.Path) -> None:
     found = an_estimate(["a:x:7e9:2e12", "b:7e10:8e12"])
     keys = list(zip(found.rows, found.group, strict=True))
     truth = {key: float(v) + gap for key, v, gap in zip(keys[:3], found.value, (0.01, -0.02, 0.09), strict=False)}
-    axes = report.observed(found, truth, tmp_path / "a.svg")
+    axes = sloth_plots.observed(found, truth, tmp_path / "a.svg")
     title = axes.get_title("left").splitlines()
     assert title[0] == "2 of 3 intervals held (67%; 95% aimed at)"
     assert title[1] == "mean absolute error 0.040, sloth d=2 monotone"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["MMLU", "GSM8K"]
     with pytest.raises(ll.BadInput, match="no score of these targets is known"):
-        report.observed(found, {})
+        sloth_plots.observed(found, {})
 
 
 def test_lines_of_equal_score_and_compute(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
     grid = [f"b:{size:.4g}:{tokens:.4g}" for size in SIZES for tokens in TOKENS]
-    axes = report.levels(an_estimate(grid), a_board(), "b", "MMLU", tmp_path / "a.png")
+    axes = sloth_plots.levels(an_estimate(grid), a_board(), "b", "MMLU", tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
     said = [text.get_text() for text in axes.texts]
     assert {"0.20", "0.40", "0.60"} <= set(said)  # what was observed
     assert {"$10^{22}$", "$10^{23}$", "$10^{24}$"} <= set(said)
     with pytest.raises(ll.BadInput, match="7 entries of 'b' on 'MMLU'; a grid of params and tokens is needed"):
-        report.levels(an_estimate(grid[::5]), a_board(), "b", "MMLU")
+        sloth_plots.levels(an_estimate(grid[::5]), a_board(), "b", "MMLU")
 
 
 def test_loadings_are_grey_where_they_may_be_nothing(tmp_path: pathlib.Path) -> None:
@@ -186,7 +188,7 @@ def test_loadings_are_grey_where_they_may_be_nothing(tmp_path: pathlib.Path) -> 
         n_seen=np.full(4, 6),
         status=("ok", "ok", "ok", "not converged"),
     )
-    axes = report.loadings(found, tmp_path / "a.png")
+    axes = sloth_plots.loadings(found, tmp_path / "a.png")
     assert [text.get_text() for text in axes.texts] == ["0.90", "0.10", "-0.50", "0.40"]
     grey = [len(set(patch.get_facecolor()[:3])) == 1 for patch in axes.patches]
     assert grey == [False, True, False, False]

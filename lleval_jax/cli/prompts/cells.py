@@ -108,7 +108,7 @@ def plan(
       lleval prompts plan answers.csv --budget 400 --by adaptive --quantile 5 --out next.csv
     """
     typed.file_for(json)
-    typed.file_for(out)
+    typed.file_for(out, "--out")
     share = grids.share(quantile)
     with waiting("reading answers") as wait:
         grid = _so_far(inputs, about, reading, strict, wait)
@@ -146,7 +146,7 @@ def best(
       lleval prompts best answers.csv --budget 600 --tolerance 0.02 --out next.csv
     """
     typed.file_for(json)
-    typed.file_for(out)
+    typed.file_for(out, "--out")
     with waiting("reading answers") as wait:
         grid = _so_far(inputs, about, reading, strict, wait)
         if grid.models is not None:

@@ -13,7 +13,7 @@ import lleval_jax as ll
 from lleval_jax.cli.prompts import cells, grids
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.shown import help_of
-from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.cli.shell.waiting import Waiting, waiting
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
@@ -75,9 +75,6 @@ Reference = Annotated[
     bool,
     typer.Option("--reference", help="The paper's own estimator, to compare with; intervals by bootstrap."),
 ]
-Plot = Annotated[
-    pathlib.Path | None, typer.Option(metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'.")
-]
 Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the fit there.")]
 
 
@@ -90,7 +87,7 @@ def estimate(
     truth: Known = None,
     about: cells.About = cells.NOTHING,
     reference: Reference = False,
-    plot: Plot = None,
+    plot: options.Plot = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
@@ -115,16 +112,13 @@ def estimate(
     if out is not None:
         typed.place_for(out, "fit")
     typed.picture_for(plot)
-    every, examples = about.names()
+    names = about.names()
     with waiting("reading answers") as wait:
         grid = grids.read(inputs, reading, strict=strict, report=wait.bytes_read)
-        grid = grids.completed(grid, every, examples)
+        grid = grids.completed(grid, *names)
         _require_known(compare or (), grid)
         known = None if truth is None else _scores(grids.read([truth], reading, strict=strict, whole=True), grid)
-        words: dict[str, Any] = {"row_features": about.of_rows(grid), "item_features": about.of_items(grid)}
-        words |= {"reference": reference, "seed": seed, "strict": strict}
-        wait.say(f"fitting {len(grid.answers.rows):,} prompts x {len(grid.answers.items):,} examples; compiling first")
-        fit = ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, **words)
+        fit = _fitted(grid, about, wait, reference=reference, seed=seed, strict=strict)
         asked: dict[str, Any] = {"quantiles": shares, "what": functionals, "per_prompt": per_prompt, "level": level}
         found = ll.prompts.estimate(fit, **asked)
         true = None if known is None else _true(fit, known, asked)
@@ -145,6 +139,13 @@ def estimate(
     if out is not None:
         ll.save(dataclasses.replace(fit, source=typed.stamped(fit.source, seed)), out)
     output.write(tables, content, json)
+
+
+def _fitted(grid: grids.Grid, about: cells.About, wait: Waiting, **words: Any) -> "ll.FitResult":
+    """The model of a grid, with what is told of its prompts and examples."""
+    words |= {"row_features": about.of_rows(grid), "item_features": about.of_items(grid)}
+    wait.say(f"fitting {len(grid.answers.rows):,} prompts x {len(grid.answers.items):,} examples; compiling first")
+    return ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, **words)
 
 
 def _require_known(names: Sequence[str], grid: grids.Grid) -> None:

@@ -24,6 +24,10 @@ Json = Annotated[
     pathlib.Path | None,
     typer.Option("--json", metavar="PATH", help="Write JSON there; '-' is stdout, and then nothing else is."),
 ]
+Plot = Annotated[
+    pathlib.Path | None,
+    typer.Option("--plot", metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'."),
+]
 Level = Annotated[float, typer.Option("--level", callback=typed.level, help="Coverage the intervals aim at.")]
 Metric = Annotated[
     str | None,

@@ -57,21 +57,28 @@ def place_for(folder: pathlib.Path, kind: str) -> None:
     _require_writable(folder)
 
 
-def file_for(path: pathlib.Path | None) -> None:
-    """Before the work: may a file be written there? `-` is stdout."""
+def file_for(path: pathlib.Path | None, option: str = "--json") -> None:
+    """Before the work: may the file of this option be written there? `-` is stdout."""
     if path is None or str(path) == "-":
         return
-    require(not path.is_dir(), f"{path} is a folder; --json takes a file, or - for stdout")
+    require(not path.is_dir(), f"{path} is a folder; {option} takes a file, or - for stdout")
+    _require_file(path)
+
+
+def _require_file(path: pathlib.Path) -> None:
+    """The folder is there, and may be written to."""
     require(path.absolute().parent.is_dir(), f"{path}: there is no folder {path.parent}; make it first")
     _require_writable(path)
 
 
 def picture_for(path: pathlib.Path | None) -> None:
-    """Before the work: may a picture be drawn there, and can one be drawn at all?"""
-    file_for(path)
-    if path is not None:
-        ll.report.plot.available()
-        require(path.suffix in (".png", ".svg", ".pdf"), f"{path} is no picture; name it .png, .svg or .pdf")
+    """Before the work: may --plot draw a picture there, and can one be drawn at all?"""
+    if path is None:
+        return
+    require(not path.is_dir(), f"{path} is a folder; --plot takes a file, named .png, .svg or .pdf")
+    _require_file(path)
+    ll.report.plot.available()
+    require(path.suffix in (".png", ".svg", ".pdf"), f"{path} is no picture; name it .png, .svg or .pdf")
 
 
 def _require_writable(path: pathlib.Path) -> None:

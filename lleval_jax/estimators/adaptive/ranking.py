@@ -7,8 +7,6 @@ asking all the same items lets errors of the item curves cancel, but measured th
 (bench/ranking.py).
 """
 
-import dataclasses
-
 import numpy as np
 from scipy.stats import norm
 
@@ -18,6 +16,7 @@ from lleval_jax.errors import require, require_level
 from lleval_jax.estimators.adaptive import choice
 from lleval_jax.estimators.irt import ability
 from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.ranks import Ranking
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Choice, Estimate, Source
 from lleval_jax.values.sparse import SparseResponses
@@ -25,40 +24,6 @@ from lleval_jax.values.sparse import SparseResponses
 NAMED = 3  # open rivals that a reason names
 TINY = 1e-12
 ELSE = "others tell more of the order"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Ranking:
-    """A leaderboard and how far its order is known.
-
-    scores  of each row, in the order of the answers
-    order   (rows,)       positions, best first
-    above   (rows, rows)  whether the first is surely better than the second
-    open    (rows, rows)  whether the order of two is open still
-    wrong   how many of the open pairs are expected in the wrong order, by more than the tolerance
-    """
-
-    scores: Estimate
-    order: np.ndarray
-    above: np.ndarray
-    open: np.ndarray
-    wrong: float
-
-    @property
-    def best(self) -> np.ndarray:
-        """(rows,) best rank that each may have, best row first."""
-        return 1 + self.above.sum(0)[self.order]
-
-    @property
-    def worst(self) -> np.ndarray:
-        """(rows,) worst rank that each may have, best row first."""
-        return len(self.order) - self.above.sum(1)[self.order]
-
-    @property
-    def open_pairs(self) -> tuple[tuple[str, str], ...]:
-        """Names of the pairs whose order is open, the better placed first."""
-        rows, here = self.scores.rows, self.open[np.ix_(self.order, self.order)]
-        return tuple((rows[self.order[i]], rows[self.order[j]]) for i, j in np.argwhere(np.triu(here)))
 
 
 def estimate(
@@ -156,7 +121,9 @@ def _ranked(
     counts = (apart == 1) if neighbours else (apart > 0)
     open_ = counts & (np.abs(gap) <= half) & (np.abs(gap) + half > tolerance)
     wrong = np.triu(np.where(open_, _wrong(np.hypot(gap, error) + tolerance, error), 0)).sum()
-    return Ranking(scores, order, gap > half, open_, float(wrong))
+    above = gap > half
+    best, worst = 1 + above.sum(0)[order], len(order) - above.sum(1)[order]
+    return Ranking(order, best, worst, scores, above, open_, float(wrong))
 
 
 def _gaps(scores: Estimate) -> tuple[np.ndarray, np.ndarray]:

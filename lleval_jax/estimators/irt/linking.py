@@ -8,7 +8,7 @@ errors (those alone: Battauz 2015), and each is one draw of that drift.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import BadInput, require, require_known, require_level
 from lleval_jax.estimators.irt import ability, calibration
 from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.findings import Linked
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate
 
@@ -25,49 +26,6 @@ FEWEST = 3  # common items or models that a line with an error takes
 STEEP = 0.05  # slope below which an item has no difficulty to speak of: mean/mean and mean/sigma leave it out
 NODES = quadrature.Grid(41, 4.0)
 Method = Literal["stocking-lord", "haebara", "mean-sigma", "mean-mean", "concurrent"]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Linked:
-    """The new bank on the old bank's scale, and how sure that is.
-
-    scale, shift  of ability: old = scale * new + shift
-    covariance    (2, 2) of the two: the link's own error, which all items of `bank` share and its covariance leaves out
-    common        names of the items or models that both banks know and the link used
-    kind          "items" or "models": what is common
-    method        how the link was found
-    drift         how far common items moved beyond their standard errors, as a standard deviation in logits at the
-                  calibration models' mean ability; of models, in units of the old ability
-    bank          the new bank on the old scale
-    estimate      scale and shift with intervals
-    """
-
-    scale: float
-    shift: float
-    covariance: NDArray
-    common: tuple[str, ...]
-    kind: str
-    method: str
-    drift: float
-    bank: ItemBank
-    estimate: Estimate
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, the bank left out."""
-        return {
-            "schema": "lleval/link/1",
-            "scale": self.scale,
-            "shift": self.shift,
-            "covariance": self.covariance.tolist(),
-            "common": len(self.common),
-            "kind": self.kind,
-            "method": self.method,
-            "drift": self.drift,
-            "estimate": self.estimate.to_dict(),
-        }
-
-    def __str__(self) -> str:
-        return f"{len(self.common)} common {self.kind}, drift {self.drift:.2f}\n{self.estimate}"
 
 
 def link(

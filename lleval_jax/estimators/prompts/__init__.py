@@ -9,11 +9,11 @@ from lleval_jax.estimators.prompts.effects import choose as choose
 from lleval_jax.estimators.prompts.effects import fit as fit
 from lleval_jax.estimators.prompts.quantiles import QUANTILES as QUANTILES
 from lleval_jax.estimators.prompts.quantiles import WHAT as WHAT
-from lleval_jax.estimators.prompts.quantiles import Distribution as Distribution
 from lleval_jax.estimators.prompts.quantiles import better as better
 from lleval_jax.estimators.prompts.quantiles import difference as difference
 from lleval_jax.estimators.prompts.quantiles import distribution as distribution
 from lleval_jax.estimators.prompts.quantiles import estimate as estimate
 from lleval_jax.estimators.prompts.quantiles import wasserstein as wasserstein
 from lleval_jax.estimators.prompts.quantiles import won as won
+from lleval_jax.values.findings import Distribution as Distribution
 from lleval_jax.values.params import PromptParams as PromptParams

@@ -14,7 +14,7 @@ answers alone, so a session can be resumed from them.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from lleval_jax.estimators.prompts import effects as prompts
 from lleval_jax.estimators.prompts import quantiles
 from lleval_jax.layout import grid
 from lleval_jax.layout.grid import Features
+from lleval_jax.values.findings import Best, percent
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, Source
 from lleval_jax.values.sparse import SparseResponses, as_dense
@@ -73,55 +74,6 @@ class State:
     def active(self) -> np.ndarray:
         """(prompts,) bool, True where the rule would ask a prompt now."""
         return RULES[self.rule](self) > 0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Best:
-    """The prompt named best, and how sure that is. Its posterior mean is the highest, not its observed one.
-
-    prompt       its name
-    probability  that no prompt scores higher on all items
-    score        its score, with interval
-    at           probabilities (levels,)
-    within       (levels,) its score is at most so far below the best one's, with those probabilities
-    gap          how far it is below the best, expected
-    prompts      names, (prompts,)
-    chance       (prompts,) probability of being the best; ties are shared
-    spent        price of the answers
-    why          why it is enough; empty while it is not
-    """
-
-    prompt: str
-    probability: float
-    score: Estimate
-    at: tuple[float, ...]
-    within: tuple[float, ...]
-    gap: float
-    prompts: tuple[str, ...]
-    chance: np.ndarray
-    spent: float
-    why: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types: the estimate of the score, and beside it the choice."""
-        best = {
-            "prompt": self.prompt,
-            "probability": self.probability,
-            "expected_gap": self.gap,
-            "within": [{"probability": p, "gap": gap} for p, gap in zip(self.at, self.within, strict=True)],
-            "chance": dict(zip(self.prompts, self.chance.tolist(), strict=True)),
-            "spent": self.spent,
-            "why": self.why,
-        }
-        return self.score.to_dict() | {"best": best}
-
-    def __str__(self) -> str:
-        found, probability = self.score, f"probability {_percent(self.probability)}"
-        return (
-            f"{self.prompt} is best with {probability}; at most {100 * self.within[-1]:.1f} points below "
-            f"the best with {self.at[-1]:g}\n"
-            f"score {found.value[0]:.3f}  [{found.low[0]:.3f}, {found.high[0]:.3f}]  from {found.n_seen[0]} answers"
-        )
 
 
 def init(
@@ -351,7 +303,7 @@ def _enough(state: State) -> str:
         below = _below(state.scores, int(_means(state).argmax()))
         sure = float(np.mean(below <= 0))
         if sure >= state.confidence:
-            return f"{name} is best with probability {_percent(sure)}"
+            return f"{name} is best with probability {percent(sure)}"
         if state.tolerance and float(np.mean(below <= state.tolerance)) >= state.confidence:
             points = 100 * state.tolerance
             return f"{name} is at most {points:g} points below the best with probability {state.confidence:g}"
@@ -424,9 +376,4 @@ def _why(state: State, prompt: int) -> str:
     if not len(state.scores):
         return "nothing was asked yet"
     chance = np.mean(_below(state.scores, prompt) <= 0)
-    return f"best with probability {_percent(float(chance))} so far"
-
-
-def _percent(probability: float) -> str:
-    """Two digits, and no certainty that draws cannot give."""
-    return "over 0.99" if probability > 0.995 else f"{probability:.2f}"
+    return f"best with probability {percent(float(chance))} so far"

@@ -5,13 +5,13 @@ narrow, or too wide; those of draws are not.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core import transport
 from lleval_jax.errors import BadInput, require, require_known, require_level
+from lleval_jax.values.findings import Distribution
 from lleval_jax.values.params import PromptParams
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate, FitResult
@@ -20,18 +20,6 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 WHAT = ("mean", "worst", "spread")
 RANK = "weibull"  # an interval of these quantiles holds the next draw as often as it says
 WORST = 0.05  # share of the prompts whose mean is "worst"
-
-
-class Distribution(NamedTuple):
-    """Scores of the prompts in rising order, as posterior means of the order statistics, with a band for each.
-
-    share (rows,) place in the ranking, from 0 to 1; value, low, high (rows,)
-    """
-
-    share: np.ndarray
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 def estimate(

@@ -4,10 +4,13 @@ from lleval_jax.estimators.irt.linking import link as link
 from lleval_jax.estimators.refresh.drift import suspects as suspects
 from lleval_jax.estimators.refresh.panel import CITE as CITE
 from lleval_jax.estimators.refresh.panel import DIMS as DIMS
-from lleval_jax.estimators.refresh.panel import Standing as Standing
 from lleval_jax.estimators.refresh.panel import choose as choose
 from lleval_jax.estimators.refresh.panel import estimate as estimate
 from lleval_jax.estimators.refresh.panel import fit as fit
 from lleval_jax.estimators.refresh.panel import foretell as foretell
+from lleval_jax.estimators.refresh.panel import hidden as hidden
+from lleval_jax.estimators.refresh.panel import outlooks as outlooks
 from lleval_jax.estimators.refresh.panel import ranks as ranks
+from lleval_jax.estimators.refresh.panel import spread as spread
 from lleval_jax.estimators.refresh.rows import check as check
+from lleval_jax.values.ranks import Standing as Standing

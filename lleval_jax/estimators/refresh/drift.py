@@ -9,10 +9,9 @@ Whether honest drift is alike in logits or in points decides how much of it a ve
 few dozen scores cannot tell. Both are tested, and the less certain counts: false alarms hold under either law.
 """
 
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,58 +19,15 @@ from scipy import special, stats
 
 from lleval_jax.core.linalg import two_way
 from lleval_jax.errors import require, require_known
+from lleval_jax.values.findings import Suspicion
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source
 
-SCHEMA = "lleval/suspicion/1"
 FEWEST = 5  # families that a version needs: one to look at, and four that show what honest drift is
 SLOPE_FROM = 8  # families from which a version's line has a slope of its own; with fewer it is 1
 LAWS = 0.0, 1.0  # honest drift is alike in logits, in points: powers of 1 / (p (1 - p)) that its logits go with
 LEAST_SHARED = 0.5  # share of the drift's variance that a family has in common, at least: few families can teach it
 POWER = 0.8
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Suspicion:
-    """Which families do better somewhere than their scores elsewhere and the others foretell.
-
-    estimate    one entry a family and version (or version/domain): its excess, a share in [-1, 1], in the middle of
-                what the laws of drift say, and the larger standard error; intervals cover those of either law and
-                hold for all entries at once: `low > 0` is a flag before Holm's step
-    p_values    (entries,)  the larger of the laws', adjusted for all entries (Holm 1979)
-    flagged     families with an entry at most `alarm`, most suspicious first
-    detectable  (entries,)  excess that would be flagged about four times in five, were the spread known
-    alarm       chance of any flag where all are honest
-    """
-
-    estimate: Estimate
-    p_values: NDArray
-    flagged: tuple[str, ...]
-    detectable: NDArray
-    alarm: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON of a suspicion, schema `lleval/suspicion/1`."""
-        return {
-            "schema": SCHEMA,
-            "alarm": self.alarm,
-            "flagged": list(self.flagged),
-            "p_values": self.p_values.tolist(),
-            "detectable": self.detectable.tolist(),
-            "excess": self.estimate.to_dict(),
-        }
-
-    def __str__(self) -> str:
-        who = ", ".join(self.flagged) or "nobody"
-        lines = [f"flagged at {100 * self.alarm:.3g}% false alarms over all families: {who}"]
-        for at in np.argsort(self.p_values, kind="stable")[:5]:
-            e = self.estimate
-            lines.append(
-                f"{e.rows[at]} on {e.group[at]}: {100 * e.value[at]:+.1f} points "
-                f"[{100 * e.low[at]:.1f}, {100 * e.high[at]:.1f}], p = {self.p_values[at]:.2g}, "
-                f"{100 * self.detectable[at]:.1f} points would be seen"
-            )
-        return "\n".join(lines)
 
 
 def suspects(

@@ -7,7 +7,6 @@ version and domain are a draw of their own, models have several loadings on what
 drift, alone and by domain: see `core.laws.panel`. So the intervals hold for models that were not run.
 """
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from lleval_jax.estimators.refresh.kernel import expected, fitted, named_of
 from lleval_jax.estimators.refresh.outlook import Outlook, outlook, run
 from lleval_jax.layout.chain import Named, append, empty, grow
 from lleval_jax.values.params import RefreshParams
+from lleval_jax.values.ranks import Standing
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
@@ -108,6 +108,52 @@ def foretell(
     return _estimate(named, now, len(named.versions) - 1, fit, level)
 
 
+def outlooks(
+    fit: FitResult[RefreshParams],
+    rerun: Sequence[str],
+    *,
+    items: Mapping[str, int] | None = None,
+    level: float = 0.95,
+) -> list[Estimate]:
+    """As `foretell` with nobody run, with the first of `rerun`, with the first two, and so on to all of them.
+
+    Args: as in `foretell`.
+
+    Raises:
+        BadInput: a model that is not in `fit`.
+    """
+    named = _next(fit, items)
+    version = len(named.versions) - 1
+    each = itertools.accumulate((_place(fit, row) for row in rerun), run, initial=_outlook(named, fit, version))
+    return [_estimate(named, now, version, fit, level) for now in each]
+
+
+def spread(fit: FitResult[RefreshParams], most: int) -> list[list[str]]:
+    """Models spread evenly over the scores on the newest version: none, one, two, and so on to `most`."""
+    found = estimate(fit)
+    entries = zip(found.value.tolist(), found.rows, found.group, strict=True)
+    order = [row for _, row in sorted((value, row) for value, row, group in entries if group == WHOLE)]
+    return [[order[(2 * j + 1) * len(order) // (2 * i)] for j in range(i)] for i in range(most + 1)]
+
+
+def hidden(answers: Responses, rerun: Sequence[str]) -> tuple[Responses, dict[tuple[str, str], float]]:
+    """Only the answers of the models `rerun`, to see how well the scores of the others are predicted.
+
+    Returns:
+        These answers, and (model, domain) -> score of all models that answered all of a domain, or of the version.
+    """
+    parts = [(WHOLE, answers.group >= 0)]
+    if len(answers.groups) > 1:
+        parts += [(name, answers.group == g) for g, name in enumerate(answers.groups)]
+    truth = {
+        (row, name): float(answers.scores[i, here].astype(float).mean())
+        for name, here in parts
+        for i, row in enumerate(answers.rows)
+        if here.any() and answers.seen[i, here].all()
+    }
+    return answers.take(i for i, row in enumerate(answers.rows) if row in rerun), truth
+
+
 def choose(
     fit: FitResult[RefreshParams],
     k: int | None = None,
@@ -155,31 +201,6 @@ def choose(
     return Choice(rows, ((),) * len(rows), (*("run in any case" for _ in force), *why), fit.source, whole=True)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Standing:
-    """A leaderboard and how sure it is.
-
-    ranks   1 is the best; the value is the rank by score, the interval holds the rank of each model by itself
-    chance  (models, models)  that a model (rows) has a rank (columns, from 1)
-    holds   (models,)         that the rank by score is the model's true one
-    """
-
-    ranks: Estimate
-    chance: np.ndarray
-    holds: np.ndarray
-
-    def __str__(self) -> str:
-        """One line a model, best first."""
-        order, r = np.argsort(self.ranks.value), self.ranks
-        width = max(map(len, r.rows))
-        head = f"{r.target} by {r.method}, {r.level:.0%} intervals, and the chance that the rank holds"
-        lines = (
-            f"{r.rows[i]:<{width}}  {r.value[i]:.0f}  [{r.low[i]:.0f}, {r.high[i]:.0f}]  {self.holds[i]:.2f}"
-            for i in order
-        )
-        return "\n".join((head, *lines))
-
-
 def ranks(
     fit: FitResult[RefreshParams],
     answers: Responses | None = None,
@@ -219,11 +240,12 @@ def ranks(
     chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
     value = 1 + np.argsort(np.argsort(-now.mean[:, 0], kind="stable"), kind="stable")
     low, high = np.quantile(places, (0.5 - level / 2, 0.5 + level / 2), axis=0, method="nearest")
+    low, high, order = np.minimum(low, value), np.maximum(high, value), np.argsort(value)
     asked = named.chain.asked[:, named.chain.version == at].sum(1)
     estimate = Estimate.crossed(
         fit.rows,
         (WHOLE,),
-        [part[:, None] for part in (value, np.minimum(low, value), np.maximum(high, value), places.std(0))],
+        [part[:, None] for part in (value, low, high, places.std(0))],
         n_seen=asked[:, None].astype(int),
         status=fit.status,
         target="rank",
@@ -231,7 +253,7 @@ def ranks(
         level=level,
         source=fit.source,
     )
-    return Standing(estimate, chance, chance[np.arange(models), value - 1])
+    return Standing(order, low[order], high[order], estimate, chance, chance[np.arange(models), value - 1])
 
 
 def _variance_of(now: Outlook, ask: str) -> choice.Loss:

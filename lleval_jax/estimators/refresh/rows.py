@@ -9,93 +9,21 @@ assignment (Koopmans & Beckmann 1957). Where versions share items the answers th
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from lleval_jax.errors import require, require_known
+from lleval_jax.errors import require
 from lleval_jax.estimators.refresh import blocks
+from lleval_jax.values.findings import KINDS, RowCheck, RowFinding, Skipped
 from lleval_jax.values.responses import Responses
 
-SCHEMA = "lleval/row-check/1"
 FEWEST = 5  # common rows below which a pattern tells nobody apart
 SHARED = 20  # common items from which the answers themselves are compared
 TEMPER = 0.5  # power of the likelihood ratio: the noise of a pattern is not quite normal, nor known
 DOUBT = 0.01  # chance above which an exchange is not believed when strangers, or others it may be, are looked for
 FITS = 0.5  # correlation with its old pattern from which a row is the same model, however much it moved
-KINDS = "exchanged", "fits no row", "constant block", "same answers"
-
-
-@dataclasses.dataclass(frozen=True)
-class RowFinding:
-    """One thing that is wrong with rows.
-
-    kind      one of `KINDS`
-    rows      names concerned; of an exchange: the name a row carries, then the name that its answers fit
-    versions  positions of the versions concerned
-    p_value   chance that sound rows show this or anything like it, over all that was looked at
-    found     one sentence
-    """
-
-    kind: str
-    rows: tuple[str, ...]
-    versions: tuple[int, ...]
-    p_value: float
-    found: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Skipped:
-    """Two versions whose rows could not be compared: nothing found there says nothing.
-
-    versions  positions of the two
-    rows      names that both have
-    items     how many items both have
-    found     one sentence
-    """
-
-    versions: tuple[int, int]
-    rows: tuple[str, ...]
-    items: int
-    found: str
-
-
-@dataclasses.dataclass(frozen=True)
-class RowCheck:
-    """What is wrong with the rows of several versions; empty when all is well.
-
-    findings  most certain first within a kind
-    alarm     chance of any finding where rows are sound
-    rows      how many rows each version has
-    skipped   neighbouring versions with too little in common to be compared
-    """
-
-    findings: tuple[RowFinding, ...]
-    alarm: float
-    rows: tuple[int, ...]
-    skipped: tuple[Skipped, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.findings)
-
-    def of(self, kind: str) -> tuple[RowFinding, ...]:
-        """Findings of one kind."""
-        require_known(kind, KINDS, "kind")
-        return tuple(one for one in self.findings if one.kind == kind)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON of a check, schema `lleval/row-check/1`."""
-        found = [dataclasses.asdict(one) for one in self.findings]
-        skipped = [dataclasses.asdict(one) for one in self.skipped]
-        return {"schema": SCHEMA, "alarm": self.alarm, "rows": list(self.rows), "findings": found, "skipped": skipped}
-
-    def __str__(self) -> str:
-        head = f"{len(self.rows)} versions, {100 * self.alarm:.3g}% false alarms"
-        lines = [f"{one.found} (p = {one.p_value:.2g})" for one in self.findings]
-        left = [one.found for one in self.skipped]
-        return "\n".join([f"rows of {head}: {len(lines) or 'nothing'} found", *lines, *left])
 
 
 def check(versions: Sequence[Responses], *, alarm: float = 0.05) -> RowCheck:

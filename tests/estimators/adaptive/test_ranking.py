@@ -9,6 +9,7 @@ from lleval_jax.errors import BadInput
 from lleval_jax.estimators import adaptive
 from lleval_jax.estimators.adaptive import ranking
 from lleval_jax.values import ItemBank, Responses
+from lleval_jax.values.ranks import Ranking
 
 ITEMS, ROWS = 80, 6
 
@@ -52,7 +53,7 @@ def same_items(models, items):
     return asked(models, seen)
 
 
-def expected_wrong(found: ranking.Ranking, variance: np.ndarray, true_gap: np.ndarray) -> float:
+def expected_wrong(found: Ranking, variance: np.ndarray, true_gap: np.ndarray) -> float:
     """Of the open pairs, one after another."""
     total = 0.0
     for i in range(ROWS):

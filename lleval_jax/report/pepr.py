@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lleval_jax.report import style
+from lleval_jax.report.style import DOT, LINE, TRUE
 from lleval_jax.report.text import Table
 from lleval_jax.values.logprobs import name_of
 from lleval_jax.values.results import Choice, Estimate, FitResult
@@ -13,8 +15,6 @@ from lleval_jax.values.trust import Finding
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
 
 
 def weights(fit: FitResult, estimate: Estimate) -> Table:
@@ -24,7 +24,7 @@ def weights(fit: FitResult, estimate: Estimate) -> Table:
         (
             estimate.rows[k],
             f"{estimate.value[k]:.3f}",
-            _interval(estimate, k),
+            style.interval(estimate, k),
             f"{fit.params.value[k]:.3f}",
         )
         for k in order
@@ -40,7 +40,7 @@ def scores(fit: FitResult, estimate: Estimate) -> Table:
     lines = []
     for i, name in enumerate(estimate.rows):
         there = f"{seen[name][0]:.3f}" if name in seen else "-"
-        lines.append((name, f"{estimate.value[i]:.3f}", _interval(estimate, i), there))
+        lines.append((name, f"{estimate.value[i]:.3f}", style.interval(estimate, i), there))
     head = ("elements", "predicted", "interval", "observed")
     return Table(f"{estimate.target}, {100 * estimate.level:.4g}% intervals", head, tuple(lines))
 
@@ -117,14 +117,9 @@ def plot(
     if panels == 3:
         _against(axes[2], fit, scored)
     for one in axes:
-        one.spines[["top", "right"]].set_visible(False)
-        one.set_axisbelow(True)
-    verdict = "" if fit.status == "ok" else f"   {fit.status}"
-    title = f"{fit.method}: {_texts(fit)}, {100 * weight.level:.4g}% intervals{verdict}"
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left", color=TRUE if verdict else "black")
-    if path is not None:
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
+        style.bare(one)
+    style.head(figure, f"{fit.method}: {_texts(fit)}, {100 * weight.level:.4g}% intervals", (fit.status,))
+    style.keep(figure, path)
     return axes
 
 
@@ -183,8 +178,8 @@ def _against(axes: "Axes", fit: FitResult, scored: Estimate) -> None:
     if len(here) <= 12:
         middle = sum(ends) / 2
         for x, y, i in zip(truth, value, here, strict=True):
-            style = {"xytext": (7, -10), "ha": "left"} if x < middle else {"xytext": (-7, 5), "ha": "right"}
-            axes.annotate(scored.rows[i], (x, y), textcoords="offset points", fontsize=8, color="0.3", **style)
+            how = {"xytext": (7, -10), "ha": "left"} if x < middle else {"xytext": (-7, 5), "ha": "right"}
+            axes.annotate(scored.rows[i], (x, y), textcoords="offset points", fontsize=8, color="0.3", **how)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
     axes.set_xlabel(f"observed {scored.target}")
@@ -195,7 +190,3 @@ def _against(axes: "Axes", fit: FitResult, scored: Estimate) -> None:
 
 def _texts(fit: FitResult) -> str:
     return f"{int(np.sum(fit.params.fitted)):,} {'pairs' if fit.method == 'pepr-p' else 'texts'}"
-
-
-def _interval(estimate: Estimate, i: int) -> str:
-    return f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]"

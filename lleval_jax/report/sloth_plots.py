@@ -1,22 +1,23 @@
-"""What the next size will score (Sloth): tables, facts for the JSON, and pictures of a law."""
+"""What the next size will score (Sloth), as pictures: curves, predicted against observed, equal scores, loadings."""
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import interpolate
 
 from lleval_jax.errors import require
-from lleval_jax.report.text import Table, Truth, inside
+from lleval_jax.report import style
+from lleval_jax.report.sloth_tables import parts, short
+from lleval_jax.report.style import COLOURS, DOT, TRUE
+from lleval_jax.report.text import Truth, inside
 from lleval_jax.values.leaderboard import Leaderboard
-from lleval_jax.values.results import Estimate, FitResult
+from lleval_jax.values.results import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOT, LINE, TRUE = "#1f4e79", "#8fb3d9", "#c8502d"  # as in `report.plot`
-COLOURS = (DOT, TRUE, "#2a9d8f", "#6a4c93", "#e8a33d", "#7a7a7a")
 MARKERS = "os^Dv"
 KINDS: dict[str, dict[str, Any]] = {  # of marks in `curves`
     "observed": {"linestyle": "", "marker": "o", "markersize": 5, "markeredgecolor": "white", "zorder": 3},
@@ -29,145 +30,9 @@ KINDS: dict[str, dict[str, Any]] = {  # of marks in `curves`
     },
     "asked for": {"linestyle": "", "marker": "D", "markersize": 7, "markeredgecolor": "white", "zorder": 4},
 }
-NEW = "new"  # a family of which nothing is known
-UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 NEAR = 1.25  # tokens that differ by no more than this factor are as good as the same
 FINE = 150  # points each way of the lines of equal score
 FLOPS = 6  # of training, a parameter and token
-
-COVERS = "an interval is for the score that will be observed; models: those whose score on the benchmark was known"
-LEFT_OUT = "hidden in turn: of a fifth of the families all models but the smallest; error: mean absolute, in points"
-
-
-class Parts(NamedTuple):
-    """A target as its row names it: "family:params:tokens"."""
-
-    family: str
-    params: float
-    tokens: float
-
-
-def parts(row: str) -> Parts:
-    """The family, parameters and tokens of a row; a family may hold colons.
-
-    Raises:
-        BadInput: the row names no target.
-    """
-    words = row.rsplit(":", 2)
-    try:
-        return Parts(words[0], float(words[1]), float(words[2]))
-    except (IndexError, ValueError):
-        require(False, f"row {row!r} is not named family:params:tokens")
-        raise
-
-
-def short(count: float) -> str:
-    """A count as people write it: 7B, 1.5T."""
-    for unit, word in UNITS:
-        if count >= 0.9995 * unit:
-            return f"{count / unit:.3g}{word}"
-    return f"{count:.3g}"
-
-
-def tables(fit: FitResult, estimate: Estimate) -> list[Table]:
-    """One a target, a line a benchmark; of one benchmark, one table with a line a target. The law stands below.
-
-    Args:
-        fit: from `sloth.fit`.
-        estimate: from `sloth.estimate`; without entries, the law stands alone.
-    """
-    law = _law(fit)
-    if not estimate.rows:
-        return [Table(law, (), ())]
-    title = f"{estimate.target} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
-    rows, columns = list(dict.fromkeys(estimate.rows)), list(dict.fromkeys(estimate.group))
-    head = (estimate.target, "interval", "models")
-    if len(columns) == 1:
-        lines = [(estimate.rows[i], *_cells(estimate, i)) for i in range(len(estimate.rows))]
-        about = dict.fromkeys(said for row in rows for said in _about(fit, parts(row)))
-        return [Table(f"{title}: {columns[0]}", ("model", *head), tuple(lines), (*about, COVERS, law))]
-    found = []
-    for row in rows:
-        here = [i for i, name in enumerate(estimate.rows) if name == row]
-        lines = [(estimate.group[i], *_cells(estimate, i)) for i in here]
-        last = (COVERS, law) if row == rows[-1] else ()
-        remarks = (*_about(fit, parts(row)), *last)
-        found.append(Table(f"{row}, {title}", ("benchmark", *head), tuple(lines), remarks))
-    return found
-
-
-def left_out(estimate: Estimate, board: Leaderboard) -> Table:
-    """A line a benchmark, then all: how far predictions of models left out were off, and how many intervals held.
-
-    Args:
-        estimate: from `sloth.left_out`.
-        board: the leaderboard, with their scores.
-    """
-    truth = truth_of(board)
-    held, group = np.array([*inside(estimate, truth).values()]), np.array(estimate.group)
-    known = np.array([truth[cell] for cell in zip(estimate.rows, estimate.group, strict=True)])
-    off = 100 * np.abs(estimate.value - known)
-    lines = []
-    for name in [*dict.fromkeys(estimate.group), "all"]:
-        here = (group == name) | (name == "all")
-        lines.append((name, f"{here.sum():,}", f"{off[here].mean():.2f}", f"{100 * held[here].mean():.0f}%"))
-    title = f"{estimate.target} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
-    return Table(title, ("benchmark", "scores", "error", "intervals held"), tuple(lines), (LEFT_OUT,))
-
-
-def truth_of(board: Leaderboard) -> dict[tuple[str, str], float]:
-    """(model, benchmark) -> the score, where it is known."""
-    return {
-        (model, name): float(board.scores[i, j])
-        for i, model in enumerate(board.models)
-        for j, name in enumerate(board.benchmarks)
-        if board.seen[i, j]
-    }
-
-
-def facts(fit: FitResult) -> dict[str, Any]:
-    """What the law was learned from and how that ended, for the JSON."""
-    return {
-        "method": fit.method,
-        "status": fit.status,
-        "steps": int(fit.steps),
-        "skills": int(fit.settings["skills"]),
-        "link": fit.settings["link"],
-        "models": len(fit.rows),
-        "families": len(fit.axes["families"]),
-        "benchmarks": list(fit.items),
-    }
-
-
-def _law(fit: FitResult) -> str:
-    said = facts(fit)
-    known = len(fit.items)
-    benchmarks = f"{known} benchmarks" if known > 1 else f"benchmark {fit.items[0]!r}"
-    count = f"{said['models']:,} models of {said['families']:,} families on {benchmarks}"
-    return f"the law, {fit.method}: {count}, {fit.status} after {fit.steps:,} steps"
-
-
-def _cells(estimate: Estimate, i: int) -> tuple[str, ...]:
-    interval = f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]"
-    return f"{estimate.value[i]:.3f}", interval, f"{estimate.n_seen[i]:,}"
-
-
-def _about(fit: FitResult, target: Parts) -> list[str]:
-    """How much the leaderboard knows of a target's family and of models of its size."""
-    size, tokens = np.asarray(fit.params.size), np.asarray(fit.params.tokens)
-    own = size[[name == target.family for name in fit.names("families", fit.params.family)]]
-    if target.family == NEW:
-        said = ["new: a family of which nothing is known"]
-    elif len(own) == 1:
-        said = [f"{target.family}: 1 model in the leaderboard, of {short(own[0])} parameters"]
-    else:
-        ends = " to ".join(dict.fromkeys(map(short, (own.min(), own.max()))))
-        said = [f"{target.family}: {len(own)} models in the leaderboard, of {ends} parameters"]
-    for count, known, word in ((target.params, size, "parameters"), (target.tokens, tokens, "tokens")):
-        low, high = known.min(), known.max()
-        if not 0.999 * low <= count <= 1.001 * high:
-            said.append(f"{short(count)} {word} are outside of the leaderboard's {short(low)} to {short(high)}")
-    return said
 
 
 def curves(
@@ -211,8 +76,8 @@ def curves(
     for one in axes[:, 0]:
         one.set_ylabel(estimate.target)
     _key(figure, axes.flat[0], colours, marks)
-    _head(figure, f"{estimate.method}, {100 * estimate.level:.4g}% intervals for scores observed", estimate.status)
-    _keep(figure, path)
+    style.head(figure, f"{estimate.method}, {100 * estimate.level:.4g}% intervals for scores observed", estimate.status)
+    style.keep(figure, path)
     return axes
 
 
@@ -242,7 +107,7 @@ def _curves(
     found = [p.params for p in map(parts, estimate.rows)]
     axes.set_xlim(min(found), max(found))
     _counts(axes.xaxis, found)
-    _clean(axes)
+    style.clean(axes)
     return marks
 
 
@@ -276,9 +141,9 @@ def _key(figure: Any, axes: "Axes", colours: dict[tuple[str, float], str], marks
     """What colours and marks mean, below all panels."""
     for (family, tokens), colour in colours.items():
         axes.plot([], [], color=colour, linewidth=1.6, label=f"{family}, {short(tokens)} tokens")
-    for kind, style in KINDS.items():
+    for kind, how in KINDS.items():
         if kind in marks:
-            axes.plot([], [], color="0.35", label=kind, **style)
+            axes.plot([], [], color="0.35", label=kind, **how)
     handles, labels = axes.get_legend_handles_labels()
     room = max(1, int(figure.get_figwidth() / (0.5 + 0.075 * max(map(len, labels)))))
     figure.legend(handles, labels, loc="outside lower center", ncols=min(room, len(labels)), frameon=False, fontsize=9)
@@ -313,8 +178,8 @@ def observed(estimate: Estimate, truth: Truth, path: str | os.PathLike[str] | No
         if here.any():
             colour, marker = COLOURS[j % len(COLOURS)], MARKERS[j // len(COLOURS) % len(MARKERS)]
             axes.vlines(known[here], estimate.low[here], estimate.high[here], color=colour, alpha=0.3, linewidth=1.4)
-            style = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5}
-            axes.plot(known[here], estimate.value[here], marker, color=colour, label=name, zorder=3, **style)
+            how = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+            axes.plot(known[here], estimate.value[here], marker, color=colour, label=name, zorder=3, **how)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
     axes.set_aspect("equal")
@@ -328,8 +193,8 @@ def observed(estimate: Estimate, truth: Truth, path: str | os.PathLike[str] | No
     )
     axes.set_title(f"{count}\nmean absolute error {error:.3f}, {estimate.method}", loc="left", fontsize=10)
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
-    _clean(axes)
-    _keep(figure, path)
+    style.clean(axes)
+    style.keep(figure, path)
     return axes
 
 
@@ -373,8 +238,8 @@ def levels(
     _compute(axes, size, tokens)
     for (x, y), seen in zip(dots, board.scores[own, column], strict=True):
         axes.plot(x, y, "o", color=TRUE, markersize=7, markeredgecolor="white", zorder=5)
-        style = {"textcoords": "offset points", "xytext": (0, 8), "ha": "center", "zorder": 6}
-        axes.annotate(f"{seen:.2f}", (x, y), fontsize=9, color=TRUE, weight="bold", path_effects=_halo(), **style)
+        how = {"textcoords": "offset points", "xytext": (0, 8), "ha": "center", "zorder": 6}
+        axes.annotate(f"{seen:.2f}", (x, y), fontsize=9, color=TRUE, weight="bold", path_effects=_halo(), **how)
     _counts(axes.xaxis, size)
     _counts(axes.yaxis, tokens)
     axes.set_xlabel("parameters")
@@ -383,9 +248,9 @@ def levels(
     bar.outline.set_visible(False)  # type: ignore[operator]
     said = "dots: observed; " if own.any() else ""
     axes.set_title(f"{said}dashed: equal training compute in FLOP", loc="left", fontsize=9, color="0.35")
-    _head(figure, f"{family} on {benchmark}, {estimate.method}", estimate.status)
-    axes.spines[["top", "right"]].set_visible(False)
-    _keep(figure, path)
+    style.head(figure, f"{family} on {benchmark}, {estimate.method}", estimate.status)
+    style.bare(axes)
+    style.keep(figure, path)
     return axes
 
 
@@ -451,8 +316,8 @@ def _compute(axes: "Axes", size: np.ndarray, tokens: np.ndarray) -> None:
         along = min(rest - 0.05 * tall, 0.94 * wide)
         if along > 0.04 * wide and rest - along < 0.96 * tall:
             place = size[0] * 10**along, tokens[0] * 10 ** (rest - along)
-            style = {"ha": "center", "va": "center", "fontsize": 8, "color": "0.25", "path_effects": _halo()}
-            axes.text(*place, f"$10^{{{power}}}$", **style)
+            how = {"ha": "center", "va": "center", "fontsize": 8, "color": "0.25", "path_effects": _halo()}
+            axes.text(*place, f"$10^{{{power}}}$", **how)
 
 
 def loadings(estimate: Estimate, path: str | os.PathLike[str] | None = None) -> "Axes":
@@ -491,8 +356,8 @@ def loadings(estimate: Estimate, path: str | os.PathLike[str] | None = None) -> 
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel(f"grey: the {100 * estimate.level:.4g}% interval holds 0", fontsize=8.5, color="0.4")
-    _head(figure, f"{estimate.target}, {estimate.method}", estimate.status)
-    _keep(figure, path)
+    style.head(figure, f"{estimate.target}, {estimate.method}", estimate.status)
+    style.keep(figure, path)
     return axes
 
 
@@ -517,24 +382,3 @@ def _halo() -> list:
     from matplotlib import patheffects  # an extra, and slow to load
 
     return [patheffects.withStroke(linewidth=2.5, foreground="white")]
-
-
-def _head(figure: Any, title: str, status: Sequence[str]) -> None:
-    """The title, and in colour what went wrong."""
-    wrong = ", ".join(dict.fromkeys(one for one in status if one != "ok"))
-    said = f"{title}   {wrong}" if wrong else title
-    figure.suptitle(said, fontsize=11, x=0.01, ha="left", color=TRUE if wrong else "black")
-
-
-def _keep(figure: Any, path: str | os.PathLike[str] | None) -> None:
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
-    if path is not None:
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
-
-
-def _clean(axes: "Axes") -> None:
-    axes.grid(color="0.92")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,222 @@
+"""A new version of a benchmark from a few models run again, as pictures: scores, what each model brings, ranks."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lleval_jax.errors import require
+from lleval_jax.report import style
+from lleval_jax.report.refresh import best_first, entries_of, error, state
+from lleval_jax.report.style import DOT, LINE, TRUE
+from lleval_jax.report.text import Truth
+from lleval_jax.values.responses import WHOLE
+from lleval_jax.values.results import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RUN = style.GREEN  # models that were run
+WIDE = 5  # panels beside each other
+NAMED = 2  # models named in a corner of a panel, whose intervals missed
+LANE, ROOM = 0.035, 0.3  # how far apart intervals of ranks stand beside each other; all of a version at most
+
+
+def scores(
+    estimate: Estimate, truth: Truth | None = None, path: str | os.PathLike[str] | None = None, *, title: str = ""
+) -> Any:
+    """A panel for the whole version and one for each domain: models with intervals, those that were run apart.
+
+    Args:
+        estimate: from `refresh.estimate`.
+        truth: (model, domain) -> the score; with it, foretold scores stand against true ones, and of the models whose
+            intervals missed, those that missed most are named. Without it, models stand below each other.
+        path: write the picture here (png, svg or pdf).
+        title: above all panels.
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    groups = sorted(dict.fromkeys(estimate.group), key=lambda group: group != WHOLE)
+    models = estimate.rows if truth is None else [row for row, _ in truth if row in set(estimate.rows)]
+    require(bool(models), "no score of these models is known")
+    wide = min(WIDE, len(groups))
+    tall = -(-len(groups) // wide)
+    count = len(dict.fromkeys(models))
+    each = (2.1, 0.7 + 0.17 * count) if truth is None else (2.6, 2.7)
+    size = (max(6.0, 2.2 * (truth is None) + each[0] * wide), 0.9 + each[1] * tall)
+    figure, axes = plt.subplots(tall, wide, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True)
+    for i, one in enumerate(axes.flat):
+        if i >= len(groups):
+            one.set_axis_off()
+            continue
+        if truth is None:
+            _forest(one, estimate, groups[i])
+        else:
+            _against(one, estimate, truth, groups[i])
+        style.bare(one)
+        if i + wide >= len(groups):
+            one.tick_params(labelbottom=True)
+            one.set_xlabel(estimate.target if truth is None else f"true {estimate.target}")
+    if truth is not None:
+        for one in axes[:, 0]:
+            one.set_ylabel("foretold")
+    for colour, marker, name in ((DOT, "o", "foretold"), (RUN, "D", "run on this version")):
+        axes.flat[0].plot([], [], marker, color=colour, markersize=5, label=name)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    what = style.summary(estimate)
+    style.head(figure, f"{title}: {what}" if title else what, estimate.status)
+    style.keep(figure, path)
+    return axes
+
+
+def choice(
+    outlooks: Sequence[Estimate],
+    even: Sequence[Estimate] = (),
+    path: str | os.PathLike[str] | None = None,
+    *,
+    group: str = WHOLE,
+) -> "Axes":
+    """What each further model brings: expected error of the scores of all models, against how many are run.
+
+    Args:
+        outlooks: from `refresh.foretell(fit, rerun[:i])`, i = 0, 1, …; the model that each adds is named below.
+        even: the same for models chosen otherwise, such as spread evenly over the leaderboard.
+        path: write the picture here (png, svg or pdf).
+        group: a domain, or the whole.
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    require(len(outlooks) > 0, "there is nothing to draw")
+    figure, axes = plt.subplots(figsize=(max(5.6, 1.6 + 0.42 * len(outlooks)), 4.2), layout="constrained")
+    if even:
+        y = [100 * error(one, group) for one in even]
+        axes.plot(range(len(y)), y, "o--", color="0.6", markersize=4, linewidth=1.2, label="spread evenly")
+    y = [100 * error(one, group) for one in outlooks]
+    axes.plot(range(len(y)), y, "o-", color=DOT, markersize=5.5, linewidth=1.8, label="chosen")
+    run = [_run(one) for one in outlooks]
+    names = ["nobody", *(", ".join(sorted(now - before)) for before, now in zip(run, run[1:], strict=False))]
+    ticks = [name if i == 0 else f"{i}  {name}" for i, name in enumerate(names)]
+    axes.set_xticks(range(len(ticks)), ticks, rotation=38, ha="right", rotation_mode="anchor", fontsize=9)
+    axes.set_xlim(-0.4, max(len(outlooks), len(even)) - 0.6)
+    axes.set_ylim(0, None)
+    where = "" if group == WHOLE else f" on {group}"
+    axes.set_ylabel(f"expected error{where}, points")
+    style.clean(axes, shade="0.93")
+    if even:
+        axes.legend(frameon=False, fontsize=9)
+    count = len(dict.fromkeys(outlooks[0].rows))
+    axes.set_title(f"models to run, one after another; error over {count} models", loc="left", fontsize=10)
+    style.keep(figure, path)
+    return axes
+
+
+def ranks(*standings: Estimate, versions: Sequence[str] = (), path: str | os.PathLike[str] | None = None) -> "Axes":
+    """How models change places from version to version, with intervals of their ranks.
+
+    In colour: models whose intervals on the first and on the last version do not touch.
+
+    Args:
+        standings: `ranks` of two or more `refresh.Standing`, the oldest first.
+        versions: their names.
+        path: write the picture here (png, svg or pdf).
+    """
+    import matplotlib.pyplot as plt  # an extra, and slow to load
+
+    require(len(standings) > 1, f"there are {len(standings)} versions; places change between two at least")
+    names = list(versions) or ["old", "new"] if len(standings) == 2 else list(versions)
+    names = names or [f"v{i + 1}" for i in range(len(standings))]
+    require(len(names) == len(standings), f"there are {len(names)} names and {len(standings)} versions")
+    place = [{row: i for i, row in enumerate(one.rows)} for one in standings]
+    models = list(dict.fromkeys(row for one in standings for row in one.rows))
+    first, last = standings[0], standings[-1]
+    figure, axes = plt.subplots(figsize=(4.2 + 2.1 * len(standings), 1.2 + 0.26 * len(models)), layout="constrained")
+    aside = [_aside(one) for one in standings]
+    clear = 0
+    for model in models:
+        known = [(t, one, place[t][model]) for t, one in enumerate(standings) if model in place[t]]
+        low, high, value = (np.array([getattr(one, n)[i] for _, one, i in known]) for n in ("low", "high", "value"))
+        x = np.array([t + aside[t][i] for t, _, i in known])
+        moved = len(known) > 1 and (low[-1] > high[0] or high[-1] < low[0])
+        clear += moved
+        dot, line = (TRUE, TRUE) if moved else (DOT, LINE)
+        axes.plot(x, value, color=line, linewidth=1.4, alpha=0.8, zorder=2)
+        axes.vlines(x, low, high, color=dot, linewidth=2.2, alpha=0.45, capstyle="round", zorder=1)
+        axes.plot(x, value, "o", color=dot, markersize=4.5, zorder=3)
+    axes.set_ylim(len(models) + 0.7, 0.3)
+    axes.set_xlim(-0.08, len(standings) - 0.92 + max(aside[-1]))
+    axes.set_xticks(range(len(names)), names)
+    axes.tick_params(left=False, bottom=False)
+    axes.set_yticks(first.value, [f"{row}  {v:.0f}" for row, v in zip(first.rows, first.value, strict=True)])
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(last.value, [f"{v:.0f}  {row}" for row, v in zip(last.rows, last.value, strict=True)])
+    right.tick_params(right=False, labelsize=9)
+    right.spines["right"].set_visible(False)
+    axes.tick_params(axis="y", labelsize=9)
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    axes.grid(axis="y", color="0.95")
+    axes.set_axisbelow(True)
+    apart = f"those of {names[0]} and {names[-1]} lie apart for {clear} of {len(models)} models"
+    said = f"ranks, {100 * last.level:.4g}% intervals; {apart}"
+    axes.set_title(said, loc="left", fontsize=10)
+    style.keep(figure, path)
+    return axes
+
+
+def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None:
+    """Foretold against true scores; how many intervals held, and the names of those that missed most."""
+    here = [i for i in entries_of(estimate, group) if (estimate.rows[i], group) in truth]
+    true = np.array([truth[estimate.rows[i], group] for i in here])
+    value, low, high = estimate.value[here], estimate.low[here], estimate.high[here]
+    run = np.array([state(estimate, i) == "run" for i in here], bool)
+    axes.axline((0.5, 0.5), slope=1, color="0.7", linewidth=0.8, zorder=0.9)
+    miss = ~run & ((true < low) | (true > high))
+    axes.vlines(true[~run], low[~run], high[~run], color=np.where(miss[~run], TRUE, LINE), linewidth=2, zorder=1)
+    axes.plot(true[~run & ~miss], value[~run & ~miss], "o", color=DOT, markersize=3.6)
+    axes.plot(true[miss], value[miss], "o", color=TRUE, markersize=3.6)
+    axes.plot(true[run], value[run], "D", color=RUN, markersize=4)
+    corners = (miss & (value > true), 0.03, 0.98, "left", "top"), (miss & (value < true), 0.98, 0.03, "right", "bottom")
+    for off, x, y, across, up in corners:  # both lie off the diagonal
+        worst = sorted(np.flatnonzero(off), key=lambda i: -abs(true[i] - value[i]))
+        names = [estimate.rows[here[i]] for i in worst[:NAMED]]
+        names += [f"and {len(worst) - NAMED} more"] if len(worst) > NAMED else []
+        how = {"ha": across, "va": up, "fontsize": 6.5, "color": TRUE, "transform": axes.transAxes}
+        axes.text(x, y, "\n".join(names), **how).set_in_layout(False)
+    axes.grid(color="0.94")
+    count = int((~run).sum())
+    away = 100 * float(np.abs(value - true)[~run].mean()) if count else 0.0
+    axes.set_title(f"{group}\n{count - int(miss.sum())} of {count} held, off by {away:.1f}", loc="left", fontsize=9)
+
+
+def _forest(axes: "Axes", estimate: Estimate, group: str) -> None:
+    """Models below each other, in the order of the whole version."""
+    order = [estimate.rows[i] for i in best_first(estimate, WHOLE)][::-1]
+    place = {row: y for y, row in enumerate(order)}
+    here = [i for i in entries_of(estimate, group) if estimate.rows[i] in place]
+    height = np.array([place[estimate.rows[i]] for i in here])
+    run = np.array([state(estimate, i) == "run" for i in here], bool)
+    value = estimate.value[here]
+    axes.hlines(height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3, capstyle="round")
+    axes.plot(value[~run], height[~run], "o", color=DOT, markersize=4)
+    axes.plot(value[run], height[run], "D", color=RUN, markersize=4)
+    axes.set_yticks(range(len(order)), order, fontsize=8)
+    axes.set_ylim(-0.7, len(order) - 0.3)
+    axes.tick_params(left=False)
+    axes.grid(color="0.94")
+    axes.set_title(group, loc="left", fontsize=9)
+
+
+def _aside(ranks: Estimate) -> list[float]:
+    """How far each interval stands aside, so that none covers another."""
+    ends: list[float] = []
+    lanes = np.zeros(len(ranks.rows), int)
+    for i in np.argsort(ranks.low, kind="stable"):
+        free = [lane for lane, end in enumerate(ends) if end < ranks.low[i]]
+        lanes[i] = free[0] if free else len(ends)
+        ends[lanes[i] : lanes[i] + 1] = [float(ranks.high[i])]
+    return (lanes * min(LANE, ROOM / len(ends))).tolist()
+
+
+def _run(estimate: Estimate) -> set[str]:
+    """Models whose score will be known."""
+    return {estimate.rows[i] for i in entries_of(estimate, WHOLE) if estimate.std_error[i] == 0}
