@@ -1,7 +1,7 @@
 """Files <-> values: the only place that reads and writes user files."""
 
+from lleval_jax.data.formats.format import Format as Format
 from lleval_jax.data.formats.registry import FORMATS as FORMATS
-from lleval_jax.data.formats.registry import Format as Format
 from lleval_jax.data.formats.table import read_scores as read_scores
 from lleval_jax.data.leaderboards import list_leaderboards as list_leaderboards
 from lleval_jax.data.leaderboards import read_leaderboard as read_leaderboard

@@ -10,6 +10,7 @@ import pandas as pd
 from lleval_jax.errors import BadInput, require
 
 Repeats = Literal["count", "first", "error"]
+BY_ALL = frozenset(("scale", "repeats"))  # options that hold for every format, whatever its reader does
 CHOICE_PROBABILITY = "choice_probability"  # the metric that is made from the log-probabilities of the choices
 
 
@@ -31,6 +32,12 @@ class Options:
     scale: tuple[float, float] | None = None
     no_answer: Literal["zero", "missing"] = "zero"
     repeats: Repeats = "count"
+
+    def given(self) -> dict[str, object]:
+        """What differs from the default, by name, of what a reader may use ("scale", "repeats" hold for all)."""
+        fields = [field for field in dataclasses.fields(self) if field.name not in BY_ALL]
+        found = {field.name: (getattr(self, field.name), field.default) for field in fields}
+        return {name: value for name, (value, default) in found.items() if value != default}
 
     def __post_init__(self) -> None:
         require(self.rows in ("model", "prompt"), f"rows is {self.rows!r}; it must be 'model' or 'prompt'")

@@ -2,10 +2,12 @@
 
 import contextlib
 import contextvars
+import functools
 import gzip
 import io
 import json
 import pathlib
+import re
 import struct
 import zipfile
 import zlib
@@ -30,6 +32,7 @@ ZSTD = 93  # method number of zstd in a zip; Python's own zipfile reads it from 
 WATCHED = 1000  # lines
 _WATCH: contextvars.ContextVar[Callable[[int], None] | None] = contextvars.ContextVar("watch", default=None)
 Kind = TypeVar("Kind")
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:"]', re.DOTALL)  # of JSON; a quote alone is never closed
 # What the parsers below us raise on damaged bytes.
 DAMAGED = (
     *(
@@ -70,6 +73,29 @@ def head(path: pathlib.Path) -> bytes:
         return decompressor.decompress(first, HEAD)
     except zlib.error:
         return b""
+
+
+@functools.lru_cache(maxsize=4)  # each format asks
+def top_keys(head: bytes) -> frozenset[str]:
+    """Keys of the JSON object that these bytes begin, of a list those of its first object; none of other bytes.
+
+    An object that goes on beyond the bytes has the keys that stand in them; a key inside another value is none.
+    """
+    text = head.lstrip()
+    text = text[1:].lstrip() if text.startswith(b"[") else text
+    found, depth, last = set[str](), 0, b""
+    for token in _TOKEN.finditer(text) if text.startswith(b"{") else ():
+        word = token[0]
+        if word in (b"{", b"["):
+            depth += 1
+        elif word in (b"}", b"]"):
+            depth -= 1
+        elif word == b":" and depth == 1:
+            found.add(last.decode("utf-8", "replace"))
+        last = word[1:-1]
+        if depth == 0 or word == b'"':  # the object's end, or a text that goes on beyond the bytes
+            break
+    return frozenset(found)
 
 
 def open_plain(path: pathlib.Path) -> IO[bytes]:

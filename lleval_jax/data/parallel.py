@@ -19,9 +19,11 @@ from typing import IO
 from lleval_jax.data import cache
 from lleval_jax.data.answers import Answers, Options
 from lleval_jax.data.formats import registry
+from lleval_jax.data.formats.format import Format
 from lleval_jax.errors import BadInput
 
 WORTH = 1 << 28  # bytes of all files from which more processes pay for their start
+Job = tuple[pathlib.Path, Format]  # a file, and how it is written
 Parsed = tuple[Answers, str]
 
 
@@ -36,7 +38,7 @@ def count(asked: int | None, sizes: Sequence[int]) -> int:
 
 
 def parse(
-    paths: Sequence[pathlib.Path],
+    jobs: Sequence[Job],
     options: Options,
     place: pathlib.Path | None,
     workers: int,
@@ -45,10 +47,10 @@ def parse(
     """What `registry.parse` says of each file, in their order; `done` is told of each. `BadInput` of one."""
     results: dict[int, Parsed | BadInput] = {}
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for at in sorted(range(len(paths)), key=lambda at: -paths[at].stat().st_size):
+    for at in sorted(range(len(jobs)), key=lambda at: -jobs[at][0].stat().st_size):
         waiting.put(at)
     processes = [_start() for _ in range(workers)]
-    turn = (paths, options, place, waiting, results, done)
+    turn = (jobs, options, place, waiting, results, done)
     threads = [threading.Thread(target=_feed, args=(each, *turn), daemon=True) for each in processes]
     try:
         for thread in threads:
@@ -59,14 +61,14 @@ def parse(
         for process in processes:
             process.kill()
         said = [process.communicate()[1].decode("utf-8", "replace").strip() for process in processes]
-    left = [at for at in range(len(paths)) if at not in results]
+    left = [at for at in range(len(jobs)) if at not in results]
     if left:
         why = next((text.splitlines()[-1] for text in said if text), "no reason given")
         text = f"{len(left)} files were read by one process: the others did not answer ({why[:200]})"
         warnings.warn(text, RuntimeWarning, stacklevel=4)
     found = []
-    for at, path in enumerate(paths):
-        result = registry.parse(path, options, place) if at in left else results[at]
+    for at, (path, format) in enumerate(jobs):
+        result = registry.parse(path, format, options, place) if at in left else results[at]
         if isinstance(result, BadInput):
             raise result
         found.append(result)
@@ -84,7 +86,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 def _feed(
     process: subprocess.Popen[bytes],
-    paths: Sequence[pathlib.Path],
+    jobs: Sequence[Job],
     options: Options,
     place: pathlib.Path | None,
     waiting: "queue.SimpleQueue[int]",
@@ -99,7 +101,8 @@ def _feed(
         except queue.Empty:
             return
         try:
-            process.stdin.write(json.dumps({"path": os.fspath(paths[at]), **more}).encode() + b"\n")
+            path, format = jobs[at]
+            process.stdin.write(json.dumps({"path": os.fspath(path), "format": format.name, **more}).encode() + b"\n")
             process.stdin.flush()
             answer = json.loads(process.stdout.readline())
             content = process.stdout.read(answer["size"])
@@ -115,16 +118,19 @@ def _feed(
         done(at)
 
 
-def work(jobs: IO[bytes], answers: IO[bytes]) -> None:
+def work(lines: IO[bytes], answers: IO[bytes]) -> None:
     """Parse the file that each line names, until there are no more lines; answer with a line and that many bytes."""
-    for line in jobs:
+    for line in lines:
         job = json.loads(line)
+        format = registry.named(job["format"])
+        if format is None:
+            raise LookupError(f"a new process does not know the format {job['format']!r}")
         scale = job["options"]["scale"]
         options = Options(**(job["options"] | {"scale": None if scale is None else tuple(scale)}))
         place = None if job["place"] is None else pathlib.Path(job["place"])
         content = b""
         try:
-            found, known = registry.parse(pathlib.Path(job["path"]), options, place)
+            found, known = registry.parse(pathlib.Path(job["path"]), format, options, place)
             content = cache.packed(found)
             answer = {"hash": known}
         except BadInput as error:

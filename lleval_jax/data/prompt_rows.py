@@ -15,8 +15,8 @@ def prompt_rows(paths: Paths, options: Options) -> dict[str, tuple[str, str]]:
     """
     names: dict[str, None] = {}
     for path, _ in _find(paths)[0]:
-        if registry.of(_head(path), path) is not None:
-            answers, _ = registry.parse(path, options, cache.folder())
+        if (known := registry.of(_head(path), path)) is not None:
+            answers, _ = registry.parse(path, known, options, cache.folder())
             names |= dict.fromkeys(answers.rows[np.unique(answers.row[~np.isnan(answers.score)])].tolist())
     parts = (name.rpartition("\n") for name in names)  # as `row_name` joins them
     return {row: (model, prompt) for row, (model, _, prompt) in zip(short_rows(list(names)), parts, strict=True)}

@@ -12,6 +12,7 @@ from lleval_jax.data import cache as cache_of
 from lleval_jax.data import files, parallel
 from lleval_jax.data.answers import Options, Repeats
 from lleval_jax.data.formats import registry
+from lleval_jax.data.formats.format import Format
 from lleval_jax.data.pivot import pivot
 from lleval_jax.errors import BadInput, DataWarning, require
 from lleval_jax.values import Responses, Source, SparseResponses
@@ -44,6 +45,7 @@ def read(
         metric: the metric, or the scorer of Inspect, where a log has several. "choice_probability" (of lm-eval and
             lighteval): the probability of the right choice, the softmax of the log-probabilities of all choices.
         filter: the answer filter of lm-eval, or the test condition of torch_measure, where a log has several.
+            What no reader of these files uses (of metric, filter, no_answer) is refused, never passed over.
         rows: "model": a row is a model; "prompt": a row is a prompt (template) of one model.
         scale: (lowest, highest) score possible in the files, if not (0, 1); rescaled linearly.
         no_answer: what Inspect's "N" means: "zero", or "missing".
@@ -63,11 +65,12 @@ def read(
     found, base = _find(paths)
     notes: dict[str, list[str]] = {}
     place = cache_of.folder() if cache else None
-    known = [path for path, named in found if registry.remembered(path, place) or _is_known(path, named, notes)]
-    require(bool(known), f"no file in {paths!s} holds answers; known formats: {_known()}")
+    known = _known(found, place, notes)
+    require(bool(known), f"no file in {paths!s} holds answers; known formats: {_names()}")
+    registry.require_used(options, [(path.name, format) for path, format in known])
     parsed = _parsed(known, options, place, workers, report or (lambda done, total: None))
     parts, hashes = [], {}
-    for path, (answers, content) in zip(known, parsed, strict=True):
+    for (path, _), (answers, content) in zip(known, parsed, strict=True):
         parts.append(answers)
         hashes[_name(path, base)] = content
         for text in answers.notes:
@@ -77,26 +80,34 @@ def read(
     return value
 
 
-def _is_known(path: pathlib.Path, named: bool, notes: dict[str, list[str]]) -> bool:
-    """Whether a file is in a known format. `BadInput` where it is not and was `named` itself."""
+def _known(
+    found: list[tuple[pathlib.Path, bool]], place: pathlib.Path | None, notes: dict[str, list[str]]
+) -> list[parallel.Job]:
+    """The files of a known format, with it."""
+    formats = [(path, registry.remembered(path, place) or _format(path, named, notes)) for path, named in found]
+    return [(path, format) for path, format in formats if format is not None]
+
+
+def _format(path: pathlib.Path, named: bool, notes: dict[str, list[str]]) -> Format | None:
+    """The format of a file; None where it is not known. `BadInput` where the file was `named` itself."""
     head = _head(path)
     if not head and not path.stat().st_size:
         require(not named, f"{path} is empty")
         _note(notes, "is empty and was skipped", path.name)
-        return False
-    if registry.of(head, path) is not None:
-        return True
-    if named:
-        raise BadInput(_unknown(path, head))
-    _note(notes, "is not a file of answers and was skipped", path.name)
-    return False
+        return None
+    known = registry.of(head, path)
+    if known is None:
+        if named:
+            raise BadInput(_unknown(path, head))
+        _note(notes, "is not a file of answers and was skipped", path.name)
+    return known
 
 
 def _parsed(
-    paths: list[pathlib.Path], options: Options, place: pathlib.Path | None, workers: int | None, report: Report
+    jobs: list[parallel.Job], options: Options, place: pathlib.Path | None, workers: int | None, report: Report
 ) -> list[parallel.Parsed]:
     """The answers of each file, by one process or several."""
-    sizes = [path.stat().st_size for path in paths]
+    sizes = [path.stat().st_size for path, _ in jobs]
     total, before = sum(sizes), 0
     many = parallel.count(workers, sizes)
     if many > 1:
@@ -106,11 +117,11 @@ def _parsed(
             so_far.append(sizes[at])
             report(sum(so_far), total)
 
-        return parallel.parse(paths, options, place, many, one_more)
+        return parallel.parse(jobs, options, place, many, one_more)
     found = []
-    for path, size in zip(paths, sizes, strict=True):
+    for (path, format), size in zip(jobs, sizes, strict=True):
         with files.watched(lambda done, base=before, most=size: report(base + min(done, most), total)):
-            found.append(registry.parse(path, options, place))
+            found.append(registry.parse(path, format, options, place))
         before += size
         report(before, total)
     return found
@@ -163,12 +174,14 @@ def _unknown(path: pathlib.Path, head: bytes) -> str:
     if raw.startswith(b"PK"):
         inside = sorted(files.members(path))[:8]
         kind = f"a zip that holds {inside} and begins" if inside else "a zip that is damaged or cut short, and begins"
+    elif raw.startswith(b"PAR1"):
+        kind = f"a parquet table with columns {sorted(files.parquet_columns(path, raw))[:12]} that begins"
     elif raw.startswith(b"\x1f\x8b"):
         kind = "a gzip that is damaged or" if not head else "a gzip whose content begins"
-    return f"{path} is not in a format that can be read: {kind} {files.snippet(head or raw)}. Known: {_known()}."
+    return f"{path} is not in a format that can be read: {kind} {files.snippet(head or raw)}. Known: {_names()}."
 
 
-def _known() -> str:
+def _names() -> str:
     return "; ".join(format.name for format in registry.FORMATS)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pathlib
 import time
@@ -8,7 +9,7 @@ import pytest
 from lleval_jax import data
 from lleval_jax.data import cache
 from lleval_jax.data.answers import Options, from_columns
-from lleval_jax.data.formats import registry
+from lleval_jax.data.formats import registry, table
 from lleval_jax.errors import BadInput
 
 
@@ -20,7 +21,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def table(path, score=1, older=0.0):
+def answers(path, score=1, older=0.0):
     path.write_text(f"model,item,score\na,i,{score}\na,j,0\n")
     if older:
         then = time.time() - older
@@ -36,16 +37,15 @@ def forbid(monkeypatch):
     def never(path: pathlib.Path, options: Options):
         raise AssertionError("parsed again")
 
-    monkeypatch.setattr(registry, "FORMATS", [registry.Format("t", registry.FORMATS[-1].recognises, never)])
+    monkeypatch.setattr(registry, "FORMATS", [dataclasses.replace(table.FORMAT, read=never)])
 
 
 def test_the_second_read_is_from_the_cache(place, tmp_path, monkeypatch):
-    path = table(tmp_path / "a.csv")
+    path = answers(tmp_path / "a.csv")
     one = data.read(path)
     assert len(entries(place)) == 1
-    monkeypatch.setattr("lleval_jax.data.formats.table.read", None)
-    name = registry.FORMATS[-1].name
-    kept = cache.load(place, cache.key(cache.content_hash(path, None), path, name, Options(), ()))
+    kept = cache.load(place, cache.key(cache.content_hash(path, None), path, table.FORMAT.name, Options(), ()))
+    forbid(monkeypatch)
     assert kept is not None
     two = data.read(path)
     assert two.scores.tolist() == one.scores.tolist() == [[1, 0]]
@@ -54,24 +54,24 @@ def test_the_second_read_is_from_the_cache(place, tmp_path, monkeypatch):
 
 
 def test_other_options_other_names_other_entries(place, tmp_path):
-    data.read(table(tmp_path / "a.csv"))
+    data.read(answers(tmp_path / "a.csv"))
     data.read(tmp_path / "a.csv", scale=(0, 2))
-    data.read(table(tmp_path / "b.csv"))
+    data.read(answers(tmp_path / "b.csv"))
     assert len(entries(place)) == 3
     assert data.read(tmp_path / "a.csv", scale=(0, 2)).scores.tolist() == [[0.5, 0]]
 
 
 def test_a_changed_file_is_never_served_stale(place, tmp_path):
-    path = table(tmp_path / "a.csv", 1)
+    path = answers(tmp_path / "a.csv", 1)
     for score in (0, 1, 0, 1):  # same size, at once, so perhaps within one tick of the clock; time set back too
         then = path.stat().st_mtime_ns
-        table(path, score)
+        answers(path, score)
         os.utime(path, ns=(then, then))
         assert data.read(path).scores[0, 0] == score
 
 
 def test_a_file_left_alone_is_not_hashed_again(place, tmp_path, monkeypatch):
-    path = table(tmp_path / "a.csv")
+    path = answers(tmp_path / "a.csv")
     monkeypatch.setattr(cache, "SETTLED", -1e6)  # as if it had been left alone
     first = cache.content_hash(path, place)
     monkeypatch.setattr(cache, "_hashed", lambda path: "hashed")
@@ -82,7 +82,7 @@ def test_a_file_left_alone_is_not_hashed_again(place, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 100, None])
 def test_a_damaged_entry_is_parsed_anew(place, tmp_path, damage):
-    path = table(tmp_path / "a.csv")
+    path = answers(tmp_path / "a.csv")
     data.read(path)
     [entry] = entries(place)
     whole = entry.read_bytes()
@@ -92,7 +92,7 @@ def test_a_damaged_entry_is_parsed_anew(place, tmp_path, damage):
 
 
 def test_off(place, tmp_path, monkeypatch):
-    data.read(table(tmp_path / "a.csv"), cache=False)
+    data.read(answers(tmp_path / "a.csv"), cache=False)
     assert not entries(place)
     monkeypatch.setenv("LLEVAL_CACHE", "off")
     data.read(tmp_path / "a.csv")
@@ -106,15 +106,15 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LLEVAL_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(cache, "SMALLEST", 0)
-    assert data.read(table(tmp_path / "a.csv")).scores.tolist() == [[1, 0]]
+    assert data.read(answers(tmp_path / "a.csv")).scores.tolist() == [[1, 0]]
 
 
 def test_the_oldest_go_first(place, tmp_path, monkeypatch):
-    data.read(table(tmp_path / "a.csv"))
+    data.read(answers(tmp_path / "a.csv"))
     [first] = entries(place)
     os.utime(first, (1, 1))
     monkeypatch.setattr(cache, "LARGEST", first.stat().st_size + 10)
-    data.read(table(tmp_path / "b.csv"))
+    data.read(answers(tmp_path / "b.csv"))
     assert len(entries(place)) == 1
     assert not first.exists()
 
@@ -130,7 +130,7 @@ def test_packed_is_whole():
 
 
 def test_errors_are_not_kept(place, tmp_path):
-    path = table(tmp_path / "a.csv", 7)
+    path = answers(tmp_path / "a.csv", 7)
     for _ in range(2):
         with pytest.raises(BadInput, match="score 7 lies outside"):
             data.read(path)

@@ -113,7 +113,7 @@ def test_what_is_skipped_in_a_folder_is_an_error_when_named(tmp_path):
     assert {"b.txt: is not a file of answers and was skipped", "c.txt: is empty and was skipped"} == {
         str(w.message) for w in told
     }
-    with pytest.raises(BadInput, match="begins 'hello'. Known: lm-eval"):
+    with pytest.raises(BadInput, match="begins 'hello'. Known: .*lm-eval"):
         data.read(tmp_path / "b.txt")
     (tmp_path / "a.csv").unlink()
     with pytest.raises(BadInput, match="no file in .* holds answers"):
@@ -141,3 +141,32 @@ def test_order_of_rows_does_not_matter(tmp_path):
 def test_importing_data_does_not_import_jax():
     code = "import lleval_jax.data, sys; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("option", [{"metric": "acc"}, {"filter": "strict-match"}, {"no_answer": "missing"}])
+def test_an_option_that_no_reader_uses_is_refused(tmp_path, option):
+    (tmp_path / "a.csv").write_text("model,item,score\na,i,1\n")
+    [(name, value)] = option.items()
+    said = (
+        rf"a.csv: {name}='{value}' was given, but the reader of table does not use .* It is used by: .*(lm-eval|Insp)"
+    )
+    with pytest.raises(BadInput, match=said):
+        data.read(tmp_path, **option)
+
+
+def test_in_a_mixed_folder_one_reader_that_uses_an_option_is_enough(tmp_path):
+    (tmp_path / "a.csv").write_text("model,item,score\na,i,1\n")
+    log = next((FIXTURES / "lm_eval" / "i82qcls7").glob("samples_tiny_choice*"))
+    assert len(data.read([tmp_path / "a.csv", log], metric="acc").rows) == 2
+    (tmp_path / "b.jsonlines").write_text('{"subject_id": "a", "responses": {"i": 1}}\n')
+    with pytest.raises(BadInput, match="b.jsonlines: rows='prompt' was given, but the reader of py-irt data does not"):
+        data.read([log, tmp_path / "b.jsonlines"], metric="acc", rows="prompt")
+
+
+def test_a_foreign_parquet_is_no_table_of_answers(tmp_path):
+    (tmp_path / "a.csv").write_text("model,item,score\na,i,1\n")
+    pd.DataFrame({"city": ["x"], "mayor": ["y"]}).to_parquet(tmp_path / "b.parquet")
+    with pytest.warns(DataWarning, match="b.parquet: is not a file of answers"):
+        data.read(tmp_path)
+    with pytest.raises(BadInput, match=r"a parquet table with columns \['city', 'mayor'\]"):
+        data.read(tmp_path / "b.parquet")

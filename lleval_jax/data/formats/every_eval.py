@@ -1,7 +1,6 @@
 """Every Eval Ever, instance level: `.jsonl`, one line a sample and metric of one model (schema 0.2 and later)."""
 
 import pathlib
-import re
 from typing import Any
 
 import msgspec
@@ -10,10 +9,11 @@ import numpy as np
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns, numbered, row_name
 from lleval_jax.data.formats import lm_eval
+from lleval_jax.data.formats.format import Format, nothing
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import require
 
-SCHEMA = re.compile(rb'"schema_version"\s*:\s*"')
+KEYS = frozenset(("schema_version", "sample_id", "evaluation_name"))
 
 
 class _Evaluation(msgspec.Struct):
@@ -32,8 +32,7 @@ class _Instance(msgspec.Struct):
 
 def recognises(head: bytes, path: pathlib.Path) -> bool:
     """Whether these are the first bytes of an instance-level file."""
-    start = head.lstrip()[:1] == b"{"
-    return start and SCHEMA.search(head[:4096]) is not None and b'"sample_id"' in head and b'"evaluation_name"' in head
+    return head.lstrip()[:1] == b"{" and files.top_keys(head) >= KEYS
 
 
 def is_companion(path: pathlib.Path) -> bool:
@@ -138,3 +137,13 @@ def _weight(where: str, entry: _Instance) -> float:
         weight = np.nan
     require(0 < weight < 1e9, f"{where}: metadata.weight is {str(text)[:40]!r}; it must be a positive number")
     return weight
+
+
+FORMAT = Format(
+    name="Every Eval Ever instances (.jsonl)",
+    recognises=recognises,
+    read=read,
+    beside=nothing,
+    companion=is_companion,
+    options=frozenset(("metric", "filter", "rows")),
+)

@@ -11,6 +11,7 @@ import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data.formats.format import Format
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import require
 
@@ -42,8 +43,7 @@ class _Instance(msgspec.Struct):
 
 def recognises(head: bytes, path: pathlib.Path) -> bool:
     """Whether these are the first bytes of a list of statistics of instances."""
-    first = head[:4096]
-    return head.lstrip()[:1] == b"[" and b'"instance_id"' in first and b'"train_trial_index"' in first
+    return head.lstrip()[:1] == b"[" and files.top_keys(head) >= {"instance_id", "train_trial_index"}
 
 
 def is_companion(path: pathlib.Path) -> bool:
@@ -109,3 +109,13 @@ def _metric(file: str, entries: list[_Instance], asked: str | None) -> tuple[str
     )
     note = f"read metric {known[0]!r}; the run also has {known[1:]}. Pass metric={known[0]!r} to say so."
     return known[0], [note] if known[1:] else []
+
+
+FORMAT = Format(
+    name="HELM per_instance_stats.json",
+    recognises=recognises,
+    read=read,
+    beside=beside,
+    companion=is_companion,
+    options=frozenset(("metric", "rows")),
+)

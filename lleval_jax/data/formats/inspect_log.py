@@ -13,6 +13,7 @@ import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data.formats.format import Format, never, nothing
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import BadInput, require
 
@@ -40,7 +41,7 @@ def recognises(head: bytes, path: pathlib.Path) -> bool:
     if head.startswith(b"PK"):
         first = head[NAME_AT:].startswith(START.encode())  # as Inspect writes it; the list of a large zip takes a while
         return first or not files.members(path).isdisjoint((HEADER, START))
-    return JSON_LOG.match(head) is not None and b'"eval"' in head
+    return JSON_LOG.match(head) is not None and "eval" in files.top_keys(head)
 
 
 def read(path: pathlib.Path, options: Options) -> Answers:
@@ -283,3 +284,13 @@ def _scorer(file: str, found: list[str], asked: str | None) -> str:
         f"{file} holds {len(found)} scorers, {found}; they must not be mixed. Pass metric={(found or [''])[0]!r}.",
     )
     return found[0] if found else ""
+
+
+FORMAT = Format(
+    name="Inspect log (.eval, .json)",
+    recognises=recognises,
+    read=read,
+    beside=nothing,
+    companion=never,
+    options=frozenset(("metric", "rows", "no_answer")),
+)

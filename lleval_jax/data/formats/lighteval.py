@@ -10,6 +10,7 @@ import numpy as np
 from lleval_jax.data import files
 from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
 from lleval_jax.data.formats import choices
+from lleval_jax.data.formats.format import Format, never
 from lleval_jax.errors import BadInput, require
 
 NEW = frozenset(("doc", "metric", "model_response"))  # from 0.11 on: three structs
@@ -136,3 +137,13 @@ def _score(where: str, row: dict[str, Any], metric: str) -> float:
     if not isinstance(value, int | float):
         raise BadInput(f"{where}: {metric} is {str(value)[:60]!r}; it must be a number")
     return float(value)
+
+
+FORMAT = Format(
+    name="lighteval details (.parquet)",
+    recognises=recognises,
+    read=read,
+    beside=beside,
+    companion=never,
+    options=frozenset(("metric", "rows")),
+)

@@ -14,6 +14,7 @@ import numpy as np
 from lleval_jax.data import files
 from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
 from lleval_jax.data.formats import choices
+from lleval_jax.data.formats.format import Format
 from lleval_jax.errors import BadInput, require
 
 PRIORITY = ("acc_norm", "acc", "exact_match", "em", "f1", "mc2", "mc1", "pass@1", "contains")
@@ -26,8 +27,7 @@ DATE = re.compile(r"_\d{4}-\d{2}-\d{2}T[\d.:-]+$")
 
 def recognises(head: bytes, path: pathlib.Path) -> bool:
     """Whether these are the first bytes of a sample log: an object, or a list of them (before 0.4.3)."""
-    start = head.lstrip()[:1]
-    return start in (b"{", b"[") and b'"doc_id"' in head[:4096] and b'"doc"' in head
+    return files.top_keys(head) >= {"doc_id", "doc"}
 
 
 def is_companion(path: pathlib.Path) -> bool:
@@ -260,3 +260,13 @@ def _items(names: list[str], docs: list[str]) -> tuple[list[str], tuple[str, ...
     note = f"{without} answers have no doc_hash; their item is the doc_id, which does not survive a new data set"
     found = numbered([name or doc for name, doc in zip(names, docs, strict=True)] if without else names, docs)
     return found, (note,) if without else ()
+
+
+FORMAT = Format(
+    name="lm-eval samples (.jsonl)",
+    recognises=recognises,
+    read=read,
+    beside=beside,
+    companion=is_companion,
+    options=frozenset(("metric", "filter", "rows")),
+)

@@ -9,6 +9,7 @@ import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, row_name
+from lleval_jax.data.formats.format import Format, never, nothing
 from lleval_jax.errors import require
 
 ROW_ARRAYS = {"model": ("models",), "prompt": ("prompts", "templates")}
@@ -92,3 +93,13 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     else:
         shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
     return shape, dtype
+
+
+FORMAT = Format(
+    name="matrix (.npz with responses, models, items)",
+    recognises=recognises,
+    read=read,
+    beside=nothing,
+    companion=never,
+    options=frozenset(("rows",)),
+)

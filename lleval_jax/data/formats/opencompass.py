@@ -8,6 +8,7 @@ import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data.formats.format import Format, never
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import BadInput, require
 
@@ -20,9 +21,8 @@ class _Result(msgspec.Struct):
 
 def recognises(head: bytes, path: pathlib.Path) -> bool:
     """Whether these are the first bytes of a result with details."""
-    return (
-        head.lstrip()[:1] == b"{" and b'"details"' in head and any(b'"%s"' % name.encode() in head for name in CORRECT)
-    )
+    start = head.lstrip()[:1] == b"{" and "details" in files.top_keys(head)
+    return start and any(b'"%s"' % name.encode() in head for name in CORRECT)
 
 
 def beside(path: pathlib.Path) -> tuple[str, ...]:
@@ -71,3 +71,13 @@ def _correct(where: str, entry: dict[str, Any]) -> list[float]:
             "score the predictions and pass them as a table."
         )
     return scores
+
+
+FORMAT = Format(
+    name="OpenCompass results with details (.json)",
+    recognises=recognises,
+    read=read,
+    beside=beside,
+    companion=never,
+    options=frozenset(("rows",)),
+)

@@ -6,6 +6,7 @@ import msgspec
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns
+from lleval_jax.data.formats.format import Format, never, nothing
 from lleval_jax.errors import require
 
 
@@ -16,13 +17,11 @@ class _Subject(msgspec.Struct):
 
 def recognises(head: bytes, path: pathlib.Path) -> bool:
     """Whether these are the first bytes of a py-irt data set."""
-    first = head.lstrip()[:4096]
-    return first.startswith(b"{") and b'"subject_id"' in first and b'"responses"' in first
+    return head.lstrip()[:1] == b"{" and files.top_keys(head) >= {"subject_id", "responses"}
 
 
 def read(path: pathlib.Path, options: Options) -> Answers:
     """The answers of one data set: a row a subject; a response that is null is missing."""
-    require(options.rows == "model", f"{path.name} is py-irt data, which names no prompts; rows must be 'model'")
     row, item, score, line = [], [], [], []
     missing = 0
     for number, subject in files.records(path, _Subject):
@@ -37,3 +36,13 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     require(bool(row), f"{path.name} holds no answers")
     notes = (f"{missing} responses are null; they were left out as missing answers",) if missing else ()
     return from_columns(path.name, row=row, item=item, score=score, line=line, notes=notes)
+
+
+FORMAT = Format(
+    name="py-irt data (.jsonlines)",
+    recognises=recognises,
+    read=read,
+    beside=nothing,
+    companion=never,
+    options=frozenset(),
+)

@@ -1,8 +1,7 @@
 """The formats that can be read, and how one file is: known by its content, from the cache or parsed."""
 
-import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from lleval_jax.data import cache, files
 from lleval_jax.data.answers import Answers, Options
@@ -18,36 +17,21 @@ from lleval_jax.data.formats import (
     table,
     torch_measure,
 )
+from lleval_jax.data.formats.format import Format
 from lleval_jax.errors import BadInput
 
-
-@dataclasses.dataclass(frozen=True)
-class Format:
-    """One way of writing answers.
-
-    name        for messages
-    recognises  (first bytes, path) -> whether this file is written so
-    read        (path, options) -> its answers
-    beside      what `read` takes from elsewhere than the content: the path, a file beside it
-    """
-
-    name: str
-    recognises: Callable[[bytes, pathlib.Path], bool]
-    read: Callable[[pathlib.Path, Options], Answers]
-    beside: Callable[[pathlib.Path], tuple[str, ...]] = lambda path: ()
-
-
-FORMATS = [
-    Format("lm-eval samples (.jsonl)", lm_eval.recognises, lm_eval.read, lm_eval.beside),
-    Format("Inspect log (.eval, .json)", inspect_log.recognises, inspect_log.read),
-    Format("lighteval details (.parquet)", lighteval.recognises, lighteval.read, lighteval.beside),
-    Format("HELM per_instance_stats.json", helm.recognises, helm.read, helm.beside),
-    Format("OpenCompass results with details (.json)", opencompass.recognises, opencompass.read, opencompass.beside),
-    Format("Every Eval Ever instances (.jsonl)", every_eval.recognises, every_eval.read),
-    Format("py-irt data (.jsonlines)", pyirt.recognises, pyirt.read),
-    Format("torch_measure long form (.parquet)", torch_measure.recognises, torch_measure.read),
-    Format("matrix (.npz with responses, models, items)", matrix.recognises, matrix.read),
-    Format("table (.parquet, .csv, .jsonl with model, item, score)", table.recognises, table.read),
+# A file of one format is recognised by that format alone; were it recognised by two, the first here would read it.
+FORMATS: list[Format] = [
+    lm_eval.FORMAT,
+    inspect_log.FORMAT,
+    lighteval.FORMAT,
+    helm.FORMAT,
+    opencompass.FORMAT,
+    every_eval.FORMAT,
+    pyirt.FORMAT,
+    torch_measure.FORMAT,
+    matrix.FORMAT,
+    table.FORMAT,
 ]
 
 
@@ -58,28 +42,66 @@ def of(head: bytes, path: pathlib.Path) -> Format | None:
 
 def is_companion(path: pathlib.Path) -> bool:
     """Whether this is a file that a program writes beside its answers, and that holds none."""
-    return any(known.is_companion(path) for known in (lm_eval, helm, every_eval))
+    return any(format.companion(path) for format in FORMATS)
 
 
 def remembered(path: pathlib.Path, place: pathlib.Path | None) -> Format | None:
     """The format of a file, where the cache at `place` knows it: a look into a large zip takes a while."""
     facts = None if place is None or path.stat().st_size < cache.SMALLEST else cache.remembered(path, place)
-    return None if facts is None else next((format for format in FORMATS if format.name == facts[1]), None)
+    return None if facts is None else named(facts[1])
 
 
-def parse(path: pathlib.Path, options: Options, place: pathlib.Path | None) -> tuple[Answers, str]:
+def named(name: str) -> Format | None:
+    """The format of that name; None where there is none."""
+    return next((format for format in FORMATS if format.name == name), None)
+
+
+def require_used(options: Options, involved: Sequence[tuple[str, Format]]) -> None:
+    """`BadInput` for an option that was given and means nothing to the readers of these (file, format).
+
+    "metric", "filter" and "no_answer" choose among what a file has; in a folder of several formats one reader that
+    uses them is enough. "rows" says what a row of the one result is, so every reader must know it.
+    """
+    for name, value in options.given().items():
+        without = [(file, format) for file, format in involved if name not in format.options]
+        if not without or (name != "rows" and len(without) < len(involved)):
+            continue
+        file, format = without[0]
+        users = ", ".join(each.title for each in FORMATS if name in each.options)
+        more = f" (and so {len(without) - 1} more files)" if len(without) > 1 else ""
+        raise BadInput(
+            f"{file}{more}: {name}={value!r} was given, but the reader of {format.title} does not use {name!r}. "
+            f"It is used by: {users}. Leave it out."
+        )
+
+
+def parse(
+    path: pathlib.Path,
+    format: Format,
+    options: Options,
+    place: pathlib.Path | None,
+) -> tuple[Answers, str]:
     """(the answers of one file in [0, 1], the hash of its content), from the cache at `place` where they are there."""
     with files.damage(path.name):
-        known = remembered(path, place) or of(files.head(path), path)
-        if known is None:
-            raise BadInput(f"{path.name} changed while it was read")
         if place is None or path.stat().st_size < cache.SMALLEST:
-            return known.read(path, options).scaled(options.scale), cache.content_hash(path, None)
-        content = cache.content_hash(path, place, known.name)
-        name = cache.key(content, path, known.name, options, known.beside(path))
+            return _read(path, format, options), cache.content_hash(path, None)
+        content = cache.content_hash(path, place, format.name)
+        name = cache.key(content, path, format.name, options, format.beside(path))
         found = cache.load(place, name)
         if found is None:
-            found = known.read(path, options).scaled(options.scale)
+            found = _read(path, format, options)
             if cache.content_hash(path, place) == content:  # unchanged while it was read
                 cache.store(place, name, found)
         return found, content
+
+
+def _read(path: pathlib.Path, format: Format, options: Options) -> Answers:
+    """The answers as the reader finds them, moved to [0, 1]. `BadInput` says which reader spoke."""
+    try:
+        with files.damage(path.name):
+            return format.read(path, options).scaled(options.scale)
+    except BadInput as error:
+        said = str(error)
+        if format.title.lower() in said.replace(path.name, "").lower():
+            raise
+        raise BadInput(f"read as {format.title}: {said}") from error

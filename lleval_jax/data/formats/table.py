@@ -14,11 +14,12 @@ import pyarrow.json as pa_json
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, group_of_items, row_name
+from lleval_jax.data.formats.format import Format, never, nothing
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values.responses import WHOLE
 
 COLUMNS = ("model", "item", "score", "prompt", "group", "weight")
-KNOWN_BY = frozenset(COLUMNS[:4])  # two of these in the first line: a table of answers
+KNOWN_BY = frozenset(COLUMNS[:4])  # two of these in the first line, or one in a parquet: a table of answers
 NO_NUMBER = frozenset(("", "nan", "na", "none", "null"))  # a cell of a number that is not there
 AGREE = 1e-6  # scores closer than this are the same
 
@@ -26,10 +27,12 @@ AGREE = 1e-6  # scores closer than this are the same
 def recognises(head: bytes, path: pathlib.Path) -> bool:
     """Whether these are the first bytes of a table of answers."""
     if head.startswith(b"PAR1"):
-        return True
+        columns = files.parquet_columns(path, head)
+        return not columns or not columns.isdisjoint(KNOWN_BY)  # without columns it is damaged, which `read` says
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0]
     if first.startswith(b"{"):
-        return b'"doc_id"' not in first and sum(b'"%s"' % name.encode() in first for name in KNOWN_BY) >= 2
+        keys = files.top_keys(first)
+        return "doc_id" not in keys and len(KNOWN_BY & keys) >= 2
     return len(KNOWN_BY & set(_header(first)[1])) >= 2
 
 
@@ -247,3 +250,13 @@ def _rows(
     code, found = pd.factorize(pairs)
     at = zip(*np.divmod(found, max(1, len(prompt[1]))), strict=True)
     return code, np.asarray([row_name(str(model[1][m]), str(prompt[1][p]), "prompt") for m, p in at], object)
+
+
+FORMAT = Format(
+    name="table (.parquet, .csv, .jsonl with model, item, score)",
+    recognises=recognises,
+    read=read,
+    beside=nothing,
+    companion=never,
+    options=frozenset(("rows",)),
+)

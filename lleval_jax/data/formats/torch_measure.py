@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, group_of_items, row_name
+from lleval_jax.data.formats.format import Format, never, nothing
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import require
 
@@ -95,3 +96,13 @@ def _numbers(path: pathlib.Path, table: pa.Table, name: str) -> np.ndarray:
     require(good, f"{path.name}: {name} holds {kind}; it must be numbers")
     column = table[name].cast(pa.int8()) if pa.types.is_boolean(kind) else table[name]
     return column.cast(pa.float64(), safe=False).to_numpy()
+
+
+FORMAT = Format(
+    name="torch_measure long form (.parquet)",
+    recognises=recognises,
+    read=read,
+    beside=nothing,
+    companion=never,
+    options=frozenset(("filter", "rows")),
+)

@@ -116,7 +116,7 @@ def test_bad_values(tmp_path):
 def test_a_cut_zip_is_named(tmp_path):
     path = tmp_path / "a.eval"
     path.write_bytes((LOGS / "tiny-sums.eval").read_bytes()[:-100])
-    with pytest.raises(BadInput, match="^a.eval is damaged or cut short .* Copy or write it again"):
+    with pytest.raises(BadInput, match="^read as Inspect log: a.eval is damaged or cut short .* Copy or write it"):
         data.read(path)
 
 

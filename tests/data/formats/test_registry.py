@@ -140,7 +140,7 @@ def test_py_irt(tmp_path):
     assert found.rows == ("a", "b")
     assert found.seen.tolist() == [[True, True], [True, False]]
     assert found.origin("b", "i") == "a.jsonlines:2"
-    with pytest.raises(BadInput, match="names no prompts"):
+    with pytest.raises(BadInput, match="py-irt data does not use 'rows'"):
         data.read(tmp_path / "a.jsonlines", rows="prompt")
 
 
