@@ -8,7 +8,7 @@ import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns, numbered, row_name
-from lleval_jax.data.formats import lm_eval
+from lleval_jax.data.formats import lm_eval, one_of
 from lleval_jax.data.formats.format import Format, nothing
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import require
@@ -49,7 +49,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     """
     found = [(number, entry, *_named(entry)) for number, entry in files.records(path, _Instance)]
     require(bool(found), f"{path.name} holds no answers")
-    chosen = _one_of(path.name, "filter", [name for *_, name in found], options.filter)
+    chosen = lm_eval.filter_of(path.name, list(dict.fromkeys(name for *_, name in found)), options.filter)
     found = [each for each in found if each[-1] == chosen]
     found, notes = _one_metric(path.name, found, options.metric)
     entries = [entry for _, entry, *_ in found]
@@ -105,27 +105,16 @@ def _one_metric(file: str, found: list[Any], asked: str | None) -> tuple[list[An
         metrics.setdefault(name, {})[entry.evaluation_result_id or ""] = None
     chosen, notes = {}, []
     for name, have in metrics.items():
-        known = [metric for metric in lm_eval.PRIORITY if metric in have]
-        if len(have) > 1 and asked is None and known:
-            others = [metric for metric in have if metric != known[0]]
-            notes.append(f"read metric {known[0]!r}; the log also has {others}. Pass metric={known[0]!r} to say so.")
-            chosen[name] = known[0]
+        usual = asked is None and any(metric in lm_eval.PRIORITY for metric in have)
+        if len(have) == 1:
+            chosen[name] = next(iter(have))
+        elif usual:
+            chosen[name], note = one_of.best(file, list(have), list(have), lm_eval.PRIORITY, None)
+            notes += note
         else:
-            chosen[name] = _one_of(file, "metric", list(have), asked if len(have) > 1 else None)
+            chosen[name] = one_of.only(file, "metric", list(have), asked, "metric")
     kept = [each for each in found if (each[1].evaluation_result_id or "") == chosen[each[2]]]
     return kept, list(dict.fromkeys(notes))
-
-
-def _one_of(file: str, what: str, names: list[str], asked: str | None) -> str:
-    """The one to read of several filters or metrics."""
-    have = list(dict.fromkeys(names))
-    if len(have) == 1 and (asked is None or have == [lm_eval.UNFILTERED]):
-        return have[0]
-    if asked in have:
-        return str(asked)
-    require(asked is None, f"{file} has no {what} {asked!r}; it has {have}. Pass {what}=... with one of these.")
-    require(False, f"{file} holds {len(have)} {what}s, {have}; they must not be mixed. Pass {what}={have[0]!r}.")
-    return ""
 
 
 def _weight(where: str, entry: _Instance) -> float:

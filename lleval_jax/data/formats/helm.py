@@ -11,6 +11,7 @@ import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data.formats import one_of
 from lleval_jax.data.formats.format import Format
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import require
@@ -74,7 +75,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     task, model = beside(path)
     entries = files.record(path, list[_Instance])
     kept = [entry for entry in entries if entry.perturbation is None]
-    metric, notes = _metric(path.name, kept, options.metric)
+    metric, note = _metric(path.name, kept, options.metric)
     item, trial, score = [], [], []
     for entry in kept:
         for stat in entry.stats:
@@ -82,8 +83,8 @@ def read(path: pathlib.Path, options: Options) -> Answers:
                 item.append(entry.instance_id)
                 trial.append(entry.train_trial_index)
                 score.append(stat.sum / stat.count if math.isfinite(stat.sum) else math.nan)
-    if len(kept) < len(entries):
-        notes.append(f"{len(entries) - len(kept)} statistics of perturbed instances were left out")
+    left = len(entries) - len(kept)
+    notes = (*note, *([f"{left} statistics of perturbed instances were left out"] if left else []))
     require(bool(item), f"{path.name} holds no answers with metric {metric!r}")
     by_model = options.rows == "model"
     answers = from_columns(
@@ -92,23 +93,15 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         item=[f"{task}/{name}" for name in item] if by_model else item,
         score=score,
         group=[task if by_model else ""] * len(item),
-        notes=tuple(notes),
+        notes=notes,
     )
     return reduced(answers, np.asarray(trial), options.repeats, options.scale)
 
 
-def _metric(file: str, entries: list[_Instance], asked: str | None) -> tuple[str, list[str]]:
+def _metric(file: str, entries: list[_Instance], asked: str | None) -> tuple[str, tuple[str, ...]]:
     """(metric to read, what to warn of)."""
     have = list(dict.fromkeys(stat.name.name for entry in entries for stat in entry.stats))
-    if asked is not None:
-        require(asked in have, f"{file} has no metric {asked!r}; it has {have}. Pass metric=... with one of these.")
-        return asked, []
-    known = [name for name in PRIORITY if name in have]
-    require(
-        bool(known), f"{file} has none of the metrics {PRIORITY[:4]}; it has {have}. Pass metric=... with one of these."
-    )
-    note = f"read metric {known[0]!r}; the run also has {known[1:]}. Pass metric={known[0]!r} to say so."
-    return known[0], [note] if known[1:] else []
+    return one_of.best(file, have, [name for name in PRIORITY if name in have], PRIORITY, asked)
 
 
 FORMAT = Format(

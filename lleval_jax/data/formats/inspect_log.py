@@ -13,6 +13,7 @@ import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data.formats import one_of
 from lleval_jax.data.formats.format import Format, never, nothing
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import BadInput, require
@@ -272,18 +273,8 @@ def _flat(sample: Any) -> tuple[Any, int, Any, dict[str, Any]]:
 
 
 def _scorer(file: str, found: list[str], asked: str | None) -> str:
-    """The scorer to read."""
-    if asked is not None and found:
-        require(
-            asked in found,
-            f"{file} has no scorer {asked!r}; it has {found}. Pass metric=... with one of these.",
-        )
-        return asked
-    require(
-        len(found) <= 1,
-        f"{file} holds {len(found)} scorers, {found}; they must not be mixed. Pass metric={(found or [''])[0]!r}.",
-    )
-    return found[0] if found else ""
+    """The scorer to read; "" where nothing was scored."""
+    return one_of.only(file, "scorer", found, asked, "metric") if found else ""
 
 
 FORMAT = Format(

@@ -9,7 +9,7 @@ import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
-from lleval_jax.data.formats import choices
+from lleval_jax.data.formats import choices, one_of
 from lleval_jax.data.formats.format import Format, never
 from lleval_jax.errors import BadInput, require
 
@@ -111,17 +111,11 @@ def _numbers(text: str) -> list[float]:
 
 def _metric(where: str, found: Any, asked: str | None) -> tuple[str, tuple[str, ...]]:
     """(metric to read, what to warn of), decided on the first row."""
-    have = list(found) if isinstance(found, dict) else []
     if asked == CHOICE_PROBABILITY:
         return asked, ()
-    if asked is not None:
-        require(asked in have, f"{where} has no metric {asked!r}; it has {have}. Pass metric=... with one of these.")
-        return asked, ()
+    have = list(found) if isinstance(found, dict) else []
     usable = [name for name in have if isinstance(found[name], int | float)]
-    require(bool(usable), f"{where} has no metric that is a number; it has {have}")
-    ranked = sorted(usable, key=lambda name: PRIORITY.index(name) if name in PRIORITY else len(PRIORITY))
-    note = f"read metric {ranked[0]!r}; the log also has {ranked[1:]}. Pass metric={ranked[0]!r} to say so."
-    return ranked[0], (note,) if ranked[1:] else ()
+    return one_of.best(where, have, usable, PRIORITY, asked)
 
 
 def _score(where: str, row: dict[str, Any], metric: str) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
-from lleval_jax.data.formats import choices
+from lleval_jax.data.formats import choices, one_of
 from lleval_jax.data.formats.format import Format
 from lleval_jax.errors import BadInput, require
 
@@ -57,7 +57,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         columns["hash"].append(entry.doc_hash if isinstance(entry.doc_hash, str) else "")
         columns["doc"].append(str(number if entry.doc_id is None else entry.doc_id))
     require(len(at) > 0, f"{path.name} holds no answers")
-    chosen = _filter(path.name, list(dict.fromkeys(columns["filter"])), options.filter)
+    chosen = filter_of(path.name, list(dict.fromkeys(columns["filter"])), options.filter)
     kept = np.fromiter((name == chosen for name in columns["filter"]), bool, len(at))
     names, docs = (_where(columns[name], kept) for name in ("hash", "doc"))
     item, note = _items(names, docs)
@@ -223,35 +223,19 @@ def _where(names: list[str], kept: np.ndarray) -> list[str]:
 
 def _metric(where: str, entry: dict[str, Any], asked: str | None) -> tuple[str, tuple[str, ...]]:
     """(metric to read, what to warn of), decided on the first line."""
+    if asked == CHOICE_PROBABILITY:
+        return asked, ()
     listed = entry.get("metrics")
     named = listed if isinstance(listed, list) and listed else entry
     found = [name for name in named if isinstance(name, str) and name in entry and name not in NOT_METRICS]
-    if asked == CHOICE_PROBABILITY:
-        return asked, ()
-    if asked is not None:
-        require(
-            asked in found,
-            f"{where} has no metric {asked!r}; it has {found}. Pass metric=... with one of these.",
-        )
-        return asked, ()
+    require(bool(found), f"{where} has no metric; its keys are {sorted(entry)[:12]}")
     usable = [name for name in found if isinstance(entry[name], int | float)]
-    require(bool(usable), f"{where} has no metric that is a number; it has {found or sorted(entry)[:12]}")
-    ranked = sorted(usable, key=lambda name: PRIORITY.index(name) if name in PRIORITY else len(PRIORITY))
-    others = [name for name in usable if name != ranked[0]]
-    note = f"read metric {ranked[0]!r}; the log also has {others}. Pass metric={ranked[0]!r} to say so."
-    return ranked[0], (note,) if others else ()
+    return one_of.best(where, found, usable, PRIORITY, asked)
 
 
-def _filter(file: str, found: list[str], asked: str | None) -> str:
+def filter_of(file: str, have: list[str], asked: str | None) -> str:
     """The filter to read. A task without filters answers to any name."""
-    if asked in found or (asked is not None and found == [UNFILTERED]):
-        return asked if asked in found else UNFILTERED  # type: ignore[return-value]
-    require(asked is None, f"{file} has no filter {asked!r}; it has {found}. Pass filter=... with one of these.")
-    require(
-        len(found) == 1,
-        f"{file} holds {len(found)} filters, {found}; they must not be mixed. Pass filter={found[0]!r}.",
-    )
-    return found[0]
+    return UNFILTERED if have == [UNFILTERED] else one_of.only(file, "filter", have, asked, "filter")
 
 
 def _items(names: list[str], docs: list[str]) -> tuple[list[str], tuple[str, ...]]:

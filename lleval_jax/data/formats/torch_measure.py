@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, group_of_items, row_name
+from lleval_jax.data.formats import one_of
 from lleval_jax.data.formats.format import Format, never, nothing
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import require
@@ -59,19 +60,11 @@ def read(path: pathlib.Path, options: Options) -> Answers:
 
 
 def _condition(file: str, condition: tuple[np.ndarray, np.ndarray], asked: str | None) -> int:
-    """The code of the test condition to read."""
+    """The code of the test condition to read. A table without conditions answers to any name."""
     names = condition[1].tolist()
-    if asked is not None and names != [""]:
-        require(
-            asked in names, f"{file} has no test condition {asked!r}; it has {names[:8]}. Pass filter=... with one."
-        )
-        return names.index(asked)
-    require(
-        len(names) <= 1,
-        f"{file} holds {len(names)} test conditions, {names[:8]}; they must not be mixed. Pass filter={names[:1]!r}"
-        " with one of them, or rows='prompt'.",
-    )
-    return 0
+    if names in ([], [""]):
+        return 0
+    return names.index(one_of.only(file, "test condition", names, asked, "filter", or_else=", or rows='prompt'"))
 
 
 def _texts(path: pathlib.Path, table: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray]:
