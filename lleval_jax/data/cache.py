@@ -1,8 +1,9 @@
 """Answers that were parsed before, kept in the user's cache folder: the second read of a large log is near free.
 
 What is kept is found by the hash of the file's content, the options of the reader, what it took from elsewhere (names
-of model and task) and the source code of the readers themselves; so another file, other options or another version
-never get it. Every entry holds its own hash; a damaged one is parsed and written anew.
+of model and task) and the source code of the readers themselves, of another package's also its version; so another
+file, other options or another version never get it. Every entry holds its own hash; a damaged one is parsed and
+written anew.
 
 Hashing is skipped where the system says that a file did not change since its hash was taken: same size, inode, time of
 modification and time of change. As in git's index, such a file is trusted only if both times lay at least `SETTLED`
@@ -44,9 +45,11 @@ def folder() -> pathlib.Path | None:
     return pathlib.Path(asked) if asked else home / "lleval"
 
 
-def key(content: str, path: pathlib.Path, format: str, options: Options, beside: tuple[str, ...]) -> str:  # noqa: A002
-    """The name of the entry of a file with this content hash."""
-    parts = [_readers(), content, path.name, format, dataclasses.asdict(options), beside]
+def key(
+    content: str, path: pathlib.Path, format: str, options: Options, beside: tuple[str, ...], source: str = ""
+) -> str:
+    """The name of the entry of a file with this content hash; `source` is the code of a reader of another package."""
+    parts = [_readers(), content, path.name, format, dataclasses.asdict(options), beside, source]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -71,7 +74,7 @@ def store(place: pathlib.Path, name: str, answers: Answers) -> None:
         pass
 
 
-def content_hash(path: pathlib.Path, place: pathlib.Path | None, format: str = "") -> str:  # noqa: A002
+def content_hash(path: pathlib.Path, place: pathlib.Path | None, format: str = "") -> str:
     """The hash of a file's content, as "sha256:..."; from memory where the file surely did not change."""
     if place is None:
         return _hashed(path)

@@ -76,10 +76,13 @@ def parse(
 
 
 def _start() -> subprocess.Popen[bytes]:
-    """A process that waits for files; it finds the package where this one has it, not in the current folder."""
+    """A process that waits for files; it finds the package where this one has it, not in the current folder.
+
+    Other packages, which may bring formats, it finds where this one does, but after all of its own.
+    """
     home = os.fspath(pathlib.Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-P", "-c", f"from {__name__} import main; main()"]
+    command = [sys.executable, "-P", "-c", f"from {__name__} import main; main()", *filter(None, sys.path)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | {"PYTHONPATH": path})
 
@@ -140,7 +143,8 @@ def work(lines: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def main() -> None:
-    """What a process runs."""
+    """What a process runs; its arguments are the folders where the other process finds packages."""
+    sys.path.extend(folder for folder in sys.argv[1:] if folder not in sys.path)
     try:
         work(sys.stdin.buffer, sys.stdout.buffer)
     except (KeyboardInterrupt, BrokenPipeError):

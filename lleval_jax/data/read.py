@@ -66,7 +66,8 @@ def read(
     notes: dict[str, list[str]] = {}
     place = cache_of.folder() if cache else None
     known = _known(found, place, notes)
-    require(bool(known), f"no file in {paths!s} holds answers; known formats: {_names()}")
+    if not known:
+        raise BadInput(f"no file in {paths!s} holds answers; known formats: {_names()}")
     registry.require_used(options, [(path.name, format) for path, format in known])
     parsed = _parsed(known, options, place, workers, report or (lambda done, total: None))
     parts, hashes = [], {}
@@ -106,10 +107,10 @@ def _format(path: pathlib.Path, named: bool, notes: dict[str, list[str]]) -> For
 def _parsed(
     jobs: list[parallel.Job], options: Options, place: pathlib.Path | None, workers: int | None, report: Report
 ) -> list[parallel.Parsed]:
-    """The answers of each file, by one process or several."""
+    """The answers of each file, by one process or several; by this one where it alone knows one of the formats."""
     sizes = [path.stat().st_size for path, _ in jobs]
     total, before = sum(sizes), 0
-    many = parallel.count(workers, sizes)
+    many = parallel.count(workers, sizes) if all(registry.is_everywhere(format) for _, format in jobs) else 1
     if many > 1:
         so_far: list[int] = []
 
@@ -182,7 +183,7 @@ def _unknown(path: pathlib.Path, head: bytes) -> str:
 
 
 def _names() -> str:
-    return "; ".join(format.name for format in registry.FORMATS)
+    return "; ".join(format.name for format in registry.formats())
 
 
 def _name(path: pathlib.Path, base: pathlib.Path) -> str:

@@ -37,7 +37,9 @@ def forbid(monkeypatch):
     def never(path: pathlib.Path, options: Options):
         raise AssertionError("parsed again")
 
-    monkeypatch.setattr(registry, "FORMATS", [dataclasses.replace(table.FORMAT, read=never)])
+    own = dataclasses.replace(table.FORMAT, read=never)
+    monkeypatch.setattr(registry, "FORMATS", [own])
+    monkeypatch.setattr(registry, "OWN", (own,))
 
 
 def test_the_second_read_is_from_the_cache(place, tmp_path, monkeypatch):

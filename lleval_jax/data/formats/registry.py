@@ -1,8 +1,14 @@
-"""The formats that can be read, and how one file is: known by its content, from the cache or parsed."""
+"""The formats that can be read, and how one file is: known by its content, from the cache or parsed.
 
+Other packages bring formats by entry points of the group `lleval_jax.formats` (see `outside.py`).
+"""
+
+import functools
 import pathlib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 
+from lleval_jax import outside
 from lleval_jax.data import cache, files
 from lleval_jax.data.answers import Answers, Options
 from lleval_jax.data.formats import (
@@ -33,27 +39,45 @@ FORMATS: list[Format] = [
     matrix.FORMAT,
     table.FORMAT,
 ]
+OWN = tuple(FORMATS)
+GROUP = "lleval_jax.formats"
+
+
+def formats() -> Iterator[Format]:
+    """All formats: those of `FORMATS`, then those that other packages bring, which are loaded when asked for."""
+    yield from FORMATS
+    yield from _brought()
 
 
 def of(head: bytes, path: pathlib.Path) -> Format | None:
     """The format of a file, known by its first bytes."""
-    return next((format for format in FORMATS if format.recognises(head, path)), None)
+    return next((format for format in formats() if format.recognises(head, path)), None)
 
 
 def is_companion(path: pathlib.Path) -> bool:
     """Whether this is a file that a program writes beside its answers, and that holds none."""
-    return any(format.companion(path) for format in FORMATS)
+    return any(format.companion(path) for format in formats())
 
 
 def remembered(path: pathlib.Path, place: pathlib.Path | None) -> Format | None:
-    """The format of a file, where the cache at `place` knows it: a look into a large zip takes a while."""
-    facts = None if place is None or path.stat().st_size < cache.SMALLEST else cache.remembered(path, place)
-    return None if facts is None else named(facts[1])
+    """The format of a file, where the cache at `place` knows it: a look into a large zip takes a while.
+
+    Only where all formats are the package's own: the cache does not notice that another one would claim the file now.
+    """
+    if place is None or tuple(FORMATS) != OWN or path.stat().st_size < cache.SMALLEST:
+        return None
+    facts = cache.remembered(path, place)
+    return None if facts is None else next((format for format in OWN if format.name == facts[1]), None)
 
 
 def named(name: str) -> Format | None:
     """The format of that name; None where there is none."""
-    return next((format for format in FORMATS if format.name == name), None)
+    return next((format for format in formats() if format.name == name), None)
+
+
+def is_everywhere(format: Format) -> bool:
+    """Whether another process knows the format too: the package has it, or an installed one brings it."""
+    return format in OWN or format in _brought()
 
 
 def require_used(options: Options, involved: Sequence[tuple[str, Format]]) -> None:
@@ -67,7 +91,7 @@ def require_used(options: Options, involved: Sequence[tuple[str, Format]]) -> No
         if not without or (name != "rows" and len(without) < len(involved)):
             continue
         file, format = without[0]
-        users = ", ".join(each.title for each in FORMATS if name in each.options)
+        users = ", ".join(each.title for each in formats() if name in each.options)
         more = f" (and so {len(without) - 1} more files)" if len(without) > 1 else ""
         raise BadInput(
             f"{file}{more}: {name}={value!r} was given, but the reader of {format.title} does not use {name!r}. "
@@ -83,10 +107,11 @@ def parse(
 ) -> tuple[Answers, str]:
     """(the answers of one file in [0, 1], the hash of its content), from the cache at `place` where they are there."""
     with files.damage(path.name):
-        if place is None or path.stat().st_size < cache.SMALLEST:
+        source = _source(format)
+        if place is None or source is None or path.stat().st_size < cache.SMALLEST:
             return _read(path, format, options), cache.content_hash(path, None)
         content = cache.content_hash(path, place, format.name)
-        name = cache.key(content, path, format.name, options, format.beside(path))
+        name = cache.key(content, path, format.name, options, format.beside(path), source)
         found = cache.load(place, name)
         if found is None:
             found = _read(path, format, options)
@@ -105,3 +130,34 @@ def _read(path: pathlib.Path, format: Format, options: Options) -> Answers:
         if format.title.lower() in said.replace(path.name, "").lower():
             raise
         raise BadInput(f"read as {format.title}: {said}") from error
+
+
+def _brought() -> tuple[Format, ...]:
+    """The formats of other packages. A name that is taken is left out with a warning."""
+    return tuple(_packages())
+
+
+def _packages() -> dict[Format, str]:
+    """Each format that a package brings -> that package and its version."""
+    return _distinct(outside.brought(GROUP, Format), tuple(format.name for format in FORMATS))
+
+
+@functools.cache
+def _distinct(brought: tuple[outside.Outside[Format], ...], taken: tuple[str, ...]) -> dict[Format, str]:
+    found, names = {}, set(taken)
+    for each in brought:
+        if each.value.name in names:
+            text = f"{each.package} brings the format {each.value.name!r}, which there is already; it was left out"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            continue
+        names.add(each.value.name)
+        found[each.value] = each.package
+    return found
+
+
+def _source(format: Format) -> str | None:
+    """What else the cache's key needs: "" for our own readers, whose code is in it; None: do not keep its answers."""
+    if format in OWN:
+        return ""
+    code = outside.fingerprint(format.read)
+    return code and f"{_packages().get(format, '')} {code}"
