@@ -24,26 +24,14 @@ import traceback
 import warnings
 
 HERE = pathlib.Path(__file__).parent
-TESTS = HERE.parent / "tests" / "data"
-CORPUS, RESULT = TESTS / "corpus", HERE / "results" / "fuzz.json"
+TESTS = HERE.parent / "tests"
+CORPUS, RESULT = TESTS / "data" / "corpus", HERE / "results" / "fuzz.json"
 LONGEST, SECONDS, MEGABYTES = 40_000, 30, 3000  # of a case: bytes, time, memory
 VALUE = re.compile(rb'"(?:[^"\\\n]|\\.){0,200}"|-?\d[\d.eE+-]*|true|false|null|NaN')
 ODD = (  # what stands for a value of a text
     b'null NaN -Infinity 1e999 -1 0 1 2 0.5 true false "" "x" [] {} [[]] [null] [1,"a"] {"a":{}} {"value":"C"} "N" "C" '
     b'"NaN" 99999999999999999999999 "\\ud800" "\\u0000" "1" "-5" "task/x" {"score":1} 1e-320 -0.0 "\\n" "none" "acc"'
 ).split()
-NAMES = {  # reader -> the name of the file it is given
-    "lm_eval": "samples_t_2026-01-01T00-00-00.jsonl",
-    "inspect_log": "a.eval",
-    "lighteval": "details_t_2026-01-01T00-00-00.parquet",
-    "helm": "per_instance_stats.json",
-    "opencompass": "sums.json",
-    "every_eval": "a.jsonl",
-    "pyirt": "a.jsonlines",
-    "torch_measure": "responses.parquet",
-    "matrix": "a.npz",
-    "table": "a.csv",
-}
 
 
 def main() -> None:
@@ -57,8 +45,15 @@ def main() -> None:
     if asked.reader:
         fuzz(asked.reader, asked.cases, asked.seconds, pathlib.Path(asked.count))
         return
-    for reader in asked.only.split(",") if asked.only else NAMES:
+    for reader in asked.only.split(",") if asked.only else readers():
         record(reader, one(reader, asked.cases, asked.seconds))
+
+
+def readers() -> list[str]:
+    """The reader of each format there is, by the name of its module."""
+    from lleval_jax.data import FORMATS
+
+    return [format.read.__module__.rpartition(".")[2] for format in FORMATS]
 
 
 def one(reader: str, cases: int, seconds: int) -> dict:
@@ -122,12 +117,13 @@ def fuzz(reader: str, cases: int, seconds: int, count: pathlib.Path) -> None:
     folder = shelf / "originals"
     folder.mkdir()
     old = [path for path in (CORPUS / reader).glob("*")] if (CORPUS / reader).is_dir() else []
-    for place, path in enumerate([*originals.make(folder), *old]):
+    mine = [path for path in originals.make(folder) if registry.of(files.head(path), path) is known]
+    for place, path in enumerate([*mine, *old]):
         content = path.read_bytes()
         with contextlib.suppress(OSError):
-            if len(content) <= LONGEST and (registry.of(files.head(path), path) is known or path in old):
+            if len(content) <= LONGEST:
                 (seeds / str(place)).write_bytes(content)
-    case = shelf / NAMES[reader]
+    case = shelf / mine[0].name  # as the program names its files
     counted = {"cases": 0, "escaped": 0, "read": 0, "refused": 0}
     seen: set[str] = set()
     began = time.monotonic()

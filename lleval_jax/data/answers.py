@@ -169,7 +169,16 @@ def row_name(model: str, prompt: str, rows: str) -> str:
     return model if rows == "model" else f"{model}\n{prompt}"
 
 
-def short_rows(rows: Sequence[str]) -> list[str]:
+def parts_of(rows: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """(rows,) the "model" of each name that `row_name` made and, where they are prompts, its "prompt"."""
+    split = [name.split("\n", 1) for name in rows]
+    found = {"model": tuple(model for model, *_ in split)}
+    if any(len(parts) > 1 for parts in split):
+        found["prompt"] = tuple("".join(prompt) for _, *prompt in split)
+    return found
+
+
+def labels(rows: Sequence[str]) -> list[str]:
     """Names of `row_name` for people: the prompt alone where there is one model, else model/prompt."""
     split = [name.split("\n", 1) for name in rows]
     if len({model for model, *_ in split}) <= 1:

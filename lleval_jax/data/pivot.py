@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lleval_jax.data.answers import Answers, Repeats, short_rows
+from lleval_jax.data.answers import Answers, Repeats, labels, parts_of
 from lleval_jax.data.cells import Cells, axis, join
 from lleval_jax.data.repeats import joined
 from lleval_jax.errors import BadInput, require
@@ -37,13 +37,13 @@ def pivot(
     used = np.bincount(cells.row, minlength=len(rows)) > 0
     if not used.all():
         empty = [rows[i] for i in np.flatnonzero(~used)]
-        named = ", ".join(map(repr, short_rows(empty)[:5]))
+        named = ", ".join(map(repr, labels(empty)[:5]))
         notes.append(f"{len(empty)} rows have no answer and were left out: {named}")
         cells = dataclasses.replace(cells, row=(np.cumsum(used) - 1)[cells.row])
         rows = [rows[i] for i in np.flatnonzero(used)]
     group = _groups(parts, items, item_place)
     origin = _origins(parts, cells, [part.file for part in parts] if files is None else list(files))
-    return _matrix(cells, short_rows(rows), items, group, source, origin), notes
+    return _matrix(cells, rows, items, group, source, origin), notes
 
 
 def _require_text(what: str, names: list[str]) -> None:
@@ -90,6 +90,7 @@ def _matrix(
 ) -> Responses | SparseResponses:
     """Dense with a mask, or the seen cells of a large matrix with few."""
     size, weighted = len(rows) * len(items), bool((cells.weight != 1).any())
+    parts, rows = parts_of(rows), labels(rows)
     if size > SPARSE_FROM and len(cells.row) < DENSE_FROM * size:
         groups, code = np.unique(np.asarray(group, str), return_inverse=True)
         return SparseResponses(
@@ -103,6 +104,7 @@ def _matrix(
             groups=tuple(groups.tolist()),
             source=source,
             origins=origin,
+            parts=parts,
         )
     at = cells.row, cells.item
     scores, seen = np.zeros((len(rows), len(items)), np.float32), np.zeros((len(rows), len(items)), bool)
@@ -122,4 +124,5 @@ def _matrix(
         group=group,
         source=source,
         origins=Origin(origin.files, file, line),
+        parts=parts,
     )

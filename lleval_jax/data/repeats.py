@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lleval_jax.data.answers import Answers, Repeats, short_rows
+from lleval_jax.data.answers import Answers, Repeats, labels
 from lleval_jax.data.cells import AGREE, Cells
 from lleval_jax.errors import BadInput, require
 
@@ -92,7 +92,7 @@ def disagreement(parts: Sequence[Answers], cells: Cells, one: int, two: int, cou
         said.append(f"{cells.score[which]:g} ({part.place(at)}, weight {cells.weight[which]:g})")
     row, item = part.rows[part.row[at]], part.items[part.item[at]]
     return (
-        f"model {short_rows([row])[0]!r} has two different answers on item {item!r}: "
+        f"model {labels([row])[0]!r} has two different answers on item {item!r}: "
         f"{said[0]} and {said[1]}; {count} such answers."
     )
 

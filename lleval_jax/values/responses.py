@@ -1,7 +1,7 @@
 """The response matrix: who answered what, how well, and what was never asked."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,8 @@ class Responses:
     groups  names of the scenarios
     source  which files this came from
     origins the file and line of each answer, (rows, items); None where they are not known
+    parts   what each row is: (rows,) names of "model" and, where a row is one, of "prompt", of which its name is the
+            label; "" where nobody says. Empty where the rows came from plain arrays
 
     Build one from plain arrays with `Responses.build`, which fills in names and takes NaN as missing.
     """
@@ -39,6 +41,7 @@ class Responses:
     groups: tuple[str, ...]
     source: Source = dataclasses.field(default_factory=Source)
     origins: Origin | None = None
+    parts: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.rows), len(self.items))
@@ -49,6 +52,7 @@ class Responses:
         if self.origins is not None:
             found = self.origins.file.shape
             require(found == shape, f"origins have shape {found}; the names say {shape}")
+        require_parts(self.parts, self.rows)
         _require_unique("rows", self.rows)
         _require_unique("items", self.items)
         for position, value in zip(*_outside(self.scores, self.seen), strict=True):
@@ -70,6 +74,7 @@ class Responses:
         group: Sequence[str] | None = None,
         source: Source | None = None,
         origins: Origin | None = None,
+        parts: Mapping[str, Sequence[str]] | None = None,
     ) -> "Responses":
         """From a (rows, items) matrix. NaN is missing; names default to their place, groups to one."""
         scores = np.asarray(scores)
@@ -91,6 +96,7 @@ class Responses:
             groups=names,
             source=source or Source(),
             origins=origins,
+            parts={what: tuple(map(str, names)) for what, names in (parts or {}).items()},
         )
 
     @property
@@ -119,6 +125,7 @@ class Responses:
             weight=self.weight[index],
             rows=tuple(self.rows[i] for i in index),
             origins=None if self.origins is None else self.origins[index],
+            parts=taken(self.parts, index),
         )
 
     def answered(self) -> "Responses":
@@ -141,7 +148,7 @@ class Responses:
         )
 
     def merge(self, other: "Responses") -> "Responses":
-        """Rows and items of both. A cell seen in both must agree; it is an error if it does not."""
+        """Rows and items of both. A cell seen in both must agree, and so must the parts of a row; else `BadInput`."""
         rows = tuple(dict.fromkeys((*self.rows, *other.rows)))
         items = tuple(dict.fromkeys((*self.items, *other.items)))
         both = [part._spread(rows, items) for part in (self, other)]
@@ -163,6 +170,7 @@ class Responses:
             group=[names[item] for item in items],
             source=self.source.merge(other.source),
             origins=self._both(other, rows, items, m1),
+            parts=_joined(self, other, rows),
         )
 
     def to_frame(self, *, origins: bool = False) -> pd.DataFrame:
@@ -208,6 +216,33 @@ class Responses:
         weight = np.ones((len(rows), len(items)), np.float32)
         out[0][cells], out[1][cells], weight[cells] = self.scores, self.seen, self.weight
         return *out, weight
+
+
+def require_parts(parts: Mapping[str, tuple[str, ...]], rows: tuple[str, ...]) -> None:
+    """`BadInput` where a part does not have one name a row."""
+    for what, names in parts.items():
+        require(len(names) == len(rows), f"parts has {len(names)} names of {what!r}; there are {len(rows)} rows")
+
+
+def taken(parts: Mapping[str, tuple[str, ...]], index: np.ndarray) -> dict[str, tuple[str, ...]]:
+    """The parts of these rows, by position."""
+    return {what: tuple(names[i] for i in index) for what, names in parts.items()}
+
+
+def _joined(one: Responses, two: Responses, rows: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The parts of the rows of both; "" where neither says."""
+    found = {}
+    for what in dict.fromkeys((*one.parts, *two.parts)):
+        mine, theirs = _named(one, what), _named(two, what)
+        for row in [row for row in mine if theirs.get(row, mine[row]) != mine[row]][:1]:
+            raise BadInput(f"row {row!r} is of {what} {mine[row]!r}, and of {what} {theirs[row]!r} in what is merged.")
+        found[what] = tuple(mine.get(row, theirs.get(row, "")) for row in rows)
+    return found
+
+
+def _named(responses: Responses, what: str) -> dict[str, str]:
+    """Row -> its part, where it has one."""
+    return {row: name for row, name in zip(responses.rows, responses.parts.get(what, ()), strict=False) if name}
 
 
 def _outside(scores: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

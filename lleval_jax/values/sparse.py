@@ -1,14 +1,14 @@
 """Observed cells as coordinates, for a huge matrix of which few cells were seen."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values.origin import Origin
-from lleval_jax.values.responses import Responses, _place, _require_unique
+from lleval_jax.values.responses import Responses, _place, _require_unique, require_parts, taken
 from lleval_jax.values.results import Source
 
 DENSE_FROM = 0.11  # a coordinate costs 9 bytes, a dense cell 1: dense is smaller above this fill
@@ -22,6 +22,7 @@ class SparseResponses:
     scores     (cells,)  in [0, 1]
     weight     (cells,)  answers behind a score
     origins    (cells,)  the file and line of each; None where they are not known
+    parts      what each row is: (rows,) names of "model" and, where a row is one, of "prompt"
     """
 
     row: np.ndarray
@@ -34,12 +35,14 @@ class SparseResponses:
     groups: tuple[str, ...]
     source: Source = dataclasses.field(default_factory=Source)
     origins: Origin | None = None
+    parts: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("item", "scores", "weight"):
             require(getattr(self, name).shape == self.row.shape, f"{name} must have one entry a seen cell")
         whole = self.origins is None or self.origins.file.shape == self.row.shape
         require(whole, "origins must have one entry a seen cell")
+        require_parts(self.parts, self.rows)
         _require_unique("rows", self.rows)
         _require_unique("items", self.items)
         for at in np.flatnonzero(~((self.scores >= 0) & (self.scores <= 1)))[:1]:
@@ -78,7 +81,8 @@ class SparseResponses:
             file, line = (np.zeros(shape, part.dtype) for part in (self.origins.file, self.origins.line))
             file[cell], line[cell] = self.origins.file, self.origins.line
             origins = Origin(self.origins.files, file, line)
-        return Responses(scores, seen, weight, self.rows, self.items, self.group, self.groups, self.source, origins)
+        names = {name: getattr(self, name) for name in ("rows", "items", "group", "groups", "source", "parts")}
+        return Responses(scores, seen, weight, origins=origins, **names)
 
     def take(self, rows: Iterable[int]) -> "SparseResponses":
         """Only these rows, by position."""
@@ -86,7 +90,8 @@ class SparseResponses:
         place = np.full(len(self.rows), -1)
         place[index] = np.arange(len(index))
         kept = place[self.row] >= 0
-        return self._keep(kept, row=place[self.row[kept]], rows=tuple(self.rows[i] for i in index))
+        rows = tuple(self.rows[i] for i in index)
+        return self._keep(kept, row=place[self.row[kept]], rows=rows, parts=taken(self.parts, index))
 
     def select(self, items: Sequence[str]) -> "SparseResponses":
         """The same rows on `items`, in that order; items never asked come out unseen."""

@@ -14,8 +14,6 @@ import lleval_jax as ll
 from lleval_jax.cli.main import BAD_INPUT, OK, run
 from lleval_jax.cli.prompts import grids
 from lleval_jax.cli.shell.options import AS_WRITTEN
-from lleval_jax.data.answers import Options
-from lleval_jax.data.prompt_rows import prompt_rows
 from lleval_jax.estimators import prompts as estimator
 from lleval_jax.values.params import coded
 from lleval_jax.values.results import Ended, FitResult
@@ -177,9 +175,10 @@ def test_several_models_are_told_apart_by_their_names(place: pathlib.Path, capsy
     assert re.search(r"org/a(/b)? is better with probability \d", shown)
     assert _lleval(f"{line} --compare org/a nobody") == BAD_INPUT
     assert "models are org/a, org/a/b" in capsys.readouterr().err
-    pairs = prompt_rows(place / "two.csv", Options(rows="prompt"))
-    assert pairs["org/a/b/prompt-07"] == ("org/a/b", "prompt-07")
-    assert pairs["org/a/prompt-07"] == ("org/a", "prompt-07")
+    read = ll.read(place / "two.csv", rows="prompt")
+    parts = dict(zip(read.rows, zip(read.parts["model"], read.parts["prompt"], strict=True), strict=True))
+    assert parts["org/a/b/prompt-07"] == ("org/a/b", "prompt-07")
+    assert parts["org/a/prompt-07"] == ("org/a", "prompt-07")
     assert _lleval(f"prompts best {place}/two.csv --budget 900") == BAD_INPUT
     assert "several models (org/a, org/a/b); the best prompt is sought for one" in capsys.readouterr().err
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 import typer
@@ -42,12 +42,21 @@ Templates = Annotated[
 
 
 class Grid(NamedTuple):
-    """Answers of prompts to examples, and which model and prompt each row is where there are several models."""
+    """Answers of prompts to examples; which model and prompt each row is stands in their parts."""
 
     answers: "ll.Responses"
-    models: tuple[str, ...] | None = None
-    prompts: tuple[str, ...] | None = None
     simulated: bool = False
+
+    @property
+    def models(self) -> tuple[str, ...] | None:
+        """(rows,) the model of each row; None where there is one model."""
+        found = self.answers.parts["model"]
+        return found if len(set(found)) > 1 else None
+
+    @property
+    def prompts(self) -> tuple[str, ...] | None:
+        """(rows,) the prompt of each row; None where there is one model, so that it is the row's name."""
+        return None if self.models is None else self.answers.parts["prompt"]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,34 +92,26 @@ def read(
     if DEMO in inputs:
         require(len(inputs) == 1, f"{DEMO} is simulated and stands alone; it cannot be mixed with other inputs")
         return Grid(_simulated(whole), simulated=True)
-    words = dataclasses.asdict(reading)
-    found = ll.read(list(inputs), rows="prompt", strict=strict, report=report, **words)
-    answers = found.dense() if isinstance(found, ll.SparseResponses) else found
-    return Grid(answers, *_models(answers, inputs, words))
+    found = ll.read(list(inputs), rows="prompt", strict=strict, report=report, **dataclasses.asdict(reading))
+    return Grid(found.dense() if isinstance(found, ll.SparseResponses) else found)
 
 
 def empty(prompts: Sequence[str], items: Sequence[str]) -> Grid:
-    """A grid without any answer."""
-    return Grid(ll.Responses.build(np.full((len(prompts), len(items)), np.nan, np.float32), rows=prompts, items=items))
+    """A grid of one model without any answer."""
+    return Grid(_empty({name: ("", name) for name in prompts}, items))
 
 
 def completed(grid: Grid, prompts: Sequence[str] | None, items: Sequence[str] | None) -> Grid:
     """With those prompts and examples too that have no answer yet; each list names all there are."""
-    for what, names, have in (("prompts", prompts, grid.names), ("items", items, grid.answers.items)):
+    answers = grid.answers
+    for what, names, have in (("prompts", prompts, grid.names), ("items", items, answers.items)):
         unknown = [name for name in have if name not in set(names)] if names is not None else []
         require(not unknown, f"--{what} does not name {unknown[:1]}, which the answers have ({len(unknown)} such)")
-    answers, models = grid.answers, grid.models
     wanted = list(dict.fromkeys(grid.names)) if prompts is None else list(prompts)
-    if models is None:
-        rows = {name: ("", name) for name in wanted}
-    else:
-        rows = {f"{model}/{name}": (model, name) for model in dict.fromkeys(models) for name in wanted}
-        rows |= dict(zip(answers.rows, zip(models, grid.names, strict=True), strict=True))
-    answers = answers.merge(empty(list(rows), answers.items if items is None else items).answers)
-    if models is None:
-        return grid._replace(answers=answers)
-    model, prompt = zip(*(rows[name] for name in answers.rows), strict=True)
-    return grid._replace(answers=answers, models=model, prompts=prompt)
+    models = dict.fromkeys(answers.parts["model"])
+    rows = {f"{model}/{name}" if len(models) > 1 else name: (model, name) for model in models for name in wanted}
+    rows |= dict(zip(answers.rows, zip(answers.parts["model"], answers.parts["prompt"], strict=True), strict=True))
+    return grid._replace(answers=answers.merge(_empty(rows, answers.items if items is None else items)))
 
 
 def names_in(path: pathlib.Path | None) -> list[str] | None:
@@ -191,18 +192,11 @@ def _table(path: pathlib.Path, key: str, names: Sequence[str]) -> "pd.DataFrame"
     return table.loc[list(names)]
 
 
-def _models(
-    answers: "ll.Responses", inputs: Sequence[str], words: dict[str, Any]
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """The model and the prompt of each row; None, None where there is one model."""
-    if not all("/" in row for row in answers.rows):  # of several models they are "model/prompt"
-        return None, None
-    from lleval_jax.data import prompt_rows  # not needed for --help
-    from lleval_jax.data.answers import Options
-
-    pairs = prompt_rows.prompt_rows(list(inputs), Options(rows="prompt", **words))
-    models, prompts = zip(*(pairs[row] for row in answers.rows), strict=True)
-    return (models, prompts) if len(set(models)) > 1 else (None, None)
+def _empty(rows: Mapping[str, tuple[str, str]], items: Sequence[str]) -> "ll.Responses":
+    """Rows, each with its model and prompt, that have not answered any item."""
+    models, prompts = zip(*rows.values(), strict=True)
+    scores = np.full((len(rows), len(items)), np.nan, np.float32)
+    return ll.Responses.build(scores, rows=list(rows), items=items, parts={"model": models, "prompt": prompts})
 
 
 def _simulated(whole: bool) -> "ll.Responses":
@@ -217,4 +211,5 @@ def _simulated(whole: bool) -> "ll.Responses":
     if not whole:
         seen[balanced.plan(seen, given, seed=SEED)] = True
     rows, items = [f"prompt-{i:02}" for i in range(prompts)], [f"example-{j:03}" for j in range(examples)]
-    return ll.Responses.build(right.astype(np.float32), seen=seen, rows=rows, items=items)
+    parts = {"model": [""] * prompts, "prompt": rows}
+    return ll.Responses.build(right.astype(np.float32), seen=seen, rows=rows, items=items, parts=parts)
