@@ -16,6 +16,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from lleval_jax.data import files
 from lleval_jax.errors import BadInput, require
 
 Arrays = dict[str, np.ndarray]
@@ -29,9 +30,9 @@ def write(folder: pathlib.Path, kind: str, facts: dict[str, Any], arrays: Arrays
     if arrays is not None:
         content = safetensors.numpy.save({name: np.asarray(value, order="C") for name, value in arrays.items()})
         facts["arrays"] = _hash(content)
-        _put(_next(folder, kind), content)
+        files.put(_next(folder, kind), content, lasting=True)
     text = json.dumps(_sealed(facts), indent=1, ensure_ascii=False, allow_nan=False)
-    _put(folder / f"{kind}.json", text.encode())
+    files.put(folder / f"{kind}.json", text.encode(), lasting=True)
     settle(folder, kind)
 
 
@@ -73,7 +74,7 @@ def settle(folder: pathlib.Path, kind: str) -> None:
         return
     if _hash(waiting.read_bytes()) == wanted:
         os.replace(waiting, arrays)
-        _sync(folder)
+        files.sync(folder)
 
 
 def file_hash(path: pathlib.Path) -> str:
@@ -93,31 +94,6 @@ def _arrays_file(folder: pathlib.Path, kind: str, wanted: str) -> pathlib.Path:
 
 def _next(folder: pathlib.Path, kind: str) -> pathlib.Path:
     return folder / f"{kind}.safetensors.next"
-
-
-def _put(path: pathlib.Path, content: bytes) -> None:
-    """The whole content under its name, or nothing."""
-    part = path.with_name(f"{path.name}.part{os.getpid()}")
-    try:
-        with part.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-        _sync(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _sync(folder: pathlib.Path) -> None:
-    """Make a rename last through a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sealed(facts: dict[str, Any]) -> dict[str, Any]:

@@ -18,13 +18,13 @@ import hashlib
 import json
 import os
 import pathlib
-import tempfile
 import time
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options
 
 SMALLEST = 1 << 20  # bytes; a smaller file is quicker parsed than looked up
@@ -172,16 +172,9 @@ def _readers() -> str:
 
 
 def _put(path: pathlib.Path, content: bytes) -> None:
-    """The whole content under its name, or nothing."""
+    """An entry, for the eyes of its user alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.replace(part, path)
-    except BaseException:
-        pathlib.Path(part).unlink(missing_ok=True)
-        raise
+    files.put(path, content, private=True)
 
 
 def _prune(place: pathlib.Path) -> None:

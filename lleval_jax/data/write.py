@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import pathlib
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -14,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
+from lleval_jax.data import files
 from lleval_jax.errors import require
 from lleval_jax.values import Responses, SparseResponses
 
@@ -147,16 +147,7 @@ def _safe(model: str) -> str:
 
 
 def _whole(path: pathlib.Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """A file whole or not at all: written beside, then put in place."""
+    """A file whole or not at all."""
     require(path.absolute().parent.is_dir(), f"{path}: there is no folder {path.parent}; make it first")
-    handle, part = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name[:40]}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            fill(stream)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(part, 0o666 & ~mask)
-        os.replace(part, path)
-    except BaseException:
-        pathlib.Path(part).unlink(missing_ok=True)
-        raise
+    with files.replacing(path) as part, part.open("wb") as stream:
+        fill(stream)

@@ -13,11 +13,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from lleval_jax.data import read
+from lleval_jax.data import files, read
 from lleval_jax.data.formats import lm_eval
 from lleval_jax.errors import BadInput, RunFailed, require
 from lleval_jax.estimators import adaptive
@@ -155,7 +154,7 @@ def _begin(folder: pathlib.Path, bank: ItemBank, words: list[str]) -> None:
     if not path.exists():
         require(not folder.exists() or not any(folder.iterdir()), f"{folder} is not empty and holds no session")
         folder.mkdir(parents=True, exist_ok=True)
-        _write(path, about)
+        files.put(path, json.dumps(about, indent=1).encode())
         return
     try:
         found = json.loads(path.read_bytes())
@@ -170,13 +169,6 @@ def _digest(words: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 
-def _write(path: pathlib.Path, value: Any) -> None:
-    """JSON, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(value, indent=1))
-    part.replace(path)
-
-
 def _located(
     bank: ItemBank, folder: pathlib.Path, words: list[str], index_from: Paths | None, tell: Tell
 ) -> dict[str, int]:
@@ -187,7 +179,7 @@ def _located(
         if index_from is None:
             tell(f"locating the questions of {', '.join(tasks)} with lm-eval's dummy model")
         found = places(index_from) if index_from is not None else _dummy_places(folder, words, tasks)
-        _write(path, {item: found[item] for item in bank.items if item in found})
+        files.put(path, json.dumps({item: found[item] for item in bank.items if item in found}, indent=1).encode())
     where = json.loads(path.read_bytes())
     n = len(bank.items)
     if not where:

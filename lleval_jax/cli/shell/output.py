@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +41,10 @@ def lines(items: Sequence[str], path: pathlib.Path) -> None:
 @contextlib.contextmanager
 def picture(path: pathlib.Path) -> Iterator[str]:
     """A name to draw to; the picture is put in place once the block is over, whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    try:
-        yield name
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    finally:
-        pathlib.Path(name).unlink(missing_ok=True)
+    from lleval_jax.data import files  # not needed for --help
+
+    with files.replacing(path) as part:
+        yield os.fspath(part)
 
 
 def _json(content: dict[str, Any], path: pathlib.Path) -> None:
@@ -64,18 +59,6 @@ def _put(text: str, path: pathlib.Path) -> None:
     if path.exists() and not path.is_file():  # a pipe or /dev/stderr cannot be replaced
         path.write_text(text, encoding="utf-8")
         return
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        pathlib.Path(name).unlink(missing_ok=True)
-        raise
+    from lleval_jax.data import files  # not needed for --help
 
-
-def _umask() -> int:
-    found = os.umask(0)
-    os.umask(found)
-    return found
+    files.put(path, text.encode("utf-8"))
