@@ -141,7 +141,8 @@ MORE: dict[str, Callable[[Facts, Facts, Facts, Arrays], None]] = {
 
 def bank(facts: Facts, arrays: Arrays) -> tuple[Facts, Arrays]:
     """A bank in today's form."""
-    new, stored = {"class": "ItemBank"} | facts, dict(arrays)
+    new: Facts = {"class": "ItemBank"} | facts
+    stored = dict(arrays)
     for name in ("anchors", "calibration"):
         if facts.get(name) is not None:
             here = {array.split(".")[1]: ARRAY for array in arrays if array.startswith(f"{name}.")}

@@ -200,16 +200,19 @@ def _maker(cls: str) -> Callable[[dict[str, Any]], Any]:
 
 def _fit(parts: dict[str, Any]) -> FitResult:
     axes = {axis: tuple(names) for axis, names in parts["axes"].items()}
-    return FitResult(**parts | {"axes": axes, "source": _source(parts["source"])})
+    whole: dict[str, Any] = parts | {"axes": axes, "source": _source(parts["source"])}
+    return FitResult(**whole)
 
 
 def _ended(parts: dict[str, Any]) -> Ended:
     numbers = {name: float(str(parts[name])) for name in ("value", "error")}  # "inf" and "nan" are words in JSON
-    return Ended(**parts | numbers)
+    whole: dict[str, Any] = parts | numbers
+    return Ended(**whole)
 
 
 def _bank(parts: dict[str, Any]) -> ItemBank:
-    return ItemBank(**parts | {"source": _source(parts["source"])})
+    whole: dict[str, Any] = parts | {"source": _source(parts["source"])}
+    return ItemBank(**whole)
 
 
 def _source(fact: dict[str, Any]) -> Source:
