@@ -27,10 +27,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import machine
 import numpy as np
-import problems
-from measure import measure, run_script
+
+from bench.kit import machine, problems
+from bench.kit.measure import measure, run_script
 
 HERE = pathlib.Path(__file__).resolve().parent
 PRODUCTS = {"float32": ("float32", None), "float32 highest": ("float32", "highest"), "float64": ("float64", None)}

@@ -14,13 +14,13 @@ import pathlib
 import time
 from collections.abc import Callable
 
-import machine
 import numpy as np
 from alpaca import load as load_alpaca
 from full_score import load as load_form
 from scipy.stats import beta
 
 import lleval_jax as ll
+from bench.kit import machine
 from lleval_jax.estimators import adaptive, irt
 from lleval_jax.estimators.adaptive import replay
 

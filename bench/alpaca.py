@@ -9,12 +9,12 @@ import argparse
 import json
 import pathlib
 
-import machine
 import numpy as np
-from problems import shared
 from scipy.stats import beta
 
 import lleval_jax as ll
+from bench.kit import machine
+from bench.kit.problems import shared
 
 SIZES = (10, 20, 30, 60, 100)
 BARS = (0.0240, 0.0212, 0.0175, 0.0119, 0.0096)

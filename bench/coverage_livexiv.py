@@ -17,10 +17,10 @@ import sys
 import time
 
 import numpy as np
-from machine import describe
 from scipy.stats import beta
 
 import lleval_jax as ll
+from bench.kit.machine import describe
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "models"))  # before the package of that name

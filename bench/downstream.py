@@ -15,13 +15,13 @@ import json
 import os
 import pathlib
 
-import machine
 import numpy as np
 import pandas as pd
 from scaling_published import BENCHMARKS
 from scipy import optimize, special
 
 import lleval_jax as ll
+from bench.kit import machine
 from lleval_jax.estimators import sloth
 from lleval_jax.estimators.sloth import units as law_skills
 

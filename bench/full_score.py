@@ -14,13 +14,13 @@ import time
 
 import jax
 import jax.numpy as jnp
-import machine
 import numpy as np
 import pandas as pd
-from problems import shared
 from scipy.stats import beta
 
 import lleval_jax as ll
+from bench.kit import machine
+from bench.kit.problems import shared
 from lleval_jax.core import gp
 from lleval_jax.estimators.tiny import regression
 

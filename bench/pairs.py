@@ -11,11 +11,11 @@ import functools
 import json
 import pathlib
 
-import machine
 import numpy as np
 from adaptive import folds
 
 import lleval_jax as ll
+from bench.kit import machine
 from lleval_jax.estimators import adaptive
 from lleval_jax.estimators.adaptive import replay as sessions
 

@@ -13,11 +13,11 @@ import time
 import warnings
 
 import jax
-import machine
 import numpy as np
 from scipy.optimize import minimize
 
 import lleval_jax as ll
+from bench.kit import machine
 from lleval_jax.data import simulate_logprobs
 from lleval_jax.estimators.pepr import kernel
 from lleval_jax.values.logprobs import LogProbs, members_of

@@ -36,12 +36,12 @@ import jax
 import numpy as np
 import pandas as pd
 import prompts_rivals as rivals
-from machine import describe
-from problems import shared
 from scipy.special import expit
 from scipy.stats import beta, t
 
 import lleval_jax as ll
+from bench.kit.machine import describe
+from bench.kit.problems import shared
 from lleval_jax.estimators import prompts
 from lleval_jax.estimators.prompts import balanced, many
 from lleval_jax.estimators.prompts import published as paper

@@ -18,9 +18,9 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-from machine import describe
-from problems import shared
 
+from bench.kit.machine import describe
+from bench.kit.problems import shared
 from lleval_jax.estimators.prompts import balanced
 from lleval_jax.estimators.prompts import published as paper
 

@@ -20,15 +20,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import machine
 import numpy as np
 import pandas as pd
 import refresh_speed
 import refresh_worlds
-from problems import shared
 from refresh_rules import ALL, RULES, Rasch, Rolling, Scores, scored
 from scipy import stats
 
+from bench.kit import machine
+from bench.kit.problems import shared
 from lleval_jax import Estimate, Responses, refresh
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "refresh.json"

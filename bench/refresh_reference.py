@@ -24,12 +24,12 @@ import time
 from collections.abc import Sequence
 
 import jax
-import machine
 import numpy as np
 import pandas as pd
-from problems import shared
 from scipy import stats
 
+from bench.kit import machine
+from bench.kit.problems import shared
 from lleval_jax import Choice, Estimate, FitResult, Responses, refresh_paper
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "refresh_reference.json"

@@ -12,9 +12,9 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from measure import measure
-from problems import shared
 
+from bench.kit.measure import measure
+from bench.kit.problems import shared
 from lleval_jax import FitResult, Responses, refresh, refresh_paper
 from lleval_jax.core.laws import panel
 from lleval_jax.estimators.refresh import kernel

@@ -13,10 +13,11 @@ import pathlib
 import sys
 import tempfile
 
-import machine
 import numpy as np
-from measure import run_script
-from problems import PROBLEMS, Problem, shared
+
+from bench.kit import machine
+from bench.kit.measure import run_script
+from bench.kit.problems import PROBLEMS, Problem, shared
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE / "rivals"))

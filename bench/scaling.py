@@ -13,12 +13,12 @@ import json
 import pathlib
 import time
 
-import machine
 import numpy as np
 import pandas as pd
 from scaling_published import BENCHMARKS, CELLS, errors
 
 import lleval_jax as ll
+from bench.kit import machine
 from lleval_jax.estimators import sloth
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling.json"

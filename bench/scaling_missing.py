@@ -15,12 +15,12 @@ import pathlib
 import time
 import warnings
 
-import machine
 import numpy as np
 from scaling import LEVELS, groups, without
 from scaling_published import BENCHMARKS, CELLS
 
 import lleval_jax as ll
+from bench.kit import machine
 from lleval_jax.estimators import sloth
 from lleval_jax.estimators.sloth import published
 

@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import machine
 import numpy as np
 import pandas as pd
-from problems import shared
 
+from bench.kit import machine
+from bench.kit.problems import shared
 from lleval_jax.core.laws import published as skill_law
 from lleval_jax.core.laws.published import Form, Table
 from lleval_jax.core.shapes import pad

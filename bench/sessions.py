@@ -10,10 +10,10 @@ import json
 import pathlib
 import time
 
-import machine
 import numpy as np
 
 import lleval_jax as ll
+from bench.kit import machine
 from lleval_jax.estimators.adaptive import replay
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"

@@ -19,9 +19,9 @@ import time
 
 import jax
 import numpy as np
-from machine import describe
-from problems import shared
 
+from bench.kit.machine import describe
+from bench.kit.problems import shared
 from lleval_jax.estimators.tiny import published
 
 SIZES = (10, 20, 30, 60, 100)

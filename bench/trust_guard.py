@@ -12,9 +12,9 @@ import json
 import pathlib
 import time
 
-import machine
 import numpy as np
 
+from bench.kit import machine
 from lleval_jax.data import simulate
 from lleval_jax.estimators.irt import guard
 from lleval_jax.values import Responses

@@ -12,11 +12,11 @@ import json
 import pathlib
 import time
 
-import machine
 import numpy as np
-from problems import shared
 
 import lleval_jax as ll
+from bench.kit import machine
+from bench.kit.problems import shared
 from lleval_jax.estimators.trust import items as itemfit
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B")

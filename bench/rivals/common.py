@@ -17,10 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
 
-from machine import versions  # noqa: E402
-from measure import measure, without_paths  # noqa: E402
+from bench.kit.machine import versions  # noqa: E402
+from bench.kit.measure import measure, without_paths  # noqa: E402
 
 ARRAYS = ("slopes", "intercepts", "abilities")
 

@@ -29,7 +29,7 @@ class Problem:
 
 def shared(*parts: str) -> pathlib.Path:
     """A file of the shared data folder (LLEVAL_SHARED, or shared/ beside the checkout)."""
-    beside = pathlib.Path(__file__).resolve().parents[2] / "shared"
+    beside = pathlib.Path(__file__).resolve().parents[3] / "shared"
     path = pathlib.Path(os.environ.get("LLEVAL_SHARED", beside)).joinpath(*parts)
     if not path.exists():
         raise FileNotFoundError(
