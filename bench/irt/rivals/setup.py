@@ -24,7 +24,7 @@ REQUIREMENTS: dict[str, list[list[str]]] = {  # one pip call per inner list; tor
 
 def folder() -> pathlib.Path:
     """Where the environments are."""
-    checkout = pathlib.Path(__file__).resolve().parents[2]
+    checkout = pathlib.Path(__file__).resolve().parents[3]
     return pathlib.Path(os.environ.get("LLEVAL_RIVALS", checkout / ".rivals"))
 
 

@@ -493,7 +493,7 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, help="default: results/accelerator_KIND.json")
     parser.add_argument("--one", nargs=3, metavar=("PROBLEM", "SIDE", "FILE"), help=argparse.SUPPRESS)
     wanted = parser.parse_args()
-    sys.path.append(str(HERE.parent))
+    sys.path.append(str(HERE.parents[1]))
     if wanted.one:
         name, side, file = wanted.one
         if side == "cpu":

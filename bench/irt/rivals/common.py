@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[3]))
 
 from bench.kit.machine import versions  # noqa: E402
 from bench.kit.measure import measure, without_paths  # noqa: E402

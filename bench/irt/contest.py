@@ -20,8 +20,8 @@ from bench.kit.measure import run_script
 from bench.kit.problems import PROBLEMS, Problem, shared
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.append(str(HERE / "rivals"))
-from setup import interpreter  # noqa: E402
+
+from bench.irt.rivals.setup import interpreter
 
 # contestant: script, environment (None: the interpreter that runs this file), variant
 CONTESTANTS: dict[str, tuple[str, str | None, str]] = {

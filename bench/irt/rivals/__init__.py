@@ -1,0 +1,1 @@
+"""Rivals of the engine: scripts that run in environments of their own."""
