@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from alpaca import load as load_alpaca
-from full_score import load as load_form
 from scipy.stats import beta
 
 import lleval_jax as ll
 from bench.kit import machine
+from bench.tiny.alpaca import load as load_alpaca
+from bench.tiny.full_score import load as load_form
 from lleval_jax.estimators import adaptive, irt
 from lleval_jax.estimators.adaptive import replay
 

@@ -23,8 +23,8 @@ import lleval_jax as ll
 from bench.kit.machine import describe
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "models"))  # before the package of that name
-import build  # noqa: E402
+
+from models import build
 
 BANKS = ("livexiv-vqa", "livexiv-tqa")
 METHODS = ("auto", "gpirt", "weighted")
