@@ -16,9 +16,9 @@ import pathlib
 import time
 
 import numpy as np
-from adaptive import folds
 
 import lleval_jax as ll
+from bench.adaptive.items import folds
 from bench.kit import machine
 from lleval_jax.estimators import adaptive
 from lleval_jax.estimators.adaptive import ranking, replay
