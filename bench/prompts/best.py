@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from prompts_rivals import BUDGETS, SETS, halving, simulated
 
 from bench.kit.machine import describe
+from bench.prompts.published import BUDGETS, SETS, halving, simulated
 from lleval_jax.estimators.prompts import best
 from lleval_jax.layout import grid
 from lleval_jax.values.responses import Responses

@@ -35,13 +35,13 @@ from unittest import mock
 import jax
 import numpy as np
 import pandas as pd
-import prompts_rivals as rivals
 from scipy.special import expit
 from scipy.stats import beta, t
 
 import lleval_jax as ll
 from bench.kit.machine import describe
 from bench.kit.problems import shared
+from bench.prompts import published as rivals
 from lleval_jax.estimators import prompts
 from lleval_jax.estimators.prompts import balanced, many
 from lleval_jax.estimators.prompts import published as paper

@@ -1,0 +1,1 @@
+"""Programs of the authors, run in an environment of their own."""
