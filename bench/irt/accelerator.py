@@ -248,9 +248,8 @@ def prompts(block: int | None = None) -> Callable[[str, bool], Work]:
 
 def scaling(precision: str, small: bool) -> Work:
     """The pooled scaling law of the Open LLM Leaderboard (six benchmarks), which is float64 throughout."""
-    from scaling_published import BENCHMARKS
-
     import lleval_jax as ll
+    from bench.sloth.published import BENCHMARKS
     from lleval_jax.estimators import sloth
 
     board = ll.read_leaderboard("sloth-open-llm", corrected=False).select(BENCHMARKS["lb1"])

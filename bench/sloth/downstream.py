@@ -17,17 +17,17 @@ import pathlib
 
 import numpy as np
 import pandas as pd
-from scaling_published import BENCHMARKS
 from scipy import optimize, special
 
 import lleval_jax as ll
 from bench.kit import machine
+from bench.sloth.published import BENCHMARKS
 from lleval_jax.estimators import sloth
 from lleval_jax.estimators.sloth import units as law_skills
 
 HERE = pathlib.Path(__file__).resolve()
 RESULT = HERE.parent / "results" / "downstream.json"
-SHARED = pathlib.Path(os.environ.get("LLEVAL_SHARED", HERE.parents[2] / "shared"))
+SHARED = pathlib.Path(os.environ.get("LLEVAL_SHARED", HERE.parents[3] / "shared"))
 LEVELS = (0.8, 0.95)
 GROUPS = 8
 HUBER = 0.01  # the paper's, of scores

@@ -15,10 +15,10 @@ import time
 
 import numpy as np
 import pandas as pd
-from scaling_published import BENCHMARKS, CELLS, errors
 
 import lleval_jax as ll
 from bench.kit import machine
+from bench.sloth.published import BENCHMARKS, CELLS, errors
 from lleval_jax.estimators import sloth
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling.json"

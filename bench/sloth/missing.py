@@ -16,11 +16,11 @@ import time
 import warnings
 
 import numpy as np
-from scaling import LEVELS, groups, without
-from scaling_published import BENCHMARKS, CELLS
 
 import lleval_jax as ll
 from bench.kit import machine
+from bench.sloth.published import BENCHMARKS, CELLS
+from bench.sloth.scaling import LEVELS, groups, without
 from lleval_jax.estimators import sloth
 from lleval_jax.estimators.sloth import published
 
