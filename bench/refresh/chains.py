@@ -22,13 +22,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import refresh_speed
-import refresh_worlds
-from refresh_rules import ALL, RULES, Rasch, Rolling, Scores, scored
 from scipy import stats
 
 from bench.kit import machine
 from bench.kit.problems import shared
+from bench.refresh import speed, worlds
+from bench.refresh.rules import ALL, RULES, Rasch, Rolling, Scores, scored
 from lleval_jax import Estimate, Responses, refresh
 
 RESULT = pathlib.Path(__file__).resolve().parent / "results" / "refresh.json"
@@ -278,8 +277,8 @@ def study(data: Sequence[Living], save: Save, more: Sequence[Cell] = ()) -> dict
 
 PARTS: Mapping[str, Callable[[Save], dict[str, object]]] = {
     "livexiv": lambda save: study(livexiv(), save, published()),
-    "speed": lambda save: refresh_speed.study(list(livexiv()[0].versions.values()), forms, save),
-    "simulation": refresh_worlds.study,
+    "speed": lambda save: speed.study(list(livexiv()[0].versions.values()), forms, save),
+    "simulation": worlds.study,
     "others": lambda save: study([living for living in others() if " #" not in living.name], save),
     "forms": lambda save: study([living for living in others() if " #" in living.name], save),
 }
