@@ -1,0 +1,1 @@
+"""The guard before a fit, and wrong keys."""
