@@ -24,7 +24,7 @@ import traceback
 import warnings
 
 HERE = pathlib.Path(__file__).parent
-TESTS = HERE.parent / "tests"
+TESTS = HERE.parents[1] / "tests"
 CORPUS, RESULT = TESTS / "data" / "corpus", HERE / "results" / "fuzz.json"
 LONGEST, SECONDS, MEGABYTES = 40_000, 30, 3000  # of a case: bytes, time, memory
 VALUE = re.compile(rb'"(?:[^"\\\n]|\\.){0,200}"|-?\d[\d.eE+-]*|true|false|null|NaN')

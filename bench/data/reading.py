@@ -24,7 +24,7 @@ import zstandard
 
 from lleval_jax.data import files
 
-FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "fixtures"
+FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "tests" / "data" / "fixtures"
 
 CASE = """
 import json, sys, time, warnings
