@@ -15,7 +15,7 @@ import lleval_jax as ll
 from lleval_jax.core.laws import pooled
 
 MODELS = pathlib.Path(__file__).parents[1] / "models"
-SCALING = MODELS.parent / "bench" / "results" / "scaling.json"
+SCALING = MODELS.parent / "bench" / "sloth" / "results" / "scaling.json"
 BANKS = sorted(place.parent.name for place in MODELS.glob("*/bank.json"))
 LAWS = sorted(place.parent.name for place in MODELS.glob("*/fit.json"))
 BOARDS = ["sloth-open-llm"]

@@ -1,4 +1,4 @@
-"""Any bytes give a result or `BadInput`. What bench/fuzz.py found is kept in corpus/ and read again here."""
+"""Any bytes give a result or `BadInput`. What bench/data/fuzz.py found is kept in corpus/ and read again here."""
 
 import contextlib
 import pathlib

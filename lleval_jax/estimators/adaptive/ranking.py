@@ -4,7 +4,7 @@ The order of two models is clear when an interval of their difference that holds
 lies within a tolerance. Who has no open pair is asked nothing more. Of the others those are asked whose next answer
 lowers the expected number of open pairs in the wrong order most, each the items that tell most of its own score:
 asking all the same items lets errors of the item curves cancel, but measured that gains less than items of one's own
-(bench/ranking.py).
+(bench/adaptive/ranking.py).
 """
 
 import numpy as np

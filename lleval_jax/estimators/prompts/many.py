@@ -71,7 +71,7 @@ def fit_many(
     `method="ep"` is some twenty times faster and supposes less: prompts' effects follow one normal, not two, and the
     posterior given scales is a normal that expectation propagation finds by messages (`core.crossed.messages`), with no
     Markov chains. Its intervals hold where that is so; where some templates fail, as real ones do, those of the outer
-    quantiles are too narrow (bench/README.md): it is for large studies and for simulations, not for a last word.
+    quantiles are too narrow (bench/prompts/README.md): it is for large studies and simulations, not for a last word.
 
     Args:
         scores: (grids, rows, items) right and wrong answers, where seen.

@@ -42,7 +42,7 @@ def suspects(
 ) -> Suspicion:
     """Families whose score on some version is beyond what honest drift explains.
 
-    In simulated worlds (bench/README.md) false alarms hold where drift is alike in logits and where it is in points.
+    In simulated worlds (bench/refresh/README.md) false alarms hold where drift is alike in logits or in points.
     A gain of 6 points by 2 of 17 models that drift by 1.2 is flagged in 83% (logits) or 76% (points) of them where the
     version is named (`on`), in only 50 to 60% where all of four versions are looked at: no flag is no proof of honesty.
 

@@ -7,7 +7,7 @@ of skills, questions, and models beside their skills goes into the interval.
 
 Chances are taken to be normal in logits given the question and the model. Where a model's tries at a question resemble
 each other more than that, pass@k for k above 1 comes out too high: on LiveCodeBench half of six intervals missed
-(`bench/README.md`). Hold it against `observed` of a model that has tried before a plan rests on it.
+(`bench/sloth/README.md`). Hold it against `observed` of a model that has tried before a plan rests on it.
 """
 
 from collections.abc import Sequence

@@ -315,8 +315,8 @@ def bench(monkeypatch):
     shared("data", "alpaca_eval", "alpaca_eval2.npz")
     shared("reference", "tinybench_alpaca_shared.json")
     monkeypatch.setenv("LLEVAL_SHARED", str(SHARED))
-    monkeypatch.syspath_prepend(ROOT / "bench")
-    return importlib.import_module("tinybench_reference")
+    monkeypatch.syspath_prepend(ROOT)
+    return importlib.import_module("bench.tiny.published")
 
 
 def test_random_items_of_the_reference_give_its_row(bench):
