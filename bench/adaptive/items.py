@@ -1,26 +1,28 @@
-"""Items needed for a full score's standard error of 2 points and of 1: `python bench/adaptive.py [SET ...]`.
+"""Items needed for a full score's standard error of 2 points and of 1.
 
 Sets of open_llm_irt (duplicate rows removed, one model in five left out, at most 1,000 of them) and AlpacaEval 2.0 (36
-models, 4-fold, the folds drawn `--shuffles` times; bounds of the coverage count models, not sessions). Adaptive
+models, 4-fold, the folds drawn `shuffles` times; bounds of the coverage count models, not sessions). Adaptive
 sessions by three rules stop as soon as their own standard error, widened by what `sessions.prepare` learned on the
 other models, is small enough; coverage and root mean squared error are measured at that moment. Fixed anchors are the
 default of `anchors.choose` and `tiny.estimate` with k = 20, 40, 60, ..., and need the first k at which the root mean
 square of their standard errors is small enough; they learn from at most 800 models.
 """
 
-import argparse
-import json
-import pathlib
+from __future__ import annotations
+
+import dataclasses
 import time
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
-from scipy.stats import beta
 
 import lleval_jax as ll
-from bench.kit import machine
+from bench.kit.coverage import bounds
+from bench.kit.problems import form
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from bench.tiny.alpaca import load as load_alpaca
-from bench.tiny.full_score import load as load_form
 from lleval_jax.estimators import adaptive, irt
 from lleval_jax.estimators.adaptive import replay
 
@@ -30,7 +32,17 @@ SIZES = (20, 40, 60, 80, 100, 130, 160, 200, 250, 300)
 RULES = ("score", "information", "random")
 TEACHERS = 800  # models that fixed anchors learn from
 MOST = 1000  # models left out that are tried
-RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    sets: tuple[str, ...] = setting(SETS, "forms of open_llm_irt, and alpaca")
+    fixed: bool = setting(True, "fixed anchors too, which take longest")
+    shuffles: int = setting(1, "times that AlpacaEval's folds are drawn")
+    known: int | None = setting(None, "calibration models at most; all if none")
+    tried: int = setting(MOST, "models left out that are tried at most")
 
 
 def remembering(fit: Callable[..., ll.FitResult]) -> Callable[..., ll.FitResult]:
@@ -57,7 +69,7 @@ def folds(
             outs = [np.isin(np.arange(36), rows[f::4]) for f in range(4)]
             parts += [(whole.take(np.flatnonzero(~out)), whole.take(np.flatnonzero(out))) for out in outs]
         return parts
-    whole = ll.Responses.build(load_form(name)[0])
+    whole = ll.Responses.build(form(name)[0])
     order = np.random.default_rng(0).permutation(len(whole.rows))
     cut = len(order) // 5
     return [(whole.take(np.sort(order[cut:][:known])), whole.take(np.sort(order[:cut][:tried])))]
@@ -84,14 +96,14 @@ def judged(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
     """Means over all sessions, and exact bounds of the coverage, as for one session a model."""
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     n, coverage = len(np.unique(whole["model"])), float(whole["inside"].mean())
-    held = n * coverage
+    low, high = bounds(n * coverage, n)
     return {
         "items": float(whole["items"].mean()),
         "reached": float(whole["reached"].mean()),
         "rmse": float(np.sqrt((whole["miss"] ** 2).mean())),
         "coverage": coverage,
-        "coverage_low": float(beta.ppf(0.025, held, n - held + 1)),
-        "coverage_high": float(beta.ppf(0.975, held + 1, n - held)) if held < n else 1.0,
+        "coverage_low": low,
+        "coverage_high": high,
         "sessions": len(whole["inside"]),
         "models": n,
         "models_missed": len(np.unique(whole["model"][~whole["inside"]])),
@@ -131,12 +143,11 @@ def needed(parts: list[list[dict]], goal: float) -> dict[str, float]:
     }
 
 
-def run(name: str, with_fixed: bool, shuffles: int, known_models: int | None, tried: int) -> dict:
+def run(name: str, settings: Settings) -> dict:
     """All methods on one set."""
-    irt.fit = remembering(irt.fit)
     found: dict[str, list] = {rule: [] for rule in RULES}
     anchors, seconds, dims, learned = [], 0.0, [], []
-    for known, new in folds(name, shuffles, known_models, tried):
+    for known, new in folds(name, settings.shuffles, settings.known, settings.tried):
         fit = ll.irt.fit(known, dims="auto" if len(known.rows) > 100 else 1)
         dims.append(int(fit.settings["dims"]))
         learned.append(len(known.rows))
@@ -153,37 +164,24 @@ def run(name: str, with_fixed: bool, shuffles: int, known_models: int | None, tr
             error[:, 0] = np.inf
             reach = adaptive.reach_of(ready, 0.95)
             found[rule].append({goal: stopped(got, error, reach, truth, goal, new.rows) for goal in GOALS})
-        if with_fixed:
+        if settings.fixed:
             anchors.append(fixed(fit, known, new, truth, [k for k in SIZES if k <= budget]))
     table = {rule: {str(goal): judged([p[goal] for p in parts]) for goal in GOALS} for rule, parts in found.items()}
-    if with_fixed:
+    if settings.fixed:
         table["fixed anchors"] = {str(goal): needed(anchors, goal) for goal in GOALS}
     return {"dims": dims, "calibration_models": learned, "seconds": seconds, "methods": table}
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=list(SETS))
-    parser.add_argument("--no-fixed", action="store_true", help="leave out the fixed anchors, which take longest")
-    parser.add_argument("--shuffles", type=int, default=1, help="times that AlpacaEval's folds are drawn")
-    parser.add_argument("--known", type=int, help="calibration models at most; default: all")
-    parser.add_argument("--tried", type=int, default=MOST, help="models left out that are tried at most")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "adaptive.json")
-    wanted = parser.parse_args()
-    kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
-    for name in wanted.sets:
-        kept[name] = run(name, not wanted.no_fixed, wanted.shuffles, wanted.known, wanted.tried)
-        for method, goals in kept[name]["methods"].items():
-            for goal, r in goals.items():
-                print(
-                    f"{name:<13} {method:<14} standard error {float(goal):.2f}: {r['items']:6.1f} items, reached by "
-                    f"{r['reached']:.0%}, rmse {r['rmse']:.4f}, coverage {r['coverage']:.3f}",
-                    flush=True,
-                )
-        record = {"machine": machine.describe("jax", "numpy"), "sets": kept}
-        wanted.out.write_text(json.dumps(record, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def study(settings: Settings, record: Record) -> None:
+    """All sets, one after the other; others stay as stored."""
+    with mock.patch.object(irt, "fit", remembering(irt.fit)):
+        for name in settings.sets:
+            found = run(name, settings)
+            for method, goals in found["methods"].items():
+                for goal, r in goals.items():
+                    print(
+                        f"{name:<13} {method:<14} standard error {float(goal):.2f}: {r['items']:6.1f} items, reached "
+                        f"by {r['reached']:.0%}, rmse {r['rmse']:.4f}, coverage {r['coverage']:.3f}",
+                        flush=True,
+                    )
+            record.keep({"sets": record.content.get("sets", {}) | {name: found}})

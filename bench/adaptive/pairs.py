@@ -1,4 +1,4 @@
-"""Items needed to tell two neighbours of a leaderboard apart: `python bench/pairs.py [SET ...]`.
+"""Items needed to tell two neighbours of a leaderboard apart.
 
 Pairs of left-out models of open_llm_irt, 1 to 20 places apart among the left-out ones. Both are asked the same items,
 those best for their difference or random ones, until the interval of the difference leaves zero: one that holds at
@@ -6,30 +6,40 @@ every look at once (what `adaptive.choose(compare=)` does), a plain one, or a pl
 taken as independent. Says how many items were asked, and how often the wrong model won.
 """
 
-import argparse
+from __future__ import annotations
+
+import dataclasses
 import functools
-import json
-import pathlib
 
 import numpy as np
 
 import lleval_jax as ll
 from bench.adaptive.items import folds
-from bench.kit import machine
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax.estimators import adaptive
 from lleval_jax.estimators.adaptive import replay as sessions
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B")
 FAR, PAIRS = 20, 500
-RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 
-def pairs_of(truth: np.ndarray) -> np.ndarray:
-    """(2 PAIRS,) rows, pair after pair, in random order."""
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    sets: tuple[str, ...] = setting(SETS, "forms of open_llm_irt")
+    known: int | None = setting(None, "calibration models at most; all if none")
+    far: int = setting(FAR, "places apart at most")
+    pairs: int = setting(PAIRS, "of models")
+
+
+def pairs_of(truth: np.ndarray, far: int, count: int) -> np.ndarray:
+    """(2 count,) rows, pair after pair, in random order."""
     rng, order = np.random.default_rng(0), np.argsort(truth)
-    low = rng.integers(0, len(order) - FAR, PAIRS)
-    pairs = np.stack([order[low], order[low + rng.integers(1, FAR + 1, PAIRS)]], axis=1)
-    return np.take_along_axis(pairs, rng.permuted(np.tile([0, 1], (PAIRS, 1)), axis=1), axis=1).ravel()
+    low = rng.integers(0, len(order) - far, count)
+    pairs = np.stack([order[low], order[low + rng.integers(1, far + 1, count)]], axis=1)
+    return np.take_along_axis(pairs, rng.permuted(np.tile([0, 1], (count, 1)), axis=1), axis=1).ravel()
 
 
 def judged(gap: np.ndarray, error: np.ndarray, length: np.ndarray, reach: float, truth: np.ndarray) -> dict[str, float]:
@@ -42,15 +52,15 @@ def judged(gap: np.ndarray, error: np.ndarray, length: np.ndarray, reach: float,
     return {"items": float(length[at].mean()), "decided": float(decided.mean()), "wrong": float(wrong.mean())}
 
 
-def run(name: str, known_models: int | None = None) -> dict[str, dict[str, float]]:
+def run(name: str, settings: Settings) -> dict[str, dict[str, float]]:
     """All ways on one set."""
-    ((known, new),) = folds(name, known=known_models)
+    ((known, new),) = folds(name, known=settings.known)
     fit = ll.irt.fit(known, dims="auto")
     bank = ll.anchors.choose(fit, None, k=None)
     budget = len(bank.items) - 1
     ready = sessions.prepare(bank, fit, known, budget=budget)
     score = new.scores.astype(float) @ bank.target_weight[0]
-    rows = pairs_of(score)
+    rows = pairs_of(score, settings.far, settings.pairs)
     gap = score[rows[::2]] - score[rows[1::2]]
     two = ll.Responses.build(new.scores[rows], items=new.items)
     replay = functools.partial(sessions.replay, two, ready, budget=budget, together=2)
@@ -71,23 +81,13 @@ def run(name: str, known_models: int | None = None) -> dict[str, dict[str, float
     return found
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=list(SETS))
-    parser.add_argument("--known", type=int, help="calibration models at most; default: all")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "pairs.json")
-    wanted = parser.parse_args()
-    kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
-    for name in wanted.sets:
-        kept[name] = run(name, wanted.known)
-        for word, r in kept[name].items():
+def study(settings: Settings, record: Record) -> None:
+    """All sets, one after the other; others stay as stored."""
+    for name in settings.sets:
+        found = run(name, settings)
+        for word, r in found.items():
             print(
                 f"{name:<13} {word:<34} {r['items']:6.1f} items, {r['decided']:.0%} decided, {r['wrong']:.1%} wrong",
                 flush=True,
             )
-        wanted.out.write_text(json.dumps({"machine": machine.describe("jax", "numpy"), "sets": kept}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        record.keep({"sets": record.content.get("sets", {}) | {name: found}})

@@ -1,32 +1,41 @@
-"""Answers until the order of a leaderboard is clear: `python bench/ranking.py [SET ...]`.
+"""Answers until the order of a leaderboard is clear.
 
-Twenty left-out models of open_llm_irt, drawn `--draws` times. All pairs whose full scores lie at least so many points
+Twenty left-out models of open_llm_irt, drawn `draws` times. All pairs whose full scores lie at least so many points
 apart are to be certain, by intervals that hold at every look at once; the order is looked at after 50 answers a model
-as well. `ranking.choose`, its tolerance as many points, asks `--size` items at a time, either all models whose place
+as well. `ranking.choose`, its tolerance as many points, asks `size` items at a time, either all models whose place
 is open or the five that matter most. Beside it all models are asked equally many items: each its own by the score rule
 (its error taken as independent of the others'), or all the same, chosen for all or at random. Says how many answers
 that took in all, in how many draws it was reached, and how many of the pairs decided by then are in the wrong order.
 """
 
-import argparse
+from __future__ import annotations
+
 import dataclasses
 import itertools
-import json
-import pathlib
 import time
 
 import numpy as np
 
 import lleval_jax as ll
 from bench.adaptive.items import folds
-from bench.kit import machine
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax.estimators import adaptive
 from lleval_jax.estimators.adaptive import ranking, replay
 
 SETS = ("gsm8k_A",)
 MODELS, APART, FEW = 20, (0.02, 0.05), 5
 EARLY = 50  # answers a model in the mean at which the order is looked at as well
-RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    sets: tuple[str, ...] = setting(SETS, "forms of open_llm_irt")
+    models: int = setting(MODELS, "that are ranked")
+    draws: int = setting(10, "of models")
+    size: int = setting(5, "items asked at a time")
 
 
 @dataclasses.dataclass
@@ -89,8 +98,9 @@ def ready(name: str) -> tuple[ll.ItemBank, ll.Responses]:
     return replay.prepare(bank, fit, known, budget=len(bank.items) - 1), new
 
 
-def run(bank: ll.ItemBank, new: ll.Responses, draws: int, size: int) -> dict:
+def run(bank: ll.ItemBank, new: ll.Responses, settings: Settings) -> dict:
     """All ways on one set."""
+    models, draws, size = settings.models, settings.draws, settings.size
     ways = {
         "ranking: all that are open": lambda some, watch: by_ranking(some, bank, watch, size, None),
         f"ranking: the {FEW} that matter most": lambda some, watch: by_ranking(some, bank, watch, size, FEW),
@@ -102,35 +112,23 @@ def run(bank: ll.ItemBank, new: ll.Responses, draws: int, size: int) -> dict:
     for word, apart in itertools.product(ways, APART):
         begun, watches = time.perf_counter(), []
         for draw in range(draws):
-            some = new.take(np.sort(np.random.default_rng(draw).permutation(len(new.rows))[:MODELS]))
+            some = new.take(np.sort(np.random.default_rng(draw).permutation(len(new.rows))[:models]))
             watches.append(Watch(some.scores.astype(float) @ bank.target_weight[0], apart))
             ways[word](some, watches[-1])
         clear, wrong = np.mean([watch.early or (1.0, 0.0) for watch in watches], axis=0)
-        answers = [MODELS * len(bank.items) if watch.reached is None else watch.reached for watch in watches]
+        answers = [models * len(bank.items) if watch.reached is None else watch.reached for watch in watches]
         found[word][str(apart)] = {
             "answers": float(np.mean(answers)),
             "reached": float(np.mean([watch.reached is not None for watch in watches])),
             "wrong": float(np.mean([watch.wrong for watch in watches])),
-            "early": {"answers": EARLY * MODELS, "clear": float(clear), "wrong_order": float(wrong)},
+            "early": {"answers": EARLY * models, "clear": float(clear), "wrong_order": float(wrong)},
             "seconds": time.perf_counter() - begun,
         }
         print(f"{word:<36} {apart} {found[word][str(apart)]}", flush=True)
-    return {"models": MODELS, "items": len(bank.items), "draws": draws, "size": size, "ways": found}
+    return {"models": models, "items": len(bank.items), "draws": draws, "size": size, "ways": found}
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=list(SETS))
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--size", type=int, default=5)
-    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "ranking.json")
-    wanted = parser.parse_args()
-    kept = json.loads(wanted.out.read_text())["sets"] if wanted.out.exists() else {}
-    for name in wanted.sets:
-        kept[name] = run(*ready(name), wanted.draws, wanted.size)
-        wanted.out.write_text(json.dumps({"machine": machine.describe("jax", "numpy"), "sets": kept}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def study(settings: Settings, record: Record) -> None:
+    """All sets, one after the other; others stay as stored."""
+    for name in settings.sets:
+        record.keep({"sets": record.content.get("sets", {}) | {name: run(*ready(name), settings)}})

@@ -1,14 +1,16 @@
 """Any bytes give a result or `BadInput`: a coverage-guided fuzzer on every reader.
 
-    pip install atheris && python bench/fuzz.py --cases 100000        # for each reader; Python 3.12 or 3.13
+    pip install atheris && python -m bench run data.fuzz --cases 100000        # Python 3.12 or 3.13
 
 Starts from the fixtures and the corpus of what was found before (tests/data/corpus, replayed by test_fuzz.py there).
 Each case is read by the reader of its format, and each fourth also by `read`, which chooses one. What escapes is kept
 in the corpus. Half of the cases are bytes changed by the fuzzer, half are texts with one value changed for an odd one.
 """
 
-import argparse
+from __future__ import annotations
+
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -23,9 +25,12 @@ import time
 import traceback
 import warnings
 
+from bench.kit.results import Record
+from bench.kit.settings import setting
+
 HERE = pathlib.Path(__file__).parent
 TESTS = HERE.parents[1] / "tests"
-CORPUS, RESULT = TESTS / "data" / "corpus", HERE / "results" / "fuzz.json"
+CORPUS = TESTS / "data" / "corpus"
 LONGEST, SECONDS, MEGABYTES = 40_000, 30, 3000  # of a case: bytes, time, memory
 VALUE = re.compile(rb'"(?:[^"\\\n]|\\.){0,200}"|-?\d[\d.eE+-]*|true|false|null|NaN')
 ODD = (  # what stands for a value of a text
@@ -34,19 +39,25 @@ ODD = (  # what stands for a value of a text
 ).split()
 
 
-def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--cases", type=int, default=100_000, help="for each reader")
-    words.add_argument("--seconds", type=int, default=600, help="at most, for each reader")
-    words.add_argument("--only", help="readers, with commas between them")
-    words.add_argument("--reader", help=argparse.SUPPRESS)
-    words.add_argument("--count", help=argparse.SUPPRESS)
-    asked = words.parse_args()
-    if asked.reader:
-        fuzz(asked.reader, asked.cases, asked.seconds, pathlib.Path(asked.count))
-        return
-    for reader in asked.only.split(",") if asked.only else readers():
-        record(reader, one(reader, asked.cases, asked.seconds))
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    cases: int = setting(100_000, "for each reader")
+    seconds: int = setting(600, "at most, for each reader")
+    only: str = setting("", "readers, with commas between them; all if empty")
+
+
+def study(settings: Settings, record: Record) -> None:
+    """Readers one after the other; counts are added to those of earlier runs."""
+    for reader in settings.only.split(",") if settings.only else readers():
+        found = one(reader, settings.cases, settings.seconds)
+        readers = record.content.get("readers", {})
+        readers = readers | {reader: [*readers.get(reader, []), found]}
+        runs = [run for each in readers.values() for run in each]
+        counts = {name: sum(run[name] for run in runs) for name in ("cases", "escaped")}
+        limits = {"longest": LONGEST, "seconds": SECONDS, "megabytes": MEGABYTES}
+        record.keep({"readers": readers, "limits": limits} | counts)
 
 
 def readers() -> list[str]:
@@ -60,11 +71,12 @@ def one(reader: str, cases: int, seconds: int) -> dict:
     """Fuzz one reader in a process of its own; what it counted."""
     with tempfile.TemporaryDirectory() as folder:
         count = pathlib.Path(folder) / "count.json"
-        words = ["--reader", reader, "--cases", str(cases), "--seconds", str(seconds), "--count", str(count)]
+        words = [reader, str(cases), str(seconds), str(count)]
+        around = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])}
         log = pathlib.Path(folder) / "log"
         with log.open("w") as stream:
             done = subprocess.run(
-                [sys.executable, __file__, *words], stdout=stream, stderr=stream, cwd=folder, check=False
+                [sys.executable, __file__, *words], stdout=stream, stderr=stream, cwd=folder, env=around, check=False
             )
         found = json.loads(count.read_text()) if count.is_file() else {"cases": 0, "escaped": 0}
         for crash in pathlib.Path(folder).glob("*-*"):
@@ -73,18 +85,6 @@ def one(reader: str, cases: int, seconds: int) -> dict:
                 found["escaped"] += 1
         print(reader, found, "exit", done.returncode, log.read_text()[-500:] if found["escaped"] else "", flush=True)
         return found | {"exit": done.returncode}
-
-
-def record(reader: str, found: dict) -> None:
-    """Add the counts of one run to the table of record."""
-    known = json.loads(RESULT.read_text()) if RESULT.is_file() else {"readers": {}}
-    runs = known["readers"].setdefault(reader, [])
-    runs.append(found)
-    known["cases"] = sum(run["cases"] for each in known["readers"].values() for run in each)
-    known["escaped"] = sum(run["escaped"] for each in known["readers"].values() for run in each)
-    known["limits"] = {"longest": LONGEST, "seconds": SECONDS, "megabytes": MEGABYTES}
-    known["python"] = sys.version.split()[0]
-    RESULT.write_text(json.dumps(known, indent=1) + "\n")
 
 
 def keep(reader: str, content: bytes, why: str) -> None:
@@ -179,4 +179,4 @@ def fuzz(reader: str, cases: int, seconds: int, count: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    fuzz(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4]))

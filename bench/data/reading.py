@@ -1,13 +1,14 @@
 """How fast and in how much memory large logs are read: one process a case, the cache apart.
 
-python bench/reading.py                                       # logs grown from the tests' fixtures, 3 GB on disk
-python bench/reading.py FILE_OR_FOLDER... --metric acc        # your own; prints a line each, --out writes the JSON
+Logs are grown from the tests' fixtures (3 GB on disk), or your own: `--paths FILE_OR_FOLDER ... --metric acc`.
 
 Grown logs hold what the programs wrote, each sample many times under a name of its own, with a question of some
 thousand characters.
 """
 
-import argparse
+from __future__ import annotations
+
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -22,6 +23,8 @@ from collections.abc import Iterator
 
 import zstandard
 
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax.data import files
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "tests" / "data" / "fixtures"
@@ -122,48 +125,48 @@ def unpacked(path: pathlib.Path) -> int:
         return sum(info.file_size for info in archive.infolist())
 
 
-def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("paths", nargs="*", help="default: logs grown from the fixtures")
-    words.add_argument("--megabytes", type=int, default=1000, help="of the grown log of lm-eval; Inspect's have half")
-    words.add_argument("--metric", default="")
-    words.add_argument("--out", type=pathlib.Path)
-    asked = words.parse_args()
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    paths: tuple[str, ...] = setting((), "files or folders; logs grown from the fixtures if none")
+    megabytes: int = setting(1000, "of the grown log of lm-eval; Inspect's have half")
+    metric: str = setting("", "that is read")
+    wait: bool = setting(True, "until a file is old enough for its hash to be kept")
+
+
+def study(settings: Settings, record: Record) -> None:
+    """A row for each log."""
     with tempfile.TemporaryDirectory() as folder:
-        if not asked.paths:
-            asked.paths, asked.metric = grow(pathlib.Path(folder), asked.megabytes), "acc"
-        measure(asked)
+        paths, metric = settings.paths, settings.metric
+        if not paths:
+            paths, metric = grow(pathlib.Path(folder), settings.megabytes), "acc"
+        rows = []
+        for path in paths:
+            rows.append(measured(path, metric, settings.wait))
+            print(json.dumps(rows[-1]), flush=True)
+            record.keep({"cases": rows})
 
 
-def measure(asked: argparse.Namespace) -> None:
-    """A line for each log."""
-    results = []
-    for path in asked.paths:
-        inside = [each for each in pathlib.Path(path).rglob("*") if each.is_file()] or [pathlib.Path(path)]
-        size = sum(each.stat().st_size for each in inside) / 1e6
-        for each in inside:
-            each.read_bytes()  # into the page cache
-        with tempfile.TemporaryDirectory() as place:
-            time.sleep(3.5)  # a file younger than this is hashed again
-            metric = asked.metric if path.endswith("jsonl") or pathlib.Path(path).is_dir() else ""
-            plain, first, second = (case(path, metric, kind, place) for kind in ("plain", "cache", "cache"))
-        found = {
-            "path": pathlib.Path(path).name,
-            "megabytes": round(size),
-            "megabytes_inside": round(sum(map(unpacked, inside)) / 1e6),
-            "plain": plain,
-            "first": first,
-            "second": second,
-        }
-        found["megabytes_a_core_second"] = round(size / plain["processor_seconds"])
-        found["second_read_times_faster"] = round(first["seconds"] / second["seconds"], 1)
-        less = first["processor_seconds"] / second["processor_seconds"]
-        found["second_read_times_less_processor"] = round(less, 1)
-        results.append(found)
-        print(json.dumps(found), flush=True)
-    if asked.out:
-        asked.out.write_text(json.dumps({"python": sys.version.split()[0], "cases": results}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def measured(path: str, metric: str, wait: bool) -> dict:
+    """One log: without the cache, with an empty one, with a full one."""
+    inside = [each for each in pathlib.Path(path).rglob("*") if each.is_file()] or [pathlib.Path(path)]
+    size = sum(each.stat().st_size for each in inside) / 1e6
+    for each in inside:
+        each.read_bytes()  # into the page cache
+    with tempfile.TemporaryDirectory() as place:
+        time.sleep(3.5 if wait else 0)  # a file younger than this is hashed again
+        used = metric if path.endswith("jsonl") or pathlib.Path(path).is_dir() else ""
+        plain, first, second = (case(path, used, kind, place) for kind in ("plain", "cache", "cache"))
+    less = first["processor_seconds"] / second["processor_seconds"]
+    return {
+        "path": pathlib.Path(path).name,
+        "megabytes": round(size),
+        "megabytes_inside": round(sum(map(unpacked, inside)) / 1e6),
+        "plain": plain,
+        "first": first,
+        "second": second,
+        "megabytes_a_core_second": round(size / plain["processor_seconds"]),
+        "second_read_times_faster": round(first["seconds"] / second["seconds"], 1),
+        "second_read_times_less_processor": round(less, 1),
+    }

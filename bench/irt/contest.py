@@ -1,27 +1,29 @@
-"""Ours and the rivals on the same problems in one run: `python bench/run.py [all|rivals|ours]`.
+"""Ours and the rivals on the same problems in one run.
 
 Every contestant is a script in its own process (rivals in their own environments, see rivals/setup.py) with a
-time limit. A failure is a row like any other. One JSON a problem goes to bench/results/.
+time limit. A failure is a row like any other. One JSON a problem.
 """
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import datetime
 import json
 import pathlib
 import sys
 import tempfile
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
-from bench.kit import machine
+from bench.irt.rivals.setup import interpreter
 from bench.kit.measure import run_script
 from bench.kit.problems import PROBLEMS, Problem, shared
+from bench.kit.results import Record
+from bench.kit.settings import setting
 
 HERE = pathlib.Path(__file__).resolve().parent
-
-from bench.irt.rivals.setup import interpreter
 
 # contestant: script, environment (None: the interpreter that runs this file), variant
 CONTESTANTS: dict[str, tuple[str, str | None, str]] = {
@@ -68,6 +70,7 @@ ITEMS = [
 ]
 REAL = ["lleval_jax", "lleval_jax, ML, 61 nodes", "mirt-py", "mirt-py, 61 nodes", *MARGINAL[3:], *ITEMS[5:]]
 CONTESTS: dict[str, list[str]] = {
+    "2pl_40x60": ["lleval_jax"],
     "2pl_400x2000": [*ITEMS, "py-irt, complete", "torch_measure, L-BFGS"],
     "2pl_400x14000": ["lleval_jax, no SEs", *ITEMS[:6], "girth, joint", *ITEMS[6:], "torch_measure, L-BFGS"],
     "2pl_20000x100": ITEMS,
@@ -103,7 +106,7 @@ def compete(name: str, problem: Problem, folder: pathlib.Path, threads: int, tim
     if not pathlib.Path(python).exists():
         return {
             "status": "failed",
-            "error": "not installed, run: python bench/rivals/setup.py",
+            "error": "not installed, run: python bench/irt/rivals/setup.py",
         }
     out = folder / "out.json"
     for old in folder.glob("out.*"):
@@ -213,66 +216,44 @@ def table(rows: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
-def contest(name: str, wanted: list[str], threads: int, timeout: float, results: pathlib.Path) -> None:
+def contest(name: str, wanted: Sequence[str], settings: Settings, record: Record) -> None:
     """One problem: run the wanted contestants, keep other rows of an earlier run, print and store."""
-    problem, file = PROBLEMS[name](), results / f"{name}.json"
-    earlier = json.loads(file.read_text())["rows"] if file.exists() else {}
-    rows, here = {}, machine.describe("jax", "numpy", "scipy")
-    print(
-        f"\n{name}: {' x '.join(map(str, problem.scores.shape))}, {problem.dims} dims",
-        flush=True,
-    )
+    problem, rows = PROBLEMS[name](), dict(record.content.get("rows", {}))
+    if problem.name.startswith("synth2pl"):
+        rows["py-irt fork"] = stored_py_irt(problem.dims)
+    if problem.fitted:
+        rows["R mirt"] = {"status": "stored", "steps": problem.reference["steps"], "note": "61 nodes; no time known"}
+        rows["R mirt"]["accuracy"] = judge(problem, dict(problem.fitted))
+    about = {"problem": name, "shape": problem.scores.shape, "dims": problem.dims, "reference": problem.reference}
+    about["timeout_seconds"] = settings.timeout
+    print(f"{name}: {' x '.join(map(str, problem.scores.shape))}, {problem.dims} dims", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         problem.save(pathlib.Path(folder) / "problem.npz")
         for contestant in wanted:
             print(f"  {contestant} ...", flush=True)
-            row = compete(contestant, problem, pathlib.Path(folder), threads, timeout)
-            row["measured"] = datetime.date.today().isoformat()
-            rows[contestant] = row
-            everybody = {**earlier, **rows}
-            if problem.name.startswith("synth2pl"):
-                everybody["py-irt fork"] = stored_py_irt(problem.dims)
-            if problem.fitted:
-                stored = {"status": "stored", "steps": problem.reference["steps"]}
-                stored |= {
-                    "accuracy": judge(problem, dict(problem.fitted)),
-                    "note": "61 nodes; no time known",
-                }
-                everybody["R mirt"] = stored
-            about = {
-                "problem": name,
-                "shape": problem.scores.shape,
-                "dims": problem.dims,
-            }
-            about |= {
-                "reference": problem.reference,
-                "machine": here,
-                "timeout_seconds": timeout,
-            }
-            results.mkdir(exist_ok=True)
-            file.write_text(json.dumps(about | {"rows": everybody}, indent=1) + "\n")
-    print(table(everybody), flush=True)
+            row = compete(contestant, problem, pathlib.Path(folder), settings.threads, settings.timeout)
+            rows[contestant] = row | {"measured": datetime.date.today().isoformat()}
+            record.keep(about | {"rows": rows})
+    print(table(rows), flush=True)
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("who", nargs="?", choices=("all", "rivals", "ours"), default="all")
-    parser.add_argument("--problem", action="append", choices=list(CONTESTS), help="default: every one")
-    parser.add_argument("--contestant", action="append", choices=list(CONTESTANTS), help="only these")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--timeout", type=float, default=300.0, help="seconds a contestant and problem")
-    parser.add_argument("--results", type=pathlib.Path, default=HERE / "results")
-    wanted = parser.parse_args()
-    for name in wanted.problem or CONTESTS:
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    who: Literal["all", "rivals", "ours"] = setting("all", "which side")
+    problem: tuple[str, ...] = setting(tuple(CONTESTS)[1:], "problems")
+    contestant: tuple[str, ...] = setting((), "only these; all of a problem if none")
+    threads: int = setting(2, "cores of a contestant")
+    timeout: float = setting(300.0, "seconds a contestant and problem")
+
+
+def study(settings: Settings, record: Record) -> None:
+    """Each problem into a JSON of its own."""
+    for name in settings.problem:
         sides = {each: "ours" if each.startswith("lleval_jax") else "rivals" for each in CONTESTS[name]}
-        entered = [each for each, side in sides.items() if wanted.who in ("all", side)]
-        entered = wanted.contestant or entered
+        entered = [each for each, side in sides.items() if settings.who in ("all", side)]
         try:
-            contest(name, entered, wanted.threads, wanted.timeout, wanted.results)
+            contest(name, settings.contestant or entered, settings, Record(record.path.with_name(f"{name}.json")))
         except FileNotFoundError as error:
             print(f"{name} left out: {error}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

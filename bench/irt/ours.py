@@ -48,27 +48,11 @@ def likelihood(problem, threads):
 
 def prepare_abilities(problem):
     """MAP abilities with standard errors, items known."""
-    import numpy as np
-
     import lleval_jax
     import lleval_jax.estimators.irt  # names load when first used; the rivals load with their import
+    from bench.kit.problems import bank_of
 
-    items, dims = problem["slopes"].shape
-    bank = lleval_jax.ItemBank(
-        name="problem",
-        version="1",
-        items=tuple(f"item-{i}" for i in range(items)),
-        slope=problem["slopes"],
-        intercept=problem["intercepts"],
-        floor=np.zeros(items),
-        ceiling=np.ones(items),
-        weight=np.full(items, 1 / items),
-        group=np.zeros(items, int),
-        groups=("all",),
-        covariance=np.zeros((items, dims + 1, dims + 1)),
-        prior_mean=np.zeros(dims),
-        prior_cov=np.eye(dims),
-    )
+    bank = bank_of(problem["slopes"], problem["intercepts"])
     responses = lleval_jax.Responses.build(problem["scores"], items=bank.items)
 
     def score():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
+import multiprocessing
 import os
 import pathlib
 import re
@@ -11,7 +13,11 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Found = TypeVar("Found")
 
 
 def measure(
@@ -82,3 +88,13 @@ def run_script(command: Sequence[str], out: pathlib.Path, timeout: float) -> dic
 def without_paths(text: str) -> str:
     """An error message short enough for a table and free of file names."""
     return re.sub(r"(/[\w.+-]+){2,}", "...", " ".join(text.split()))[:300]
+
+
+def each(call: Callable[[Task], Found], tasks: Sequence[Task], workers: int) -> Iterator[Found]:
+    """What `call` finds for each task, in order; by so many processes, or by this one if none."""
+    if not workers:
+        yield from map(call, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(call, tasks)

@@ -9,6 +9,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+import lleval_jax as ll
+
+SHARED = pathlib.Path(os.environ.get("LLEVAL_SHARED", pathlib.Path(__file__).resolve().parents[3] / "shared"))
+
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
@@ -29,8 +33,7 @@ class Problem:
 
 def shared(*parts: str) -> pathlib.Path:
     """A file of the shared data folder (LLEVAL_SHARED, or shared/ beside the checkout)."""
-    beside = pathlib.Path(__file__).resolve().parents[3] / "shared"
-    path = pathlib.Path(os.environ.get("LLEVAL_SHARED", beside)).joinpath(*parts)
+    path = SHARED.joinpath(*parts)
     if not path.exists():
         raise FileNotFoundError(
             f"{'/'.join(parts)} is not in the shared data folder; set LLEVAL_SHARED to the folder that "
@@ -101,7 +104,43 @@ def abilities(rows: int = 100_000, items: int = 100, dims: int = 5, seed: int = 
     return Problem(f"abilities_{rows}x{items}", scores, dims, given, {"abilities": places})
 
 
+def bank_of(slope: np.ndarray, intercept: np.ndarray, dtype: type = float) -> ll.ItemBank:
+    """A bank of known items, slope (items, dims) and intercept (items,); abilities are N(0, 1) beforehand."""
+    items, dims = slope.shape
+    return ll.ItemBank(
+        name="problem",
+        version="1",
+        items=tuple(f"item-{i}" for i in range(items)),
+        slope=slope,
+        intercept=intercept,
+        floor=np.zeros(items, dtype),
+        ceiling=np.ones(items, dtype),
+        weight=np.full(items, 1 / items),
+        group=np.zeros(items, int),
+        groups=("all",),
+        covariance=np.zeros((items, dims + 1, dims + 1), dtype),
+        prior_mean=np.zeros(dims),
+        prior_cov=np.eye(dims),
+    )
+
+
+def form(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Answers of a form of open_llm_irt (models, items) and full scores in points, first of each set of equal rows.
+
+    "simulated" is a small one, made here, whose full scores are those of four times as many items.
+    """
+    if name == "simulated":
+        whole = two_parameter(60, 120).scores
+        answers, full = whole[:, :30], 100 * whole.mean(1)
+    else:
+        with np.load(shared("data", "open_llm_irt", f"{name}.npz"), allow_pickle=False) as stored:
+            answers, full = stored["responses"].astype(np.int8), stored["full_score"]
+    first = np.sort(np.unique(answers, axis=0, return_index=True)[1])
+    return answers[first], full[first]
+
+
 PROBLEMS: dict[str, Callable[[], Problem]] = {
+    "2pl_40x60": lambda: two_parameter(40, 60),  # does it run?
     "2pl_400x2000": lambda: two_parameter(400, 2_000),
     "2pl_400x14000": lambda: two_parameter(400, 14_000),
     "2pl_5000x28000": lambda: two_parameter(5_000, 28_000),

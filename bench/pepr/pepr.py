@@ -1,23 +1,26 @@
-"""PEPR on simulated prompts, six elements: `python bench/pepr.py`, by the public calls and their defaults.
+"""PEPR on simulated prompts, six elements, by the public calls and their defaults.
 
 How the error of the weights falls with the number of texts, how far predictions of all 63 combinations are from the
 truth, how often intervals hold it, how often a prompt whose elements act on each other is flagged, and the seconds of
 1,000 bootstrap fits in one call beside a loop over scipy's SLSQP on the same weighted texts.
 """
 
-import argparse
+from __future__ import annotations
+
+import dataclasses
 import json
-import pathlib
 import statistics
 import time
 import warnings
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 from scipy.optimize import minimize
 
 import lleval_jax as ll
-from bench.kit import machine
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax.data import simulate_logprobs
 from lleval_jax.estimators.pepr import kernel
 from lleval_jax.values.logprobs import LogProbs, members_of
@@ -26,13 +29,22 @@ TRUE = {"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1, "e": 0.0, "f": 0.0}
 WEIGHT = np.array(list(TRUE.values()))
 SIZES = (50, 100, 200, 400, 800, 1600)
 INTERACTIONS = (0.0, 0.005, 0.01, 0.02, 0.05)
-RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 
-def recovery(runs: int) -> dict:
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    runs: int = setting(200, "worlds of a row")
+    sizes: tuple[int, ...] = setting(SIZES, "numbers of texts")
+    draws: int = setting(1000, "bootstrap fits")
+    pairs: tuple[int, ...] = setting((1000, 4000), "numbers of pairs, 20 worlds each at most")
+
+
+def recovery(runs: int, sizes: Sequence[int]) -> dict:
     """Errors of weights and of scores of all combinations, and coverage, by number of texts."""
     rows = {}
-    for n in SIZES:
+    for n in sizes:
         error, mae, widest, held, inside = [], [], [], [], []
         for seed in range(runs):
             table = simulate_logprobs(TRUE, n, seed=seed)
@@ -55,7 +67,7 @@ def recovery(runs: int) -> dict:
             "score_coverage": float(np.mean(inside)),
             "runs": runs,
         }
-    slope = np.polyfit(np.log(SIZES), np.log([rows[str(n)]["weight_rmse"] for n in SIZES]), 1)[0]
+    slope = np.polyfit(np.log(sizes), np.log([rows[str(n)]["weight_rmse"] for n in sizes]), 1)[0]
     return {"by_texts": rows, "slope": float(slope), "noise": 0.3, "spread": 3.0}
 
 
@@ -71,16 +83,16 @@ def flags(runs: int) -> dict:
     return {"texts": 200, "runs": runs, "false_alarm_stated": 0.01, "flagged": found}
 
 
-def preferences(runs: int) -> dict:
+def preferences(runs: int, sizes: Sequence[int]) -> dict:
     """Largest error of the weights from pairs."""
     largest = {}
-    for n in (1000, 4000):
+    for n in sizes:
         fits = [ll.pepr.fit(simulate_logprobs(TRUE, n, pairs=True, seed=seed), draws=1) for seed in range(runs)]
         largest[str(n)] = float(np.mean([np.abs(fit.params.weight - WEIGHT).max() for fit in fits]))
     return {"mean_largest_weight_error": largest, "runs": runs}
 
 
-def seconds(draws: int = 1000) -> dict:
+def seconds(draws: int) -> dict:
     """1,000 fits to weighted texts in one call, and one by one with scipy; the same answers."""
     work = kernel.prepare(LogProbs.from_frame(simulate_logprobs(TRUE, 200, seed=0)), "text")
     took = []
@@ -120,18 +132,10 @@ def seconds(draws: int = 1000) -> dict:
     }
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "pepr.json")
-    wanted = parser.parse_args()
+def study(settings: Settings, record: Record) -> None:
+    """All four parts."""
     warnings.simplefilter("ignore", ll.DataWarning)
-    record: dict = {"machine": machine.describe("jax", "numpy", "scipy"), "seconds": seconds()}
-    record |= {"recovery": recovery(wanted.runs), "flags": flags(wanted.runs), "preferences": preferences(20)}
-    wanted.out.write_text(json.dumps(record, indent=1) + "\n")
-    print(json.dumps({name: record[name] for name in ("seconds", "recovery", "flags", "preferences")}, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+    found: dict = {"seconds": seconds(settings.draws), "recovery": recovery(settings.runs, settings.sizes)}
+    found |= {"flags": flags(settings.runs), "preferences": preferences(min(settings.runs, 20), settings.pairs)}
+    record.keep(found)
+    print(json.dumps(found, indent=1))

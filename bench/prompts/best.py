@@ -1,34 +1,44 @@
 """How far below the best the prompt is that is named best after few answers, and whether stated chances come true.
 
-`python bench/best_prompt.py [--seeds 3]` runs `estimators/prompts/best.py` on the simulated sets of
+Runs `estimators/prompts/best.py` on the simulated sets of
 reference/prompteval_sim.npz (100 prompts x 1000 examples) beside PromptEval's halving, TRIPLE-GSE and halving on
-observed means, all on their own cells, and writes results/best_prompt.json after each set.
+observed means, all on their own cells.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import pathlib
+import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from unittest import mock
 
 import numpy as np
 
-from bench.kit.machine import describe
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from bench.prompts.published import BUDGETS, SETS, halving, simulated
 from lleval_jax.estimators.prompts import best
 from lleval_jax.layout import grid
 from lleval_jax.values.responses import Responses
 
-RESULT = pathlib.Path(__file__).resolve().parent / "results" / "best_prompt.json"
 RIVALS = {"PromptEval": "pe", "TRIPLE-GSE": "gse", "observed means": "means"}
 COVARIATES = {"none": False, "known": True}
 OTHERS = ("elimination", "thompson", "top-two")  # looked at while they go on; the first seed only
 LOOK = 100  # answers between two looks of those
 DRAWS = 500
+SHAPE = (100, 1000)
 BINS = (0, 0.2, 0.4, 0.6, 0.8, 0.95, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    seeds: int = setting(3, "of plans on the stored sets")
+    new: int = setting(0, "new sets instead, one seed each")
+    others: bool = setting(True, "also rules that are looked at while they go on")
+    budgets: tuple[int, ...] = setting(BUDGETS, "answers")
+    shape: tuple[int, ...] = setting(SHAPE, "prompts and examples of a new set")
 
 
 def session(truth: Responses, looks: Sequence[int], **settings) -> dict[int, dict]:
@@ -53,7 +63,7 @@ def _said(found: best.Best, scores: np.ndarray, row: dict[str, int]) -> dict:
     return {"regret": below, "probability": found.probability, "expected": found.gap, "held": held}
 
 
-def world(k: int) -> tuple[np.ndarray, np.ndarray]:
+def world(k: int, shape: Sequence[int] = SHAPE) -> tuple[np.ndarray, np.ndarray]:
     """Set k: answers (prompts, items) and covariates (prompts, features); beyond the stored sets, new ones.
 
     Those have prompt effects of standard deviation 0.5 in logits, of which 10 covariates explain half the variance.
@@ -61,31 +71,19 @@ def world(k: int) -> tuple[np.ndarray, np.ndarray]:
     if k < SETS:
         return simulated(k)
     random = np.random.default_rng([k, 7])
-    x, coef = random.normal(size=(100, 10)), random.normal(size=10)
-    prompt = 0.5 * np.sqrt(0.5) * (x @ coef / np.linalg.norm(coef) + random.normal(size=100))
-    logit = 0.3 + prompt[:, None] + 1.3 * random.normal(size=(1, 1000))
+    x, coef = random.normal(size=(shape[0], 10)), random.normal(size=10)
+    prompt = 0.5 * np.sqrt(0.5) * (x @ coef / np.linalg.norm(coef) + random.normal(size=shape[0]))
+    logit = 0.3 + prompt[:, None] + 1.3 * random.normal(size=(1, shape[1]))
     return (random.random(logit.shape) < 1 / (1 + np.exp(-logit))).astype(float), x
 
 
-def run(parts: Sequence[tuple[Callable[[int, int], list[dict]], int, int]], name: str, out: pathlib.Path) -> None:
-    """Sessions of all parts (who, set, seed), into section `name` of `out`."""
-    grid.LEAST_POWER = 11  # all fits have room for 2048 answers: one compilation
-    began, runs = time.process_time(), []
-    for part, k, seed in parts:
-        runs += part(k, seed)
-        record = json.loads(out.read_text()) if out.exists() else {}
-        seconds = round(time.process_time() - began)
-        out.write_text(json.dumps(record | {name: summary(runs) | {"cpu_seconds_of_all": seconds}}, indent=1) + "\n")
-        print(f"seed {seed}, set {k}: {seconds} s", flush=True)
-
-
-def _halvings(k: int, seed: int) -> list[dict]:
+def _halvings(settings: Settings, k: int, seed: int) -> list[dict]:
     """Ours and the rivals' on one set: by name, covariates, budget, set and seed."""
-    answers, x = world(k)
+    answers, x = world(k, settings.shape)
     truth, runs = Responses.build(answers.astype(np.float32)), []
     for covariates, given in COVARIATES.items():
         key, features = {"covariates": covariates, "set": k, "seed": seed}, x if given else None
-        for budget in BUDGETS:
+        for budget in settings.budgets:
             began = time.process_time()
             found = session(truth, (budget,), rule="halving", row_features=features, seed=seed)[budget]
             spent = {"cpu_seconds": time.process_time() - began}
@@ -97,28 +95,28 @@ def _halvings(k: int, seed: int) -> list[dict]:
     return runs
 
 
-def _others(k: int, seed: int) -> list[dict]:
+def _others(settings: Settings, k: int, seed: int) -> list[dict]:
     """The rules that need no budget beforehand: one session each, looked at on its way."""
-    answers, x = world(k)
+    answers, x = world(k, settings.shape)
     truth, runs = Responses.build(answers.astype(np.float32)), []
     for covariates, given in COVARIATES.items():
         key, features = {"covariates": covariates, "set": k, "seed": seed}, x if given else None
         for rule in OTHERS:
-            told = session(truth, BUDGETS, rule=rule, size=LOOK, row_features=features, seed=seed)
-            runs += [key | {"by": rule, "budget": budget} | told[budget] for budget in BUDGETS]
+            told = session(truth, settings.budgets, rule=rule, size=LOOK, row_features=features, seed=seed)
+            runs += [key | {"by": rule, "budget": budget} | told[budget] for budget in settings.budgets]
     return runs
 
 
-def summary(runs: list[dict]) -> dict:
+def summary(runs: list[dict], budgets: Sequence[int]) -> dict:
     """Means over sets and seeds, in points; standard errors over runs, those of differences over the same runs."""
     regret = {(r["covariates"], r["by"], r["budget"], r["set"], r["seed"]): 100 * r["regret"] for r in runs}
     table, less = {}, {}
     for covariates in COVARIATES:
         for by in dict.fromkeys(r["by"] for r in runs):
-            rows = [[v for key, v in regret.items() if key[:3] == (covariates, by, b)] for b in BUDGETS]
+            rows = [[v for key, v in regret.items() if key[:3] == (covariates, by, b)] for b in budgets]
             if not all(rows):
                 continue
-            means = {str(b): _mean(v) for b, v in zip(BUDGETS, rows, strict=True)}
+            means = {str(b): _mean(v) for b, v in zip(budgets, rows, strict=True)}
             table.setdefault(covariates, {})[by] = means | {"runs": len(rows[0])}
             if by in RIVALS:
                 less[f"halving minus {by}, covariates {covariates}"] = {
@@ -130,7 +128,7 @@ def summary(runs: list[dict]) -> dict:
                             and (other := regret.get((covariates, by, *key[2:]))) is not None
                         ]
                     )
-                    for b in BUDGETS
+                    for b in budgets
                 }
     each = {f"{c}.{by}.{b}": [] for c, by, b, _, _ in regret}
     for (covariates, by, budget, _, _), value in regret.items():
@@ -138,8 +136,6 @@ def summary(runs: list[dict]) -> dict:
     return {
         "problem": "100 prompts x 1000 examples; regret of the prompt named best, in points",
         "sets": len({key[3:] for key in regret}),
-        "machine": describe("numpy", "scipy", "jax"),
-        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
         "draws": DRAWS,
         "regret_in_points": table,
         "differences": less,
@@ -186,18 +182,16 @@ def _mean(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description="the best prompt under a budget")
-    parser.add_argument("--seeds", type=int, default=3, help="of plans on the stored sets")
-    parser.add_argument("--new", type=int, default=0, help="new sets instead, one seed each")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
-    options = parser.parse_args()
-    if options.new:
-        return run([(_halvings, k, 0) for k in range(SETS, SETS + options.new)], "new_sets", options.out)
-    halvings = [(_halvings, k, seed) for seed in range(options.seeds) for k in range(SETS)]
-    return run(halvings + [(_others, k, 0) for k in range(SETS)], "stored_sets", options.out)
-
-
-if __name__ == "__main__":
-    main()
+def study(settings: Settings, record: Record) -> None:
+    """Sessions on the stored sets or on new ones, stored after each."""
+    if settings.new:
+        name, parts = "new_sets", [(_halvings, k, 0) for k in range(SETS, SETS + settings.new)]
+    else:
+        name, parts = "stored_sets", [(_halvings, k, seed) for seed in range(settings.seeds) for k in range(SETS)]
+        parts += [(_others, k, 0) for k in range(SETS)] if settings.others else []
+    runs = []
+    with mock.patch.object(grid, "LEAST_POWER", 11):  # all fits have room for 2048 answers: one compilation
+        for part, k, seed in parts:
+            runs += part(settings, k, seed)
+            record.part(name, summary(runs, settings.budgets))
+            print(f"seed {seed}, set {k}: {record.content[name]['took']}", flush=True)

@@ -1,26 +1,27 @@
 """What PromptEval is measured against: itself as published, its baselines, and halving for the best prompt.
 
-`python bench/prompts_rivals.py` runs `estimators/prompts/published.py` on the simulated sets of
+Runs `estimators/prompts/published.py` on the simulated sets of
 reference/prompteval_sim.npz (10 sets, seeds 0 to 2, nested budgets) on the cells that the published code asks, beside
-its stored errors. `--python PYTHON --methods FOLDER` runs the authors' program as well
-(bench/rivals/prompteval_original.py): processor seconds, weights, and the regrets of halving.
+its stored errors. `python` and `methods` run the authors' program as well
+(rivals/prompteval_original.py): processor seconds, weights, and the regrets of halving.
 """
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import json
-import os
 import pathlib
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from bench.kit.machine import describe
 from bench.kit.problems import shared
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax.estimators.prompts import balanced
 from lleval_jax.estimators.prompts import published as paper
 
@@ -29,7 +30,17 @@ METHODS = ("baseline", "pe_rasch", "pe_X", "logreg_X")
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 BY = ("pe", "gse", "means")
 HERE = pathlib.Path(__file__).resolve().parent
-RESULT = HERE / "results" / "prompts_reference.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    python: str | None = setting(None, "interpreter with scikit-learn, for the authors' program")
+    methods: str | None = setting(None, "the folder of the published methods.py")
+    sets: int = setting(SETS, "simulated sets")
+    seeds: tuple[int, ...] = setting(SEEDS, "of plans")
+    budgets: tuple[int, ...] = setting(BUDGETS, "answers")
 
 
 class Chosen(NamedTuple):
@@ -148,42 +159,42 @@ def _observed(answers: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.where(count > 0, np.where(seen, answers, 0).sum(1) / np.maximum(count, 1), -1)
 
 
-def reference() -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
+def reference(s: Settings) -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
     """Ours on all sets: scores by "method.set.seed" (budgets, prompts), processor seconds by method of four budgets."""
     scores, seconds = {}, {method: [] for method in METHODS}
-    for seed in SEEDS:
-        plans = _nested(seed)  # a plan does not look at answers
-        for k in range(SETS):
+    for seed in s.seeds:
+        plans = _nested(seed, s.budgets)  # a plan does not look at answers
+        for k in range(s.sets):
             answers, x = simulated(k)
             for method in METHODS:
                 began = time.process_time()
-                scores[f"{method}.{k}.{seed}"] = np.array([estimated(method, answers, s, x) for s in plans])
+                scores[f"{method}.{k}.{seed}"] = np.array([estimated(method, answers, seen, x) for seen in plans])
                 seconds[method].append(time.process_time() - began)
     return scores, seconds
 
 
-def table(scores: dict[str, np.ndarray]) -> dict[str, dict[str, list[float]]]:
+def table(scores: dict[str, np.ndarray], s: Settings) -> dict[str, dict[str, list[float]]]:
     """Errors in points, averaged over sets and seeds: method, then budget -> W1, individual, five quantiles."""
     rows = {}
     for method in METHODS:
         runs = [
-            [errors(s, simulated(k)[0].mean(1)) for s in scores[f"{method}.{k}.{seed}"]]
-            for k in range(SETS)
-            for seed in SEEDS
+            [errors(found, simulated(k)[0].mean(1)) for found in scores[f"{method}.{k}.{seed}"]]
+            for k in range(s.sets)
+            for seed in s.seeds
         ]
-        rows[method] = {str(b): e.round(3).tolist() for b, e in zip(BUDGETS, 100 * np.mean(runs, 0), strict=True)}
+        rows[method] = {str(b): e.round(3).tolist() for b, e in zip(s.budgets, 100 * np.mean(runs, 0), strict=True)}
     return rows
 
 
-def regrets(published: bool) -> dict[str, np.ndarray]:
+def regrets(published: bool, s: Settings) -> dict[str, np.ndarray]:
     """Regrets of halving by "how.covariates.set.seed", (budgets,)."""
     found = {}
-    for k in range(SETS):
+    for k in range(s.sets):
         answers, x = simulated(k)
-        for seed in SEEDS:
+        for seed in s.seeds:
             for by in BY:
                 for name, given in (("rasch", None), ("X", x)) if by != "means" else (("none", None),):
-                    runs = [halving(answers, b, by=by, seed=seed, x=given, published=published) for b in BUDGETS]
+                    runs = [halving(answers, b, by=by, seed=seed, x=given, published=published) for b in s.budgets]
                     found[f"{by}.{name}.{k}.{seed}"] = np.array([run.regret for run in runs])
     return found
 
@@ -232,10 +243,10 @@ def beside_the_original(out: pathlib.Path, scores: dict, found: dict) -> dict:
     }
 
 
-def _nested(seed: int) -> list[np.ndarray]:
+def _nested(seed: int, budgets: Sequence[int] = BUDGETS) -> list[np.ndarray]:
     """The published plan at each budget, one within the other."""
     plans, seen = [], np.zeros(simulated(0)[0].shape, bool)
-    for budget in BUDGETS:
+    for budget in budgets:
         plans.append(seen := published_plan(seen, budget, seed))
     return plans
 
@@ -260,50 +271,39 @@ def _weights(theirs: dict[str, np.ndarray], plans: dict[int, list[np.ndarray]]) 
     return rows
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description="PromptEval as published")
-    parser.add_argument("--python", help="interpreter with scikit-learn")
-    parser.add_argument("--methods", help="the folder of the published methods.py")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
-    options = parser.parse_args()
+def study(settings: Settings, record: Record) -> None:
+    """Ours; and the authors' program at the same time, if it is at hand."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "original.json"
-        original = start(options.python, options.methods, out) if options.python else None
-        record, scores, found = ours()
+        original = start(settings.python, settings.methods, out) if settings.python and settings.methods else None
+        content, scores, found = ours(settings)
         if original and original.wait() == 0:
-            record["original"] = beside_the_original(out, scores, found)
-            print(json.dumps(record["original"], indent=1))
-    options.out.write_text(json.dumps(record, indent=1) + "\n")
+            content["original"] = beside_the_original(out, scores, found)
+            print(json.dumps(content["original"], indent=1))
+    record.keep(content)
 
 
-def ours() -> tuple[dict, dict, dict]:
+def ours(s: Settings) -> tuple[dict, dict, dict]:
     """The record of what needs no other program; our scores and regrets."""
     stored = json.loads(shared("reference", "baselines.json").read_text())["prompteval_sim"]["summary"]
-    scores, seconds = reference()
-    rows = table(scores)
+    scores, seconds = reference(s)
+    rows = table(scores, s)
     for method in METHODS:
-        pairs = [f"{rows[method][str(b)][0]:6.2f} ({100 * stored[method][str(b)]['w1']:6.2f})" for b in BUDGETS]
+        pairs = [f"{rows[method][str(b)][0]:6.2f} ({100 * stored[method][str(b)]['w1']:6.2f})" for b in s.budgets]
         print(f"{method:9}" + " ".join(pairs), flush=True)
-    apart = [abs(rows[m][str(b)][0] - 100 * stored[m][str(b)]["w1"]) for m in METHODS for b in BUDGETS]
+    apart = [abs(rows[m][str(b)][0] - 100 * stored[m][str(b)]["w1"]) for m in METHODS for b in s.budgets]
     print(f"W1 at most {max(apart):.3f} points from the stored", flush=True)
-    found = regrets(published=True)
+    found = regrets(True, s)
     record = {
         "problem": "10 simulated sets, 100 prompts x 1000 items, seeds 0 to 2; averages, in points",
         "source": "reference/prompteval_sim.npz, reference/baselines.json",
-        "machine": describe("numpy", "scipy", "jax"),
-        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
         "columns": ["w1", "individual", *[f"q{round(100 * level):02d}" for level in LEVELS]],
         "errors": rows,
-        "stored_w1": {m: {str(b): round(100 * stored[m][str(b)]["w1"], 3) for b in BUDGETS} for m in METHODS},
+        "stored_w1": {m: {str(b): round(100 * stored[m][str(b)]["w1"], 3) for b in s.budgets} for m in METHODS},
         "largest_w1_gap": round(max(apart), 4),
         "cpu_seconds_of_four_fits_median": {m: round(float(np.median(s)), 4) for m, s in seconds.items()},
         "best_prompt_regret": averaged(found),
-        "best_prompt_regret_new_plan": averaged(regrets(published=False)),
+        "best_prompt_regret_new_plan": averaged(regrets(False, s)),
     }
     print(json.dumps(record["best_prompt_regret"]), flush=True)
     return record, scores, found
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""A benchmark's next version from a few models, beside simple rules: `python bench/refresh.py [PART ...]`.
+"""A benchmark's next version from a few models, compared with simple rules.
 
 Parts are livexiv, speed, simulation, others and forms (thousands of models, of which 300 are drawn); each replaces its
 own part of the results.
@@ -13,9 +13,8 @@ version's shift and do not count as independent.
 
 from __future__ import annotations
 
-import argparse
-import json
-import pathlib
+import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -24,14 +23,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bench.kit import machine
 from bench.kit.problems import shared
+from bench.kit.results import Record, read
+from bench.kit.settings import setting
 from bench.refresh import speed, worlds
 from bench.refresh.rules import ALL, RULES, Rasch, Rolling, Scores, scored
 from lleval_jax import Estimate, Responses, refresh
 
-RESULT = pathlib.Path(__file__).resolve().parent / "results" / "refresh.json"
-REFERENCE = RESULT.with_name("refresh_reference.json")
 LEVELS = (0.95, 0.8)
 BAR, BOUNDS = 0.3, (0.92, 0.98)  # points above the best rule at most; coverage
 OURS, CHOSEN, SPREAD = "refresh", "chosen", "spread"
@@ -194,7 +192,7 @@ def chains(data: Sequence[Living], save: Save) -> list[Cell]:
 
 def published() -> list[Cell]:
     """The method as published on the same rows, as stored."""
-    cells = json.loads(REFERENCE.read_text())["cells"]["corrected"]
+    cells = read("refresh", "refresh_reference")["cells"]["corrected"]
     names = ["version", "m", "mae", "mae_domains", "spearman", "kendall", "coverage", "coverage_domains"]
     key = {"choice": "its own", "method": "published"}
     return [{"data": cell["modality"], **key, **{name: cell[name] for name in names}} for cell in cells]
@@ -255,7 +253,7 @@ def coverage(cells: Sequence[Cell]) -> dict[str, dict[str, object]]:
     return out
 
 
-def study(data: Sequence[Living], save: Save, more: Sequence[Cell] = ()) -> dict[str, object]:
+def all_chains(data: Sequence[Living], save: Save, more: Sequence[Cell] = ()) -> dict[str, object]:
     """Chains of some benchmarks, with their tables."""
     began, used = time.perf_counter(), time.process_time()
     cells = chains(data, save)
@@ -275,30 +273,25 @@ def study(data: Sequence[Living], save: Save, more: Sequence[Cell] = ()) -> dict
     return {**spent, **summary, "cells": cells}
 
 
-PARTS: Mapping[str, Callable[[Save], dict[str, object]]] = {
-    "livexiv": lambda save: study(livexiv(), save, published()),
-    "speed": lambda save: speed.study(list(livexiv()[0].versions.values()), forms, save),
-    "simulation": worlds.study,
-    "others": lambda save: study([living for living in others() if " #" not in living.name], save),
-    "forms": lambda save: study([living for living in others() if " #" in living.name], save),
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    parts: tuple[str, ...] = setting(("livexiv", "speed", "simulation", "others", "forms"), "what is measured")
+    worlds: int = setting(worlds.WORLDS, "simulated chains of either kind")
+    trials: int = setting(worlds.TRIALS, "simulated families under suspicion, of each kind")
+
+
+PARTS: Mapping[str, Callable[[Settings, Save], dict[str, object]]] = {
+    "livexiv": lambda _, save: all_chains(livexiv(), save, published()),
+    "speed": lambda _, save: speed.study(list(livexiv()[0].versions.values()), forms, save),
+    "simulation": lambda settings, save: worlds.study(settings.worlds, settings.trials, save),
+    "others": lambda _, save: all_chains([living for living in others() if " #" not in living.name], save),
+    "forms": lambda _, save: all_chains([living for living in others() if " #" in living.name], save),
 }
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {list(PARTS)}; all if none")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
-    wanted = parser.parse_args()
-    for part in wanted.parts or PARTS:
-        about = machine.describe("jax", "jaxlib", "numpy", "scipy")
-
-        def save(found: dict[str, object], part: str = part, about: dict[str, object] = about) -> None:
-            record = json.loads(wanted.out.read_text()) if wanted.out.exists() else {}
-            wanted.out.write_text(json.dumps({**record, part: {"machine": about, **found}}, indent=1) + "\n")
-
-        save(PARTS[part](save))
-
-
-if __name__ == "__main__":
-    main()
+def study(settings: Settings, record: Record) -> None:
+    """Each part with its own machine and date, saved as it comes."""
+    for part in settings.parts:
+        record.part(part, PARTS[part](settings, functools.partial(record.part, part)))

@@ -1,4 +1,4 @@
-"""LiveXiv's re-evaluation as published, beside its own figures: `python bench/refresh_reference.py`.
+"""LiveXiv's re-evaluation as published, compared with its own figures.
 
 Versions follow each other: all models answer the first, then `m` chosen ones (and the two new models, on the second)
 answer the next, and the scores of the others are foretold (arXiv 2410.10783, and the authors' notebook of figures).
@@ -16,10 +16,9 @@ answers of the new models in a part of the third. Published figures are rounded 
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import functools
 import json
-import pathlib
 import time
 from collections.abc import Sequence
 
@@ -28,16 +27,26 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bench.kit import machine
 from bench.kit.problems import shared
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax import Choice, Estimate, FitResult, Responses, refresh_paper
 
-RESULT = pathlib.Path(__file__).resolve().parent / "results" / "refresh_reference.json"
 CHAINS = {"vqa": ["v1", "v2", "v3", "v4"], "tqa": ["v1", "v2", "v3"]}
 SIZES = (3, 5, 8, 12)
 OLD, NEW = 17, 19  # models on the first version, and on later ones
 STARTS = 5
 Cell = dict[str, object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    m: tuple[int, ...] = setting(SIZES, "models run again")
+    modalities: tuple[str, ...] = setting(tuple(CHAINS), "figures (vqa), tables (tqa)")
+    starts: int = setting(STARTS, "of the published choice")
+    timed: bool = setting(True, "seconds too")
 
 
 @functools.cache
@@ -168,17 +177,17 @@ def on_cpu(modality: str, m: int) -> list[Cell]:
     return [rounded(cell) for cell in cells]
 
 
-def study(modality: str, m: int) -> dict[str, list[Cell]]:
+def all_kinds(modality: str, m: int, starts: int) -> dict[str, list[Cell]]:
     """All kinds of chains of one modality and number of models, beside what is known of them."""
     printed, theirs = published(modality, m), on_cpu(modality, m)
     known = {"published": printed, "cpu": theirs}
     again = {name: [list(cell["run_again"]) for cell in cells] for name, cells in known.items()}  # pyright: ignore
-    starts = [chain(modality, m, given=again["published"], seed=seed) for seed in range(STARTS)]
-    for cells in zip(*starts, strict=True):
+    begun = [chain(modality, m, given=again["published"], seed=seed) for seed in range(starts)]
+    for cells in zip(*begun, strict=True):
         cells[0]["mae_by_start"] = [cell["mae"] for cell in cells]
     return {
         "own choice": chain(modality, m),
-        "published choice": starts[0],
+        "published choice": begun[0],
         "cpu choice": chain(modality, m, given=again["cpu"]) if theirs else [],
         "corrected": chain(modality, m, corrected=True),
     } | known
@@ -214,28 +223,16 @@ def means(found: dict[str, list[Cell]]) -> dict[str, dict[str, dict[str, float]]
     return out
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--m", nargs="*", type=int, default=list(SIZES), help=f"models run again; {SIZES} by default")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
-    wanted = parser.parse_args()
+def study(settings: Settings, record: Record) -> None:
+    """All kinds of chains."""
     found: dict[str, list[Cell]] = {}
-    for modality in CHAINS:
-        for m in wanted.m:
-            for name, cells in study(modality, m).items():
+    for modality in settings.modalities:
+        for m in settings.m:
+            for name, cells in all_kinds(modality, m, settings.starts).items():
                 found.setdefault(name, []).extend(cells)
             print(f"{modality} m={m} done", flush=True)
-    about = machine.describe("jax", "jaxlib", "numpy", "scipy")
-    record = {"machine": about, "starts": STARTS, "means": means(found), "speed": speed(), "cells": found}
-    wanted.out.write_text(json.dumps(record, indent=1) + "\n")
-    shown = ["mae", "mae_domains", "spearman", "kendall", "coverage", "coverage_domains", "half_width"]
+    content = {"starts": settings.starts, "means": means(found), "cells": found}
+    record.keep(content | ({"speed": speed()} if settings.timed else {}))
     with pd.option_context("display.width", 250, "display.max_columns", 30, "display.precision", 3):
         print(compared(found), end="\n\n")
-        print("corrected rows\n", pd.DataFrame(found["corrected"]).set_index(["modality", "version", "m"])[shown])
-    print(json.dumps(record["means"], indent=1))
-    print(pd.DataFrame(record["speed"]).to_string())
-
-
-if __name__ == "__main__":
-    main()
+    print(json.dumps(content["means"], indent=1))

@@ -1,4 +1,4 @@
-"""Speed of `refresh` beside the method as published; see `refresh.py`, part speed."""
+"""Speed of `refresh` and of the method as published; see `chains.py`, part speed."""
 
 from __future__ import annotations
 

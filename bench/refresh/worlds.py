@@ -1,4 +1,4 @@
-"""Worlds of known truth for `refresh`; see `refresh.py`, part simulation.
+"""Worlds of known truth for `refresh`; see `chains.py`, part simulation.
 
 A chain: 17 models answer all of the first version, 5 that `choose` names the second and third. Versions have 4
 domains of 300 items, the third a new one too. Answers follow a logistic model with three abilities: slopes on the first
@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import beta
 
+from bench.kit.coverage import Held, coverage
 from lleval_jax import Responses, refresh
 
 MODELS, RERUN, FAMILY, DOMAINS, ITEMS = 17, 5, 2, 4, 300
@@ -58,9 +58,9 @@ def world(seed: int, leaked: bool) -> list[Responses]:
     return versions
 
 
-def chain(versions: Sequence[Responses]) -> list[dict[str, object]]:
-    """Intervals of models not run, one entry each."""
-    known, found = [versions[0]], []
+def chain(versions: Sequence[Responses]) -> dict[str, Held]:
+    """Intervals of models not run, by version, target and who the model is."""
+    known, found = [versions[0]], {}
     fit = refresh.fit(known)
     for v, truth in enumerate(versions[1:], 1):
         items = {truth.groups[g]: int(n) for g, n in enumerate(np.bincount(truth.group))}
@@ -71,37 +71,19 @@ def chain(versions: Sequence[Responses]) -> list[dict[str, object]]:
         real |= {name: truth.scores[:, truth.group == g].mean(1) for g, name in enumerate(truth.groups)}
         told = [refresh.estimate(fit, level=level) for level in LEVELS]
         for i, (row, group) in enumerate(zip(told[0].rows, told[0].group, strict=True)):
-            if row in run:
-                continue
-            at = truth.rows.index(row)
-            target = "all" if group == "all" else "new domain" if group == f"domain {DOMAINS}" else "old domains"
-            who = "family" if at >= MODELS - FAMILY else "others"
-            true = float(real[group][at])
-            held = [bool(e.low[i] <= true <= e.high[i]) for e in told]
-            wide = [float(100 * (e.high[i] - e.low[i])) for e in told]
-            error = 100 * abs(float(told[0].value[i]) - true)
-            found.append({"version": v + 1, "target": target, "who": who, "held": held, "wide": wide, "error": error})
-    return found
+            if row not in run:
+                at = truth.rows.index(row)
+                target = "all" if group == "all" else "new domain" if group == f"domain {DOMAINS}" else "old domains"
+                key = f"v{v + 1} {target}, {'family' if at >= MODELS - FAMILY else 'others'}"
+                ends = [e.low[i] for e in told], [e.high[i] for e in told]
+                found.setdefault(key, []).append((float(real[group][at]), float(told[0].value[i]), *ends))
+    return {key: held_of(entries) for key, entries in found.items()}
 
 
-def coverage(worlds: Sequence[Sequence[dict]], **only: object) -> dict[str, object]:
-    """Of the entries that are as asked: coverage, its standard error over worlds, binomial bounds and mean width."""
-    kept = [[e for e in entries if all(e[k] == v for k, v in only.items())] for entries in worlds]
-    of = np.array([len(entries) for entries in kept])
-    out: dict[str, object] = {
-        "of": int(of.sum()),
-        "mae": round(float(np.mean([e["error"] for es in kept for e in es])), 3),
-    }
-    for at, level in enumerate(LEVELS):
-        inside = np.array([sum(e["held"][at] for e in entries) for entries in kept])
-        held, count = int(inside.sum()), int(of.sum())
-        share = held / count
-        error = float(np.sqrt(np.sum((inside - share * of) ** 2)) / count)
-        bounds = [float(beta.ppf(0.025, held, count - held + 1)), float(beta.ppf(0.975, held + 1, count - held))]
-        width = float(np.mean([e["wide"][at] for entries in kept for e in entries]))
-        figures = {"share": share, "error": error, "width": width}
-        out[f"{level:.0%}"] = {k: round(v, 4) for k, v in figures.items()} | {"binomial": np.round(bounds, 4).tolist()}
-    return out
+def held_of(entries: Sequence[tuple]) -> Held:
+    """Entries (truth, value, lows, highs) as arrays."""
+    truth, value, low, high = (np.array(part) for part in zip(*entries, strict=True))
+    return Held(truth, value, low.T, high.T)
 
 
 def suspected(seed: int, gain: float, where: int, on: Sequence[int] | None, law: str) -> tuple[bool, bool]:
@@ -137,20 +119,15 @@ def suspicion(laws: Sequence[str] = ("points", "logits"), trials: int = TRIALS) 
 def covered(kind: str, worlds: int = WORLDS) -> dict[str, object]:
     """Coverage in worlds of one kind."""
     began = time.perf_counter()
-    entries = [chain(world(seed, kind == "contaminated")) for seed in range(worlds)]
-    table: dict[str, object] = {"worlds": worlds, "seconds": round(time.perf_counter() - began, 1)}
-    for who in ("others", "family"):
-        for version, target in ((2, "all"), (2, "old domains"), (3, "all"), (3, "old domains"), (3, "new domain")):
-            key = f"v{version} {target}, {who}"
-            table[key] = coverage(entries, version=version, target=target, who=who)
-            print(kind, key, table[key], flush=True)
-    return table
+    found = coverage(lambda seed: world(seed, kind == "contaminated"), chain, range(worlds), LEVELS)
+    print(kind, found, flush=True)
+    return {"worlds": worlds, "seconds": round(time.perf_counter() - began, 1), **found}
 
 
-def study(save: Callable[[dict[str, object]], None]) -> dict[str, object]:
+def study(worlds: int, trials: int, save: Callable[[dict[str, object]], None]) -> dict[str, object]:
     """Both, saved as they come."""
-    found: dict[str, object] = {"suspects": suspicion()}
+    found: dict[str, object] = {"suspects": suspicion(trials=trials)}
     for kind in KINDS:
         save(found)
-        found[kind] = covered(kind)
+        found[kind] = covered(kind, worlds)
     return found

@@ -1,4 +1,4 @@
-"""Scores outside of the leaderboard, foretold from skills: `python bench/downstream.py`.
+"""Scores outside of the leaderboard, foretold from skills.
 
 HumanEval (Ruan et al. 2024) and EQ-Bench scores of models on both Open LLM leaderboards. Lineages with HumanEval scores
 are left out in eight groups: the law is fitted to twelve benchmarks with only the smallest model of each of their
@@ -10,33 +10,43 @@ known scores. Errors are mean absolute, in points.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
+import dataclasses
+import itertools
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
 import lleval_jax as ll
-from bench.kit import machine
+from bench.kit.problems import shared
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from bench.sloth.published import BENCHMARKS
 from lleval_jax.estimators import sloth
 from lleval_jax.estimators.sloth import units as law_skills
 
-HERE = pathlib.Path(__file__).resolve()
-RESULT = HERE.parent / "results" / "downstream.json"
-SHARED = pathlib.Path(os.environ.get("LLEVAL_SHARED", HERE.parents[3] / "shared"))
 LEVELS = (0.8, 0.95)
 GROUPS = 8
 HUBER = 0.01  # the paper's, of scores
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    skills: int = setting(sloth.SKILLS, "of the law")
+    benchmarks: str = setting("lb1+lb2", "that the law is fitted to")
+    groups: int = setting(GROUPS, "of lineages left out")
+    passk: bool = setting(True, "pass@k too")
+    laws: pathlib.Path | None = setting(None, "folder to keep fitted laws in, or to take them from")
+
+
 def known_scores() -> dict[str, dict[str, float]]:
     """Model -> score, of HumanEval and EQ-Bench."""
-    models = pd.read_csv(SHARED / "data" / "sloth" / "models.csv").query("data_version == 'v2'").set_index("model")
-    emotional = pd.read_csv(SHARED / "data" / "sloth" / "eq_bench.csv").set_index("model").eq_bench
+    models = pd.read_csv(shared("data", "sloth", "models.csv")).query("data_version == 'v2'").set_index("model")
+    emotional = pd.read_csv(shared("data", "sloth", "eq_bench.csv")).set_index("model").eq_bench
     return {"HumanEval": models.HumanEval.dropna().to_dict(), "EQ-Bench": emotional.to_dict()}
 
 
@@ -82,8 +92,8 @@ def fitted(board: ll.Leaderboard, skills: int, name: str, folder: pathlib.Path |
     return law
 
 
-def left_out(board: ll.Leaderboard, scores: dict[str, float], wanted: argparse.Namespace, record: dict, keep) -> None:  # noqa: ANN001
-    """HumanEval of larger models of lineages that are left out, group by group."""
+def left_out(board: ll.Leaderboard, scores: dict[str, float], settings: Settings) -> Iterator[tuple[str, dict]]:
+    """HumanEval of larger models of lineages that are left out, group by group; what was known, and what is found."""
     lineages, families = (np.asarray(x, object) for x in (board.lineages, board.families))
     scored = np.isin(board.models, list(scores))
     smallest = np.array(
@@ -93,19 +103,19 @@ def left_out(board: ll.Leaderboard, scores: dict[str, float], wanted: argparse.N
         ]
     )
     counts = pd.Series(lineages[scored & ~smallest]).value_counts()
-    groups: list[list[str]] = [[] for _ in range(GROUPS)]
+    groups: list[list[str]] = [[] for _ in range(settings.groups)]
     for i, name in enumerate(counts.index):  # large and small ones together
-        groups[i % GROUPS if i // GROUPS % 2 == 0 else -1 - i % GROUPS].append(name)
+        place = i % settings.groups
+        groups[place if i // settings.groups % 2 == 0 else -1 - place].append(name)
     for i, group in enumerate(groups):
         of_group = np.isin(lineages, group)
-        law = fitted(board.hide(of_group & ~(smallest & scored)), wanted.skills, f"group-{i}", wanted.laws)
+        law = fitted(board.hide(of_group & ~(smallest & scored)), settings.skills, f"group-{i}", settings.laws)
         at = np.flatnonzero(of_group & scored & ~smallest)
         truth = np.array([scores[board.models[i]] for i in at])
         for word, use in (("smallest known", scored & (smallest | ~of_group)), ("none known", scored & ~of_group)):
             known = {board.models[i]: scores[board.models[i]] for i in np.flatnonzero(use)}
             one = foretold(law, "HumanEval", known, board.take(at), truth)
-            record.setdefault(word, []).append({"lineages": group, "law": law.status} | one)
-        keep()
+            yield word, {"lineages": group, "law": law.status} | one
 
 
 CODERS = {
@@ -120,7 +130,7 @@ CODERS = {
 
 def tried(law: ll.FitResult) -> list[dict]:
     """pass@k on LiveCodeBench (10 tries) of the largest model of two families, from the five others."""
-    kept = np.load(SHARED / "data" / "livecodebench" / "codegen_2024-04.npz", allow_pickle=False)
+    kept = np.load(shared("data", "livecodebench", "codegen_2024-04.npz"), allow_pickle=False)
     right = {name: np.rint(10 * kept["responses"][list(kept["models"]).index(own)]) for own, name in CODERS.items()}
     out = []
     for test in ("starcoder2-15b", "deepseek-coder-33b-base"):
@@ -152,39 +162,28 @@ def summary(parts: list[dict]) -> dict:
     return {"models": len(truth)} | errors | each
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--skills", type=int, default=sloth.SKILLS)
-    parser.add_argument("--laws", type=pathlib.Path, help="folder to keep fitted laws in, or to take them from")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
-    wanted = parser.parse_args()
-    board = ll.read_leaderboard("sloth-open-llm").select(BENCHMARKS["lb1+lb2"])
+def study(settings: Settings, record: Record) -> None:
+    """Sloth's protocol, pass@k, and the lineages left out, stored after each."""
+    board = ll.read_leaderboard("sloth-open-llm").select(BENCHMARKS[settings.benchmarks])
     scores = {
         name: {model: score for model, score in found.items() if model in board.models}
         for name, found in known_scores().items()
     }
-    record: dict = {"machine": machine.describe("jax", "jaxlib", "numpy"), "skills": wanted.skills, "summary": {}}
-
-    def keep() -> None:
-        parts = {
-            word: found for word, found in record.items() if word not in ("machine", "skills", "summary", "pass@k")
-        }
-        record["summary"] = {word: summary(found) for word, found in parts.items()}
-        print(record["summary"], flush=True)
-        wanted.out.write_text(json.dumps(record, indent=1) + "\n")
-
+    parts: dict[str, list[dict]] = {}
     large = np.isin(board.models, ["meta-llama-3-70b", "meta-llama-3-70b-instruct"])
-    law = fitted(board.hide(large), wanted.skills, "llama-3", wanted.laws)
+    law = fitted(board.hide(large), settings.skills, "llama-3", settings.laws)
     for name, found in scores.items():
         at = [i for i in np.flatnonzero(large) if board.models[i] in found]
         truth = np.array([found[board.models[i]] for i in at])
         known = {model: score for model, score in found.items() if not model.startswith("meta-llama-3-70b")}
-        record[f"llama 3 70B, {name}"] = [{"law": law.status} | foretold(law, name, known, board.take(at), truth)]
-    record["pass@k"] = tried(law)
-    keep()
-    left_out(board, scores["HumanEval"], wanted, record, keep)
-
-
-if __name__ == "__main__":
-    main()
+        parts[f"llama 3 70B, {name}"] = [{"law": law.status} | foretold(law, name, known, board.take(at), truth)]
+    if settings.passk:
+        record.keep({"pass@k": tried(law)})
+    for word, one in itertools.chain(
+        [("", {})], left_out(board, scores["HumanEval"], settings) if settings.groups else ()
+    ):
+        if word:
+            parts.setdefault(word, []).append(one)
+        summaries = {name: summary(found) for name, found in parts.items()}
+        record.keep({"skills": settings.skills, "summary": summaries} | parts)
+    print(record.content["summary"], flush=True)

@@ -1,4 +1,4 @@
-"""What the published laws leave unused, and families of which nothing is known: `python bench/scaling_missing.py`.
+"""What the published laws leave unused, and families of which nothing is known.
 
 Part "missing": Sloth's variants (`sloth.published`) learn from the rows of the study, which leaves out rows that
 lack a score and families of 1 or 2 rows; from all complete rows; and from all. Test rows are those of `scaling.py`.
@@ -9,22 +9,21 @@ group, averaged over groups; coverage is over all cells.
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import json
-import pathlib
 import time
 import warnings
 
 import numpy as np
 
 import lleval_jax as ll
-from bench.kit import machine
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from bench.sloth.published import BENCHMARKS, CELLS
 from bench.sloth.scaling import LEVELS, groups, without
 from lleval_jax.estimators import sloth
 from lleval_jax.estimators.sloth import published
 
-RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling_missing.json"
 STARTS = 2  # all end in one mode
 TRAINED = {"link": "monotone", "floors": "learned"}
 LAWS = {  # number of skills, and other words
@@ -112,33 +111,32 @@ def summary(found: list[dict]) -> dict:
     }
 
 
-def measured(part: str, law: str, most: int | None) -> dict:
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    parts: tuple[str, ...] = setting(tuple(PARTS), "what is measured")
+    laws: tuple[str, ...] = setting((), "of those of the parts; all if none is named")
+    most: int | None = setting(None, "groups of each setting; all if none")
+    names: tuple[str, ...] = setting(tuple(BENCHMARKS), "leaderboards")
+
+
+def measured(part: str, law: str, settings: Settings) -> dict:
     """All settings of a part by one law."""
     if part == "new":
-        return {name: summary(new(law, name, most)) for name in BENCHMARKS}
+        return {name: summary(new(law, name, settings.most)) for name in settings.names}
     return {
-        f"{name} n{given}": {word: summary(found) for word, found in missing(law, name, given, most).items()}
+        f"{name} n{given}": {word: summary(found) for word, found in missing(law, name, given, settings.most).items()}
         for name, given in CELLS
+        if name in settings.names
     }
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("parts", nargs="*", help=f"of {list(PARTS)}; all if none is named")
-    parser.add_argument("--laws", nargs="*", help="of those of the parts; all if none is named")
-    parser.add_argument("--most", type=int, help="groups of each setting; all if not given")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT, help="what it holds of other laws is kept")
-    wanted = parser.parse_args()
-    record: dict = json.loads(wanted.out.read_text()) if wanted.out.exists() else {}
-    record |= {"machine": machine.describe("jax", "jaxlib", "numpy"), "starts": STARTS}
-    for part in wanted.parts or PARTS:
+def study(settings: Settings, record: Record) -> None:
+    """All laws of all parts; what is stored of other laws stays."""
+    for part in settings.parts:
         for law in PARTS[part]:
-            if not wanted.laws or law in wanted.laws:
-                record.setdefault(part, {})[law] = measured(part, law, wanted.most)
-                print(part, law, json.dumps(record[part][law]), flush=True)
-                wanted.out.write_text(json.dumps(record, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+            if not settings.laws or law in settings.laws:
+                found = record.content.get(part, {}) | {law: measured(part, law, settings)}
+                print(part, law, json.dumps(found[law]), flush=True)
+                record.keep({"starts": STARTS, part: found})

@@ -1,4 +1,4 @@
-"""Scaling laws through skills beside Sloth's published errors on the same rows: `python bench/scaling_published.py`.
+"""Scaling laws through skills, compared with Sloth's published errors on the same rows.
 
 For each group of test families the law is fitted to all other families and to the 1 or 2 smallest models of the
 test families, then foretells their larger models (arXiv 2412.06540, section 4.1). The data lack five families that
@@ -9,10 +9,9 @@ have one slope for all families, where the published ones have one a family when
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import functools
 import json
-import pathlib
 import time
 from typing import NamedTuple
 
@@ -21,14 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from bench.kit import machine
 from bench.kit.problems import shared
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax.core.laws import published as skill_law
 from lleval_jax.core.laws.published import Form, Table
 from lleval_jax.core.shapes import pad
 from lleval_jax.types import Status
 
-RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling_published.json"
 FIRST = ["MMLU", "ARC", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K"]
 SECOND = ["IFEval", "BBH", "MATH Lvl 5", "GPQA", "MUSR", "MMLU-PRO"]
 BENCHMARKS = {"lb1": FIRST, "lb2": SECOND, "lb1+lb2": FIRST + SECOND}
@@ -47,6 +46,14 @@ VARIANTS: dict[str, tuple[Form, str, bool, str]] = {
     "size and tokens": (Form(1), "size and tokens", True, "logSlogT_sigmoid_faminter"),
     "pca d=2": (Form(2), "pca", True, "pca_d=2"),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    variants: tuple[str, ...] = setting(tuple(VARIANTS), "of the law")
+    starts: int = setting(8, "of a search")
 
 
 class Study(NamedTuple):
@@ -90,7 +97,7 @@ def errors(name: str, given: int) -> pd.DataFrame:
 
 
 @functools.cache
-def study(name: str, given: int) -> Study:
+def problem(name: str, given: int) -> Study:
     """The rows of a setting, sorted as published, and its groups."""
     models, floors, _ = sources()
     columns = BENCHMARKS[name]
@@ -114,7 +121,7 @@ def study(name: str, given: int) -> Study:
 
 def padded(cells: list[tuple[str, int]]) -> tuple[Table, np.ndarray]:
     """Tables of all groups of some settings, padded to one shape, and training rows; leading axis: groups."""
-    studies = [study(*cell) for cell in cells]
+    studies = [problem(*cell) for cell in cells]
     rows = max(len(s.table.scores) for s in studies)
     families = max(s.table.intercept.shape[1] for s in studies)
     tables, train = [], []
@@ -185,7 +192,7 @@ def measured(form: Form, kind: str, own: bool, method: str, starts: int) -> dict
         fits += len(train)
         groups = iter(np.asarray(scores))
         for name, given in cells:
-            table, _, test = study(name, given)
+            table, _, test = problem(name, given)
             found = [np.abs(next(groups)[: len(table.scores)] - table.scores)[line].mean() for line in test]
             theirs = errors(name, given)
             theirs = theirs[theirs.method == method].groupby("test_group").abs_error.mean().mean()
@@ -197,20 +204,11 @@ def measured(form: Form, kind: str, own: bool, method: str, starts: int) -> dict
     return record
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"of {list(VARIANTS)}; all if none is named")
-    parser.add_argument("--starts", type=int, default=8)
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
-    wanted = parser.parse_args()
-    record: dict = {"machine": machine.describe("jax", "jaxlib", "numpy"), "starts": wanted.starts, "variants": {}}
-    for name in wanted.variants or VARIANTS:
+def study(settings: Settings, record: Record) -> None:
+    """All variants, stored after each."""
+    found: dict = {"starts": settings.starts, "variants": {}}
+    for name in settings.variants:
         with jax.enable_x64(True):
-            record["variants"][name] = measured(*VARIANTS[name], wanted.starts)
-        print(name, json.dumps(record["variants"][name]), flush=True)
-        wanted.out.write_text(json.dumps(record, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+            found["variants"][name] = measured(*VARIANTS[name], settings.starts)
+        print(name, json.dumps(found["variants"][name]), flush=True)
+        record.keep(found)

@@ -1,6 +1,6 @@
-"""What the next size will score, beside Sloth's published errors: `python bench/scaling.py`.
+"""What the next size will score, compared with Sloth's published errors.
 
-For each group of test families of the published study (see `scaling_published.py`) our default is fitted to the
+For each group of test families of the published study (see `published.py`) our default is fitted to the
 leaderboard without the test models, and foretells them. Models that the study leaves out for a missing score take part,
 unless they share a lineage with a test model. Sizes are as published. Errors are mean absolute errors in points over
 test models and benchmarks of a group, averaged over groups; coverage is over all cells.
@@ -8,22 +8,31 @@ test models and benchmarks of a group, averaged over groups; coverage is over al
 
 from __future__ import annotations
 
-import argparse
-import json
-import pathlib
+import dataclasses
 import time
 
 import numpy as np
 import pandas as pd
 
 import lleval_jax as ll
-from bench.kit import machine
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from bench.sloth.published import BENCHMARKS, CELLS, errors
 from lleval_jax.estimators import sloth
 
-RESULT = pathlib.Path(__file__).resolve().parent / "results" / "scaling.json"
 LEVELS = (0.8, 0.95)
 FAR = 4.0  # times the size of the largest model of the family that is known: extrapolation
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    cells: tuple[str, ...] = setting(tuple(f"{name}:{given}" for name, given in CELLS), "benchmarks:models given")
+    skills: int = setting(sloth.SKILLS, "behind the benchmarks")
+    link: str = setting("monotone", f"one of {sorted(sloth.BENDS)}")
+    only_complete: bool = setting(False, "leave out models with a missing score")
+    most: int | None = setting(None, "groups of each setting; all if none")
 
 
 def groups(name: str, given: int) -> list[pd.DataFrame]:
@@ -43,16 +52,16 @@ def without(board: ll.Leaderboard, group: pd.DataFrame, given: int) -> ll.Leader
     return board.hide(np.isin(board.models, list(set(group.model))) | (related & ~studied))
 
 
-def measured(name: str, given: int, skills: int, link: str, only_complete: bool) -> dict:
+def measured(name: str, given: int, settings: Settings) -> dict:
     """Error of each group, and whether intervals held."""
     board = ll.read_leaderboard("sloth-open-llm", corrected=False).select(BENCHMARKS[name])
     missed, cells, status, seconds = {}, [], [], []
-    for group in groups(name, given):
+    for group in groups(name, given)[: settings.most]:
         known = without(board, group, given)
-        if only_complete:
+        if settings.only_complete:
             known = known.hide(~known.seen.all(1))
         began = time.process_time()
-        fit = sloth.fit(known, skills, link=link)
+        fit = sloth.fit(known, settings.skills, link=settings.link)
         seconds.append(time.process_time() - began)
         status.append(fit.status)
         test = board.take([board.models.index(model) for model in dict.fromkeys(group.model)])
@@ -91,24 +100,12 @@ def summary(record: dict) -> dict:
     return out
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cells", nargs="*", metavar="SETTING", help=f"as lb1:1, of {list(BENCHMARKS)}; all if none")
-    parser.add_argument("--skills", type=int, default=sloth.SKILLS)
-    parser.add_argument("--link", default="monotone", choices=sorted(sloth.BENDS))
-    parser.add_argument("--only-complete", action="store_true", help="leave out models with a missing score")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
-    wanted = parser.parse_args()
-    chosen = [tuple(word.split(":")) for word in wanted.cells] or CELLS
-    record: dict = {"machine": machine.describe("jax", "jaxlib", "numpy"), "settings": {}}
-    for name, given in chosen:
-        one = measured(name, int(given), wanted.skills, wanted.link, wanted.only_complete)
-        record["settings"][f"{name} n{given}"] = one
-        record["summary"] = summary(record["settings"])
-        print(f"{name} n{given} {one['mae']:.2f} converged {one['converged']:.2f} {record['summary']}", flush=True)
-        wanted.out.write_text(json.dumps(record, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def study(settings: Settings, record: Record) -> None:
+    """All settings; coverage over those of this run."""
+    found: dict = {"settings": {}}
+    for name, given in (cell.split(":") for cell in settings.cells):
+        one = measured(name, int(given), settings)
+        found["settings"][f"{name} n{given}"] = one
+        found["summary"] = summary(found["settings"])
+        print(f"{name} n{given} {one['mae']:.2f} converged {one['converged']:.2f} {found['summary']}", flush=True)
+        record.keep(found)

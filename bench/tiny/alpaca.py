@@ -1,28 +1,41 @@
-"""AlpacaEval 2.0, 36 LLMs, 4-fold: `python bench/alpaca.py [--restarts 5]`, by the public calls and their defaults.
+"""AlpacaEval 2.0, 36 LLMs, 4-fold, by the public calls and their defaults.
 
 The protocol of reference/tinybench_alpaca_shared.json: rows in file order without the baseline and the adversarial
 model, items with a missing value dropped, fold k tests rows k, k + 4, ...; anchors chosen and everything learned on
 the other 27 models. Prints and stores MAE of the default beside the best of the 12 reference rows, and coverage.
 """
 
-import argparse
+from __future__ import annotations
+
+import dataclasses
 import json
-import pathlib
+from typing import Literal
 
 import numpy as np
-from scipy.stats import beta
 
 import lleval_jax as ll
-from bench.kit import machine
-from bench.kit.problems import shared
+from bench.kit.coverage import bounds
+from bench.kit.problems import shared, two_parameter
+from bench.kit.results import Record
+from bench.kit.settings import setting
 
-SIZES = (10, 20, 30, 60, 100)
-BARS = (0.0240, 0.0212, 0.0175, 0.0119, 0.0096)
-RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+BARS = {10: 0.0240, 20: 0.0212, 30: 0.0175, 60: 0.0119, 100: 0.0096}  # mean absolute error, by number of anchors
+SIZES = tuple(BARS)
 
 
-def load() -> ll.Responses:
-    """The 36 models by 801 items."""
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    data: Literal["alpaca", "simulated"] = setting("alpaca", "whose answers")
+    restarts: int = setting(5, "choices of anchors in each fold")
+    sizes: tuple[int, ...] = setting(SIZES, "numbers of anchors")
+
+
+def load(simulated: bool = False) -> ll.Responses:
+    """The 36 models by 801 items; or as many simulated models by 60 items."""
+    if simulated:
+        return ll.Responses.build(two_parameter(36, 60).scores)
     with np.load(shared("data", "alpaca_eval", "alpaca_eval2.npz"), allow_pickle=False) as stored:
         rows = stored["note"] == ""
         scores, models = stored["responses"][rows], stored["models"][rows]
@@ -35,55 +48,44 @@ def best_reference() -> dict[str, float]:
     return {str(k): min(r[str(k)] for kind in rows.values() for r in kind.values()) for k in SIZES}
 
 
-def run(restarts: int) -> dict[str, dict]:
+def run(settings: Settings) -> dict[str, dict]:
     """Errors of the default on every fold, size and restart."""
-    responses = load()
+    simulated, restarts = settings.data == "simulated", settings.restarts
+    responses = load(simulated)
     truth, rows = responses.scores.astype(float).mean(1), np.arange(len(responses.rows))
-    found: dict[int, list[np.ndarray]] = {k: [] for k in SIZES}
+    found: dict[int, list[np.ndarray]] = {k: [] for k in settings.sizes}
     for fold in range(4):
         out = rows % 4 == fold
         known, new = responses.take(rows[~out]), responses.take(rows[out])
         fit = ll.irt.fit(known)
-        for k in SIZES:
+        for k in settings.sizes:
             for seed in range(restarts):
                 bank = ll.anchors.choose(fit, known, k=k, seed=seed)
                 e = ll.tiny.estimate(new.select(bank.anchor_items), bank)
                 inside = (e.low <= truth[out]) & (truth[out] <= e.high)
                 found[k].append(np.stack([np.abs(e.value - truth[out]), inside, e.high - e.low]))
-    reference, table = best_reference(), {}
-    for k, bar in zip(SIZES, BARS, strict=True):
+    reference, table = {} if simulated else best_reference(), {}
+    for k in settings.sizes:
         error, inside, width = np.concatenate(found[k], axis=1)
         n, held = len(inside), int(inside.sum())
+        low, high = bounds(held, n)
         table[str(k)] = {
             "mae": float(error.mean()),
             "mae_by_restart": [float(x) for x in error.reshape(4, restarts, -1).mean((0, 2))],
-            "bar": bar,
-            "best_reference_row": reference[str(k)],
+            "bar": BARS[k],
+            "best_reference_row": reference.get(str(k)),
             "coverage": held / n,
-            "coverage_low": float(beta.ppf(0.025, held, n - held + 1)),
-            "coverage_high": float(beta.ppf(0.975, held + 1, n - held)) if held < n else 1.0,
+            "coverage_low": low,
+            "coverage_high": high,
             "width": float(width.mean()),
             "estimates": n,
         }
     return table
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--restarts", type=int, default=5)
-    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "alpaca.json")
-    wanted = parser.parse_args()
-    table = run(wanted.restarts)
+def study(settings: Settings, record: Record) -> None:
+    """The default's table."""
+    table = run(settings)
+    record.keep({"restarts": settings.restarts, "rows": table})
     for k, r in table.items():
-        print(
-            f"{k:>4} anchors  MAE {r['mae']:.4f}  bar {r['bar']:.4f}  best reference row {r['best_reference_row']:.4f}"
-            f"  coverage {r['coverage']:.3f}  width {r['width']:.3f}",
-            flush=True,
-        )
-    record = {"machine": machine.describe("jax", "numpy"), "restarts": wanted.restarts, "rows": table}
-    wanted.out.write_text(json.dumps(record, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        print(f"{k:>4} anchors  MAE {r['mae']:.4f}  coverage {r['coverage']:.3f}  width {r['width']:.3f}", flush=True)

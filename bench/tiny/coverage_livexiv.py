@@ -1,34 +1,39 @@
-"""Coverage of the shipped banks' way of estimating, on models left out in turn: `python bench/coverage_livexiv.py`.
+"""Coverage of the shipped banks' way of estimating, on models left out in turn.
 
 The 17 models with complete answers are paired at random. Each pair is left out in turn; items are calibrated and
 anchors chosen anew from the others (as many as the shipped bank has), and the two are estimated from their answers to
-the anchors
-alone. To end in minutes each benchmark is a random part of its items, the same share of each version (--items); the
-finite rest that is to be estimated stays more than forty times what is asked.
+the anchors alone. To end in minutes each benchmark is a random part of its items (`items`), the same share of each
+version; the finite rest that is to be estimated stays more than forty times what is asked.
 """
 
-import argparse
-import concurrent.futures
-import json
-import multiprocessing
-import os
-import pathlib
-import sys
+from __future__ import annotations
+
+import dataclasses
 import time
 
 import numpy as np
-from scipy.stats import beta
 
 import lleval_jax as ll
-from bench.kit.machine import describe
-
-HERE = pathlib.Path(__file__).resolve().parent
-
+from bench.kit.coverage import bounds
+from bench.kit.measure import each
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from models import build
 
 BANKS = ("livexiv-vqa", "livexiv-tqa")
 METHODS = ("auto", "gpirt", "weighted")
-RESULT = HERE / "results" / "coverage_livexiv.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    banks: tuple[str, ...] = setting(BANKS, "shipped banks")
+    items: int = setting(5000, "items of each benchmark that are used")
+    k: tuple[int, ...] = setting((30, 100), "anchors")
+    pairs: int | None = setting(None, "pairs of models that are left out; all if none")
+    workers: int = setting(2, "pairs at a time")
+    seed: int = setting(0, "of items, pairs, anchors")
 
 
 def part(name: str, items: int, seed: int) -> ll.Responses:
@@ -81,38 +86,24 @@ def summary(found: list[dict]) -> list[dict]:
         value, truth = np.array([[e["value"], e["truth"]] for e in mine]).T
         low, high = np.array([[e["low"], e["high"]] for e in mine]).T
         n, inside = len(mine), int(((low <= truth) & (truth <= high)).sum())
-        bounds = [
-            float(beta.ppf(0.025, inside, n - inside + 1)) if inside else 0.0,
-            float(beta.ppf(0.975, inside + 1, n - inside)) if inside < n else 1.0,
-        ]
         row = dict(zip(("bank", "k", "method", "group"), key, strict=True))
         row |= {"mae": round(float(np.abs(value - truth).mean()), 4), "bias": round(float((value - truth).mean()), 4)}
-        row |= {"models": n, "covered": inside, "coverage_bounds": [round(b, 3) for b in bounds]}
+        row |= {"models": n, "covered": inside, "coverage_bounds": [round(b, 3) for b in bounds(inside, n)]}
         rows.append(row | {"mean_width": round(float((high - low).mean()), 4)})
     return rows
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--banks", nargs="+", default=BANKS, choices=BANKS)
-    parser.add_argument("--items", type=int, default=5000, help="items of each benchmark that are used")
-    parser.add_argument("--k", type=int, nargs="+", default=(30, 100), help="anchors")
-    parser.add_argument("--workers", type=int, default=2, help="pairs at a time")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
-    options = parser.parse_args()
+def study(settings: Settings, record: Record) -> None:
+    """All pairs of all banks."""
     tasks = [
-        (name, options.items, pair, tuple(options.k), options.seed)
-        for name in options.banks
-        for pair in pairs(part(name, options.items, options.seed), options.seed)
+        (name, settings.items, pair, settings.k, settings.seed)
+        for name in settings.banks
+        for pair in pairs(part(name, settings.items, settings.seed), settings.seed)[: settings.pairs]
     ]
-    found, start = [], time.perf_counter()
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(options.workers, mp_context=context) as pool:
-        for task, (mine, took) in zip(tasks, pool.map(one, tasks), strict=True):
-            found += mine
-            print(f"{task[0]}: pair {task[2]}, {took:.0f} s", flush=True)
+    found = []
+    for task, (mine, took) in zip(tasks, each(one, tasks, settings.workers), strict=True):
+        found += mine
+        print(f"{task[0]}: pair {task[2]}, {took:.0f} s", flush=True)
     rows = summary(found)
     for row in rows:
         print(
@@ -120,18 +111,11 @@ def main() -> None:
             f" MAE {row['mae']:.3f} bias {row['bias']:+.3f}"
             f"  {row['covered']}/{row['models']}  width {row['mean_width']:.3f}"
         )
-    record = {
-        "problem": "LiveXiv, two of 17 complete models left out in turn, 95% intervals from answers to k anchors",
-        "settings": {"items": options.items, "k": list(options.k), "level": 0.95, "seed": options.seed},
-        "machine": describe("jax", "numpy", "scipy"),
-        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
-        "seconds": round(time.perf_counter() - start, 1),
-        "rows": rows,
-        "estimates": found,
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    record.keep(
+        {
+            "problem": "LiveXiv, two of 17 complete models left out in turn, 95% intervals from answers to k anchors",
+            "settings": {"items": settings.items, "k": list(settings.k), "level": 0.95, "seed": settings.seed},
+            "rows": rows,
+            "estimates": found,
+        }
+    )

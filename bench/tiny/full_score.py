@@ -1,4 +1,4 @@
-"""Full score from one form's answers: `python bench/full_score.py [SET ...]` (open_llm_irt, duplicate rows removed).
+"""Full score from one form's answers (open_llm_irt, duplicate rows removed).
 
 Two protocols. `folds`: 5-fold over models through the public calls (irt.fit, anchors.choose with full scores,
 tiny.estimate). `strangers`: 150 targets, each left out by its fold, and every calibration model within 10% Hamming
@@ -7,35 +7,35 @@ stay those of the fold's fit, which has not seen the target. Prints and stores M
 Clopper-Pearson bounds, mean width, CPU seconds.
 """
 
-import argparse
-import json
-import pathlib
+from __future__ import annotations
+
+import dataclasses
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from scipy.stats import beta
 
 import lleval_jax as ll
-from bench.kit import machine
-from bench.kit.problems import shared
+from bench.kit.coverage import bounds
+from bench.kit.problems import form
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax.core import gp
 from lleval_jax.estimators.tiny import regression
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B")
 BARS = {"arc_A": 0.90, "arc_B": 1.22, "gsm8k_A": 1.25, "gsm8k_B": 1.21, "truthfulqa_B": 0.92}
 STRANGER_BARS = {"arc_A": 1.17, "arc_B": 1.48, "gsm8k_A": 1.44, "gsm8k_B": 1.40, "truthfulqa_B": 1.39}
-RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 
-def load(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Answers and full scores, first of each set of equal rows kept."""
-    with np.load(shared("data", "open_llm_irt", f"{name}.npz"), allow_pickle=False) as stored:
-        answers, full = stored["responses"].astype(np.int8), stored["full_score"]
-    first = np.sort(np.unique(answers, axis=0, return_index=True)[1])
-    return answers[first], full[first]
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    sets: tuple[str, ...] = setting(SETS, "forms of open_llm_irt")
+    targets: int = setting(150, "models of `strangers`")
 
 
 def estimate(answers: np.ndarray, full: np.ndarray, out: np.ndarray) -> ll.Estimate:
@@ -70,11 +70,12 @@ def stranger(fitted: regression.Regression, answers: np.ndarray) -> tuple[float,
 def summary(value, low, high, truth) -> dict[str, float]:
     """MAE and width in points, coverage with its 95% Clopper-Pearson bounds."""
     inside, n = int(np.sum((low <= truth) & (truth <= high))), len(truth)
+    share = bounds(inside, n)
     return {
         "mae": 100 * float(np.mean(np.abs(value - truth))),
         "coverage": inside / n,
-        "coverage_low": float(beta.ppf(0.025, inside, n - inside + 1)),
-        "coverage_high": float(beta.ppf(0.975, inside + 1, n - inside)),
+        "coverage_low": share[0],
+        "coverage_high": share[1],
         "width": 100 * float(np.mean(high - low)),
         "models": n,
     }
@@ -82,7 +83,7 @@ def summary(value, low, high, truth) -> dict[str, float]:
 
 def run(name: str, targets: int, folds: int = 5, seed: int = 0) -> dict:
     """Both protocols on one set."""
-    answers, full = load(name)
+    answers, full = form(name)
     rng = np.random.default_rng(seed)
     fold = rng.permutation(len(full)) % folds
     wanted = rng.permutation(len(full))[:targets]
@@ -96,30 +97,18 @@ def run(name: str, targets: int, folds: int = 5, seed: int = 0) -> dict:
             fitted = regression.fit(answers[~out].astype(float), full[~out])
             for i in wanted[out[wanted]]:
                 strangers[:, i] = stranger(fitted, answers[i])
-    row = {"folds": summary(*ends, full) | {"bar": BARS[name], "cpu_seconds_a_fold": float(np.median(cpu))}}
-    row["strangers"] = summary(*strangers[:, wanted], full[wanted]) | {"bar": STRANGER_BARS[name]}
+    row = {"folds": summary(*ends, full) | {"bar": BARS.get(name), "cpu_seconds_a_fold": float(np.median(cpu))}}
+    row["strangers"] = summary(*strangers[:, wanted], full[wanted]) | {"bar": STRANGER_BARS.get(name)}
     for protocol, r in row.items():
         print(
-            f"{name:13} {protocol:10} MAE {r['mae']:.3f} (bar {r['bar']:.2f})  coverage {r['coverage']:.3f} "
+            f"{name:13} {protocol:10} MAE {r['mae']:.3f} (bar {r['bar']})  coverage {r['coverage']:.3f} "
             f"[{r['coverage_low']:.3f}, {r['coverage_high']:.3f}]  width {r['width']:.2f}",
             flush=True,
         )
     return row
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=list(SETS))
-    parser.add_argument("--targets", type=int, default=150)
-    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "full_score.json")
-    wanted = parser.parse_args()
-    rows = json.loads(wanted.out.read_text())["rows"] if wanted.out.exists() else {}
-    for name in wanted.sets:
-        rows[name] = run(name, wanted.targets)
-        wanted.out.parent.mkdir(exist_ok=True)
-        wanted.out.write_text(json.dumps({"machine": machine.describe("jax", "numpy"), "rows": rows}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def study(settings: Settings, record: Record) -> None:
+    """All sets, one after the other; rows of others stay."""
+    for name in settings.sets:
+        record.keep({"rows": record.content.get("rows", {}) | {name: run(name, settings.targets)}})

@@ -1,6 +1,6 @@
 """tinyBenchmarks as published (`estimators/tiny/published.py`) beside the authors' own code, on AlpacaEval 2.0.
 
-`python bench/tinybench_reference.py [--seeds 8] [--workers 2] [--out FILE]` runs the whole protocol of
+Runs the whole protocol of
 reference/tinybench_alpaca_shared.json once a seed: 3 samplings x 4 estimators x 5 sizes x 5 restarts x 4
 folds, with new fits and new items each time. The stored row is one such run of the original program, so it
 must lie among ours: it differs from our mean by at most `WIDE` standard errors of that difference.
@@ -8,20 +8,19 @@ must lie among ours: it differs from our mean by at most `WIDE` standard errors 
 
 from __future__ import annotations
 
-import argparse
-import concurrent.futures
+import dataclasses
 import itertools
 import json
-import multiprocessing
-import os
-import pathlib
 import time
+from typing import Literal
 
 import jax
 import numpy as np
 
-from bench.kit.machine import describe
-from bench.kit.problems import shared
+from bench.kit.measure import each
+from bench.kit.problems import shared, two_parameter
+from bench.kit.results import Record, path_of
+from bench.kit.settings import setting
 from lleval_jax.estimators.tiny import published
 
 SIZES = (10, 20, 30, 60, 100)
@@ -29,7 +28,18 @@ SAMPLINGS = ("random", "anchor", "anchor-irt")
 ESTIMATORS = ("naive", "pirt", "pirt_pkg", "gpirt")
 FOLDS, RESTARTS, DIMS = 4, 5, (2, 5)
 WIDE = 4.0
-RESULT = pathlib.Path(__file__).resolve().parent / "results" / "tinybench_reference.json"
+RESULT = path_of("tiny", "tinybench_reference")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    data: Literal["alpaca", "simulated"] = setting("alpaca", "whose answers")
+    seeds: int = setting(8, "runs of the whole protocol (at least 2)")
+    workers: int = setting(2, "runs at a time")
+    folds: int = setting(FOLDS, "folds that are run")
+    restarts: int = setting(RESTARTS, "draws of items in each fold")
 
 
 def load() -> tuple[np.ndarray, dict]:
@@ -40,28 +50,30 @@ def load() -> tuple[np.ndarray, dict]:
     return scores[:, ~np.isnan(scores).any(0)], reference
 
 
-def protocol(scores: np.ndarray, seed: int) -> tuple[np.ndarray, list[int]]:
+def protocol(
+    scores: np.ndarray, seed: int, folds: int = FOLDS, restarts: int = RESTARTS
+) -> tuple[np.ndarray, list[int]]:
     """One run: mean absolute errors (samplings, estimators, sizes), and the dims chosen in each fold."""
     draws, *fits = jax.random.split(jax.random.key(seed), 1 + FOLDS)
     tests = [np.arange(k, len(scores), FOLDS) for k in range(FOLDS)]
-    runs = [fold(scores, test, draws, key) for test, key in zip(tests, fits, strict=True)]
+    pairs = list(zip(tests, fits, strict=True))[:folds]
+    runs = [fold(scores, test, jax.random.split(draws, RESTARTS)[:restarts], key) for test, key in pairs]
     return np.concatenate([e for e, _ in runs]).mean(0), [dims for _, dims in runs]
 
 
-def fold(scores: np.ndarray, test: np.ndarray, draws: jax.Array, key: jax.Array) -> tuple[np.ndarray, int]:
+def fold(scores: np.ndarray, test: np.ndarray, restarts: jax.Array, key: jax.Array) -> tuple[np.ndarray, int]:
     """Absolute errors (test models, samplings, estimators, sizes), averaged over restarts, and the dims.
 
-    A restart has one key in all folds and sizes, as the original has one seed: a run draws random items five
-    times.
+    A restart (its key, one of `restarts`) is the same in all folds and sizes, as the original has one seed: a run draws
+    random items five times.
     """
     train = np.delete(scores, test, 0)
     answers, c = published.binarise(train)
     choose_key, fit_key = jax.random.split(key)
-    restarts = jax.random.split(draws, RESTARTS)
     choice = published.choose_dims(train, answers, DIMS, key=choose_key)
     fitted = published.fit(answers, choice.dims, key=fit_key)
-    found = np.empty((len(SAMPLINGS), len(SIZES), RESTARTS, len(test), len(ESTIMATORS)))
-    for cell in itertools.product(range(len(SAMPLINGS)), range(len(SIZES)), range(RESTARTS)):
+    found = np.empty((len(SAMPLINGS), len(SIZES), len(restarts), len(test), len(ESTIMATORS)))
+    for cell in itertools.product(range(len(SAMPLINGS)), range(len(SIZES)), range(len(restarts))):
         size = SIZES[cell[1]]
         chosen = draw(SAMPLINGS[cell[0]], train, fitted, size, key=restarts[cell[2]])
         share = published.lambda_(choice.bias[0], train.var(1).mean(), size, SAMPLINGS[cell[0]] != "random")
@@ -116,54 +128,45 @@ def table(runs: np.ndarray, reference: np.ndarray) -> str:
     return "\n".join(lines)
 
 
-def one(seed: int) -> tuple[np.ndarray, list[int], float]:
+def one(task: tuple[Settings, int]) -> tuple[np.ndarray, list[int], float]:
     """A seed's errors, dims and seconds."""
-    start = time.perf_counter()
-    return *protocol(load()[0], seed), time.perf_counter() - start
+    (settings, seed), start = task, time.perf_counter()
+    scores = two_parameter(36, 120).scores.astype(float) if settings.data == "simulated" else load()[0]
+    return *protocol(scores, seed, settings.folds, settings.restarts), time.perf_counter() - start
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=8, help="runs of the whole protocol (at least 2)")
-    parser.add_argument("--workers", type=int, default=2, help="runs at a time")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULT)
-    options = parser.parse_args()
-    reference = load()[1]
-    context = multiprocessing.get_context("spawn")
+def study(settings: Settings, record: Record) -> None:
+    """All seeds, compared with the stored reference unless the answers are simulated."""
     runs, dims, seconds = [], [], []
-    with concurrent.futures.ProcessPoolExecutor(options.workers, mp_context=context) as pool:
-        for errors, chosen, took in pool.map(one, range(options.seeds)):
-            runs.append(errors)
-            dims.append(chosen)
-            seconds.append(round(took, 1))
-            print(f"seed {len(runs) - 1}: dims {chosen}, {took:.0f} s", flush=True)
-    errors, theirs = np.array(runs), stored(reference)
-    apart = deviation(errors, theirs)
-    print(table(errors, theirs))
-    print(f"{(np.abs(apart) <= WIDE).sum()} of {apart.size} cells within {WIDE:g} standard errors")
-    rows = {
+    for errors, chosen, took in each(one, [(settings, seed) for seed in range(settings.seeds)], settings.workers):
+        runs.append(errors)
+        dims.append(chosen)
+        seconds.append(round(took, 1))
+        print(f"seed {len(runs) - 1}: dims {chosen}, {took:.0f} s", flush=True)
+    found = {
+        "problem": "AlpacaEval 2.0, 36 models x 801 items, tinyBenchmarks as published",
+        "source": "reference/tinybench_alpaca_shared.json",
+        "seconds": seconds,
+        "runs": np.round(runs, 6).tolist(),
+    }
+    if settings.data == "alpaca":
+        reference = load()[1]
+        found["dims_per_fold"] = {"ours": dims, "reference": reference["dims_per_fold"]}
+        found["rows"] = rows(np.array(runs), stored(reference))
+    record.keep(found)
+
+
+def rows(runs: np.ndarray, theirs: np.ndarray) -> dict[str, dict[str, float]]:
+    """By sampling, estimator and size: ours, the reference, and how far apart they are."""
+    away = deviation(runs, theirs)
+    print(table(runs, theirs))
+    print(f"{(np.abs(away) <= WIDE).sum()} of {away.size} cells within {WIDE:g} standard errors")
+    return {
         f"{s} {e} {n}": {
-            "mae": round(float(errors[:, i, j, k].mean()), 5),
-            "sd_over_seeds": round(float(errors[:, i, j, k].std(ddof=1)), 5),
+            "mae": round(float(runs[:, i, j, k].mean()), 5),
+            "sd_over_seeds": round(float(runs[:, i, j, k].std(ddof=1)), 5),
             "reference": float(theirs[i, j, k]),
-            "standard_errors_apart": round(float(apart[i, j, k]), 2),
+            "standard_errors_apart": round(float(away[i, j, k]), 2),
         }
         for (i, s), (j, e), (k, n) in itertools.product(*map(enumerate, (SAMPLINGS, ESTIMATORS, SIZES)))
     }
-    record = {
-        "problem": "AlpacaEval 2.0, 36 models x 801 items, tinyBenchmarks as published",
-        "source": "reference/tinybench_alpaca_shared.json",
-        "machine": describe("jax", "numpy", "scipy", "optax"),
-        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
-        "seconds": seconds,
-        "dims_per_fold": {"ours": dims, "reference": reference["dims_per_fold"]},
-        "rows": rows,
-        "runs": np.round(errors, 6).tolist(),
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

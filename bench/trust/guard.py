@@ -1,25 +1,25 @@
-"""Does the guard warn where it should? `python bench/trust_guard.py`: 200 unidentifiable designs and 200 sound ones.
+"""Does the guard warn where it should? 200 unidentifiable designs and 200 sound ones.
 
 All are drawn from seeds, sizes and difficulties at random. Unidentifiable: too few models for slopes (6 to 20), items
 seen by too few models each, near-copies that leave 8 to 20 distinct models, disconnected blocks, answers in one perfect
 order, a fifth or more of the items constant, no common ability at all. Sound: 80 to 600 models on 40 to 400 items,
 2PL, Rasch, 3PL or two abilities, up to 40% of the answers missing, some with two copies and up to 3% constant items.
-`--first` moves the seeds: the thresholds were settled on seeds from 1000, the stored figures are on seeds from 0.
+`first` moves the seeds: the thresholds were settled on seeds from 1000, the stored figures are on seeds from 0.
 """
 
-import argparse
+from __future__ import annotations
+
+import dataclasses
 import json
-import pathlib
-import time
 
 import numpy as np
 
-from bench.kit import machine
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax.data import simulate
 from lleval_jax.estimators.irt import guard
 from lleval_jax.values import Responses
 
-RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 WARNS, FALSE = 0.95, 0.05  # bars: of the unidentifiable at least, of the sound at most
 
 
@@ -90,7 +90,7 @@ def sound(rng):
     return Responses.build(scores, seen=seen)
 
 
-def boundary(models: int, first: int, draws: int = 10) -> float:
+def boundary(models: int, first: int, draws: int) -> float:
     """How often the 2PL is refused to so many models (200 items): between the designs above, what is right is open."""
     rngs = [np.random.default_rng([first, models, k]) for k in range(draws)]
     return float(np.mean([guard.check(draw(rng, models, 200)).safe != "2pl" for rng in rngs]))
@@ -99,14 +99,18 @@ def boundary(models: int, first: int, draws: int = 10) -> float:
 UNSOUND = (few, thin, copied, apart, ordered, constant, nothing)
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--first", type=int, default=0, help="first seed")
-    parser.add_argument("--designs", type=int, default=200)
-    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "trust_guard.json")
-    wanted = parser.parse_args()
-    seeds, started, rows = range(wanted.first, wanted.first + wanted.designs), time.process_time(), []
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    first: int = setting(0, "first seed")
+    designs: int = setting(200, "of either kind")
+    boundary: int = setting(10, "draws of each number of models in between")
+
+
+def study(settings: Settings, record: Record) -> None:
+    """All designs, and the numbers of models in between."""
+    seeds, rows = range(settings.first, settings.first + settings.designs), []
     for seed in seeds:
         for make in (UNSOUND[seed % len(UNSOUND)], sound):
             answers = make(np.random.default_rng([seed, make is sound]))
@@ -122,12 +126,9 @@ def main() -> None:
     }
     warned = float(np.mean([r["warned"] for r in rows if r["design"] != "sound"]))
     summary = {"warned_unidentifiable": warned, "warned_sound": rate["sound"], "by_design": rate}
-    summary["too_few_by_models"] = {n: boundary(n, wanted.first) for n in (16, 20, 24, 28, 32, 36, 40, 50, 60, 80)}
-    summary |= {"bars": [WARNS, FALSE], "first_seed": wanted.first, "designs_of_each": wanted.designs}
+    summary["too_few_by_models"] = {
+        n: boundary(n, settings.first, settings.boundary) for n in (16, 20, 24, 28, 32, 36, 40, 50, 60, 80)
+    }
+    summary |= {"bars": [WARNS, FALSE], "first_seed": settings.first, "designs_of_each": settings.designs}
     print(json.dumps(summary, indent=1))
-    summary |= {"cpu_seconds": time.process_time() - started, "machine": machine.describe("jax", "numpy", "scipy")}
-    wanted.out.write_text(json.dumps(summary | {"rows": rows}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    record.keep(summary | {"rows": rows})

@@ -1,27 +1,38 @@
-"""Wrong keys planted in open_llm_irt: `python bench/trust_keys.py [SET ...]`.
+"""Wrong keys planted in open_llm_irt.
 
 In each set the answers of 2% of the items (two at least), drawn from a seed, become 1 - x; the 2PL is fitted to the
 result and the item report asked which keys are likely wrong (posterior probability above 0.5, the shipped rule).
 Found: share of the planted items so named. False alarms: share of the other items so named. Some of these may have
 wrong keys in the source: `named_untouched` lists what is named without any planting. The rule was settled on seeds
-0-7 and from 1000; the stored figures are on seeds from 100. `--models N` takes a random N of the models.
+0-7 and from 1000; the stored figures are on seeds from 100. `few` takes also a random N of the models.
 """
 
-import argparse
+from __future__ import annotations
+
+import dataclasses
 import json
-import pathlib
 import time
 
 import numpy as np
 
 import lleval_jax as ll
-from bench.kit import machine
-from bench.kit.problems import shared
+from bench.kit.problems import shared, two_parameter
+from bench.kit.results import Record
+from bench.kit.settings import setting
 from lleval_jax.estimators.trust import items as itemfit
 
 SETS = ("arc_A", "arc_B", "gsm8k_A", "gsm8k_B", "truthfulqa_B")
-RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 FOUND, FALSE = 0.80, 0.05  # bars
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    sets: tuple[str, ...] = setting(SETS, "forms of open_llm_irt")
+    first: int = setting(100, "first seed")
+    seeds: int = setting(20, "draws of wrong keys")
+    few: int = setting(100, "also with so many models only")
 
 
 def named(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,10 +42,17 @@ def named(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array([["key likely wrong" in f, "negative slope" in f] for f in report.flags]).T
 
 
+def answers_of(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Answers (models, items) of a form, or simulated ones, and the items' names."""
+    if name == "simulated":
+        return two_parameter(100, 30).scores, np.arange(30)
+    with np.load(shared("data", "open_llm_irt", f"{name}.npz"), allow_pickle=False) as stored:
+        return stored["responses"].astype(np.int8), stored["items"]
+
+
 def run(name: str, seeds: range, models: int) -> dict:
     """One set."""
-    with np.load(shared("data", "open_llm_irt", f"{name}.npz"), allow_pickle=False) as stored:
-        whole, items = stored["responses"].astype(np.int8), stored["items"]
+    whole, items = answers_of(name)
     count, started = np.zeros(5, int), time.process_time()
     for seed in seeds:
         rng = np.random.default_rng(seed)
@@ -54,24 +72,12 @@ def run(name: str, seeds: range, models: int) -> dict:
     return row | {"counts": count.tolist()}
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=list(SETS))
-    parser.add_argument("--first", type=int, default=100, help="first seed")
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--few", type=int, default=100, help="also with so many models only")
-    parser.add_argument("--out", type=pathlib.Path, default=RESULTS / "trust_keys.json")
-    wanted = parser.parse_args()
-    seeds, content = range(wanted.first, wanted.first + wanted.seeds), {"bars": [FOUND, FALSE]}
-    for label, models in (("all_models", 0), (f"{wanted.few}_models", wanted.few)):
-        rows = {name: run(name, seeds, models) for name in wanted.sets}
+def study(settings: Settings, record: Record) -> None:
+    """All sets, with all models and with few."""
+    seeds, content = range(settings.first, settings.first + settings.seeds), {"bars": [FOUND, FALSE]}
+    for label, models in (("all_models", 0), (f"{settings.few}_models", settings.few)):
+        rows = {name: run(name, seeds, models) for name in settings.sets}
         total = np.sum([row.pop("counts") for row in rows.values()], 0)
         content[label] = {"found": total[1] / total[0], "false_alarms": total[3] / total[2], "sets": rows}
         print(label, f"found {total[1] / total[0]:.3f}, false alarms {total[3] / total[2]:.4f}", flush=True)
-        content |= {"first_seed": wanted.first, "machine": machine.describe("jax", "numpy")}
-        wanted.out.write_text(json.dumps(content, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        record.keep(content | {"first_seed": settings.first})

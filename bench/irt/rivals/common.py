@@ -1,6 +1,6 @@
 """What the contestants' scripts share: read a problem, fit cold and warm, write figures and arrays.
 
-`python bench/rivals/NAME.py PROBLEM.npz OUT.json --threads 2 --variant best` writes the figures to OUT.json
+`python bench/irt/rivals/NAME.py PROBLEM.npz OUT.json --threads 2 --variant best` writes the figures to OUT.json
 and the fitted arrays to OUT.npz. A fit is a dict with any of: `slopes`, `intercepts`, `abilities` (logit =
 slopes . ability + intercept), `converged`, `steps`, `log_likelihood`, `settings`; a fit that stops early
 says so by `whole` = {"seconds", "cpu_seconds", "from"}, its estimate for the complete work.

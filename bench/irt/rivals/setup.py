@@ -1,4 +1,4 @@
-"""Make one virtual environment per rival: `python bench/rivals/setup.py [NAME ...]` (Python 3.11 wanted).
+"""Make one virtual environment per rival: `python bench/irt/rivals/setup.py [NAME ...]` (Python 3.11 wanted).
 
 They go to the folder named by LLEVAL_RIVALS, by default .rivals/ in the checkout.
 """

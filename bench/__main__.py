@@ -1,0 +1,91 @@
+"""The one door: `python -m bench list | run NAME [--small] | table [--check] | pair OLD NEW`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+from bench.kit import front, pair
+from bench.kit.entries import ENTRIES, Entry, lacking
+from bench.kit.results import Record, path_of
+from bench.kit.settings import add_to, made
+
+# Smoke runs compile more than they compute: what makes a program fast is left out.
+QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+def show() -> None:
+    """A line for each entry."""
+    for entry in ENTRIES.values():
+        needs = f"; needs {', '.join(entry.needs)}" if entry.needs else ""
+        print(f"{entry.name:<22} {entry.shows} ({entry.minutes:g} min{needs})")
+
+
+def run(entry: Entry, words: Sequence[str]) -> int:
+    """The whole study, with the settings of the command line."""
+    parser = argparse.ArgumentParser(prog=f"python -m bench run {entry.name}", description=entry.shows)
+    parser.add_argument("--out", type=pathlib.Path, default=path_of(entry.method, entry.results), help="the JSON")
+    module = entry.module()
+    add_to(parser, module.Settings)
+    found = parser.parse_args(words)
+    module.study(made(module.Settings, found), Record(found.out))
+    return 0
+
+
+def smoke(entry: Entry) -> int:
+    """A small run, whose results are thrown away."""
+    if absent := lacking(entry.small_needs):
+        print(f"{entry.name}: skipped, {' and '.join(absent)} not there", flush=True)
+        return 0
+    began, used, module = time.perf_counter(), cpu(), entry.module()
+    with tempfile.TemporaryDirectory() as folder:
+        module.study(module.Settings(**entry.small), Record(pathlib.Path(folder) / "small.json"))
+        if not list(pathlib.Path(folder).glob("*.json")):
+            print(f"{entry.name}: nothing was stored", flush=True)
+            return 1
+    print(f"{entry.name}: ok, {time.perf_counter() - began:.1f} s, {cpu() - used:.1f} CPU s", flush=True)
+    return 0
+
+
+def cpu() -> float:
+    """Processor seconds of this process and of those it waited for."""
+    return sum(os.times()[:4])
+
+
+def main(words: Sequence[str]) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    does = parser.add_subparsers(dest="what", required=True)
+    does.add_parser("list", help="every study: what it shows, minutes, needs")
+    running = does.add_parser("run", help="one study, or all of them small", add_help=False)
+    running.add_argument("name", choices=[*ENTRIES, "all"])
+    running.add_argument("--small", action="store_true")
+    tables = does.add_parser("table", help="write bench/README.md and bench/METHOD/README.md from the JSON")
+    tables.add_argument("--check", action="store_true", help="write nothing; fail if one is not up to date")
+    pair.add_to(does.add_parser("pair", help="seconds of the same calls at two checkouts, in turn"))
+    asked, more = parser.parse_known_args(words)
+    if more and (asked.what != "run" or asked.small):
+        parser.error(f"not understood: {' '.join(more)}")
+    if asked.what == "list":
+        show()
+    elif asked.what == "table":
+        return front.write(check=asked.check)
+    elif asked.what == "pair":
+        return pair.main(asked)
+    elif asked.small:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_TO_COMPILE}".strip()
+        return max(smoke(entry) for entry in (ENTRIES.values() if asked.name == "all" else [ENTRIES[asked.name]]))
+    elif asked.name == "all":
+        parser.error("all together are run with --small only")
+    else:
+        return run(ENTRIES[asked.name], more)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,267 @@
+"""Every study by name: what it shows, how long it takes, what it needs, and how small a smoke run of it is.
+
+The entry `tiny.alpaca` is the module `bench/tiny/alpaca.py`, which has `Settings`, a frozen dataclass, and
+`study(settings, record)`. A new study is a new module and a line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bench.irt.rivals import setup
+from bench.kit.problems import SHARED
+
+
+class Entry(NamedTuple):
+    """A study.
+
+    name      of its module below `bench`
+    shows     in a line
+    minutes   that the whole of it took on two cores, about
+    results   name of its JSON
+    small     settings of a smoke run, which ends in seconds
+    needs     of the whole: "shared:FOLDER/FILE" of the shared data, "rivals", "extra:PACKAGE"
+    small_needs  of the smoke run
+    """
+
+    name: str
+    shows: str
+    minutes: float
+    results: str
+    small: Mapping[str, Any]
+    needs: Sequence[str] = ()
+    small_needs: Sequence[str] = ()
+
+    @property
+    def method(self) -> str:
+        """The folder it lies in."""
+        return self.name.partition(".")[0]
+
+    def module(self) -> types.ModuleType:
+        """Where it is written."""
+        return importlib.import_module(f"bench.{self.name}")
+
+
+def lacking(needs: Sequence[str]) -> list[str]:
+    """Those that are not there, in words."""
+    found = []
+    for need in needs:
+        kind, _, what = need.partition(":")
+        if kind == "shared" and not SHARED.joinpath(what).exists():
+            found.append(f"{what} of the shared data (LLEVAL_SHARED)")
+        if kind == "extra" and importlib.util.find_spec(what) is None:
+            found.append(f"the package {what}")
+        if kind == "rivals" and not setup.folder().exists():
+            found.append("the rivals' environments (python bench/irt/rivals/setup.py)")
+    return found
+
+
+SIMULATED = ("simulated",)
+FORMS = ("shared:data/open_llm_irt/gsm8k_A.npz",)
+ALPACA_DATA = ("shared:data/alpaca_eval/alpaca_eval2.npz", "shared:reference/tinybench_alpaca_shared.json")
+SETS = ("shared:reference/prompteval_sim.npz", "shared:reference/baselines.json")
+STUDY = ("shared:data/sloth/models.csv", "shared:data/sloth/published_errors.parquet")
+LIVEXIV = ("shared:data/livexiv/vqa_v1.npz",)
+
+ENTRIES: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "irt.contest",
+            "the engine and abilities, ours and rivals on the same problems",
+            60,
+            "2pl_400x14000",
+            {"problem": ("2pl_40x60",), "who": "ours"},
+            ("rivals", *FORMS),
+        ),
+        Entry(
+            "irt.accelerator",
+            "our kernels on a GPU and on its machine's CPU: seconds, memory, errors of float32 and float64",
+            10,
+            "accelerator",
+            {"problem": ("2pl_400x14000",), "small": True, "quick": True, "repeats": 1},
+        ),
+        Entry(
+            "tiny.alpaca",
+            "AlpacaEval 2.0: few answers to the full score",
+            10,
+            "alpaca",
+            {"data": "simulated", "restarts": 1, "sizes": (10,)},
+            ALPACA_DATA,
+        ),
+        Entry(
+            "tiny.full_score",
+            "open_llm_irt: one form's answers to the full score",
+            30,
+            "full_score",
+            {"sets": SIMULATED, "targets": 4},
+            FORMS,
+        ),
+        Entry(
+            "tiny.published",
+            "tinyBenchmarks as published, compared with its own stored rows",
+            8,
+            "tinybench_reference",
+            {"data": "simulated", "seeds": 2, "workers": 1},
+            ALPACA_DATA,
+        ),
+        Entry(
+            "tiny.coverage_livexiv",
+            "the shipped banks' intervals on models left out",
+            9,
+            "coverage_livexiv",
+            {"banks": ("livexiv-tqa",), "items": 60, "k": (10,), "workers": 0, "pairs": 1},
+        ),
+        Entry(
+            "adaptive.items",
+            "items needed for a standard error of 2 points and of 1, adaptive and fixed anchors",
+            60,
+            "adaptive",
+            {"sets": SIMULATED, "fixed": False, "tried": 8},
+            (*FORMS, ALPACA_DATA[0]),
+        ),
+        Entry(
+            "adaptive.pairs",
+            "items needed to tell two neighbours of a leaderboard apart",
+            30,
+            "pairs",
+            {"sets": SIMULATED, "pairs": 4},
+            FORMS,
+        ),
+        Entry(
+            "adaptive.ranking",
+            "answers until the order of a leaderboard is clear",
+            20,
+            "ranking",
+            {"sets": SIMULATED, "draws": 1, "size": 10, "models": 5},
+            FORMS,
+        ),
+        Entry(
+            "adaptive.sessions",
+            "ten thousand sessions over ten thousand items",
+            10,
+            "sessions",
+            {"rows": 40, "items": 50, "dims": 2, "budget": 5, "repeats": 1},
+        ),
+        Entry(
+            "prompts.grids",
+            "scores over prompts from few answers: errors, coverage, seconds",
+            120,
+            "prompts",
+            {"parts": ("coverage", "judges"), "repeats": 2, "shape": (12, 20), "draws": 16},
+            (*SETS, "shared:data/multi_prompt/templates.parquet"),
+        ),
+        Entry(
+            "prompts.published",
+            "PromptEval as published, compared with its stored errors and its authors' program",
+            10,
+            "prompts_reference",
+            {"sets": 1, "budgets": (200,), "seeds": (0,)},
+            SETS,
+            SETS,
+        ),
+        Entry(
+            "prompts.best",
+            "the best prompt under a budget: regret, calibration",
+            60,
+            "best_prompt",
+            {"new": 1, "budgets": (60,), "shape": (8, 30), "others": False},
+            SETS,
+        ),
+        Entry(
+            "sloth.scaling",
+            "what the next size will score: errors and coverage on families left out",
+            20,
+            "scaling",
+            {"cells": ("lb1:1",), "skills": 1, "most": 1},
+            STUDY,
+            STUDY,
+        ),
+        Entry(
+            "sloth.published",
+            "Sloth's variants compared with the published errors on the same rows",
+            10,
+            "scaling_published",
+            {"variants": ("pca d=2",), "starts": 1},
+            STUDY,
+            STUDY,
+        ),
+        Entry(
+            "sloth.missing",
+            "rows that the original drops, and families of which nothing is known",
+            40,
+            "scaling_missing",
+            {"parts": ("new",), "laws": ("shared intercept d=2",), "most": 1, "names": ("lb1",)},
+            STUDY,
+            STUDY,
+        ),
+        Entry(
+            "sloth.downstream",
+            "HumanEval and pass@k from skills",
+            20,
+            "downstream",
+            {"skills": 1, "benchmarks": "lb1", "groups": 0, "passk": False},
+            (*STUDY, "shared:data/sloth/eq_bench.csv"),
+            (*STUDY, "shared:data/sloth/eq_bench.csv"),
+        ),
+        Entry(
+            "refresh.chains",
+            "a version's scores from few models: LiveXiv, other living benchmarks, simulated worlds, seconds",
+            60,
+            "refresh",
+            {"parts": ("simulation",), "worlds": 1, "trials": 1},
+            LIVEXIV,
+        ),
+        Entry(
+            "refresh.published",
+            "LiveXiv's re-evaluation as published, compared with its printed errors and its own code",
+            15,
+            "refresh_reference",
+            {"m": (3,), "modalities": ("tqa",), "starts": 1, "timed": False},
+            (*LIVEXIV, SETS[1]),
+            (*LIVEXIV, SETS[1]),
+        ),
+        Entry(
+            "pepr.pepr",
+            "prompt regression: weights, scores of combinations, flags, seconds",
+            5,
+            "pepr",
+            {"runs": 1, "sizes": (50, 100), "draws": 8, "pairs": (200,)},
+        ),
+        Entry(
+            "trust.guard",
+            "the guard before a fit: warnings on unidentifiable and on sound designs",
+            1,
+            "trust_guard",
+            {"designs": 7, "boundary": 1},
+        ),
+        Entry(
+            "trust.keys",
+            "wrong keys planted in open_llm_irt, and how many the item report finds",
+            5,
+            "trust_keys",
+            {"sets": SIMULATED, "seeds": 1},
+            FORMS,
+        ),
+        Entry(
+            "data.reading",
+            "speed and memory of reading large logs, and of the second read",
+            10,
+            "reading",
+            {"megabytes": 1, "wait": False},
+        ),
+        Entry(
+            "data.fuzz",
+            "any bytes give a result or BadInput",
+            60,
+            "fuzz",
+            {"only": "table", "cases": 500, "seconds": 5},
+            ("extra:atheris",),
+            ("extra:atheris",),
+        ),
+    )
+}

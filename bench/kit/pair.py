@@ -1,0 +1,80 @@
+"""Seconds of the same calls at two checkouts, in turn: is the new one no slower?
+
+Each turn is a process of its own with one checkout first on the path, A B A B; the figures are medians over all warm
+calls of a checkout. Programs are compiled once for both, into a folder that is thrown away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from bench.kit.tables import markdown, number
+
+KERNELS = pathlib.Path(__file__).with_name("kernels.py")
+NAMES = ("engine", "prompts", "sloth", "refresh")
+TURNS = 2
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """The words of the command line."""
+    parser.add_argument("old", type=pathlib.Path, help="a checkout")
+    parser.add_argument("new", type=pathlib.Path, help="another one")
+    parser.add_argument("--only", choices=NAMES, help="one group of calls; all if none")
+    parser.add_argument("--turns", type=int, default=TURNS, help="of each checkout (default: %(default)s)")
+    parser.add_argument("--out", type=pathlib.Path, help="the JSON; printed if none")
+
+
+def turn(checkout: pathlib.Path, name: str, cache: str) -> dict[str, dict]:
+    """Seconds by call, in a process of its own.
+
+    Raises:
+        RuntimeError: the process failed, or another package than the checkout's was imported.
+    """
+    place = checkout.resolve()
+    around = os.environ | {"PYTHONPATH": str(place), "JAX_COMPILATION_CACHE_DIR": cache}
+    around["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    words = [sys.executable, "-P", str(KERNELS), name]
+    done = subprocess.run(words, capture_output=True, text=True, env=around, cwd=cache, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} at {checkout} failed: {done.stderr.strip()[-2000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if not pathlib.Path(found["package"]).is_relative_to(place):
+        raise RuntimeError(f"the package of {checkout} was not imported; is it a checkout of lleval_jax?")
+    return found["calls"]
+
+
+def compared(old: pathlib.Path, new: pathlib.Path, name: str, turns: int) -> list[dict]:
+    """A row a call: medians of all warm calls, their ratio, and the medians of each turn."""
+    sides: dict[str, list[dict]] = {"old": [], "new": []}
+    with tempfile.TemporaryDirectory() as cache:
+        for _ in range(turns):
+            for side, checkout in (("old", old), ("new", new)):
+                sides[side].append(turn(checkout, name, cache))
+    rows = []
+    for call in sides["old"][0]:
+        warm = {side: [one[call]["warm"] for one in found] for side, found in sides.items()}
+        middle = {side: statistics.median(sum(parts, [])) for side, parts in warm.items()}
+        row = {"group": name, "call": call, "old": middle["old"], "new": middle["new"]}
+        row["ratio"] = middle["new"] / middle["old"]
+        rows.append(row | {"turns": {side: list(map(statistics.median, parts)) for side, parts in warm.items()}})
+    return rows
+
+
+def main(asked: argparse.Namespace) -> int:
+    """Print the table and the JSON."""
+    rows = []
+    for name in [asked.only] if asked.only else NAMES:
+        rows += compared(asked.old, asked.new, name, asked.turns)
+        print(f"{name}: done", file=sys.stderr, flush=True)
+    cells = [(r["group"], r["call"], number(r["old"], 4), number(r["new"], 4), number(r["ratio"])) for r in rows]
+    print(markdown(("group", "call", "old, warm s", "new, warm s", "new / old"), cells))
+    text = json.dumps({"turns": asked.turns, "rows": rows}, indent=1)
+    print(text) if asked.out is None else asked.out.write_text(text + "\n")
+    return 0

@@ -1,0 +1,63 @@
+"""Tables of few answers to the full score."""
+
+from __future__ import annotations
+
+import itertools
+
+from bench.kit.results import read
+from bench.kit.tables import bold, markdown, number
+from bench.tiny.published import ESTIMATORS, SAMPLINGS, SIZES, WIDE
+
+
+def alpaca() -> str:
+    """AlpacaEval 2.0."""
+    rows = []
+    for k, r in read("tiny", "alpaca")["rows"].items():
+        missed = r["mae"] > r["bar"]
+        mae = bold(number(r["mae"], 4) + ", above the bar" * missed, missed)
+        reference = number(r["best_reference_row"], 4)
+        rows.append((k, mae, number(r["bar"], 4), reference, number(r["coverage"], 3), number(r["width"], 3)))
+    head = ("anchors", "MAE", "bar", "best of 12 reference rows", "coverage of 95%", "mean width")
+    return markdown(head, rows)
+
+
+def full_score() -> str:
+    """open_llm_irt, both protocols."""
+    rows = []
+    for name, of in sorted(read("tiny", "full_score")["rows"].items()):
+        cells = [name]
+        for r in (of["folds"], of["strangers"]):
+            missed = round(r["mae"], 3) > r["bar"]
+            cells.append(bold(f"{number(r['mae'], 3)}{', above the bar' * missed}", missed) + f" ({number(r['bar'])})")
+            bounds = f"[{number(r['coverage_low'], 3)}, {number(r['coverage_high'], 3)}]"
+            cells += [f"{number(r['coverage'], 3)} {bounds}", number(r["width"])]
+        rows.append(cells)
+    head = ("set", "5-fold: MAE (bar)", "coverage", "width", "strangers: MAE (bar)", "coverage", "width")
+    return markdown(head, rows)
+
+
+def published() -> str:
+    """tinyBenchmarks as published: ours, theirs."""
+    of, rows = read("tiny", "tinybench_reference")["rows"], []
+    for s, e in itertools.product(SAMPLINGS, ESTIMATORS):
+        cells = []
+        for n in SIZES:
+            r = of[f"{s} {e} {n}"]
+            text = f"{number(r['mae'], 4)} / {number(r['reference'], 4)}"
+            cells.append(bold(text, abs(r["standard_errors_apart"]) > WIDE))
+        rows.append((s, e, *cells))
+    return markdown(("items", "estimator", *(f"{n}" for n in SIZES)), rows)
+
+
+def livexiv() -> str:
+    """The shipped banks' way, all domains together."""
+    rows = []
+    for r in read("tiny", "coverage_livexiv")["rows"]:
+        if r["group"] == "all":
+            low, high = r["coverage_bounds"]
+            held = f"{r['covered']} of {r['models']} [{number(low)}, {number(high)}]"
+            rows.append((r["bank"], r["k"], r["method"], number(r["mae"], 3), held, number(r["mean_width"], 3)))
+    return markdown(("bank", "k", "method", "MAE", "95% intervals that hold", "mean width"), rows)
+
+
+TABLES = {"alpaca": alpaca, "full-score": full_score, "published": published, "livexiv": livexiv}
