@@ -1,4 +1,4 @@
-# make demo: install into .venv and run the main job on real data. make test, lint, notebooks: what they say.
+# make demo: install into .venv and run the main job on real data. make test, lint, notebooks, bench-small: what they say.
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
@@ -6,7 +6,7 @@ WORKERS ?= 2
 export OPENBLAS_NUM_THREADS ?= 1
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-.PHONY: demo install test slow lint notebooks clean
+.PHONY: demo install test slow lint notebooks bench-small clean
 .DEFAULT_GOAL := demo
 
 demo: $(STAMP)
@@ -38,6 +38,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pyright --pythonpath $(BIN)/python
+
+# Every study once, tiny; and the pages that are made from results are up to date.
+bench-small: $(STAMP)
+	$(BIN)/python -m bench table --check
+	$(BIN)/python -m bench run all --small
 
 # Notebooks run from top to bottom, in a copy; `make notebooks KEEP=1` keeps what they print.
 notebooks: $(STAMP)
