@@ -1,1 +1,1 @@
-"""The engine beside rivals, and on a GPU."""
+"""The engine compared with rivals, and on a GPU."""

@@ -23,7 +23,7 @@ STEPS = 20  # under way at once
 
 
 def one(name: str, out: pathlib.Path, small: bool, repeats: int, variants: tuple[str, ...]) -> None:
-    """Run a problem's variants; figures to `out`, arrays beside it, after each."""
+    """Run a problem's variants; figures to `out`, arrays next to it, after each."""
     began = time.perf_counter()
     import jax
 
@@ -82,8 +82,8 @@ def stepped(step: Callable[[], Any]) -> tuple[dict[str, np.ndarray], dict[str, f
 
 def peak(device: Any) -> float | None:
     """MiB of device memory at the worst moment; None where the device does not say."""
-    told = device.memory_stats() or {}
-    return told["peak_bytes_in_use"] / 2**20 if "peak_bytes_in_use" in told else None
+    stats = device.memory_stats() or {}
+    return stats["peak_bytes_in_use"] / 2**20 if "peak_bytes_in_use" in stats else None
 
 
 def brief(row: dict[str, Any]) -> str:

@@ -244,8 +244,8 @@ def refreshed(precision: str, small: bool) -> Work:
     def call() -> dict[str, Any]:
         found = refresh.fit(chain)
         said = {"status": found.status, "steps": found.steps, "log_likelihood": found.loglik}
-        told = refresh.estimate(found)
-        return said | {"value": told.value, "low": told.low, "high": told.high}
+        estimate = refresh.estimate(found)
+        return said | {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
     return Work(call, note={"models": models, "versions": versions, "domains": domains, "items": items})
 

@@ -1,4 +1,4 @@
-"""The calls that `pair` times, run as a script with one checkout first on the path: `python -P kernels.py NAME`.
+"""The calls that `pair` times: `python -P kernels.py NAME CHECKOUT`, with the checkout first on the path.
 
 Public names alone, so that it runs on old and new layouts of the package. Prints JSON: by call, the seconds of the
 first and of five more.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import pathlib
 import sys
 import time
 import warnings
@@ -110,7 +111,13 @@ def timed(call: Callable[[], object]) -> dict[str, Any]:
     return {"cold": seconds[0], "warm": seconds[1:]}
 
 
-if __name__ == "__main__":
+def main(name: str, checkout: str) -> None:
+    """Time a group of calls, if it is the checkout's package that was imported."""
+    if not pathlib.Path(ll.__file__).is_relative_to(checkout):
+        sys.exit(f"{checkout} holds no lleval_jax: another one would be timed; name the root of a checkout")
     warnings.simplefilter("ignore")
-    found = {words: timed(call) for words, call in KERNELS[sys.argv[1]]().items()}
-    print(json.dumps({"package": ll.__file__, "calls": found}))
+    print(json.dumps({words: timed(call) for words, call in KERNELS[name]().items()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

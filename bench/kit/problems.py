@@ -32,7 +32,7 @@ class Problem:
 
 
 def shared(*parts: str) -> pathlib.Path:
-    """A file of the shared data folder (LLEVAL_SHARED, or shared/ beside the checkout)."""
+    """A file of the shared data folder (LLEVAL_SHARED, or shared/ next to the checkout)."""
     path = SHARED.joinpath(*parts)
     if not path.exists():
         raise FileNotFoundError(

@@ -2,7 +2,7 @@
 
 How the error of the weights falls with the number of texts, how far predictions of all 63 combinations are from the
 truth, how often intervals hold it, how often a prompt whose elements act on each other is flagged, and the seconds of
-1,000 bootstrap fits in one call beside a loop over scipy's SLSQP on the same weighted texts.
+1,000 bootstrap fits in one call, and of a loop over scipy's SLSQP on the same weighted texts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How far below the best the prompt is that is named best after few answers, and whether stated chances come true.
 
 Runs `estimators/prompts/best.py` on the simulated sets of
-reference/prompteval_sim.npz (100 prompts x 1000 examples) beside PromptEval's halving, TRIPLE-GSE and halving on
+reference/prompteval_sim.npz (100 prompts x 1000 examples), and PromptEval's halving, TRIPLE-GSE and halving on
 observed means, all on their own cells.
 """
 
@@ -46,15 +46,15 @@ def session(truth: Responses, looks: Sequence[int], **settings) -> dict[int, dic
     state = best.init(truth.rows, truth.items, budget=looks[-1], confidence=1, draws=DRAWS, **settings)
     place = {name: j for j, name in enumerate(truth.items)}
     row = {name: i for i, name in enumerate(truth.rows)}
-    scores, told = truth.scores.mean(1, dtype=float), {}
+    scores, looked = truth.scores.mean(1, dtype=float), {}
     while not (choice := best.choose(state)).enough:
         seen = np.zeros(truth.seen.shape, bool)
         for name, items in zip(choice.rows, choice.items, strict=True):
             seen[row[name], [place[item] for item in items]] = True
         state = best.update(state, Responses.build(truth.scores, seen=seen, rows=truth.rows, items=truth.items))
         if state.spent in looks:
-            told[int(state.spent)] = _said(best.best(state), scores, row)
-    return told | {look: _said(best.best(state), scores, row) for look in looks if look not in told}
+            looked[int(state.spent)] = _said(best.best(state), scores, row)
+    return looked | {look: _said(best.best(state), scores, row) for look in looks if look not in looked}
 
 
 def _said(found: best.Best, scores: np.ndarray, row: dict[str, int]) -> dict:
@@ -102,8 +102,8 @@ def _others(settings: Settings, k: int, seed: int) -> list[dict]:
     for covariates, given in COVARIATES.items():
         key, features = {"covariates": covariates, "set": k, "seed": seed}, x if given else None
         for rule in OTHERS:
-            told = session(truth, settings.budgets, rule=rule, size=LOOK, row_features=features, seed=seed)
-            runs += [key | {"by": rule, "budget": budget} | told[budget] for budget in settings.budgets]
+            looked = session(truth, settings.budgets, rule=rule, size=LOOK, row_features=features, seed=seed)
+            runs += [key | {"by": rule, "budget": budget} | looked[budget] for budget in settings.budgets]
     return runs
 
 
@@ -148,7 +148,7 @@ def summary(runs: list[dict], budgets: Sequence[int]) -> dict:
 
 
 def calibration(runs: list[dict]) -> dict:
-    """Stated chances beside how often they came true, expected beside real regret, how often bounds held."""
+    """Stated chances and how often they came true, expected and real regret, how often bounds held."""
     if not runs:
         return {}
     stated, hit = np.array([r["probability"] for r in runs]), np.array([r["regret"] <= 0 for r in runs])

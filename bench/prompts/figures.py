@@ -110,7 +110,7 @@ def compared(
     return {
         "failed": int((~ended).sum()),
         "errors": {m: named(np.mean(e, 0)) for m, e in (errors | {"ours": ours}).items()},
-        "ours_minus": {m: beside(ours - e) for m, e in errors.items()},
+        "ours_minus": {m: paired(ours - e) for m, e in errors.items()},
         "held_95": named(inside.mean(0), COLUMNS[2:-1]),
         "width": named(100 * (found.quantile_high - found.quantile_low).mean(0), COLUMNS[2:-1]),
         "held_95_single": round(float(((found.low <= truth) & (truth <= found.high)).mean()), 3),
@@ -119,7 +119,7 @@ def compared(
     }
 
 
-def beside(gap: np.ndarray) -> dict[str, list]:
+def paired(gap: np.ndarray) -> dict[str, list]:
     """By column: mean of (plans, columns), its 95% interval, times below and above 0."""
     half = t.ppf(0.975, len(gap) - 1) * gap.std(0, ddof=1) / np.sqrt(len(gap))
     middle, wins, losses = gap.mean(0), (gap < 0).sum(0).tolist(), (gap > 0).sum(0).tolist()

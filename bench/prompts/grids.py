@@ -13,7 +13,7 @@ published        325 grids (tasks x models of Mizrahi et al. 2024) of 100 templa
 judges           5 models under 30 prompts each (of a judge, or of the task) x 120 examples, right or wrong and in
                  fractions: how often intervals of models' means, their differences and shares of prompts won hold
 quick            `fit_many(method="ep")`: simulated, coverage and published
-known            the same on the simulated sets with covariates, told how large effects are there: what is attainable
+known            the same on the simulated sets with covariates, knowing how large effects are there: what is attainable
 speed            `fit_many` warm, peak memory (of this process: run it alone), and the plan
 """
 

@@ -1,7 +1,7 @@
 """What PromptEval is measured against: itself as published, its baselines, and halving for the best prompt.
 
 Runs `estimators/prompts/published.py` on the simulated sets of
-reference/prompteval_sim.npz (10 sets, seeds 0 to 2, nested budgets) on the cells that the published code asks, beside
+reference/prompteval_sim.npz (10 sets, seeds 0 to 2, nested budgets) on the cells that the published code asks, and
 its stored errors. `python` and `methods` run the authors' program as well
 (rivals/prompteval_original.py): processor seconds, weights, and the regrets of halving.
 """
@@ -212,7 +212,7 @@ def start(python: str, methods: str, out: pathlib.Path) -> subprocess.Popen:
     return subprocess.Popen([python, "-W", "ignore", str(script), methods, str(sets), str(out)])
 
 
-def beside_the_original(out: pathlib.Path, scores: dict, found: dict) -> dict:
+def compared_with_the_original(out: pathlib.Path, scores: dict, found: dict) -> dict:
     """Compare what the authors' program wrote to `out`, number by number."""
     record = json.loads(out.read_text())
     with np.load(out.with_suffix(".npz")) as stored:
@@ -278,7 +278,7 @@ def study(settings: Settings, record: Record) -> None:
         original = start(settings.python, settings.methods, out) if settings.python and settings.methods else None
         content, scores, found = ours(settings)
         if original and original.wait() == 0:
-            content["original"] = beside_the_original(out, scores, found)
+            content["original"] = compared_with_the_original(out, scores, found)
             print(json.dumps(content["original"], indent=1))
     record.keep(content)
 

@@ -4,7 +4,7 @@ Parts are livexiv, speed, simulation, others and forms (thousands of models, of 
 own part of the results.
 
 All models answer a chain's first version. On each later one `m` of them are run (and models that are new), the scores
-of all others are foretold, and the chain goes on with what was answered alone. Errors are mean absolute errors in
+of all others are predicted, and the chain goes on with what was answered alone. Errors are mean absolute errors in
 points over the models that were not run, overall and averaged over domains. Simple rules keep their own last word of
 a score that was not measured. They are given the models that `refresh.choose` named, and models evenly spread by
 the ability of a Rasch model; ours is given both too. Coverage counts models not run; those of a cell share the
@@ -26,7 +26,8 @@ from scipy import stats
 from bench.kit.problems import shared
 from bench.kit.results import Record, read
 from bench.kit.settings import setting
-from bench.refresh import speed, worlds
+from bench.refresh import speed
+from bench.refresh import worlds as simulated
 from bench.refresh.rules import ALL, RULES, Rasch, Rolling, Scores, scored
 from lleval_jax import Estimate, Responses, refresh
 
@@ -114,9 +115,9 @@ def measured(truth: Responses, found: Scores, run: Sequence[str], held: Interval
     cell: Cell = {"unseen": len(unseen), "mae": error[ALL]}
     cell["mae_domains"] = float(np.mean([error[t] for t in domains])) if domains else None
     for word, rows in (("", list(found[ALL])), ("_unseen", unseen)):
-        told, true = ([values[ALL][row] for row in rows] for values in (found, real))
-        cell[f"spearman{word}"] = float(stats.spearmanr(told, true).statistic)
-        cell[f"kendall{word}"] = float(stats.kendalltau(told, true).statistic)
+        estimated, true = ([values[ALL][row] for row in rows] for values in (found, real))
+        cell[f"spearman{word}"] = float(stats.spearmanr(estimated, true).statistic)
+        cell[f"kendall{word}"] = float(stats.kendalltau(estimated, true).statistic)
     for level, (low, high) in (held or {}).items():
         for word, targets in (("", [ALL]), ("_domains", domains)):
             inside = [low[t][r] <= real[t][r] <= high[t][r] for t in targets for r in unseen]
@@ -172,8 +173,8 @@ def chain(living: Living, m: int, choice: str) -> list[Cell]:
         key: Cell = {"data": living.name, "version": name, "m": m, "choice": choice, "run": len(run)}
         end = {"status": status, "seconds": round(seconds, 3)}
         cells.append({**key, "method": OURS, **measured(truth, value, run, held), **end})
-        told = {rule: call(truth, run) for rule, call in rules.items()} | {"rasch": rasch(truth, run)}
-        cells += [{**key, "method": rule, **measured(truth, scores, run)} for rule, scores in told.items()]
+        rivals = {rule: call(truth, run) for rule, call in rules.items()} | {"rasch": rasch(truth, run)}
+        cells += [{**key, "method": rule, **measured(truth, scores, run)} for rule, scores in rivals.items()]
     return cells
 
 
@@ -278,14 +279,14 @@ class Settings:
     """What is run."""
 
     parts: tuple[str, ...] = setting(("livexiv", "speed", "simulation", "others", "forms"), "what is measured")
-    worlds: int = setting(worlds.WORLDS, "simulated chains of either kind")
-    trials: int = setting(worlds.TRIALS, "simulated families under suspicion, of each kind")
+    worlds: int = setting(simulated.WORLDS, "simulated chains of either kind")
+    trials: int = setting(simulated.TRIALS, "simulated families under suspicion, of each kind")
 
 
 PARTS: Mapping[str, Callable[[Settings, Save], dict[str, object]]] = {
     "livexiv": lambda _, save: all_chains(livexiv(), save, published()),
     "speed": lambda _, save: speed.study(list(livexiv()[0].versions.values()), forms, save),
-    "simulation": lambda settings, save: worlds.study(settings.worlds, settings.trials, save),
+    "simulation": lambda settings, save: simulated.study(settings.worlds, settings.trials, save),
     "others": lambda _, save: all_chains([living for living in others() if " #" not in living.name], save),
     "forms": lambda _, save: all_chains([living for living in others() if " #" in living.name], save),
 }

@@ -1,7 +1,7 @@
 """LiveXiv's re-evaluation as published, compared with its own figures.
 
 Versions follow each other: all models answer the first, then `m` chosen ones (and the two new models, on the second)
-answer the next, and the scores of the others are foretold (arXiv 2410.10783, and the authors' notebook of figures).
+answer the next, and the scores of the others are predicted (arXiv 2410.10783, and the authors' notebook of figures).
 Errors are mean absolute errors in points over the models that were not run again.
 
 Kinds of chains:
@@ -178,7 +178,7 @@ def on_cpu(modality: str, m: int) -> list[Cell]:
 
 
 def all_kinds(modality: str, m: int, starts: int) -> dict[str, list[Cell]]:
-    """All kinds of chains of one modality and number of models, beside what is known of them."""
+    """All kinds of chains of one modality and number of models, and what is known of them."""
     printed, theirs = published(modality, m), on_cpu(modality, m)
     known = {"published": printed, "cpu": theirs}
     again = {name: [list(cell["run_again"]) for cell in cells] for name, cells in known.items()}  # pyright: ignore
@@ -194,7 +194,7 @@ def all_kinds(modality: str, m: int, starts: int) -> dict[str, list[Cell]]:
 
 
 def compared(found: dict[str, list[Cell]]) -> pd.DataFrame:
-    """One line a cell: ours beside theirs."""
+    """One line a cell: ours and theirs."""
     key = ["modality", "version", "m"]
     frames = {name: pd.DataFrame(cells).set_index(key) for name, cells in found.items()}
     own, forced, theirs = frames["own choice"], frames["published choice"], frames["published"]

@@ -66,8 +66,8 @@ class Rolling:
                 np.array(part, float)
                 for part in ([known[r] for r in both], [values[r] for r in both], [known[r] for r in others])
             )
-            told = np.clip(self.rule(x, y, of), 0, 1).tolist()
-            found[target] = {row: values[row] for row in run} | dict(zip(others, told, strict=True))
+            predicted = np.clip(self.rule(x, y, of), 0, 1).tolist()
+            found[target] = {row: values[row] for row in run} | dict(zip(others, predicted, strict=True))
         for target, values in found.items():
             self.last[target] = self.last.get(target, {}) | values
         return found

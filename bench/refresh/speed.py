@@ -40,7 +40,7 @@ def spread(versions: Sequence[Responses]) -> list[Responses]:
 
 
 def chain(known: Sequence[Responses]) -> None:
-    """Every version as it comes: what is known fitted, the models for the next one chosen, scores told at the end."""
+    """Every version as it comes: fit what is known, choose the models for the next one, estimate scores at the end."""
     for count in range(1, len(known) + 1):
         fit = refresh.fit(known[:count])
         if count < len(known):
@@ -96,11 +96,11 @@ def by_models(forms: Forms) -> dict[str, object]:
         def once(first: Responses = first, second: Responses = second) -> dict[str, float]:
             began = time.perf_counter()
             fit = refresh.fit([first])
-            told = time.perf_counter()
+            fitted = time.perf_counter()
             run = refresh.choose(fit, 12).rows
             chosen = time.perf_counter()
             refresh.estimate(fit, second.take([second.rows.index(row) for row in run]))
-            return {"fit": told - began, "choose": chosen - told, "estimate": time.perf_counter() - chosen}
+            return {"fit": fitted - began, "choose": chosen - fitted, "estimate": time.perf_counter() - chosen}
 
         once()
         rows.append({"models": count, **once(), "peak_gib": peak()})

@@ -69,14 +69,14 @@ def chain(versions: Sequence[Responses]) -> dict[str, Held]:
         fit = refresh.fit(known)
         real = {"all": truth.scores.mean(1)}
         real |= {name: truth.scores[:, truth.group == g].mean(1) for g, name in enumerate(truth.groups)}
-        told = [refresh.estimate(fit, level=level) for level in LEVELS]
-        for i, (row, group) in enumerate(zip(told[0].rows, told[0].group, strict=True)):
+        estimates = [refresh.estimate(fit, level=level) for level in LEVELS]
+        for i, (row, group) in enumerate(zip(estimates[0].rows, estimates[0].group, strict=True)):
             if row not in run:
                 at = truth.rows.index(row)
                 target = "all" if group == "all" else "new domain" if group == f"domain {DOMAINS}" else "old domains"
                 key = f"v{v + 1} {target}, {'family' if at >= MODELS - FAMILY else 'others'}"
-                ends = [e.low[i] for e in told], [e.high[i] for e in told]
-                found.setdefault(key, []).append((float(real[group][at]), float(told[0].value[i]), *ends))
+                ends = [e.low[i] for e in estimates], [e.high[i] for e in estimates]
+                found.setdefault(key, []).append((float(real[group][at]), float(estimates[0].value[i]), *ends))
     return {key: held_of(entries) for key, entries in found.items()}
 
 

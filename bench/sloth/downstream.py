@@ -1,8 +1,8 @@
-"""Scores outside of the leaderboard, foretold from skills.
+"""Scores outside of the leaderboard, predicted from skills.
 
 HumanEval (Ruan et al. 2024) and EQ-Bench scores of models on both Open LLM leaderboards. Lineages with HumanEval scores
 are left out in eight groups: the law is fitted to twelve benchmarks with only the smallest model of each of their
-families, and the larger ones are foretold; once with the HumanEval scores of those smallest models known, once with
+families, and the larger ones are predicted; once with the HumanEval scores of those smallest models known, once with
 none of the lineage. Before that, Sloth's own protocol: all but the 70B models of Llama 3; and pass@k of code models on
 LiveCodeBench. Beside ours stands the paper's regression of scores on mean skills (Huber loss), and the mean of the
 known scores. Errors are mean absolute, in points.
@@ -61,7 +61,7 @@ def papers(law: ll.FitResult, scores: dict[str, float], targets: list[sloth.Targ
     return special.expit(np.column_stack([new, np.ones(len(new))]) @ end.x)
 
 
-def foretold(law: ll.FitResult, name: str, scores: dict[str, float], test: ll.Leaderboard, truth: np.ndarray) -> dict:
+def predicted(law: ll.FitResult, name: str, scores: dict[str, float], test: ll.Leaderboard, truth: np.ndarray) -> dict:
     """Errors of all ways, and whether our intervals held."""
     targets = [
         sloth.Target(*one) for one in zip(test.families, test.params.tolist(), test.tokens.tolist(), strict=True)
@@ -114,7 +114,7 @@ def left_out(board: ll.Leaderboard, scores: dict[str, float], settings: Settings
         truth = np.array([scores[board.models[i]] for i in at])
         for word, use in (("smallest known", scored & (smallest | ~of_group)), ("none known", scored & ~of_group)):
             known = {board.models[i]: scores[board.models[i]] for i in np.flatnonzero(use)}
-            one = foretold(law, "HumanEval", known, board.take(at), truth)
+            one = predicted(law, "HumanEval", known, board.take(at), truth)
             yield word, {"lineages": group, "law": law.status} | one
 
 
@@ -176,7 +176,7 @@ def study(settings: Settings, record: Record) -> None:
         at = [i for i in np.flatnonzero(large) if board.models[i] in found]
         truth = np.array([found[board.models[i]] for i in at])
         known = {model: score for model, score in found.items() if not model.startswith("meta-llama-3-70b")}
-        parts[f"llama 3 70B, {name}"] = [{"law": law.status} | foretold(law, name, known, board.take(at), truth)]
+        parts[f"llama 3 70B, {name}"] = [{"law": law.status} | predicted(law, name, known, board.take(at), truth)]
     if settings.passk:
         record.keep({"pass@k": tried(law)})
     for word, one in itertools.chain(

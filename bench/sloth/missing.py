@@ -3,7 +3,7 @@
 Part "missing": Sloth's variants (`sloth.published`) learn from the rows of the study, which leaves out rows that
 lack a score and families of 1 or 2 rows; from all complete rows; and from all. Test rows are those of `scaling.py`.
 Part "new": all models of a group's test families and of their lineages are left out, and all complete models of those
-families are foretold as of family "new". Errors are mean absolute errors in points over models and benchmarks of a
+families are predicted as of family "new". Errors are mean absolute errors in points over models and benchmarks of a
 group, averaged over groups; coverage is over all cells.
 """
 
@@ -37,8 +37,8 @@ PARTS = {
 }
 
 
-def foretold(law: str, known: ll.Leaderboard, test: ll.Leaderboard, families: tuple[str, ...]) -> dict:
-    """Errors, and which intervals held how wide, of models foretold from a leaderboard."""
+def predicted(law: str, known: ll.Leaderboard, test: ll.Leaderboard, families: tuple[str, ...]) -> dict:
+    """Errors, and which intervals held how wide, of models predicted from a leaderboard."""
     began = time.process_time()
     facts = zip(families, test.params.tolist(), test.tokens.tolist(), test.instruct.tolist(), strict=True)
     targets = [sloth.Target(name, size, tokens, instruct=tuned) for name, size, tokens, tuned in facts]
@@ -72,7 +72,7 @@ def missing(law: str, name: str, given: int, most: int | None) -> dict[str, list
         for word, use in (("studied", studied), ("complete", complete), ("all", board.seen.any(1))):
             now = known.hide(np.logical_not(use))
             same = before is not None and np.array_equal(now.seen, before.seen)
-            out[word].append(out[last][-1] if same else foretold(law, now, test, test.families))
+            out[word].append(out[last][-1] if same else predicted(law, now, test, test.families))
             before, last = now, word
     return out
 
@@ -84,7 +84,7 @@ def new(law: str, name: str, most: int | None) -> list[dict]:
         tested = np.array([family in set(group.family) for family in board.families])
         related = tested | np.array([lineage in set(group.base_family) for lineage in board.lineages])
         test = board.take(np.flatnonzero(tested & board.seen.all(1)))
-        out.append(foretold(law, board.hide(related), test, (sloth.NEW,) * len(test.models)))
+        out.append(predicted(law, board.hide(related), test, (sloth.NEW,) * len(test.models)))
     return out
 
 

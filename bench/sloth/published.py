@@ -1,7 +1,7 @@
 """Scaling laws through skills, compared with Sloth's published errors on the same rows.
 
 For each group of test families the law is fitted to all other families and to the 1 or 2 smallest models of the
-test families, then foretells their larger models (arXiv 2412.06540, section 4.1). The data lack five families that
+test families, then predicts their larger models (arXiv 2412.06540, section 4.1). The data lack five families that
 the published fits were trained on. Errors are mean absolute errors in points over the test models and benchmarks of a
 group, averaged over groups; seconds are of all groups of a variant in two calls, compiling apart. The FLOPs variants
 have one slope for all families, where the published ones have one a family when two models are given.
@@ -139,8 +139,8 @@ def padded(cells: list[tuple[str, int]]) -> tuple[Table, np.ndarray]:
 
 
 @functools.partial(jax.jit, static_argnames=("form", "shape", "starts"))
-def foretold(form: Form, shape: tuple[str, bool], tables: Table, train: jax.Array, starts: int):
-    """Scores (groups, rows, benchmarks) that each group's law foretells, its largest error and status by start."""
+def predicted(form: Form, shape: tuple[str, bool], tables: Table, train: jax.Array, starts: int):
+    """Scores (groups, rows, benchmarks) that each group's law predicts, its largest error and status by start."""
     kind, own = shape
 
     def one(table: Table, train: jax.Array):
@@ -176,13 +176,13 @@ def foretold(form: Form, shape: tuple[str, bool], tables: Table, train: jax.Arra
 
 
 def measured(form: Form, kind: str, own: bool, method: str, starts: int) -> dict:
-    """Errors by setting beside the published ones, and the seconds of all fits of a variant."""
+    """Errors by setting and the published ones, and the seconds of all fits of a variant."""
     record: dict = {"mae": {}, "published": {}, "compile_cpu_seconds": 0.0, "cpu_seconds": 0.0}
     steps, ended, fits = [], [], 0
     for cells in BATCHES:
         tables, train = padded(cells)
         began = time.process_time()
-        call = foretold.lower(form, (kind, own), tables, train, starts).compile()
+        call = predicted.lower(form, (kind, own), tables, train, starts).compile()
         built = time.process_time()
         scores, _, step, status = jax.block_until_ready(call(tables, train))
         record["compile_cpu_seconds"] += built - began

@@ -1,7 +1,7 @@
 """What the next size will score, compared with Sloth's published errors.
 
 For each group of test families of the published study (see `published.py`) our default is fitted to the
-leaderboard without the test models, and foretells them. Models that the study leaves out for a missing score take part,
+leaderboard without the test models, and predicts them. Models that the study leaves out for a missing score take part,
 unless they share a lineage with a test model. Sizes are as published. Errors are mean absolute errors in points over
 test models and benchmarks of a group, averaged over groups; coverage is over all cells.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ class Settings:
 
     cells: tuple[str, ...] = setting(tuple(f"{name}:{given}" for name, given in CELLS), "benchmarks:models given")
     skills: int = setting(sloth.SKILLS, "behind the benchmarks")
-    link: str = setting("monotone", f"one of {sorted(sloth.BENDS)}")
+    link: Literal["logistic", "monotone"] = setting("monotone", "of skills to scores")
     only_complete: bool = setting(False, "leave out models with a missing score")
     most: int | None = setting(None, "groups of each setting; all if none")
 

@@ -2,7 +2,7 @@
 
 The protocol of reference/tinybench_alpaca_shared.json: rows in file order without the baseline and the adversarial
 model, items with a missing value dropped, fold k tests rows k, k + 4, ...; anchors chosen and everything learned on
-the other 27 models. Prints and stores MAE of the default beside the best of the 12 reference rows, and coverage.
+the other 27 models. Prints and stores MAE of the default and the best of the 12 reference rows, and coverage.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""tinyBenchmarks as published (`estimators/tiny/published.py`) beside the authors' own code, on AlpacaEval 2.0.
+"""tinyBenchmarks as published (`estimators/tiny/published.py`) compared with the authors' own code, on AlpacaEval 2.0.
 
 Runs the whole protocol of
 reference/tinybench_alpaca_shared.json once a seed: 3 samplings x 4 estimators x 5 sizes x 5 restarts x 4
