@@ -48,8 +48,8 @@ def two_parameter(rows: int, items: int) -> Callable[[str, bool], Work]:
         def call() -> dict[str, Any]:
             found = ll.irt.fit(responses, model="2pl", precision=precision)  # type: ignore[arg-type]
             slope, intercept = found.params.slope, found.params.intercept
-            error = np.sqrt(np.maximum(np.diagonal(found.covariance, axis1=1, axis2=2), 0))
-            said = {"status": found.status, "steps": found.steps, "log_likelihood": found.loglik}
+            error = np.sqrt(np.maximum(np.diagonal(found.params.covariance, axis1=1, axis2=2), 0))
+            said = {"status": found.status, "steps": found.steps, "log_likelihood": found.ended.value}
             chance = 1 / (1 + np.exp(-(slope * POINTS[None, :] + intercept[:, None])))
             arrays = {"slope": slope, "intercept": intercept, "standard_error": error}
             return said | arrays | {"ability": found.params.ability, "probability": chance}
@@ -95,7 +95,7 @@ def joint(precision: str, small: bool, dims: int = 5) -> Work:
 
     def call() -> dict[str, Any]:
         found = ll.irt.fit(responses, dims=dims, precision=precision)  # type: ignore[arg-type]
-        said = {"status": found.status, "steps": found.steps, "log_likelihood": found.loglik}
+        said = {"status": found.status, "steps": found.steps, "log_likelihood": found.ended.value}
         some = slice(0, 400)
         chance = 1 / (1 + np.exp(-(found.params.ability @ found.params.slope[some].T + found.params.intercept[some])))
         # axes of little difference in spread turn against each other: slopes themselves are not compared
@@ -212,7 +212,7 @@ def scaling(precision: str, small: bool) -> Work:
 
     def call() -> dict[str, Any]:
         found = sloth.fit(board, 1 if small else sloth.SKILLS)
-        said = {"status": found.status, "steps": found.steps, "log_likelihood": found.loglik}
+        said = {"status": found.status, "steps": found.steps, "log_likelihood": found.ended.value}
         targets = [sloth.Target(family, 7e10, 2e12) for family in dict.fromkeys(board.families)]
         return said | {"probability": sloth.estimate(found, targets).value}
 
@@ -243,7 +243,7 @@ def refreshed(precision: str, small: bool) -> Work:
 
     def call() -> dict[str, Any]:
         found = refresh.fit(chain)
-        said = {"status": found.status, "steps": found.steps, "log_likelihood": found.loglik}
+        said = {"status": found.status, "steps": found.steps, "log_likelihood": found.ended.value}
         estimate = refresh.estimate(found)
         return said | {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 

@@ -129,7 +129,7 @@ ENTRIES: dict[str, Entry] = {
             "items needed to tell two neighbours of a leaderboard apart",
             30,
             "pairs",
-            {"sets": SIMULATED, "pairs": 4},
+            {"sets": SIMULATED, "pairs": 4, "far": 3},
             FORMS,
         ),
         Entry(
