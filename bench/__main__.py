@@ -8,6 +8,7 @@ import pathlib
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 
 from bench.kit import front, pair
@@ -42,14 +43,18 @@ def smoke(entry: Entry) -> int:
     if absent := lacking(entry.small_needs):
         print(f"{entry.name}: skipped, {' and '.join(absent)} not there", flush=True)
         return 0
-    began, used, module = time.perf_counter(), cpu(), entry.module()
+    began, used = time.perf_counter(), cpu()
     with tempfile.TemporaryDirectory() as folder:
-        module.study(module.Settings(**entry.small), Record(pathlib.Path(folder) / "small.json"))
-        if not list(pathlib.Path(folder).glob("*.json")):
-            print(f"{entry.name}: nothing was stored", flush=True)
-            return 1
-    print(f"{entry.name}: ok, {time.perf_counter() - began:.1f} s, {cpu() - used:.1f} CPU s", flush=True)
-    return 0
+        try:
+            module = entry.module()
+            module.study(module.Settings(**entry.small), Record(pathlib.Path(folder) / "small.json"))
+            done = bool(list(pathlib.Path(folder).glob("*.json")))
+        except Exception:  # noqa: BLE001  (the other studies are run all the same)
+            traceback.print_exc()
+            done = False
+    word = "ok" if done else "FAILED"
+    print(f"{entry.name}: {word}, {time.perf_counter() - began:.1f} s, {cpu() - used:.1f} CPU s", flush=True)
+    return int(not done)
 
 
 def cpu() -> float:
