@@ -106,7 +106,7 @@ def fuzz(reader: str, cases: int, seconds: int, count: pathlib.Path) -> None:
         from lleval_jax.data.formats import registry
     from lleval_jax.errors import BadInput
 
-    sys.path.insert(0, str(TESTS))
+    sys.path.insert(0, str(TESTS.parent))
     import originals
 
     warnings.simplefilter("ignore")

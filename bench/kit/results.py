@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import pathlib
 import shlex
 import subprocess
@@ -62,7 +63,7 @@ class Record:
         """Machine and versions, commit, date, command and seconds so far."""
         wall, cpu = time.perf_counter() - self.began[0], time.process_time() - self.began[1]
         return {
-            "machine": describe(*PACKAGES),
+            "machine": describe(*PACKAGES) | {"threads": os.environ.get("OMP_NUM_THREADS", "default")},
             "commit": commit(),
             "date": datetime.date.today().isoformat(),
             "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
