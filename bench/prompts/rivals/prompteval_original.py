@@ -1,9 +1,9 @@
 """The authors' own PromptEval on the simulated sets: errors, cells, coefficients and processor seconds.
 
-`python bench/prompts/rivals/prompteval_original.py METHODS_FOLDER SETS.npz OUT.json` in an environment with scikit-learn and
-tqdm (1.9.1 and numpy 2.4.6 made the figures). METHODS_FOLDER is `prompteval/` of
-github.com/felipemaiapolo/prompteval at c238d64. Arrays go to OUT.npz. `python -m bench run
-prompts.published --python` starts it.
+`python bench/prompts/rivals/prompteval_original.py METHODS_FOLDER SETS.npz OUT.json` in an environment with
+scikit-learn and tqdm (1.9.1 and numpy 2.4.6 made the figures). METHODS_FOLDER is `prompteval/` of
+github.com/felipemaiapolo/prompteval at c238d64. Arrays go to OUT.npz. `python -m bench run prompts.published --python`
+starts it.
 """
 
 from __future__ import annotations
