@@ -1,7 +1,8 @@
 """Seconds of the same calls at two checkouts, in turn: is the new one no slower?
 
 Each turn is a process of its own with one checkout first on the path, A B A B; the figures are medians over all warm
-calls of a checkout. Programs are compiled once for both, into a folder that is thrown away.
+calls of a checkout. On a busy machine go by the processor's seconds. Programs that are the same are compiled once, into
+a folder that is thrown away.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bench.kit.tables import markdown, number
 KERNELS = pathlib.Path(__file__).with_name("kernels.py")
 NAMES = ("engine", "prompts", "sloth", "refresh")
 TURNS = 2
+CLOCKS = ("wall", "cpu")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -48,20 +50,26 @@ def turn(checkout: pathlib.Path, name: str, cache: str) -> dict[str, dict]:
 
 
 def compared(old: pathlib.Path, new: pathlib.Path, name: str, turns: int) -> list[dict]:
-    """A row a call: medians of all warm calls, their ratio, and the medians of each turn."""
+    """A row a call."""
     sides: dict[str, list[dict]] = {"old": [], "new": []}
     with tempfile.TemporaryDirectory() as cache:
         for _ in range(turns):
             for side, checkout in (("old", old), ("new", new)):
                 sides[side].append(turn(checkout, name, cache))
-    rows = []
-    for call in sides["old"][0]:
-        warm = {side: [one[call]["warm"] for one in found] for side, found in sides.items()}
-        middle = {side: statistics.median(sum(parts, [])) for side, parts in warm.items()}
-        row = {"group": name, "call": call, "old": middle["old"], "new": middle["new"]}
-        row["ratio"] = middle["new"] / middle["old"]
-        rows.append(row | {"turns": {side: list(map(statistics.median, parts)) for side, parts in warm.items()}})
-    return rows
+    return [
+        row(name, call, {side: [one[call] for one in found] for side, found in sides.items()})
+        for call in sides["old"][0]
+    ]
+
+
+def row(group: str, call: str, sides: dict[str, list[dict]]) -> dict:
+    """Medians of one call over all turns, and their ratios, by the clock and by the processor."""
+    made: dict = {"group": group, "call": call}
+    for clock in CLOCKS:
+        middle = {side: statistics.median(sum((one[clock] for one in turns), [])) for side, turns in sides.items()}
+        made[clock] = middle | {"ratio": middle["new"] / middle["old"]}
+    medians = {side: [statistics.median(one["wall"]) for one in turns] for side, turns in sides.items()}
+    return made | {"turns": medians, "cold": {side: [one["cold"] for one in turns] for side, turns in sides.items()}}
 
 
 def main(asked: argparse.Namespace) -> int:
@@ -70,8 +78,10 @@ def main(asked: argparse.Namespace) -> int:
     for name in [asked.only] if asked.only else NAMES:
         rows += compared(asked.old, asked.new, name, asked.turns)
         print(f"{name}: done", file=sys.stderr, flush=True)
-    cells = [(r["group"], r["call"], number(r["old"], 4), number(r["new"], 4), number(r["ratio"])) for r in rows]
-    print(markdown(("group", "call", "old, warm s", "new, warm s", "new / old"), cells))
+    names = ("old", "new", "ratio")
+    cells = [(r["group"], r["call"], *(number(r[clock][k], 4) for clock in CLOCKS for k in names)) for r in rows]
+    head = ("group", "call", "old, warm s", "new, warm s", "new / old", "old, CPU s", "new, CPU s", "new / old")
+    print(markdown(head, cells))
     text = json.dumps({"turns": asked.turns, "rows": rows}, indent=1)
     print(text) if asked.out is None else asked.out.write_text(text + "\n")
     return 0
