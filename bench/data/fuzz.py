@@ -52,12 +52,12 @@ def study(settings: Settings, record: Record) -> None:
     """Readers one after the other; counts are added to those of earlier runs."""
     for reader in settings.only.split(",") if settings.only else readers():
         found = one(reader, settings.cases, settings.seconds)
-        readers = record.content.get("readers", {})
-        readers = readers | {reader: [*readers.get(reader, []), found]}
-        runs = [run for each in readers.values() for run in each]
+        known = record.content.get("readers", {})
+        known = known | {reader: [*known.get(reader, []), found]}
+        runs = [run for each in known.values() for run in each]
         counts = {name: sum(run[name] for run in runs) for name in ("cases", "escaped")}
         limits = {"longest": LONGEST, "seconds": SECONDS, "megabytes": MEGABYTES}
-        record.keep({"readers": readers, "limits": limits} | counts)
+        record.keep({"readers": known, "limits": limits} | counts)
 
 
 def readers() -> list[str]:
@@ -106,7 +106,7 @@ def fuzz(reader: str, cases: int, seconds: int, count: pathlib.Path) -> None:
         from lleval_jax.data.formats import registry
     from lleval_jax.errors import BadInput
 
-    sys.path.insert(0, str(TESTS.parent))
+    sys.path.insert(0, str(TESTS))
     import originals
 
     warnings.simplefilter("ignore")
