@@ -1,4 +1,5 @@
 # make demo: install into .venv and run the main job on real data. make test, lint, notebooks: what they say.
+# make test-all: the slow tests too, as CI does.
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
@@ -6,7 +7,7 @@ WORKERS ?= 2
 export OPENBLAS_NUM_THREADS ?= 1
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-.PHONY: demo install test slow lint notebooks clean
+.PHONY: demo install test test-all lint notebooks clean
 .DEFAULT_GOAL := demo
 
 demo: $(STAMP)
@@ -28,11 +29,13 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 # A worker gets neighbours, which share fixtures and compiled code; one that is done takes over half of what is left.
-test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --durations=20
+TESTS = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --durations=20
 
-slow: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --durations=20 -m slow
+test: $(STAMP)
+	$(TESTS)
+
+test-all: $(STAMP)
+	$(TESTS) -m 'not realmodel and not gpu'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -31,9 +31,12 @@ def drawn() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def place(once) -> pathlib.Path:
     """Tables, good and bad, and a law with the JSON of the call that kept it."""
-    folder = tmp_path_factory.mktemp("sloth")
+    return once("sloth-shell", _shell)
+
+
+def _shell(folder: pathlib.Path) -> None:
     table = drawn()
     table.to_csv(folder / "board.csv", index=False)
     floors = pd.DataFrame({"benchmark": ["bench-0", "bench-1", "bench-2"], "floor": 0.25})
@@ -50,7 +53,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     ll.save(loose, folder / "loose")
     ll.save(ll.sloth.estimate(loose, "family-0", 5e9, 2e12), folder / "estimate")
     ll.save(ll.sloth_paper.fit(ll.read_leaderboard(folder / "board.csv"), 1, inputs="pca"), folder / "published")
-    return folder
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture) -> None:
