@@ -1,0 +1,1 @@
+"""The engine beside rivals, and on a GPU."""

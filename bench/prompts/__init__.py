@@ -1,0 +1,1 @@
+"""Scores over prompts, and the best prompt."""

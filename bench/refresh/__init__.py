@@ -1,0 +1,1 @@
+"""A new version of a benchmark from a few models."""

@@ -1,0 +1,1 @@
+"""Few answers to the full score."""
