@@ -10,7 +10,7 @@ import lleval_jax as ll
 from bench.sloth.worlds import leaderboard
 from lleval_jax.estimators import sloth
 
-WORLDS, HIDDEN = 12, (2, 5, 8, 11)
+WORLDS, HIDDEN = 96, (2, 5, 8, 11)
 
 
 def hidden(seed: int) -> list[float]:

@@ -139,8 +139,8 @@ def test_loadings_and_efficiencies_hold_the_truth():
     """Six worlds of one skill, in which loadings and families are known.
 
     Loadings of a world share the unit of the skill, efficiencies its unit and its centre, so that where 95% is stated
-    80% and 85% are granted, as if they were independent. Intervals that hold a fifth of the loadings, or half of
-    the efficiencies, are found out 19 times of 20. The study proper, `bench/sloth/coverage_hidden.py`, has twelve.
+    80% and 85% are granted, as if they were independent. Intervals that hold a fifth of the loadings, or 45% of the
+    efficiencies, are found out 19 times of 20. The study proper, `bench/sloth/coverage_hidden.py`, has 96 worlds.
     """
     loadings, efficiencies = np.sum([coverage_hidden.skills(seed + 40) for seed in range(6)], axis=0)
     assert loadings >= stats.binom.ppf(1e-4, 18, 0.8)
