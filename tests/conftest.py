@@ -46,6 +46,14 @@ CHECKED = (
 install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
 
 
+LONGEST = ("test_models.py",)  # tests of a minute
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first, so that no worker ends with one of them while the other has nothing left to do."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
     """The folder of public data sets and reference numbers beside the checkout, or LLEVAL_SHARED."""

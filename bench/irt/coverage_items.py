@@ -1,11 +1,13 @@
 """Intervals of slopes, intercepts and abilities of the 2PL: independent benchmarks, as lanes of one call."""
 
+import dataclasses
+
 import numpy as np
 
 from lleval_jax.estimators import irt
 from lleval_jax.values import FitResult, Responses
 
-WORLDS, ROWS, ITEMS = 40, 500, 40
+ROWS, ITEMS = 500, 40
 NAMES = ("slope", "intercept", "ability")
 
 
@@ -23,7 +25,7 @@ def draw(rows: int = 118, items: int = 17, seed: int = 0, dims: int = 1, missing
     return Responses.build(scores, seen=seen), slope, intercept, ability
 
 
-def simulated(worlds: int = WORLDS) -> tuple[list, list[FitResult]]:
+def simulated(worlds: int) -> tuple[list, list[FitResult]]:
     """Worlds as `draw` gives them, and their fits."""
     truth = [draw(ROWS, ITEMS, 100 + seed, missing=0.0) for seed in range(worlds)]
     return truth, irt.fit_many([one[0] for one in truth], standard_errors=True)
@@ -41,3 +43,17 @@ def shares(truth, fits, name: str) -> np.ndarray:
         )[place]
         inside.append(np.mean(np.abs(value - want) < 1.96 * np.sqrt(variance)))
     return np.array(inside)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    worlds: int = dataclasses.field(default=40, metadata={"help": "benchmarks"})
+
+
+def study(settings: Settings, record) -> None:
+    """How often intervals hold, by what they are of."""
+    truth, fits = simulated(settings.worlds)
+    held = {name: float(shares(truth, fits, name).mean()) for name in NAMES}
+    record.keep({"worlds": settings.worlds, "level": 0.95, "held": held})

@@ -1,5 +1,7 @@
 """Whether the chance that `prompts.best` states comes true: sessions in worlds of the model's own prior."""
 
+import dataclasses
+
 import numpy as np
 
 from lleval_jax import Responses
@@ -7,7 +9,7 @@ from lleval_jax.estimators.prompts import best
 
 PROMPTS, ITEMS, BUDGET = 6, 40, 63
 DRAWS = 400  # of the posterior: a chance of 0.9 is known to about 0.015
-WORLDS, RULES = 150, ("halving", "top-two")
+RULES = ("halving", "top-two")
 
 
 def answers_to(truth: Responses, choice) -> Responses:
@@ -35,11 +37,23 @@ def session(random: np.random.Generator, rule: str, seed: int) -> tuple[float, b
     return found.probability, bool(scores[truth.rows.index(found.prompt)] == scores.max())
 
 
-def study(worlds: int = WORLDS, rules: tuple[str, ...] = RULES) -> dict[str, object]:
-    """By rule: the stated chances, and whether they came true."""
-    out: dict[str, object] = {"worlds": worlds}
-    for rule in rules:
-        random = np.random.default_rng(2)
-        stated, true = zip(*(session(random, rule, k) for k in range(worlds)), strict=True)
-        out[rule] = {"stated": list(stated), "true": list(true)}
-    return out
+def sessions(worlds: int, rule: str) -> tuple[np.ndarray, np.ndarray]:
+    """(worlds,) stated chances, and whether they came true."""
+    random = np.random.default_rng(2)
+    stated, true = zip(*(session(random, rule, k) for k in range(worlds)), strict=True)
+    return np.array(stated), np.array(true)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    worlds: int = dataclasses.field(default=150, metadata={"help": "sessions of each rule"})
+
+
+def study(settings: Settings, record) -> None:
+    """Mean stated chance, and how often it came true, by rule."""
+    for rule in RULES:
+        stated, true = sessions(settings.worlds, rule)
+        figures = {"worlds": settings.worlds, "stated": float(stated.mean()), "true": float(true.mean())}
+        record.keep({rule: figures})

@@ -3,7 +3,8 @@
 Grids of 20 prompts and 60 examples of which a fifth is answered; intervals must hold quantiles of the prompts' scores.
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from lleval_jax.estimators.prompts import balanced, kernel
 from lleval_jax.estimators.prompts import many as prompts_many
 
 ROWS, ITEMS, BUDGET = 20, 60, 240
-WORLDS = {"expected": 400, "failing": 200, "features": 200, "fractions": 25}
 
 
 def world(
@@ -100,21 +100,24 @@ def fractions(worlds: int) -> dict[str, object]:
     return {"squares": squares}
 
 
-PARTS: dict[str, Callable[[int], dict[str, object]]] = {
-    "expected": expected,
-    "failing": failing,
-    "features": features,
-    "fractions": fractions,
-}
-
-
 def held(found, answers: Sequence[np.ndarray] | np.ndarray) -> list[int]:
     """Of each quantile, the worlds whose 95% interval holds it."""
     truth = np.quantile(np.asarray(answers).mean(2), prompts.QUANTILES, axis=1).T
     return ((found.quantile_low <= truth) & (truth <= found.quantile_high)).sum(0).tolist()
 
 
-def study(worlds: int | None = None, parts: Sequence[str] = tuple(PARTS)) -> dict[str, object]:
-    """Each part on its own number of worlds, or on `worlds`."""
-    counts = {name: worlds or WORLDS[name] for name in parts}
-    return {name: {"worlds": n} | PARTS[name](n) for name, n in counts.items()}
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    worlds: int = dataclasses.field(
+        default=200, metadata={"help": "grids of a part, of fractions an eighth"}
+    )
+
+
+def study(settings: Settings, record) -> None:
+    """Of each part, how many intervals hold each quantile; of fractions, the mean squared standardised error."""
+    for part in (expected, failing, features):
+        record.keep({part.__name__: {"worlds": settings.worlds} | part(settings.worlds)})
+    worlds = max(settings.worlds // 8, 1)
+    record.keep({"fractions": {"worlds": worlds, "mean square": float(np.mean(fractions(worlds)["squares"]))}})

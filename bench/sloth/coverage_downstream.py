@@ -1,5 +1,7 @@
 """Intervals of scores and of pass@k foretold from skills, in worlds with laws, slopes and families of their own."""
 
+import dataclasses
+
 import numpy as np
 from scipy import special
 
@@ -7,7 +9,6 @@ import lleval_jax as ll
 from bench.sloth import worlds as made
 from lleval_jax.estimators.sloth import units as law_skills
 
-WORLDS = {"downstream": 40, "passk": 42}
 KS = (1, 10, 100)
 TRIES = 100
 
@@ -58,10 +59,14 @@ def passk(seed: int) -> bool:
     return bool(found.low[0] <= truth <= found.high[0])
 
 
-PARTS = {"downstream": downstream, "passk": passk}
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    worlds: int = dataclasses.field(default=160, metadata={"help": "of either kind"})
 
 
-def study(worlds: int | None = None, parts: tuple[str, ...] = tuple(PARTS)) -> dict[str, object]:
-    """Of each part, whether each world's interval held, on its own number of worlds or on `worlds`."""
-    counts = {name: worlds or WORLDS[name] for name in parts}
-    return {name: {"worlds": n, "held": [PARTS[name](seed) for seed in range(n)]} for name, n in counts.items()}
+def study(settings: Settings, record) -> None:
+    """How often the interval of a world's first hidden model holds."""
+    held = {part.__name__: [part(seed) for seed in range(settings.worlds)] for part in (downstream, passk)}
+    record.keep({"worlds": settings.worlds, "level": 0.95, "held": {k: float(np.mean(v)) for k, v in held.items()}})

@@ -4,13 +4,15 @@ A leaderboard has nine families of three sizes, three benchmarks and one skill. 
 hidden; benchmarks of a model hang together through its skill, so a model counts once, and so do a world's loadings.
 """
 
+import dataclasses
+
 import numpy as np
 
 import lleval_jax as ll
 from bench.sloth.worlds import leaderboard
 from lleval_jax.estimators import sloth
 
-WORLDS, HIDDEN = 96, (2, 5, 8, 11)
+HIDDEN = (2, 5, 8, 11)
 
 
 def hidden(seed: int) -> list[float]:
@@ -45,12 +47,24 @@ def skills(seed: int) -> tuple[int, int]:
     )
 
 
-def study(worlds: int = WORLDS) -> dict[str, object]:
-    """Shares held of each hidden model, and counts held of each world's loadings and efficiencies."""
-    loadings, efficiencies = zip(*(skills(seed + 40) for seed in range(worlds)), strict=True)
-    return {
-        "worlds": worlds,
-        "hidden": [share for seed in range(worlds) for share in hidden(seed + 10)],
-        "loadings": list(loadings),
-        "efficiencies": list(efficiencies),
-    }
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    worlds: int = dataclasses.field(default=96, metadata={"help": "leaderboards of either kind"})
+
+
+def study(settings: Settings, record) -> None:
+    """Shares held of each hidden model, and counts held of each world's 3 loadings and 9 efficiencies."""
+    seeds = range(settings.worlds)
+    shares = [share for seed in seeds for share in hidden(seed + 10)]
+    loadings, efficiencies = zip(*(skills(seed + 40) for seed in seeds), strict=True)
+    record.keep(
+        {
+            "worlds": settings.worlds,
+            "level": 0.95,
+            "hidden scores held": float(np.mean(shares)),
+            "loadings held": float(np.mean(loadings)) / 3,
+            "efficiencies held": float(np.mean(efficiencies)) / 9,
+        }
+    )

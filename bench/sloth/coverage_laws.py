@@ -1,5 +1,7 @@
 """Intervals of Sloth's published variants: the largest model of one family is hidden in worlds of the paper's law."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 from scipy import special
@@ -7,7 +9,7 @@ from scipy import special
 import lleval_jax as ll
 from lleval_jax.estimators.sloth import published
 
-WORLDS, LEVEL, INPUTS = 60, 0.8, ("translog", "pca")
+LEVEL, INPUTS = 0.8, ("translog", "pca")
 FLOOR = np.array([0, 0.1, 0.25])
 
 
@@ -43,3 +45,16 @@ def held(seed: int, inputs: str) -> bool:
     fit = published.fit(truth.hide(np.arange(30) == 2), 1, inputs=inputs, starts=2)
     found = published.estimate(fit, "family-0", float(truth.params[2]), float(truth.tokens[2]), level=LEVEL)
     return bool(found.low[0] <= truth.scores[2, 0] <= found.high[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    worlds: int = dataclasses.field(default=200, metadata={"help": "of either kind of inputs"})
+
+
+def study(settings: Settings, record) -> None:
+    """How often the interval of the hidden model's first score holds, by the law's inputs."""
+    found = {inputs: np.mean([held(seed, inputs) for seed in range(settings.worlds)]) for inputs in INPUTS}
+    record.keep({"worlds": settings.worlds, "level": LEVEL, "held": {k: float(v) for k, v in found.items()}})

@@ -1,12 +1,13 @@
 """How the error of loadings falls with the number of families: worlds of two skills that each ask three benchmarks."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 from scipy import special
 
 import lleval_jax as ll
 
-WORLDS, FAMILIES = 6, (12, 108)
 LOADING = np.array([[1, 0], [0.8, 0], [0.6, 0], [0, 1], [0, 0.8], [0, 0.6]])
 
 
@@ -29,7 +30,22 @@ def error(families: int, seed: int) -> float:
     return min(float(np.sqrt(((found[:, order] - truth) ** 2).mean())) for order in ([0, 1], [1, 0]))
 
 
-def study(worlds: int = WORLDS, families: tuple[int, ...] = FAMILIES) -> dict[str, object]:
-    """(worlds,) errors for each number of families."""
-    errors = {str(count): [error(count, seed) for seed in range(worlds)] for count in families}
-    return {"worlds": worlds, "errors": errors}
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    worlds: int = dataclasses.field(default=6, metadata={"help": "of each number of families"})
+    families: tuple[int, ...] = dataclasses.field(default=(12, 36, 108), metadata={"help": "numbers of families"})
+
+
+def study(settings: Settings, record) -> None:
+    """Mean error for each number of families, and the power of that number which it falls by."""
+    errors = {count: [error(count, seed) for seed in range(settings.worlds)] for count in settings.families}
+    means = np.array([np.mean(found) for found in errors.values()])
+    record.keep(
+        {
+            "worlds": settings.worlds,
+            "errors": {str(count): float(mean) for count, mean in zip(errors, means, strict=True)},
+            "power": float(np.polyfit(np.log(list(errors)), np.log(means), 1)[0]) if len(errors) > 1 else None,
+        }
+    )

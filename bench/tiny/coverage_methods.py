@@ -3,6 +3,8 @@
 A set has 40 models that calibrate, 60 new ones, 300 items and 30 anchors.
 """
 
+import dataclasses
+
 import numpy as np
 
 from lleval_jax.data.simulate import simulate
@@ -11,7 +13,7 @@ from lleval_jax.estimators.tiny import anchors
 from lleval_jax.estimators.tiny import score as tiny
 from lleval_jax.values import Responses
 
-SETS, MODELS, NEW, ITEMS, K = 10, 40, 60, 300, 30
+MODELS, NEW, ITEMS, K = 40, 60, 300, 30
 TRUTHS = ("1-d", "2-d and misfit")
 METHODS = ("auto", "weighted", "pirt", "gpirt", "kriged", "head")
 
@@ -33,7 +35,7 @@ def draw(truth: str, seed: int) -> tuple[Responses, Responses]:
     return answers.take(range(MODELS)), answers.take(range(MODELS, MODELS + NEW))
 
 
-def covered(truth: str, sets: int = SETS) -> dict[str, list[float]]:
+def covered(truth: str, sets: int) -> dict[str, list[float]]:
     """Method -> (sets,) share of new models whose 95% interval holds their score."""
     out: dict[str, list[float]] = {method: [] for method in METHODS}
     for s in range(sets):
@@ -44,3 +46,17 @@ def covered(truth: str, sets: int = SETS) -> dict[str, list[float]]:
             got = tiny.estimate(asked, bank, method=method)
             found.append(float(((got.low <= full) & (full <= got.high)).mean()))
     return out
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    sets: int = dataclasses.field(default=10, metadata={"help": "benchmarks of either kind"})
+
+
+def study(settings: Settings, record) -> None:
+    """How often intervals hold, by truth and method."""
+    found = {truth: covered(truth, settings.sets) for truth in TRUTHS}
+    held = {truth: {k: float(np.mean(v)) for k, v in shares.items()} for truth, shares in found.items()}
+    record.keep({"sets": settings.sets, "level": 0.95, "held": held})

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bench.prompts.chances_best import DRAWS, answers_to, study
+from bench.prompts.chances_best import DRAWS, answers_to, sessions
+from bench.prompts.chances_best import RULES as STUDIED
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators.prompts import best
 from lleval_jax.values.responses import Responses
@@ -263,7 +264,7 @@ def test_a_session_with_the_model():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["halving", "top-two"])
+@pytest.mark.parametrize("rule", STUDIED)
 def test_stated_chances_come_true(rule):
     """Truths from the model's own prior, answers chosen and stopped by the rule: (hits - stated) is then a sum of
     independent variables with mean 0 and variance p (1 - p), but for the approximation of the posterior.
@@ -271,6 +272,5 @@ def test_stated_chances_come_true(rule):
     Twenty sessions of the 150 of `bench/prompts/chances_best.py`: chances of 0.9 that come true half of the time or
     less are found out.
     """
-    found = study(20, (rule,))[rule]
-    stated, true = np.array(found["stated"]), np.array(found["true"])
+    stated, true = sessions(20, rule)
     assert abs((true - stated).sum()) <= norm.isf(FALSE_ALARM / 4) * np.sqrt((stated * (1 - stated)).sum())

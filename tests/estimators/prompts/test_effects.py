@@ -319,7 +319,7 @@ def test_intervals_cover():
     """Worlds drawn from what the fit expects: each interval covers in 93% or more of 25 worlds.
 
     A smaller count than the bound, 15, has probability FALSE_ALARM / 10 at most; intervals that cover in 41% are found
-    out 19 times of 20. The study proper, `bench/prompts/coverage_grids.py`, has 400 worlds, and finds intervals that
+    out 19 times of 20. The study proper, `bench/prompts/coverage_grids.py`, has 200 worlds, and finds intervals that
     are too wide too.
     """
     held = np.array(coverage_grids.expected(25)["held"])
@@ -345,7 +345,7 @@ def quick(answers, seen, **options):
 
 def test_a_quick_grid_does_not_depend_on_those_beside_it():
     """In another place of a call, keys differ and so do draws; what is learned of the scales does not."""
-    answers = [world(s) for s in range(3)]
+    answers = [world(s) for s in range(4)]  # as many as in the next test, for one compilation
     seen = [asked(a, seed=s) for s, a in enumerate(answers)]
     many = quick(answers, seen)
     alone = quick(answers[:1], seen[:1])

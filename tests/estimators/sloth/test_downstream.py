@@ -8,7 +8,7 @@ from scipy import integrate, optimize, special, stats
 
 import lleval_jax as ll
 from bench.sloth import worlds
-from bench.sloth.coverage_downstream import known, scores, study
+from bench.sloth.coverage_downstream import downstream, known, scores
 from lleval_jax.core.laws import regression
 from lleval_jax.estimators import sloth
 from lleval_jax.estimators.sloth import units as law_skills
@@ -184,8 +184,8 @@ def test_slopes_recover_when_a_law_knows_skills_well():
 def test_intervals_hold_in_simulated_worlds():
     """Each world has its own law, slopes and families; its first hidden model is one trial.
 
-    20 worlds of the forty of `bench/sloth/coverage_downstream.py`: fewer than 13 held have a probability below
+    20 worlds of the 160 of `bench/sloth/coverage_downstream.py`: fewer than 13 held have a probability below
     FALSE_ALARM at the stated 95%; intervals that hold four models in nine are found out 19 times of 20.
     """
-    held = study(20, ("downstream",))["downstream"]["held"]
+    held = [downstream(seed) for seed in range(20)]
     assert sum(held) >= stats.binom.ppf(FALSE_ALARM, len(held), 0.95)

@@ -232,7 +232,7 @@ def test_intervals_hold_in_simulated_worlds(inputs):
 
     Worlds are independent, so that held intervals are binomial. Fewer than 9 have a probability below FALSE_ALARM / 2
     at the stated 80%; intervals that hold in a fifth of worlds are found out 19 times of 20. The study proper,
-    `bench/sloth/coverage_laws.py`, has 60 worlds.
+    `bench/sloth/coverage_laws.py`, has 200 worlds.
     """
     held = sum(coverage_laws.held(seed, inputs) for seed in range(25))
     assert held >= stats.binom.ppf(FALSE_ALARM / 2, 25, coverage_laws.LEVEL)
