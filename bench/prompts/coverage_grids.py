@@ -110,9 +110,7 @@ def held(found, answers: Sequence[np.ndarray] | np.ndarray) -> list[int]:
 class Settings:
     """What is run."""
 
-    worlds: int = dataclasses.field(
-        default=200, metadata={"help": "grids of a part, of fractions an eighth"}
-    )
+    worlds: int = dataclasses.field(default=200, metadata={"help": "grids of a part, of fractions an eighth"})
 
 
 def study(settings: Settings, record) -> None:
