@@ -149,13 +149,13 @@ def test_loadings_and_efficiencies_hold_the_truth():
 
 @pytest.mark.slow
 def test_loadings_recover_with_families():
-    """Three times the families, a root of three less error: of worlds whose errors are off by half or so.
+    """Three times the families, 0.58 of the error: of two worlds each, whose errors are off by a sixth or so.
 
-    Errors that do not fall are found out. The study proper, `bench/sloth/recovery_loadings.py`, has six worlds of 12
-    and of 108 families, and finds the square root.
+    The ratio is off by as much; errors that do not fall are found out 13 times of 14. The study proper,
+    `bench/sloth/recovery_loadings.py`, has six worlds, of up to 108 families, and finds the square root.
     """
     few, many = (np.mean([recovery_loadings.error(families, seed) for seed in range(2)]) for families in (12, 36))
-    assert many < few
+    assert many < 0.8 * few
 
 
 def test_draws_are_as_wide_as_the_curvature_says(law, monkeypatch):
