@@ -42,9 +42,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pyright --pythonpath $(BIN)/python
 
-# Notebooks run from top to bottom, in a copy; `make notebooks KEEP=1` keeps what they print.
+# Notebooks run from top to bottom, in a copy; `make notebooks KEEP=1` keeps what they print. Where nothing is kept,
+# programs are compiled as in the tests, without XLA's expensive passes.
+QUICK = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 notebooks: $(STAMP)
-	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && printf '%s\n' notebooks/*.ipynb | xargs -P $(WORKERS) -I BOOK \
+	@$(if $(KEEP),,export XLA_FLAGS="$${XLA_FLAGS:-$(QUICK)}";) out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && printf '%s\n' notebooks/*.ipynb | xargs -P $(WORKERS) -I BOOK \
 	  $(BIN)/python -m nbconvert --to notebook --execute BOOK $(if $(KEEP),--inplace,--output-dir "$$out")
 
 clean:

@@ -37,6 +37,7 @@ CLOSE = 1e-4  # TOL / (1 - rate) for the slowest direction, rate 0.999
 TOL_OF = {"2-d joint": 1e-4, "2-d marginal": 1e-3}  # they crawl: a turn of the axes costs nearly nothing
 NEAR = 2e-2  # of probabilities in these two, TOL / (1 - rate) with rate 0.995
 registry = pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in FITS])
+KERNELS = ("2pl", "2-d joint", "4pl", "2-d marginal")  # the others are a prior, or parameters held fixed, away from these
 
 
 @functools.cache
@@ -159,7 +160,7 @@ def test_float32_is_near_float64(name):
     np.testing.assert_allclose(chance(single), chance(exact), atol=1e-2)
 
 
-@registry
+@pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.slow
 def test_padding_does_not_matter(name, monkeypatch):
     monkeypatch.setattr(layout, "rung", lambda size: size + 5)
