@@ -37,7 +37,7 @@ CLOSE = 1e-4  # TOL / (1 - rate) for the slowest direction, rate 0.999
 TOL_OF = {"2-d joint": 1e-4, "2-d marginal": 1e-3}  # they crawl: a turn of the axes costs nearly nothing
 NEAR = 2e-2  # of probabilities in these two, TOL / (1 - rate) with rate 0.995
 registry = pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in FITS])
-KERNELS = ("2pl", "2-d joint", "4pl", "2-d marginal")  # the others are a prior, or parameters held fixed, away from these
+KERNELS = ("2pl", "2-d joint", "4pl", "2-d marginal")  # others differ by a prior or by what is held fixed
 
 
 @functools.cache
