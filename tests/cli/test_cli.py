@@ -289,7 +289,7 @@ def test_warnings_are_lines(place: pathlib.Path, monkeypatch, capsys) -> None:
 def test_a_reader_that_goes_away_is_no_error(place: pathlib.Path, capsys, monkeypatch) -> None:
     end, start = os.pipe()
     os.close(end)
-    with os.fdopen(start, "w") as stdout:
+    with os.fdopen(start, "w", buffering=1) as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
         assert run(["bank", "show", f"{place}/bank", "--anchors"]) == FAILED
     assert capsys.readouterr().err == ""
