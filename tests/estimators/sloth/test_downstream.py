@@ -169,8 +169,8 @@ def test_too_little_to_learn_from(world, fit):
 
 @pytest.mark.slow
 def test_slopes_recover_when_a_law_knows_skills_well():
-    """Thirty benchmarks and forty families; slopes of the score against the truth in units of posterior means."""
-    law, _ = worlds.law(3, families=40, benchmarks=30)
+    """Twelve benchmarks and forty families; slopes of the score against the truth in units of posterior means."""
+    law, _ = worlds.law(3, families=40, benchmarks=12)
     units, mean, _ = law_skills.of_models(law)
     raw = mean @ np.linalg.inv(units.turn).T + units.middle
     score = scores(law, raw, seed=4)
