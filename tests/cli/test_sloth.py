@@ -49,7 +49,8 @@ def _shell(folder: pathlib.Path) -> None:
     table[:3].to_csv(folder / "few.csv", index=False)
     words = ["sloth", f"{folder}/board.csv", *FIT, "--out", f"{folder}/law", "--json", f"{folder}/found.json"]
     assert run(words) == OK
-    loose = dataclasses.replace(ll.load(folder / "law"), status="not converged")
+    law = ll.load(folder / "law")
+    loose = dataclasses.replace(law, ended=dataclasses.replace(law.ended, status="not converged"))
     ll.save(loose, folder / "loose")
     ll.save(ll.sloth.estimate(loose, "family-0", 5e9, 2e12), folder / "estimate")
     ll.save(ll.sloth_paper.fit(ll.read_leaderboard(folder / "board.csv"), 1, inputs="pca"), folder / "published")
