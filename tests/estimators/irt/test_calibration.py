@@ -132,7 +132,7 @@ def test_an_item_and_a_row_never_seen_change_nothing(name):
     data = base(name)
     more = data.merge(Responses.build(np.full((1, 1), np.nan, np.float32), rows=["nobody"], items=["nothing"]))
     prior = {} if name == "2-d joint" else {"prior": {"slope": (1.0, 0.5), "intercept": (0.0, 2.0)}}
-    got, want = cut(name, more, **prior), cut(name, data, **prior)
+    got, want = fit(name, more, **prior), fit(name, data, **prior)
     assert np.isfinite(got.params.ability).all()
     assert np.isfinite(got.params.slope).all()
     np.testing.assert_allclose(chance(got)[:-1, :-1], chance(want), atol=near(name))
