@@ -1,4 +1,5 @@
 # make demo: install into .venv and run the main job on real data. make test, lint, notebooks, bench-small: what they say.
+# make test-all: the slow tests too, as CI does.
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
@@ -6,7 +7,7 @@ WORKERS ?= 2
 export OPENBLAS_NUM_THREADS ?= 1
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-.PHONY: demo install test slow lint notebooks bench-small clean
+.PHONY: demo install test test-all lint notebooks bench-small clean
 .DEFAULT_GOAL := demo
 
 demo: $(STAMP)
@@ -28,11 +29,13 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 # A worker gets neighbours, which share fixtures and compiled code; one that is done takes over half of what is left.
-test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --durations=20
+TESTS = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --durations=20
 
-slow: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --durations=20 -m slow
+test: $(STAMP)
+	$(TESTS)
+
+test-all: $(STAMP)
+	$(TESTS) -m 'not realmodel and not gpu'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -44,9 +47,11 @@ bench-small: $(STAMP)
 	$(BIN)/python -m bench table --check
 	$(BIN)/python -m bench run all --small
 
-# Notebooks run from top to bottom, in a copy; `make notebooks KEEP=1` keeps what they print.
+# Notebooks run from top to bottom, in a copy; `make notebooks KEEP=1` keeps what they print. Where nothing is kept,
+# programs are compiled as in the tests, without XLA's expensive passes.
+QUICK = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 notebooks: $(STAMP)
-	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && printf '%s\n' notebooks/*.ipynb | xargs -P $(WORKERS) -I BOOK \
+	@$(if $(KEEP),,export XLA_FLAGS="$${XLA_FLAGS:-$(QUICK)}";) out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && printf '%s\n' notebooks/*.ipynb | xargs -P $(WORKERS) -I BOOK \
 	  $(BIN)/python -m nbconvert --to notebook --execute BOOK $(if $(KEEP),--inplace,--output-dir "$$out")
 
 clean:

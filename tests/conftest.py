@@ -7,12 +7,15 @@ next run.
 
 import os
 import pathlib
+import shutil
+from collections.abc import Callable
 
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ.setdefault("XLA_FLAGS", QUICK)  # before JAX starts
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from filelock import FileLock  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 os.environ.setdefault("LLEVAL_CACHE", "off")  # no test writes to the cache of whoever runs it
@@ -43,6 +46,14 @@ CHECKED = (
 install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
 
 
+LONGEST = ("test_models.py",)  # tests of a minute
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first, so that no worker ends with one of them while the other has nothing left to do."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
     """The folder of public data sets and reference numbers beside the checkout, or LLEVAL_SHARED."""
@@ -50,3 +61,30 @@ def shared() -> pathlib.Path:
     if not (place / "data").is_dir():
         pytest.skip(f"needs the shared data: no folder {place / 'data'}; name it with LLEVAL_SHARED")
     return place
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[pathlib.Path], object]], pathlib.Path]:
+    """(name, make) -> a folder that `make(folder)` fills: once a test run, by the worker that asks first."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def made(name: str, make: Callable[[pathlib.Path], object]) -> pathlib.Path:
+        folder, whole = root / name, root / f"{name}.whole"
+        with FileLock(root / f"{name}.lock"):
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what is left of one that failed
+                folder.mkdir()
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def fitted(once):
+    """(name, make) -> the fit or bank that `make()` gives: made once a test run, and loaded by all that ask for it."""
+    import lleval_jax as ll
+
+    return lambda name, make: ll.load(once(name, lambda folder: ll.save(make(), folder / "kept")) / "kept")

@@ -26,6 +26,7 @@ class Entry(NamedTuple):
     small     settings of a smoke run, which ends in seconds
     needs     of the whole: "shared:FOLDER/FILE" of the shared data, "rivals", "extra:PACKAGE"
     small_needs  of the smoke run
+    tested    the test that runs a few worlds of it at every change, in place of a smoke run
     """
 
     name: str
@@ -35,6 +36,7 @@ class Entry(NamedTuple):
     small: Mapping[str, Any]
     needs: Sequence[str] = ()
     small_needs: Sequence[str] = ()
+    tested: str = ""
 
     @property
     def method(self) -> str:
@@ -262,6 +264,78 @@ ENTRIES: dict[str, Entry] = {
             {"only": "table", "cases": 500, "seconds": 5},
             ("extra:atheris",),
             ("extra:atheris",),
+        ),
+        Entry(
+            "irt.coverage_items",
+            "intervals of the 2PL in simulated benchmarks",
+            2,
+            "coverage_items",
+            {"worlds": 1},
+            tested="tests/estimators/irt/test_calibration.py",
+        ),
+        Entry(
+            "tiny.coverage_methods",
+            "intervals of all methods on simulated benchmarks",
+            20,
+            "coverage_methods",
+            {"sets": 1},
+            tested="tests/estimators/tiny/test_score.py",
+        ),
+        Entry(
+            "prompts.coverage_grids",
+            "intervals of scores over prompts in simulated grids",
+            15,
+            "coverage_grids",
+            {"worlds": 1},
+            tested="tests/estimators/prompts/test_effects.py",
+        ),
+        Entry(
+            "prompts.chances_best",
+            "whether the stated chance of the best prompt comes true",
+            15,
+            "chances_best",
+            {"worlds": 1},
+            tested="tests/estimators/prompts/test_best.py",
+        ),
+        Entry(
+            "sloth.coverage_hidden",
+            "intervals of hidden models, loadings and efficiencies",
+            40,
+            "coverage_hidden",
+            {"worlds": 1},
+            tested="tests/estimators/sloth/test_law.py",
+        ),
+        Entry(
+            "sloth.coverage_downstream",
+            "intervals of scores and pass@k from skills",
+            15,
+            "coverage_downstream",
+            {"worlds": 1},
+            tested="tests/estimators/sloth/test_downstream.py",
+        ),
+        Entry(
+            "sloth.coverage_laws",
+            "intervals of Sloth's published variants",
+            20,
+            "coverage_laws",
+            {"worlds": 1},
+            tested="tests/estimators/sloth/test_published.py",
+        ),
+        Entry(
+            "sloth.recovery_loadings",
+            "the error of loadings by the number of families",
+            10,
+            "recovery_loadings",
+            {"worlds": 1},
+            tested="tests/estimators/sloth/test_skills.py",
+        ),
+        Entry(
+            "refresh.coverage_published",
+            "intervals of LiveXiv's published method where its model holds",
+            10,
+            "coverage_published",
+            {"worlds": 1},
+            tested="tests/estimators/refresh/test_published.py",
         ),
     )
 }

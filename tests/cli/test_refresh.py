@@ -34,9 +34,12 @@ def answers(name: str, random: np.random.Generator) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def place(once) -> pathlib.Path:
     """Versions, good and bad, prices, and the JSON of a choice and of an estimate."""
-    folder = tmp_path_factory.mktemp("refresh")
+    return once("refresh-shell", _shell)
+
+
+def _shell(folder: pathlib.Path) -> None:
     random = np.random.default_rng(5)
     v1, v2, v3 = (answers(name, random) for name in ("v1", "v2", "v3"))
     for name, table in (("v1", v1), ("v2", v2), ("v3", v3)):
@@ -57,7 +60,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     words = [*pairs, f"{folder}/v3.parquet", *(word for name in RUN for word in ("--rerun", name))]
     words += ["--ranks", "--suspects", "--out", f"{folder}/fit", "--json", f"{folder}/found.json"]
     assert run(["refresh", "estimate", *words]) == OK
-    return folder
 
 
 @pytest.mark.parametrize("verb", ["choose", "estimate", "check", "link"])

@@ -31,9 +31,12 @@ def drawn() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def place(once) -> pathlib.Path:
     """Tables, good and bad, and a law with the JSON of the call that kept it."""
-    folder = tmp_path_factory.mktemp("sloth")
+    return once("sloth-shell", _shell)
+
+
+def _shell(folder: pathlib.Path) -> None:
     table = drawn()
     table.to_csv(folder / "board.csv", index=False)
     floors = pd.DataFrame({"benchmark": ["bench-0", "bench-1", "bench-2"], "floor": 0.25})
@@ -46,11 +49,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     table[:3].to_csv(folder / "few.csv", index=False)
     words = ["sloth", f"{folder}/board.csv", *FIT, "--out", f"{folder}/law", "--json", f"{folder}/found.json"]
     assert run(words) == OK
-    loose = dataclasses.replace(ll.load(folder / "law"), status="not converged")
+    law = ll.load(folder / "law")
+    loose = dataclasses.replace(law, ended=dataclasses.replace(law.ended, status="not converged"))
     ll.save(loose, folder / "loose")
     ll.save(ll.sloth.estimate(loose, "family-0", 5e9, 2e12), folder / "estimate")
     ll.save(ll.sloth_paper.fit(ll.read_leaderboard(folder / "board.csv"), 1, inputs="pca"), folder / "published")
-    return folder
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture) -> None:

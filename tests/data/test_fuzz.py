@@ -92,7 +92,7 @@ def test_changed_logs(logs, tmp_path):
 
 @pytest.mark.slow
 def test_many_changed_logs(logs, tmp_path):
-    cases(logs, tmp_path, 10_000)
+    cases(logs, tmp_path, 3_000)  # `bench/data/fuzz.py` goes on for as long as it is let
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}/{path.name}")

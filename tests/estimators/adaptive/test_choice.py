@@ -20,14 +20,22 @@ FALSE_ALARM = 1e-5
 ITEMS, KNOWN, NEW = 60, 120, 80
 
 
-@pytest.fixture(scope="module")
-def world():
-    """A bank from 120 models that replayed sessions, and 80 new models with all their answers."""
+def simulated():
+    """Answers of 120 models that calibrate, and of 80 new ones."""
     answers, _ = simulate(KNOWN + NEW, ITEMS, seed=5)
-    known, new = answers.take(range(KNOWN)), answers.take(range(KNOWN, KNOWN + NEW))
+    return answers.take(range(KNOWN)), answers.take(range(KNOWN, KNOWN + NEW))
+
+
+def prepared() -> ItemBank:
+    known, _ = simulated()
     fit = irt.fit(known)
-    bank = anchors.choose(fit, known, k=None, name="sim")
-    return replay.prepare(bank, fit, known, budget=40), new
+    return replay.prepare(anchors.choose(fit, known, k=None, name="sim"), fit, known, budget=40)
+
+
+@pytest.fixture(scope="module")
+def world(fitted):
+    """A bank from 120 models that replayed sessions, and 80 new models with all their answers."""
+    return fitted("adaptive", prepared), simulated()[1]
 
 
 def a_bank(**more) -> ItemBank:

@@ -5,12 +5,15 @@ import functools
 import pathlib
 import subprocess
 import sys
+import warnings
 
 import jax
 import numpy as np
 import pytest
 from scipy import stats
 
+from bench.irt import coverage_items
+from bench.irt.coverage_items import draw
 from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import BadInput, NotConverged
 from lleval_jax.estimators import irt
@@ -34,20 +37,7 @@ CLOSE = 1e-4  # TOL / (1 - rate) for the slowest direction, rate 0.999
 TOL_OF = {"2-d joint": 1e-4, "2-d marginal": 1e-3}  # they crawl: a turn of the axes costs nearly nothing
 NEAR = 2e-2  # of probabilities in these two, TOL / (1 - rate) with rate 0.995
 registry = pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in FITS])
-
-
-def draw(rows=118, items=17, seed=0, dims=1, missing=0.2, reverse=0):
-    """Answers, and the truth behind them; sizes that share one rung with one row or item more."""
-    rng = np.random.default_rng(seed)
-    slope, intercept = np.exp(0.3 * rng.standard_normal((items, dims))), rng.standard_normal(items)
-    if dims > 1:  # each item needs one ability
-        slope = 1.6 * slope * (np.arange(items)[:, None] % dims == np.arange(dims)[None])
-    slope[:reverse] *= -1
-    ability = rng.standard_normal((rows, dims))
-    p = 1 / (1 + np.exp(-(ability @ slope.T + intercept)))
-    scores = (rng.random((rows, items)) < p).astype(np.float32)
-    seen = rng.random((rows, items)) >= missing
-    return Responses.build(scores, seen=seen), slope, intercept, ability
+KERNELS = ("2pl", "2-d joint", "4pl", "2-d marginal")  # others differ by a prior or by what is held fixed
 
 
 @functools.cache
@@ -63,6 +53,20 @@ def fit(name, responses, **other):
 @functools.cache
 def fitted(name):
     return fit(name, base(name))
+
+
+def cut(name, responses, steps=40, **other):
+    """Where two fits must go the same way, so many steps of it show that as well as the top does."""
+    if name in QUICK:
+        return fit(name, responses, **other)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is not converged after")
+        return fit(name, responses, max_steps=steps, **other)
+
+
+@functools.cache
+def cut_base(name):
+    return fitted(name) if name in QUICK else cut(name, base(name))
 
 
 def near(name):
@@ -88,7 +92,7 @@ def same(a, b, rows=slice(None), items=slice(None), atol=CLOSE):
 
 
 def holes(responses, value):
-    """The same answers with `value` lying in the cells not seen."""
+    """The same answers with `value`, of all cells or of each, lying in the cells not seen."""
     scores = np.where(responses.seen, responses.scores, value).astype(np.float32)
     return dataclasses.replace(responses, scores=scores)
 
@@ -112,13 +116,14 @@ def halves(responses):
 @registry
 def test_the_order_of_rows_does_not_matter(name):
     order = np.random.default_rng(1).permutation(len(base(name).rows))
-    same(fit(name, base(name).take(order)), fitted(name), rows=order, atol=near(name))
+    same(cut(name, base(name).take(order)), cut_base(name), rows=order, atol=near(name))
 
 
 @registry
 def test_the_order_of_items_does_not_matter(name):
     order = np.random.default_rng(2).permutation(len(base(name).items))
-    same(fit(name, base(name).select([base(name).items[i] for i in order])), fitted(name), items=order, atol=near(name))
+    moved = base(name).select([base(name).items[i] for i in order])
+    same(cut(name, moved), cut_base(name), items=order, atol=near(name))
 
 
 @registry
@@ -136,12 +141,12 @@ def test_an_item_and_a_row_never_seen_change_nothing(name):
 
 @registry
 def test_what_lies_under_the_mask_is_never_read(name):
-    for value in (1.0, 0.5):
-        got = fit(name, holes(base(name), value))
-        np.testing.assert_array_equal(got.params.slope, fitted(name).params.slope)
-        np.testing.assert_array_equal(got.params.ability, fitted(name).params.ability)
+    odd = np.where(np.arange(base(name).scores.size).reshape(base(name).scores.shape) % 2, 1.0, 0.5)
     nan = Responses.build(np.where(base(name).seen, base(name).scores, np.nan))
-    np.testing.assert_array_equal(fit(name, nan).params.slope, fitted(name).params.slope)
+    for other in (holes(base(name), odd), nan):
+        got = cut(name, other)
+        np.testing.assert_array_equal(got.params.slope, cut_base(name).params.slope)
+        np.testing.assert_array_equal(got.params.ability, cut_base(name).params.ability)
 
 
 @registry
@@ -155,19 +160,20 @@ def test_float32_is_near_float64(name):
     np.testing.assert_allclose(chance(single), chance(exact), atol=1e-2)
 
 
-@registry
+@pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.slow
 def test_padding_does_not_matter(name, monkeypatch):
     monkeypatch.setattr(layout, "rung", lambda size: size + 5)
-    same(fit(name, base(name)), fitted(name), atol=near(name))
+    same(cut(name, base(name)), cut_base(name), atol=near(name))
 
 
-@pytest.mark.parametrize("name", ["2pl", pytest.param("2-d joint", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["2pl", "2-d joint"])
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*is not converged after")
 def test_no_jit_is_jit(name):
     with jax.disable_jit():
-        got = fit(name, base(name), max_steps=5000, tol=1e-3)
-    same(got, fit(name, base(name), tol=1e-3), atol=1e-6)
+        got = fit(name, base(name), max_steps=4)
+    same(got, fit(name, base(name), max_steps=4), atol=1e-6)
 
 
 @pytest.mark.parametrize("store", [sparse, pytest.param(halves, marks=pytest.mark.slow)])
@@ -345,38 +351,21 @@ def test_a_real_fit_is_as_good_as_mirts():
 
 @functools.cache
 def simulated():
-    """40 independent benchmarks of 500 models and 40 items, as lanes of one call."""
-    truth = [draw(500, 40, 100 + seed, missing=0.0) for seed in range(40)]
-    return truth, irt.fit_many([t[0] for t in truth], standard_errors=True)
+    """Twelve of the study's forty independent benchmarks of 500 models and 40 items."""
+    return coverage_items.simulated(12)
 
 
-def mean_is(inside, target):
-    """Items of one data set share the scale and the place of its abilities, so data sets are the units: t test."""
-    share = np.array([np.mean(x) for x in inside])
+@pytest.mark.slow
+@pytest.mark.parametrize("which", coverage_items.NAMES)
+def test_intervals_cover(which):
+    """Items of a data set share the scale and the place of its abilities, so data sets are the units: a t test.
+
+    Shares of a data set scatter by 0.04 or so: with 12 sets a coverage that is off by 0.15 is found out. The study
+    proper, `bench/irt/coverage_items.py`, has forty.
+    """
+    share = coverage_items.shares(*simulated(), which)
     reach = stats.t.isf(FALSE_ALARM / 2 / 4, len(share) - 1)  # four such tests in the file
-    return abs(share.mean() - target) < reach * share.std(ddof=1) / np.sqrt(len(share))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("which", ["slope", "intercept"])
-def test_intervals_of_items_cover(which):
-    truth, fits = simulated()
-    place = ("slope", "intercept").index(which)
-    inside = []
-    for (_, slope, intercept, _), got in zip(truth, fits, strict=True):
-        want, value = (slope[:, 0], got.params.slope[:, 0]) if place == 0 else (intercept, got.params.intercept)
-        inside.append(np.abs(value - want) < 1.96 * np.sqrt(got.params.covariance[:, place, place]))
-    assert mean_is(inside, 0.95), np.mean(inside)
-
-
-@pytest.mark.slow
-def test_intervals_of_abilities_cover():
-    truth, fits = simulated()
-    inside = [
-        np.abs(got.params.ability[:, 0] - ability[:, 0]) < 1.96 * np.sqrt(got.params.ability_cov[:, 0, 0])
-        for (_, _, _, ability), got in zip(truth, fits, strict=True)
-    ]
-    assert mean_is(inside, 0.95), np.mean(inside)
+    assert abs(share.mean() - 0.95) < reach * share.std(ddof=1) / np.sqrt(len(share)), share.mean()
 
 
 @pytest.mark.slow

@@ -14,10 +14,10 @@ FALSE_ALARM = 1e-5  # of this file
 
 
 @pytest.fixture(scope="module")
-def sound():
+def sound(fitted):
     """120 items of which nothing is wrong, answered by 400 models, a tenth of the cells missing."""
     responses, truth = simulate(400, 120, seed=1, missing=0.1)
-    return responses, irt.fit(responses, standard_errors=False), truth
+    return responses, fitted("trust", lambda: irt.fit(responses)), truth
 
 
 @pytest.fixture(scope="module")
