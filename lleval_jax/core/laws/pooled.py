@@ -15,7 +15,6 @@ the links and the noise maximise the evidence. Scores far off count less (Studen
 
 Lineages are independent given the shared slopes, and a lineage's benchmarks given its models' skills. So no matrix is
 larger than models by skills of one lineage, or inputs by benchmarks. All are inverted by sweeps, not by LAPACK.
-Float64: call inside `jax.enable_x64(True)`.
 """
 
 import math
@@ -105,15 +104,16 @@ class Posterior(NamedTuple):
 
 def start(rate: Float[Array, " benchmarks"], skills: int, key: Array) -> Law:
     """A law before anything is learned: `rate` is the mean score above the floor, as a share of what is possible."""
-    benchmarks, sizes = len(rate), jnp.log(jnp.asarray(SHARED + OWNED))
-    first = jnp.zeros((benchmarks, skills)).at[:, 0].set(1)
+    benchmarks, dtype = len(rate), rate.dtype
+    sizes = jnp.log(jnp.asarray(SHARED + OWNED, dtype))
+    first = jnp.zeros((benchmarks, skills), dtype).at[:, 0].set(1)
     return Law(
-        loading=first + 0.2 * jax.random.normal(key, first.shape),
+        loading=first + 0.2 * jax.random.normal(key, first.shape, dtype),
         shared=sizes,
         own=sizes + math.log(BESIDE),
-        noise=jnp.full(benchmarks, math.log(NOISE)),
+        noise=jnp.full(benchmarks, math.log(NOISE), dtype),
         centre=jax.scipy.special.logit(jnp.clip(rate, 0.03, 0.9)),
-        bend=jnp.zeros(benchmarks),
+        bend=jnp.zeros(benchmarks, dtype),
     )
 
 
@@ -128,7 +128,7 @@ def log_prior(law: Law, begin: Law, bends: float | Array = BEND_SD) -> Array:
         (law.centre - begin.centre) / CENTRE_SD,
         law.bend / bends,
     )
-    return -0.5 * sum((jnp.sum(part**2) for part in parts), start=jnp.zeros(()))
+    return -0.5 * sum((jnp.sum(part**2) for part in parts), start=jnp.zeros((), law.loading.dtype))
 
 
 def link(logit: Array, floor: Array, bend: Array) -> tuple[Array, Array]:
@@ -196,20 +196,21 @@ def _lineages(rows: Rows, law: Law, at: At, floor: Array) -> _Lineages:
     through, beside = nested(rows, law)
     length = jnp.sum(law.loading**2, 1)
     beside = length[None, :, None, None] * beside[:, None]
-    eye = jnp.eye(count)
+    dtype = law.loading.dtype
+    eye = jnp.eye(count, dtype=dtype)
     kept, log_det = jax.vmap(jax.vmap(inverse))(eye[None, None] + steep[..., :, None] * beside * steep[..., None, :])
     weight = steep[..., :, None] * kept * steep[..., None, :]
     solved = jnp.einsum("gjrs,gjs->gjr", kept, miss)
     pull = steep * solved
     fit = jnp.sum(log_det) + jnp.sum(miss * solved) - 2 * jnp.sum(jnp.where(rows.seen, sharp, 0))
     before, log_before = jax.vmap(inverse)(through + (1 - rows.real)[:, :, None] * eye[None])
-    precision = jnp.einsum("grs,kl->grksl", before, jnp.eye(skills))
+    precision = jnp.einsum("grs,kl->grksl", before, jnp.eye(skills, dtype=dtype))
     precision = precision + jnp.einsum("gjrs,jk,jl->grksl", weight, law.loading, law.loading)
     skill, log_after = jax.vmap(inverse)(precision.reshape(lineages, count * skills, -1))
     skill = skill.reshape(precision.shape)
     told = jnp.einsum("gjr,jk->grk", pull, law.loading)
     fit = fit + skills * jnp.sum(log_before) + jnp.sum(log_after) - jnp.einsum("grk,grksl,gsl->", told, skill, told)
-    way = jnp.concatenate([law.loading, jnp.eye(benchmarks)], 1)
+    way = jnp.concatenate([law.loading, jnp.eye(benchmarks, dtype=dtype)], 1)
     mixed = jnp.einsum("gjrs,gsx,jk,jm->grkxm", weight, rows.inputs, law.loading, way)
     return _Lineages(way, beside, weight, pull, before, skill, told, mixed, fit)
 
@@ -240,11 +241,11 @@ def _slopes(known: _Lineages, rows: Rows, law: Law) -> tuple[Slopes, Array]:
     precision = jnp.einsum("jxy,jm,jn->xmyn", seen, way, way) - jnp.einsum("grkxm,grkyn->xmyn", known.mixed, turned)
     pull = jnp.einsum("gjr,grx,jm->xm", known.pull, inputs, way) - jnp.einsum("grk,grkxm->xm", known.told, turned)
     shared, own = (jnp.exp(x[: len(INPUTS)]) for x in (law.shared, law.own))
-    ones = jnp.ones(law.loading.shape[1])
+    ones = jnp.ones_like(law.loading[0])
     length = jnp.sqrt(jnp.sum(law.loading**2, 1))
     root = jnp.concatenate([shared[:, None] * ones[None], own[:, None] * length[None]], 1).ravel()
     whole = precision.reshape(root.size, root.size)
-    found, log_det = inverse(jnp.eye(root.size) + root[:, None] * whole * root[None, :])
+    found, log_det = inverse(jnp.eye(root.size, dtype=root.dtype) + root[:, None] * whole * root[None, :])
     cov = root[:, None] * found * root[None, :]
     mean = cov @ pull.ravel()
     return Slopes(mean, cov), log_det - pull.ravel() @ mean
@@ -277,7 +278,7 @@ def posterior(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Pos
     """Of the logits of all cells, seen or not. `shared` may rest on other lineages too."""
     known = _lineages(rows, law, at, floor)
     alone, skill, slope = _roots(known, rows)
-    benchmarks = jnp.eye(alone.shape[1])
+    benchmarks = jnp.eye(alone.shape[1], dtype=alone.dtype)
     cov = jnp.einsum("gjr,jk->grjk", alone, benchmarks)
     cov = cov + jnp.einsum("gjrsl,gslto,gkrto->grjk", skill, known.skill, skill)
     wide = slope.reshape(*slope.shape[:3], -1)
@@ -291,7 +292,7 @@ def skills(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Skills
     mean = _skill(known, shared)
     turned = jnp.einsum("grksl,gslxm->grkxm", known.skill, known.mixed)
     dims = mean.shape[2]
-    wide = jnp.einsum("grx,km->grkxm", rows.inputs, jnp.eye(dims, known.way.shape[1])) - turned
+    wide = jnp.einsum("grx,km->grkxm", rows.inputs, jnp.eye(dims, known.way.shape[1], dtype=mean.dtype)) - turned
 
     def spread(gain: Array, wide: Array) -> Array:
         wide = wide.reshape(*wide.shape[:3], -1)
@@ -303,10 +304,11 @@ def skills(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Skills
     sizes = jnp.exp(2 * law.shared[jnp.array(places)])
     across = sizes[0] * together + sizes[1] * family
     gain = across @ known.before
-    left = jnp.diagonal(across - gain @ across, axis1=1, axis2=2)[:, :, None, None] * jnp.eye(dims)[None, None]
+    left = jnp.diagonal(across - gain @ across, axis1=1, axis2=2)[:, :, None, None]
+    left = left * jnp.eye(dims, dtype=mean.dtype)[None, None]
     return Skills(
         mean=mean + jnp.einsum("grx,xk->grk", rows.inputs, shared.mean.reshape(len(INPUTS), -1)[:, :dims]),
-        cov=spread(jnp.broadcast_to(jnp.eye(mean.shape[1]), gain.shape), wide),
+        cov=spread(jnp.broadcast_to(jnp.eye(mean.shape[1], dtype=mean.dtype), gain.shape), wide),
         family_mean=gain @ mean,
         family_cov=left + spread(gain, -jnp.einsum("grs,gskxm->grkxm", gain, turned)),
     )
@@ -333,7 +335,7 @@ def _roots(known: _Lineages, rows: Rows) -> tuple[Array, Array, Array]:
     skills = known.told.shape[2]
     gain = jnp.einsum("gjrs,gjst->gjrt", known.beside, known.weight)
     alone = jnp.diagonal(known.beside, axis1=2, axis2=3) - jnp.einsum("gjrs,gjsr->gjr", gain, known.beside)
-    rest = jnp.eye(gain.shape[2])[None, None] - gain
+    rest = jnp.eye(gain.shape[2], dtype=gain.dtype)[None, None] - gain
     skill = jnp.einsum("gjrs,jk->gjrsk", rest, known.way[:, :skills])
     turned = jnp.einsum("grksl,gslxm->grkxm", known.skill, known.mixed)
     slope = jnp.einsum("gjrs,gsx,jm->gjrxm", rest, rows.inputs, known.way)
@@ -360,8 +362,13 @@ def settle(law: Law, rows: Rows, at: At, floor: Array, steps: int) -> tuple[At, 
         off = ((rows.score - score) ** 2 + variance) / jnp.exp(2 * law.noise)[None, None]
         return At(logit, jnp.where(rows.seen, (FREEDOM + 1) / (FREEDOM + off), 1)), shared
 
-    size = len(INPUTS) * sum(law.loading.shape)
-    return jax.lax.fori_loop(0, steps, step, (at, Slopes(jnp.zeros(size), jnp.zeros((size, size)))))
+    return jax.lax.fori_loop(0, steps, step, (at, flat_slopes(law)))
+
+
+def flat_slopes(law: Law) -> Slopes:
+    """Slopes before anything is known of them: zeros."""
+    size, dtype = len(INPUTS) * sum(law.loading.shape), law.loading.dtype
+    return Slopes(jnp.zeros(size, dtype), jnp.zeros((size, size), dtype))
 
 
 def _stepped(at: At, mean: Array) -> Array:
@@ -376,15 +383,19 @@ def layout(
     score: np.ndarray,
     seen: np.ndarray,
     rows: int = 0,
+    lineages: int = 0,
 ) -> tuple[Rows, np.ndarray]:
-    """Models put by lineage, at least `rows` to each, and where each went: (models, 2) lineage and row there."""
+    """Models put by lineage, and where each went: (models, 2) lineage and row there.
+
+    There are at least so many `lineages`, and `rows` to each: what is left over is padding.
+    """
     group = np.unique(lineage, return_inverse=True)[1]
     where = np.stack([group, [np.sum(group[:i] == group[i]) for i in range(len(group))]], 1)
-    shape = group.max() + 1, max(rows, where[:, 1].max() + 1)
+    shape = max(lineages, group.max() + 1), max(rows, where[:, 1].max() + 1)
 
     def put(values: np.ndarray) -> Array:
         full = np.zeros((*shape, *values.shape[1:]), values.dtype)
         full[*where.T] = values
         return jnp.asarray(full)
 
-    return Rows(*map(put, (inputs, family, np.ones(len(lineage)), score, seen))), where
+    return Rows(*map(put, (inputs, family, np.ones(len(lineage), inputs.dtype), score, seen))), where

@@ -46,12 +46,16 @@ class Fit(NamedTuple):
     cov       (k, k)
     evidence  ()  log marginal density of the scores, by Laplace's method
     status    ()
+    steps     ()
+    error     ()  largest gradient entry where the search ended
     """
 
     mean: Array
     cov: Array
     evidence: Array
     status: Array
+    steps: Array
+    error: Array
 
 
 def link(logit: Array, floor: Array) -> tuple[Array, Array]:
@@ -112,7 +116,8 @@ def fit(cells: Cells, noise: Array, precision: Float[Array, " k"], first: Float[
     bow = curvature(end.x, cells, noise, precision)
     root = jnp.linalg.cholesky(bow)
     half = jax.scipy.linalg.solve_triangular(root, jnp.eye(len(first), dtype=first.dtype), lower=True)
-    return Fit(end.x, half.T @ half, -end.value - jnp.sum(jnp.log(jnp.diagonal(root))), end.status)
+    evidence = -end.value - jnp.sum(jnp.log(jnp.diagonal(root)))
+    return Fit(end.x, half.T @ half, evidence, end.status, end.steps, end.error)
 
 
 def quantiles(

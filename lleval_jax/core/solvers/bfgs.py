@@ -52,6 +52,15 @@ class BFGS:
         curvature_seen = jnp.asarray(self.near is not None)
         return Step(x, value, largest, Memory(gradient, inverse_hessian, jnp.ones_like(value), curvature_seen))
 
+    def resume(self, x: Array, inverse_hessian: Array) -> Step:
+        """A search of another function from x, where value and gradient are not known yet: the first step finds them.
+
+        So a program that searches again and again holds the function once, and compiles in half the time.
+        """
+        unknown = jnp.asarray(jnp.finfo(x.dtype).max, x.dtype)
+        memory = Memory(jnp.zeros_like(x), inverse_hessian, jnp.ones_like(unknown), jnp.asarray(True))
+        return Step(x, unknown, unknown, memory)
+
     def step(self, fn: Callable, now: Step) -> Step:
         """One trial point: taken, or refused and the next try shorter."""
         gradient, inverse_hessian, fraction, curvature_seen = now.memory

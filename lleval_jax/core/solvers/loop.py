@@ -75,7 +75,7 @@ def begin(solver: Solver, fn: Any, x0: Any) -> Progress:
 
 @full_precision
 def advance(
-    solver: Solver, fn: Any, progress: Progress, *, tol: float | Array, at_most: int, max_steps: int
+    solver: Solver, fn: Any, progress: Progress, *, tol: float | Array, at_most: int | Array, max_steps: int
 ) -> Progress:
     """Take `at_most` more steps, or fewer if the loop ends. A lane that has ended stays as it is under vmap."""
 

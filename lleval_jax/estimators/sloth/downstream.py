@@ -1,14 +1,16 @@
-"""A new score foretold from skills: HumanEval, EQ-Bench or an agent's, known for some models of a leaderboard.
+"""A new score predicted from skills: HumanEval, EQ-Bench or an agent's, known for some models of a leaderboard.
 
 As in Sloth (Maia Polo et al. 2024, arXiv:2412.06540, section 5.2) the score is a logistic regression on the skills of a
 law. Beyond the paper: how unsure skills are is carried through; tuned models differ from others by a constant, and
-lineages and families by effects drawn around zero, so that what a family scores beyond its skills is foretold of its
+lineages and families by effects drawn around zero, so that what a family scores beyond its skills is predicted of its
 other models too, and is not taken for slopes.
 """
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,19 +18,20 @@ import numpy as np
 from scipy import special, stats
 
 from lleval_jax.core.laws import regression
-from lleval_jax.core.precision import jit
+from lleval_jax.core.precision import precise
 from lleval_jax.errors import require, require_level
+from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
-from lleval_jax.types import Status
-from lleval_jax.values.params import DownstreamParams, SlothParams
+from lleval_jax.types import Array, Status
+from lleval_jax.values.params import DownstreamParams, SlothParams, Units
 from lleval_jax.values.results import Estimate, FitResult
 
 SLOPE_SD, CENTRE_SD, TUNED_SD = 1.0, 3.0, 0.5  # beforehand: of a skill's sd, of the intercept, of tuning, in logits
 NOISES, NOISE, NOISE_SD = np.geomspace(0.004, 0.25, 19), 0.03, 0.7  # of scores: tried; likeliest, and sd of its log
 GROUPS, GROUP, GROUP_SD = np.geomspace(0.04, 1.6, 9), 0.3, 0.7  # of families, in logits
-LEAST = 1e-3  # weight of a pair of scales, relative to the likeliest, that is kept
+LEAST_WEIGHT = 1e-3  # weight of a pair of scales, relative to the likeliest, that is kept
 POINTS = 101  # equally likely logits that an interval is taken from
 
 
@@ -56,23 +59,14 @@ def fit(
     """
     models, score = tuple(scores), np.array(list(scores.values()), float)
     _require_scores(models, score, law.params.loading.shape[1], floor)
-    at = law_skills.places(law, models)
-    units, mean, cov = law_skills.of_models(law)
-    families = law.names("families", law.params.family[at])
-    lineages = law.names("lineages", law.params.lineage[at])
-    kept = {"families": tuple(dict.fromkeys(families)), "lineages": tuple(dict.fromkeys(lineages))}
-    design = _design(mean[at], law.params.instruct[at], families, lineages, kept)
-    tried = np.array(list(itertools.product(NOISES, GROUPS)))
-    first = np.zeros(design.shape[1])
-    first[mean.shape[1]] = special.logit(np.clip((score.mean() - floor) / (1 - floor), 0.01, 0.99))
-    precision = np.stack([_precision(mean.shape[1], group, design.shape[1]) for group in tried[:, 1]])
-    with jax.enable_x64(True):
-        cells = regression.Cells(*map(jnp.asarray, (design, cov[at], score, float(floor))))
-        found = jax.tree.map(np.asarray, _fits(cells, *map(jnp.asarray, (tried[:, 0], precision, first))))
+    with precise("float64"):
+        data, known, units = _lay_out(law, models, score, floor)
+        found = jax.tree.map(np.asarray, contract.solve(Regressions(), data, jax.random.key(0)))
+    tried = np.stack([data.noise, data.groups], 1)
     height = found.evidence - 0.5 * (np.log(tried[:, 0] / NOISE) / NOISE_SD) ** 2
     height = height - 0.5 * (np.log(tried[:, 1] / GROUP) / GROUP_SD) ** 2
     weight = special.softmax(np.where(np.isfinite(height), height, -np.inf))
-    use = weight >= LEAST * weight.max()
+    use = weight >= LEAST_WEIGHT * weight.max()
     status = max((Status(int(one)) for one in found.status[use]), default=Status.NOT_FINITE)
     end = ended(
         f"the regression of {name!r} on skills",
@@ -88,7 +82,7 @@ def fit(
     params = DownstreamParams(share, tried[use, 0], tried[use, 1], found.mean[use], found.cov[use], score, units, law)
     return FitResult(
         params=params,
-        axes={"models": models, "scores": (name,)} | kept,
+        axes={"models": models, "scores": (name,)} | known,
         ended=end,
         method=f"downstream of {law.method}",
         settings={"floor": float(floor)},
@@ -159,9 +153,50 @@ def estimate(
     )
 
 
-@jit
-def _fits(cells: regression.Cells, noise, precision, first) -> regression.Fit:  # noqa: ANN001  arrays, see `fit`
-    return jax.vmap(regression.fit, (None, 0, 0, None))(cells, noise, precision, first)
+class Scales(NamedTuple):
+    """Scores and skills of models, and pairs of scales to try.
+
+    cells      what is known
+    noise      (pairs,)    scale of a score around its expectation
+    groups     (pairs,)    sd of what a family has beyond its skills
+    precision  (pairs, k)  of coefficients, beforehand
+    first      (k,)        coefficients that a search begins with
+    """
+
+    cells: regression.Cells
+    noise: Array
+    groups: Array
+    precision: Array
+    first: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Regressions:
+    """A regression at each pair of scales, all in one call."""
+
+    light: bool = False
+
+    def solve(self, data: Scales, key: Array) -> regression.Fit:
+        """Fits with a leading axis (pairs,); no key is used."""
+        return jax.vmap(regression.fit, (None, 0, 0, None))(data.cells, data.noise, data.precision, data.first)
+
+
+def _lay_out(
+    law: FitResult[SlothParams], models: Sequence[str], score: np.ndarray, floor: float
+) -> tuple[Scales, dict[str, tuple[str, ...]], Units]:
+    """What a regression takes, the families and lineages that have effects in it, and units of skills."""
+    at = law_skills.places(law, models)
+    units, mean, cov = law_skills.of_models(law)
+    families = law.names("families", law.params.family[at])
+    lineages = law.names("lineages", law.params.lineage[at])
+    known = {"families": tuple(dict.fromkeys(families)), "lineages": tuple(dict.fromkeys(lineages))}
+    design = _design(mean[at], law.params.instruct[at], families, lineages, known)
+    noise, groups = np.array(list(itertools.product(NOISES, GROUPS))).T
+    first = np.zeros(design.shape[1])
+    first[mean.shape[1]] = special.logit(np.clip((score.mean() - floor) / (1 - floor), 0.01, 0.99))
+    precision = np.stack([_precision(mean.shape[1], group, design.shape[1]) for group in groups])
+    cells = regression.Cells(*map(jnp.asarray, (design, cov[at], score, float(floor))))
+    return Scales(cells, *map(jnp.asarray, (noise, groups, precision, first))), known, units
 
 
 def _require_scores(models: Sequence[str], score: np.ndarray, skills: int, floor: float) -> None:

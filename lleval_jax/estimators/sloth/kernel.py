@@ -1,132 +1,149 @@
-"""The search for a scaling law of most evidence, and laws about as likely: on the host, around compiled steps."""
+"""The search for a scaling law of most evidence, and laws about as likely: arrays alone, compiled in one piece."""
 
-import functools
-from collections.abc import Callable
+import dataclasses
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.flatten_util import ravel_pytree
-from scipy import optimize
 
 from lleval_jax.core.laws import pooled
-from lleval_jax.core.laws.pooled import At, Law, Rows, Slopes
-from lleval_jax.core.precision import light_jit
-from lleval_jax.layout.board import known, law_of
+from lleval_jax.core.laws.pooled import At, Law, Slopes
+from lleval_jax.core.solvers import loop
+from lleval_jax.core.solvers.bfgs import BFGS
+from lleval_jax.core.solvers.loop import Progress, Step
+from lleval_jax.estimators.contract import whole
+from lleval_jax.layout.board import Board
 from lleval_jax.types import Array, Status
-from lleval_jax.values.params import SlothParams
-from lleval_jax.values.results import FitResult
 
-STEPS, ROUNDS = 15, 40  # of the search between two looks at which scores are far off; such looks at most
-FIRST_STEP = 0.01  # inverse Hessian before anything is known of it
-SETTLE = 8  # Gauss-Newton steps a look
-TOL = 2e-3  # largest move of a fitted score in the last round of a search that has converged
+ROUNDS, STEPS_A_ROUND = 40, 15  # of the search at most; between two looks at which scores are far off
+FIRST_INVERSE = 0.01  # inverse Hessian before anything is known of it
+FLAT = 1e-5  # gradient at which a round ends early
+SETTLE_STEPS = 8  # of Gauss-Newton, a round
+FITTED_TOL = 2e-3  # largest move of a fitted score in the last round of a search that has converged
 STEEP = 0.5  # largest entry of its gradient, of the log evidence by a number whose prior sd is about one
-NEAR = 3e-3  # of a law, in its own units: for differences of gradients
 BENDS = {"logistic": 1e-3, "monotone": pooled.BEND_SD}
-Report = Callable[[int, float], None]
 
 
-def rate(score: np.ndarray, seen: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """(benchmarks,) mean scores above the floor, as shares of what is possible."""
-    mean = np.where(seen, score, 0).sum(0) / seen.sum(0)
-    return (mean - floor) / (1 - floor)
+class Memory(NamedTuple):
+    """What a round takes from the one before.
 
-
-def search(
-    first: Law, rows: Rows, floor: Array, bends: float, report: Report | None
-) -> tuple[Law, At, Slopes, float, int, Status]:
-    """The law of most evidence: rounds of a search with the link linear about a point, and of moving the point."""
-    law, steps, moved, steep, value = first, 0, np.inf, np.inf, -np.inf
-    turn = FIRST_STEP * np.eye(ravel_pytree(first)[0].size)
-    at, shared = _settle(law, rows, pooled.begin(law, rows), floor)
-    fitted = _fitted(law, rows, at, floor)
-    found = False
-    for _ in range(ROUNDS):
-        law, turn, value, steep, taken = _round(law, turn, first, rows, at, floor, bends)
-        at, shared = _settle(law, rows, at, floor)
-        now = _fitted(law, rows, at, floor)
-        moved, fitted, steps = float(np.abs(now - fitted).max()), now, steps + int(taken)
-        if report is not None:
-            report(steps, moved)
-        found = moved < TOL and steep < STEEP
-        if found or not np.isfinite(moved):
-            break
-    status = Status.NOT_FINITE if not np.isfinite(moved) else Status.CONVERGED if found else Status.MAX_STEPS
-    return law, at, shared, value, steps, status
-
-
-@light_jit
-def _loss(flat: Array, first, rows, at, floor, bends: Array) -> tuple[Array, Array]:  # noqa: ANN001  pytrees of `core.laws.pooled`
-    """Minus the evidence and prior of a law, its numbers in one row, and the gradient."""
-    whole = ravel_pytree(first)[1]
-
-    def loss(flat: Array) -> Array:
-        law = whole(flat)
-        return -pooled.log_laplace(law, rows, at, floor) - pooled.log_prior(law, first, bends)
-
-    return jax.value_and_grad(loss)(flat)
-
-
-def _round(law, turn: np.ndarray, first, rows, at, floor, bends: float):  # noqa: ANN001, ANN202  pytrees of `core.laws.pooled`
-    """The law after some steps by BFGS, its inverse Hessian, height and largest gradient entry, and the steps taken."""
-    flat, whole = ravel_pytree(law)
-
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = _loss(jnp.asarray(flat), first, rows, at, floor, bends)
-        return float(value), np.asarray(slope)
-
-    options = {"maxiter": STEPS, "hess_inv0": (turn + turn.T) / 2}
-    end = optimize.minimize(loss, np.asarray(flat), jac=True, method="BFGS", options=options)  # pyright: ignore
-    return whole(jnp.asarray(end.x)), end.hess_inv, -float(end.fun), float(np.abs(end.jac).max()), end.nit
-
-
-_settle = light_jit(functools.partial(pooled.settle, steps=SETTLE))
-
-
-def _fitted(law: Law, rows: Rows, at: At, floor: Array) -> np.ndarray:
-    """Scores of the seen cells by the law."""
-    return np.asarray(pooled.link(at.logit, floor, law.bend)[0])[np.asarray(rows.seen)]
-
-
-def draws(fit: FitResult[SlothParams], count: int, seed: int = 0) -> list[tuple[Law, At, Slopes]]:
-    """Laws about as likely as the best, each with its posterior: normal with the evidence's curvature there (Laplace).
-
-    The curvature is a difference of gradients, each with the link linear where that law has its posterior. Turning all
-    skills together changes no prediction and is left out.
+    first            law that the prior is drawn around, and the search begins with
+    at               where the link is linear
+    slopes           that all models share, given all scores
+    fitted           (lineages, rows, benchmarks) scores by the law
+    inverse_hessian  (unknowns, unknowns) of minus the log evidence and prior
+    rounds, steps    () so far
     """
-    p, link = fit.params, fit.settings["link"]
-    with jax.enable_x64(True):
-        rows, _, at = known(fit)
-        floor, best = jnp.asarray(p.floor), law_of(p)
-        share, skills = jnp.asarray(rate(p.score, p.seen, p.floor)), p.loading.shape[1]
-        first = pooled.start(share, skills, jax.random.key(fit.settings["seed"]))
-        flat, whole = ravel_pytree(best)
 
-        def slope(flat: np.ndarray) -> np.ndarray:
-            here, _ = _settle(whole(jnp.asarray(flat)), rows, at, floor)
-            here = here._replace(worth=at.worth)
-            return np.asarray(_loss(jnp.asarray(flat), first, rows, here, floor, BENDS[link])[1])
-
-        middle, step = np.asarray(flat), NEAR * np.eye(flat.size)
-        base = slope(middle)
-        curve = np.stack([(slope(middle + one) - base) / NEAR for one in step])
-        size, axes = np.linalg.eigh((curve + curve.T) / 2)
-        free = _turns(best, flat.size)
-        random = np.random.default_rng(seed).standard_normal((count, flat.size))
-        away = random / np.sqrt(np.maximum(size, 1 / pooled.CENTRE_SD**2)) @ axes.T
-        laws = jax.vmap(whole)(jnp.asarray(middle + away - away @ free @ free.T))
-        each = [Law(*(part[i] for part in laws)) for i in range(count)]
-        return [(law, *_settle(law, rows, at, floor)) for law in each]
+    first: Law
+    at: At
+    slopes: Slopes
+    fitted: Array
+    inverse_hessian: Array
+    rounds: Array
+    steps: Array
 
 
-def _turns(law: Law, size: int) -> np.ndarray:
-    """(unknowns, k) orthonormal ways in which a law moves when its skills are turned."""
-    skills = law.loading.shape[1]
-    pairs = [(i, j) for i in range(skills) for j in range(i)]
-    ways = np.zeros((len(pairs), size))
-    for way, (i, j) in zip(ways, pairs, strict=True):
-        turned = np.zeros(law.loading.shape)
-        turned[:, i], turned[:, j] = law.loading[:, j], -law.loading[:, i]
-        way[: turned.size] = turned.ravel()
-    return np.linalg.qr(ways.T)[0]
+class Found(NamedTuple):
+    """A law, where the link is linear, slopes that all models share, the log evidence and prior, and how it ended."""
+
+    law: Law
+    at: At
+    slopes: Slopes
+    value: Array
+    steps: Array
+    status: Array
+    error: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """The law of most evidence: rounds of BFGS with the link linear about a point, and of moving the point.
+
+    A round's error is the largest move of a fitted score, or the largest gradient entry on that scale if that is more.
+    """
+
+    skills: int
+    tol: float = FITTED_TOL
+    steep: float = STEEP
+    rounds: int = ROUNDS
+    light: bool = True
+    piece: int = 1
+
+    def begin(self, data: Board, key: Array) -> Progress:
+        """A law before anything is learned."""
+        first = pooled.start(data.rate, self.skills, key)
+        flat, at = ravel_pytree(first)[0], pooled.begin(first, data.rows)
+        zero, dtype = jnp.asarray(0), flat.dtype
+        memory = Memory(
+            first=first,
+            at=at,
+            slopes=pooled.flat_slopes(first),
+            fitted=_scores(first, at, data),
+            inverse_hessian=FIRST_INVERSE * jnp.eye(flat.size, dtype=dtype),
+            rounds=zero,
+            steps=zero,
+        )
+        now = Step(first, jnp.asarray(jnp.finfo(dtype).min, dtype), jnp.asarray(jnp.inf, dtype), memory)
+        return Progress(now, zero, jnp.asarray(int(Status.RUNNING)))
+
+    def advance(self, data: Board, progress: Progress, at_most: int) -> Progress:
+        """`at_most` more rounds."""
+        return loop.advance(self, data, progress, tol=self.tol, at_most=at_most, max_steps=self.rounds + 1)
+
+    def finish(self, data: Board, progress: Progress) -> Found:
+        """The law, and its posterior."""
+        now = progress.now
+        return Found(now.x, now.memory.at, now.memory.slopes, now.value, now.memory.steps, progress.status, now.error)
+
+    def solve(self, data: Board, key: Array) -> Found:
+        """From the beginning to the end."""
+        return whole(self, data, key)
+
+    def init(self, data: Board, x: Array) -> Step:
+        """As `begin`, the first step of `core.solvers.loop`."""
+        return self.begin(data, x).now
+
+    def step(self, data: Board, now: Step) -> Step:
+        """One round: a search, and the link linear where the posterior then lies. The first only does the latter."""
+        memory, dtype = now.memory, now.value.dtype
+        first_round = memory.rounds == 0
+        end = _climb(now.x, data, memory, jnp.where(first_round, 0, STEPS_A_ROUND + 1))
+        law = ravel_pytree(now.x)[1](end.now.x)
+        at, slopes = pooled.settle(law, data.rows, memory.at, data.floor, SETTLE_STEPS)
+        fitted = _scores(law, at, data)
+        moved = jnp.max(jnp.where(data.rows.seen, jnp.abs(fitted - memory.fitted), 0))
+        usable = end.now.value < jnp.finfo(dtype).max
+        steep = jnp.where(first_round, jnp.inf, jnp.where(usable, end.now.error, jnp.nan))
+        after = Memory(
+            first=memory.first,
+            at=at,
+            slopes=slopes,
+            fitted=fitted,
+            inverse_hessian=end.now.memory[1],
+            rounds=memory.rounds + 1,
+            steps=memory.steps + jnp.maximum(end.steps - 1, 0),
+        )
+        return Step(law, -end.now.value, jnp.maximum(moved, steep * (self.tol / self.steep)), after)
+
+
+def log_posterior(law: Law, data: Board, first: Law, at: At) -> Array:
+    """Log evidence and prior of a law, up to a constant, the link linear near `at`."""
+    return pooled.log_laplace(law, data.rows, at, data.floor) + pooled.log_prior(law, first, data.bend_sd)
+
+
+def _scores(law: Law, at: At, data: Board) -> Array:
+    """(lineages, rows, benchmarks) by a law."""
+    return pooled.link(at.logit, data.floor, law.bend)[0]
+
+
+def _climb(law: Law, data: Board, memory: Memory, at_most: Array) -> Progress:
+    """Steps of BFGS from a law, the link linear about a point."""
+    flat, unflat = ravel_pytree(law)
+
+    def minus_log_posterior(flat: Array) -> Array:
+        return -log_posterior(unflat(flat), data, memory.first, memory.at)
+
+    start = BFGS().resume(flat, memory.inverse_hessian)
+    begun = Progress(start, jnp.asarray(0), jnp.asarray(int(Status.RUNNING)))
+    return loop.advance(BFGS(), minus_log_posterior, begun, tol=FLAT, at_most=at_most, max_steps=STEPS_A_ROUND + 1)

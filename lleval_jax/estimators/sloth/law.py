@@ -6,7 +6,7 @@ families drawn around those of all, so that a family with one model, or none, ge
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,23 +14,26 @@ import numpy as np
 from scipy import stats
 
 from lleval_jax.core.laws import pooled
-from lleval_jax.core.precision import light_jit
+from lleval_jax.core.precision import Precision, light_jit, precise
 from lleval_jax.errors import nearest, require, require_known, require_level
+from lleval_jax.estimators import contract
+from lleval_jax.estimators.contract import Report
 from lleval_jax.estimators.ended import ended
-from lleval_jax.estimators.sloth.kernel import BENDS, Report, rate, search
-from lleval_jax.layout.board import MIDDLE, codes, inputs, law_of, placed, slopes_of
+from lleval_jax.estimators.sloth.kernel import BENDS, Found, Search
+from lleval_jax.layout.board import MIDDLE, codes, inputs, law_of, lay_out, placed, slopes_of
+from lleval_jax.types import Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.params import SlothParams, coded
-from lleval_jax.values.results import Choice, Estimate, FitResult, Source
+from lleval_jax.values.results import Estimate, FitResult, Source
 
 Link = Literal["monotone", "logistic"]
 CITE = ("polo2024sloth",)
 SKILLS = 3  # as in the paper's best method
 NEW = "new"  # a family of which nothing is known
-TOGETHER = 16  # targets foretold at once
+TOGETHER = 16  # targets predicted at once
 LOGITS, NOISES = 201, 101  # points of the normal and of the t distribution that an interval is taken from
 
-Found = TypeVar("Found", pooled.Posterior, pooled.Skills)
+Predicted = TypeVar("Predicted", pooled.Posterior, pooled.Skills)
 
 
 class Target(NamedTuple):
@@ -54,6 +57,7 @@ def fit(
     seed: int = 0,
     strict: bool = False,
     report: Report | None = None,
+    precision: Precision = "float64",
 ) -> FitResult[SlothParams]:
     """Learn the law of a leaderboard. Models with some scores missing are used as they are.
 
@@ -63,41 +67,91 @@ def fit(
         link: "monotone": each benchmark's curve is learned, increasing and without a ceiling; "logistic": all the same.
         seed: of where the search starts.
         strict: raise `NotConverged` rather than warn.
-        report: called with (steps, error) now and then.
+        report: called with (rounds, error) between rounds of the search.
+        precision: number type of the search: "float64", or "float32" where doubles are slow.
 
     Raises:
         BadInput: too few models or sizes, more skills than benchmarks, or a benchmark on which all score the same.
         NotConverged: with `strict`, the search stopped early.
     """
-    _require_fit(leaderboard, skills, link)
+    require_fit(leaderboard, skills, link)
+    with precise(precision):
+        data, where = lay_out(leaderboard, BENDS[link], precision)
+        found = contract.solve(Search(skills), data, jax.random.key(seed), report)
+    return _result(jax.tree.map(np.asarray, found), leaderboard, where, link, seed, strict)
+
+
+def fit_many(
+    leaderboards: Sequence[Leaderboard],
+    skills: int,
+    *,
+    link: Link = "monotone",
+    seed: int = 0,
+    strict: bool = False,
+    report: Report | None = None,
+    precision: Precision = "float64",
+) -> list[FitResult[SlothParams]]:
+    """Laws of leaderboards that differ in their scores alone, as folds do: lanes of one call.
+
+    Args:
+        leaderboards: of the same models and benchmarks.
+        skills: as for `fit`, and so are the rest.
+        link: as for `fit`.
+        seed: as for `fit`.
+        strict: as for `fit`.
+        report: as for `fit`, with the steps and the error of the lane that is furthest from its end.
+        precision: as for `fit`.
+    """
+    for leaderboard in leaderboards:
+        require_fit(leaderboard, skills, link)
+    with precise(precision):
+        parts = [lay_out(leaderboard, BENDS[link], precision) for leaderboard in leaderboards]
+        data = jax.tree.map(lambda *part: jnp.stack(part), *(part[0] for part in parts))
+        keys = jnp.stack([jax.random.key(seed)] * len(parts))
+        found = contract.solve_many(Search(skills), data, keys, report=report)
+    lanes = [jax.tree.map(lambda x, i=i: np.asarray(x[i]), found) for i in range(len(parts))]
+    return [
+        _result(lane, leaderboard, where, link, seed, strict, lane=True)
+        for lane, leaderboard, (_, where) in zip(lanes, leaderboards, parts, strict=True)
+    ]
+
+
+def _result(
+    found: Found,
+    leaderboard: Leaderboard,
+    where: np.ndarray,
+    link: Link,
+    seed: int,
+    strict: bool,
+    lane: bool = False,
+) -> FitResult[SlothParams]:
+    """The names back on, and how the search ended."""
+    skills = found.law.loading.shape[1]
     (family, families), (lineage, lineages) = coded(leaderboard.families), coded(leaderboard.lineages)
-    with jax.enable_x64(True):
-        rows, where = pooled.layout(
-            inputs(leaderboard.params, leaderboard.tokens, leaderboard.instruct),
-            family,
-            lineage,
-            leaderboard.scores,
-            leaderboard.seen,
-        )
-        share = rate(leaderboard.scores, leaderboard.seen, leaderboard.floor)
-        first = pooled.start(jnp.asarray(share), skills, jax.random.key(seed))
-        floor = jnp.asarray(leaderboard.floor)
-        law, at, shared, value, steps, status = search(first, rows, floor, BENDS[link], report)
-    advice = "more models or fewer skills help"
-    end = ended("the law", status, steps, advice=advice, strict=strict, value=value, unit="log evidence")
+    end = ended(
+        "the law",
+        Status(int(found.status)),
+        int(found.steps),
+        advice="more models or fewer skills help",
+        strict=strict,
+        value=float(found.value),
+        unit="log evidence",
+        error=float(found.error),
+        lane=lane,
+    )
     return FitResult(
         params=SlothParams(
-            *(np.asarray(part) for part in law),
+            *(np.asarray(part, float) for part in found.law),
             floor=leaderboard.floor,
             size=leaderboard.params,
             tokens=leaderboard.tokens,
             instruct=leaderboard.instruct,
             score=leaderboard.scores,
             seen=leaderboard.seen,
-            logit=np.asarray(at.logit)[*where.T],
-            worth=np.asarray(at.worth)[*where.T],
-            slope=np.asarray(shared.mean),
-            slope_cov=np.asarray(shared.cov),
+            logit=np.asarray(found.at.logit, float)[*where.T],
+            worth=np.asarray(found.at.worth, float)[*where.T],
+            slope=np.asarray(found.slopes.mean, float),
+            slope_cov=np.asarray(found.slopes.cov, float),
             family=family,
             lineage=lineage,
         ),
@@ -144,8 +198,8 @@ def estimate(
     """
     targets = wanted(fit, family, params, tokens, lineage, instruct)
     require_level(level)
-    with jax.enable_x64(True):
-        found = _foretold(fit, targets, _posterior)
+    with precise("float64"):
+        found = _predicted(fit, targets, _posterior)
         mean, sd = found.mean, np.sqrt(np.diagonal(found.cov, axis1=1, axis2=2))
         numbers = _interval(fit.params, mean, sd, level)
     return Estimate.crossed(
@@ -177,162 +231,13 @@ def wanted(
 
 def skills_of(fit: FitResult[SlothParams], targets: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
     """Posterior of raw skills of targets from `wanted`: means (targets, skills), covariances (.., skills, skills)."""
-    with jax.enable_x64(True):
-        found = _foretold(fit, targets, _skills)
+    with precise("float64"):
+        found = _predicted(fit, targets, _skills)
     return found.mean, found.cov
 
 
-def left_out(
-    leaderboard: Leaderboard,
-    skills: int = SKILLS,
-    *,
-    link: Link = "monotone",
-    known: int = 1,
-    folds: int = 5,
-    level: float = 0.95,
-    seed: int = 0,
-    strict: bool = False,
-    report: Report | None = None,
-) -> Estimate:
-    """Predictions of models whose scores the law has not seen, to hold against them (Sloth, section 4.1).
-
-    Lineages are dealt into folds. Of a fold's families all models but the smallest are hidden, a law is learned from
-    all other models, and foretells the hidden ones.
-
-    Args:
-        leaderboard: with at least as many lineages as folds that have families of more than `known` models.
-        skills: as for `fit`.
-        link: as for `fit`.
-        known: how many of a family's smallest models are kept; families of no more are kept whole.
-        folds: laws learned.
-        level: coverage of the intervals.
-        seed: of the folds and of the searches.
-        strict: as for `fit`.
-        report: called with (steps, error) now and then.
-
-    Returns:
-        One entry a hidden model and benchmark with a known score: the row is the model's name.
-
-    Raises:
-        BadInput: too few lineages for so many folds; see also `fit`.
-        NotConverged: with `strict`, a search stopped early.
-    """
-    _require_fit(leaderboard, skills, link)
-    require(known >= 1, f"known is {known}; at least 1 model of each family is kept")
-    hidden, lineages = _beyond(leaderboard, known), np.asarray(leaderboard.lineages, object)
-    able = sorted(set(lineages[hidden]))
-    message = (
-        f"folds is {folds}; it must lie in 2 to {len(able)}, the number of lineages with families of more than {known}"
-    )
-    require(2 <= folds <= len(able), message)
-    dealt = dict(zip(np.random.default_rng(seed).permutation(able), np.arange(len(able)) % folds, strict=True))
-    fold = np.array([dealt.get(name, -1) for name in lineages])
-    parts = []
-    for one in range(folds):
-        test = np.flatnonzero(hidden & (fold == one))
-        law = fit(leaderboard.hide(hidden & (fold == one)), skills, link=link, seed=seed, strict=strict, report=report)
-        facts = zip(*(column[test].tolist() for column in (leaderboard.params, leaderboard.tokens)), strict=True)
-        targets = [Target(leaderboard.families[i], *fact) for i, fact in zip(test, facts, strict=True)]
-        found = estimate(law, targets, level=level)
-        seen = leaderboard.seen[test].ravel()
-        names = np.repeat(np.asarray(leaderboard.models, object)[test], len(law.items))
-        parts.append((names[seen], *(np.asarray(x)[seen] for x in _columns(found))))
-    names, group, value, low, high, spread, n_seen, status = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Estimate(
-        target="score",
-        method=f"sloth d={skills} {link}, families left out",
-        rows=tuple(names),
-        group=tuple(group),
-        value=value,
-        low=low,
-        high=high,
-        level=level,
-        std_error=spread,
-        n_seen=n_seen,
-        status=tuple(status),
-        source=leaderboard.source.merge(Source(seed=seed, cite=CITE)),
-    )
-
-
-def choose(
-    leaderboard: Leaderboard,
-    skills: Sequence[int] = (1, 2, 3),
-    link: Sequence[Link] = ("monotone", "logistic"),
-    *,
-    known: int = 1,
-    folds: int = 5,
-    seed: int = 0,
-    strict: bool = False,
-    report: Report | None = None,
-) -> Choice:
-    """How many skills and which link foretell best what is left out: cross-validation over families.
-
-    Args:
-        leaderboard: see `left_out`.
-        skills: numbers of skills to try.
-        link: links to try.
-        known: see `left_out`.
-        folds: see `left_out`.
-        seed: see `left_out`.
-        strict: see `left_out`.
-        report: called with (steps, error) now and then.
-
-    Returns:
-        One row, "law": its items are the number of skills and the link with the least error, the mean over families of
-        the mean absolute error of a family's hidden models. `why` tells it and the next best with standard errors.
-
-    Raises:
-        BadInput: nothing to choose from; see also `left_out`.
-        NotConverged: with `strict`, a search stopped early.
-    """
-    tried: list[tuple[int, Link]] = [(d, curve) for d in dict.fromkeys(skills) for curve in dict.fromkeys(link)]
-    require(len(tried) > 1, "there is nothing to choose from; give two or more numbers of skills or links")
-    words: dict[str, Any] = {"known": known, "folds": folds, "seed": seed, "strict": strict, "report": report}
-    errors = [_errors(leaderboard, left_out(leaderboard, d, link=curve, **words)) for d, curve in tried]
-    order = np.argsort([error.mean() for error in errors], kind="stable")
-    best = errors[order[0]]
-
-    def said(i: int) -> str:
-        error = 100 * errors[i]
-        return f"skills {tried[i][0]}, link {tried[i][1]}: {error.mean():.2f} ± {_mean_sd(error):.2f}"
-
-    apart = 100 * (errors[order[1]] - best)
-    why = (
-        f"mean absolute error in points over {len(best)} families left out: {'; '.join(map(said, order))}; "
-        f"the best two differ by {apart.mean():.2f} ± {_mean_sd(apart):.2f}"
-    )
-    d, curve = tried[order[0]]
-    return Choice(("law",), ((str(d), curve),), (why,), leaderboard.source.merge(Source(seed=seed, cite=CITE)))
-
-
-def _beyond(board: Leaderboard, known: int) -> np.ndarray:
-    """(models,) whether larger than the `known` smallest models of its family that have a score."""
-    scored = board.seen.any(1)
-    rank = np.zeros(len(board.models), int)
-    for name in dict.fromkeys(board.families):
-        own = np.flatnonzero((np.asarray(board.families, object) == name) & scored)
-        rank[own[np.argsort(board.params[own], kind="stable")]] = np.arange(len(own))
-    return scored & (rank >= known)
-
-
-def _columns(found: Estimate) -> tuple[Sequence[str] | np.ndarray, ...]:
-    return found.group, found.value, found.low, found.high, found.std_error, found.n_seen, found.status
-
-
-def _errors(board: Leaderboard, found: Estimate) -> np.ndarray:
-    """(families,) mean absolute errors."""
-    at = {name: i for i, name in enumerate(board.models)}
-    column = {name: j for j, name in enumerate(board.benchmarks)}
-    rows, columns = [at[name] for name in found.rows], [column[name] for name in found.group]
-    family = codes([board.families[i] for i in rows])
-    return np.bincount(family, np.abs(found.value - board.scores[rows, columns])) / np.bincount(family)
-
-
-def _mean_sd(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _require_fit(board: Leaderboard, skills: int, link: str) -> None:
+def require_fit(board: Leaderboard, skills: int, link: str) -> None:
+    """`BadInput` unless a law can be learned from a leaderboard."""
     known = len(board.benchmarks)
     require_known(link, BENDS, "link")
     require(1 <= skills <= known, f"skills is {skills}; with {known} benchmarks it must lie in 1 to {known}")
@@ -371,13 +276,13 @@ def _unknown(what: str, name: str, known: Sequence[str]) -> str:
     return f"{what} {name!r} is not in the leaderboard{hint} (a family that is not there is called {NEW!r})"
 
 
-def _foretold(fit: FitResult[SlothParams], targets: Sequence[Target], of: Callable[..., Found]) -> Found:
+def _predicted(fit: FitResult[SlothParams], targets: Sequence[Target], of: Callable[..., Predicted]) -> Predicted:
     """What `of` says of targets, in their order: `_posterior` of their logits, `_skills` of their skills."""
-    parts = [_foretold_some(fit, targets[i : i + TOGETHER], of) for i in range(0, len(targets), TOGETHER)]
+    parts = [_predicted_some(fit, targets[i : i + TOGETHER], of) for i in range(0, len(targets), TOGETHER)]
     return jax.tree.map(lambda *part: np.concatenate(part), *parts)
 
 
-def _foretold_some(fit: FitResult[SlothParams], targets: Sequence[Target], of: Callable[..., Found]) -> Found:
+def _predicted_some(fit: FitResult[SlothParams], targets: Sequence[Target], of: Callable[..., Predicted]) -> Predicted:
     """The same of at most `TOGETHER` targets.
 
     A target is put below the known models of its lineage, which are all that matters beside the shared slopes.

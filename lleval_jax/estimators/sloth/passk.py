@@ -10,7 +10,9 @@ each other more than that, pass@k for k above 1 comes out too high: on LiveCodeB
 (`bench/sloth/README.md`). Hold it against `observed` of a model that has tried before a plan rests on it.
 """
 
+import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +20,18 @@ import numpy as np
 from scipy import special, stats
 
 from lleval_jax.core.laws import tries as core
-from lleval_jax.core.precision import jit
+from lleval_jax.core.precision import jit, precise
 from lleval_jax.errors import require, require_level
+from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
-from lleval_jax.types import Status
+from lleval_jax.types import Array, Status
 from lleval_jax.values.params import PasskParams, SlothParams
 from lleval_jax.values.results import Estimate, FitResult, Source
 
-TOL = 1e-4  # largest move of a logit in the last step of a search that has converged
-STEPS = 2000
+LOGIT_TOL = 1e-4  # largest move of a logit in the last step of a search that has converged
+MAX_STEPS = 2000
 DRAWS = 2000
 
 
@@ -65,20 +68,19 @@ def fit(
     require(len(set(models)) == len(models), "a model stands twice among the models; add its tries up")
     at = law_skills.places(law, models)
     units, mean, cov = law_skills.of_models(law)
-    with jax.enable_x64(True):
+    with precise("float64"):
         tried = core.Tried(*map(jnp.asarray, (successes, tries, mean[at], np.linalg.inv(cov[at]))))
-        end, sure, steps = jax.tree.map(np.asarray, _fit(tried))
-    reached = Status.CONVERGED if end.moved <= TOL else Status.MAX_STEPS
-    status = reached if np.isfinite(end.moved) else Status.NOT_FINITE
+        found = jax.tree.map(np.asarray, contract.solve(Questions(), tried, jax.random.key(0)))
+    end, sure, status = found.at, found.posterior, Status(int(found.status))
     chance = np.clip(special.expit(end.logit.T), 1e-12, 1 - 1e-12)
     how = ended(
         "pass@k",
         status,
-        int(steps),
+        int(found.steps),
         advice="more tries or models help",
         strict=strict,
         value=float(np.sum(stats.binom.logpmf(successes, tries, chance))),
-        error=float(end.moved),
+        error=float(found.error),
     )
     params = PasskParams(
         skill=end.skill,
@@ -143,7 +145,7 @@ def estimate(
     law = p.law
     targets = sloth.wanted(law, family, params, tokens, lineage, instruct)
     mean, cov = p.units.of(*sloth.skills_of(law, targets))
-    with jax.enable_x64(True):
+    with precise("float64"):
         fixed = p.question, p.pull, _root(p.shared), _root(p.alone)
         own = np.sqrt(p.own)
         keys = jax.random.split(jax.random.key(seed), draws)
@@ -213,9 +215,30 @@ def observed(
     )
 
 
-@jit
-def _fit(tried: core.Tried):  # noqa: ANN202  as `core.laws.tries.fit`
-    return core.fit(tried, tol=TOL, max_steps=STEPS)
+class Found(NamedTuple):
+    """Where all lies, how surely, and how the search ended: its error is the largest move of a logit or a log sd."""
+
+    at: core.Now
+    posterior: core.Posterior
+    steps: Array
+    status: Array
+    error: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Questions:
+    """The search for what models and questions are."""
+
+    tol: float = LOGIT_TOL
+    max_steps: int = MAX_STEPS
+    light: bool = False
+
+    def solve(self, data: core.Tried, key: Array) -> Found:
+        """From one start; no key is used."""
+        at, posterior, steps = core.fit(data, tol=self.tol, max_steps=self.max_steps)
+        ended = jnp.where(at.moved <= self.tol, int(Status.CONVERGED), int(Status.MAX_STEPS))
+        status = jnp.where(jnp.isfinite(at.moved), ended, int(Status.NOT_FINITE))
+        return Found(at, posterior, steps, status, at.moved)
 
 
 @jit

@@ -5,23 +5,24 @@ arXiv:2412.06540, eqs. 3.1 to 3.3, and the laws it is measured against (section 
 the least training error from one start; here unknowns have the priors of `laws.published`, and predictions intervals.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
-from lleval_jax.core.laws import published
-from lleval_jax.core.laws.published import Form, Table
-from lleval_jax.core.precision import jit
+from lleval_jax.core.laws.published import Form
+from lleval_jax.core.precision import precise
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import require, require_known, require_level
+from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth.law import CITE, MIDDLE, NEW, Target, require_target
-from lleval_jax.types import Array, Status
+from lleval_jax.estimators.sloth.published_kernel import Found, Search, components, predicted
+from lleval_jax.layout import published as layout
+from lleval_jax.types import Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.params import SlothPaperParams, coded
 from lleval_jax.values.results import Estimate, FitResult, Source
@@ -31,13 +32,11 @@ Intercept = Literal["family", "shared", "family slopes"]
 Link = Literal["logistic", "monotone"]
 Floors = Literal["chance", "learned"]
 Loss = Literal["huber", "squared", "binomial"]
-KERNEL = {"chance": "fixed", "squared": "gaussian"}  # words of `core.laws.published`
-ALONE = ("size and tokens", "flops")  # one law of one skill for each benchmark
+CORE_WORDS = {"chance": "fixed", "squared": "gaussian"}  # words of `core.laws.published`
 FREEDOM = 5.0  # of the t distribution of scores around the law
-TOL = 1e-5  # of the search
 LOGITS, NOISES = 101, 101  # equally likely points that an interval is taken from
-LEAST = -1e3  # stands for minus infinity, the logit of a floor of 0
-LANES = 16  # predictions at least that are made in one call: few or many, it is compiled once
+LEAST_LOGIT = -1e3  # stands for minus infinity, the logit of a floor of 0
+FEWEST_LANES = 16  # predictions at least that are made in one call: few or many, it is compiled once
 
 
 def fit(
@@ -89,38 +88,48 @@ def fit(
     words = {"inputs": inputs, "intercept": intercept, "link": link, "floors": floors, "loss": loss}
     _require_fit(leaderboard, skills, words, starts)
     count = _items(leaderboard, loss, items)
-    skills = 1 if inputs in ALONE else skills
+    skills = 1 if inputs in layout.ALONE else skills
     family, families = coded(leaderboard.families)
-    form, facts = _form(skills, words), (leaderboard.scores, leaderboard.seen, leaderboard.floor, count)
-    with jax.enable_x64(True):
-        x = _inputs(inputs, leaderboard.params, leaderboard.tokens, leaderboard.seen.any(1).astype(float))
+    with precise("float64"):
+        use = leaderboard.seen.any(1).astype(float)
+        x = layout.inputs(inputs, leaderboard.params, leaderboard.tokens, use)
         member = (family[:, None] == np.arange(len(families))).astype(float)
-        design = _design(intercept, inputs, x, member)
+        design = layout.design(intercept, inputs, x, member)
         if inputs == "pca":
             whole = leaderboard.seen.all(1)
-            found = _pca(design[whole], leaderboard.scores[whole], skills)
+            found = components(design[whole], leaderboard.scores[whole], skills)
         else:
-            laws = _laws(inputs, design, x.shape[1], *facts)
-            found = jax.tree.map(np.asarray, _search(form, laws, jax.random.key(seed), starts))
-    mode, cov, noise, freedom, evidence, steps, statuses = found
-    status = next((Status(int(one)) for one in statuses if one != Status.CONVERGED), Status.CONVERGED)
+            facts = leaderboard.scores, leaderboard.seen, leaderboard.floor, count
+            data = layout.lay_out(inputs, design, x.shape[1], *facts)
+            found = contract.solve(Search(_form(skills, words), starts), data, jax.random.key(seed))
+    settings = words | {"skills": skills, "starts": starts, "seed": seed}
+    return _result(jax.tree.map(np.asarray, found), leaderboard, count, settings, strict)
+
+
+def _result(
+    found: Found, leaderboard: Leaderboard, items: np.ndarray, settings: dict[str, Any], strict: bool
+) -> FitResult[SlothPaperParams]:
+    """The names back on, and how the searches ended."""
+    family, families = coded(leaderboard.families)
+    inputs, skills, intercept, link = (settings[word] for word in ("inputs", "skills", "intercept", "link"))
     end = ended(
         "the law",
-        status,
-        int(max(steps)),
+        next((Status(int(one)) for one in found.status if one != Status.CONVERGED), Status.CONVERGED),
+        int(np.max(found.steps)),
         advice="more models or fewer skills help",
         strict=strict,
-        value=float(np.sum(evidence)),
+        value=float(np.sum(found.value)),
         unit="log likelihood" if inputs == "pca" else "log evidence",
+        error=float(np.max(found.error)),
     )
     return FitResult(
         params=SlothPaperParams(
-            mode=mode,
-            cov=cov,
-            noise=noise.ravel(),
-            freedom=freedom.ravel(),
+            mode=np.asarray(found.mode),
+            cov=np.asarray(found.cov),
+            noise=np.ravel(found.noise),
+            freedom=np.ravel(found.freedom),
             floor=leaderboard.floor,
-            items=count,
+            items=items,
             size=leaderboard.params,
             tokens=leaderboard.tokens,
             score=leaderboard.scores,
@@ -130,8 +139,8 @@ def fit(
         axes={"models": leaderboard.models, "benchmarks": leaderboard.benchmarks, "families": families},
         ended=end,
         method=f"sloth as published, {inputs} d={skills} {intercept} {link}",
-        settings=words | {"skills": skills, "starts": starts, "seed": seed},
-        source=leaderboard.source.merge(Source(seed=seed, cite=CITE)),
+        settings=settings,
+        source=leaderboard.source.merge(Source(seed=int(settings["seed"]), cite=CITE)),
     )
 
 
@@ -189,7 +198,7 @@ def _require_fit(board: Leaderboard, skills: int, words: Mapping[str, str], star
     for name, kind in allowed.items():
         require_known(words[name], get_args(kind), name)
     kind, benchmarks = words["inputs"], len(board.benchmarks)
-    if kind not in ALONE:
+    if kind not in layout.ALONE:
         fine = 1 <= skills <= benchmarks
         require(fine, f"skills is {skills}; with {benchmarks} benchmarks it must lie in 1 to {benchmarks}")
     require(starts >= 1, f"starts is {starts}; at least one is needed")
@@ -218,99 +227,15 @@ def _items(board: Leaderboard, loss: str, items: Mapping[str, int] | None) -> np
         return np.ones(len(board.benchmarks))
     for name in board.benchmarks:
         found = (items or {}).get(name)
-        told = f"{name!r} has {found}" if found is not None else f"{name!r} is missing"
+        given = f"{name!r} has {found}" if found is not None else f"{name!r} is missing"
         fine = found is not None and found >= 1
-        require(fine, f"the binomial loss needs the number of questions of each benchmark, and {told}; pass items=")
+        require(fine, f"the binomial loss needs the number of questions of each benchmark, and {given}; pass items=")
     return np.array([(items or {})[name] for name in board.benchmarks], float)
 
 
 def _form(skills: int, words: Mapping[str, str]) -> Form:
-    link, floors, loss = (KERNEL.get(words[name], words[name]) for name in ("link", "floors", "loss"))
+    link, floors, loss = (CORE_WORDS.get(words[name], words[name]) for name in ("link", "floors", "loss"))
     return Form(skills, link=link, floors=floors, loss=loss)  # pyright: ignore[reportArgumentType]
-
-
-def _inputs(kind: str, size: np.ndarray, tokens: np.ndarray, use: np.ndarray) -> np.ndarray:
-    """(rows, k), standardised over the rows in use; flops only centred, as published scores rise with them."""
-    if kind in ("flops", "pca"):
-        x = np.log(size) + np.log(tokens)
-        return (x - use @ x / use.sum())[:, None]
-    x = np.asarray(published.inputs(*map(jnp.asarray, (size, tokens, use))))
-    x = x if kind == "translog" else x[:, :2]
-    require(bool(np.isfinite(x).all()), "size and tokens vary too little together; use inputs='flops'")
-    return x
-
-
-def _design(intercept: str, kind: str, x: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """(rows, effects): inputs, then intercepts; `member` is (rows, families), one-hot."""
-    if intercept == "shared":
-        return np.concatenate([x, np.ones((len(x), 1))], 1)
-    slopes = [member * x[:, [0 if kind in ("flops", "pca") else 1]]] if intercept == "family slopes" else []
-    return np.concatenate([x, member, *slopes], 1)
-
-
-def _laws(
-    kind: str,
-    design: np.ndarray,
-    inputs: int,
-    score: np.ndarray,
-    seen: np.ndarray,
-    floor: np.ndarray,
-    items: np.ndarray,
-) -> Table:
-    """Tables with a leading axis: one for all benchmarks, or one for each. The first columns are the `inputs`."""
-    laws = len(floor) if kind in ALONE else 1
-    same = np.broadcast_to(design, (laws, *design.shape))
-    by_row = [one.T[:, :, None] if kind in ALONE else one[None] for one in (score, seen.astype(float))]
-    own = [one.reshape(laws, -1) for one in (floor, items)]
-    return Table(*map(jnp.asarray, (same[:, :, :inputs], same[:, :, inputs:], *by_row, *own)))
-
-
-@functools.partial(jit, static_argnames=("form", "starts"))
-def _search(form: Form, laws: Table, key: Array, starts: int) -> tuple[Array, ...]:
-    """Of each law: mode, covariance, noise and its degrees of freedom, evidence, steps, status."""
-
-    def one(table: Table) -> tuple[Array, ...]:
-        found = published.fit(form, table, key, starts=starts, tol=TOL)
-        about = jax.lax.map(lambda x: published.laplace(form, table, x), found.x)
-        ended = found.status == int(Status.CONVERGED)
-        usable = jnp.where(jnp.any(ended), ended, jnp.isfinite(about.evidence))
-        best = jnp.argmax(jnp.where(usable, about.evidence, -jnp.inf))
-        x = found.x[best]
-        cov, noise, freedom = published.sandwich(form, table, x, about.cov[best])
-        return x, cov, noise, freedom, about.evidence[best], found.steps[best], found.status[best]
-
-    return jax.vmap(one)(laws)
-
-
-def _pca(design: np.ndarray, scores: np.ndarray, skills: int) -> tuple[np.ndarray, ...]:
-    """As `_search`, by least squares: coefficients are unknown, axes and mean are taken as known."""
-    mean = scores.mean(0)
-    axes = np.linalg.svd(scores - mean, full_matrices=False)[2][:skills]
-    parts = (scores - mean) @ axes.T
-    inverse, rank = np.linalg.pinv(design.T @ design), np.linalg.matrix_rank(design)
-    coefficient = np.linalg.pinv(design) @ parts
-    free = max(len(scores) - rank, 1)
-    left = parts - design @ coefficient
-    cov = np.kron(inverse, left.T @ left / free)
-    square = ((scores - mean - design @ coefficient @ axes) ** 2).sum(0)
-    columns = np.concatenate([axes.T, mean[:, None]], 1)
-    size = coefficient.size + columns.size
-    noise = np.sqrt(square / free)
-    loglik = -float(np.sum(len(scores) * np.log(np.maximum(noise, 1e-9)))) - 0.5 * free * len(noise)
-    ended = np.array([int(Status.CONVERGED)])
-    mode = np.concatenate([coefficient.ravel(), columns.ravel()])
-    freedom = np.full(len(noise), float(free))
-    return mode[None], pad(cov, (size, size))[None], noise, freedom, np.array([loglik]), np.array([0]), ended
-
-
-@functools.partial(jit, static_argnames="form")
-def _foreseen(form: Form, laws: Table, mode: Array, cov: Array, designs: Array) -> tuple[Array, Array]:
-    """Latent numbers of designs (lanes, effects): (lanes, laws, benchmarks a law, 2), and their covariances."""
-
-    def lane(design: Array) -> tuple[Array, Array]:
-        return jax.vmap(lambda table, x, cov: published.foreseen(form, table, x, cov, design))(laws, mode, cov)
-
-    return jax.lax.map(lane, designs)
 
 
 def _predicted(fit: FitResult[SlothPaperParams], targets: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
@@ -321,8 +246,8 @@ def _predicted(fit: FitResult[SlothPaperParams], targets: Sequence[Target]) -> t
     known = np.isin(np.arange(len(families)), p.family[learned])
     use = np.append(p.seen.any(1), np.zeros(len(targets)))
     size, tokens = (np.array([t[i] for t in targets], float) for i in (1, 2))
-    with jax.enable_x64(True):
-        x = _inputs(words["inputs"], np.append(p.size, size), np.append(p.tokens, tokens), use)
+    with precise("float64"):
+        x = layout.inputs(words["inputs"], np.append(p.size, size), np.append(p.tokens, tokens), use)
         member = np.eye(len(families))
         design, owner = [], []
         for i, target in enumerate(targets):
@@ -335,15 +260,15 @@ def _predicted(fit: FitResult[SlothPaperParams], targets: Sequence[Target]) -> t
                 lanes = member[known]
                 require(len(lanes) > 1, f"{target}: a new family needs two known ones to learn from; there is one")
             at = np.repeat(x[len(p.size) + i][None], len(lanes), 0)
-            design.append(_design(words["intercept"], words["inputs"], at, lanes))
+            design.append(layout.design(words["intercept"], words["inputs"], at, lanes))
             owner += [i] * len(lanes)
         flat = np.concatenate(design)
-        flat = pad(flat, (rung(max(len(flat), LANES)), flat.shape[1]))
-        laws = _laws(words["inputs"], flat, x.shape[1], p.score, p.seen, p.floor, p.items)
-        found = _foreseen(_form(words["skills"], words), laws, *map(jnp.asarray, (p.mode, p.cov, flat)))
+        flat = pad(flat, (rung(max(len(flat), FEWEST_LANES)), flat.shape[1]))
+        laws = layout.lay_out(words["inputs"], flat, x.shape[1], p.score, p.seen, p.floor, p.items)
+        found = predicted(_form(words["skills"], words), laws, *map(jnp.asarray, (p.mode, p.cov, flat)))
         lanes = np.asarray(owner)
         means, covs = (np.asarray(part)[: len(lanes)] for part in found)
-    means = np.maximum(means.reshape(len(lanes), count, 2), LEAST)
+    means = np.maximum(means.reshape(len(lanes), count, 2), LEAST_LOGIT)
     covs = covs.reshape(len(lanes), count, 2, 2)
     mean = np.stack([means[lanes == i].mean(0) for i in range(len(targets))])
     return mean, np.stack([_mixed(means[lanes == i], covs[lanes == i]) for i in range(len(targets))])

@@ -1,6 +1,6 @@
 """What a scaling law says of skills: what benchmarks ask, what models and families have, where compute is best spent.
 
-The skills of a law (`sloth.law`) are identified up to a linear map: any rotation foretells the same. As in
+The skills of a law (`sloth.law`) are identified up to a linear map: any rotation predicts the same. As in
 Sloth (Maia Polo et al. 2024, arXiv:2412.06540) they are made to have mean 0 and variance 1 over the known models,
 turned to simple structure (geomin, which lets them correlate, unless told otherwise), and signed so that larger models
 have more of each.
@@ -9,8 +9,6 @@ have more of each.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
@@ -19,8 +17,8 @@ from lleval_jax.core.linalg import rotation
 from lleval_jax.errors import chosen, require, require_known, require_level
 from lleval_jax.estimators.irt.rotation import names
 from lleval_jax.estimators.sloth import units
-from lleval_jax.estimators.sloth.kernel import draws
-from lleval_jax.layout.board import inputs, known
+from lleval_jax.estimators.sloth.draws import draws
+from lleval_jax.layout.board import inputs
 from lleval_jax.values.params import SlothParams
 from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Rotation
@@ -162,8 +160,8 @@ def allocate(
         small = max(p.size.min(), budget / 6 / p.tokens.max())
         large = min(p.size.max(), budget / 6 / p.tokens.min())
         bounds = [6 * f(p.size) * f(p.tokens) for f in (np.min, np.max)]
-        told = f"6 x parameters x tokens lies between {bounds[0]:.2g} and {bounds[1]:.2g}"
-        require(small < large, f"a budget of {budget:g} operations is outside of what is known: {told}")
+        range_known = f"6 x parameters x tokens lies between {bounds[0]:.2g} and {bounds[1]:.2g}"
+        require(small < large, f"a budget of {budget:g} operations is outside of what is known: {range_known}")
         size = np.geomspace(small, large, GRID)
         best = np.argmax(gains @ inputs(size, budget / 6 / size, np.zeros(GRID)).T, axis=2)
         edge = (best[0] == 0) | (best[0] == GRID - 1)
@@ -225,16 +223,13 @@ def _signed(root: np.ndarray, p: SlothParams) -> np.ndarray:
 
 def _loadings(law: FitResult[SlothParams], view: _View, level: float, seed: int) -> tuple[np.ndarray, ...]:
     """Loadings of laws as likely as this one, each turned to it: (benchmarks, skills) value, low, high, spread."""
-    best, floor = view.rotation.loadings, jnp.asarray(law.params.floor)
     oblique, drawn = rotation.CRITERIA[view.rotation.by][1], []
-    with jax.enable_x64(True):
-        rows, where, _ = known(law)
-        for one, at, shared in draws(law, DRAWS, seed):
-            raw = units.under(one, rows, at, floor, shared)
-            plain = np.asarray(one.loading) @ units.root(*(np.asarray(x)[*where.T] for x in raw[:2]))
-            left, _, right = np.linalg.svd(plain.T @ view.plain)
-            drawn.append(rotation.rotated(plain @ left @ right, view.rotation.turn, oblique=oblique))
-    return _around(best, drawn, level)
+    found = draws(law, DRAWS, seed)
+    for loading, mean, cov in zip(found.law.loading, found.skills.mean, found.skills.cov, strict=True):
+        plain = loading @ units.root(mean, cov)
+        left, _, right = np.linalg.svd(plain.T @ view.plain)
+        drawn.append(rotation.rotated(plain @ left @ right, view.rotation.turn, oblique=oblique))
+    return _around(view.rotation.loadings, drawn, level)
 
 
 def _around(value: np.ndarray, drawn: Sequence[np.ndarray] | np.ndarray, level: float) -> tuple[np.ndarray, ...]:

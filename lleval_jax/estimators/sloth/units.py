@@ -7,12 +7,11 @@ all directions alike makes the same of every rotation of a law.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.laws import pooled
-from lleval_jax.core.precision import jit
+from lleval_jax.core.precision import jit, precise
 from lleval_jax.errors import BadInput, nearest
 from lleval_jax.layout.board import known, law_of, slopes_of
 from lleval_jax.values.params import SlothParams, Units
@@ -30,14 +29,14 @@ class Skills(NamedTuple):
 
 def posterior(law: FitResult[SlothParams], slopes_cov: np.ndarray) -> Skills:
     """Raw skills of the models that a law was learned from, in its order, with this covariance of the shared slopes."""
-    with jax.enable_x64(True):
+    with precise("float64"):
         rows, where, at = known(law)
         shared = slopes_of(law.params)._replace(cov=jnp.asarray(slopes_cov))
-        found = under(law_of(law.params), rows, at, jnp.asarray(law.params.floor), shared)
+        found = _posterior(law_of(law.params), rows, at, jnp.asarray(law.params.floor), shared)
     return Skills(*(np.asarray(x)[*where.T] for x in found))
 
 
-under = jit(pooled.skills)  # a law, with the posterior that it gives
+_posterior = jit(pooled.skills)
 
 
 def root(mean: np.ndarray, cov: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import lleval_jax as ll
 from bench.sloth import coverage_hidden, recovery_loadings
 from bench.sloth.worlds import leaderboard
 from lleval_jax.core.laws import pooled
-from lleval_jax.estimators.sloth import kernel
+from lleval_jax.estimators.sloth import draws
 from lleval_jax.layout import board as sloth_law
 from lleval_jax.values.params import SlothParams, coded
 from lleval_jax.values.results import Ended
@@ -158,16 +158,15 @@ def test_loadings_recover_with_families():
     assert many < 0.8 * few
 
 
-def test_draws_are_as_wide_as_the_curvature_says(law, monkeypatch):
+def test_draws_are_as_wide_as_the_curvature_says(law):
     """Where evidence and prior are quadratic, draws have their covariance, turns of all skills apart."""
     random = np.random.default_rng(1)
     size = 3 * 2 + 2 * 11 + 9
     root = random.normal(size=(size, size))
     curve = root @ root.T / size + np.eye(size)
-    monkeypatch.setattr(kernel, "_settle", lambda law, rows, at, floor: (at, at))
     flat = np.concatenate([np.ravel(x) for x in law.params[:6]])
-    monkeypatch.setattr(kernel, "_loss", lambda x, *more: (0.0, curve @ (np.asarray(x) - flat)))
-    found = np.stack([np.concatenate([np.ravel(x) for x in one]) for one, *_ in kernel.draws(law, 2_000)])
+    normal = jnp.asarray(random.normal(size=(2_000, size)))
+    found = np.asarray(draws.around(sloth_law.law_of(law.params), jnp.asarray(curve), normal))
     turn = np.zeros(size)
     turn[:6] = np.stack([law.params.loading[:, 1], -law.params.loading[:, 0]], 1).ravel()
     free = np.eye(size) - np.outer(turn, turn) / (turn @ turn)

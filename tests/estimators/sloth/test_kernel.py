@@ -1,0 +1,84 @@
+"""The search for a law: arrays alone, in pieces as in one go, side by side as one by one, and only ever up."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import leaderboard
+
+import lleval_jax as ll
+from lleval_jax.core.precision import light_jit
+from lleval_jax.estimators import contract
+from lleval_jax.estimators.sloth.kernel import BENDS, Search, log_posterior
+from lleval_jax.layout.board import Board, lay_out
+from lleval_jax.types import Status
+
+KEY = jax.random.key(0)
+SEARCH = Search(1)
+
+
+def laid_out(board: ll.Leaderboard) -> Board:
+    return lay_out(board, BENDS["monotone"])[0]
+
+
+@pytest.fixture(scope="module")
+def boards() -> list[ll.Leaderboard]:
+    whole = leaderboard()
+    return [whole.hide(whole.params == whole.params[i]) for i in (2, 5)]
+
+
+@pytest.fixture(scope="module")
+def found(boards):
+    return contract.solve(SEARCH, laid_out(boards[0]), KEY)
+
+
+@pytest.fixture(scope="module")
+def climb(boards):
+    """Every round of a search."""
+    data, progress = laid_out(boards[0]), jax.jit(SEARCH.begin)(laid_out(boards[0]), KEY)
+    advance, each = light_jit(SEARCH.advance, static_argnames="at_most"), [progress]
+    while int(each[-1].status) == Status.RUNNING:
+        each.append(advance(data, each[-1], at_most=1))
+    return each
+
+
+def test_lanes_are_single_fits(boards, found):
+    assert int(found.status) == Status.CONVERGED
+    both = [laid_out(board) for board in boards]
+    lanes = contract.solve_many(SEARCH, jax.tree.map(lambda *x: jnp.stack(x), *both), jnp.stack([KEY, KEY]))
+    for lane, alone in enumerate([found, contract.solve(SEARCH, both[1], KEY)]):
+        for one, other in zip(jax.tree.leaves(lanes), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(one[lane], other, atol=1e-9)
+
+
+def test_a_resumed_search_is_one_never_stopped(boards, found, climb):
+    """In one go, and in pieces of one round, the progress kept on the host in between."""
+    data = laid_out(boards[0])
+    whole = light_jit(SEARCH.solve)(data, KEY)
+    kept = jax.tree.map(jnp.asarray, jax.tree.map(np.asarray, climb[-1]))
+    for end in (whole, SEARCH.finish(data, kept)):
+        for one, other in zip(jax.tree.leaves(end), jax.tree.leaves(found), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_the_evidence_never_falls_from_round_to_round(climb):
+    """The first round only moves the point about which the link is linear."""
+    value = [float(progress.now.value) for progress in climb[2:]]
+    assert len(value) > 3
+    assert (np.diff(value) > 0).all()
+
+
+def test_a_search_that_may_not_go_on_says_so(boards):
+    data = laid_out(boards[0])
+    end = contract.solve(SEARCH, data._replace(floor=data.floor + jnp.nan), KEY)
+    assert int(end.status) == Status.NOT_FINITE
+
+
+def test_padding_changes_nothing(boards, found):
+    """Lineages without a model, as on a board whose size is just above a rung."""
+    data = laid_out(boards[0])
+    rows = jax.tree.map(lambda x: jnp.concatenate([x, jnp.zeros_like(x[:2])]), data.rows)
+    at = jax.tree.map(lambda x: jnp.concatenate([x, jnp.ones_like(x[:2])]), found.at)
+    density = jax.jit(log_posterior)
+    padded = density(found.law, data._replace(rows=rows), found.law, at)
+    np.testing.assert_allclose(padded, density(found.law, data, found.law, found.at), rtol=1e-12)
