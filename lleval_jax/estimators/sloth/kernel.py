@@ -1,4 +1,4 @@
-"""The search for a scaling law of most evidence, and laws about as likely: arrays alone, compiled in one piece."""
+"""The search for a scaling law of most evidence: arrays alone, compiled in one piece."""
 
 import dataclasses
 from typing import NamedTuple
@@ -71,21 +71,8 @@ class Search:
     piece: int = 1
 
     def begin(self, data: Board, key: Array) -> Progress:
-        """A law before anything is learned."""
-        first = pooled.start(data.rate, self.skills, key)
-        flat, at = ravel_pytree(first)[0], pooled.begin(first, data.rows)
-        zero, dtype = jnp.asarray(0), flat.dtype
-        memory = Memory(
-            first=first,
-            at=at,
-            slopes=pooled.flat_slopes(first),
-            fitted=_scores(first, at, data),
-            inverse_hessian=FIRST_INVERSE * jnp.eye(flat.size, dtype=dtype),
-            rounds=zero,
-            steps=zero,
-        )
-        now = Step(first, jnp.asarray(jnp.finfo(dtype).min, dtype), jnp.asarray(jnp.inf, dtype), memory)
-        return Progress(now, zero, jnp.asarray(int(Status.RUNNING)))
+        """Before the first round."""
+        return loop.begin(self, data, key)
 
     def advance(self, data: Board, progress: Progress, at_most: int) -> Progress:
         """`at_most` more rounds."""
@@ -101,8 +88,20 @@ class Search:
         return whole(self, data, key)
 
     def init(self, data: Board, x: Array) -> Step:
-        """As `begin`, the first step of `core.solvers.loop`."""
-        return self.begin(data, x).now
+        """A law before anything is learned, from a random key."""
+        first = pooled.start(data.rate, self.skills, x)
+        flat, at = ravel_pytree(first)[0], pooled.begin(first, data.rows)
+        lowest, zero = jnp.asarray(jnp.finfo(flat.dtype).min, flat.dtype), jnp.asarray(0)
+        memory = Memory(
+            first=first,
+            at=at,
+            slopes=pooled.flat_slopes(first),
+            fitted=_scores(first, at, data),
+            inverse_hessian=FIRST_INVERSE * jnp.eye(flat.size, dtype=flat.dtype),
+            rounds=zero,
+            steps=zero,
+        )
+        return Step(first, lowest, jnp.full_like(lowest, jnp.inf), memory)
 
     def step(self, data: Board, now: Step) -> Step:
         """One round: a search, and the link linear where the posterior then lies. The first only does the latter."""
@@ -120,7 +119,7 @@ class Search:
             at=at,
             slopes=slopes,
             fitted=fitted,
-            inverse_hessian=end.now.memory[1],
+            inverse_hessian=end.now.memory.turn,
             rounds=memory.rounds + 1,
             steps=memory.steps + jnp.maximum(end.steps - 1, 0),
         )
