@@ -7,7 +7,7 @@ tolerance: `laws.pooled.settle` and `crossed.messages.settle`, whose result must
 Not here, with reasons:
     solvers.simplex.Newton      halves a step within a step of `solve`; a loop of two lines
     linalg.rotation.project     NumPy on matrices of a few columns, where a device's call costs more than the work
-    estimators, scipy.optimize  `sloth.kernel`, `tiny.regression` and `irt.linking` search on the host;
+    estimators, scipy.optimize  `tiny.regression` and `irt.linking` search on the host;
                                 `<method>/published` does what the paper's own program does
     estimators, Newton          `tiny.kriging`, `irt.copies`, `trust.keys`: on the host, a fixed count of steps
 """

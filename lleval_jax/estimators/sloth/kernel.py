@@ -1,7 +1,7 @@
 """The search for a scaling law of most evidence: arrays alone, compiled in one piece."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
@@ -87,8 +87,9 @@ class Search:
         """From the beginning to the end."""
         return whole(self, data, key)
 
-    def init(self, data: Board, x: Array) -> Step:
-        """A law before anything is learned, from a random key."""
+    def init(self, fn: Any, x: Array) -> Step:
+        """A law before anything is learned, as `core.solvers.loop` asks for it: of data `fn`, from a random key x."""
+        data: Board = fn
         first = pooled.start(data.rate, self.skills, x)
         flat, at = ravel_pytree(first)[0], pooled.begin(first, data.rows)
         lowest, zero = jnp.asarray(jnp.finfo(flat.dtype).min, flat.dtype), jnp.asarray(0)
@@ -103,8 +104,9 @@ class Search:
         )
         return Step(first, lowest, jnp.full_like(lowest, jnp.inf), memory)
 
-    def step(self, data: Board, now: Step) -> Step:
+    def step(self, fn: Any, now: Step) -> Step:
         """One round: a search, and the link linear where the posterior then lies. The first only does the latter."""
+        data: Board = fn
         memory, dtype = now.memory, now.value.dtype
         first_round = memory.rounds == 0
         end = _climb(now.x, data, memory, jnp.where(first_round, 0, STEPS_A_ROUND + 1))
@@ -119,7 +121,7 @@ class Search:
             at=at,
             slopes=slopes,
             fitted=fitted,
-            inverse_hessian=end.now.memory.turn,
+            inverse_hessian=end.now.memory.inverse_hessian,
             rounds=memory.rounds + 1,
             steps=memory.steps + jnp.maximum(end.steps - 1, 0),
         )

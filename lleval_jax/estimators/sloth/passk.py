@@ -218,7 +218,7 @@ def observed(
 class Found(NamedTuple):
     """Where all lies, how surely, and how the search ended: its error is the largest move of a logit or a log sd."""
 
-    at: core.Now
+    at: core.State
     posterior: core.Posterior
     steps: Array
     status: Array

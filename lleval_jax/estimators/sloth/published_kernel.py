@@ -78,17 +78,9 @@ def components(design: np.ndarray, scores: np.ndarray, skills: int) -> Found:
     size = coefficient.size + columns.size
     noise = np.sqrt(square / free)
     loglik = -float(np.sum(len(scores) * np.log(np.maximum(noise, 1e-9)))) - 0.5 * free * len(noise)
-    law = Found(
-        mode=np.concatenate([coefficient.ravel(), columns.ravel()]),
-        cov=pad(cov, (size, size)),
-        noise=noise,
-        freedom=np.full(len(noise), float(free)),
-        value=np.array(loglik),
-        steps=np.array(0),
-        status=np.array(int(Status.CONVERGED)),
-        error=np.array(0.0),
-    )
-    return Found(*(part[None] for part in law))
+    mode, freedom = np.concatenate([coefficient.ravel(), columns.ravel()]), np.full(len(noise), float(free))
+    law = mode, pad(cov, (size, size)), noise, freedom, loglik, 0, int(Status.CONVERGED), 0.0
+    return Found(*(jnp.asarray(part)[None] for part in law))
 
 
 @functools.partial(jit, static_argnames="form")
