@@ -86,3 +86,11 @@ def test_padding_changes_nothing(boards, found):
     density = jax.jit(log_posterior)
     padded = density(found.law, data._replace(rows=rows), found.law, at)
     np.testing.assert_allclose(padded, density(found.law, data, found.law, found.at), rtol=1e-12)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_number_type_is_that_of_the_data(boards, precision):
+    data = lay_out(boards[0], BENDS["monotone"], precision)[0]
+    found = jax.eval_shape(SEARCH.solve, data, KEY)
+    floats = {x.dtype.name for x in jax.tree.leaves(found) if jnp.issubdtype(x.dtype, jnp.floating)}
+    assert floats == {precision}
