@@ -385,10 +385,7 @@ def layout(
     rows: int = 0,
     lineages: int = 0,
 ) -> tuple[Rows, np.ndarray]:
-    """Models put by lineage, and where each went: (models, 2) lineage and row there.
-
-    There are at least so many `lineages`, and `rows` to each: what is left over is padding.
-    """
+    """Models by lineage, padded to so many `lineages` and `rows` to each at least; where each went, (models, 2)."""
     group = np.unique(lineage, return_inverse=True)[1]
     where = np.stack([group, [np.sum(group[:i] == group[i]) for i in range(len(group))]], 1)
     shape = max(lineages, group.max() + 1), max(rows, where[:, 1].max() + 1)
