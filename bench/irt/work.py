@@ -39,6 +39,7 @@ def two_parameter(rows: int, items: int) -> Callable[[str, bool], Work]:
 
         import lleval_jax as ll
         from lleval_jax.core.irt import em, irf, quadrature
+        from lleval_jax.core.precision import precise
         from lleval_jax.layout import irt as layout
 
         shape = (rows // 10, items // 50) if small else (rows, items)
@@ -85,6 +86,7 @@ def joint(precision: str, small: bool, dims: int = 5) -> Work:
 
     import lleval_jax as ll
     from lleval_jax.core.irt import joint as core
+    from lleval_jax.core.precision import precise
     from lleval_jax.layout import irt as layout
 
     shape = (80, 200) if small else (400, 5_000)

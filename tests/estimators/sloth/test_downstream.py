@@ -143,7 +143,7 @@ def test_kept_and_loaded_it_says_the_same(fit, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"m-3": 0.2, "other": 0.3}, r"knows no model 'm-3' \(nearest: 'm3'\), 'other'; name models as its"),
+        ({"m-3": 0.2, "other": 0.3}, r"knows no model 'm-3' and 1 more; did you mean 'm3'"),
         ({"m3": float("nan")}, "score of 'm3' is nan; leave out models"),
         ({"m3": 52.4}, r"score of 'm3' is 52.4; scores lie in \[0, 1\]; are these percent\? Divide by 100"),
         ({"m3": -0.1}, r"score of 'm3' is -0.1; scores lie in \[0, 1\]$"),

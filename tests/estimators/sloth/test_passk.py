@@ -177,7 +177,7 @@ def test_kept_and_loaded_it_says_the_same(fit, tmp_path):
     ("change", "message"),
     [
         ({"tries": 3}, "tries succeed; whole numbers from 0 are wanted"),
-        ({"models": ["m-0", *[f"m{i}" for i in range(1, 14)]]}, r"knows no model 'm-0' \(nearest: 'm0'\)"),
+        ({"models": ["m-0", *[f"m{i}" for i in range(1, 14)]]}, r"knows no model 'm-0'; did you mean 'm0'"),
         ({"models": ["m0"]}, "1 models are named, successes has 14 rows"),
         ({"models": ["m0"] * 14}, "a model stands twice"),
         ({"tries": np.full((2, 2), 100)}, r"tries has shape \(2, 2\), successes \(14, 30\)"),
