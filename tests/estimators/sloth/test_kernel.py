@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import leaderboard
 
 import lleval_jax as ll
+from bench.sloth.worlds import leaderboard
 from lleval_jax.core.precision import light_jit
 from lleval_jax.estimators import contract
 from lleval_jax.estimators.sloth.kernel import BENDS, Search, log_posterior
