@@ -39,6 +39,7 @@ def two_parameter(rows: int, items: int) -> Callable[[str, bool], Work]:
 
         import lleval_jax as ll
         from lleval_jax.core.irt import em, irf, quadrature
+        from lleval_jax.core.precision import precise
         from lleval_jax.layout import irt as layout
 
         shape = (rows // 10, items // 50) if small else (rows, items)
@@ -54,7 +55,7 @@ def two_parameter(rows: int, items: int) -> Callable[[str, bool], Work]:
             arrays = {"slope": slope, "intercept": intercept, "standard_error": error}
             return said | arrays | {"ability": found.params.ability, "probability": chance}
 
-        with layout.precise(precision):
+        with precise(precision):
             laid = layout.arrange(responses, precision)
             nodes, log_weight = (jnp.asarray(x, precision) for x in quadrature.default(1).nodes(1))
             data = em.Data(laid.cells, nodes, log_weight, laid.row_weight, laid.item_weight)
@@ -68,7 +69,7 @@ def two_parameter(rows: int, items: int) -> Callable[[str, bool], Work]:
             padded, several = np.prod(laid.cells.scores.shape), len(nodes)
 
             def step() -> dict[str, Any]:
-                with layout.precise(precision):
+                with precise(precision):
                     after, value = one(data, start)
                 return {"free": after.free[: shape[1]], "mean": after.mean, "log_sd": after.log_sd, "value": value}
 
@@ -85,6 +86,7 @@ def joint(precision: str, small: bool, dims: int = 5) -> Work:
 
     import lleval_jax as ll
     from lleval_jax.core.irt import joint as core
+    from lleval_jax.core.precision import precise
     from lleval_jax.layout import irt as layout
 
     shape = (80, 200) if small else (400, 5_000)
@@ -101,7 +103,7 @@ def joint(precision: str, small: bool, dims: int = 5) -> Work:
         # axes of little difference in spread turn against each other: slopes themselves are not compared
         return said | {"intercept": found.params.intercept, "probability": chance}
 
-    with layout.precise(precision):
+    with precise(precision):
         laid = layout.arrange(responses, precision)
         data = core.Data(laid.cells, laid.row_weight, laid.item_weight, jnp.ones(dims, precision))
         padded = laid.cells.scores.shape
@@ -112,7 +114,7 @@ def joint(precision: str, small: bool, dims: int = 5) -> Work:
         one = jax.jit(lambda data, at: solver.step(data, solver.init(data, at)).x)
 
         def step() -> dict[str, Any]:
-            with layout.precise(precision):
+            with precise(precision):
                 after = one(data, start)
             return {"items": after.items.mean[: shape[1]], "rows": after.rows.mean[: shape[0]]}
 
