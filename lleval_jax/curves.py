@@ -86,7 +86,7 @@ def name_of(curve: Curve) -> str:
 def _named(model: str) -> Curve:
     if model in CURVES or model in _WORDS:
         return (_WORDS | CURVES)[model]
-    return chosen({one.name: one.value for one in brought(GROUP, Curve)} | CURVES, model, "model")
+    return chosen(CURVES | {one.name: one.value for one in brought(GROUP, Curve)}, model, "model")
 
 
 def _words(curve: Curve) -> str:

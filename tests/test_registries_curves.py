@@ -7,11 +7,11 @@ import pathlib
 from typing import get_args
 
 import numpy as np
+import packages
 import pytest
-import typer.main
 
 from lleval_jax import curves
-from lleval_jax.cli.main import app
+from lleval_jax.cli import calibrate, check
 from lleval_jax.curves import CURVES, Curve, Model
 from lleval_jax.data.simulate import simulate
 from lleval_jax.errors import BadInput
@@ -41,12 +41,11 @@ def test_a_curve_is_simulated_with_what_is_free_in_it(name):
 
 
 @pytest.mark.parametrize("name", CURVES)
-@pytest.mark.parametrize("verb", ["calibrate", "check"])
+@pytest.mark.parametrize("verb", [calibrate.calibrate, check.check])
 def test_the_shell_offers_the_curve(verb, name):
-    command = typer.main.get_command(app).commands[verb]
-    option = next(one for one in command.params if one.name == "model")
-    said = f"{line_of(f'lleval_jax/cli/{verb}.py', 'Function = ')}: --model must take `Model` and so {name!r}"
-    assert name in option.type.choices, said
+    asked, *_ = get_args(inspect.get_annotations(verb)["model"])
+    said = f"{line_of(f'lleval_jax/cli/{verb.__name__}.py', 'Function = ')}: --model must take `Model`, so {name!r} too"
+    assert name in get_args(asked), said
 
 
 @pytest.mark.parametrize("name", CURVES)
@@ -80,6 +79,19 @@ def test_names_and_curves_lead_to_each_other():
     assert curves.curve_of(Curve(floor=True), 2) == curves.curve_of(Curve(dims=2, floor=True)) == Curve(2, floor=True)
     with pytest.raises(BadInput, match="has 2 abilities and dims is 3"):
         curves.curve_of(Curve(dims=2), 3)
+
+
+ENTRY = "[lleval_jax.curves]\nupper = tiny_curve:UPPER\n2pl = tiny_curve:UPPER\n"
+CODE = "from lleval_jax.curves import Curve\nUPPER = Curve(ceiling=True)\n"
+
+
+def test_a_package_brings_a_curve(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(packages.install(tmp_path / "site", "tiny_curve", CODE, ENTRY))
+    assert curves.curve_of("upper") == Curve(ceiling=True)
+    assert curves.curve_of("2pl") == Curve()  # ours stay what they are
+    assert curves.name_of(curves.curve_of("upper")) == "slope, ceiling"
+    with pytest.raises(BadInput, match="there are rasch, 2pl, 3pl, 4pl, .*upper.*did you mean 'upper'"):
+        curves.curve_of("uper")
 
 
 def test_the_ladder_is_nested():
