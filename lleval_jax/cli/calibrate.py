@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -12,6 +12,7 @@ from lleval_jax.cli.left_out import Held, held_out
 from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.curves import Model
 
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 CHOICE = "lleval/choice/1"
 
 Out = Annotated[pathlib.Path, typer.Option(metavar="DIR", help="Keep the bank in this folder.")]
-Model = Annotated[Literal["rasch", "2pl", "3pl", "4pl"], typer.Option(help="Item response function.")]
+Function = Annotated[Model, typer.Option("--model", help="Item response function.")]
 Dims = Annotated[
     str,
     typer.Option(
@@ -58,7 +59,7 @@ Seed = Annotated[int, typer.Option(help="Seed of starts, of held-out cells and o
 def calibrate(
     inputs: options.Inputs,
     out: Out,
-    model: Model = "2pl",
+    model: Function = "2pl",
     dims: Dims = "1",
     anchors: Anchors = 100,
     by: By = "auto",

@@ -10,6 +10,7 @@ import lleval_jax as ll
 from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.waiting import Waiting, waiting
+from lleval_jax.curves import Model
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ FEWEST = 3  # models without which no fit is tried
 NEAR = 5e-3  # tolerance of the fit: far below what any finding could see
 COMPARED = 16  # models and items from which held-out answers can tell how many abilities there are
 
-Model = Annotated[
-    Literal["auto", "rasch", "2pl", "3pl", "4pl"],
-    typer.Option(help="Item response function; 'auto': 2pl if these answers can teach it, else rasch."),
+Function = Annotated[
+    Literal["auto", Model],
+    typer.Option("--model", help="Item response function; 'auto': 2pl if these answers can teach it, else rasch."),
 ]
 Dims = Annotated[
     str,
@@ -46,7 +47,7 @@ StrictCheck = Annotated[bool, typer.Option("--strict", help="Exit with status 1 
 
 def check(
     inputs: options.Inputs,
-    model: Model = "auto",
+    model: Function = "auto",
     dims: Dims = "1",
     family: Family = "name",
     recover: Recover = False,

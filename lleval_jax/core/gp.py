@@ -2,7 +2,7 @@
 
 A model's score is a smooth curve of its ability plus what its answers share with the answers of known models: the
 curve carries the extrapolation to unlike models, the pattern part uses near-copies where there are any. The gram
-matrix has condition numbers near 1e9, so float64 throughout: call inside `jax.enable_x64(True)`.
+matrix has condition numbers near 1e9, so float64 throughout: call inside `precise("float64")`.
 
 R&W: Rasmussen & Williams (2006). FITC: Snelson & Ghahramani (2006), Quinonero-Candela & Rasmussen (2005, eq. 24).
 """

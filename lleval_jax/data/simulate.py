@@ -1,14 +1,13 @@
 """Response matrices with known truth: item response models drawn from a seed."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
+from lleval_jax.curves import Curve, Model, curve_of
 from lleval_jax.errors import require
 from lleval_jax.values import Responses
-
-MODELS = ("rasch", "2pl", "3pl", "4pl")
 
 
 class Truth(NamedTuple):
@@ -38,7 +37,7 @@ def simulate(
     *,
     seed: int,
     dims: int = 1,
-    model: Literal["rasch", "2pl", "3pl", "4pl"] = "2pl",
+    model: Model | Curve = "2pl",
     missing: float = 0.0,
     repeats: int = 1,
     groups: int = 1,
@@ -50,19 +49,19 @@ def simulate(
         items: how many questions.
         seed: the same seed and settings draw the same answers.
         dims: how many abilities; each standard normal.
-        model: "rasch" (slope 1), "2pl", "3pl" (a floor), "4pl" (floor and ceiling).
+        model: "rasch" (slope 1), "2pl", "3pl" (a floor), "4pl" (floor and ceiling), or a `Curve`.
         missing: share of cells not seen, at random; each row keeps one answer at least.
         repeats: answers a cell; the score is their mean, the weight their number.
         groups: the items are dealt to this many scenarios in turn.
     """
-    require(model in MODELS, f"model is {model!r}; it must be one of {MODELS}")
+    curve = curve_of(model, dims)
     require(
         min(rows, items, dims, repeats, groups) >= 1,
         "rows, items, dims, repeats and groups must be at least 1",
     )
     require(0 <= missing < 1, f"missing is {missing}; it must lie in [0, 1)")
     draw = np.random.default_rng(seed)
-    truth = _truth(draw, rows, items, dims, model)
+    truth = _truth(draw, rows, items, curve)
     scores = draw.binomial(repeats, truth.probability).astype(np.float32) / np.float32(repeats)
     seen = draw.random((rows, items)) >= missing
     seen[np.arange(rows), draw.integers(items, size=rows)] = True
@@ -71,14 +70,14 @@ def simulate(
     return Responses.build(scores, seen=seen, weight=weight, group=names), truth
 
 
-def _truth(draw: np.random.Generator, rows: int, items: int, dims: int, model: str) -> Truth:
+def _truth(draw: np.random.Generator, rows: int, items: int, curve: Curve) -> Truth:
     """Slopes around 1 in each dimension, difficulties as wide as the abilities."""
-    ability = draw.standard_normal((rows, dims))
-    slope = np.exp(0.3 * draw.standard_normal((items, dims)))
-    slope = np.ones_like(slope) if model == "rasch" else slope
+    ability = draw.standard_normal((rows, curve.dims))
+    slope = np.exp(0.3 * draw.standard_normal((items, curve.dims)))
+    slope = np.ones_like(slope) if curve.shared_slope else slope
     intercept = draw.standard_normal(items)
-    floor = draw.uniform(0.1, 0.3, items) if model in ("3pl", "4pl") else np.zeros(items)
-    ceiling = draw.uniform(0.85, 1.0, items) if model == "4pl" else np.ones(items)
+    floor = draw.uniform(0.1, 0.3, items) if curve.floor else np.zeros(items)
+    ceiling = draw.uniform(0.85, 1.0, items) if curve.ceiling else np.ones(items)
     logit = ability @ slope.T + intercept
     probability = floor + (ceiling - floor) * expit(logit)
     return Truth(slope, intercept, floor, ceiling, ability, probability)

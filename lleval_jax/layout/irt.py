@@ -1,6 +1,5 @@
 """Answers as they go to the device: padded to a short ladder of sizes, weighted, with the names left behind."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.irt.cells import Blocks, Cells, Dense, Sparse
-from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung, rung_of_columns
 from lleval_jax.errors import require
 from lleval_jax.types import Array
@@ -103,9 +101,31 @@ def orientation(right: Array, asked: Array) -> Array:
     return jnp.where(covariance < 0, -1, 1).astype(right.dtype)
 
 
-def svd_start(layout: Layout, dims: int, seed: int) -> tuple[Array, Array]:
+def svd_start(
+    cells: Dense | Sparse, row_weight: Array, item_weight: Array, key: Array, dims: int
+) -> tuple[Array, Array]:
     """Leading singular vectors of the residuals, as starting abilities (rows, dims) and items (items, dims + 1)."""
-    return _svd_start(layout.cells, layout.row_weight, layout.item_weight, jax.random.key(seed), dims)
+    mean, _ = moments(cells, row_weight, item_weight)
+    weights = cells.weights()
+    level = cells.at_cells(jnp.ones_like(row_weight)[:, None], mean[:, None])
+    residual = cells.scores - weights * level
+    fill = jnp.sum(weights) / (jnp.sum(row_weight) * jnp.sum(item_weight))
+    width = min(dims + 8, len(row_weight), len(mean))
+    draw = jax.random.normal(key, (len(mean), width), mean.dtype) * item_weight[:, None]
+
+    def sweep(z: Array, _) -> tuple[Array, None]:
+        basis = jnp.linalg.qr(cells.sum_items(residual, z) * row_weight[:, None])[0]
+        return cells.sum_rows(residual, basis) * item_weight[:, None], None
+
+    z, _ = jax.lax.scan(sweep, draw, None, length=4)
+    basis = jnp.linalg.qr(cells.sum_items(residual, z) * row_weight[:, None])[0]
+    left, size, right = jnp.linalg.svd(cells.sum_rows(residual, basis).T, full_matrices=False)
+    root = jnp.sqrt(jnp.sum(row_weight))
+    spare = [(0, 0), (0, max(0, dims - width))]  # dimensions that so few rows or items cannot show start at nothing
+    ability = jnp.pad((basis @ left[:, :dims]) * root, spare)
+    slope = jnp.pad((size[:dims, None] * right[:dims]).T / root / fill * 4, spare)
+    intercept = jnp.log(mean) - jnp.log1p(-mean)
+    return ability, jnp.concatenate([jnp.clip(slope, -4, 4), intercept[:, None]], axis=1)
 
 
 def thin(responses: Responses | SparseResponses | Sequence[Responses], seed: int) -> Responses:
@@ -194,28 +214,3 @@ def _layout(responses: Responses | SparseResponses, cells, row_weight: np.ndarra
 
 def _require_answers(n_seen: np.ndarray, items: Sequence[str]) -> None:
     require(len(items) > 0 and len(n_seen) > 0 and int(n_seen.sum()) > 0, "there are no answers to fit")
-
-
-@functools.partial(jit, static_argnames="dims")
-def _svd_start(cells, row_weight: Array, item_weight: Array, key: Array, dims: int) -> tuple[Array, Array]:
-    mean, _ = moments(cells, row_weight, item_weight)
-    weights = cells.weights()
-    level = cells.at_cells(jnp.ones_like(row_weight)[:, None], mean[:, None])
-    residual = cells.scores - weights * level
-    fill = jnp.sum(weights) / (jnp.sum(row_weight) * jnp.sum(item_weight))
-    width = min(dims + 8, len(row_weight), len(mean))
-    draw = jax.random.normal(key, (len(mean), width), mean.dtype) * item_weight[:, None]
-
-    def sweep(z: Array, _) -> tuple[Array, None]:
-        basis = jnp.linalg.qr(cells.sum_items(residual, z) * row_weight[:, None])[0]
-        return cells.sum_rows(residual, basis) * item_weight[:, None], None
-
-    z, _ = jax.lax.scan(sweep, draw, None, length=4)
-    basis = jnp.linalg.qr(cells.sum_items(residual, z) * row_weight[:, None])[0]
-    left, size, right = jnp.linalg.svd(cells.sum_rows(residual, basis).T, full_matrices=False)
-    root = jnp.sqrt(jnp.sum(row_weight))
-    spare = [(0, 0), (0, max(0, dims - width))]  # dimensions that so few rows or items cannot show start at nothing
-    ability = jnp.pad((basis @ left[:, :dims]) * root, spare)
-    slope = jnp.pad((size[:dims, None] * right[:dims]).T / root / fill * 4, spare)
-    intercept = jnp.log(mean) - jnp.log1p(-mean)
-    return ability, jnp.concatenate([jnp.clip(slope, -4, 4), intercept[:, None]], axis=1)

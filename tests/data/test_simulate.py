@@ -32,5 +32,5 @@ def test_errors():
         simulate(2, 2, seed=0, missing=1)
     with pytest.raises(BadInput, match="at least 1"):
         simulate(0, 2, seed=0)
-    with pytest.raises(BadInput, match="must be one of"):
+    with pytest.raises(BadInput, match="is not known"):
         simulate(2, 2, seed=0, model="5pl")

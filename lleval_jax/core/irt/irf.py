@@ -7,12 +7,13 @@ are this one curve with some parameters held. Fits move in unconstrained coordin
 are the bijectors between the two.
 """
 
-import dataclasses
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from lleval_jax.curves import CURVES as CURVES
+from lleval_jax.curves import Curve as Curve
 from lleval_jax.types import Array, Float
 
 SAFE = 1e-6  # keeps p (1 - p) away from zero where it divides
@@ -31,35 +32,6 @@ class Items(NamedTuple):
     intercept: Array
     floor: Array
     ceiling: Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Curve:
-    """Which parameters are free, and where they may live. Equal settings share one compilation."""
-
-    dims: int = 1
-    shared_slope: bool = False
-    positive: bool = False
-    floor: bool = False
-    ceiling: bool = False
-
-    @property
-    def width(self) -> int:
-        """Free parameters of one item."""
-        return self.dims + 1 + self.floor + self.ceiling
-
-    @property
-    def logistic(self) -> bool:
-        """Whether the curve runs from 0 to 1, so that log-odds are linear in ability."""
-        return not (self.floor or self.ceiling)
-
-
-CURVES = {
-    "rasch": Curve(shared_slope=True, positive=True),
-    "2pl": Curve(),
-    "3pl": Curve(floor=True),
-    "4pl": Curve(floor=True, ceiling=True),
-}
 
 
 def constrain(curve: Curve, free: Float[Array, "*batch width"]) -> Items:

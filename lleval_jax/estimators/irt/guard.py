@@ -14,6 +14,7 @@ abilities the same spread of log-odds is shared by D slopes, so the prior varian
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,8 @@ from scipy import sparse
 
 from lleval_jax.core.irt import em, irf, quadrature
 from lleval_jax.core.precision import jit
-from lleval_jax.errors import require, require_known
+from lleval_jax.curves import CURVES, Curve, Model, curve_of, name_of
+from lleval_jax.errors import require
 from lleval_jax.estimators.irt import copies
 from lleval_jax.types import Array
 from lleval_jax.values.responses import Responses
@@ -36,27 +38,26 @@ FEWEST = 5  # models below which not even difficulties are worth fitting
 COPIED = 0.1  # share of rows that may be copies before it is a warning
 SEVERAL = 512  # items that tell what the median item learns; shorter sets are repeated up to it
 ROWS, ITEMS = 6000, 1024  # at most so many are compared; larger sets are sampled
-LADDER = ("rasch", "2pl", "3pl", "4pl")
+LADDER: tuple[Model, ...] = ("rasch", "2pl", "3pl", "4pl")  # nested: each is the next with some parameters held
 PRIOR_SD = {"slope": 0.5, "intercept": 2.0, "floor": 0.7, "ceiling": 1.0}
-NAMES = {"rasch": "Rasch", "2pl": "2PL", "3pl": "3PL", "4pl": "4PL"}
 
 Answers = Responses | SparseResponses | Sequence[Responses]
 
 
-def check(responses: Answers, *, model: str = "2pl", dims: int = 1, seed: int = 0) -> Guard:
+def check(responses: Answers, *, model: Literal["auto", Model] | Curve = "2pl", dims: int = 1, seed: int = 0) -> Guard:
     """Examine answers before a fit of `model` with `dims` abilities; nothing is fitted but an additive model.
 
     Args:
         responses: dense, sparse, or blocks that share models.
-        model: "rasch", "2pl", "3pl" or "4pl"; "auto" asks for the 2PL.
+        model: one of `LADDER`; "auto" asks for the 2PL. Of any other curve the richest of `LADDER` that it holds is
+            examined, and a note says so.
         dims: abilities.
         seed: of the rows and items that are compared where there are too many for all.
 
     Raises:
         BadInput: no answers, or an unknown model.
     """
-    asked = "2pl" if model == "auto" else model
-    require_known(asked, LADDER, "model")
+    asked, below = _rung("2pl" if model == "auto" else model)
     whole = functools.reduce(Responses.merge, responses) if isinstance(responses, Sequence) else responses
     require(len(whole.rows) > 0 and len(whole.items) > 0, "there are no answers to check")
     tally = _tally(whole)
@@ -75,6 +76,7 @@ def check(responses: Answers, *, model: str = "2pl", dims: int = 1, seed: int = 
     possible = [name for name in LADDER[: LADDER.index(asked) + 1] if worth[name] >= ENOUGH]
     safe = possible[-1] if possible and distinct >= FEWEST else "rasch"
     found = [
+        *below,
         *_answered(whole, tally),
         *_constant(whole, tally),
         *_connected(whole),
@@ -102,7 +104,7 @@ def teaches(model: str, dims: int, mean: np.ndarray, models: np.ndarray, seed: i
     if len(mean) > SEVERAL:
         some = np.random.default_rng(seed).choice(len(mean), SEVERAL, replace=False)
         mean, models = mean[some], models[some]
-    curve = dataclasses.replace(irf.CURVES[model], dims=1, positive=False)
+    curve = dataclasses.replace(CURVES[model], dims=1, positive=False)
     nodes, log_weight = quadrature.Grid(31, 5.0).nodes(1)
     sd = [PRIOR_SD["slope"] / dims**0.5, PRIOR_SD["intercept"]]
     sd += [PRIOR_SD["floor"]] * curve.floor + [PRIOR_SD["ceiling"]] * curve.ceiling
@@ -129,6 +131,17 @@ def reliability(scores: np.ndarray, seen: np.ndarray) -> float:
     z = gap.sum(1) / np.sqrt(np.maximum((seen * variance).sum(1), 1e-9))
     spread = float(np.mean(z**2)) * len(z) / max(len(z) - 1, 1)
     return max(0.0, 1 - 1 / spread) if spread > 0 else 0.0
+
+
+def _rung(model: str | Curve) -> tuple[Model, list[Finding]]:
+    """The richest model of `LADDER` that a curve holds, and a note if it is not the curve itself."""
+    curve = curve_of(model)
+    rung = [name for name in LADDER if curve.holds(CURVES[name])][-1]
+    if name_of(curve) in LADDER:
+        return rung, []
+    found = f"whether these answers can teach the curve ({name_of(curve)}) is not known: it is not one of the nested "
+    found += f"models {', '.join(LADDER)}; the {rung}, which it holds, is examined in its place"
+    return rung, [Finding("not a nested model", "note", found)]
 
 
 @functools.partial(jit, static_argnames="curve")
@@ -302,7 +315,7 @@ def _enough(whole, asked: str, dims: int, safe: str, distinct: int, worth: float
     elif safe != asked:
         what = {"2pl": "slopes are", "3pl": "floors are", "4pl": "ceilings are"}.get(asked, "difficulties are")
         found = f"with {those} {what} not identifiable: the median item's would have reliability {max(worth, 0):.2f}"
-        fewer = "Rasch, or share slopes" if safe == "rasch" else NAMES[safe]
+        fewer = "Rasch, or share slopes" if CURVES[safe].shared_slope else safe.upper()
         out.append(Finding("too few models", "warning", found, f"fit {fewer}, or add models", models))
     elif worth < ENOUGH:
         found = f"with {those} difficulties are not identifiable: the median item's has reliability {max(worth, 0):.2f}"

@@ -1,6 +1,7 @@
 """A score straight from an answer vector, by Gaussian-process regression (`core.gp`) on calibration models.
 
 Hyperparameters are found on the host; intervals are conformal, from the errors made when close relatives are left out.
+Float64: the face calls inside `precise("float64")`.
 """
 
 import functools
@@ -50,20 +51,18 @@ def estimate(
     answers  (models, k)
     ->       four (models,), within [0, 1]
     """
-    with jax.enable_x64(True):
-        fitted = fit(x, full, seed=seed)
-        return tuple(np.asarray(part) for part in predict(fitted, answers, level))  # type: ignore[return-value]
+    fitted = fit(x, full, seed=seed)
+    return tuple(np.asarray(part) for part in predict(fitted, answers, level))  # type: ignore[return-value]
 
 
 def left_out_errors(x: np.ndarray, full: np.ndarray, seed: int, folds: int = 5) -> np.ndarray:
     """(models,) truth minus the head's estimate of each calibration model, its fold left out."""
     fold = np.random.default_rng(seed).permutation(len(full)) % folds
     error = np.zeros(len(full))
-    with jax.enable_x64(True):
-        for f in range(folds):
-            out = fold == f
-            fitted = fit(x[~out], full[~out], seed=seed, queries=2)
-            error[out] = full[out] - np.asarray(predict(fitted, x[out], 0.95)[0])
+    for f in range(folds):
+        out = fold == f
+        fitted = fit(x[~out], full[~out], seed=seed, queries=2)
+        error[out] = full[out] - np.asarray(predict(fitted, x[out], 0.95)[0])
     return error
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import expit
 
 from lleval_jax.core.irt import quadrature
+from lleval_jax.curves import curve_of
 from lleval_jax.errors import require
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.trust import residuals
@@ -44,7 +45,7 @@ def recovery(fit: FitResult[IrtParams], responses: Responses | SparseResponses, 
     abilities of mean 0 and covariance I over these models. With several dimensions the refit is then turned to the
     truth (Procrustes).
     """
-    require(fit.settings.get("model") in ("rasch", "2pl", "3pl", "4pl"), "recovery needs a fit by irt.fit")
+    require("model" in fit.settings, "recovery needs a fit by irt.fit")
     here = residuals.aligned(fit, responses)
     rng, p = np.random.default_rng(seed), fit.params
     root = np.linalg.cholesky(p.ability_cov.astype(float) + 1e-9 * np.eye(p.slope.shape[1]))
@@ -56,7 +57,7 @@ def recovery(fit: FitResult[IrtParams], responses: Responses | SparseResponses, 
     q, dims = again.params, p.slope.shape[1]
     truth = _own_scale(p.slope, p.intercept, ability, np.zeros_like(q.ability_cov), np.zeros_like(q.covariance))
     found = _own_scale(q.slope, q.intercept, q.ability, q.ability_cov, q.covariance[:, : dims + 1, : dims + 1])
-    return _compare(found, truth, fit.settings["model"] != "rasch")
+    return _compare(found, truth, own_slopes=not curve_of(fit.settings["model"]).shared_slope)
 
 
 class _Scaled(NamedTuple):

@@ -15,6 +15,7 @@ from scipy import stats
 from bench.irt import coverage_items
 from bench.irt.coverage_items import draw
 from lleval_jax.core.irt import quadrature
+from lleval_jax.curves import CURVES, Curve
 from lleval_jax.errors import BadInput, NotConverged
 from lleval_jax.estimators import irt
 from lleval_jax.layout import irt as layout
@@ -22,13 +23,9 @@ from lleval_jax.values import Responses, SparseResponses
 
 FALSE_ALARM = 1e-5  # of this file
 SHARED = pathlib.Path(__file__).parents[4] / "shared"
-FITS = {
-    "2pl": {},
+FITS = {name: {"model": name} for name in CURVES} | {
     "2-d joint": {"dims": 2},
-    "rasch": {"model": "rasch"},
     "2pl positive": {"positive": True},
-    "3pl": {"model": "3pl"},
-    "4pl": {"model": "4pl"},
     "2-d marginal": {"dims": 2, "engine": "marginal", "nodes": quadrature.Grid(11, 4.0)},
 }
 QUICK = ("2pl",)
@@ -246,6 +243,8 @@ def test_a_fit_that_is_cut_says_so():
         ({"prior": {"slant": (0, 1)}}, "prior names"),
         ({"dims": 7, "engine": "marginal"}, "goes to 6 dimensions"),
         ({"dims": 2, "model": "3pl", "engine": "marginal"}, "have one dimension"),
+        ({"dims": 3, "model": Curve(dims=2)}, "the curve has 2 abilities and dims is 3"),
+        ({"model": Curve(shared_slope=True, floor=True)}, "a shared slope goes with floor 0 and ceiling 1"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(settings, words):
@@ -297,6 +296,23 @@ def test_the_report_is_called_in_between():
     fit("2pl", base("2pl"), report=lambda steps, error: seen.append((steps, error)))
     assert seen[-1][0] == fitted("2pl").steps
     assert seen[-1][1] <= TOL
+
+
+def test_a_curve_is_what_its_name_is():
+    same(fit("2pl", base("2pl"), model=Curve()), fitted("2pl"), atol=1e-12)
+    assert fit("2pl", base("2pl"), model=Curve()).settings == fitted("2pl").settings
+
+
+def test_a_curve_of_ones_own_is_fitted_and_said():
+    """Slopes and ceilings are free, floors are 0; the settings are enough to fit it again."""
+    got = fit("2pl", base("2pl"), model=Curve(ceiling=True), precision="float32", tol=1e-3)
+    assert got.settings["model"] == "slope, ceiling"
+    assert got.converged
+    assert (got.params.floor == 0).all()
+    assert (got.params.ceiling < 1).all()
+    assert got.params.covariance.shape[1:] == (3, 3)
+    again = fit("2pl", base("2pl"), model=got.settings["model"], precision="float32", tol=1e-3)
+    np.testing.assert_array_equal(again.params.ceiling, got.params.ceiling)
 
 
 # orientation and dimensions
