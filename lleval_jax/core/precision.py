@@ -9,14 +9,29 @@ program; JAX's settings stay as they are.
 A lower `jax_default_matmul_precision` of the caller's holds for the caller's own products, and not for ours.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Literal, ParamSpec, TypeVar
 
 import jax
 
+from lleval_jax.errors import require
+
 P = ParamSpec("P")
 R = TypeVar("R")
+Precision = Literal["float32", "float64"]
+
+
+@contextlib.contextmanager
+def precise(precision: str) -> Iterator[None]:
+    """float64 inside, where asked for, without touching the global setting: the face of a method decides it, once."""
+    require(precision in ("float32", "float64"), f"precision is {precision!r}; it is 'float32' or 'float64'")
+    if precision == "float64":
+        with jax.enable_x64(True):
+            yield
+    else:
+        yield
 
 
 def full_precision(fn: Callable[P, R]) -> Callable[P, R]:

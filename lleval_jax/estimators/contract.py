@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
+import numpy as np
 
 from lleval_jax.core.precision import jit, light_jit
 from lleval_jax.core.solvers.loop import Progress
@@ -25,7 +26,10 @@ Found = TypeVar("Found")
 class Kernel(Protocol):
     """A fit on arrays. A frozen dataclass of settings: equal settings compare equal, and share one compilation."""
 
-    light: bool  # compile without XLA's expensive passes: where compilation is what takes the time
+    @property
+    def light(self) -> bool:
+        """Compile without XLA's expensive passes: where compilation is what takes the time."""
+        ...
 
     def solve(self, data: Any, key: Array) -> Any:
         """What is found: a NamedTuple of arrays, among them `steps`, `status` and `error`. Nothing of the host."""
@@ -36,8 +40,15 @@ class Kernel(Protocol):
 class Stepwise(Protocol):
     """A kernel that can be watched, stopped and taken up again; its `solve` is `whole`."""
 
-    light: bool
-    piece: int  # steps between two looks at the clock
+    @property
+    def light(self) -> bool:
+        """As of a `Kernel`."""
+        ...
+
+    @property
+    def piece(self) -> int:
+        """Steps between two looks at the clock."""
+        ...
 
     def begin(self, data: Any, key: Array) -> Progress:
         """Before the first step."""
@@ -69,8 +80,12 @@ def solve(kernel: Kernel | Stepwise, data: Any, key: Array, report: Report | Non
     return _compiled(kernel, "finish")(data, progress)
 
 
-def solve_many(kernel: Kernel, data: Any, keys: Array, *, axes: Any = 0, at_once: int | None = None) -> Any:
+def solve_many(
+    kernel: Kernel, data: Any, keys: Array, *, axes: Any = 0, at_once: int | None = None, report: Report | None = None
+) -> Any:
     """Many fits in one call, each what `solve` finds alone.
+
+    Fits that go in pieces and all at once can be interrupted between them, as one can.
 
     Args:
         kernel: of all fits.
@@ -78,23 +93,44 @@ def solve_many(kernel: Kernel, data: Any, keys: Array, *, axes: Any = 0, at_once
         keys: (fits,) random keys.
         axes: 0 for what is stacked and None for what all fits share: a prefix of `data`, as for `jax.vmap`.
         at_once: fits that run side by side; None: all. Few at once need less memory, and none waits long for another.
+        report: called between pieces with the steps and the error of the fit that is furthest from its end.
     """
-    return _many(kernel, data, keys, axes, at_once)
+    if at_once is not None or not isinstance(kernel, Stepwise):
+        return _compiled_lanes(kernel, "solve")(data, keys, axes=axes, at_once=at_once)
+    progress, advance = _compiled_lanes(kernel, "begin")(data, keys, axes=axes), _compiled_lanes(kernel, "advance")
+    while (running := np.asarray(progress.status) == Status.RUNNING).any():
+        progress = advance(data, progress, axes=axes, at_most=kernel.piece)
+        if report is not None:
+            error = np.asarray(progress.now.error)
+            report(int(np.max(progress.steps)), float(error[running].max()))
+    return _compiled_lanes(kernel, "finish")(data, progress, axes=axes)
 
 
-@functools.partial(jit, static_argnames=("kernel", "axes", "at_once"))
-def _many(kernel: Kernel, data: Any, keys: Array, axes: Any, at_once: int | None) -> Any:
+def _lanes(
+    kernel: Any,
+    part: str,
+    data: Any,
+    carried: Any,
+    *,
+    axes: Any,
+    at_once: int | None = None,
+    at_most: int | None = None,
+) -> Any:
+    """`part` of each fit, from its own data, and from its key or from how far it is."""
     leaves, shape = jax.tree.flatten(data, is_leaf=_none)
     along = jax.tree.leaves(jax.tree.broadcast(axes, data, is_leaf=_none), is_leaf=_none)
     stacked = [leaf if axis == 0 else None for leaf, axis in zip(leaves, along, strict=True)]
+    step = getattr(kernel, part) if at_most is None else functools.partial(getattr(kernel, part), at_most=at_most)
 
-    def one(lane: tuple[list[Array | None], Array]) -> Any:
-        own, key = lane
+    def one(lane: tuple[list[Array | None], Any]) -> Any:
+        own, carried = lane
         one_fit = [leaf if mine is None else mine for leaf, mine in zip(leaves, own, strict=True)]
-        return kernel.solve(shape.unflatten(one_fit), key)
+        return step(shape.unflatten(one_fit), carried)
 
-    lanes = stacked, keys
-    return jax.vmap(one)(lanes) if at_once is None else jax.lax.map(one, lanes, batch_size=at_once)
+    lanes = stacked, carried
+    if at_once is None:
+        return jax.vmap(one)(lanes)
+    return jax.lax.map(one, lanes, batch_size=None if at_once == 1 else at_once)  # one alone needs no batch
 
 
 def _none(leaf: Any) -> bool:
@@ -105,3 +141,12 @@ def _none(leaf: Any) -> bool:
 def _compiled(kernel: Any, part: str) -> Callable:
     static = "at_most" if part == "advance" else None
     return (light_jit if kernel.light else jit)(getattr(kernel, part), static_argnames=static)
+
+
+_STATIC = ("kernel", "part", "axes", "at_once", "at_most")
+_LANES, _LIGHT_LANES = (made(_lanes, static_argnames=_STATIC) for made in (jit, light_jit))
+
+
+def _compiled_lanes(kernel: Any, part: str) -> Callable:
+    """One program for equal kernels, also where threads ask for it at the same time."""
+    return functools.partial(_LIGHT_LANES if kernel.light else _LANES, kernel, part)

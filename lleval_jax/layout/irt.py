@@ -1,8 +1,7 @@
 """Answers as they go to the device: padded to a short ladder of sizes, weighted, with the names left behind."""
 
-import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -38,17 +37,6 @@ class Layout(NamedTuple):
     n_seen: np.ndarray
     source: Source
     blocked: bool = False
-
-
-@contextlib.contextmanager
-def precise(precision: str) -> Iterator[None]:
-    """float64 inside, where asked for, without touching the global setting."""
-    require(precision in ("float32", "float64"), f"precision is {precision!r}; it is 'float32' or 'float64'")
-    if precision == "float64":
-        with jax.enable_x64(True):
-            yield
-    else:
-        yield
 
 
 def arrange(responses: Responses | SparseResponses | Sequence[Responses], dtype: str = "float32") -> Layout:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit
 
 from lleval_jax.core.irt import em, irf, joint, quadrature, uncertainty
-from lleval_jax.core.precision import jit
+from lleval_jax.core.precision import jit, precise
 from lleval_jax.core.solvers.anderson import Anderson
 from lleval_jax.core.solvers.loop import Progress, advance, begin
 from lleval_jax.errors import DataWarning, require, require_known
@@ -88,7 +88,7 @@ def fit(
     chosen_by: dict[str, Any] = {}
     if model == "auto":
         model, dims, chosen_by = _safe(responses, dims, seed)
-    with layout.precise(precision):
+    with precise(precision):
         data = layout.arrange(responses, precision)
         if dims == "auto":
             dims = choose_dims(responses, seed=seed) if model == "2pl" else 1
@@ -139,7 +139,7 @@ def fit_many(
     least = min(len(p.rows) for p in ([responses] if isinstance(responses, Responses) else responses))
     prior = _prior(prior, least, curve, "marginal")
     task = _task(curve, prior, moments=True)
-    with layout.precise(precision):
+    with precise(precision):
         if isinstance(responses, Responses):
             parts = [layout.arrange(responses, precision)]
             batch = _marginal_data(parts[0], rule, 1)._replace(row_weight=layout.lanes(row_weight, parts[0]))
