@@ -202,9 +202,9 @@ def _row_effects(
         kinds.append(name)
         beliefs.append((size, worth))
 
-    known = features.shape[1] > 0
-    rest = REST if known else BETWEEN
-    if known:
+    explained = features.shape[1] > 0
+    rest = REST if explained else BETWEEN
+    if explained:
         add("features", features, EXPLAINED / np.sqrt(features.shape[1]), OPEN)
     if models is None:
         return parts, tuple(kinds), beliefs, ("prompt", rest)

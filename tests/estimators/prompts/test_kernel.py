@@ -27,20 +27,34 @@ def alone(data, g):
 
 
 @pytest.mark.parametrize(
-    "solver",
-    [kernel.Effects(8, points=4), kernel.Messages(8), kernel.Messages(8, one_by_one=True)],
-    ids=["effects", "messages", "messages one by one"],
+    ("solver", "at_once"),
+    [(kernel.Effects(8, points=4), 1), (kernel.Messages(8, one_by_one=True), None)],
+    ids=["effects", "messages"],
 )
-def test_fits_side_by_side_are_those_of_a_loop(solver):
+def test_fits_of_one_call_are_those_of_a_loop(solver, at_once):
+    """As a CPU takes them: LAPACK with batches may wait there for itself."""
     with precise("float64"):
         data = grid.lay_out_many(answers(), NO_FEATURES, "float64", SIZE)
         keys = jax.random.split(jax.random.key(0), GRIDS)
-        many = contract.solve_many(solver, data, keys, axes=grid.SAME_DESIGN)
+        many = contract.solve_many(solver, data, keys, axes=grid.SAME_DESIGN, at_once=at_once)
         loop = [contract.solve(solver, alone(data, g), keys[g]) for g in range(GRIDS)]
     for g, one in enumerate(loop):
         assert (int(many.steps[g]), int(many.status[g])) == (int(one.steps), int(one.status))
         np.testing.assert_allclose(many.log_scale[g], one.log_scale, rtol=1e-9)
         np.testing.assert_allclose(many.sums[g], one.sums, atol=1e-6)
+
+
+def test_what_is_learned_of_fractions_side_by_side_is_that_of_a_loop():
+    """Fixed points and rounds under `vmap`: a lane that has ended stays as it is."""
+    rng, solver = np.random.default_rng(1), kernel.Effects(8, rounds=2)
+    fractions = [(np.clip(scores + rng.normal(0, 0.1, scores.shape), 0.01, 0.99), seen) for scores, seen in answers()]
+    with precise("float64"):
+        data = grid.lay_out_many(fractions, NO_FEATURES, "float64", SIZE)
+        many = jax.jit(jax.vmap(solver.dispersion, (grid.SAME_DESIGN,)))(data)
+        loop = [jax.jit(solver.dispersion)(alone(data, g)) for g in range(GRIDS)]
+    np.testing.assert_allclose(many, loop, rtol=1e-9)
+    assert (kernel.LEAST_SCATTER <= np.asarray(many)).all()
+    assert (np.asarray(many) < 1).all()
 
 
 def test_a_stack_of_grids_is_laid_out_as_each():
