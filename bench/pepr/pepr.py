@@ -22,7 +22,8 @@ import lleval_jax as ll
 from bench.kit.results import Record
 from bench.kit.settings import setting
 from lleval_jax.data import simulate_logprobs
-from lleval_jax.estimators.pepr import kernel
+from lleval_jax.estimators.pepr import search
+from lleval_jax.layout import texts as layout
 from lleval_jax.values.logprobs import LogProbs, members_of
 
 TRUE = {"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1, "e": 0.0, "f": 0.0}
@@ -94,12 +95,12 @@ def preferences(runs: int, sizes: Sequence[int]) -> dict:
 
 def seconds(draws: int) -> dict:
     """1,000 fits to weighted texts in one call, and one by one with scipy; the same answers."""
-    work = kernel.prepare(LogProbs.from_frame(simulate_logprobs(TRUE, 200, seed=0)), "text")
+    arrays, work = layout.lay_out(LogProbs.from_frame(simulate_logprobs(TRUE, 200, seed=0)), "text")
     took = []
     for _ in range(6):
         start = time.perf_counter()
         with jax.enable_x64(True):
-            found = kernel.run(work, 0.0, 1.0, draws, 0)
+            found = search.run(arrays, work, 0.0, 1.0, draws, 0)
         took.append(time.perf_counter() - start)
     often = np.random.default_rng(0).standard_exponential((draws + 1, 200))[1:]
     start, apart = time.perf_counter(), 0.0

@@ -90,8 +90,8 @@ def estimated(method: str, answers: np.ndarray, seen: np.ndarray, x: np.ndarray)
     if method == "baseline":
         return paper.average(answers, seen)
     fitted = {
-        "pe_rasch": lambda: paper.fit(answers, seen),
-        "pe_X": lambda: paper.fit(answers, seen, x),
+        "pe_rasch": lambda: paper.extended_rasch(answers, seen),
+        "pe_X": lambda: paper.extended_rasch(answers, seen, x),
         "logreg_X": lambda: paper.fit_rows(answers, seen, x),
     }[method]()
     return paper.scores(fitted, answers, seen)
@@ -149,7 +149,7 @@ def halving(
 def _worth(by: str, answers: np.ndarray, seen: np.ndarray, x: np.ndarray | None) -> np.ndarray:
     """What prompts (prompts,) are ranked by in a phase."""
     if by == "pe":
-        return paper.scores(paper.fit(answers, seen, x), answers, seen)
+        return paper.scores(paper.extended_rasch(answers, seen, x), answers, seen)
     return paper.fit_rows(answers, seen, x).theta if by == "gse" else _observed(answers, seen)
 
 
@@ -264,7 +264,7 @@ def _weights(theirs: dict[str, np.ndarray], plans: dict[int, list[np.ndarray]]) 
                     fitted = (
                         paper.fit_rows(answers, seen, x)
                         if method == "logreg_X"
-                        else paper.fit(answers, seen, None if method == "pe_rasch" else x)
+                        else paper.extended_rasch(answers, seen, None if method == "pe_rasch" else x)
                     )
                     gaps.append(np.abs(fitted.coefficients - theirs[f"weights.{tol}.{method}.{budget}.{seed}"]).max())
                 rows.setdefault(f"{method} {budget}", {})[f"tol {float(tol):g}"] = float(f"{max(gaps):.2g}")

@@ -106,19 +106,31 @@ def solve_many(
     return _compiled_lanes(kernel, "finish")(data, progress, axes=axes)
 
 
-def _lanes(part: Callable, data: Any, carried: Any, axes: Any, at_once: int | None = None, **static: Any) -> Any:
+def _lanes(
+    kernel: Any,
+    part: str,
+    data: Any,
+    carried: Any,
+    *,
+    axes: Any,
+    at_once: int | None = None,
+    at_most: int | None = None,
+) -> Any:
     """`part` of each fit, from its own data, and from its key or from how far it is."""
     leaves, shape = jax.tree.flatten(data, is_leaf=_none)
     along = jax.tree.leaves(jax.tree.broadcast(axes, data, is_leaf=_none), is_leaf=_none)
     stacked = [leaf if axis == 0 else None for leaf, axis in zip(leaves, along, strict=True)]
+    step = getattr(kernel, part) if at_most is None else functools.partial(getattr(kernel, part), at_most=at_most)
 
     def one(lane: tuple[list[Array | None], Any]) -> Any:
         own, carried = lane
         one_fit = [leaf if mine is None else mine for leaf, mine in zip(leaves, own, strict=True)]
-        return part(shape.unflatten(one_fit), carried, **static)
+        return step(shape.unflatten(one_fit), carried)
 
     lanes = stacked, carried
-    return jax.vmap(one)(lanes) if at_once is None else jax.lax.map(one, lanes, batch_size=at_once)
+    if at_once is None:
+        return jax.vmap(one)(lanes)
+    return jax.lax.map(one, lanes, batch_size=None if at_once == 1 else at_once)  # one alone needs no batch
 
 
 def _none(leaf: Any) -> bool:
@@ -131,7 +143,10 @@ def _compiled(kernel: Any, part: str) -> Callable:
     return (light_jit if kernel.light else jit)(getattr(kernel, part), static_argnames=static)
 
 
-@functools.cache
+_STATIC = ("kernel", "part", "axes", "at_once", "at_most")
+_LANES, _LIGHT_LANES = (made(_lanes, static_argnames=_STATIC) for made in (jit, light_jit))
+
+
 def _compiled_lanes(kernel: Any, part: str) -> Callable:
-    lanes = functools.partial(_lanes, getattr(kernel, part))
-    return (light_jit if kernel.light else jit)(lanes, static_argnames=("axes", "at_once", "at_most"))
+    """One program for equal kernels, also where threads ask for it at the same time."""
+    return functools.partial(_LIGHT_LANES if kernel.light else _LANES, kernel, part)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lleval_jax.core.crossed.model import Cells, Design
+from lleval_jax.core.crossed.model import Cells, Design, Numbers
 from lleval_jax.core.shapes import pad, rung_of_columns
 from lleval_jax.errors import require
 
@@ -23,25 +23,37 @@ TELLS = 0.5  # of the part that features of examples explain
 LOOSE = 1.5  # how many effects that belief is worth
 FIRM = 2.0  # the same of examples' effects, which are never small
 OPEN = 1.0  # the same of what features explain, which may be nothing
+SPREADS = 1.2  # effects draw shares toward one half: the logit about which they lie is so much the logit of the share
 
 
-class Layout(NamedTuple):
-    """One grid on the device's terms, padded to few sizes.
+class Grid(NamedTuple):
+    """One grid as arrays, padded to few sizes.
 
-    kinds       names of the scales, the examples' last
-    features    names of the row features that vary
-    real        (columns,) 1 for the columns of the grid, 0 for padding
-    given       (rows,) sum of the answers
-    open        (rows,) how many answers are not known
+    real   (columns,)  1 for the columns of the grid, 0 for padding
+    given  (rows,)     sum of the answers
+    open   (rows,)     how many answers are not known
     """
 
     design: Design
     cells: Cells
+    real: Numbers
+    given: Numbers
+    open: Numbers
+
+
+class Axes(NamedTuple):
+    """Names that stay on the host.
+
+    kinds     of the scales, the examples' last
+    features  of the rows, those that vary
+    """
+
     kinds: tuple[str, ...]
     features: tuple[str, ...]
-    real: np.ndarray
-    given: np.ndarray
-    open: np.ndarray
+
+
+SAME_DESIGN: Any = Grid(Design(None, None, None, None, None, 0), Cells(0, 0, 0, 0), None, 0, 0)  # type: ignore[arg-type]
+"""Axes of stacked grids of one shape, as `jax.vmap` takes them: all but cells, answers and offset is shared."""
 
 
 def matrix(features: Features | None, names: Sequence[str], what: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -88,17 +100,47 @@ def lay_out(
     prompts: Sequence[str] | None,
     dtype: str,
     spare: int = 0,
-) -> Layout:
+) -> tuple[Grid, Axes]:
     """One grid.
 
     scores, seen, weight (rows, items); rows: features of the rows and their names; columns (items, features);
     models, prompts: which of each a row is, where there are several models; spare: cells that there will be.
     """
-    n, items = scores.shape
-    parts, kinds, beliefs, own = _row_effects(rows[0], models, prompts, n)
+    design, kinds = _design(rows[0], columns, models, prompts, dtype)
+    cells, middle, given, unanswered = _answers(scores, seen, weight, room(max(int(seen.sum()), spare)), dtype)
+    real = pad(np.ones(scores.shape[1], dtype), (len(design.columns),))
+    return Grid(design._replace(offset=middle), cells, real, given, unanswered), Axes(kinds, rows[1])
+
+
+def lay_out_many(
+    grids: Sequence[tuple[np.ndarray, np.ndarray]], rows: tuple[np.ndarray, tuple[str, ...]], dtype: str, size: int
+) -> Grid:
+    """Grids of one shape, stacked along `SAME_DESIGN`, with room for `size` cells each.
+
+    grids: scores and seen of each, (rows, items); rows: features of the rows and their names.
+    """
+    ones = np.ones(grids[0][0].shape)
+    items = ones.shape[1]
+    design, _ = _design(rows[0], np.zeros((items, 0)), None, None, dtype)
+    each = [_answers(scores, seen, ones, size, dtype) for scores, seen in grids]
+    cells, middle, given, unanswered = zip(*each, strict=True)
+    stacked = Cells(*(np.stack(x) for x in zip(*cells, strict=True)))
+    real = pad(np.ones(items, dtype), (len(design.columns),))
+    return Grid(design._replace(offset=np.stack(middle)), stacked, real, np.stack(given), np.stack(unanswered))
+
+
+def _design(
+    features: np.ndarray,
+    columns: np.ndarray,
+    models: Sequence[str] | None,
+    prompts: Sequence[str] | None,
+    dtype: str,
+) -> tuple[Design, tuple[str, ...]]:
+    """How coefficients act, the offset left at 0, and the names of the scales."""
+    n, (items, q) = len(features), columns.shape
+    parts, kinds, beliefs, own = _row_effects(features, models, prompts, n)
     loads = np.concatenate([np.ones((n, 1)), *parts], axis=1)
     sizes = [1] + [part.shape[1] for part in parts]
-    q = columns.shape[1]
     if q:
         kinds, sizes = (*kinds, "example features"), [*sizes, q]
         beliefs = [*beliefs, (TELLS / np.sqrt(q), OPEN)]
@@ -111,26 +153,32 @@ def lay_out(
     fixed = np.zeros(len(kind))
     fixed[0] = np.log(LEVEL)
     prior = np.stack([np.log(size), worth])
+    numbers = loads, pad(columns, (rung_of_columns(items), q)), kind, fixed, prior, np.zeros(())
+    return Design(*(x.astype(dtype) for x in numbers)), (*kinds, name, "example")
 
-    width = rung_of_columns(items)
-    place = row, column = np.nonzero(seen)
-    right, count = float((scores * weight)[place].sum()), float(weight[place].sum())
-    many = room(max(len(row), spare))
-    cells = Cells(
-        pad(row.astype(np.int32), (many,)),
-        pad(column.astype(np.int32), (many,)),
-        pad(scores[place].astype(dtype), (many,)),
-        pad(weight[place].astype(dtype), (many,)),
-    )
-    numbers = loads, pad(columns, (width, q)), kind, fixed, prior, np.asarray(offset(right, count))
-    design = Design(*(x.astype(dtype) for x in numbers))
-    given, real = np.where(seen, scores, 0).sum(1).astype(dtype), pad(np.ones(items, dtype), (width,))
-    return Layout(design, cells, (*kinds, name, "example"), rows[1], real, given, (~seen).sum(1).astype(dtype))
+
+def _answers(
+    scores: np.ndarray, seen: np.ndarray, weight: np.ndarray, size: int, dtype: str
+) -> tuple[Cells, np.ndarray, np.ndarray, np.ndarray]:
+    """Cells, padded to `size`; the offset; and of each row the sum of its answers, and how many are not known."""
+    n, items = scores.shape
+    place = np.flatnonzero(seen)
+    row, column = np.divmod(place.astype(np.int32), items)
+    score, worth = scores[row, column], weight[row, column]
+    middle = offset(float((score * worth).sum()), float(worth.sum()))
+    cells = Cells(*(pad(x, (size,)) for x in (row, column, score.astype(dtype), worth.astype(dtype))))
+    given, count = np.bincount(row, score, n), np.bincount(row, minlength=n)
+    return cells, np.asarray(middle, dtype), given.astype(dtype), (items - count).astype(dtype)
 
 
 def offset(right: float, count: float) -> float:
     """The logit about which effects lie, from all answers together."""
-    return 1.2 * float(np.log((right + 0.5) / (count - right + 0.5)))
+    return SPREADS * float(np.log(odds(right, count)))
+
+
+def odds(right: Any, count: Any) -> Any:
+    """Of a right answer, of so many."""
+    return (right + 0.5) / (count - right + 0.5)
 
 
 def room(cells: int) -> int:
@@ -154,9 +202,9 @@ def _row_effects(
         kinds.append(name)
         beliefs.append((size, worth))
 
-    known = features.shape[1] > 0
-    rest = REST if known else BETWEEN
-    if known:
+    explained = features.shape[1] > 0
+    rest = REST if explained else BETWEEN
+    if explained:
         add("features", features, EXPLAINED / np.sqrt(features.shape[1]), OPEN)
     if models is None:
         return parts, tuple(kinds), beliefs, ("prompt", rest)

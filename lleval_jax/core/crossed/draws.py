@@ -45,7 +45,8 @@ def score_draws(
     places = (jnp.arange(rounds, dtype=given.dtype) + jax.random.uniform(for_points, (), given.dtype)) / rounds
     which = jnp.clip(jnp.searchsorted(jnp.cumsum(found.mass), places), 0, len(found.mass) - 1)
     which = jax.random.permutation(for_points, which)
-    roots = jax.lax.map(lambda now: (jnp.linalg.cholesky(now.spread), jnp.linalg.cholesky(now.alone)), found.given)
+    covariances = found.given.spread, found.given.residual_cov_given
+    roots = jax.lax.map(lambda pair: jax.tree.map(jnp.linalg.cholesky, pair), covariances)
     seen = (cells.weight > 0).astype(given.dtype)
     row, column = cells.row, cells.column
 
@@ -92,13 +93,13 @@ def others_drawn(
 
     Coefficients are drawn first, then the rows' own effects given them, then the columns' given both.
     """
-    n, (columns, q) = len(here.own), design.columns.shape
+    n, (columns, q) = len(here.residual), design.columns.shape
     for_coef, for_own, for_column = jax.random.split(key, 3)
     away = root @ jax.random.normal(for_coef, here.coef.shape, root.dtype)
-    own = own_root @ jax.random.normal(for_own, (n,), root.dtype) - here.lean @ away
+    own = own_root @ jax.random.normal(for_own, (n,), root.dtype) - here.residual_on_coef @ away
     effect = (here.effect + here.loading @ away).at[:n].add(own)
-    free = jnp.sqrt(here.loose) * jax.random.normal(for_column, (columns,), root.dtype)
-    side = here.base - here.loose * (effect @ here.pull) + free
+    free = jnp.sqrt(here.column_var_given) * jax.random.normal(for_column, (columns,), root.dtype)
+    side = here.column_at_zero - here.column_var_given * (effect @ here.effects_on_column) + free
     if q:
         side = side + jnp.asarray(design.columns) @ effect[n:]
     return jnp.asarray(design.offset) + here.loading[:n, 1:] @ (here.coef + away)[1:], side

@@ -81,37 +81,38 @@ class State(NamedTuple):
 class Posterior(NamedTuple):
     """All effects given sites and scales.
 
-    coef         (k + q,)            mean of the standardised coefficients
-    spread       (k + q, k + q)      their covariance
-    own          (rows,)             mean of u
-    alone        (rows, rows)        its covariance given the coefficients
-    own_cov      (rows, rows)        its covariance
-    lean         (rows, k + q)       E[u | c] falls by lean @ c: its covariance with the coefficients is - lean @ spread
-    effect       (rows + q,)         a and psi
-    loading      (rows + q, k + q)   effect = loading @ coef, and own
-    covariance   (rows + q, rows + q)  of the effects
-    column       (columns,)          mean of v
-    loose        (columns,)          variance of v_j given all else
-    pull         (rows + q, columns) how the effects pull v: E[v | effects] = base - loose (pull' effects)
-    base         (columns,)          E[v | effects = 0]
-    column_var   (columns,)
-    mean, var    (cells,)            of each answer's logit, offset left out
-    evidence     ()                  log density of the sites, up to a constant
+    coef                (k + q,)               mean of the standardised coefficients
+    spread              (k + q, k + q)         their covariance
+    residual            (rows,)                mean of u
+    residual_cov_given  (rows, rows)           its covariance given the coefficients
+    residual_cov        (rows, rows)           its covariance
+    residual_on_coef    (rows, k + q)          E[u | c] falls by it times c: Cov(u, c) = - residual_on_coef @ spread
+    effect              (rows + q,)            a and psi
+    loading             (rows + q, k + q)      effect = loading @ coef, and the residual of rows
+    covariance          (rows + q, rows + q)   of the effects
+    column              (columns,)             mean of v
+    column_var_given    (columns,)             variance of v_j given all else
+    effects_on_column   (rows + q, columns)    information by which effects move v:
+                                               E[v | effects] = column_at_zero - column_var_given (this' effects)
+    column_at_zero      (columns,)             E[v | effects = 0]
+    column_var          (columns,)
+    mean, var           (cells,)               of each answer's logit, offset left out
+    evidence            ()                     log density of the sites, up to a constant
     """
 
     coef: Array
     spread: Array
-    own: Array
-    alone: Array
-    own_cov: Array
-    lean: Array
+    residual: Array
+    residual_cov_given: Array
+    residual_cov: Array
+    residual_on_coef: Array
     effect: Array
     loading: Array
     covariance: Array
     column: Array
-    loose: Array
-    pull: Array
-    base: Array
+    column_var_given: Array
+    effects_on_column: Array
+    column_at_zero: Array
     column_var: Array
     mean: Array
     var: Array
@@ -195,55 +196,55 @@ def posterior(
     down, across = weight.sum(0), weight.sum(1)
     by_column = jnp.zeros(len(z), size.dtype).at[column].add(shift)
     told = jnp.concatenate([jnp.zeros(n, size.dtype).at[row].add(shift), z.T @ by_column])
-    loose = variance / (1 + variance * down)
-    pull = jnp.concatenate([weight, z.T * down[None, :]]) if q else weight
+    column_var_given = variance / (1 + variance * down)
+    effects_on_column = jnp.concatenate([weight, z.T * down[None, :]]) if q else weight
     of_rows = jnp.diag(jnp.concatenate([across, jnp.zeros(q, size.dtype)]))
     if q:
         both = weight @ z
         of_rows = of_rows.at[:n, n:].set(both).at[n:, :n].set(both.T).at[n:, n:].set((z.T * down[None, :]) @ z)
-    information = of_rows - (pull * loose[None, :]) @ pull.T
+    information = of_rows - (effects_on_column * column_var_given[None, :]) @ effects_on_column.T
 
     shrunk, logdet = sweep.inverse(jnp.eye(n, dtype=size.dtype) + own_prior * information[:n, :n])
-    alone = own_prior * shrunk  # covariance of u given the coefficients
+    residual_cov_given = own_prior * shrunk  # covariance of u given the coefficients
     heard = information @ loading
-    lean = alone @ heard[:n]
-    through = loading.at[:n].add(-lean)  # how the effects follow the coefficients once u has answered
+    residual_on_coef = residual_cov_given @ heard[:n]
+    through = loading.at[:n].add(-residual_on_coef)  # how the effects follow the coefficients once u has answered
     spread, grown = sweep.inverse(jnp.eye(len(size), dtype=size.dtype) + through.T @ heard)
-    toward = told - pull @ (loose * by_column)
-    first = alone @ toward[:n]
+    toward = told - effects_on_column @ (column_var_given * by_column)
+    first = residual_cov_given @ toward[:n]
     coef = spread @ (through.T @ toward)
-    own = first - lean @ coef
-    effect = (loading @ coef).at[:n].add(own)
-    base = loose * by_column
-    found = base - loose * (effect @ pull)
+    residual = first - residual_on_coef @ coef
+    effect = (loading @ coef).at[:n].add(residual)
+    column_at_zero = column_var_given * by_column
+    found = column_at_zero - column_var_given * (effect @ effects_on_column)
 
-    own_cov = alone + lean @ spread @ lean.T
-    covariance = (through @ spread @ through.T).at[:n, :n].add(alone)
-    reach = covariance @ pull
-    column_var = loose + loose**2 * jnp.sum(pull * reach, 0)
+    residual_cov = residual_cov_given + residual_on_coef @ spread @ residual_on_coef.T
+    covariance = (through @ spread @ through.T).at[:n, :n].add(residual_cov_given)
+    reach = covariance @ effects_on_column
+    column_var = column_var_given + column_var_given**2 * jnp.sum(effects_on_column * reach, 0)
     own_var, shared, mean = jnp.diagonal(covariance)[:n, None], reach[:n], effect[:n, None] + found[None, :]
     if q:
         side = covariance[:, n:] @ z.T
         own_var += 2 * side[:n] + jnp.sum(z.T * side[n:], 0)[None, :]
         shared += jnp.sum(z.T * reach[n:], 0)[None, :]
         mean += (z @ effect[n:])[None, :]
-    var = jnp.maximum(own_var - 2 * loose[None, :] * shared + column_var[None, :], LEAST_VARIANCE)
-    gained = toward @ effect + by_column @ base
+    var = jnp.maximum(own_var - 2 * column_var_given[None, :] * shared + column_var[None, :], LEAST_VARIANCE)
+    gained = toward @ effect + by_column @ column_at_zero
     evidence = 0.5 * (gained - logdet - grown - jnp.sum(jnp.log1p(variance * down)))
     return Posterior(
         coef,
         spread,
-        own,
-        alone,
-        own_cov,
-        lean,
+        residual,
+        residual_cov_given,
+        residual_cov,
+        residual_on_coef,
         effect,
         loading,
         covariance,
         found,
-        loose,
-        pull,
-        base,
+        column_var_given,
+        effects_on_column,
+        column_at_zero,
         column_var,
         mean[row, column],
         var[row, column],
@@ -263,7 +264,7 @@ def slope(design: Design, scale: Float[Array, " scales"], now: Posterior) -> tup
     own_unit, unit = jnp.exp(-2 * scale[-2:])
     by_kind = [
         (now.coef[:, None] ** 2, jnp.diagonal(now.spread)[:, None], jnp.asarray(design.kind)),
-        (own_unit * now.own[:, None] ** 2, own_unit * jnp.diagonal(now.own_cov)[:, None], None),
+        (own_unit * now.residual[:, None] ** 2, own_unit * jnp.diagonal(now.residual_cov)[:, None], None),
         (unit * now.column[:, None] ** 2, unit * now.column_var[:, None], None),
     ]
     gradient, curvature = [], []

@@ -49,13 +49,13 @@ def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> A
 
         H_hk = 4 m_h' S_hk m_k + 2 |S_hk|^2 - 2 [h = k] (m_h' m_h + tr S_hh)
     """
-    kind, loose, column = jnp.asarray(design.kind), now.loose, now.column
+    kind, column_var_given, column = jnp.asarray(design.kind), now.column_var_given, now.column
     own_unit, unit = jnp.exp(-2 * scale[-2:])
-    n = len(now.own)
-    lifted = now.pull * loose[None, :]
-    with_own = -now.lean @ now.spread  # Cov(u, c)
+    n = len(now.residual)
+    lifted = now.effects_on_column * column_var_given[None, :]
+    with_own = -now.residual_on_coef @ now.spread  # Cov(u, c)
     with_column = -(now.loading @ now.spread).at[:n].add(with_own).T @ lifted  # Cov(c, v)
-    own_reach = -(now.loading @ with_own.T).at[:n].add(now.own_cov).T @ lifted  # Cov(u, v)
+    own_reach = -(now.loading @ with_own.T).at[:n].add(now.residual_cov).T @ lifted  # Cov(u, v)
     to_effects = lifted @ column
 
     def entry(along: Array, across: Array, unit: Array | float) -> Array:
@@ -64,14 +64,15 @@ def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> A
 
     by_coef = kind * now.coef[:, None]
     cc = entry(by_coef.T @ now.spread @ by_coef, kind.T @ now.spread**2 @ kind, 1.0)
-    cu = entry(by_coef.T @ (with_own.T @ now.own), kind.T @ jnp.sum(with_own**2, 0), own_unit)
+    cu = entry(by_coef.T @ (with_own.T @ now.residual), kind.T @ jnp.sum(with_own**2, 0), own_unit)
     cv = entry(by_coef.T @ (with_column @ column), kind.T @ jnp.sum(with_column**2, 1), unit)
-    uu = entry(own_unit * now.own @ now.own_cov @ now.own, own_unit * jnp.sum(now.own_cov**2), own_unit)
-    uv = entry(now.own @ own_reach @ column, jnp.sum(own_reach**2), own_unit * unit)
+    along = own_unit * now.residual @ now.residual_cov @ now.residual
+    uu = entry(along, own_unit * jnp.sum(now.residual_cov**2), own_unit)
+    uv = entry(now.residual @ own_reach @ column, jnp.sum(own_reach**2), own_unit * unit)
     round_trip = now.covariance @ (lifted @ lifted.T)
-    lift = now.column_var - loose
-    frobenius = jnp.sum(loose**2 + 2 * loose * lift) + jnp.sum(round_trip * round_trip.T)
-    vv = entry(loose @ column**2 + to_effects @ now.covariance @ to_effects, frobenius, unit**2)
+    lift = now.column_var - column_var_given
+    frobenius = jnp.sum(column_var_given**2 + 2 * column_var_given * lift) + jnp.sum(round_trip * round_trip.T)
+    vv = entry(column_var_given @ column**2 + to_effects @ now.covariance @ to_effects, frobenius, unit**2)
     found = jnp.block(
         [
             [cc, cu[:, None], cv[:, None]],
@@ -82,7 +83,7 @@ def hessian(design: Design, scale: Float[Array, " scales"], now: Posterior) -> A
     held = jnp.concatenate(
         [
             (now.coef**2 + jnp.diagonal(now.spread)) @ kind,
-            own_unit * (now.own @ now.own + jnp.trace(now.own_cov))[None],
+            own_unit * (now.residual @ now.residual + jnp.trace(now.residual_cov))[None],
             unit * jnp.sum(column**2 + now.column_var)[None],
         ]
     )

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 from scipy.stats import t as student
 
-from lleval_jax.core.precision import jit
+from lleval_jax.core.precision import precise
 from lleval_jax.core.solvers import fractional
-from lleval_jax.core.solvers.loop import Solution
 from lleval_jax.errors import require
-from lleval_jax.types import Array
+from lleval_jax.estimators import contract
+from lleval_jax.estimators.pepr import kernel
 from lleval_jax.values.logprobs import members_of, name_of
 from lleval_jax.values.params import PeprParams
 from lleval_jax.values.results import Choice, Estimate, FitResult
@@ -146,10 +146,10 @@ def _scores(fit: FitResult[PeprParams], members: np.ndarray, level: float) -> tu
     total = members @ p.weight
     plain = members @ p.value / members.sum(1)
     value = np.where(total > 0, members @ (p.weight * p.value) / np.where(total > 0, total, 1), plain)
-    known = fractional.Spread(p.free, p.covariance)
+    weights = fractional.Spread(p.free, p.covariance)
     noise = np.where(members.sum(1) > 1, p.noise[1], 0.0)
-    low, high = fractional.ratio_interval(known, p.value, members, value, _reach(p, level), noise)
-    near = fractional.ratio_interval(known, p.value, members, value, _reach(p, ONE_SIGMA), noise)
+    low, high = fractional.ratio_interval(weights, p.value, members, value, _reach(p, level), noise)
+    near = fractional.ratio_interval(weights, p.value, members, value, _reach(p, ONE_SIGMA), noise)
     return low, value, high, (near[1] - near[0]) / 2
 
 
@@ -171,17 +171,13 @@ def _asked(fit: FitResult[PeprParams], subsets: str | Sequence[str | Sequence[st
 
 def _best(p: PeprParams, size: int) -> tuple[np.ndarray, float]:
     """The best combination (elements,), and the share of draws in which none of its size is better."""
-    with jax.enable_x64(True):
-        weight, value = np.vstack([p.weight, p.drawn_weight]), np.vstack([p.value, p.drawn_value])
-        found = jax.tree.map(np.asarray, _best_of(weight, value, np.asarray(size)))
-    members, most = found.x[0], found.value[1:]
+    weight, value = np.vstack([p.weight, p.drawn_weight]), np.vstack([p.value, p.drawn_value])
+    with precise("float64"):
+        keys = jax.random.split(jax.random.key(0), len(weight))
+        data = kernel.Elements(weight, value, np.asarray(size))
+        found = contract.solve_many(kernel.BestOfSize(), data, keys, axes=kernel.SAME_SIZE)
+    members, most = np.asarray(found.x)[0], np.asarray(found.value)[1:]
     total = p.drawn_weight[:, members].sum(1)
-    here = (p.drawn_weight * p.drawn_value)[:, members].sum(1) / np.where(total > 0, total, 1)
+    mean = (p.drawn_weight * p.drawn_value)[:, members].sum(1) / np.where(total > 0, total, 1)
     near = 1e-9 * np.maximum(1, np.abs(most))
-    return members, float(((total > 0) & (here >= most - near)).mean())
-
-
-@jit
-def _best_of(weight: Array, value: Array, size: Array) -> Solution:
-    """The best members of many, (draws, elements), and their ratios (draws,)."""
-    return jax.vmap(fractional.best_subset, (0, 0, None))(weight, value, size)
+    return members, float(((total > 0) & (mean >= most - near)).mean())

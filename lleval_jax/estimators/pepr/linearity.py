@@ -14,14 +14,14 @@ class Freed(NamedTuple):
     """The fit set free of the sign constraint, and what each text contributes to it.
 
     weight      (k,)         of either sign, with sum one
-    pull        (texts, k)   influence of each text on `weight`, leave-one-out
+    influence   (texts, k)   of each text on `weight`, leave-one-out
     after       (texts,)     residuals
     leverage    (texts,)
     unknown     (k, k)       variance of directions that the texts say nothing about: a very large one
     """
 
     weight: np.ndarray
-    pull: np.ndarray
+    influence: np.ndarray
     after: np.ndarray
     leverage: np.ndarray
     unknown: np.ndarray
@@ -29,7 +29,7 @@ class Freed(NamedTuple):
     @property
     def covariance(self) -> np.ndarray:
         """(k, k) sandwich covariance of `weight`, HC3 (MacKinnon & White 1985)."""
-        return self.pull.T @ self.pull + self.unknown
+        return self.influence.T @ self.influence + self.unknown
 
 
 def free(
@@ -52,12 +52,12 @@ def free(
     inverse, nothing = _inverse(design.T @ (curvature[:, None] * design))
     move = inverse @ (design.T @ residual)
     after = residual - curvature * (design @ move)
-    turned = design @ inverse
-    leverage = np.minimum(curvature * (turned * design).sum(1), 0.99)
+    projected = design @ inverse
+    leverage = np.minimum(curvature * (projected * design).sum(1), 0.99)
     k = basis.shape[1]
-    pull = turned[:, :k] @ basis.T * (after / (1 - leverage))[:, None]
+    influence = projected[:, :k] @ basis.T * (after / (1 - leverage))[:, None]
     unknown = NO_IDEA * basis @ nothing[:k, :k] @ basis.T
-    return Freed(weight + basis @ move[:k], pull, after, leverage, unknown)
+    return Freed(weight + basis @ move[:k], influence, after, leverage, unknown)
 
 
 def sum_zero(k: int) -> np.ndarray:
@@ -132,7 +132,7 @@ def subset_p(
     observed  (texts,)    log-probabilities under the combination
     columns   (texts, k)  under the elements
     share     (texts,)    weight of each text in the mean; zero where the combination was not scored
-    freed     from the fit; `pull` in the same texts, zero rows for those that were not fitted
+    freed     from the fit; `influence` in the same texts, zero rows for those that were not fitted
     members   (k,) bool
     """
     share = share / share.sum()
@@ -142,7 +142,7 @@ def subset_p(
     away = away - share @ away
     moments = np.column_stack([np.ones(len(each)), away / np.sqrt(share @ away**2 + 1e-300)])
     total = (share * each) @ moments
-    part = share[:, None] * (each[:, None] * moments - total) + freed.pull @ (gap.T @ (share[:, None] * moments))
+    part = share[:, None] * (each[:, None] * moments - total) + freed.influence @ (gap.T @ (share[:, None] * moments))
     spread, q = part.T @ part, len(total)
     if df <= q or np.trace(spread) == 0:
         return 1.0
@@ -155,9 +155,9 @@ def _inverse(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not len(matrix):
         return matrix, matrix
     values, vectors = np.linalg.eigh(matrix)
-    known = values > NOTHING * max(float(values[-1]), 1e-300)
-    inverse = vectors / np.where(known, values, np.inf) @ vectors.T
-    return inverse, vectors[:, ~known] @ vectors[:, ~known].T
+    informed = values > NOTHING * max(float(values[-1]), 1e-300)
+    inverse = vectors / np.where(informed, values, np.inf) @ vectors.T
+    return inverse, vectors[:, ~informed] @ vectors[:, ~informed].T
 
 
 def _orthonormal(columns: np.ndarray) -> np.ndarray:

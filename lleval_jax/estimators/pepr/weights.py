@@ -5,7 +5,7 @@ combination I is a weighted mean of those under its elements alone, with weights
 
     log p(y | I, x) = sum over k in I of weight_k(I) log p(y | element k, x),   weight_k(I) = weight_k / sum over I,
 
-so that K weights, learned from each element alone and the full prompt, foretell all 2^K - 1 combinations. PEPR-R
+so that K weights, learned from each element alone and the full prompt, predict all 2^K - 1 combinations. PEPR-R
 learns them from the log-probabilities of texts, PEPR-P from pairs of a preferred and a rejected text.
 
 Adding a number to all log-probabilities of one text (or of one side of all pairs' elements) changes no weight, as the
@@ -17,14 +17,15 @@ import warnings
 from collections.abc import Sequence
 from typing import Literal
 
-import jax
 import numpy as np
 import pandas as pd
 
+from lleval_jax.core.precision import precise
 from lleval_jax.errors import BadInput, DataWarning, require, require_known
 from lleval_jax.estimators.ended import ended, outside
-from lleval_jax.estimators.pepr import kernel, linearity
+from lleval_jax.estimators.pepr import linearity, residuals, search
 from lleval_jax.estimators.pepr.effects import UNIT, scored
+from lleval_jax.layout import texts as layout
 from lleval_jax.types import Status
 from lleval_jax.values.logprobs import LogProbs
 from lleval_jax.values.params import PeprParams
@@ -84,10 +85,10 @@ def fit(
     require(_good(scale, 1e-9), f"scale is {scale!r}; it must be 'auto' or a positive number")
     require(data.pairs or scale == 1, "scale goes with pairs; log-probabilities of texts have none")
     require(draws >= 1, f"draws is {draws}; it must be at least 1")
-    work = kernel.prepare(data, per)
-    with jax.enable_x64(True):
-        found = kernel.run(work, ridge, scale, draws, seed)
-    params = _params(data, work, found, seed)
+    arrays, host = layout.lay_out(data, per)
+    with precise("float64"):
+        found = search.run(arrays, host, ridge, scale, draws, seed)
+    params = _params(data, host, found, seed)
     linear = min(float(params.pattern_p), params.subset_p.min(initial=1)) >= FALSE_ALARM / 2
     end = ended(
         "the search for the weights",
@@ -95,7 +96,7 @@ def fit(
         found.steps,
         advice="pass ridge='auto'",
         strict=strict,
-        value=kernel.loglik(work, found),
+        value=residuals.loglik(host, found),
     )
     made = FitResult(
         params=params,
@@ -111,10 +112,10 @@ def fit(
 
 def check(fit: FitResult[PeprParams]) -> tuple[Finding, ...]:
     """What speaks against the weighted mean and against reading single weights; empty where nothing does."""
-    p, found = fit.params, []
+    p, findings = fit.params, []
     if p.pattern_p < FALSE_ALARM / 2:
         what = "of the full prompt go with the level or with products" if fit.method == "pepr-r" else "of pairs go so"
-        found.append(
+        findings.append(
             Finding(
                 name="interaction",
                 severity="warning",
@@ -125,7 +126,7 @@ def check(fit: FitResult[PeprParams]) -> tuple[Finding, ...]:
     off = [name for name, chance in zip(scored(fit), p.subset_p, strict=True) if chance < FALSE_ALARM / 2]
     if off:
         text = f"{len(off)} of {len(p.observed)} combinations scored are not where the weights put them: "
-        found.append(
+        findings.append(
             Finding(
                 name="combinations",
                 severity="warning",
@@ -136,7 +137,7 @@ def check(fit: FitResult[PeprParams]) -> tuple[Finding, ...]:
             )
         )
     if p.condition > ILL:
-        found.append(
+        findings.append(
             Finding(
                 name="alike",
                 severity="warning",
@@ -145,7 +146,7 @@ def check(fit: FitResult[PeprParams]) -> tuple[Finding, ...]:
             )
         )
     for twins in _twins(fit):
-        found.append(
+        findings.append(
             Finding(
                 name="twins",
                 severity="warning",
@@ -155,7 +156,7 @@ def check(fit: FitResult[PeprParams]) -> tuple[Finding, ...]:
                 names=twins,
             )
         )
-    return tuple(found)
+    return tuple(findings)
 
 
 def _data(scores: LogProbs | pd.DataFrame, parts: Sequence[str] | None) -> LogProbs:
@@ -171,25 +172,25 @@ def _good(value: float | str, least: float) -> bool:
     return value == "auto" if isinstance(value, str) else bool(np.isfinite(value)) and value >= least
 
 
-def _params(data: LogProbs, work: kernel.Work, found: kernel.Found, seed: int) -> PeprParams:
+def _params(data: LogProbs, host: layout.Scored, found: search.Found, seed: int) -> PeprParams:
     """Back to the user's elements, and what the residuals say."""
-    table, expand = work.table, work.expand
+    table, expand = host.table, host.expand
     use, pairs = table.fitted > 0, data.pairs
     full = np.flatnonzero(data.member.all(1))
     residual_of_full = found.freed.after
     if pairs and len(full):
-        here = data.seen[:, full[0]]
-        residual_of_full = (work.joint[:, full[0]] - table.target - table.columns @ found.freed.weight)[here]
-    known = not pairs or len(full) > 0
-    spread = float(np.sqrt((residual_of_full**2).sum() / max(1, found.df))) if known else 0.0
-    share = work.share
-    sums = np.where(data.seen, work.joint * share[:, None], 0).sum(0)
-    mass = work.mass @ data.seen
+        seen = data.seen[:, full[0]]
+        residual_of_full = (host.joint[:, full[0]] - table.target - table.columns @ found.freed.weight)[seen]
+    has_full = not pairs or len(full) > 0
+    spread = float(np.sqrt((residual_of_full**2).sum() / max(1, found.df))) if has_full else 0.0
+    share = host.share
+    sums = np.where(data.seen, host.joint * share[:, None], 0).sum(0)
+    mass = host.mass @ data.seen
     observed = np.where(mass > 0, sums / np.where(mass > 0, mass, 1), np.nan)
     return PeprParams(
         weight=expand @ found.weight,
         free=expand @ found.freed.weight,
-        value=share @ work.each,
+        value=share @ host.each,
         noise=np.array([spread, spread * np.sqrt((share**2).sum())]),
         df=np.array(found.df),
         scale=np.array(found.scale),
@@ -198,11 +199,11 @@ def _params(data: LogProbs, work: kernel.Work, found: kernel.Found, seed: int) -
         drawn_value=found.drawn_value,
         member=data.member,
         observed=observed,
-        subset_p=kernel.subset_p(data, work, found),
-        pattern_p=np.array(kernel.pattern_p(work, found, seed, REDRAWN)),
+        subset_p=residuals.subset_p(data, host, found),
+        pattern_p=np.array(residuals.pattern_p(host, found, seed, REDRAWN)),
         condition=np.array(linearity.condition(table.columns[use])),
-        r2=kernel.explained(work, found),
-        twin=work.twin,
+        r2=residuals.explained(host, found),
+        twin=host.twin,
         covariance=expand @ found.freed.covariance @ expand.T,
         fitted=table.fitted.astype(int),
         false_alarm=np.array(FALSE_ALARM),
@@ -219,14 +220,14 @@ def _warn(fit: FitResult[PeprParams], data: LogProbs, strict: bool) -> None:
     """Say what was set aside and what was found; with `strict` raise it."""
     broken = {"interaction", "combinations"}
     head = "the weighted mean does not hold for this prompt: "
-    said = [head * (one.name in broken) + f"{one.found}; {one.advice}" for one in check(fit)]
+    messages = [head * (one.name in broken) + f"{one.found}; {one.advice}" for one in check(fit)]
     if data.incomplete:
         n, first = len(data.incomplete), data.incomplete[0]
-        said.append(f"{n} texts lack an element and were set aside (first: {first!r})")
+        messages.append(f"{n} texts lack an element and were set aside (first: {first!r})")
     flat = [name for name, side in zip(data.elements, np.ptp(data.single, axis=1).max(0), strict=True) if side == 0]
     if flat:
-        said.append(f"element {flat[0]!r} has one log-probability on all texts; was it scored?")
-    for message in said:
+        messages.append(f"element {flat[0]!r} has one log-probability on all texts; was it scored?")
+    for message in messages:
         if strict:
             raise BadInput(message)
         warnings.warn(message, DataWarning, stacklevel=outside())

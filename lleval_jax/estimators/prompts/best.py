@@ -30,7 +30,7 @@ from lleval_jax.values.sparse import SparseResponses, as_dense
 
 Rule = Literal["halving", "elimination", "thompson", "top-two"]
 CITE = ("polo2024prompteval", "karnin2013almost", "russo2016simple")
-AT = (0.5, 0.9, 0.95, 0.99)  # probabilities at which the distance to the best is told
+AT = (0.5, 0.9, 0.95, 0.99)  # probabilities at which the distance to the best is reported
 ROUNDING = 1e-9
 DROPPED = 0.05  # elimination lets go of a prompt that is above the leader with this probability
 LEADER = 0.5  # share of the calls that top-two sampling gives to the leader
@@ -173,8 +173,8 @@ def update(state: State, responses: Responses | SparseResponses) -> State:
         BadInput: a prompt or an example that the session does not know, no answer, or one that contradicts another.
     """
     new = as_dense(responses)
-    known = state.responses
-    for what, names, ours in (("prompt", new.rows, known.rows), ("example", new.items, known.items)):
+    before = state.responses
+    for what, names, ours in (("prompt", new.rows, before.rows), ("example", new.items, before.items)):
         other = sorted(set(names) - set(ours))
         require(
             len(other) == 0,
@@ -183,7 +183,7 @@ def update(state: State, responses: Responses | SparseResponses) -> State:
             else "",
         )
     require(bool(new.seen.any()), "there is no answer among these responses; run what `choose` names")
-    merged = known.merge(new)  # prompts and examples keep their places
+    merged = before.merge(new)  # prompts and examples keep their places
     scores, status = _believe(merged, state)
     return dataclasses.replace(state, responses=merged, scores=scores, status=status)
 

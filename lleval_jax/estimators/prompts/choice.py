@@ -15,58 +15,60 @@ LEAST = 1e-9
 
 
 class Picture(NamedTuple):
-    """The normal posterior of a grid, on the host.
+    """The normal posterior of a grid, on the host; names as in `core.crossed.model.Posterior`.
 
-    covariance  (rows, rows)     of the prompts' effects
-    pull        (rows, columns)  information of the answers so far
-    loose       (columns,)       variance of the examples' effects given the prompts'
-    p           (rows, columns)  probability of a right answer
+    covariance         (rows, rows)     of the prompts' effects
+    effects_on_column  (rows, columns)  information of the answers so far
+    column_var_given   (columns,)       variance of the examples' effects given the prompts'
+    p                  (rows, columns)  probability of a right answer
     """
 
     covariance: np.ndarray
-    pull: np.ndarray
-    loose: np.ndarray
+    effects_on_column: np.ndarray
+    column_var_given: np.ndarray
     p: np.ndarray
 
 
 def counts(draws: np.ndarray, quantile: float) -> np.ndarray:
     """(rows,) how much each prompt's score moves the quantile: its chance to lie there; sums to 1."""
-    there = np.quantile(draws, quantile, axis=1, keepdims=True)
+    middle = np.quantile(draws, quantile, axis=1, keepdims=True)
     width = max(NEAR * float(draws.std(1).mean()), LEAST)
-    near = np.exp(-0.5 * ((draws - there) / width) ** 2)
+    near = np.exp(-0.5 * ((draws - middle) / width) ** 2)
     return (near / near.sum(1, keepdims=True)).mean(0)
 
 
 def greedy(
-    now: Picture, share: np.ndarray, seen: np.ndarray, size: int, price: np.ndarray | None = None, seed: int = 0
+    picture: Picture, share: np.ndarray, seen: np.ndarray, size: int, price: np.ndarray | None = None, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of the `size` cells that lower the variance of  sum_i share_i score_i  most, in that order.
 
     share (rows,); seen (rows, columns) cells that cannot be asked; price (rows,) of an answer; seed breaks ties.
     """
-    covariance, pull, loose = (np.array(x, float) for x in now[:3])
-    worth = now.p * (1 - now.p)
+    covariance, information, variance = (np.array(x, float) for x in picture[:3])
+    worth = picture.p * (1 - picture.p)
     rows, columns = worth.shape
     cost = np.ones(rows) if price is None else price
     by_row, by_column = share * worth.mean(1), share @ worth / columns
-    shared = covariance @ (by_row - pull @ (loose * by_column))  # Cov(f, effects)
-    reach, free = covariance @ pull, ~seen
+    shared = covariance @ (by_row - information @ (variance * by_column))  # Cov(f, effects)
+    reach, free = covariance @ information, ~seen
     jitter = 1 + 1e-6 * np.random.default_rng(seed).random(worth.shape)
     noise = 1 / np.maximum(worth, LEAST)
     picked = np.zeros((2, size), int)
     for s in range(size):
-        lift = np.einsum("rc,rc->c", pull, reach)
-        var = np.diagonal(covariance)[:, None] + (loose + loose**2 * lift)[None, :] - 2 * loose[None, :] * reach
-        with_column = loose * (by_column - shared @ pull)  # Cov(f, v)
+        lift = np.einsum("rc,rc->c", information, reach)
+        var = (
+            np.diagonal(covariance)[:, None] + (variance + variance**2 * lift)[None, :] - 2 * variance[None, :] * reach
+        )
+        with_column = variance * (by_column - shared @ information)  # Cov(f, v)
         gain = (shared[:, None] + with_column[None, :]) ** 2 / (var + noise) / cost[:, None] * jitter
         i, j = np.unravel_index(np.where(free, gain, -1).argmax(), gain.shape)
         picked[:, s], free[i, j] = (i, j), False
-        side = covariance[:, i] - loose[j] * reach[:, j]  # Cov(effects, eta)
+        side = covariance[:, i] - variance[j] * reach[:, j]  # Cov(effects, eta)
         share_of = 1 / (var[i, j] + noise[i, j])
         shared = shared - share_of * (shared[i] + with_column[j]) * side
         covariance -= share_of * np.outer(side, side)
-        reach -= share_of * np.outer(side, side @ pull)
-        pull[i, j] += worth[i, j]
+        reach -= share_of * np.outer(side, side @ information)
+        information[i, j] += worth[i, j]
         reach[:, j] += worth[i, j] * covariance[:, i]
-        loose[j] = 1 / (1 / loose[j] + worth[i, j])
+        variance[j] = 1 / (1 / variance[j] + worth[i, j])
     return picked[0], picked[1]

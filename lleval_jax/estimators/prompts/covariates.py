@@ -63,9 +63,9 @@ def one_hot(columns: Mapping[str, Sequence[object]]) -> tuple[Matrix, Names]:
     """
     sizes = {name: len(values) for name, values in columns.items()}
     require(len(set(sizes.values())) == 1, f"columns have lengths {sizes}; give one value for each prompt")
-    found = [(name, value) for name, values in columns.items() for value in dict.fromkeys(values)]
-    matrix = [[float(other == value) for other in columns[name]] for name, value in found]
-    return np.array(matrix).T, tuple(f"{name}={value}" for name, value in found)
+    indicators = [(name, value) for name, values in columns.items() for value in dict.fromkeys(values)]
+    matrix = [[float(other == value) for other in columns[name]] for name, value in indicators]
+    return np.array(matrix).T, tuple(f"{name}={value}" for name, value in indicators)
 
 
 def standardise(features: Matrix) -> tuple[Matrix, np.ndarray]:

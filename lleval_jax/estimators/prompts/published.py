@@ -1,22 +1,33 @@
-"""PromptEval exactly as published, kept to measure against; `estimators/prompts/effects.py` is what to use.
+"""PromptEval exactly as published, kept to measure against; `prompts.fit` is what to use.
 
 Maia Polo et al. 2024, *Efficient multi-prompt evaluation of LLMs*, arXiv:2405.17202, and its code (`prompteval`, commit
 c238d64). Logit P(Y_ij = 1) = theta_i + beta_j, theta = X gamma, beta = Z psi; one logistic regression over the cells
 seen, with the penalty 1/2 |w|^2 + 100 * (log loss), fixed. The code is followed in all that moves its numbers: a last
 item of beta = 0, a penalised level, a label flipped where all agree. Its solver (liblinear) stops early at tolerance
 1e-4; here the minimum itself is found, on the host, in float64.
+
+`fit` takes and gives what all fits do; `extended_rasch` and what follows are the arrays behind it.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 from scipy.special import expit
 
 from lleval_jax.errors import NotConverged, require
+from lleval_jax.layout.grid import Features
+from lleval_jax.values.params import PromptParams
+from lleval_jax.values.responses import Responses
+from lleval_jax.values.results import Ended, FitResult, Source
+from lleval_jax.values.sparse import SparseResponses, as_dense
 
+CITE = ("polo2024prompteval",)
+REPLICATES = 50  # bootstrap draws of examples
+LEAST = 1e-12  # of a probability
 PENALTY = 100.0  # C, the prior variance of every coefficient around 0
 COLLINEAR = 1e-6  # share of the variance of covariates that the least direction must have
 CLIP = 30.0  # of a logit, before it becomes a probability
@@ -24,7 +35,7 @@ EPSILON = 1e-10  # added to both sides of a mean
 STEPS = 100
 
 
-class Fit(NamedTuple):
+class Rasch(NamedTuple):
     """A fitted model.
 
     coefficients  (unknowns,)  as the published code orders them: gamma, psi and the level, where there is one
@@ -39,7 +50,79 @@ class Fit(NamedTuple):
     level: float
 
 
-def fit(answers: np.ndarray, seen: np.ndarray, x: np.ndarray | None = None, z: np.ndarray | None = None) -> Fit:
+def fit(
+    responses: Responses | SparseResponses,
+    *,
+    row_features: Features | None = None,
+    item_features: Features | None = None,
+    seed: int = 0,
+) -> FitResult[PromptParams]:
+    """The paper's estimator: one fixed penalty, no residual effects, features as they stand.
+
+    It has no intervals; its `draws` are scores, moved as they move when examples are drawn anew (bootstrap).
+
+    Args:
+        responses: prompts x examples, answers right or wrong.
+        row_features: covariates of the prompts.
+        item_features: the same of the examples.
+        seed: of the bootstrap.
+
+    Raises:
+        BadInput: no answers, answers other than 0 and 1, or features that do not fit or are collinear.
+        NotConverged: the regression did not converge.
+    """
+    grid = as_dense(responses)
+    x, z = (None if f is None else np.asarray(pd.DataFrame(f), float) for f in (row_features, item_features))
+    found = extended_rasch(grid.scores, grid.seen, x, z)
+    n, items = grid.scores.shape
+    nothing = np.zeros(0)
+    params = PromptParams(
+        draws=_bootstrap(grid, found, x, z, seed).astype(np.float32),
+        level=np.asarray(found.level + found.theta.mean() + found.beta.mean()),
+        effect=found.theta - found.theta.mean(),
+        effect_sd=np.zeros(n),
+        example=found.beta - found.beta.mean(),
+        coef=nothing,
+        coef_sd=nothing,
+        scale=nothing,
+        scale_low=nothing,
+        scale_high=nothing,
+        dispersion=np.asarray(1.0),
+        answered=grid.n_seen,
+        example_var=np.zeros(items),
+    )
+    return FitResult(
+        params=params,
+        axes={"prompts": grid.rows, "examples": grid.items, "kinds": (), "features": ()},
+        ended=Ended("ok", 0, _log_likelihood(predicted(found), grid)),
+        method="prompteval as published",
+        settings={"draws": REPLICATES, "seed": seed, "dtype": "float64"},
+        source=grid.source.merge(Source(seed=seed, cite=CITE)),
+    )
+
+
+def _bootstrap(grid: Responses, found: Rasch, x: np.ndarray | None, z: np.ndarray | None, seed: int) -> np.ndarray:
+    """(replicates, rows) the scores found, moved as they move when examples are drawn anew."""
+    items = grid.scores.shape[1]
+    rng, moved = np.random.default_rng(seed), []
+    while len(moved) < REPLICATES:
+        drawn = rng.integers(0, items, items)
+        answers, seen = grid.scores[:, drawn], grid.seen[:, drawn]
+        if seen.any():
+            again = extended_rasch(answers, seen, x, None if z is None else z[drawn])
+            moved.append(scores(again, answers, seen))
+    draws = np.array(moved)
+    return np.clip(scores(found, grid.scores, grid.seen)[None, :] + draws - draws.mean(0), 0, 1)
+
+
+def _log_likelihood(p: np.ndarray, grid: Responses) -> float:
+    right, wrong = np.log(np.maximum(p, LEAST)), np.log(np.maximum(1 - p, LEAST))
+    return float(np.where(grid.seen, grid.scores * right + (1 - grid.scores) * wrong, 0).sum())
+
+
+def extended_rasch(
+    answers: np.ndarray, seen: np.ndarray, x: np.ndarray | None = None, z: np.ndarray | None = None
+) -> Rasch:
     """The extended Rasch model (`ExtendedRaschModel.fit`).
 
     Without covariates the last item's beta is 0; with those of one side nothing is left out; with both there is a
@@ -62,18 +145,18 @@ def fit(answers: np.ndarray, seen: np.ndarray, x: np.ndarray | None = None, z: n
         dropped = items - 1 if free == 2 else items  # an index past the end belongs to no item
         w = minimum(x[row], labels, item, dropped)
         beta = np.append(w[x.shape[1] :], np.zeros(items - dropped))
-        return Fit(w, x @ w[: x.shape[1]], beta, 0.0)
+        return Rasch(w, x @ w[: x.shape[1]], beta, 0.0)
     level = np.ones((len(labels), 1 if free == 0 else 0))
     if free:  # each row its own theta: the sparse side of `minimum` comes last, in the published order first
         w = np.roll(minimum(z[item], labels, row, rows), rows)
     else:
         w = minimum(np.hstack([x[row], z[item], level]), labels)
     gamma, psi, rest = np.split(w, [x.shape[1], x.shape[1] + z.shape[1]])
-    return Fit(w, x @ gamma, z @ psi, float(rest.sum()))
+    return Rasch(w, x @ gamma, z @ psi, float(rest.sum()))
 
 
-def fit_rows(answers: np.ndarray, seen: np.ndarray, x: np.ndarray | None = None) -> Fit:
-    """The ablation without item effects (`LogReg.fit`), arguments as in `fit`.
+def fit_rows(answers: np.ndarray, seen: np.ndarray, x: np.ndarray | None = None) -> Rasch:
+    """The ablation without item effects (`LogReg.fit`), arguments as in `extended_rasch`.
 
     With covariates there is a level. Without, as published, there is none and the last row's coefficient is added to
     every logit, as if it were one: the order of the rows is right and their level is not.
@@ -84,16 +167,16 @@ def fit_rows(answers: np.ndarray, seen: np.ndarray, x: np.ndarray | None = None)
     require(len(given) == rows, f"x is {given.shape}; give one line for each of the {rows} rows")
     level = np.ones((len(labels), 0 if x is None else 1))
     w = minimum(np.hstack([given[row], level]), labels)
-    return Fit(w, given @ w[: given.shape[1]], np.zeros(items), float(w[-1]))
+    return Rasch(w, given @ w[: given.shape[1]], np.zeros(items), float(w[-1]))
 
 
-def predicted(fitted: Fit) -> np.ndarray:
+def predicted(fitted: Rasch) -> np.ndarray:
     """Probability of a right answer, (rows, items)."""
     logits = fitted.theta[:, None] + fitted.beta[None, :] + fitted.level
     return expit(np.clip(logits, -CLIP, CLIP))
 
 
-def scores(fitted: Fit, answers: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def scores(fitted: Rasch, answers: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """X-pIRT: each row's mean over all items, of the answer where seen and the probability elsewhere, (rows,)."""
     return np.where(seen, answers, predicted(fitted)).mean(1)
 

@@ -55,16 +55,16 @@ def estimate(
     groups: list[str] = []
     drawn: list[np.ndarray] = []
     seen: list[int] = []
-    for group, here in _groups(fit).items():
-        scores = fit.params.draws[:, here]
-        answered = fit.params.answered[here]
+    for group, rows in _groups(fit).items():
+        scores = fit.params.draws[:, rows]
+        answered = fit.params.answered[rows]
         labels = [f"q{100 * share:02.4g}" for share in quantiles] + list(what)
         columns = [*np.quantile(scores, quantiles, axis=1)] if len(quantiles) else []
         columns += [FUNCTIONALS[word](scores) for word in what]
         names += labels
         seen += [int(answered.sum())] * len(labels)
         if per_prompt:
-            names += [fit.rows[i] for i in here]
+            names += [fit.rows[i] for i in rows]
             columns += list(scores.T)
             seen += answered.tolist()
         drawn += columns
@@ -116,8 +116,8 @@ def _places(fit: FitResult[PromptParams], first: str, second: str) -> tuple[np.n
     places = {name: np.array([i]) for i, name in enumerate(fit.rows)} if what == "prompts" else groups
     require(first != second, f"two different {what} are needed to compare; both are {first!r}")
     for name in (first, second):
-        known = ", ".join(map(repr, list(places)[:6]))
-        require(name in places, f"there is no {what[:-1]} {name!r}; there are {known}")
+        first_names = ", ".join(map(repr, list(places)[:6]))
+        require(name in places, f"there is no {what[:-1]} {name!r}; there are {first_names}")
     return places[first], places[second]
 
 

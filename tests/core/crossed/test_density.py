@@ -79,12 +79,12 @@ def test_with_sites_for_answers_the_posterior_is_its_mode_and_curvature():
         return crossed.log_joint(params, design, none) + jnp.sum(shift * logit - 0.5 * precision * logit**2)
 
     found = jax.jit(crossed.posterior)(design, cells, precision, shift, unknown.scale)
-    mode = ravel_pytree((found.coef, found.own, found.column))[0]
+    mode = ravel_pytree((found.coef, found.residual, found.column))[0]
     slope, bow = jax.jit(lambda x: (jax.grad(density)(x), jax.hessian(density)(x)))(mode)
     np.testing.assert_allclose(slope, 0, atol=1e-9)
     covariance = np.linalg.inv(-np.asarray(bow))
     np.testing.assert_allclose(covariance[:3, :3], found.spread, atol=1e-9)
-    np.testing.assert_allclose(covariance[3:6, 3:6], found.own_cov, atol=1e-9)
+    np.testing.assert_allclose(covariance[3:6, 3:6], found.residual_cov, atol=1e-9)
     np.testing.assert_allclose(np.diag(covariance)[6:], found.column_var, atol=1e-9)
 
 
@@ -129,8 +129,8 @@ def test_expectation_propagation_has_its_moments_on_a_grid_of_two_by_two():
     exact = weight @ effects
     spread = np.sqrt(weight @ (effects - exact) ** 2)
     found = settled()
-    mean = np.concatenate([found.coef, found.own, found.column])
-    var = np.concatenate([found.spread.ravel(), np.diag(found.own_cov), found.column_var])
+    mean = np.concatenate([found.coef, found.residual, found.column])
+    var = np.concatenate([found.spread.ravel(), np.diag(found.residual_cov), found.column_var])
     assert (np.abs(exact) / spread).max() > 0.1
     np.testing.assert_array_less(np.abs(mean - exact), 0.05 * spread)
     np.testing.assert_array_less(np.abs(var - spread**2), 0.05 * spread**2)

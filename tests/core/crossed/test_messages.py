@@ -21,7 +21,7 @@ settle, bends = compiled(messages.settle), compiled(messages.bends)
 def laid_out(scores, seen):
     n, items = scores.shape
     rows, about = (np.zeros((n, 0)), ()), np.zeros((items, 0))
-    return crossed_layout.lay_out(scores, seen, np.ones((n, items)), rows, about, None, None, "float64")
+    return crossed_layout.lay_out(scores, seen, np.ones((n, items)), rows, about, None, None, "float64")[0]
 
 
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (-3.0, 0.5), (2.0, 1.5), (-6.0, 1.0)])

@@ -71,9 +71,9 @@ def test_the_posterior_is_that_of_the_dense_system(q):
     near = {"atol": 1e-12}
     np.testing.assert_allclose(found.coef, mean[:k], **near)
     np.testing.assert_allclose(found.spread, covariance[:k, :k], **near)
-    np.testing.assert_allclose(found.own, s * mean[k : k + n], **near)
-    np.testing.assert_allclose(found.own_cov, s**2 * covariance[k : k + n, k : k + n], **near)
-    np.testing.assert_allclose(-found.lean @ found.spread, s * covariance[k : k + n, :k], **near)
+    np.testing.assert_allclose(found.residual, s * mean[k : k + n], **near)
+    np.testing.assert_allclose(found.residual_cov, s**2 * covariance[k : k + n, k : k + n], **near)
+    np.testing.assert_allclose(-found.residual_on_coef @ found.spread, s * covariance[k : k + n, :k], **near)
     np.testing.assert_allclose(found.column, t * mean[k + n :], **near)
     np.testing.assert_allclose(found.column_var, t**2 * np.diag(covariance)[k + n :], **near)
     used = np.flatnonzero(cells.weight)
@@ -86,7 +86,7 @@ def test_the_posterior_is_that_of_the_dense_system(q):
     gap = covariance[k : k + n, k : k + n] - covariance[k : k + n, :k] @ np.linalg.solve(
         covariance[:k, :k], covariance[:k, k : k + n]
     )
-    np.testing.assert_allclose(found.alone, s**2 * gap, **near)
+    np.testing.assert_allclose(found.residual_cov_given, s**2 * gap, **near)
 
 
 def test_evidence_is_the_density_of_the_sites_up_to_a_constant():
@@ -247,7 +247,7 @@ def test_draws_follow_the_posterior():
     """Means of 4,000 draws of what is not the rows' own within five standard errors of the dense normal's, and sds."""
     design, cells, precision, shift, scale = problem(q=2)
     now = posterior(design, cells, precision, shift, scale)
-    root, own_root = np.linalg.cholesky(now.spread), np.linalg.cholesky(now.alone)
+    root, own_root = np.linalg.cholesky(now.spread), np.linalg.cholesky(now.residual_cov_given)
     draw = compiled(jax.vmap(crossed_draws.others_drawn, (None, None, None, None, 0)))
     drawn = np.concatenate(draw(design, now, root, own_root, jax.random.split(jax.random.key(0), 4000)), axis=1)
     _, _, _, covariance, mean = dense(design, cells, precision, shift, scale)
@@ -281,8 +281,8 @@ def test_the_mean_is_as_certain_as_under_the_normal_posterior():
     steep = p * (1 - p)
     steep[row, column] = 0
     down = steep.sum(0)
-    toward = steep.sum(1) - now.pull @ (now.loose * down)
-    certain = toward @ now.covariance @ toward + down**2 @ now.loose
+    toward = steep.sum(1) - now.effects_on_column @ (now.column_var_given * down)
+    certain = toward @ now.covariance @ toward + down**2 @ now.column_var_given
     left = columns - np.bincount(row, minlength=rows) * 1.0
     given = design, cells, points, np.ones(columns), np.zeros(rows), left, 1.0, jax.random.key(0)
     drawn = score_draws(*given, draws=2000)

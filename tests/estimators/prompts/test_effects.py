@@ -211,7 +211,7 @@ def test_the_reference_is_the_published_estimator():
     answers = world(0)
     seen = asked(answers)
     fit = prompts.fit(grid(answers, seen), reference=True)
-    scores = published.scores(published.fit(answers, seen), answers, seen)
+    scores = published.scores(published.extended_rasch(answers, seen), answers, seen)
     np.testing.assert_allclose(fit.params.draws.mean(0), scores, atol=2e-2)  # draws are cut to [0, 1]
     got = prompts.estimate(fit)
     assert got.method == "prompteval as published"
@@ -236,7 +236,7 @@ def test_a_balanced_choice_is_the_balanced_plan():
 
 def whole(now, seen):
     """Joint covariance of all effects (rows, then columns) of a picture."""
-    pull, loose = now.pull, now.loose
+    pull, loose = now.effects_on_column, now.column_var_given
     cross = -now.covariance @ (pull * loose)
     return np.block(
         [[now.covariance, cross], [cross.T, np.diag(loose) + (pull * loose).T @ now.covariance @ (pull * loose)]]

@@ -25,7 +25,8 @@ def fitted(golden, answers, variant):
     x, z = golden["x"], golden["z"]
     if variant.startswith("rows"):
         return paper.fit_rows(golden[answers], golden["seen"], x if variant == "rows_x" else None)
-    return paper.fit(golden[answers], golden["seen"], x if "x" in variant else None, z if "z" in variant else None)
+    covariates = x if "x" in variant else None, z if "z" in variant else None
+    return paper.extended_rasch(golden[answers], golden["seen"], *covariates)
 
 
 @pytest.mark.parametrize("variant", ["rasch", "x", "z", "xz", "rows", "rows_x"])
@@ -52,7 +53,7 @@ def test_what_the_early_stop_of_the_published_solver_costs(golden, variant, boun
 def test_the_gradient_vanishes_at_the_minimum(golden):
     """w = C sum_cells d (y - p), written with the whole design."""
     answers, seen = golden["answers"], golden["seen"]
-    w = paper.fit(answers, seen).coefficients
+    w = paper.extended_rasch(answers, seen).coefficients
     row, item = np.nonzero(seen)
     design = np.hstack([np.eye(len(seen))[row], np.eye(seen.shape[1])[item]])[:, :-1]
     pull = design.T @ (answers[row, item] - expit(design @ w))
@@ -69,8 +70,9 @@ def test_who_was_not_seen_is_at_zero(golden):
 def test_the_order_of_items_matters_as_published(golden):
     """The last item's beta is 0, whichever it is."""
     swapped = golden["seen"][:, ::-1]
-    once = paper.scores(paper.fit(golden["answers"], golden["seen"]), golden["answers"], golden["seen"])
-    turned = paper.scores(paper.fit(golden["answers"][:, ::-1], swapped), golden["answers"][:, ::-1], swapped)
+    once = paper.scores(paper.extended_rasch(golden["answers"], golden["seen"]), golden["answers"], golden["seen"])
+    answers = golden["answers"][:, ::-1]
+    turned = paper.scores(paper.extended_rasch(answers, swapped), answers, swapped)
     assert np.abs(once - turned).max() > POINT
 
 
@@ -97,4 +99,4 @@ def test_binarise_keeps_the_cut():
 def test_wrong_calls_say_what_was_found(changed, message):
     right = {"answers": np.eye(2, 3), "seen": np.ones((2, 3), bool)}
     with pytest.raises(BadInput, match=message):
-        paper.fit(**(right | changed))
+        paper.extended_rasch(**(right | changed))
