@@ -136,7 +136,8 @@ def reliability(scores: np.ndarray, seen: np.ndarray) -> float:
 def _rung(model: str | Curve) -> tuple[Model, list[Finding]]:
     """The richest model of `LADDER` that a curve holds, and a note if it is not the curve itself."""
     curve = curve_of(model)
-    rung = [name for name in LADDER if curve.holds(CURVES[name])][-1]
+    below: list[Model] = [name for name in LADDER if curve.holds(CURVES[name])]
+    rung = below[-1]
     if name_of(curve) in LADDER:
         return rung, []
     found = f"whether these answers can teach the curve ({name_of(curve)}) is not known: it is not one of the nested "

@@ -108,9 +108,11 @@ class HeldOut:
         """The loss of one trial."""
         known = data.answers
         begun = beliefs.start(known, *data.start)
-        end = loop.solve(beliefs.Alternating(), known, begun, tol=self.tol, max_steps=self.max_steps)
-        loss = _loss(end.x, data.held, len(known.row_weight))
-        return Loss(loss, end.steps, end.status, end.error)
+        solver, most = beliefs.Alternating(), self.max_steps
+        first = loop.begin(solver, known, begun)
+        end = loop.advance(solver, known, first, tol=self.tol, at_most=most + 1, max_steps=most)
+        loss = _loss(end.now.x, data.held, len(known.row_weight))
+        return Loss(loss, end.steps, end.status, end.now.error)
 
 
 def _loss(now: beliefs.Beliefs, held: Held, rows: int) -> Array:

@@ -9,7 +9,6 @@ import pandas as pd
 from scipy.special import expit
 
 from lleval_jax.core.linalg import cluster
-from lleval_jax.core.precision import precise
 from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.tiny import kriging, linear
@@ -311,8 +310,7 @@ def _misfit(
         head_error = np.concatenate([e for e, _ in regressions])[order]
     elif len(complete) >= ENOUGH_TO_MIX:
         x = answers.scores[complete][:, chosen.index].astype(float)
-        with precise("float64"):
-            head_error = head.left_out_errors(x, answers.scores[complete].astype(float) @ weight[0], seed)
+        head_error = head.left_out_errors(x, answers.scores[complete].astype(float) @ weight[0], seed)
     width = {"weighted": widen[0], "pirt": widen[1], "head": np.maximum(wide, 1)}
     return Misfit(errors[1].mean(0), width, np.asarray(WIDEN_DF + n)), head_error
 
@@ -324,8 +322,7 @@ def _head_errors(
     scores = answers.scores.astype(float)
     x, new, scaled, first = scores[taught][:, index], scores[out][:, index], [], np.zeros(len(out))
     for t, w in enumerate(weight):
-        with precise("float64"):
-            value, sd, _, _ = head.estimate(x, scores[taught] @ w, new, 0.95, seed)
+        value, sd, _, _ = head.estimate(x, scores[taught] @ w, new, 0.95, seed)
         error = scores[out] @ w - value
         scaled.append(error / np.maximum(sd, 1e-9))
         first = error if t == 0 else first

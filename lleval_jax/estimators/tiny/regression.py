@@ -1,7 +1,7 @@
 """A score straight from an answer vector, by Gaussian-process regression (`core.gp`) on calibration models.
 
 Hyperparameters are found on the host; intervals are conformal, from the errors made when close relatives are left out.
-Float64: the face calls inside `precise("float64")`.
+Always float64, which the two functions that take and give numpy arrays decide: `estimate` and `left_out_errors`.
 """
 
 import functools
@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from lleval_jax.core import gp
-from lleval_jax.core.precision import full_precision, jit
+from lleval_jax.core.precision import full_precision, jit, precise
 from lleval_jax.types import Array
 
 LEAST_LOG_NOISE = -10.0  # of the noise variance
@@ -51,18 +51,20 @@ def estimate(
     answers  (models, k)
     ->       four (models,), within [0, 1]
     """
-    fitted = fit(x, full, seed=seed)
-    return tuple(np.asarray(part) for part in predict(fitted, answers, level))  # type: ignore[return-value]
+    with precise("float64"):
+        fitted = fit(x, full, seed=seed)
+        return tuple(np.asarray(part) for part in predict(fitted, answers, level))  # type: ignore[return-value]
 
 
 def left_out_errors(x: np.ndarray, full: np.ndarray, seed: int, folds: int = 5) -> np.ndarray:
     """(models,) truth minus the head's estimate of each calibration model, its fold left out."""
     fold = np.random.default_rng(seed).permutation(len(full)) % folds
     error = np.zeros(len(full))
-    for f in range(folds):
-        out = fold == f
-        fitted = fit(x[~out], full[~out], seed=seed, queries=2)
-        error[out] = full[out] - np.asarray(predict(fitted, x[out], 0.95)[0])
+    with precise("float64"):
+        for f in range(folds):
+            out = fold == f
+            fitted = fit(x[~out], full[~out], seed=seed, queries=2)
+            error[out] = full[out] - np.asarray(predict(fitted, x[out], 0.95)[0])
     return error
 
 

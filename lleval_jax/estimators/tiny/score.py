@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from lleval_jax.core.precision import precise
 from lleval_jax.errors import BankMismatch, require_known, require_level
 from lleval_jax.estimators.irt.ability import known_answers
 from lleval_jax.estimators.tiny import anchors, kriging, linear
@@ -147,10 +146,10 @@ def regression(here: Responses, bank: ItemBank, targets: np.ndarray, level: floa
     for j, pattern in enumerate(patterns):
         rows, index = np.flatnonzero(which.ravel() == j), np.flatnonzero(pattern)
         teachers, x = _teachers(known, index)
-        new = here.scores[np.ix_(rows, index)].astype(float)
-        with precise("float64"):
-            for column, t in enumerate(targets):
-                out[:, rows, column] = head.estimate(x, known.full[teachers, t], new, level, seed)
+        for column, t in enumerate(targets):
+            out[:, rows, column] = head.estimate(
+                x, known.full[teachers, t], here.scores[np.ix_(rows, index)].astype(float), level, seed
+            )
     value, sd, low, high = out
     wide = _widen(bank, "head", targets)[0]
     return Spread(value, sd * wide, value - wide * (value - low), value + wide * (high - value))
