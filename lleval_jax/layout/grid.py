@@ -120,7 +120,7 @@ def lay_out_many(
     grids: scores and seen of each, (rows, items); rows: features of the rows and their names.
     """
     ones = np.ones(grids[0][0].shape)
-    items = ones.shape[1]
+    items = grids[0][0].shape[1]
     design, _ = _design(rows[0], np.zeros((items, 0)), None, None, dtype)
     each = [_answers(scores, seen, ones, size, dtype) for scores, seen in grids]
     cells, middle, given, unanswered = zip(*each, strict=True)
