@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pandas as pd
 
@@ -23,7 +24,7 @@ TELLS = 0.5  # of the part that features of examples explain
 LOOSE = 1.5  # how many effects that belief is worth
 FIRM = 2.0  # the same of examples' effects, which are never small
 OPEN = 1.0  # the same of what features explain, which may be nothing
-SPREADS = 1.2  # effects draw shares toward one half: the logit about which they lie is so much the logit of the share
+SPREADS = 1.2  # effects draw shares toward one half: the logit about which they lie is so many times that of the share
 
 
 class Grid(NamedTuple):
@@ -107,8 +108,10 @@ def lay_out(
     models, prompts: which of each a row is, where there are several models; spare: cells that there will be.
     """
     design, kinds = _design(rows[0], columns, models, prompts, dtype)
-    cells, middle, given, unanswered = _answers(scores, seen, weight, room(max(int(seen.sum()), spare)), dtype)
-    real = pad(np.ones(scores.shape[1], dtype), (len(design.columns),))
+    size, items = room(max(int(seen.sum()), spare)), scores.shape[1]
+    answers = _answers([(scores, seen)], np.asarray(weight)[seen], size, dtype)
+    cells, middle, given, unanswered = jax.tree.map(lambda x: x[0], answers)
+    real = pad(np.ones(items, dtype), (len(design.columns),))
     return Grid(design._replace(offset=middle), cells, real, given, unanswered), Axes(kinds, rows[1])
 
 
@@ -119,14 +122,11 @@ def lay_out_many(
 
     grids: scores and seen of each, (rows, items); rows: features of the rows and their names.
     """
-    ones = np.ones(grids[0][0].shape)
-    items = ones.shape[1]
+    items = grids[0][0].shape[1]
     design, _ = _design(rows[0], np.zeros((items, 0)), None, None, dtype)
-    each = [_answers(scores, seen, ones, size, dtype) for scores, seen in grids]
-    cells, middle, given, unanswered = zip(*each, strict=True)
-    stacked = Cells(*(np.stack(x) for x in zip(*cells, strict=True)))
+    cells, middle, given, unanswered = _answers(grids, None, size, dtype)
     real = pad(np.ones(items, dtype), (len(design.columns),))
-    return Grid(design._replace(offset=np.stack(middle)), stacked, real, np.stack(given), np.stack(unanswered))
+    return Grid(design._replace(offset=middle), cells, real, given, unanswered)
 
 
 def _design(
@@ -158,26 +158,35 @@ def _design(
 
 
 def _answers(
-    scores: np.ndarray, seen: np.ndarray, weight: np.ndarray, size: int, dtype: str
+    grids: Sequence[tuple[np.ndarray, np.ndarray]], weight: np.ndarray | None, size: int, dtype: str
 ) -> tuple[Cells, np.ndarray, np.ndarray, np.ndarray]:
-    """Cells, padded to `size`; the offset; and of each row the sum of its answers, and how many are not known."""
-    n, items = scores.shape
-    place = np.flatnonzero(seen)
-    row, column = np.divmod(place.astype(np.int32), items)
-    score, worth = scores[row, column], weight[row, column]
-    middle = offset(float((score * worth).sum()), float(worth.sum()))
-    cells = Cells(*(pad(x, (size,)) for x in (row, column, score.astype(dtype), worth.astype(dtype))))
-    given, count = np.bincount(row, score, n), np.bincount(row, minlength=n)
-    return cells, np.asarray(middle, dtype), given.astype(dtype), (items - count).astype(dtype)
+    """Of scores and seen of each grid: cells, offsets, and of each row the sum of its answers and how many are missing.
 
+    weight: of all answers, one grid after the other; None: 1 each.
+    """
+    many, (n, items) = len(grids), grids[0][0].shape
+    which, cell = np.divmod(np.flatnonzero(np.stack([seen for _, seen in grids])), n * items)
+    row, column = np.divmod(cell, items)
+    weight = np.ones(len(which)) if weight is None else weight
+    score = np.concatenate([scores[seen] for scores, seen in grids])
+    count = np.bincount(which, minlength=many)
+    slot = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
 
-def offset(right: float, count: float) -> float:
-    """The logit about which effects lie, from all answers together."""
-    return SPREADS * float(np.log(odds(right, count)))
+    def padded(values: np.ndarray, kind: str) -> np.ndarray:
+        out = np.zeros((many, size), kind)
+        out[which, slot] = values
+        return out
+
+    cells = Cells(padded(row, "int32"), padded(column, "int32"), padded(score, dtype), padded(weight, dtype))
+    middle = SPREADS * np.log(odds(np.bincount(which, score * weight, many), np.bincount(which, weight, many)))
+    by_row = which * n + row
+    given, answered = np.bincount(by_row, score, many * n), np.bincount(by_row, minlength=many * n)
+    given, unanswered = (x.reshape(many, n).astype(dtype) for x in (given, items - answered))
+    return cells, middle.astype(dtype), given, unanswered
 
 
 def odds(right: Any, count: Any) -> Any:
-    """Of a right answer, of so many."""
+    """Of a right answer, of so many: the logit about which effects lie is `SPREADS` times its logarithm."""
     return (right + 0.5) / (count - right + 0.5)
 
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 
-from lleval_jax.core.precision import precise
+from lleval_jax.core.precision import jit, precise
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import require
 from lleval_jax.estimators import contract
@@ -23,6 +23,9 @@ FEW = 8  # points of the scales
 ALONE = 8  # grids a call where it takes them one by one: fewer that only fill it up
 TOGETHER = 16  # grids a call of the quick method on a CPU
 LANES = os.cpu_count() or 1  # calls side by side on a CPU, each of which takes one core
+
+
+_keys = jit(jax.vmap(jax.random.fold_in, (None, 0)))  # of grids, by their places in the call
 
 
 class Many(NamedTuple):
@@ -97,7 +100,7 @@ def fit_many(
         if on_cpu:  # none waits for one that needs more sweeps
             block, at_once = ALONE, 1
     rows = layout.matrix(row_features, [str(i) for i in range(scores.shape[1])], "prompts")
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), np.arange(len(scores)))
+    key = jax.random.key(seed)
     shares = np.asarray(quantiles, dtype), np.asarray([(1 - level) / 2, (1 + level) / 2], dtype)
     done = 0
 
@@ -107,7 +110,7 @@ def fit_many(
         with precise(dtype):
             each = [(scores[g], seen[g]) for g in filled]
             data = layout.lay_out_many(each, rows, dtype, int(sizes[block_of[0]]))
-            found = contract.solve_many(solver, data, keys[filled], axes=layout.SAME_DESIGN, at_once=at_once)
+            found = contract.solve_many(solver, data, _keys(key, filled), axes=layout.SAME_DESIGN, at_once=at_once)
         keep = len(block_of)
         sums, log_scale = np.asarray(found.sums)[:keep], np.asarray(found.log_scale)[:keep]
         steps, status = np.asarray(found.steps)[:keep], np.asarray(found.status)[:keep]
