@@ -12,7 +12,10 @@ from scipy import special, stats
 import lleval_jax as ll
 from bench.refresh import coverage_published
 from bench.refresh.coverage_published import world
+from lleval_jax.estimators import contract
 from lleval_jax.estimators.refresh import published
+from lleval_jax.estimators.refresh.published_kernel import PlateauAdam, Search, start
+from lleval_jax.estimators.refresh.published_kernel import search as published_search
 
 FALSE_ALARM = 1e-6  # of the statistical test
 
@@ -60,25 +63,29 @@ def searched(scores, seen, beta, theta, epochs=10_000) -> tuple[np.ndarray, np.n
     return x[: len(beta)], x[len(beta) :], epoch
 
 
+compiled_search = jax.jit(published_search)
+
+
 def search(p, start, epochs, dtype):
     """The search of `fit` from a start, in another type: difficulties, abilities, epochs."""
     start = jax.tree.map(lambda x: x.astype(dtype), start)
-    blocks = published._blocks(p.scores.astype(dtype), p.seen, [40, 30])
-    end = published._search(published.PlateauAdam(), blocks, start, epochs)
+    blocks = published._lay_out(p.scores.astype(dtype), p.seen, [40, 30])
+    end = compiled_search(blocks, start, epochs)
     return np.asarray(end.x.beta), np.asarray(end.x.theta), int(end.steps)
 
 
 @pytest.mark.parametrize("epochs", [1, 7, 300, 10_000])
 def test_the_search_is_the_published_one(epochs):
     """The same iterates and the same last epoch; in float32 as far as rounding does not move a fall of the rate."""
-    p, start = fitted().params, published._start(0, 6, 70)
-    beta, theta, last = searched(p.scores, p.seen, np.asarray(start.beta), np.asarray(start.theta), epochs)
-    found = search(p, start, epochs, "float64")
+    p = fitted().params
+    first = start(published._lay_out(p.scores, p.seen, [40, 30]), 6, jax.random.key(0))
+    beta, theta, last = searched(p.scores, p.seen, np.asarray(first.beta), np.asarray(first.theta), epochs)
+    found = search(p, first, epochs, "float64")
     assert found[2] == last
     np.testing.assert_allclose(found[0], beta, atol=1e-9)
     np.testing.assert_allclose(found[1], theta, atol=1e-9)
     if epochs <= 300:
-        found = search(p, start, epochs, "float32")
+        found = search(p, first, epochs, "float32")
         assert found[0].dtype == found[1].dtype == np.float32
         np.testing.assert_allclose(found[0], beta, atol=2e-4)
         np.testing.assert_allclose(found[1], theta, atol=2e-4)
@@ -88,8 +95,9 @@ def test_the_search_is_the_published_one(epochs):
 
 def test_the_rate_falls_where_the_loss_stays():
     """A loss that never moves: ten times less after 11 flat epochs each, until less than 1e-8 would change."""
-    solver = published.PlateauAdam()
-    now = solver.init(jax.numpy.sum, published._start(0, 2, 3))
+    solver = PlateauAdam()
+    blocks = published._lay_out(np.ones((2, 3), np.float32), np.ones((2, 3), bool), [3])
+    now = solver.init(jax.numpy.sum, start(blocks, 2, jax.random.key(0)))
     rates, left = [], []
     step = jax.jit(lambda now: solver.step(lambda x: 0 * x.beta.sum() + 1, now))
     for _ in range(90):
@@ -99,6 +107,18 @@ def test_the_rate_falls_where_the_loss_stays():
     expected = 0.01 * 0.1 ** np.minimum(np.arange(90) // 11, 6)
     np.testing.assert_allclose(rates, expected, rtol=1e-12)
     assert left.index(0) == 50  # the first epoch is the best one, then fifty without a better
+
+
+def test_lanes_are_single_fits():
+    """Two draws of answers side by side: each the fit that it is alone."""
+    first, kernel = fitted().params, Search(6, 300)
+    parts = [published._lay_out(scores, first.seen, [40, 30]) for scores in (first.scores, 1 - first.scores)]
+    keys = jax.random.split(jax.random.key(0), 2)
+    lanes = contract.solve_many(kernel, jax.tree.map(lambda *part: jax.numpy.stack(part), *parts), keys)
+    for lane, (data, key) in enumerate(zip(parts, keys, strict=True)):
+        alone = contract.solve(kernel, data, key)
+        for one, other in zip(jax.tree.leaves(lanes), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(one[lane], other, atol=1e-6)
 
 
 def brute_force(theta, beta, k) -> set[int]:
