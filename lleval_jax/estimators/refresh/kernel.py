@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from lleval_jax.core.laws import panel
-from lleval_jax.core.laws.panel import Panel, Sizes
+from lleval_jax.core.laws.panel import Sizes
 from lleval_jax.core.linalg import factors
 from lleval_jax.core.linalg.sweep import inverse
 from lleval_jax.core.solvers.bfgs import BFGS
@@ -19,10 +19,9 @@ TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log 
 
 
 class Found(NamedTuple):
-    """Sizes of most evidence and prior, what they were found from, and how the search ended.
+    """Loadings, sizes of most evidence and prior, and how the search ended.
 
     loading    (models, dims)  of models, as of `linalg.factors`
-    panel      with the loadings in its basis
     sizes      where evidence times prior is highest
     model_var  (`panel.PARTS`,)          posterior variances of `sizes.model`, by Laplace's method
     shift_var  (width, `panel.SHIFTS`)   and of `sizes.shift`
@@ -31,7 +30,6 @@ class Found(NamedTuple):
     """
 
     loading: Array
-    panel: Panel
     sizes: Sizes
     model_var: Array
     shift_var: Array
@@ -74,7 +72,6 @@ class Search:
         variance = jnp.diag(inverse(precision(end.x)[:free, :free])[0])
         return Found(
             loading=loading,
-            panel=observed,
             sizes=sizes,
             model_var=variance[:parts],
             shift_var=variance[parts:].reshape(sizes.shift.shape),

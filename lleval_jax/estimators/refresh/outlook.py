@@ -9,13 +9,13 @@ from scipy.special import expit
 from lleval_jax.core.laws import panel
 from lleval_jax.core.laws.panel import Panel, Posterior, Sizes
 from lleval_jax.core.precision import light_jit
-from lleval_jax.layout.chain import Named
+from lleval_jax.layout.chain import Named, with_loadings
 from lleval_jax.values.params import Chain, RefreshParams
 from lleval_jax.values.responses import WHOLE
 
 DRIFTS = slice(2, 4)  # of `panel.PARTS`
 LEAST_DRIFT = 0.05  # share of a variance under which it counts as normal
-_posterior = light_jit(panel.posterior)
+_posterior = light_jit(lambda sizes, observed, loading: panel.posterior(sizes, with_loadings(observed, loading)))
 
 
 class Outlook(NamedTuple):
@@ -67,7 +67,14 @@ class Outlook(NamedTuple):
 
 
 def outlook(named: Named, observed: Panel, law: RefreshParams, version: int) -> Outlook:
-    """On a version of the chain, whether or not any model has been run on it; `observed` is the chain's panel."""
+    """On a version of the chain, whether or not any model has been run on it.
+
+    Args:
+        named: the chain.
+        observed: its panel, without loadings.
+        law: that holds; the chain may have versions that it was not learned from.
+        version: which.
+    """
     chain = named.chain
     cells = np.nonzero(chain.version == version)[0]
     logits = _logits(observed, law, cells)
@@ -125,7 +132,7 @@ def of_one_run(outlook: Outlook, target: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _logits(observed: Panel, law: RefreshParams, cells: np.ndarray) -> Posterior:
     """Of the logits in these cells alone, on the host."""
-    whole = jax.tree.map(np.asarray, _posterior(expected(law), observed))
+    whole = jax.tree.map(np.asarray, _posterior(expected(law), observed, law.loading))
     return whole._replace(
         mean=whole.mean[:, cells], own=whole.own[:, cells][:, :, cells], design=whole.design[:, cells]
     )

@@ -12,20 +12,19 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
 from lleval_jax.core.laws.panel import Panel
-from lleval_jax.core.precision import precise
+from lleval_jax.core.precision import Precision, precise
 from lleval_jax.errors import BadInput, nearest, require, require_level
 from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.refresh import choice
 from lleval_jax.estimators.refresh.kernel import Found, Search
 from lleval_jax.estimators.refresh.outlook import Outlook, conditioned, outlook
-from lleval_jax.layout.chain import Named, append, empty, grow, lay_out, named_of, with_loadings
-from lleval_jax.types import Status
+from lleval_jax.layout.chain import Named, append, empty, grow, lay_out, named_of
+from lleval_jax.types import Array, Status
 from lleval_jax.values.params import RefreshParams
 from lleval_jax.values.ranks import Standing
 from lleval_jax.values.responses import WHOLE, Responses
@@ -41,6 +40,7 @@ def fit(
     *,
     dims: int = DIMS,
     strict: bool = False,
+    precision: Precision = "float64",
 ) -> FitResult[RefreshParams]:
     """Learn from the versions so far how scores move from one to the next.
 
@@ -50,6 +50,7 @@ def fit(
         dims: loadings of a model on what items have in common; fewer are used with few models. With 0 a version
             moves models by a line in ability, and by their drift.
         strict: raise `NotConverged` rather than warn.
+        precision: number type of the search: "float64", or "float32" where doubles are slow.
 
     Raises:
         BadInput: no version, fewer than three models, or a version that shares no model with those before.
@@ -62,7 +63,7 @@ def fit(
     for name, answers in by_name.items():
         named, source = append(named, answers, name), source.merge(answers.source)
     require(len(named.models) > 2, f"the versions hold {len(named.models)} models; at least 3 are needed")
-    return _fitted(named, dims, source, strict)[0]
+    return _fitted(named, dims, source, strict, precision)[0]
 
 
 def estimate(
@@ -71,6 +72,7 @@ def estimate(
     *,
     version: str | None = None,
     strict: bool = False,
+    precision: Precision = "float64",
     level: float = 0.95,
 ) -> Estimate:
     """The score of every model on a version, overall ("all") and by domain, also of those that were not run on it.
@@ -82,13 +84,14 @@ def estimate(
         answers: of the models that were run again, to all items of the new version; None: the newest version in `fit`.
         version: name of the new version, or of one in `fit`.
         strict: raise `NotConverged` rather than warn.
+        precision: as for `fit`; of the search that new answers take.
         level: of the intervals.
 
     Raises:
         BadInput: no known model among the answers, or a version that is not there.
         NotConverged: with `strict`, the search stopped early.
     """
-    return _estimate(*_of_version(fit, answers, version, strict), level)
+    return _estimate(*_of_version(fit, answers, version, strict, precision), level)
 
 
 def foretell(
@@ -211,6 +214,7 @@ def ranks(
     draws: int = 10_000,
     seed: int = 0,
     strict: bool = False,
+    precision: Precision = "float64",
     level: float = 0.95,
 ) -> Standing:
     """The order of all models on a version, with intervals of ranks and the chance that each rank holds.
@@ -224,6 +228,7 @@ def ranks(
         draws: of the scores of all models.
         seed: of the draws.
         strict: raise `NotConverged` rather than warn.
+        precision: as in `estimate`.
         level: of the intervals.
 
     Raises:
@@ -231,7 +236,7 @@ def ranks(
         NotConverged: with `strict`, the search stopped early.
     """
     require_level(level)
-    scores, fit = _of_version(fit, answers, version, strict)
+    scores, fit = _of_version(fit, answers, version, strict, precision)
     models, mean = len(fit.rows), scores.mean[:, 0]
     drawn = _drawn(scores, draws, seed)
     places = 1 + np.argsort(np.argsort(-drawn, 1, kind="stable"), 1, kind="stable")
@@ -306,7 +311,11 @@ def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> Out
 
 
 def _of_version(
-    fit: FitResult[RefreshParams], answers: Responses | None, version: str | None, strict: bool
+    fit: FitResult[RefreshParams],
+    answers: Responses | None,
+    version: str | None,
+    strict: bool,
+    precision: Precision,
 ) -> tuple[Outlook, FitResult[RefreshParams]]:
     """Scores on a version, and the law by which they are predicted: that of all answers, the new ones included."""
     named = named_of(fit)
@@ -315,26 +324,32 @@ def _of_version(
         require(version in named.versions, f"there is no version {version!r}; there are {', '.join(named.versions)}")
         return _outlook(named, fit, named.versions.index(version)), fit
     named = append(named, answers, version or f"v{len(named.versions) + 1}")
-    fit, observed = _fitted(named, fit.settings["dims"], fit.source.merge(answers.source), strict)
+    source = fit.source.merge(answers.source)
+    fit, observed = _fitted(named, fit.settings["dims"], source, strict, precision)
     with precise("float64"):
-        return outlook(named, observed, fit.params, len(named.versions) - 1), fit
+        return outlook(named, jax.tree.map(_doubles, observed), fit.params, len(named.versions) - 1), fit
 
 
 def _outlook(named: Named, fit: FitResult[RefreshParams], version: int) -> Outlook:
     """Scores on a version of a chain, by the law of a fit."""
     with precise("float64"):
-        observed = with_loadings(lay_out(named)[0].panel, jnp.asarray(fit.params.loading))
-        return outlook(named, observed, fit.params, version)
+        return outlook(named, lay_out(named)[0].panel, fit.params, version)
 
 
-def _fitted(named: Named, dims: int, source: Source, strict: bool) -> tuple[FitResult[RefreshParams], Panel]:
+def _fitted(
+    named: Named, dims: int, source: Source, strict: bool, precision: Precision
+) -> tuple[FitResult[RefreshParams], Panel]:
     """The law of most evidence, and the panel that it was found from."""
     dims = min(dims, len(named.models) // PER_DIM)
-    with precise("float64"):
-        data, axes = lay_out(named)
+    with precise(precision):
+        data, axes = lay_out(named, precision)
         found = contract.solve(Search(dims), data, jax.random.key(0))
-    found = jax.tree.map(np.asarray, found)
-    return _result(found, named, axes, source, strict), found.panel
+    return _result(jax.tree.map(_doubles, found), named, axes, source, strict), data.panel
+
+
+def _doubles(numbers: Array) -> np.ndarray:
+    """On the host, floating numbers in float64."""
+    return np.asarray(numbers, float if numbers.dtype.kind == "f" else None)
 
 
 def _result(
@@ -352,7 +367,7 @@ def _result(
         unit="log evidence",
         error=float(found.error),
     )
-    law = np.asarray(found.loading), *map(np.asarray, (*found.sizes, found.model_var, found.shift_var))
+    law = map(np.asarray, (found.loading, *found.sizes, found.model_var, found.shift_var))
     return FitResult(
         params=RefreshParams(named.chain, *law),
         axes=axes,

@@ -19,8 +19,8 @@ from lleval_jax.core.precision import precise
 from lleval_jax.errors import require, require_known, require_level
 from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
-from lleval_jax.estimators.refresh.published_kernel import Block, Found, Search
-from lleval_jax.types import Status
+from lleval_jax.estimators.refresh.published_kernel import Answers, Block, Found, Search, start
+from lleval_jax.types import Array, Status
 from lleval_jax.values.params import RefreshPaperParams
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
@@ -56,8 +56,9 @@ def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -
     rows = tuple(dict.fromkeys(row for version in versions for row in version.rows))
     scores, seen = _joined(versions, rows)
     with precise("float64"):
-        data = _lay_out(scores, seen, [len(version.items) for version in versions])
-        found = contract.solve(Search(len(rows), MAX_EPOCHS), data, jax.random.key(seed))
+        key = jax.random.key(seed)
+        data = _lay_out(scores, seen, [len(version.items) for version in versions], key)
+        found = contract.solve(Search(MAX_EPOCHS), data, key)
     return _result(jax.tree.map(np.asarray, found), versions, rows, scores, seen, seed, strict)
 
 
@@ -230,13 +231,14 @@ def _groups(versions: list[Responses]) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(groups.tolist()), group.astype(np.int32)
 
 
-def _lay_out(scores: np.ndarray, seen: np.ndarray, sizes: list[int]) -> tuple[Block, ...]:
-    """A block a version, of so many items each."""
+def _lay_out(scores: np.ndarray, seen: np.ndarray, sizes: list[int], key: Array) -> Answers:
+    """A block a version, of so many items each, and the start by a random key."""
     ends = np.cumsum(sizes)
     parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
     ran = [np.flatnonzero(seen[:, part].any(1)).astype(np.int32) for part in parts]
     each = [(at, scores[at, part], seen[at, part]) for at, part in zip(ran, parts, strict=True)]
-    return tuple(Block(*map(jnp.asarray, arrays)) for arrays in each)
+    blocks = tuple(Block(*map(jnp.asarray, arrays)) for arrays in each)
+    return Answers(blocks, start(sum(sizes), len(scores), key))
 
 
 def _by_fisher(theta: np.ndarray, beta: np.ndarray, k: int) -> tuple[list[int], list[int]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lleval_jax.core.solvers.loop import Solution, Step, solve
+from lleval_jax.core.solvers.loop import Step, solve
 from lleval_jax.types import Array, Bool, Float, Int
 
 EPSILON = 1e-5  # added to a probability before its logarithm
@@ -44,35 +44,38 @@ class Found(NamedTuple):
     error: Array
 
 
+class Answers(NamedTuple):
+    """What all models answered, a block a version, and where the search starts."""
+
+    blocks: tuple[Block, ...]
+    start: Unknowns
+
+
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """The joint Rasch model of so many models, from a random start."""
+    """The joint Rasch model of all versions, in at most so many epochs."""
 
-    models: int
     epochs: int
     light: bool = False
 
-    def solve(self, data: tuple[Block, ...], key: Array) -> Found:
-        """Abilities and difficulties of all versions together."""
-        end = search(data, start(data, self.models, key), self.epochs)
+    def solve(self, data: Answers, key: Array) -> Found:
+        """Abilities and difficulties, of the type of the start. The start is data, so that no key is needed."""
+        cells = sum(jnp.sum(block.seen, dtype=jnp.float64) for block in data.blocks)
+
+        def mean(x: Unknowns) -> Array:
+            return (_loss(x, data.blocks) / cells).astype(x.theta.dtype)
+
+        end = solve(PlateauAdam(), mean, data.start, tol=0, max_steps=self.epochs)
         return Found(end.x.beta, end.x.theta, end.value, end.steps, end.status, end.error)
 
 
-def start(blocks: tuple[Block, ...], models: int, key: Array) -> Unknowns:
-    """Difficulties, then abilities, from N(0, 1)."""
+def start(items: int, models: int, key: Array) -> Unknowns:
+    """Difficulties, then abilities, from N(0, 1).
+
+    Drawn apart from the search: compiled into one program with it, an epoch took twice the time.
+    """
     beta, theta = jax.random.split(key)
-    items, dtype = sum(block.scores.shape[1] for block in blocks), blocks[0].scores.dtype
-    return Unknowns(jax.random.normal(beta, (items,), dtype), jax.random.normal(theta, (models,), dtype))
-
-
-def search(blocks: tuple[Block, ...], first: Unknowns, epochs: int) -> Solution:
-    """Of at most so many epochs; answers have the type of the unknowns."""
-    cells = sum(jnp.sum(block.seen, dtype=jnp.float64) for block in blocks)
-
-    def mean(x: Unknowns) -> Array:
-        return (_loss(x, blocks) / cells).astype(x.theta.dtype)
-
-    return solve(PlateauAdam(), mean, first, tol=0, max_steps=epochs)
+    return Unknowns(jax.random.normal(beta, (items,), jnp.float32), jax.random.normal(theta, (models,), jnp.float32))
 
 
 def _loss(x: Unknowns, blocks: tuple[Block, ...]) -> Array:

@@ -10,7 +10,7 @@ import pytest
 from lleval_jax.core.laws import panel
 from lleval_jax.estimators import contract
 from lleval_jax.estimators.refresh.kernel import Search
-from lleval_jax.layout.chain import PAD, Chain, Named, lay_out
+from lleval_jax.layout.chain import PAD, Chain, Named, lay_out, with_loadings
 from lleval_jax.types import Status
 
 MODELS, ITEMS, DIMS = 8, 60, 2
@@ -69,7 +69,7 @@ def test_refits_in_one_call_are_single_fits(chains, alone):
 def test_no_size_near_the_mode_is_better(chains, alone):
     """The log posterior falls in every direction, by about half a unit one posterior standard deviation away."""
     found, prior = alone[0], panel.before(MODELS, 2 + DIMS)
-    known = found.panel
+    known = with_loadings(chains[0].panel, found.loading)
 
     @jax.jit
     def density(sizes):
@@ -100,3 +100,13 @@ def test_a_chain_is_laid_out_with_its_names():
     assert len(set(np.asarray(data.panel.version).tolist())) == 2 + PAD - 4  # padding is apart from all else
     assert data.panel.basis.shape == (MODELS, 2)
     assert lay_out(named, "float32")[0].panel.logit.dtype == jnp.float32
+
+
+def test_a_search_in_float32_ends_near(alone):
+    """Where doubles are slow: the number type is that of the data, from the first to the last number."""
+    with jax.enable_x64(False):
+        found = contract.solve(SEARCH, lay_out(chain(0, 2), "float32")[0], KEY)
+    assert {x.dtype.name for x in jax.tree.leaves(found)} <= {"float32", "int32", "bool"}
+    assert int(found.status) == Status.CONVERGED
+    np.testing.assert_allclose(found.sizes.model, alone[0].sizes.model, atol=5e-3)
+    np.testing.assert_allclose(found.model_var, alone[0].model_var, rtol=1e-2)
