@@ -57,7 +57,7 @@ class Search:
         """The sizes of one chain. The search begins where the prior is highest and needs no key."""
         loading = self._loadings(data)
         observed = with_loadings(data.panel, loading)
-        prior = panel.before(*observed.basis.shape, observed.basis.dtype)
+        prior = panel.before(*observed.basis.shape, dtype=observed.basis.dtype)
         first, unflat = ravel_pytree(prior.mode)
 
         def loss(x: Array) -> Array:
