@@ -17,8 +17,8 @@ from bench.kit.measure import measure
 from bench.kit.problems import shared
 from lleval_jax import FitResult, Responses, refresh, refresh_paper
 from lleval_jax.core.laws import panel
-from lleval_jax.estimators.refresh import kernel
-from lleval_jax.layout.chain import PAD, Chain, Named, append, empty, panel_of, share
+from lleval_jax.estimators.refresh.kernel import Search
+from lleval_jax.layout.chain import PAD, Chain, Data, Named, append, empty, lay_out, named_of, share, with_loadings
 from lleval_jax.types import Status
 
 M = 5
@@ -110,15 +110,15 @@ def by_models(forms: Forms) -> dict[str, object]:
 
 
 @functools.partial(jax.jit, static_argnames="batch", compiler_options={"xla_llvm_disable_expensive_passes": True})
-def _search_all(known: panel.Panel, right: jax.Array, asked: jax.Array, prior: panel.Prior, batch: int):
+def _search_all(data: Data, right: jax.Array, asked: jax.Array, batch: int):
     """The law of most evidence for each draw of right answers (draws, models, cells)."""
 
     def one(right: jax.Array):
         rate = (right + 0.5) / (asked + 1)
         noise = 1 / (jnp.maximum(asked, 1) * rate * (1 - rate))
-        drawn = known._replace(logit=jnp.log(rate) - jnp.log1p(-rate), noise=noise)
-        end, _ = kernel._search.__wrapped__(drawn, prior)  # pyright: ignore
-        return end.x, end.steps, end.status
+        drawn = data.panel._replace(logit=jnp.log(rate) - jnp.log1p(-rate), noise=noise)
+        end = Search(0).solve(data._replace(panel=drawn), jax.random.key(0))  # the loadings are in the panel
+        return end.sizes, end.steps, end.status
 
     return jax.lax.map(one, right, batch_size=batch or None)
 
@@ -135,13 +135,14 @@ def bootstrap(fit: FitResult, draws: int, batch: int) -> dict[str, object]:
 
     What all answers have in common stays as it is; the counts of right answers are drawn anew.
     """
-    p = fit.params
-    counts = p.chain
+    named = named_of(fit)
+    counts = named.chain
     right = redrawn(counts, draws)
     with jax.enable_x64(True):
-        known = panel_of(counts, p.loading)
+        data = lay_out(named)[0]
+        data = data._replace(panel=with_loadings(data.panel, jnp.asarray(fit.params.loading)))
         asked = jnp.asarray(np.pad(counts.asked, ((0, 0), (0, right.shape[2] - counts.asked.shape[1]))))
-        arguments = known, jnp.asarray(right), asked, panel.before(*known.basis.shape)
+        arguments = data, jnp.asarray(right), asked
         before = peak()
         began = time.perf_counter()
         compiled = _search_all.lower(*arguments, batch=batch).compile()

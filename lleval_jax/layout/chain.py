@@ -1,4 +1,4 @@
-"""Versions of a benchmark as counts: what `refresh` keeps of the answers, and the panel that it fits."""
+"""Versions of a benchmark as counts: what `refresh` keeps of the answers, and the arrays that its kernel takes."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,15 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import expit, logit
 
-from lleval_jax.core.laws import panel
+from lleval_jax.core.laws.panel import Panel
 from lleval_jax.core.linalg import two_way
 from lleval_jax.errors import require
-from lleval_jax.values.params import Chain
+from lleval_jax.types import Array
+from lleval_jax.values.params import Chain, RefreshParams
 from lleval_jax.values.responses import Responses
+from lleval_jax.values.results import FitResult
 
 PAD = 8  # cells are padded to a multiple, so that versions that follow each other share a compiled program
 ROOM = 0.5  # sd of logits about their main effects, in which the likelihood of a cell's answers is expanded
 NEWTON_STEPS = 30  # of Newton's method, no step longer than 1
+APART = 1000  # from here on versions and domains of padding are numbered
 HALF = 0.5  # answer added to the right and to the wrong ones, so that a logit is finite
 
 
@@ -28,11 +31,26 @@ class Named(NamedTuple):
     versions: tuple[str, ...]
 
 
+class Data(NamedTuple):
+    """A chain as a kernel takes it. Chains of as many models and padded cells are lanes of one call.
+
+    panel    whose basis lacks the loadings: (models, 2), ones and standardised mean logits
+    product  (models, models)  as of `Chain`
+    common   (models, models)  as of `Chain`
+    share    (models,)         of right answers, all versions together
+    """
+
+    panel: Panel
+    product: Array
+    common: Array
+    share: Array
+
+
 def empty() -> Named:
     """A chain of no version."""
     none, square = np.zeros((0, 0)), np.zeros((0, 0))
-    whole = np.zeros(0, int)
-    return Named(Chain(none, none, np.zeros(0), whole, whole, square, square), (), (), ())
+    index = np.zeros(0, int)
+    return Named(Chain(none, none, np.zeros(0), index, index, square, square), (), (), ())
 
 
 def append(old: Named, new: Responses, name: str) -> Named:
@@ -62,8 +80,8 @@ def append(old: Named, new: Responses, name: str) -> Named:
         part.copy() for part in (grown.chain.right, grown.chain.asked, grown.chain.product, grown.chain.common)
     )
     for g in range(len(items)):
-        cell, here = len(old.chain.total) + g, which == g
-        right[place, cell], asked[place, cell] = score[:, here].sum(1), seen[:, here].sum(1)
+        cell, member = len(old.chain.total) + g, which == g
+        right[place, cell], asked[place, cell] = score[:, member].sum(1), seen[:, member].sum(1)
     product[np.ix_(place, place)] += centred @ centred.T
     pairs[np.ix_(place, place)] += seen @ seen.T
     return grown._replace(chain=grown.chain._replace(right=right, asked=asked, product=product, common=pairs))
@@ -114,26 +132,51 @@ def logits(chain: Chain, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         slope = chain.right - chain.asked * rate - (level - middle) / ROOM**2
         level = level + np.clip(slope / (chain.asked * rate * (1 - rate) + 1 / ROOM**2), -1, 1)
     rate = expit(level)
-    told = np.maximum(chain.asked, 1) * rate * (1 - rate)
-    return level + (chain.right - chain.asked * rate) / told, 1 / told
+    information = np.maximum(chain.asked, 1) * rate * (1 - rate)
+    return level + (chain.right - chain.asked * rate) / information, 1 / information
 
 
-def panel_of(chain: Chain, loading: np.ndarray) -> panel.Panel:
-    """The panel of a chain, padded to a whole number of `PAD` cells; padding is a cell apart, never seen."""
+def lay_out(named: Named, precision: str = "float64") -> tuple[Data, dict[str, tuple[str, ...]]]:
+    """The arrays of a chain, and the names of a fit's axes.
+
+    Cells are padded to a whole number of `PAD`; padding is a cell of a version and a domain of its own, never seen.
+    """
+
+    def put(numbers: np.ndarray) -> Array:
+        return jnp.asarray(numbers, precision if numbers.dtype.kind == "f" else None)
+
+    chain = named.chain
+    panel = Panel(*map(put, _panel(chain, -len(chain.total) % PAD)))
+    moments = chain.product, chain.common, share(chain.right.sum(1), chain.asked.sum(1))
+    cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
+    axes = {"models": named.models, "cells": tuple(cells), "domains": named.domains, "versions": named.versions}
+    return Data(panel, *map(put, moments)), axes
+
+
+def _panel(chain: Chain, spare: int) -> tuple[np.ndarray, ...]:
+    """The fields of a panel without loadings, with `spare` cells more."""
     model, cell = main_effects(chain)
     standing = (model - model.mean()) / max(float(model.std()), 1e-9)
-    spare = -len(chain.total) % PAD
     parts = *logits(chain, model[:, None] + cell), chain.asked
     level, noise, asked = (np.pad(part, ((0, 0), (0, spare))) for part in parts)
-    version, domain = (np.append(part, 1000 + np.arange(spare)).astype(int) for part in (chain.version, chain.domain))
-    return panel.Panel(
-        logit=jnp.asarray(level),
-        noise=jnp.asarray(noise),
-        seen=jnp.asarray(asked > 0),
-        version=jnp.asarray(version),
-        domain=jnp.asarray(domain),
-        basis=jnp.asarray(np.concatenate([np.ones((len(loading), 1)), standing[:, None], loading], 1)),
-    )
+    version, domain = (np.append(part, APART + np.arange(spare)).astype(int) for part in (chain.version, chain.domain))
+    return level, noise, asked > 0, version, domain, np.stack([np.ones_like(standing), standing], 1)
+
+
+def with_loadings(panel: Panel, loading: Array) -> Panel:
+    """The same panel, the models' loadings (models, dims) in its basis."""
+    return panel._replace(basis=jnp.concatenate([panel.basis, loading], 1))
+
+
+def named_of(fit: FitResult[RefreshParams]) -> Named:
+    """The chain that a fit keeps, with its names.
+
+    Raises:
+        BadInput: the fit is not from `refresh.fit`.
+    """
+    ours = isinstance(fit.params, RefreshParams)
+    require(ours, f"this fit ({fit.method}) is none of refresh.fit; fit the versions first")
+    return Named(fit.params.chain, fit.rows, fit.axes["domains"], fit.axes["versions"])
 
 
 def _some(names: Sequence[str]) -> str:

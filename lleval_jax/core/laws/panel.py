@@ -15,12 +15,12 @@ stays, scaled by the model's own `spread`, which has an inverse gamma prior: a m
 expected to drift again, and its drift has a Student t distribution.
 
 Given the sizes of these parts all is normal. The sizes and spreads maximise the evidence times their prior. Models
-are independent given the shifts, so no matrix is larger than cells, or basis times cells, squared. Float64: call
-inside `jax.enable_x64(True)`.
+are independent given the shifts, so no matrix is larger than cells, or basis times cells, squared. The number
+type is that of the panel.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -97,21 +97,21 @@ class Posterior(NamedTuple):
 
     mean     (models, cells)
     own      (models, cells, cells)    covariance of what is the model's alone
-    way      (models, cells, shifts)   how the unknown shifts enter, basis x cells of them
-    shared   (shifts, shifts)          their covariance
+    design   (models, cells, shifts)   how the unknown shifts enter, basis x cells of them
+    shifts   (shifts, shifts)          their covariance
     """
 
     mean: Array
     own: Array
-    way: Array
-    shared: Array
+    design: Array
+    shifts: Array
 
 
-def before(models: int, width: int) -> Prior:
+def before(models: int, width: int, dtype: Any = float) -> Prior:
     """What is believed of sizes beforehand, and where the search starts."""
     shift = np.log(np.array([COMMON] + [LOADED] * (width - 1)))
-    mode = Sizes(jnp.asarray(np.log(MODEL)), jnp.asarray(shift), jnp.zeros(models))
-    return Prior(mode, jnp.asarray(np.array(MODEL_SD)), jnp.full(shift.shape, SHIFT_SD))
+    mode = Sizes(jnp.asarray(np.log(MODEL), dtype), jnp.asarray(shift, dtype), jnp.zeros(models, dtype))
+    return Prior(mode, jnp.asarray(MODEL_SD, dtype), jnp.full(shift.shape, SHIFT_SD, dtype))
 
 
 def log_prior(sizes: Sizes, prior: Prior) -> Array:
@@ -161,9 +161,9 @@ def posterior(sizes: Sizes, panel: Panel) -> Posterior:
     models, cells, width = len(cov), len(panel.version), panel.basis.shape[1]
     gain = cov @ known.weight[:models]
     mean = panel.basis @ known.mean + jnp.einsum("mcd,md->mc", cov, known.pull[:models])
-    kept = jnp.eye(cells)[None] - gain
-    way = jnp.einsum("mcd,mk->mckd", kept, panel.basis).reshape(models, cells, width * cells)
-    return Posterior(mean, cov - gain @ cov, way, known.shifts.reshape(width * cells, width * cells))
+    kept = jnp.eye(cells, dtype=gain.dtype)[None] - gain
+    design = jnp.einsum("mcd,mk->mckd", kept, panel.basis).reshape(models, cells, width * cells)
+    return Posterior(mean, cov - gain @ cov, design, known.shifts.reshape(width * cells, width * cells))
 
 
 @full_precision
@@ -219,15 +219,15 @@ class _Known(NamedTuple):
 
 
 def _blocks(sizes: Sizes, panel: Panel) -> _Blocks:
-    cells, width = len(panel.version), panel.basis.shape[1]
+    cells, width, dtype = len(panel.version), panel.basis.shape[1], panel.logit.dtype
     both = panel.seen[:, :, None] & panel.seen[:, None, :]
-    noise = jnp.eye(cells)[None] * jnp.where(panel.seen, panel.noise, 1)[:, :, None]
+    noise = jnp.eye(cells, dtype=dtype)[None] * jnp.where(panel.seen, panel.noise, 1)[:, :, None]
     cov = jnp.where(both, _of_models(sizes, panel), 0) + noise
     return _Blocks(
         cov=jnp.concatenate([cov, _of_shifts(sizes, panel)]),
         seen=jnp.concatenate([panel.seen, jnp.ones((width, cells), bool)]),
-        logit=jnp.concatenate([jnp.where(panel.seen, panel.logit, 0), jnp.zeros((width, cells))]),
-        basis=jnp.concatenate([panel.basis, jnp.eye(width)]),
+        logit=jnp.concatenate([jnp.where(panel.seen, panel.logit, 0), jnp.zeros((width, cells), dtype)]),
+        basis=jnp.concatenate([panel.basis, jnp.eye(width, dtype=dtype)]),
     )
 
 
@@ -307,4 +307,5 @@ def _same(panel: Panel) -> tuple[Array, Array, Array]:
     """(cells, cells) whether two cells are of one version, of one domain, one."""
     version = panel.version[:, None] == panel.version[None, :]
     domain = panel.domain[:, None] == panel.domain[None, :]
-    return version.astype(float), domain.astype(float), jnp.eye(len(panel.version))
+    dtype = panel.logit.dtype
+    return version.astype(dtype), domain.astype(dtype), jnp.eye(len(panel.version), dtype=dtype)

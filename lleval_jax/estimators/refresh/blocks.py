@@ -44,14 +44,14 @@ def blocks(responses: Responses) -> Iterator[Block]:
     looks = [(order, _uneven(responses, order)) for order in orders]
     totals = (responses.scores * responses.seen).sum(0), responses.seen.sum(0)
     for row in range(rows):
-        seen = responses.seen[row] & (totals[1] > responses.seen[row])  # how hard the others' items are is not known
-        found = [
+        seen = responses.seen[row] & (totals[1] > responses.seen[row])  # how hard the others' items are is unknown
+        stretches = [
             Block(row, value, stretch, float(np.exp(_chance(responses, totals, row, stretch, value, spread))))
             for order, spread in looks
             for value in (0, 1)
             for stretch in _longest(responses.scores[row], order[seen[order]], value)
         ]
-        best = min(found, key=lambda one: one.p, default=None)
+        best = min(stretches, key=lambda one: one.p, default=None)
         if best is not None:
             yield best._replace(p=min(1.0, best.p * 2 * rows * items * len(orders)))
 
@@ -73,8 +73,8 @@ def copies(responses: Responses) -> Iterator[tuple[int, int, float]]:
     chance = others.max() if len(others) else (right @ right.T + wrong @ wrong.T)[same].max(initial=0)
     pairs = len(seen) * (len(seen) - 1) / 2
     for i, j in np.argwhere(same):
-        here = responses.scores[i][responses.seen[i] & responses.seen[j]]
-        if here.min() < here.max():
+        common = responses.scores[i][responses.seen[i] & responses.seen[j]]
+        if common.min() < common.max():
             yield int(j), int(i), float(min(1.0, pairs * chance ** both[i, j]))
 
 

@@ -1,5 +1,6 @@
-"""Which models to run again, so that the scores of all the others are known best: greedy, then exchanged one by one."""
+"""Which models to run again, so that all scores are known best: greedy, then exchanged one by one."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -7,27 +8,27 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.stats import norm
 
-from lleval_jax.estimators.refresh.outlook import Outlook, run, told_by
+from lleval_jax.estimators.refresh.outlook import Outlook, conditioned, of_one_run
 
-Loss = Callable[[Outlook], tuple[float, np.ndarray]]  # as things stand, and (models,) once each has been run too
-SURE = 1e-9  # share of a loss that an exchange must save
+Loss = Callable[[Outlook], tuple[float, np.ndarray]]  # with no further run, and (models,) once each has been run too
+SURE = 1e-9  # share of a loss that an exchange must save; rounding of a budget
 FEW = 300  # possible sets that are all tried
 
 
-def variance(now: Outlook, target: int = 0) -> tuple[float, np.ndarray]:
+def variance(outlook: Outlook, target: int = 0) -> tuple[float, np.ndarray]:
     """Summed variance of the scores on one target."""
-    cross, certain = told_by(now, target)
-    alone = now.std_error[:, target] ** 2
+    cross, precision = of_one_run(outlook, target)
+    alone = outlook.std_error[:, target] ** 2
     cross = np.swapaxes(cross, 0, 1)
-    saved = np.sum(cross @ certain * cross, 2).T
+    saved = np.sum(cross @ precision * cross, 2).T
     np.fill_diagonal(saved, alone)  # a model that has been run is known
     return float(alone.sum()), alone.sum() - saved.sum(0)
 
 
-def disorder(now: Outlook) -> tuple[float, np.ndarray]:
+def disorder(outlook: Outlook) -> tuple[float, np.ndarray]:
     """Expected number of pairs of models in the wrong order on the whole version."""
-    cross, certain = told_by(now, 0)
-    cov, mean = now.covariance(), now.mean[:, 0]
+    cross, precision = of_one_run(outlook, 0)
+    cov, mean = outlook.covariance(), outlook.mean[:, 0]
     pairs = np.triu_indices(len(mean), 1)
     apart = np.abs(mean[:, None] - mean[None, :])[pairs]
 
@@ -38,14 +39,14 @@ def disorder(now: Outlook) -> tuple[float, np.ndarray]:
 
     after = np.empty(len(mean))
     for model in range(len(mean)):
-        left = cov - cross[:, model] @ certain[model] @ cross[:, model].T
+        left = cov - cross[:, model] @ precision[model] @ cross[:, model].T
         left[model], left[:, model] = 0, 0
         after[model] = wrong(left)
     return wrong(cov), after
 
 
 def search(
-    now: Outlook, loss: Loss, *, pool: Sequence[int], price: np.ndarray, budget: float
+    outlook: Outlook, loss: Loss, *, pool: Sequence[int], price: np.ndarray, budget: float
 ) -> tuple[list[int], list[float]]:
     """Models of `pool` to run within a budget, best first, and the loss before any and after each.
 
@@ -54,28 +55,41 @@ def search(
     """
     sets = _all_sets(pool, price, budget)
     if sets is not None:
-        return _ordered(now, loss, min(sets, key=lambda chosen: loss(_after(now, chosen))[0]))
+        return _ordered(outlook, loss, min(sets, key=lambda chosen: loss(_after(outlook, chosen))[0]))
+    chosen = _greedy(outlook, loss, pool, price, budget)
+    while _exchanged(chosen, outlook, loss, pool, price, budget):
+        pass
+    return _ordered(outlook, loss, chosen)
+
+
+def _greedy(outlook: Outlook, loss: Loss, pool: Sequence[int], price: np.ndarray, budget: float) -> list[int]:
+    """One model after the other, each time the one that saves most for its price."""
     chosen: list[int] = []
-    then = now
-    while True:
-        standing, after = loss(then)
-        room = budget - price[chosen].sum() + SURE
-        left = [j for j in pool if j not in chosen and price[j] <= room]
-        if not left:
-            break
-        chosen.append(max(left, key=lambda j: (standing - after[j]) / price[j]))
-        then = run(then, chosen[-1])
-    moved = True
-    while moved:
-        moved = False
-        for place in range(len(chosen)):
-            others = chosen[:place] + chosen[place + 1 :]
-            _, after = loss(_after(now, others))
-            room = budget - price[others].sum() + SURE
-            other = min((j for j in pool if j not in others and price[j] <= room), key=lambda j: after[j])
-            if after[other] < after[chosen[place]] * (1 - SURE):
-                chosen[place], moved = other, True
-    return _ordered(now, loss, chosen)
+    while left := _within(chosen, pool, price, budget):
+        before, after = loss(outlook)
+        chosen.append(max(left, key=lambda j: (before - after[j]) / price[j]))
+        outlook = conditioned(outlook, chosen[-1])
+    return chosen
+
+
+def _exchanged(
+    chosen: list[int], outlook: Outlook, loss: Loss, pool: Sequence[int], price: np.ndarray, budget: float
+) -> bool:
+    """Replace each of the chosen in turn by the model that saves most in its place; whether any was replaced."""
+    moved = False
+    for place in range(len(chosen)):
+        others = chosen[:place] + chosen[place + 1 :]
+        _, after = loss(_after(outlook, others))
+        best = min(_within(others, pool, price, budget), key=lambda j: after[j])
+        if after[best] < after[chosen[place]] * (1 - SURE):
+            chosen[place], moved = best, True
+    return moved
+
+
+def _within(chosen: Sequence[int], pool: Sequence[int], price: np.ndarray, budget: float) -> list[int]:
+    """Models that can still be run beside those chosen."""
+    room = budget - price[list(chosen)].sum() + SURE
+    return [j for j in pool if j not in chosen and price[j] <= room]
 
 
 def _all_sets(pool: Sequence[int], price: np.ndarray, budget: float) -> list[tuple[int, ...]] | None:
@@ -91,20 +105,18 @@ def _all_sets(pool: Sequence[int], price: np.ndarray, budget: float) -> list[tup
     return [chosen for chosen in sets if price[list(chosen)].sum() <= budget + SURE]
 
 
-def _ordered(now: Outlook, loss: Loss, chosen: Sequence[int]) -> tuple[list[int], list[float]]:
+def _ordered(outlook: Outlook, loss: Loss, chosen: Sequence[int]) -> tuple[list[int], list[float]]:
     """The same models, each time the one that saves most, and the loss before any and after each."""
     done: list[int] = []
-    standing, after = loss(now)
-    losses = [standing]
+    before, after = loss(outlook)
+    losses = [before]
     while len(done) < len(chosen):
         done.append(min((j for j in chosen if j not in done), key=lambda j: after[j]))
-        now = run(now, done[-1])
-        standing, after = loss(now)
-        losses.append(standing)
+        outlook = conditioned(outlook, done[-1])
+        before, after = loss(outlook)
+        losses.append(before)
     return done, losses
 
 
-def _after(now: Outlook, chosen: Sequence[int]) -> Outlook:
-    for model in chosen:
-        now = run(now, model)
-    return now
+def _after(outlook: Outlook, chosen: Sequence[int]) -> Outlook:
+    return functools.reduce(conditioned, chosen, outlook)

@@ -1,8 +1,8 @@
-"""Does a family of models do better on one version of a benchmark than all else foretells? A signal of contamination.
+"""Does a family of models do better on one version of a benchmark than all else predicts? A signal of contamination.
 
 Honest models drift between versions by a point or two, far more than the sampling error of their scores, so answers
 are no evidence by themselves: a test over items would flag everybody. The unit here is a family's logit score on a
-version. It is foretold by a line through the other families (Marco's true-score view of a changed test), and its
+version. It is predicted by a line through the other families (Marco's true-score view of a changed test), and its
 residual is studentised by the spread of theirs, which is what honest drift amounts to (Cook & Weisberg 1982, 2.2).
 
 Whether honest drift is alike in logits or in points decides how much of it a very good or poor model is granted, and a
@@ -77,13 +77,29 @@ def suspects(
     require(len(set(looked)) == len(looked), f"on is {on}; each version is looked at once")
     family = _families(versions, families)
     cells = _cells(versions, names, family, looked, by)
+    source = functools.reduce(Source.merge, (version.source for version in versions))
+    return _suspicion(cells, alarm, 1 if side == "higher" else 2, source)
+
+
+class _Cell(NamedTuple):
+    """The excess on one version or domain."""
+
+    name: str
+    families: tuple[str, ...]
+    value: NDArray  # (laws, families) excess, a share
+    scale: NDArray  # (laws, families) standard error of the excess, a share
+    free: float  # degrees of freedom
+    n_seen: NDArray  # (families,)
+
+
+def _suspicion(cells: Sequence[_Cell], alarm: float, sides: int, source: Source) -> Suspicion:
+    """All cells tested, one-sided or on both sides, and who is flagged."""
     tests = sum(len(cell.families) for cell in cells)
-    sides = 1 if side == "higher" else 2
     value, scale = (np.concatenate([getattr(cell, name) for cell in cells], 1) for name in ("value", "scale"))
     free = np.concatenate([np.full(len(cell.families), cell.free) for cell in cells])
     t = value / np.maximum(scale, 1e-12)
     more, less = (np.asarray(tail(t, free)).max(0) for tail in (stats.t.sf, stats.t.cdf))
-    p = more if side == "higher" else np.minimum(1, 2 * np.minimum(more, less))
+    p = more if sides == 1 else np.minimum(1, 2 * np.minimum(more, less))
     critical = stats.t.isf(alarm / tests / sides, free)
     adjusted = _holm(p)
     rows = tuple(name for cell in cells for name in cell.families)
@@ -99,22 +115,11 @@ def suspects(
         std_error=scale.max(0),
         n_seen=np.concatenate([cell.n_seen for cell in cells]),
         status=("ok",) * tests,
-        source=functools.reduce(Source.merge, (version.source for version in versions)),
+        source=source,
     )
     order = np.argsort(p, kind="stable")
     flagged = tuple(dict.fromkeys(rows[i] for i in order if adjusted[i] <= alarm))
     return Suspicion(estimate, adjusted, flagged, (critical + stats.t.ppf(POWER, free)) * scale.max(0), alarm)
-
-
-class _Cell(NamedTuple):
-    """What is found on one version or domain."""
-
-    name: str
-    families: tuple[str, ...]
-    value: NDArray  # (laws, families) excess, a share
-    scale: NDArray  # (laws, families) standard error of the excess, a share
-    free: float  # degrees of freedom
-    n_seen: NDArray  # (families,)
 
 
 def _cells(
@@ -127,14 +132,14 @@ def _cells(
     _, level = two_way.main_effects(np.where(seen, logit, 0).T, seen.T.astype(float))  # how easy each version is
     logit = logit - level[:, None]
     for t in looked:
-        here, others = versions[t], np.arange(len(versions)) != t
-        groups = range(len(here.groups)) if by == "domain" and len(here.groups) > 1 else [-1]
+        version, others = versions[t], np.arange(len(versions)) != t
+        groups = range(len(version.groups)) if by == "domain" and len(version.groups) > 1 else [-1]
         count = seen[others].sum(0)
         for g in groups:
-            use = here.group == g if g >= 0 else np.ones(len(here.items), bool)
-            y, noise_y = _logits(here, models, use)
+            use = version.group == g if g >= 0 else np.ones(len(version.items), bool)
+            y, noise_y = _logits(version, models, use)
             at = np.flatnonzero(np.isfinite(y) & (count > 0))
-            name = names[t] if g < 0 else f"{names[t]}/{here.groups[g]}"
+            name = names[t] if g < 0 else f"{names[t]}/{version.groups[g]}"
             kinds, member = np.unique(np.array([family[models[i]] for i in at]), return_inverse=True)
             require(
                 len(kinds) >= FEWEST,
@@ -143,8 +148,8 @@ def _cells(
             )
             x = np.nanmean(logit[others][:, at], 0)
             error = noise_y[at] + np.nansum(noise[others][:, at], 0) / count[at] ** 2
-            place = {row: i for i, row in enumerate(here.rows)}
-            answers = here.seen[[place[models[i]] for i in at]][:, use].sum(1)
+            place = {row: i for i, row in enumerate(version.rows)}
+            answers = version.seen[[place[models[i]] for i in at]][:, use].sum(1)
             n_seen = np.bincount(member, answers).astype(int)
             out.append(_Cell(name, tuple(kinds.tolist()), *_excess(x, y[at], member, 1 / count[at], error), n_seen))
     return out
@@ -156,7 +161,7 @@ def _excess(x: NDArray, y: NDArray, at: NDArray, elsewhere: NDArray, noise: NDAr
     Externally studentised residuals of a line by weighted least squares; a family whose sampling error is larger than
     the others' is granted the difference.
 
-    x, y       (models,)  logit score elsewhere and here
+    x, y       (models,)  logit score on the other versions, and on this one
     at         (models,)  index of the model's family
     elsewhere  (models,)  variance of its drift in x, that in y being 1
     noise      (models,)  sampling variance of y - x
@@ -186,10 +191,10 @@ def _excess(x: NDArray, y: NDArray, at: NDArray, elsewhere: NDArray, noise: NDAr
         own = mean(noise) / size / variance
         own = np.maximum(own - (own.sum() - own) / (len(size) - 1), 0)
         gap = root * rest / left
-        foretold = special.expit(y - gap[at])
-        value[law] = mean(special.expit(y) - foretold)
+        predicted = special.expit(y - gap[at])
+        value[law] = mean(special.expit(y) - predicted)
         small = np.abs(gap) < 1e-9
-        slope = np.where(small, mean(foretold * (1 - foretold)), value[law] / np.where(small, 1, gap))
+        slope = np.where(small, mean(predicted * (1 - predicted)), value[law] / np.where(small, 1, gap))
         scale[law] = slope * root * np.sqrt(spread / left + own)
     return value, scale, float(free)
 
@@ -214,9 +219,9 @@ def _logits(responses: Responses, models: Sequence[str], use: NDArray) -> NDArra
     weight = responses.seen[:, use] * responses.weight[:, use].astype(float)
     right, n = (responses.scores[:, use] * weight).sum(1), weight.sum(1)
     p = (right + 0.5) / (n + 1)
-    found = np.where(n > 0, [special.logit(p), 1 / ((n + 1) * p * (1 - p))], np.nan)
+    scored = np.where(n > 0, [special.logit(p), 1 / ((n + 1) * p * (1 - p))], np.nan)
     place = {row: i for i, row in enumerate(responses.rows)}
-    return np.stack([found[:, place[m]] if m in place else np.full(2, np.nan) for m in models], 1)
+    return np.stack([scored[:, place[m]] if m in place else np.full(2, np.nan) for m in models], 1)
 
 
 def _families(versions: Sequence[Responses], families: Mapping[str, str] | Sequence[str] | None) -> dict[str, str]:

@@ -1,86 +1,87 @@
-"""The law of a chain of versions: how far scores move from one to the next, learned from the answers so far."""
+"""How far scores move from one version to the next, by the answers so far: arrays alone, compiled in one piece."""
 
-import jax
+import dataclasses
+from typing import NamedTuple
+
 import jax.numpy as jnp
-import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from lleval_jax.core.laws import panel
+from lleval_jax.core.laws.panel import Sizes
 from lleval_jax.core.linalg import factors
 from lleval_jax.core.linalg.sweep import inverse
-from lleval_jax.core.precision import light_jit
 from lleval_jax.core.solvers.bfgs import BFGS
-from lleval_jax.core.solvers.loop import Solution, solve
-from lleval_jax.errors import require
-from lleval_jax.estimators.ended import ended
-from lleval_jax.layout.chain import Named, panel_of, share
-from lleval_jax.types import Array, Status
-from lleval_jax.values.params import RefreshParams
-from lleval_jax.values.results import FitResult, Source
+from lleval_jax.core.solvers.loop import solve
+from lleval_jax.layout.chain import Data, with_loadings
+from lleval_jax.types import Array
 
-PER_DIM = 4  # models for each dimension at least
 TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
 
 
-def fitted(named: Named, dims: int, strict: bool, source: Source) -> FitResult[RefreshParams]:
-    """The law of most evidence."""
-    chain = named.chain
-    dims = min(dims, len(named.models) // PER_DIM)
-    with jax.enable_x64(True):
-        rate = share(chain.right.sum(1), chain.asked.sum(1))
-        pairs = (jnp.asarray(part) for part in (chain.product, chain.common, rate))
-        loading = np.asarray(_loadings(*pairs, dims)) if dims else np.zeros((len(rate), 0))
-        known = panel_of(chain, loading)
-        end, doubt = _search(known, panel.before(*known.basis.shape))
-        law = [np.asarray(part) for part in (*end.x, *doubt)]
-    how = ended(
-        "the law of the versions",
-        Status(int(end.status)),
-        int(end.steps),
-        advice="fewer dims may help",
-        strict=strict,
-        value=-float(end.value),
-        unit="log evidence",
-        error=float(end.error),
-    )
-    cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
-    return FitResult(
-        params=RefreshParams(chain, loading, *law),
-        axes={"models": named.models, "cells": tuple(cells), "domains": named.domains, "versions": named.versions},
-        ended=how,
-        method=f"refresh d={dims}",
-        settings={"dims": dims},
-        source=source,
-    )
+class Found(NamedTuple):
+    """Loadings, sizes of most evidence and prior, and how the search ended.
+
+    loading    (models, dims)  of models, as of `linalg.factors`
+    sizes      where evidence times prior is highest
+    model_var  (`panel.PARTS`,)          posterior variances of `sizes.model`, by Laplace's method
+    shift_var  (width, `panel.SHIFTS`)   and of `sizes.shift`
+    value      ()  log evidence and prior, up to a constant
+    steps, status, error  ()
+    """
+
+    loading: Array
+    sizes: Sizes
+    model_var: Array
+    shift_var: Array
+    value: Array
+    steps: Array
+    status: Array
+    error: Array
 
 
-_loadings = light_jit(factors.loadings, static_argnames="dims")
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """Loadings of models, then BFGS from the likeliest sizes, begun with the inverse of the information there.
 
+    dims   loadings of a model
+    tol    largest gradient entry of a search that has converged
+    steps  at most
+    """
 
-@light_jit
-def _search(known: panel.Panel, prior: panel.Prior) -> tuple[Solution, tuple[Array, Array]]:
-    """Sizes of most evidence and prior, and the posterior variances of the first two by Laplace's method."""
-    flat, whole = ravel_pytree(prior.mode)
+    dims: int
+    tol: float = TOL
+    steps: int = STEPS
+    light: bool = True
 
-    def loss(x: Array) -> Array:
-        return -panel.log_evidence(whole(x), known) - panel.log_prior(whole(x), prior)
+    def solve(self, data: Data, key: Array) -> Found:
+        """The sizes of one chain. The search begins where the prior is highest and needs no key."""
+        loading = self._loadings(data)
+        observed = with_loadings(data.panel, loading)
+        prior = panel.before(*observed.basis.shape, dtype=observed.basis.dtype)
+        first, unflat = ravel_pytree(prior.mode)
 
-    def precision(x: Array) -> Array:
-        return panel.information(whole(x), known) + jnp.diag(panel.prior_information(whole(x), prior))
+        def loss(x: Array) -> Array:
+            return -panel.log_evidence(unflat(x), observed) - panel.log_prior(unflat(x), prior)
 
-    end = solve(BFGS(lambda x: inverse(precision(x))[0]), loss, flat, tol=TOL, max_steps=STEPS)
-    parts, free = prior.mode.model.size, prior.mode.model.size + prior.mode.shift.size
-    doubt = jnp.diag(inverse(precision(end.x)[:free, :free])[0])
-    return end._replace(x=whole(end.x)), (doubt[:parts], doubt[parts:].reshape(prior.mode.shift.shape))
+        def precision(x: Array) -> Array:
+            return panel.information(unflat(x), observed) + jnp.diag(panel.prior_information(unflat(x), prior))
 
+        end = solve(BFGS(lambda x: inverse(precision(x))[0]), loss, first, tol=self.tol, max_steps=self.steps)
+        sizes = unflat(end.x)
+        parts, free = sizes.model.size, sizes.model.size + sizes.shift.size
+        variance = jnp.diag(inverse(precision(end.x)[:free, :free])[0])
+        return Found(
+            loading=loading,
+            sizes=sizes,
+            model_var=variance[:parts],
+            shift_var=variance[parts:].reshape(sizes.shift.shape),
+            value=-end.value,
+            steps=end.steps,
+            status=end.status,
+            error=end.error,
+        )
 
-def expected(law: RefreshParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes whose variances are the posterior means: exp(2 s) at its mean, log s being normal."""
-    return law.model_size + law.model_doubt, law.shift_size + law.shift_doubt, law.spread
-
-
-def named_of(fit: FitResult[RefreshParams]) -> Named:
-    """The chain that a fit keeps, or one clear error if it is none of `refresh.fit`."""
-    known = isinstance(fit.params, RefreshParams)
-    require(known, f"this fit ({fit.method}) is none of refresh.fit; fit the versions first")
-    return Named(fit.params.chain, fit.rows, fit.axes["domains"], fit.axes["versions"])
+    def _loadings(self, data: Data) -> Array:
+        if not self.dims:
+            return jnp.zeros((len(data.share), 0), data.share.dtype)
+        return factors.loadings(data.product, data.common, data.share, self.dims)

@@ -1,8 +1,8 @@
 """A new version of a benchmark for the price of a few models: efficient evaluation as in LiveXiv (arXiv:2410.10783).
 
 A living benchmark gets new items every month. `fit` learns from the answers to the versions so far how models' scores
-move from version to version, `choose` names the few models to run again, and `estimate` tells the scores of all the
-others, on the whole and by domain. The paper fits one Rasch model over all versions (`refresh_paper`). Here items of a
+move from version to version, `choose` names the few models to run again, and `estimate` predicts the scores of all the
+others, on the whole and by domain. The paper fits one Rasch model over all versions (`published`). Here items of a
 version and domain are a draw of their own, models have several loadings on what items have in common, and models
 drift, alone and by domain: see `core.laws.panel`. So the intervals hold for models that were not run.
 """
@@ -11,14 +11,20 @@ import functools
 import itertools
 from collections.abc import Mapping, Sequence
 
+import jax
 import numpy as np
 from scipy import stats
 
+from lleval_jax.core.laws.panel import Panel
+from lleval_jax.core.precision import Precision, precise
 from lleval_jax.errors import BadInput, nearest, require, require_level
+from lleval_jax.estimators import contract
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.refresh import choice
-from lleval_jax.estimators.refresh.kernel import expected, fitted, named_of
-from lleval_jax.estimators.refresh.outlook import Outlook, outlook, run
-from lleval_jax.layout.chain import Named, append, empty, grow
+from lleval_jax.estimators.refresh.kernel import Found, Search
+from lleval_jax.estimators.refresh.outlook import Outlook, conditioned, outlook
+from lleval_jax.layout.chain import Named, append, empty, grow, lay_out, named_of
+from lleval_jax.types import Array, Status
 from lleval_jax.values.params import RefreshParams
 from lleval_jax.values.ranks import Standing
 from lleval_jax.values.responses import WHOLE, Responses
@@ -26,6 +32,7 @@ from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 CITE = ("shabtay2024livexiv",)
 DIMS = 3  # loadings of a model
+PER_DIM = 4  # models for each of them at least
 
 
 def fit(
@@ -33,6 +40,7 @@ def fit(
     *,
     dims: int = DIMS,
     strict: bool = False,
+    precision: Precision = "float64",
 ) -> FitResult[RefreshParams]:
     """Learn from the versions so far how scores move from one to the next.
 
@@ -42,6 +50,7 @@ def fit(
         dims: loadings of a model on what items have in common; fewer are used with few models. With 0 a version
             moves models by a line in ability, and by their drift.
         strict: raise `NotConverged` rather than warn.
+        precision: number type of the search: "float64", or "float32" where doubles are slow.
 
     Raises:
         BadInput: no version, fewer than three models, or a version that shares no model with those before.
@@ -54,7 +63,7 @@ def fit(
     for name, answers in by_name.items():
         named, source = append(named, answers, name), source.merge(answers.source)
     require(len(named.models) > 2, f"the versions hold {len(named.models)} models; at least 3 are needed")
-    return fitted(named, dims, strict, source)
+    return _fitted(named, dims, source, strict, precision)[0]
 
 
 def estimate(
@@ -63,24 +72,26 @@ def estimate(
     *,
     version: str | None = None,
     strict: bool = False,
+    precision: Precision = "float64",
     level: float = 0.95,
 ) -> Estimate:
     """The score of every model on a version, overall ("all") and by domain, also of those that were not run on it.
 
-    A model that answered all items has its own score, known exactly; of one that answered some, the rest is foretold.
+    A model that answered all items has its own score, known exactly; of one that answered some, the rest is predicted.
 
     Args:
         fit: from `fit`.
         answers: of the models that were run again, to all items of the new version; None: the newest version in `fit`.
         version: name of the new version, or of one in `fit`.
         strict: raise `NotConverged` rather than warn.
+        precision: as for `fit`; of the search that new answers take.
         level: of the intervals.
 
     Raises:
         BadInput: no known model among the answers, or a version that is not there.
         NotConverged: with `strict`, the search stopped early.
     """
-    return _estimate(*_standing(fit, answers, version, strict), level)
+    return _estimate(*_of_version(fit, answers, version, strict, precision), level)
 
 
 def foretell(
@@ -90,7 +101,7 @@ def foretell(
     items: Mapping[str, int] | None = None,
     level: float = 0.95,
 ) -> Estimate:
-    """Scores on the next version before anything is run, as sure as they will be once the models `rerun` have been.
+    """Scores on the next version before anything is run, with the intervals to expect after running the models `rerun`.
 
     Args:
         fit: from `fit`.
@@ -101,11 +112,8 @@ def foretell(
     Raises:
         BadInput: a model that is not in `fit`.
     """
-    named = _next(fit, items)
-    now = _outlook(named, fit, len(named.versions) - 1)
-    for row in rerun:
-        now = run(now, _place(fit, row))
-    return _estimate(named, now, len(named.versions) - 1, fit, level)
+    rows = [_place(fit, row) for row in rerun]
+    return _estimate(functools.reduce(conditioned, rows, _next(fit, items)), fit, level)
 
 
 def outlooks(
@@ -115,23 +123,22 @@ def outlooks(
     items: Mapping[str, int] | None = None,
     level: float = 0.95,
 ) -> list[Estimate]:
-    """As `foretell` with nobody run, with the first of `rerun`, with the first two, and so on to all of them.
+    """As `foretell` without any of `rerun`, with the first of them, with the first two, and so on to all.
 
     Args: as in `foretell`.
 
     Raises:
         BadInput: a model that is not in `fit`.
     """
-    named = _next(fit, items)
-    version = len(named.versions) - 1
-    each = itertools.accumulate((_place(fit, row) for row in rerun), run, initial=_outlook(named, fit, version))
-    return [_estimate(named, now, version, fit, level) for now in each]
+    rows = [_place(fit, row) for row in rerun]
+    each = itertools.accumulate(rows, conditioned, initial=_next(fit, items))
+    return [_estimate(one, fit, level) for one in each]
 
 
 def spread(fit: FitResult[RefreshParams], most: int) -> list[list[str]]:
     """Models spread evenly over the scores on the newest version: none, one, two, and so on to `most`."""
-    found = estimate(fit)
-    entries = zip(found.value.tolist(), found.rows, found.group, strict=True)
+    newest = estimate(fit)
+    entries = zip(newest.value.tolist(), newest.rows, newest.group, strict=True)
     order = [row for _, row in sorted((value, row) for value, row, group in entries if group == WHOLE)]
     return [[order[(2 * j + 1) * len(order) // (2 * i)] for j in range(i)] for i in range(most + 1)]
 
@@ -146,10 +153,10 @@ def hidden(answers: Responses, rerun: Sequence[str]) -> tuple[Responses, dict[tu
     if len(answers.groups) > 1:
         parts += [(name, answers.group == g) for g, name in enumerate(answers.groups)]
     truth = {
-        (row, name): float(answers.scores[i, here].astype(float).mean())
-        for name, here in parts
+        (row, name): float(answers.scores[i, items].astype(float).mean())
+        for name, items in parts
         for i, row in enumerate(answers.rows)
-        if here.any() and answers.seen[i, here].all()
+        if items.any() and answers.seen[i, items].all()
     }
     return answers.take(i for i, row in enumerate(answers.rows) if row in rerun), truth
 
@@ -184,19 +191,17 @@ def choose(
         BadInput: more models than there are, an unknown name, a price that is not positive, or neither `k` nor budget.
     """
     require((k is None) != (budget is None), "say either k, how many models, or budget, what they may cost")
-    named = _next(fit, items)
-    now = _outlook(named, fit, len(named.versions) - 1)
-    for row in force:
-        now = run(now, fit.rows.index(row)) if row in fit.rows else now
+    forced = [fit.rows.index(row) for row in force if row in fit.rows]
+    before = functools.reduce(conditioned, forced, _next(fit, items))
     members = [_place(fit, row) for row in (fit.rows if pool is None else pool) if row not in force]
     cost = _prices(fit, price)
     if k is not None:
         require(0 < k <= len(members), f"k is {k}; there are {len(members)} models to choose from")
         cost, budget = np.ones(len(fit.rows)), k
     require(bool(np.any(cost[members] <= budget)), f"no model costs {budget:g} or less")  # pyright: ignore
-    loss = choice.disorder if ask == "ranking" else _variance_of(now, ask)
-    chosen, losses = choice.search(now, loss, pool=members, price=cost, budget=float(budget))  # pyright: ignore
-    why = [_why(ask, before, after, len(fit.rows)) for before, after in itertools.pairwise(losses)]
+    loss = choice.disorder if ask == "ranking" else _variance_of(before, ask)
+    chosen, losses = choice.search(before, loss, pool=members, price=cost, budget=float(budget))  # pyright: ignore
+    why = [_why(ask, *pair, len(fit.rows)) for pair in itertools.pairwise(losses)]
     rows = (*force, *(fit.rows[j] for j in chosen))
     return Choice(rows, ((),) * len(rows), (*("run in any case" for _ in force), *why), fit.source, whole=True)
 
@@ -209,6 +214,7 @@ def ranks(
     draws: int = 10_000,
     seed: int = 0,
     strict: bool = False,
+    precision: Precision = "float64",
     level: float = 0.95,
 ) -> Standing:
     """The order of all models on a version, with intervals of ranks and the chance that each rank holds.
@@ -222,6 +228,7 @@ def ranks(
         draws: of the scores of all models.
         seed: of the draws.
         strict: raise `NotConverged` rather than warn.
+        precision: as in `estimate`.
         level: of the intervals.
 
     Raises:
@@ -229,24 +236,19 @@ def ranks(
         NotConverged: with `strict`, the search stopped early.
     """
     require_level(level)
-    named, now, at, fit = _standing(fit, answers, version, strict)
-    random = np.random.default_rng(seed)
-    models = len(fit.rows)
-    size, axes = np.linalg.eigh(now.covariance())
-    normal = random.standard_normal((draws, models)) @ (axes * np.sqrt(np.maximum(size, 0))).T
-    wide = np.sqrt(now.tails[:, 0] / random.chisquare(now.tails[:, 0], (draws, models)))
-    drawn = now.mean[:, 0] + normal * wide
+    scores, fit = _of_version(fit, answers, version, strict, precision)
+    models, mean = len(fit.rows), scores.mean[:, 0]
+    drawn = _drawn(scores, draws, seed)
     places = 1 + np.argsort(np.argsort(-drawn, 1, kind="stable"), 1, kind="stable")
     chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
-    value = 1 + np.argsort(np.argsort(-now.mean[:, 0], kind="stable"), kind="stable")
+    value = 1 + np.argsort(np.argsort(-mean, kind="stable"), kind="stable")
     low, high = np.quantile(places, (0.5 - level / 2, 0.5 + level / 2), axis=0, method="nearest")
     low, high, order = np.minimum(low, value), np.maximum(high, value), np.argsort(value)
-    asked = named.chain.asked[:, named.chain.version == at].sum(1)
     estimate = Estimate.crossed(
         fit.rows,
         (WHOLE,),
         [part[:, None] for part in (value, low, high, places.std(0))],
-        n_seen=asked[:, None].astype(int),
+        n_seen=scores.asked[:, :1],
         status=fit.status,
         target="rank",
         method=fit.method,
@@ -256,9 +258,19 @@ def ranks(
     return Standing(order, low[order], high[order], estimate, chance, chance[np.arange(models), value - 1])
 
 
-def _variance_of(now: Outlook, ask: str) -> choice.Loss:
-    require(ask in now.groups, f"there is no domain {ask!r}; there are {', '.join(now.groups[1:])}, all and ranking")
-    return functools.partial(choice.variance, target=now.groups.index(ask))
+def _drawn(scores: Outlook, draws: int, seed: int) -> np.ndarray:
+    """(draws, models) scores on the whole version, drawn together: t distributed, since drifts are."""
+    random, models = np.random.default_rng(seed), len(scores.mean)
+    size, axes = np.linalg.eigh(scores.covariance())
+    normal = random.standard_normal((draws, models)) @ (axes * np.sqrt(np.maximum(size, 0))).T
+    freedom = scores.tails[:, 0]
+    return scores.mean[:, 0] + normal * np.sqrt(freedom / random.chisquare(freedom, (draws, models)))
+
+
+def _variance_of(scores: Outlook, ask: str) -> choice.Loss:
+    domains = scores.groups[1:]
+    require(ask in scores.groups, f"there is no domain {ask!r}; there are {', '.join(domains)}, all and ranking")
+    return functools.partial(choice.variance, target=scores.groups.index(ask))
 
 
 def _why(ask: str, before: float, after: float, models: int) -> str:
@@ -287,52 +299,99 @@ def _place(fit: FitResult[RefreshParams], row: str) -> int:
     return fit.rows.index(row)
 
 
-def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> Named:
-    """The chain with a next version of which nothing is answered."""
+def _next(fit: FitResult[RefreshParams], items: Mapping[str, int] | None) -> Outlook:
+    """Scores on a next version of which nothing is answered."""
     named = named_of(fit)
     chain = named.chain
     last = chain.version == chain.version.max()
     if items is None:
         items = {named.domains[d]: int(n) for d, n in zip(chain.domain[last], chain.total[last], strict=True)}
     require(len(items) > 0 and min(items.values()) > 0, "each domain of the next version must have at least one item")
-    return grow(named, (), items, "next")
+    return _outlook(grow(named, (), items, "next"), fit, len(named.versions))
+
+
+def _of_version(
+    fit: FitResult[RefreshParams],
+    answers: Responses | None,
+    version: str | None,
+    strict: bool,
+    precision: Precision,
+) -> tuple[Outlook, FitResult[RefreshParams]]:
+    """Scores on a version, and the law by which they are predicted: that of all answers, the new ones included."""
+    named = named_of(fit)
+    if answers is None:
+        version = named.versions[-1] if version is None else version
+        require(version in named.versions, f"there is no version {version!r}; there are {', '.join(named.versions)}")
+        return _outlook(named, fit, named.versions.index(version)), fit
+    named = append(named, answers, version or f"v{len(named.versions) + 1}")
+    source = fit.source.merge(answers.source)
+    fit, observed = _fitted(named, fit.settings["dims"], source, strict, precision)
+    with precise("float64"):
+        return outlook(named, jax.tree.map(_doubles, observed), fit.params, len(named.versions) - 1), fit
 
 
 def _outlook(named: Named, fit: FitResult[RefreshParams], version: int) -> Outlook:
-    return outlook(named, fit.params.loading, expected(fit.params), version)
+    """Scores on a version of a chain, by the law of a fit."""
+    with precise("float64"):
+        return outlook(named, lay_out(named)[0].panel, fit.params, version)
 
 
-def _standing(
-    fit: FitResult[RefreshParams], answers: Responses | None, version: str | None, strict: bool
-) -> tuple[Named, Outlook, int, FitResult[RefreshParams]]:
-    """The chain with the new answers, the outlook on a version of it, and the law."""
-    named = named_of(fit)
-    if answers is not None:
-        name = version or f"v{len(named.versions) + 1}"
-        source = fit.source.merge(answers.source)
-        fit = fitted(append(named, answers, name), fit.settings["dims"], strict, source)
-        named = named_of(fit)
-    which = named.versions[-1] if answers is not None or version is None else version
-    require(which in named.versions, f"there is no version {which!r}; there are {', '.join(named.versions)}")
-    at = named.versions.index(which)
-    return named, _outlook(named, fit, at), at, fit
+def _fitted(
+    named: Named, dims: int, source: Source, strict: bool, precision: Precision
+) -> tuple[FitResult[RefreshParams], Panel]:
+    """The law of most evidence, and the panel that it was found from."""
+    dims = min(dims, len(named.models) // PER_DIM)
+    with precise(precision):
+        data, axes = lay_out(named, precision)
+        found = contract.solve(Search(dims), data, jax.random.key(0))
+    return _result(jax.tree.map(_doubles, found), named, axes, source, strict), data.panel
 
 
-def _estimate(named: Named, told: Outlook, version: int, fit: FitResult[RefreshParams], level: float) -> Estimate:
+def _doubles(numbers: Array) -> np.ndarray:
+    """On the host, floating numbers in float64."""
+    return np.asarray(numbers, float if numbers.dtype.kind == "f" else None)
+
+
+def _result(
+    found: Found, named: Named, axes: Mapping[str, tuple[str, ...]], source: Source, strict: bool
+) -> FitResult[RefreshParams]:
+    """The names back on, and how the search ended."""
+    dims = found.loading.shape[1]
+    how = ended(
+        "the law of the versions",
+        Status(int(found.status)),
+        int(found.steps),
+        advice="fewer dims may help",
+        strict=strict,
+        value=float(found.value),
+        unit="log evidence",
+        error=float(found.error),
+    )
+    law = map(np.asarray, (found.loading, *found.sizes, found.model_var, found.shift_var))
+    return FitResult(
+        params=RefreshParams(named.chain, *law),
+        axes=axes,
+        ended=how,
+        method=f"refresh d={dims}",
+        settings={"dims": dims},
+        source=source,
+    )
+
+
+def _estimate(scores: Outlook, fit: FitResult[RefreshParams], level: float) -> Estimate:
     """Means, and intervals symmetric on the arcsine scale: sampling errors are alike there, and 0 can be reached."""
     require_level(level)
-    spread, steep = told.std_error, 2 * np.sqrt(np.maximum(told.mean * (1 - told.mean), 1e-9))
-    far, middle = stats.t.ppf(0.5 + level / 2, told.tails) * spread / steep, np.arcsin(np.sqrt(told.mean))
+    mean, spread = scores.mean, scores.std_error
+    slope = 2 * np.sqrt(np.maximum(mean * (1 - mean), 1e-9))
+    far, middle = stats.t.ppf(0.5 + level / 2, scores.tails) * spread / slope, np.arcsin(np.sqrt(mean))
     ends = (np.sin(np.clip(middle + side * far, 0, np.pi / 2)) ** 2 for side in (-1, 1))
-    low, high = (np.where(spread == 0, told.mean, end) for end in ends)
-    here = named.chain.version == version
-    asked = named.chain.asked[:, here]
-    keep = slice(0, 1) if told.groups[1:] == (WHOLE,) else slice(None)
+    low, high = (np.where(spread == 0, mean, end) for end in ends)
+    keep = slice(0, 1) if scores.groups[1:] == (WHOLE,) else slice(None)
     return Estimate.crossed(
-        named.models,
-        told.groups[keep],
-        [part[:, keep] for part in (told.mean, np.minimum(low, told.mean), np.maximum(high, told.mean), spread)],
-        n_seen=np.concatenate([asked.sum(1, keepdims=True), asked], 1)[:, keep].astype(int),
+        fit.rows,
+        scores.groups[keep],
+        [part[:, keep] for part in (mean, np.minimum(low, mean), np.maximum(high, mean), spread)],
+        n_seen=scores.asked[:, keep],
         status=fit.status,
         target="accuracy",
         method=fit.method,

@@ -3,123 +3,32 @@
 Shabtay et al. 2024, *LiveXiv*, arXiv:2410.10783, and its code (`livexiv/efficient_eval.py`, commit 67866da): a Rasch
 model P(model m answers item i) = sigma(theta_m - beta_i) of all versions together. Items that all their models answer
 alike have no finite maximum: they lie where the search stops, so how it starts, slows and ends is part of the method
-and followed to the letter. Only the random numbers it starts from are others than torch's.
+and followed to the letter (`published_kernel`). Only the random numbers it starts from are others than torch's.
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
-from lleval_jax.core.precision import jit
-from lleval_jax.core.solvers.loop import Solution, Step, solve
+from lleval_jax.core.precision import precise
 from lleval_jax.errors import require, require_known, require_level
+from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
-from lleval_jax.types import Array, Bool, Float, Int, Status
+from lleval_jax.estimators.refresh.published_kernel import Answers, Block, Found, Search, start
+from lleval_jax.types import Array, Status
 from lleval_jax.values.params import RefreshPaperParams
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 By = Literal["fisher", "coreset"]
 CITE = ("shabtay2024livexiv",)
-EPSILON = 1e-5  # added to a probability before its logarithm
 MAX_EPOCHS = 10_000
 PERCENTILES = {"fisher": (5, 95), "coreset": (0, 100)}  # of the difficulties, of the abilities
-
-
-class Unknowns(NamedTuple):
-    """What is searched for: difficulties (items,) and abilities (rows,); float32 as published."""
-
-    beta: Array
-    theta: Array
-
-
-class Block(NamedTuple):
-    """One version: only the models that were evaluated on it. Its items follow those of the version before."""
-
-    index: Int[Array, " block"]
-    scores: Float[Array, "block items"]
-    seen: Bool[Array, "block items"]
-
-
-class Pace(NamedTuple):
-    """What `PlateauAdam` remembers.
-
-    mean, square  running means of the gradient and of its square, shaped as the unknowns
-    rate          of the next step
-    lowest, flat  loss that the rate is judged by, and epochs since it fell
-    least, idle   loss that the end is judged by, and epochs since it fell
-    epoch         taken so far
-    """
-
-    mean: Unknowns
-    square: Unknowns
-    rate: Array
-    lowest: Array
-    flat: Array
-    least: Array
-    idle: Array
-    epoch: Array
-
-
-@dataclasses.dataclass(frozen=True)
-class PlateauAdam:
-    """Adam that slows down where the loss stays and ends where it stays for long: a solver of `core.solvers.loop`.
-
-    The rate is multiplied by `factor` after more than `patience` epochs in which the loss fell by no more than the
-    share `relative` of it; the search ends after `wait` epochs in which it fell by no more than `absolute`. As
-    published the loss is that before an epoch's step, and the last step counts, not the best. Needs 64-bit numbers
-    switched on: as in torch, the rate and the losses that are compared are float64.
-    """
-
-    rate: float = 0.01
-    decay: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
-    factor: float = 0.1
-    patience: int = 10
-    relative: float = 1e-4
-    wait: int = 50
-    absolute: float = 1e-5
-
-    def init(self, fn: Callable, x: Unknowns) -> Step:
-        """Before the first epoch; the loss there is not looked at."""
-        zero = jax.tree.map(jnp.zeros_like, x)
-        none, high = jnp.asarray(0), jnp.asarray(jnp.inf, jnp.float64)
-        rate = jnp.asarray(self.rate, jnp.float64)
-        pace = Pace(zero, zero, rate, high, none, high, none, none)
-        return Step(x, jnp.zeros((), x.theta.dtype), jnp.asarray(self.wait), pace)
-
-    def step(self, fn: Callable, now: Step) -> Step:
-        """One epoch; its error is the number of idle epochs that are left before the end."""
-        value, gradient = jax.value_and_grad(fn)(now.x)
-        old: Pace = now.memory
-        first, second = self.decay
-        mean = jax.tree.map(lambda m, g: first * m + (1 - first) * g, old.mean, gradient)
-        square = jax.tree.map(lambda s, g: second * s + (1 - second) * g * g, old.square, gradient)
-        epoch = old.epoch + 1
-        count = epoch.astype(jnp.float64)
-        size = (old.rate / (1 - first**count)).astype(value.dtype)
-        whole = jnp.sqrt(1 - second**count).astype(value.dtype)
-        x = jax.tree.map(lambda x, m, s: x - size * m / (jnp.sqrt(s) / whole + self.epsilon), now.x, mean, square)
-        loss = value.astype(jnp.float64)
-        lowest, flat = _since(loss, old.lowest, old.lowest * (1 - self.relative), old.flat)
-        least, idle = _since(loss, old.least, old.least - self.absolute, old.idle)
-        slower = flat > self.patience
-        moves = old.rate * (1 - self.factor) > self.epsilon  # as torch: a change of less than 1e-8 is not made
-        rate = jnp.where(slower & moves, old.rate * self.factor, old.rate)
-        flat = jnp.where(slower, 0, flat)
-        return Step(x, value, self.wait - idle, Pace(mean, square, rate, lowest, flat, least, idle, epoch))
-
-
-def _since(loss: Array, best: Array, bar: Array, since: Array) -> tuple[Array, Array]:
-    """The best loss and epochs since it fell below its bar."""
-    fell = loss < bar
-    return jnp.where(fell, loss, best), jnp.where(fell, 0, since + 1)
 
 
 def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -> FitResult[RefreshPaperParams]:
@@ -129,7 +38,7 @@ def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -
     lacks, or an item without its answer, is not seen. Every answer counts once, whatever its weight.
 
     Args:
-        versions: of a benchmark, in order; rows are models and are told by name. A version may hold only the models
+        versions: of a benchmark, in order; rows are models and are known by name. A version may hold only the models
             that were evaluated on it. Items of two versions are never the same, even if their names are: then all
             names get the number of their version before them, "v2/name".
         seed: of the start: beta, then theta, from N(0, 1).
@@ -146,25 +55,38 @@ def fit(versions: Sequence[Responses], *, seed: int = 0, strict: bool = False) -
     _require_fit(versions)
     rows = tuple(dict.fromkeys(row for version in versions for row in version.rows))
     scores, seen = _joined(versions, rows)
-    sizes = [len(version.items) for version in versions]
-    blocks = _blocks(scores, seen, sizes)
-    with jax.enable_x64(True):
-        end = _search(PlateauAdam(), blocks, _start(seed, len(rows), sum(sizes)), MAX_EPOCHS)
-        beta, theta, loss = map(np.asarray, (end.x.beta, end.x.theta, end.value))
+    with precise("float64"):
+        key = jax.random.key(seed)
+        data = _lay_out(scores, seen, [len(version.items) for version in versions], key)
+        found = contract.solve(Search(MAX_EPOCHS), data, key)
+    return _result(jax.tree.map(np.asarray, found), versions, rows, scores, seen, seed, strict)
+
+
+def _result(
+    found: Found,
+    versions: list[Responses],
+    rows: tuple[str, ...],
+    scores: np.ndarray,
+    seen: np.ndarray,
+    seed: int,
+    strict: bool,
+) -> FitResult[RefreshPaperParams]:
+    """The names back on, and how the search ended."""
     how = ended(
         "the published search",
-        Status(int(end.status)),
-        int(end.steps),
+        Status(int(found.status)),
+        int(found.steps),
         advice="another seed may help",
         strict=strict,
-        value=-float(loss) * int(seen.sum()),
-        error=float(end.error),
+        value=-float(found.value) * int(seen.sum()),
+        error=float(found.error),
         counted="epochs",
     )
     groups, group = _groups(versions)
-    version, none = np.repeat(np.arange(len(sizes)), sizes), np.zeros(len(beta))
-    params = RefreshPaperParams(theta, beta, version, scores, seen, group, none)
-    names = tuple(f"v{i + 1}" for i in range(len(sizes)))
+    version = np.repeat(np.arange(len(versions)), [len(version.items) for version in versions])
+    theta, beta = np.asarray(found.theta), np.asarray(found.beta)
+    params = RefreshPaperParams(theta, beta, version, scores, seen, group, np.zeros(len(beta)))
+    names = tuple(f"v{i + 1}" for i in range(len(versions)))
     source = functools.reduce(Source.merge, (version.source for version in versions))
     return FitResult(
         params=params._replace(beta_var=1 / _curvature(params).sum(0)),
@@ -240,16 +162,15 @@ def estimate(fit: FitResult[RefreshPaperParams], version: int = -1, *, level: fl
     count = len(fit.axes["versions"])
     require(-count <= version < count, f"version is {version}; the fit has {count}, numbered from 0")
     require_level(level)
-    here = fit.params.version == version % count
-    group, groups = fit.params.domain, fit.axes["domains"]
-    present = np.unique(group[here])
-    names = [WHOLE, *(groups[g] for g in present if len(present) > 1)]
-    member = np.stack([here, *(here & (group == g) for g in present if len(present) > 1)], 1).astype(float)
-    member = member[here]
-    p = fit.params
-    seen, filled = p.seen[:, here], np.where(p.seen, p.scores, _probability(p))[:, here]
+    p, groups = fit.params, fit.axes["domains"]
+    items = p.version == version % count
+    group = p.domain[items]
+    parts = [g for g in np.unique(group) if np.any(group != g)]
+    names = [WHOLE, *(groups[g] for g in parts)]
+    member = np.stack([np.ones(len(group), bool), *(group == g for g in parts)], 1).astype(float)
+    seen, filled = p.seen[:, items], np.where(p.seen, p.scores, _probability(p))[:, items]
     value = np.clip(filled @ member / member.sum(0), 0, 1)
-    sd = np.sqrt(_variance(p, here, member))
+    sd = np.sqrt(_variance(p, items, member))
     half = stats.norm.ppf((1 + level) / 2) * sd
     return Estimate.crossed(
         fit.rows,
@@ -310,39 +231,14 @@ def _groups(versions: list[Responses]) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(groups.tolist()), group.astype(np.int32)
 
 
-def _blocks(scores: np.ndarray, seen: np.ndarray, sizes: list[int]) -> tuple[Block, ...]:
+def _lay_out(scores: np.ndarray, seen: np.ndarray, sizes: list[int], key: Array) -> Answers:
+    """A block a version, of so many items each, and the start by a random key."""
     ends = np.cumsum(sizes)
     parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
     ran = [np.flatnonzero(seen[:, part].any(1)).astype(np.int32) for part in parts]
     each = [(at, scores[at, part], seen[at, part]) for at, part in zip(ran, parts, strict=True)]
-    return tuple(Block(*map(jnp.asarray, arrays)) for arrays in each)
-
-
-def _start(seed: int, rows: int, items: int) -> Unknowns:
-    beta, theta = jax.random.split(jax.random.key(seed))
-    return Unknowns(jax.random.normal(beta, (items,), jnp.float32), jax.random.normal(theta, (rows,), jnp.float32))
-
-
-@functools.partial(jit, static_argnames="solver")
-def _search(solver: PlateauAdam, blocks: tuple[Block, ...], start: Unknowns, epochs: int) -> Solution:
-    """The whole search, of at most so many epochs, in one call; answers have the type of the unknowns."""
-    cells = sum(jnp.sum(block.seen, dtype=jnp.float64) for block in blocks)
-
-    def mean(x: Unknowns) -> Array:
-        return (_loss(x, blocks) / cells).astype(x.theta.dtype)
-
-    return solve(solver, mean, start, tol=0, max_steps=epochs)
-
-
-def _loss(x: Unknowns, blocks: tuple[Block, ...]) -> Array:
-    """Sum over the cells seen, in float64."""
-    total, start = jnp.asarray(0, jnp.float64), 0
-    for index, y, seen in blocks:
-        end = start + y.shape[1]
-        p = jax.nn.sigmoid(x.theta[index][:, None] - x.beta[None, start:end])
-        loss = -(y * jnp.log(p + EPSILON) + (1 - y) * jnp.log(1 - p + EPSILON))
-        total, start = total + jnp.sum(jnp.where(seen, loss, 0), dtype=jnp.float64), end
-    return total
+    blocks = tuple(Block(*map(jnp.asarray, arrays)) for arrays in each)
+    return Answers(blocks, start(sum(sizes), len(scores), key))
 
 
 def _by_fisher(theta: np.ndarray, beta: np.ndarray, k: int) -> tuple[list[int], list[int]]:
@@ -379,7 +275,7 @@ def _curvature(p: RefreshPaperParams) -> np.ndarray:
     return np.where(p.seen, chance * (1 - chance), 0)
 
 
-def _variance(p: RefreshPaperParams, here: np.ndarray, member: np.ndarray) -> np.ndarray:
+def _variance(p: RefreshPaperParams, items: np.ndarray, member: np.ndarray) -> np.ndarray:
     """Variance (rows, groups) of what the mean over a group's items will be, from the model alone.
 
     The information of (theta, beta) is [[T, -W], [-W', B]], T and B diagonal; beta is eliminated, so that what is left
@@ -387,20 +283,20 @@ def _variance(p: RefreshPaperParams, here: np.ndarray, member: np.ndarray) -> np
 
     Args:
         p: of the fit.
-        here: (all items,) whether of the version.
+        items: (all items,) whether of the version.
         member: (items, groups) 1 where an item of the version belongs to a group.
     """
     seen = _curvature(p)
     difficulty = seen.sum(0)
     left = np.diag(seen.sum(1)) - (seen / difficulty) @ seen.T
     among = np.linalg.pinv(left, rcond=1e-10, hermitian=True)
-    chance = _probability(p)[:, here]
-    slope = np.where(p.seen[:, here], 0, chance * (1 - chance))  # of the sum of scores, in theta and in -beta
-    share = slope / difficulty[here]
+    chance = _probability(p)[:, items]
+    slope = np.where(p.seen[:, items], 0, chance * (1 - chance))  # of the sum of scores, in theta and in -beta
+    share = slope / difficulty[items]
     answers = slope @ member
-    items = (slope * share) @ member
-    abilities = np.empty_like(items)
+    difficulties = (slope * share) @ member
+    abilities = np.empty_like(difficulties)
     for g, inside in enumerate(member.T):
-        pull = np.diag(answers[:, g]) - (share * inside) @ seen[:, here].T  # (rows, rows): of a row's score
-        abilities[:, g] = np.einsum("rs,st,rt->r", pull, among, pull)
-    return (answers + items + np.maximum(abilities, 0)) / member.sum(0) ** 2
+        by = np.diag(answers[:, g]) - (share * inside) @ seen[:, items].T  # (rows, rows): a row's score by abilities
+        abilities[:, g] = np.einsum("rs,st,rt->r", by, among, by)
+    return (answers + difficulties + np.maximum(abilities, 0)) / member.sum(0) ** 2

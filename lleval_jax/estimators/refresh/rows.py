@@ -51,20 +51,22 @@ def check(versions: Sequence[Responses], *, alarm: float = 0.05) -> RowCheck:
     require(0 < alarm < 1, f"alarm is {alarm}; it must lie strictly between 0 and 1")
     for t, version in enumerate(versions):
         require(len(version.rows) >= 3, f"version {t} has {len(version.rows)} rows; it takes 3 models to compare")
-    found: list[RowFinding] = []
+    findings: list[RowFinding] = []
     skipped: list[Skipped] = []
     for t, version in enumerate(versions):
-        found += _within(t, version)
+        findings += _within(t, version)
     for t, (old, new) in enumerate(itertools.pairwise(versions)):
-        told = _compared(t, old, new)
-        if isinstance(told, Skipped):
-            skipped.append(told)
+        compared = _compared(t, old, new)
+        if isinstance(compared, Skipped):
+            skipped.append(compared)
         else:
-            found += told
+            findings += compared
     share = len(KINDS) * np.array([max(1, len(versions) - 1)] * 2 + [len(versions)] * 2)
     factor: dict[str, float] = dict(zip(KINDS, share.tolist(), strict=True))
-    found = [dataclasses.replace(one, p_value=min(1.0, factor[one.kind] * one.p_value)) for one in found]
-    kept = sorted((o for o in found if o.p_value <= alarm), key=lambda o: (KINDS.index(o.kind), o.versions, o.p_value))
+    findings = [dataclasses.replace(one, p_value=min(1.0, factor[one.kind] * one.p_value)) for one in findings]
+    kept = sorted(
+        (o for o in findings if o.p_value <= alarm), key=lambda o: (KINDS.index(o.kind), o.versions, o.p_value)
+    )
     return RowCheck(tuple(kept), alarm, tuple(len(version.rows) for version in versions), tuple(skipped))
 
 
@@ -77,9 +79,9 @@ def pattern(responses: Responses) -> NDArray:
     level = rest.sum(1) / np.maximum(seen.sum(1), 1)
     rest = seen * (rest - level[:, None])
     scale = (rest**2) @ seen.T
-    found = (rest @ rest.T) / np.sqrt(np.maximum(scale * scale.T, 1e-12))
-    np.fill_diagonal(found, 0)
-    return found
+    correlation = (rest @ rest.T) / np.sqrt(np.maximum(scale * scale.T, 1e-12))
+    np.fill_diagonal(correlation, 0)
+    return correlation
 
 
 def align(old: NDArray, new: NDArray) -> NDArray[np.int64]:
@@ -159,29 +161,29 @@ def _as_numbers(version: Responses) -> Responses:
 
 def _within(t: int, version: Responses) -> list[RowFinding]:
     """Constant blocks and copies in one version, p-values not yet shared over versions."""
-    found = []
+    findings = []
     for one in blocks.blocks(version):
         row, n = version.rows[one.row], len(one.items)
         where = f"from {version.items[one.items[0]]!r} to {version.items[one.items[-1]]!r}"
         text = f"version {t}: {row!r} scores {one.value} on {n} items in a row, {where}"
-        found.append(RowFinding("constant block", (row,), (t,), one.p, text))
+        findings.append(RowFinding("constant block", (row,), (t,), one.p, text))
     for i, j, p in blocks.copies(version):
         pair = version.rows[i], version.rows[j]
         text = f"version {t}: {pair[0]!r} has the answers of {pair[1]!r}"
-        found.append(RowFinding("same answers", pair, (t,), p, text))
-    return found
+        findings.append(RowFinding("same answers", pair, (t,), p, text))
+    return findings
 
 
 def _compared(t: int, old: Responses, new: Responses) -> list[RowFinding] | Skipped:
     """Exchanges and strangers between two versions, p-values not yet shared over versions."""
-    known, asked = set(old.rows), set(old.items)
-    rows = [row for row in new.rows if row in known]
-    items = [item for item in new.items if item in asked]
+    old_rows, old_items = set(old.rows), set(old.items)
+    rows = [row for row in new.rows if row in old_rows]
+    items = [item for item in new.items if item in old_items]
     a, b = (v.take([v.rows.index(row) for row in rows]) for v in (old, new))
     if len(rows) >= 2 and len(items) >= SHARED:
-        found = _by_answers(a.select(items), b.select(items))
+        fits = _by_answers(a.select(items), b.select(items))
     elif len(rows) >= FEWEST:
-        found = _by_pattern(pattern(a), pattern(b))
+        fits = _by_pattern(pattern(a), pattern(b))
     else:
         takes = f"it takes {FEWEST} models, or 2 and {SHARED} items"
         text = f"{len(rows)} models and {len(items)} items in common ({takes}): not compared with version {t}"
@@ -195,7 +197,7 @@ def _compared(t: int, old: Responses, new: Responses) -> list[RowFinding] | Skip
             found=f"version {t + 1}: the answers of {rows[i]!r} "
             + (f"are those of {rows[j]!r} in version {t}" if j >= 0 else f"fit no row of version {t}"),
         )
-        for i, j, p in found
+        for i, j, p in fits
     ]
 
 

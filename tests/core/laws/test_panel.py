@@ -71,8 +71,7 @@ def test_the_posterior_is_that_of_dense_normal_algebra(world):
     told = posterior(sizes, known)
     np.testing.assert_allclose(told.mean.ravel(), gain @ logit[seen], atol=1e-9)
     left = (cov - gain @ cov[seen]).reshape(MODELS, CELLS, MODELS, CELLS)
-    way = told.way
-    found = np.einsum("mcs,sr,ndr->mcnd", way, told.shared, way)
+    found = np.einsum("mcs,sr,ndr->mcnd", told.design, told.shifts, told.design)
     for m in range(MODELS):
         found[m, :, m] += told.own[m]
     np.testing.assert_allclose(found, left, atol=1e-9)

@@ -3,21 +3,17 @@
 import dataclasses
 import itertools
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
 import lleval_jax as ll
-from lleval_jax.core.laws import panel
 from lleval_jax.errors import BadInput
-from lleval_jax.estimators.refresh import choice, kernel
+from lleval_jax.estimators.refresh import choice
 from lleval_jax.estimators.refresh import panel as refresh
-from lleval_jax.estimators.refresh.outlook import run
+from lleval_jax.estimators.refresh.outlook import conditioned
 from lleval_jax.layout import chain as refresh_chain
-from lleval_jax.layout.chain import append, empty, panel_of
-from lleval_jax.types import Status
+from lleval_jax.layout.chain import append, empty
 from lleval_jax.values.responses import Responses
 
 MODELS, ITEMS, DOMAINS = 9, 60, ("bio", "law", "math")
@@ -125,27 +121,28 @@ def test_a_fit_is_the_same_after_saving(law, versions, found, tmp_path):
 
 
 def test_what_a_run_tells_is_dense_conditioning(law):
-    now = refresh._outlook(refresh._next(law, None), law, 1)
-    cells = now.noise.shape[1]
-    whole = np.einsum("mcs,sr,ndr->mcnd", now.way, now.shared, now.way)
+    before = refresh._next(law, None)
+    logits, gradient, cells = before.logits, before.gradient[:, 0], before.noise.shape[1]
+    whole = np.einsum("mcs,sr,ndr->mcnd", logits.design, logits.shifts, logits.design)
     for m in range(MODELS):
-        whole[m, :, m] += now.own[m]
-    score = np.einsum("mc,mcnd,nd->mn", now.steep[:, 0], whole, now.steep[:, 0])
+        whole[m, :, m] += logits.own[m]
+    score = np.einsum("mc,mcnd,nd->mn", gradient, whole, gradient)
     chosen = [2, 5]
-    after = run(run(now, 2), 5)
-    cross = np.concatenate([np.einsum("mc,mcd->md", now.steep[:, 0], whole[:, :, j]) for j in chosen], 1)
-    known = whole[chosen][:, :, chosen].reshape(len(chosen) * cells, -1) + np.diag(now.noise[chosen].ravel())
+    after = conditioned(conditioned(before, 2), 5)
+    cross = np.concatenate([np.einsum("mc,mcd->md", gradient, whole[:, :, j]) for j in chosen], 1)
+    known = whole[chosen][:, :, chosen].reshape(len(chosen) * cells, -1) + np.diag(before.noise[chosen].ravel())
     expected = score - cross @ np.linalg.solve(known, cross.T)
     left = [m for m in range(MODELS) if m not in chosen]
     found = after.covariance() - np.diag(after.sampling[:, 0])
     np.testing.assert_allclose(found[np.ix_(left, left)], expected[np.ix_(left, left)], atol=1e-12)
     assert (after.std_error[chosen] == 0).all()
+    np.testing.assert_allclose(after.cross, after.logits.design @ after.logits.shifts, atol=1e-12)
 
 
 @pytest.mark.parametrize("ask", ["all", "math", "ranking"])
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_the_choice_is_that_of_brute_force(law, ask, k):
-    now = refresh._outlook(refresh._next(law, None), law, 1)
+    now = refresh._next(law, None)
     loss = choice.disorder if ask == "ranking" else refresh._variance_of(now, ask)
 
     def of(chosen):
@@ -168,7 +165,7 @@ def test_a_budget_is_kept_and_dear_models_are_left_out(law):
 
 
 def test_a_budget_is_spent_as_brute_force_would(law):
-    now = refresh._outlook(refresh._next(law, None), law, 1)
+    now = refresh._next(law, None)
     price = dict(zip(NAMES, (1.0, 2.5, 1.0, 3.0, 1.5, 1.0, 2.0, 4.0), strict=False))
     pool = NAMES[:8]
 
@@ -183,7 +180,7 @@ def test_a_budget_is_spent_as_brute_force_would(law):
 
 
 def test_among_many_sets_no_exchange_helps_and_few_are_better(law, monkeypatch):
-    now = refresh._outlook(refresh._next(law, None), law, 1)
+    now = refresh._next(law, None)
     monkeypatch.setattr(choice, "FEW", 0)
     losses = [choice.variance(choice._after(now, chosen))[0] for chosen in itertools.combinations(range(MODELS), 4)]
     found = choice.search(now, choice.variance, pool=range(MODELS), price=np.ones(MODELS), budget=4)[1][-1]
@@ -226,22 +223,6 @@ def test_a_version_in_the_fit_can_be_asked_for(versions, law, found):
     np.testing.assert_array_equal(old.low, old.high)
     with pytest.raises(BadInput, match="no version 'july'; there are may, june"):
         refresh.estimate(both, version="july")
-
-
-def test_refits_in_one_call_are_single_fits(versions):
-    """Side by side, as a bootstrap runs them: lanes take steps of their own."""
-    chain = append(empty(), versions[0], "v1").chain
-    random = np.random.default_rng(3)
-    right = random.binomial(chain.asked.astype(int), chain.right / chain.asked, (3, *chain.right.shape)).astype(float)
-    with jax.enable_x64(True):
-        panels = [panel_of(chain._replace(right=draw), np.zeros((MODELS, 0))) for draw in right]
-        prior = panel.before(*panels[0].basis.shape)
-        many, doubt = jax.vmap(kernel._search, (0, None))(jax.tree.map(lambda *x: jnp.stack(x), *panels), prior)
-        for lane, known in enumerate(panels):
-            one, single = kernel._search(known, prior)
-            assert int(one.status) == Status.CONVERGED
-            for found, expected in zip(jax.tree.leaves((many.x, doubt)), jax.tree.leaves((one.x, single)), strict=True):
-                np.testing.assert_allclose(found[lane], expected, atol=1e-6)
 
 
 def test_with_no_dims_all_models_move_alike(versions):

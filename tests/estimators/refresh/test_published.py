@@ -12,7 +12,9 @@ from scipy import special, stats
 import lleval_jax as ll
 from bench.refresh import coverage_published
 from bench.refresh.coverage_published import world
+from lleval_jax.estimators import contract
 from lleval_jax.estimators.refresh import published
+from lleval_jax.estimators.refresh.published_kernel import Answers, PlateauAdam, Search, start
 
 FALSE_ALARM = 1e-6  # of the statistical test
 
@@ -60,25 +62,29 @@ def searched(scores, seen, beta, theta, epochs=10_000) -> tuple[np.ndarray, np.n
     return x[: len(beta)], x[len(beta) :], epoch
 
 
-def search(p, start, epochs, dtype):
-    """The search of `fit` from a start, in another type: difficulties, abilities, epochs."""
-    start = jax.tree.map(lambda x: x.astype(dtype), start)
-    blocks = published._blocks(p.scores.astype(dtype), p.seen, [40, 30])
-    end = published._search(published.PlateauAdam(), blocks, start, epochs)
-    return np.asarray(end.x.beta), np.asarray(end.x.theta), int(end.steps)
+def laid_out(p, key=0) -> Answers:
+    """The answers of a fit, and a start by a key."""
+    return published._lay_out(p.scores, p.seen, [40, 30], jax.random.key(key))
+
+
+def search(data, epochs, dtype) -> tuple[np.ndarray, np.ndarray, int]:
+    """The search of `fit` in another type: difficulties, abilities, epochs."""
+    data = jax.tree.map(lambda x: x.astype(dtype) if x.dtype == np.float32 else x, data)
+    end = contract.solve(Search(epochs), data, jax.random.key(0))
+    return np.asarray(end.beta), np.asarray(end.theta), int(end.steps)
 
 
 @pytest.mark.parametrize("epochs", [1, 7, 300, 10_000])
 def test_the_search_is_the_published_one(epochs):
     """The same iterates and the same last epoch; in float32 as far as rounding does not move a fall of the rate."""
-    p, start = fitted().params, published._start(0, 6, 70)
-    beta, theta, last = searched(p.scores, p.seen, np.asarray(start.beta), np.asarray(start.theta), epochs)
-    found = search(p, start, epochs, "float64")
+    p, data = fitted().params, laid_out(fitted().params)
+    beta, theta, last = searched(p.scores, p.seen, np.asarray(data.start.beta), np.asarray(data.start.theta), epochs)
+    found = search(data, epochs, "float64")
     assert found[2] == last
     np.testing.assert_allclose(found[0], beta, atol=1e-9)
     np.testing.assert_allclose(found[1], theta, atol=1e-9)
     if epochs <= 300:
-        found = search(p, start, epochs, "float32")
+        found = search(data, epochs, "float32")
         assert found[0].dtype == found[1].dtype == np.float32
         np.testing.assert_allclose(found[0], beta, atol=2e-4)
         np.testing.assert_allclose(found[1], theta, atol=2e-4)
@@ -88,8 +94,8 @@ def test_the_search_is_the_published_one(epochs):
 
 def test_the_rate_falls_where_the_loss_stays():
     """A loss that never moves: ten times less after 11 flat epochs each, until less than 1e-8 would change."""
-    solver = published.PlateauAdam()
-    now = solver.init(jax.numpy.sum, published._start(0, 2, 3))
+    solver = PlateauAdam()
+    now = solver.init(jax.numpy.sum, start(3, 2, jax.random.key(0)))
     rates, left = [], []
     step = jax.jit(lambda now: solver.step(lambda x: 0 * x.beta.sum() + 1, now))
     for _ in range(90):
@@ -99,6 +105,19 @@ def test_the_rate_falls_where_the_loss_stays():
     expected = 0.01 * 0.1 ** np.minimum(np.arange(90) // 11, 6)
     np.testing.assert_allclose(rates, expected, rtol=1e-12)
     assert left.index(0) == 50  # the first epoch is the best one, then fifty without a better
+
+
+def test_lanes_are_single_fits():
+    """Two sets of answers and two starts side by side: each the fit that it is alone."""
+    p, kernel, key = fitted().params, Search(300), jax.random.key(0)
+    parts = [laid_out(p), laid_out(p._replace(scores=1 - p.scores), key=1)]
+    lanes = contract.solve_many(
+        kernel, jax.tree.map(lambda *part: jax.numpy.stack(part), *parts), jax.numpy.stack([key] * 2)
+    )
+    for lane, data in enumerate(parts):
+        alone = contract.solve(kernel, data, key)
+        for one, other in zip(jax.tree.leaves(lanes), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(one[lane], other, atol=1e-6)
 
 
 def brute_force(theta, beta, k) -> set[int]:
@@ -289,7 +308,7 @@ def test_bad_versions():
         ({"k": 0}, "k is 0; there are 6 models to choose from"),
         ({"k": 5, "force": ["m1", "m2"]}, "k is 5; there are 4 models to choose from"),
         ({"k": 2, "force": ["m9"]}, "there is no model 'm9' to force; there are 6, such as"),
-        ({"k": 2, "by": "random"}, "by is 'random'; it must be one of 'fisher', 'coreset'"),
+        ({"k": 2, "by": "random"}, "by 'random' is not known; there are fisher, coreset"),
     ],
 )
 def test_bad_choices(words, message):
