@@ -65,6 +65,14 @@ class Outlook(NamedTuple):
         own = np.sum(gradient * (gradient @ logits.own), (1, 2)) + self.sampling[:, target]
         return (gradient @ self.cross)[:, 0] @ (gradient @ logits.design)[:, 0].T + np.diag(own)
 
+    def drawn(self, draws: int, seed: int) -> np.ndarray:
+        """(draws, models) scores on the whole version, drawn together: t distributed, since drifts are."""
+        random, models = np.random.default_rng(seed), len(self.mean)
+        size, axes = np.linalg.eigh(self.covariance())
+        normal = random.standard_normal((draws, models)) @ (axes * np.sqrt(np.maximum(size, 0))).T
+        freedom = self.tails[:, 0]
+        return self.mean[:, 0] + normal * np.sqrt(freedom / random.chisquare(freedom, (draws, models)))
+
 
 def outlook(named: Named, observed: Panel, law: RefreshParams, version: int) -> Outlook:
     """On a version of the chain, whether or not any model has been run on it.

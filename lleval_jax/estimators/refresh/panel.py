@@ -238,7 +238,7 @@ def ranks(
     require_level(level)
     scores, fit = _of_version(fit, answers, version, strict, precision)
     models, mean = len(fit.rows), scores.mean[:, 0]
-    drawn = _drawn(scores, draws, seed)
+    drawn = scores.drawn(draws, seed)
     places = 1 + np.argsort(np.argsort(-drawn, 1, kind="stable"), 1, kind="stable")
     chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
     value = 1 + np.argsort(np.argsort(-mean, kind="stable"), kind="stable")
@@ -256,15 +256,6 @@ def ranks(
         source=fit.source,
     )
     return Standing(order, low[order], high[order], estimate, chance, chance[np.arange(models), value - 1])
-
-
-def _drawn(scores: Outlook, draws: int, seed: int) -> np.ndarray:
-    """(draws, models) scores on the whole version, drawn together: t distributed, since drifts are."""
-    random, models = np.random.default_rng(seed), len(scores.mean)
-    size, axes = np.linalg.eigh(scores.covariance())
-    normal = random.standard_normal((draws, models)) @ (axes * np.sqrt(np.maximum(size, 0))).T
-    freedom = scores.tails[:, 0]
-    return scores.mean[:, 0] + normal * np.sqrt(freedom / random.chisquare(freedom, (draws, models)))
 
 
 def _variance_of(scores: Outlook, ask: str) -> choice.Loss:
