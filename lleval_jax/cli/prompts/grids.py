@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 import typer
-from scipy.special import expit
 
 import lleval_jax as ll
 from lleval_jax.cli.shell.options import Reading
@@ -201,6 +200,8 @@ def _empty(rows: Mapping[str, tuple[str, str]], items: Sequence[str]) -> "ll.Res
 
 def _simulated(whole: bool) -> "ll.Responses":
     """One model under 40 prompts; nothing real is behind it."""
+    from scipy.special import expit  # not needed for --help
+
     from lleval_jax.estimators.prompts import balanced
 
     rng = np.random.default_rng(SEED)
