@@ -355,7 +355,7 @@ def test_texts_that_are_not_desired_only_teach(world):
 
 def test_words_that_cannot_be_meant_are_refused(world, fit):
     for words, message in (
-        ({"per": "word"}, "per is 'word'; it must be one of token, text, length"),
+        ({"per": "word"}, "per 'word' is not known; there are token, text, length"),
         ({"ridge": -1.0}, "ridge is -1.0; it must be 'auto' or a number"),
         ({"scale": 2.0}, "scale goes with pairs"),
         ({"draws": 0}, "draws is 0"),
