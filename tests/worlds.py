@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pandas as pd
 
 import lleval_jax as ll
 from bench.sloth import worlds as sloth
@@ -74,3 +75,8 @@ def logprobs():
     """200 texts under six elements, the full prompt and two more combinations."""
     weight = {"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1, "e": 0.0, "f": 0.0}
     return simulate_logprobs(weight, 200, subsets=("a+b", "b+c+e"), seed=1)
+
+
+def copied(table):
+    """The table with each text a second time under another name."""
+    return pd.concat([table, table.assign(text=[f"{name} again" for name in table["text"]])], ignore_index=True)
