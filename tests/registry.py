@@ -7,6 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from lleval_jax.core.solvers.fixed_point import FixedPoint
 from lleval_jax.core.solvers.loop import solve
 from lleval_jax.core.solvers.marquardt import Local, Marquardt
 from lleval_jax.core.solvers.simplex import Quadratic, minimise
+from lleval_jax.estimators import contract
 
 Changed = Callable[[Any], Any] | str
 
@@ -35,7 +37,8 @@ class Method:
     unseen    world -> the same, with an item that nobody has seen
     twice     world -> the same, with what is estimated from twice
     precise   what is fitted -> the fit in float64, where the default is float32
-    kernel    () -> (kernel, data, key) of `estimators.contract`
+    kernel    True if the fit is a kernel of `estimators.contract`
+    chains    fields of what it finds that are Markov chains: a step that rounding decides sends them another way
     """
 
     name: str
@@ -46,7 +49,8 @@ class Method:
     unseen: Changed
     twice: Changed
     precise: Changed
-    kernel: Callable[[], tuple[Any, Any, Any]] | str
+    kernel: bool | str
+    chains: tuple[str, ...] = ()
 
 
 def answered() -> tuple[ll.Responses, ll.Responses]:
@@ -110,7 +114,6 @@ def versions_backwards(world):
     return (first.take(range(len(first.rows))[::-1]),), second.take(range(len(second.rows))[::-1])
 
 
-ITEM_KERNEL = "marginal and joint fits run in pieces of their own in `irt.calibration`"
 METHODS = (
     Method(
         "irt and ability",
@@ -121,7 +124,7 @@ METHODS = (
         unseen=columns_left_out,
         twice=weighed_twice,
         precise=lambda known: scales(ll.irt.fit(known, precision="float64")),
-        kernel=ITEM_KERNEL,
+        kernel=True,
     ),
     Method(
         "tiny",
@@ -154,7 +157,8 @@ METHODS = (
         unseen="an example counts in the score, though nobody answered it",
         twice=lambda world: (dataclasses.replace(world[0], weight=4 * world[0].weight), None),
         precise="other numbers are drawn in float64",
-        kernel="`prompts.kernel` does not follow the contract yet",
+        kernel=True,
+        chains=("sums",),
     ),
     Method(
         "sloth",
@@ -165,7 +169,7 @@ METHODS = (
         unseen="a benchmark without a score is refused",
         twice="a model stands in a leaderboard once",
         precise="it is float64",
-        kernel="`sloth.kernel` does not follow the contract yet",
+        kernel=True,
     ),
     Method(
         "downstream",
@@ -176,7 +180,7 @@ METHODS = (
         unseen="it has one benchmark",
         twice="a model has one score",
         precise="it is float64",
-        kernel="its fits are one program of `core.laws.regression`",
+        kernel=True,
     ),
     Method(
         "refresh",
@@ -198,7 +202,7 @@ METHODS = (
         unseen="an element that nothing was scored under is no element",
         twice=lambda world: (worlds.copied(world[0]), None),
         precise="it is float64",
-        kernel="`pepr.kernel` does not follow the contract yet",
+        kernel="its fits are lanes of one call of `solve_many`",
     ),
 )
 
@@ -248,22 +252,22 @@ SOLVERS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Descent:
-    """A kernel by the contract, for the tests of the contract while methods move to it: a bowl's lowest point."""
+def fit_of(line: Method) -> tuple[Any, tuple[Any, Any, Any] | None]:
+    """The fit of a line, and the first (kernel, data, key) that was solved on the way."""
+    asked, compiled = [], contract._compiled
 
-    light: bool = True
+    def watched(kernel: Any, part: str) -> Callable:
+        def run(*args: Any, **words: Any) -> Any:
+            asked.extend([(kernel, *args)] * (part in ("begin", "solve")))
+            return compiled(kernel, part)(*args, **words)
 
-    def solve(self, data: jax.Array, key: jax.Array):
-        """From a random start to the centre, which is the data."""
-        start = jax.random.normal(key, data.shape, data.dtype)
-        return solve(BFGS(), lambda x: bowl(x - data), start, tol=1e-4)
+        return run
+
+    with mock.patch.object(contract, "_compiled", watched):
+        fit = line.fit(line.world()[0])
+    return fit, asked[0] if asked else None
 
 
-KERNELS = {line.name: line.kernel for line in METHODS if callable(line.kernel)} | {
-    "descent": lambda: (Descent(), jnp.zeros(3), jax.random.key(0))
-}
-WITHOUT_KERNEL = {line.name: line.kernel for line in METHODS if isinstance(line.kernel, str)}
 # Public modules with an `estimate` that have no line of their own, and why.
 ELSEWHERE = {
     "ability": "with irt",
