@@ -98,7 +98,8 @@ def cited():
         keys = {
             key for name, value in vars(loaded).items() if not name.startswith("_") for key in keys_of_values(value)
         }
-        found |= dict.fromkeys(keys | keys_of_source(path) | set(getattr(loaded, "CITE", ())), path.relative_to(ROOT))
+        keys |= keys_of_source(path) | set(getattr(loaded, "CITE", ()))
+        found = dict.fromkeys(keys, path.relative_to(ROOT)) | found
     return found
 
 
