@@ -191,7 +191,7 @@ METHODS = (
         unseen="an item of a version counts in its score, though nobody was asked it",
         twice="a version has its items once",
         precise="it is float64",
-        kernel="`refresh.kernel` does not follow the contract yet",
+        kernel=True,
     ),
     Method(
         "pepr",
