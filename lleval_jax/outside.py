@@ -16,7 +16,7 @@ import inspect
 import pathlib
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any, Generic, TypeVar
 
@@ -50,6 +50,20 @@ def brought(group: str, kind: type[Value]) -> tuple[Outside[Value], ...]:
     return _brought(group, kind, tuple(sys.path))
 
 
+def joined(own: Mapping[str, Value], group: str, kind: type[Value]) -> dict[str, Value]:
+    """A registry of the package, then what installed packages bring for it under the names of their entry points.
+
+    Warns:
+        RuntimeWarning: as `brought`; and for a name that is taken, which is left out. Once a process.
+    """
+    return {**own, **_new(brought(group, kind), tuple(own))}
+
+
+def names(group: str) -> tuple[str, ...]:
+    """The names of the entry points of `group`; nothing is loaded, so it is quick, and some may not be usable."""
+    return tuple(sorted({entry.name for entry in metadata.entry_points(group=group)}))
+
+
 def fingerprint(function: Callable[..., Any]) -> str | None:
     """The hash of the source code that a function stands in: its package, else its module.
 
@@ -58,6 +72,19 @@ def fingerprint(function: Callable[..., Any]) -> str | None:
     if not inspect.isfunction(function) or function.__closure__:
         return None
     return _fingerprint(function)
+
+
+@functools.cache
+def _new(brought: tuple[Outside[Value], ...], taken: tuple[str, ...]) -> dict[str, Value]:
+    """What is brought under a name that is not taken."""
+    found: dict[str, Value] = {}
+    for each in brought:
+        if each.name in taken or each.name in found:
+            text = f"{each.package} brings {each.name!r}, which there is already; it was left out"
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
+        else:
+            found[each.name] = each.value
+    return found
 
 
 @functools.cache

@@ -6,41 +6,28 @@ import json
 
 import numpy as np
 import pytest
+import worlds
+from worlds import ITEMS, NEW, K, new
 
 from lleval_jax import data
-from lleval_jax.data.simulate import simulate
 from lleval_jax.errors import BankMismatch, DataWarning
-from lleval_jax.estimators import irt, tiny
+from lleval_jax.estimators import tiny
+from lleval_jax.estimators.irt import ability
 from lleval_jax.estimators.tiny import anchors
 from lleval_jax.values import Responses
 
-MODELS, NEW, ITEMS, K = 24, 8, 48, 12
-PAIRS = [(method, by) for method in tiny.METHODS for by in anchors.METHODS]
+PAIRS = [(method, by) for method in tiny.methods() for by in anchors.METHODS]
 pairs = pytest.mark.parametrize(("method", "by"), PAIRS)
-methods = pytest.mark.parametrize("method", tiny.METHODS)
+methods = pytest.mark.parametrize("method", tiny.methods())
 rules = pytest.mark.parametrize("by", anchors.METHODS)
 CLOSE = 1e-5  # sums of float32 over the items
 FIELDS = ("value", "low", "high", "std_error")
 
 
 @functools.cache
-def answers():
-    return simulate(MODELS + NEW, ITEMS, seed=0, groups=2)[0]
-
-
-@functools.cache
-def fitted():
-    return irt.fit(answers().take(range(MODELS)))
-
-
-@functools.cache
 def bank(by):
-    found = anchors.choose(fitted(), answers().take(range(MODELS)), k=K, by=by, name="tests", seed=3)
+    found = worlds.bank(by)
     return dataclasses.replace(found, anchors=dataclasses.replace(found.anchors, mix=np.array([0.3])))
-
-
-def new():
-    return answers().take(range(MODELS, MODELS + NEW))
 
 
 def asked(by):
@@ -133,7 +120,7 @@ def test_json_and_files_keep_an_estimate(method, tmp_path):
 def test_a_saved_bank_gives_the_same_estimates(by, tmp_path):
     back = data.load(data.save(bank(by), tmp_path / "bank"))
     assert back.anchor_items == bank(by).anchor_items
-    for method in tiny.METHODS:
+    for method in tiny.methods():
         same(tiny.estimate(asked(by), back, method=method), base(method, by))
 
 
@@ -151,7 +138,19 @@ def test_more_answers_narrow_the_interval_on_average(method):
     assert (more.high - more.low).mean() < (few.high - few.low).mean()
 
 
-@pytest.mark.parametrize("method", [m for m in tiny.METHODS if m not in ("head", "mixed")])
+@methods
+def test_more_answers_come_nearer_on_average(method):
+    """Before the clip, which would hide a formula that is wrong for many answers."""
+    truth = new().scores.astype(float) @ bank("spread").target_weight[0]
+    error = []
+    for here in (asked("spread"), more_answers()):
+        here = ability.known_answers(here, bank("spread"))
+        found = tiny.methods()[method].call(here, bank("spread"), np.array([0]), 0.95, 0)
+        error.append(((found.value[:, 0] - truth) ** 2).mean())
+    assert error[1] < error[0]
+
+
+@pytest.mark.parametrize("method", [m for m in tiny.methods() if m not in ("head", "mixed")])
 @rules
 def test_answering_everything_gives_the_score(method, by):
     got = estimate(method, by, new(), groups=True)

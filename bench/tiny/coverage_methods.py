@@ -15,7 +15,7 @@ from lleval_jax.values import Responses
 
 MODELS, NEW, ITEMS, K = 40, 60, 300, 30
 TRUTHS = ("1-d", "2-d and misfit")
-METHODS = ("auto", "weighted", "pirt", "gpirt", "kriged", "head")
+METHODS = ("auto", *tiny.METHODS)
 
 
 def draw(truth: str, seed: int) -> tuple[Responses, Responses]:

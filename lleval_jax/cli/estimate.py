@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import lleval_jax as ll
+from lleval_jax import outside
 from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.waiting import waiting
@@ -17,12 +18,11 @@ if TYPE_CHECKING:
 
 Bank = Annotated[str, typer.Option(help="Name of a bank (see 'lleval bank list'), or its folder.")]
 Target = Annotated[Literal["accuracy", "ability"], typer.Option(help="The benchmark's score, or ability on its scale.")]
+OWN = ("auto (default)", "weighted", "pirt", "gpirt", "kriged", "head", "mixed")  # help must not load JAX
+BROUGHT = outside.names("lleval_jax.methods")
 Method = Annotated[
     str | None,
-    typer.Option(
-        help="For accuracy: auto (default), weighted, pirt, gpirt, kriged, head, mixed. "
-        "For ability: map (default), eap, mle, wle."
-    ),
+    typer.Option(help=f"For accuracy: {', '.join((*OWN, *BROUGHT))}. For ability: map (default), eap, mle, wle."),
 ]
 Groups = Annotated[bool, typer.Option("--groups", help="Also the score on each part of the benchmark.")]
 Leaderboard = Annotated[

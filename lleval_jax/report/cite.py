@@ -85,8 +85,9 @@ BIBTEX = {
 
 
 def cite(result: Estimate | FitResult | Source) -> str:
-    """The BibTeX of what was used, one entry a method."""
+    """The BibTeX of what was used, one entry a method. A method of another package brings its own entry."""
     source = result if isinstance(result, Source) else result.source
     for key in source.cite:
-        require(key in BIBTEX, f"there is no BibTeX for {key!r}; there is for {', '.join(BIBTEX)}")
-    return "\n\n".join(BIBTEX[key] for key in source.cite)
+        known = key in BIBTEX or key.startswith("@")
+        require(known, f"there is no BibTeX for {key!r}; there is for {', '.join(BIBTEX)}")
+    return "\n\n".join(BIBTEX.get(key, key) for key in source.cite)

@@ -1,7 +1,6 @@
 """Tables, comparisons, pictures and citations of results."""
 
 import pathlib
-import re
 
 import numpy as np
 import pytest
@@ -113,12 +112,3 @@ def test_citations_are_the_entries_used() -> None:
     assert cite(an_estimate()) == BIBTEX["polo2024tiny"]
     with pytest.raises(ll.BadInput, match="no BibTeX for 'nobody'"):
         cite(ll.Source(cite=("nobody",)))
-
-
-def test_every_method_that_is_cited_has_its_entry() -> None:
-    used = set()
-    for path in pathlib.Path(ll.__file__).parent.glob("estimators/**/*.py"):
-        for keys in re.findall(r"\bcite=\(([^)]*)\)|^CITE = \(([^)]*)\)", path.read_text(), re.M):
-            used |= set(re.findall(r'"(\w+)"', "".join(keys)))
-    assert used
-    assert used <= set(BIBTEX)

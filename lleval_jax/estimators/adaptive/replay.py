@@ -19,6 +19,7 @@ from lleval_jax.estimators import irt
 from lleval_jax.estimators.adaptive import choice, stopping
 from lleval_jax.estimators.irt import ability
 from lleval_jax.estimators.tiny import anchors
+from lleval_jax.estimators.tiny.method import FEWEST_MODELS
 from lleval_jax.types import Array
 from lleval_jax.values.bank import ItemBank, Replayed
 from lleval_jax.values.responses import Responses
@@ -123,8 +124,8 @@ def prepare(
     part = responses.select(bank.items)
     answers = as_dense(part)
     complete = np.flatnonzero(answers.seen.all(1))
-    if len(complete) < anchors.FEWEST:
-        raise BadInput(f"{len(complete)} models answered all items; at least {anchors.FEWEST} are needed to replay")
+    if len(complete) < FEWEST_MODELS:
+        raise BadInput(f"{len(complete)} models answered all items; at least {FEWEST_MODELS} are needed to replay")
     settings = {key: fit.settings[key] for key in anchors.SETTINGS}
     count = min(folds, len(complete))
     fold = np.full(len(answers.rows), -1)

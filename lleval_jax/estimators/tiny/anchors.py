@@ -11,8 +11,10 @@ from scipy.special import expit
 from lleval_jax.core.linalg import cluster
 from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.estimators import irt
-from lleval_jax.estimators.tiny import kriging, linear
+from lleval_jax.estimators.tiny import kriging, linear, plans
 from lleval_jax.estimators.tiny import regression as head
+from lleval_jax.estimators.tiny.method import FEWEST_MODELS
+from lleval_jax.estimators.tiny.score import methods
 from lleval_jax.values.bank import Anchors, Calibration, ItemBank, Misfit
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
@@ -20,7 +22,6 @@ from lleval_jax.values.sparse import SparseResponses, as_dense
 
 ENOUGH_TO_MIX = 40  # models: fewer cannot teach a regression on many answers, nor how much to trust it
 FEW_MODELS = 300  # up to which their say in the choice of anchors would flatter a regression
-FEWEST = 8  # calibration models with complete answers that the default estimator needs
 WIDEN_DF = 4.0  # prior strength of the nominal width, in models
 SETTINGS = ("model", "dims", "engine", "prior", "positive", "precision", "tol", "max_steps", "seed")  # of a refit
 Tell = Callable[[str], None]
@@ -78,7 +79,7 @@ def choose(
     bank = _bank(fit, answers, full_scores, balance, name, version)
     known = bank.calibration
     complete = np.zeros(0, int) if known is None else np.flatnonzero(known.seen.all(1))
-    learns = len(complete) >= FEWEST and known is not None and not known.outside
+    learns = len(complete) >= FEWEST_MODELS and known is not None and not known.outside
     if k is None:
         return bank
     rule = by if by != "auto" else "spread" if learns else "irt"
@@ -94,10 +95,10 @@ def choose(
         if rule == "spread":
             bank = dataclasses.replace(bank, anchors=Anchors(index, weight, "spread"))
     if bank.anchors is None:
-        scores = np.zeros((0, items)) if known is None else filled(known.answers, known.seen)
+        scores = np.zeros((0, items)) if known is None else plans.filled(known.answers, known.seen)
         index, share = METHODS[rule](Problem(bank, scores, k, rng))
         bank = dataclasses.replace(bank, anchors=Anchors(index, share, rule))
-    if answers is None or known is None or known.outside or len(complete) < FEWEST:
+    if answers is None or known is None or known.outside or len(complete) < FEWEST_MODELS:
         return bank
     tell("checking the fit on models left out of it")
     misfit, head_error = _misfit(bank, fit, answers, complete, seed)
@@ -131,7 +132,7 @@ def correctness(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 def irt_parameters(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Medoids of K-means on slopes and intercepts."""
-    return _clustered(_parameters(problem.bank), problem)
+    return _clustered(plans.parameters(problem.bank), problem)
 
 
 def information(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -176,11 +177,7 @@ def _clustered(features: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.n
 def _best(worth: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """The k best items; each stands for the items nearest to it in slope and intercept."""
     index = np.argsort(-worth, kind="stable")[: problem.k]
-    return index, cluster.shares(_parameters(problem.bank), problem.bank.weight, index)
-
-
-def _parameters(bank: ItemBank) -> np.ndarray:
-    return np.concatenate([bank.slope, bank.intercept[:, None]], axis=1).astype(float)
+    return index, cluster.shares(plans.parameters(problem.bank), problem.bank.weight, index)
 
 
 def _aligned(responses: Responses | SparseResponses, fit: FitResult) -> Responses:
@@ -249,12 +246,6 @@ def _calibration(bank: ItemBank, answers: Responses, full_scores: pd.DataFrame |
     return Calibration(part.rows, part.scores, part.seen, table, outside=True)
 
 
-def filled(answers: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(models, items) answers with the item's mean where not seen."""
-    mean = np.where(seen, answers, 0).sum(0) / np.maximum(seen.sum(0), 1)
-    return np.where(seen, answers, mean)
-
-
 def _mix(left: np.ndarray, head_error: np.ndarray) -> np.ndarray:
     """(1,) share of the regression head in the default estimate: what would have been best on left-out models.
 
@@ -281,11 +272,12 @@ def _misfit(
     settings = {key: fit.settings[key] for key in SETTINGS}
     fold = np.full(len(answers.rows), -1)
     fold[complete] = np.random.default_rng(seed).permutation(len(complete)) % min(folds, len(complete))
-    weight, parts, regressions = bank.target_weight, [], []
+    weight, tried, regressions = bank.target_weight, [], []
     few = len(complete) <= FEW_MODELS
     for f in range(fold.max() + 1):
         out = np.flatnonzero(fold == f)
-        part = irt.fit(answers.take(np.flatnonzero(fold != f)), **settings)
+        known = answers.take(np.flatnonzero(fold != f))
+        part = irt.fit(known, **settings)
         trial = dataclasses.replace(_bank(part, None, None, False, bank.name, bank.version), weight=bank.weight)
         teachers = answers.scores[complete[fold[complete] != f][: kriging.MOST_MODELS]].astype(float)
         problem = Problem(trial, teachers, len(chosen.index), np.random.default_rng((seed, f)))
@@ -293,15 +285,16 @@ def _misfit(
         trial = dataclasses.replace(trial, anchors=again)
         asked = anchors_only(answers.take(out), trial)
         truth = answers.take(out).scores.astype(float) @ weight.T
-        found = [linear.apply(asked, trial, weight, *plan(asked, trial, weight)) for plan in (weighted_plan, pirt_plan)]
-        parts.append([(v.value - truth, v.variance) for v in found])
+        found = _linear(asked, trial) | _others(asked, trial, known, seed)
+        tried.append({name: (v.value - truth, v.variance) for name, v in found.items()})
         if few:
             taught = complete[fold[complete] != f]
             regressions.append(_head_errors(answers, weight, taught, out, again.index, seed))
-    errors = [np.concatenate([p[m][0] for p in parts]) for m in (0, 1)]
-    variances = [np.concatenate([p[m][1] for p in parts]) + 1e-12 for m in (0, 1)]
-    n = len(errors[0])
-    widen = [np.sqrt((WIDEN_DF + (e**2 / v).sum(0)) / (WIDEN_DF + n)) for e, v in zip(errors, variances, strict=True)]
+    always = [name for name in tried[0] if all(name in each for each in tried)]
+    error = {name: np.concatenate([each[name][0] for each in tried]) for name in always}
+    variance = {name: np.concatenate([each[name][1] for each in tried]) + 1e-12 for name in always}
+    n = len(complete)
+    width = {name: np.sqrt((WIDEN_DF + (e**2 / variance[name]).sum(0)) / (WIDEN_DF + n)) for name, e in error.items()}
     wide, head_error = np.ones(len(weight)), np.zeros(len(complete))
     if few:
         scaled = np.concatenate([z for _, z in regressions])
@@ -311,8 +304,25 @@ def _misfit(
     elif len(complete) >= ENOUGH_TO_MIX:
         x = answers.scores[complete][:, chosen.index].astype(float)
         head_error = head.left_out_errors(x, answers.scores[complete].astype(float) @ weight[0], seed)
-    width = {"weighted": widen[0], "pirt": widen[1], "head": np.maximum(wide, 1)}
-    return Misfit(errors[1].mean(0), width, np.asarray(WIDEN_DF + n)), head_error
+    width["head"] = np.maximum(wide, 1)
+    return Misfit(error["pirt"].mean(0), width, np.asarray(WIDEN_DF + n)), head_error
+
+
+def _linear(asked: Responses, trial: ItemBank) -> dict[str, linear.Value]:
+    """The linear methods on models left out."""
+    weight = trial.target_weight
+    return {name: linear.apply(asked, trial, weight, *plan(asked, trial, weight)) for name, plan in plans.PLANS.items()}
+
+
+def _others(asked: Responses, trial: ItemBank, known: Responses, seed: int) -> dict[str, linear.Value]:
+    """The same of all other methods that are widened by their errors, but the regression (`_head_errors`)."""
+    new = {name: method for name, method in methods().items() if method.widen and name != "head"}
+    if not new:
+        return {}
+    trial = dataclasses.replace(trial, calibration=_calibration(trial, known, None))
+    targets = np.arange(len(trial.targets))
+    found = {n: m.call(asked, trial, targets, 0.95, seed) for n, m in new.items() if m.allowed(trial)}
+    return {name: linear.Value(spread.value, spread.std_error**2) for name, spread in found.items()}
 
 
 def _head_errors(
@@ -336,33 +346,3 @@ def anchors_only(answers: Responses, bank: ItemBank) -> Responses:
         asked[bank.anchors.index] = True
     seen = answers.seen & asked
     return dataclasses.replace(answers, seen=seen, scores=np.where(seen, answers.scores, 0))
-
-
-def weighted_plan(here: Responses, bank: ItemBank, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shares (c, h) of the weighted mean of what was answered, each (rows, targets, items).
-
-    The anchors' own weights where a row answered them all and nothing else matters to the target; otherwise each
-    answered item stands for the items nearest to it in slope and intercept. Where a target has no answered item the
-    whole benchmark's shares are used.
-    """
-    features = _parameters(bank)
-    patterns, which = np.unique(here.seen, axis=0, return_inverse=True)
-    share = np.zeros((len(patterns), len(weight), len(bank.items)))
-    for j, pattern in enumerate(patterns):
-        index = np.flatnonzero(pattern)
-        for t, w in enumerate(weight):
-            inside = index[w[index] > 0]
-            inside = inside if len(inside) else index
-            anchors = bank.anchors
-            if t == 0 and anchors is not None and set(index) == set(anchors.index):
-                share[j, t, anchors.index] = anchors.weight
-            else:
-                share[j, t, inside] = cluster.shares(features, w, inside)
-    c = share[which.ravel()]
-    return c, np.zeros_like(c)
-
-
-def pirt_plan(here: Responses, bank: ItemBank, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shares (c, h) of p-IRT: what was answered as it is, the rest as predicted."""
-    seen = here.seen[:, None, :]
-    return np.where(seen, weight[None], 0.0), np.where(seen, 0.0, weight[None])

@@ -5,38 +5,34 @@
     gpirt      lambda weighted + (1 - lambda) pirt                 eq. 8, lambda from signed held-out bias
     kriged     p-IRT of two abilities plus the kriged residual of what was answered (`kriging`)
     head       Gaussian-process regression of the full score on the answers (`head`)
+    mixed      kriged and head; the share was best on models left out
     auto       what the calibration models allow: head if only their full scores are known, else the mixture of kriged
                and head that was best on models left out, else gpirt
 
 All intervals hold the finite population, the ability's error, the items' error, and the misfit seen on models that were
 left out of everything. None leaves [0, 1], nor what the answers already given make certain.
+
+`METHODS` has what each is; other packages bring more (`methods`).
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import cast
 
 import numpy as np
 from scipy.stats import t as student
 
+from lleval_jax import outside
 from lleval_jax.errors import BankMismatch, require_known, require_level
 from lleval_jax.estimators.irt.ability import known_answers
-from lleval_jax.estimators.tiny import anchors, kriging, linear
+from lleval_jax.estimators.tiny import kriging, linear, plans
 from lleval_jax.estimators.tiny import regression as head
-from lleval_jax.values.bank import Calibration, ItemBank
+from lleval_jax.estimators.tiny.method import FEWEST_MODELS, LEARNED, MODELS, WHOLE, Method, Spread, require_needs
+from lleval_jax.values.bank import Calibration, ItemBank, Learned
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source
 from lleval_jax.values.sparse import SparseResponses
 
 CITE = ("polo2024tiny",)
-
-
-class Spread(NamedTuple):
-    """An estimate and how wide it is: value, standard error, low and high, each (rows, targets)."""
-
-    value: np.ndarray
-    std_error: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+GROUP = "lleval_jax.methods"  # of the entry points by which other packages bring a `Method`, under its name
 
 
 def estimate(
@@ -54,7 +50,7 @@ def estimate(
     Args:
         responses: answers; none of them to an item of the bank is an error.
         bank: calibrated items, with what the calibration models teach.
-        method: "auto" or one of `METHODS`.
+        method: "auto" or one of `methods()`.
         level: coverage of the intervals.
         groups: also each group's score, one entry each.
         seed: of the regression's random subsets.
@@ -65,18 +61,21 @@ def estimate(
         BankMismatch: no answer to any item of the bank, with `strict` an item that it does not know, or a method
             that the bank has not what it takes for.
     """
-    require_known(method, ("auto", *METHODS), "method")
+    known = methods()
+    require_known(method, ("auto", *known), "method")
     require_level(level)
     here = known_answers(responses, bank, strict)
-    chosen = default_method(bank) if method == "auto" else method
-    targets = _targets(bank, groups)
-    found = METHODS[chosen](here, bank, targets, level, seed)
+    name = default_method(bank) if method == "auto" else method
+    require_needs(name, bank, known)
+    chosen, targets = known[name], _targets(bank, groups)
+    found = chosen.call(here, bank, targets, level, seed)
+    found = _stretched(found, bank, name, targets) if chosen.widen else found
     found = _certain(found, here, bank, targets)
     names = [bank.targets[t] for t in targets]
     n = len(here.rows)
     return Estimate(
         target="accuracy",
-        method=chosen,
+        method=name,
         rows=tuple(row for row in here.rows for _ in names),
         group=tuple(names * n),
         value=found.value.ravel(),
@@ -86,8 +85,13 @@ def estimate(
         std_error=found.std_error.ravel(),
         n_seen=np.repeat(here.n_seen, len(names)),
         status=("ok",) * (n * len(names)),
-        source=here.source.merge(Source(bank=bank.name, seed=seed, cite=CITE)),
+        source=here.source.merge(Source(bank=bank.name, seed=seed, cite=chosen.cite)),
     )
+
+
+def methods() -> dict[str, Method]:
+    """Name -> method: those of `METHODS`, then those that installed packages bring."""
+    return outside.joined(METHODS, GROUP, Method)
 
 
 def default_method(bank: ItemBank) -> str:
@@ -101,17 +105,16 @@ def default_method(bank: ItemBank) -> str:
 
 def weighted(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Weighted mean of the answers; anchors carry their clusters' weights."""
-    return _planned("weighted", anchors.weighted_plan, here, bank, targets, level)
+    return _planned("weighted", plans.weighted, here, bank, targets, level)
 
 
 def pirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Answered items as they are, the rest as the item curves predict."""
-    return _planned("pirt", anchors.pirt_plan, here, bank, targets, level)
+    return _planned("pirt", plans.pirt, here, bank, targets, level)
 
 
 def gpirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Mixture of the two; the share of the weighted mean is b^2 / (v + b^2)."""
-    _require_whole(bank, "gpirt")
     plain, curve = (method(here, bank, targets, level, seed) for method in (weighted, pirt))
     bias = np.zeros(len(targets)) if bank.misfit is None else bank.misfit.bias[targets]
     squared = bias[None, :] ** 2
@@ -123,24 +126,16 @@ def gpirt(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, se
 
 def kriged(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Two abilities' p-IRT plus the kriged residual, learned from the calibration models' complete answers."""
-    if bank.learned is None or bank.calibration is None:
-        raise BankMismatch(
-            f"bank {bank.name!r} keeps no complete answers of at least {anchors.FEWEST} calibration models, which "
-            "method 'kriged' learns from; calibrate with them, or use method='gpirt'"
-        )
+    learned, known = cast(Learned, bank.learned), cast(Calibration, bank.calibration)  # LEARNED
     w = bank.target_weight[targets]
     answers, seen = here.scores.astype(float), here.seen
-    value, sd = kriging.predict(bank.learned, bank.calibration.answers.astype(float), w, targets, answers, seen)
+    value, sd = kriging.predict(learned, known.answers.astype(float), w, targets, answers, seen)
     return _student(value, sd, kriging.TAIL_DF, level)
 
 
 def regression(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Gaussian-process regression of the full score on the answers of the calibration models."""
-    known = bank.calibration
-    if known is None or len(known.rows) < anchors.FEWEST:
-        raise BankMismatch(
-            f"bank {bank.name!r} keeps fewer than {anchors.FEWEST} calibration models, which method 'head' learns from"
-        )
+    known = cast(Calibration, bank.calibration)  # MODELS
     out = np.empty((4, len(here.rows), len(targets)))
     patterns, which = np.unique(here.seen, axis=0, return_inverse=True)
     for j, pattern in enumerate(patterns):
@@ -150,27 +145,24 @@ def regression(here: Responses, bank: ItemBank, targets: np.ndarray, level: floa
             out[:, rows, column] = head.estimate(
                 x, known.full[teachers, t], here.scores[np.ix_(rows, index)].astype(float), level, seed
             )
-    value, sd, low, high = out
-    wide = _widen(bank, "head", targets)[0]
-    return Spread(value, sd * wide, value - wide * (value - low), value + wide * (high - value))
+    return Spread(*out)
 
 
 def mixed(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Mixture of kriged and head; the share was best on models left out."""
     share = 0.0 if bank.anchors is None else float(bank.anchors.mix[0])
     a = kriged(here, bank, targets, level, seed)
-    b = regression(here, bank, targets, level, seed)
+    b = _stretched(regression(here, bank, targets, level, seed), bank, "head", targets)
     return Spread(*((1 - share) * x + share * y for x, y in zip(a, b, strict=True)))
 
 
-Method = Callable[[Responses, ItemBank, np.ndarray, float, int], Spread]
 METHODS: dict[str, Method] = {
-    "weighted": weighted,
-    "pirt": pirt,
-    "gpirt": gpirt,
-    "kriged": kriged,
-    "head": regression,
-    "mixed": mixed,
+    "weighted": Method(weighted, CITE, needs=(WHOLE,), widen=False),
+    "pirt": Method(pirt, CITE, needs=(WHOLE,), widen=False),
+    "gpirt": Method(gpirt, CITE, needs=(WHOLE,), widen=False),
+    "kriged": Method(kriged, CITE, needs=(LEARNED,), widen=False),
+    "head": Method(regression, CITE, needs=(MODELS,)),
+    "mixed": Method(mixed, CITE, needs=(LEARNED, MODELS), widen=False),
 }
 
 
@@ -180,14 +172,13 @@ def _teachers(known: Calibration, index: np.ndarray) -> tuple[np.ndarray, np.nda
     rows = np.flatnonzero(seen.mean(1) >= 0.5)
     if not known.outside:
         rows = rows[known.seen[rows].all(1)]  # their full score is not known otherwise
-    if len(rows) < anchors.FEWEST:
+    if len(rows) < FEWEST_MODELS:
         raise BankMismatch(f"only {len(rows)} calibration models answered the items that were answered here")
-    return rows, anchors.filled(answers[rows], seen[rows])
+    return rows, plans.filled(answers[rows], seen[rows])
 
 
-def _planned(name: str, plan: Callable, here: Responses, bank: ItemBank, targets: np.ndarray, level: float) -> Spread:
+def _planned(name: str, plan: plans.Plan, here: Responses, bank: ItemBank, targets: np.ndarray, level: float) -> Spread:
     """A linear estimator by its plan, as wide as its errors on models left out."""
-    _require_whole(bank, name)
     w = bank.target_weight[targets]
     found = linear.apply(here, bank, w, *plan(here, bank, w))
     widen, df = _widen(bank, name, targets)
@@ -205,6 +196,13 @@ def _certain(found: Spread, here: Responses, bank: ItemBank, targets: np.ndarray
     value = np.clip(found.value, low, high)
     lower = np.minimum(np.clip(found.low, low, high), value)
     return Spread(value, found.std_error, lower, np.maximum(np.clip(found.high, low, high), value))
+
+
+def _stretched(found: Spread, bank: ItemBank, name: str, targets: np.ndarray) -> Spread:
+    """As wide as a method's errors on models left out."""
+    wide = _widen(bank, name, targets)[0]
+    value, sd, low, high = found
+    return Spread(value, sd * wide, value - wide * (value - low), value + wide * (high - value))
 
 
 def _student(value: np.ndarray, sd: np.ndarray, df: float, level: float) -> Spread:
@@ -226,11 +224,3 @@ def _targets(bank: ItemBank, groups: bool) -> np.ndarray:
     if known is not None and known.outside:
         count = min(count, known.full.shape[1])
     return np.arange(count)
-
-
-def _require_whole(bank: ItemBank, method: str) -> None:
-    if bank.calibration is not None and bank.calibration.outside:
-        raise BankMismatch(
-            f"bank {bank.name!r} holds only part of its benchmark (its full scores came from a table), so method "
-            f"{method!r} would estimate that part; use method='head'"
-        )

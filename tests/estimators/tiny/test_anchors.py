@@ -11,7 +11,7 @@ from lleval_jax.core.linalg import cluster
 from lleval_jax.data.simulate import simulate
 from lleval_jax.errors import BadInput, BankMismatch
 from lleval_jax.estimators import irt
-from lleval_jax.estimators.tiny import anchors
+from lleval_jax.estimators.tiny import anchors, plans
 from lleval_jax.estimators.tiny import score as tiny
 from lleval_jax.values import Responses
 
@@ -201,12 +201,12 @@ def test_plans_are_shares():
     seen[2, found.anchors.index[0]] = False
     here = dataclasses.replace(here, seen=seen, scores=np.where(seen, here.scores, 0))
     w = found.target_weight
-    c, h = anchors.weighted_plan(here, found, w)
+    c, h = plans.weighted(here, found, w)
     np.testing.assert_allclose(c.sum(2), 1, rtol=1e-6)
     assert (c[~np.broadcast_to(seen[:, None], c.shape)] == 0).all()
     assert (h == 0).all()
     np.testing.assert_allclose(c[0, 0, found.anchors.index], found.anchors.weight)
-    c, h = anchors.pirt_plan(here, found, w)
+    c, h = plans.pirt(here, found, w)
     np.testing.assert_allclose(c + h, np.broadcast_to(w, c.shape))
 
 
@@ -215,7 +215,7 @@ def test_a_group_without_an_answer_borrows_the_nearest():
     here = calibration().take([0])
     seen = np.broadcast_to(found.group == 0, here.seen.shape)
     here = dataclasses.replace(here, seen=seen, scores=np.where(seen, here.scores, 0))
-    c, _ = anchors.weighted_plan(here, found, found.target_weight)
+    c, _ = plans.weighted(here, found, found.target_weight)
     np.testing.assert_allclose(c.sum(2), 1, rtol=1e-6)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from lleval_jax.estimators.irt import ability
-from lleval_jax.estimators.tiny import anchors, linear
+from lleval_jax.estimators.tiny import linear, plans
 from lleval_jax.values import ItemBank, Responses
 
 FALSE_ALARM = 1e-5  # of this file
@@ -83,7 +83,7 @@ def test_a_plan_that_answers_everything_has_no_variance():
     bank = a_bank(error=0.3)
     here, truth = some_answers(bank, asked=24)
     w = bank.target_weight
-    for plan in (anchors.weighted_plan, anchors.pirt_plan):
+    for plan in (plans.weighted, plans.pirt):
         found = linear.apply(here, bank, w, *plan(here, bank, w))
         np.testing.assert_allclose(found.value[:, 0], truth @ bank.weight, atol=1e-6)
         np.testing.assert_allclose(found.variance, 0, atol=1e-12)
@@ -107,7 +107,7 @@ def test_errors_are_as_large_as_the_variance_says(plan, error):
     seen = np.broadcast_to(rng.random(items).argsort() < asked, p.shape)
     here = Responses.build(scores, seen=seen, items=bank.items)
     w = bank.target_weight
-    found = linear.apply(here, bank, w, *getattr(anchors, f"{plan}_plan")(here, bank, w))
+    found = linear.apply(here, bank, w, *plans.PLANS[plan](here, bank, w))
     z = (found.value[:, 0] - scores @ bank.weight) / np.sqrt(found.variance[:, 0])
     p = chance(bank, theta)
     information = float((p * (1 - p))[:, :asked].mean(0) @ bank.slope[:asked, 0] ** 2)
@@ -122,5 +122,5 @@ def test_repeats_of_an_answer_count():
     once, _ = some_answers(bank)
     often = Responses.build(once.scores, seen=once.seen, weight=np.full(once.scores.shape, 8.0), items=bank.items)
     w = bank.target_weight
-    a, b = (linear.apply(x, bank, w, *anchors.pirt_plan(x, bank, w)) for x in (once, often))
+    a, b = (linear.apply(x, bank, w, *plans.pirt(x, bank, w)) for x in (once, often))
     assert (b.variance < a.variance).all()

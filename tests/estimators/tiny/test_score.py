@@ -174,5 +174,4 @@ def test_intervals_cover(truth):
     """Two sets of `bench/tiny/coverage_methods.py`: mean coverage of 0.76 or less is found out 19 times of 20."""
     found = {method: np.mean(shares) for method, shares in covered(truth, SETS).items()}
     too_low = {method: share for method, share in found.items() if share <= least_coverage(len(TRUTHS) * len(found))}
-    assert len(found) == 6
     assert too_low == {}
