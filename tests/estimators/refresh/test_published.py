@@ -252,7 +252,7 @@ def test_names_and_groups_of_versions():
     other = ll.Responses.build(scores, rows=whole()[1].rows[:3], items=[f"new-{i}" for i in range(30)])
     apart = published.fit([whole()[0], other])
     assert apart.items[39:41] == ("item-39", "new-0")
-    assert apart.groups == ("all", "domain-0", "domain-1")
+    assert apart.axes["domains"] == ("all", "domain-0", "domain-1")
     assert set(published.estimate(apart).group) == {"all"}
 
 

@@ -147,7 +147,7 @@ def test_rules_that_look_at_answers_take_missing_ones_and_need_some(by):
 def test_balance_counts_groups_alike():
     uneven = np.where(np.arange(ITEMS) < 12, 0, 1).astype(np.int32)
     answers = dataclasses.replace(calibration(), group=uneven)
-    fit = dataclasses.replace(fitted(), group=uneven)
+    fit = dataclasses.replace(fitted(), params=fitted().params._replace(group=uneven))
     found = anchors.choose(fit, answers, k=None, balance=True)
     np.testing.assert_allclose(np.bincount(found.group, found.weight), 1 / 2, rtol=1e-9)
     np.testing.assert_allclose(found.target_weight.sum(1), 1, rtol=1e-9)
