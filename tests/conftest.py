@@ -5,10 +5,12 @@ takes a fifth less time), and kept in JAX_COMPILATION_CACHE_DIR, else in `.pytes
 next run.
 """
 
+import ctypes
+import gc
 import os
 import pathlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ.setdefault("XLA_FLAGS", QUICK)  # before JAX starts
@@ -46,6 +48,7 @@ CHECKED = (
 install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
 
 
+ROOM = 1.5e9  # bytes that a worker may take before it lets compiled programs go
 LONGEST = ("test_models.py",)  # tests of a minute
 
 
@@ -88,3 +91,14 @@ def fitted(once):
     import lleval_jax as ll
 
     return lambda name, make: ll.load(once(name, lambda folder: ll.save(make(), folder / "kept")) / "kept")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room() -> Iterator[None]:
+    """Compiled programs are let go where a worker has grown: they are never freed else, and two workers fill a machine."""
+    yield
+    pages = pathlib.Path("/proc/self/statm")
+    if pages.exists() and int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > ROOM:
+        jax.clear_caches()
+        gc.collect()
+        getattr(ctypes.CDLL(None), "malloc_trim", gc.collect)(0)  # what is freed goes back to the machine
