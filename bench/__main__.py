@@ -1,4 +1,4 @@
-"""The one door: `python -m bench list | run NAME [--small] | table [--check] | pair OLD NEW`."""
+"""The one door: `python -m bench list | run NAME [--small] | table [--check] | pair OLD NEW | same OLD NEW`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from bench.kit import front, pair
+from bench.kit import front, pair, same
 from bench.kit.entries import ENTRIES, Entry, lacking
 from bench.kit.results import Record, path_of
 from bench.kit.settings import add_to, made
@@ -73,6 +73,7 @@ def main(words: Sequence[str]) -> int:
     tables = does.add_parser("table", help="write bench/README.md and bench/METHOD/README.md from the JSON")
     tables.add_argument("--check", action="store_true", help="write nothing; fail if one is not up to date")
     pair.add_to(does.add_parser("pair", help="seconds of the same calls at two checkouts, in turn"))
+    same.add_to(does.add_parser("same", help="what all public verbs say at two checkouts, compared"))
     asked, more = parser.parse_known_args(words)
     if more and (asked.what != "run" or asked.small):
         parser.error(f"not understood: {' '.join(more)}")
@@ -80,8 +81,8 @@ def main(words: Sequence[str]) -> int:
         show()
     elif asked.what == "table":
         return front.write(check=asked.check)
-    elif asked.what == "pair":
-        return pair.main(asked)
+    elif asked.what in ("pair", "same"):
+        return {"pair": pair, "same": same}[asked.what].main(asked)
     elif asked.small:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_TO_COMPILE}".strip()
         apart = [entry for entry in ENTRIES.values() if not entry.tested]  # the tests run the others

@@ -95,7 +95,7 @@ def fitted(once):
 
 @pytest.fixture(scope="module", autouse=True)
 def room() -> Iterator[None]:
-    """Compiled programs are let go where a worker has grown: they are never freed else, and two workers fill a machine."""
+    """Compiled programs are let go where a worker has grown: JAX never frees them, and two workers fill a machine."""
     yield
     pages = pathlib.Path("/proc/self/statm")
     if pages.exists() and int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > ROOM:
