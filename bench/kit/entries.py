@@ -154,7 +154,7 @@ ENTRIES: dict[str, Entry] = {
             "scores over prompts from few answers: errors, coverage, seconds",
             120,
             "prompts",
-            {"parts": ("coverage", "judges"), "repeats": 2, "shape": (12, 20), "draws": 16},
+            {"parts": ("coverage",), "repeats": 2, "shape": (12, 20), "budgets": (60, 120), "draws": 16},
             (*SETS, "shared:data/multi_prompt/templates.parquet"),
         ),
         Entry(
@@ -171,7 +171,7 @@ ENTRIES: dict[str, Entry] = {
             "the best prompt under a budget: regret, calibration",
             60,
             "best_prompt",
-            {"new": 1, "budgets": (60,), "shape": (8, 30), "others": False},
+            {"new": 1, "budgets": (120,), "shape": (16, 30), "others": False},
             SETS,
         ),
         Entry(

@@ -219,7 +219,7 @@ def _covariates(x: np.ndarray, size: int, name: str) -> np.ndarray:
     require(
         least > COLLINEAR,
         f"the least direction of {name} has {least:.1e} of its variance; drop constant and repeated columns, "
-        "see `prompt_features.pca_filter`",
+        "see `prompts.covariates.pca_filter`",
     )
     return x
 
