@@ -238,11 +238,11 @@ def test_a_fit_that_did_not_converge_says_so(place: pathlib.Path, tmp_path, monk
         str(tmp_path / "bank"),
     ]
     assert run([*words, "--strict"]) == FAILED
-    assert "without converging" in capsys.readouterr().err
+    assert "is not converged after 1 steps" in capsys.readouterr().err
     assert not (tmp_path / "bank").exists()
     assert run(words) == OK
     shown = capsys.readouterr()
-    assert re.search("warning: .*without converging", shown.err)
+    assert re.search("warning: .*is not converged after 1 steps", shown.err)
     assert "not converged" in shown.out
 
 
