@@ -150,9 +150,9 @@ def test_what_lies_under_the_mask_is_never_read(name):
 def test_float32_is_near_float64(name):
     """The log likelihood is flat at its top: eps n terms of rounding move a parameter sqrt(eps) of its error."""
     exact, single = fitted(name), fit(name, base(name), precision="float32", tol=1e-4)
-    assert {x.dtype for x in single.params} == {np.dtype("float32")}
+    assert {x.dtype for x in single.params if x.dtype.kind == "f"} == {np.dtype("float32")}
     assert single.params.covariance.dtype == np.float32
-    assert {x.dtype for x in exact.params} == {np.dtype("float64")}
+    assert {x.dtype for x in exact.params if x.dtype.kind == "f"} == {np.dtype("float64")}
     np.testing.assert_allclose(single.ended.value, exact.ended.value, rtol=1e-4)
     np.testing.assert_allclose(chance(single), chance(exact), atol=1e-2)
 
@@ -280,7 +280,7 @@ from lleval_jax.estimators import irt
 from lleval_jax.values import Responses
 scores = (np.random.default_rng(0).random((30, 8)) < 0.5).astype(np.float32)
 double = irt.fit(Responses.build(scores), precision="float64", standard_errors=False, model="rasch")
-assert {x.dtype for x in double.params} == {np.dtype("float64")}, [x.dtype for x in double.params]
+assert {x.dtype for x in double.params if x.dtype.kind == "f"} == {np.dtype("float64")}, double.params
 assert not jax.config.jax_enable_x64 and jnp.ones(1).dtype == jnp.float32
 """
 
