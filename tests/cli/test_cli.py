@@ -12,13 +12,15 @@ import warnings
 
 import numpy as np
 import pytest
+import typer
 
 import lleval_jax as ll
 from lleval_jax.cli import calibrate as calibrate_verb
-from lleval_jax.cli.main import BAD_INPUT, FAILED, INTERRUPTED, OK, run
+from lleval_jax.cli.main import BAD_INPUT, FAILED, INTERRUPTED, OK, app, run
 from lleval_jax.cli.shell import output, waiting
 from lleval_jax.data import simulate
 
+CLI = pathlib.Path(calibrate_verb.__file__).parent
 SCHEMA = {"schema", "target", "method", "level", "estimates", "source"}
 ENTRY = {"row", "group", "value", "low", "high", "std_error", "n_seen", "status"}
 
@@ -451,11 +453,31 @@ def test_check_is_strict_on_demand_and_reads_families_strictly(doubtful: pathlib
 DRAWING = (  # every verb that draws, with the words it cannot do without
     "check {place}/answers.csv",
     "pepr {place}/answers.csv",
-    "prompts {place}/answers.csv",
+    "prompts estimate {place}/answers.csv",
     "refresh choose {place}/answers.csv -k 3",
     "refresh estimate {place}/answers.csv {place}/truth.csv",
     "sloth {place}/answers.csv",
 )
+
+
+def drawing(command, words: tuple[str, ...] = ()) -> set[str]:
+    """The verbs with --plot of a command and those below it."""
+    own = {" ".join(words)} if any("--plot" in each.opts for each in command.params) else set()
+    return own.union(*(drawing(each, (*words, name)) for name, each in getattr(command, "commands", {}).items()))
+
+
+def test_every_verb_that_draws_is_listed() -> None:
+    """So that what follows asks each whether it refuses before the work what it cannot draw."""
+    missing = drawing(typer.main.get_command(app)) - {one.partition(" {")[0] for one in DRAWING}
+    assert not missing, f"tests/cli/test_cli.py, DRAWING: add {sorted(missing)} with the words they cannot do without"
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in sorted(CLI.rglob("*.py")) if "    plot: " in file.read_text()], ids=lambda file: file.stem
+)
+def test_a_verb_draws_whole_pictures_only(file: pathlib.Path) -> None:
+    said = f"{file}: draw within `with output.picture(plot) as name`, so that no half picture is left"
+    assert "with output.picture(" in file.read_text(), said
 
 
 @pytest.mark.parametrize("words", DRAWING)
@@ -479,7 +501,7 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(
     assert re.search(message, said.err.splitlines()[-1])
 
 
-@pytest.mark.parametrize("words", [one for one in DRAWING if "estimate" not in one])
+@pytest.mark.parametrize("words", [one for one in DRAWING if "refresh estimate" not in one])
 def test_a_folder_for_a_picture_is_said_of_plot(place: pathlib.Path, words: str, capsys) -> None:
     """Only the verb with two pictures puts them into a folder."""
     assert run([*words.format(place=place).split(), "--plot", str(place)]) == BAD_INPUT
