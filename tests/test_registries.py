@@ -45,6 +45,7 @@ def test_a_format_has_an_original(known, examples):
 def test_an_original_is_recognised_by_one_format(examples):
     for path, formats in examples:
         names = [each.name for each in formats]
+        assert names, f"no format is {path.name}; add its FORMAT to FORMATS in lleval_jax/data/formats/registry.py"
         assert len(names) == 1, f"{path.name} is recognised by {names}; narrow `recognises` in lleval_jax/data/formats"
 
 

@@ -6,12 +6,14 @@ import itertools
 import pathlib
 from typing import get_args
 
+import jax.numpy as jnp
 import numpy as np
 import packages
 import pytest
 
 from lleval_jax import curves
 from lleval_jax.cli import calibrate, check
+from lleval_jax.core.irt import irf
 from lleval_jax.curves import CURVES, Curve, Model
 from lleval_jax.data.simulate import simulate
 from lleval_jax.errors import BadInput
@@ -38,6 +40,9 @@ def test_a_curve_is_simulated_with_what_is_free_in_it(name):
     said = f"{line_of('lleval_jax/data/simulate.py', 'def _truth')}: draw what is free in {name!r}, and hold the rest"
     free = [len(np.unique(x)) > 1 for x in (truth.slope, truth.floor, truth.ceiling)]
     assert free == [not curve.shared_slope, curve.floor, curve.ceiling], said
+    held = irf.constrain(curve, jnp.zeros(curve.width))  # the floor and the ceiling that a fit holds
+    assert curve.floor or truth.floor[0] == held.floor, said
+    assert curve.ceiling or truth.ceiling[0] == held.ceiling, said
 
 
 @pytest.mark.parametrize("name", CURVES)
@@ -101,6 +106,12 @@ def test_the_ladder_is_nested():
         )
         assert CURVES[high].holds(CURVES[low]), said
         assert not CURVES[low].holds(CURVES[high]), said
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_curve_holds_a_rung_of_the_ladder(name):
+    said = f"{line_of(HERE, 'def holds')}: {name!r} holds none of {guard.LADDER}, so `check` cannot examine it"
+    assert any(CURVES[name].holds(CURVES[rung]) for rung in guard.LADDER), said
 
 
 @pytest.mark.parametrize(
