@@ -203,7 +203,7 @@ def _engine(engine: str, curve: Curve, data: layout.Layout) -> str:
 
 
 def _require_fits(curve: Curve) -> None:
-    known = curve.logistic or not curve.shared_slope
+    known = not (curve.shared_slope and (curve.floor or curve.ceiling))
     require(known, "a shared slope goes with floor 0 and ceiling 1; leave the slopes free, or the floor and ceiling")
 
 
