@@ -26,6 +26,7 @@ def alone(data, g):
     return own._replace(design=design, real=data.real)
 
 
+@pytest.mark.slow  # `test_registry_properties.py` asks the same of one small world
 @pytest.mark.parametrize(
     ("solver", "at_once"),
     [(kernel.Effects(8, points=4), 1), (kernel.Messages(8, one_by_one=True), None)],

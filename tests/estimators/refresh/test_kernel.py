@@ -56,6 +56,7 @@ def alone(chains):
     return [contract.solve(SEARCH, data, KEY) for data in chains]
 
 
+@pytest.mark.slow  # `test_registry_properties.py` asks the same of one small world
 def test_refits_in_one_call_are_single_fits(chains, alone):
     """Side by side, chains of different lengths among them: lanes take steps of their own."""
     lanes = contract.solve_many(SEARCH, jax.tree.map(lambda *part: jnp.stack(part), *chains), jnp.stack([KEY] * 3))

@@ -44,6 +44,7 @@ def climb(boards):
     return each
 
 
+@pytest.mark.slow  # `test_registry_properties.py` asks the same of one small world
 def test_lanes_are_single_fits(boards, found):
     assert int(found.status) == Status.CONVERGED
     both = [laid_out(board) for board in boards]
@@ -53,6 +54,7 @@ def test_lanes_are_single_fits(boards, found):
             np.testing.assert_allclose(one[lane], other, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_resumed_search_is_one_never_stopped(boards, found, climb):
     """In one go, and in pieces of one round, the progress kept on the host in between."""
     data = laid_out(boards[0])
