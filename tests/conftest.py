@@ -48,7 +48,7 @@ CHECKED = (
 install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
 
 
-ROOM = 1.5e9  # bytes that a worker may take before it lets compiled programs go
+ROOM = 1.2e9  # bytes that a worker may take before it lets compiled programs go
 LONGEST = ("test_models.py",)  # tests of a minute
 
 
