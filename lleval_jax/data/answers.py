@@ -138,6 +138,36 @@ def from_columns(
     )
 
 
+def from_task(
+    file: str,
+    model: str,
+    task: str,
+    rows: str,
+    *,
+    item: Sequence[str],
+    score: Sequence[float] | np.ndarray,
+    prompt: str | None = None,
+    line: Sequence[int] | np.ndarray | None = None,
+    notes: tuple[str, ...] = (),
+) -> Answers:
+    """From a log of one model on one task: rows are models and the task groups its items, or rows are its prompts."""
+    by_model = rows == "model"
+    return from_columns(
+        file,
+        row=[row_name(model, task if prompt is None else prompt, rows)] * len(item),
+        item=[item_name(task, name) for name in item] if by_model else item,
+        score=score,
+        group=[task if by_model else ""] * len(item),
+        line=line,
+        notes=notes,
+    )
+
+
+def item_name(task: str, name: str | int) -> str:
+    """What a question of a task is called across logs."""
+    return f"{task}/{name}"
+
+
 def group_of_items(file: str, items: np.ndarray, item: np.ndarray, groups: np.ndarray, group: np.ndarray) -> np.ndarray:
     """(items,) the one group of each item; `BadInput` where an item has two."""
     found = np.zeros(len(items), np.int64)

@@ -5,8 +5,7 @@ import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lleval_jax.data.answers import Options
-from lleval_jax.data.formats import inspect_log
+from lleval_jax.data.answers import Options, item_name
 from lleval_jax.errors import require
 from lleval_jax.estimators import adaptive
 from lleval_jax.harness.inspect_items import InspectItems, ItemOf
@@ -34,7 +33,7 @@ class AdaptiveSource:
         task: str,
         batch: int = 8,
         rule: adaptive.Rule = "score",
-        item_of: ItemOf = inspect_log.item_name,
+        item_of: ItemOf = item_name,
         options: Options | None = None,
         level: float = 0.95,
         seed: int = 0,

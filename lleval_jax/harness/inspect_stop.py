@@ -9,8 +9,7 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lleval_jax.data.answers import Options
-from lleval_jax.data.formats import inspect_log
+from lleval_jax.data.answers import Options, item_name
 from lleval_jax.errors import require
 from lleval_jax.estimators import adaptive
 from lleval_jax.harness.inspect_items import InspectItems, ItemOf
@@ -38,7 +37,7 @@ class AdaptiveStopping:
         stop: adaptive.Stop,
         *,
         rule: adaptive.Rule = "score",
-        item_of: ItemOf = inspect_log.item_name,
+        item_of: ItemOf = item_name,
         unknown: str = "refuse",
         options: Options | None = None,
         replan: int = 4,

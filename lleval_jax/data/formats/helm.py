@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from lleval_jax.data import files
-from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data.answers import Answers, Options, from_task
 from lleval_jax.data.formats import one_of
 from lleval_jax.data.formats.format import Format
 from lleval_jax.data.repeats import reduced
@@ -86,15 +86,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     left = len(entries) - len(kept)
     notes = (*note, *([f"{left} statistics of perturbed instances were left out"] if left else []))
     require(bool(item), f"{path.name} holds no answers with metric {metric!r}")
-    by_model = options.rows == "model"
-    answers = from_columns(
-        path.name,
-        row=[row_name(model, task, options.rows)] * len(item),
-        item=[f"{task}/{name}" for name in item] if by_model else item,
-        score=score,
-        group=[task if by_model else ""] * len(item),
-        notes=notes,
-    )
+    answers = from_task(path.name, model, task, options.rows, item=item, score=score, notes=notes)
     return reduced(answers, np.asarray(trial), options.repeats, options.scale)
 
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from lleval_jax.data import files
-from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data.answers import Answers, Options, from_task
 from lleval_jax.data.formats import one_of
 from lleval_jax.data.formats.format import Format, never, nothing
 from lleval_jax.data.repeats import reduced
@@ -58,21 +58,8 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     if status != "success":
         notes.append(f"the log's status is {status!r}: the run did not end well; {len(item)} answers were read")
     require(bool(item), f"{path.name} holds no scored sample (status {status!r})")
-    by_model = options.rows == "model"
-    found = from_columns(
-        path.name,
-        row=[row_name(model, prompt, options.rows)] * len(item),
-        item=[item_name(task, name) for name in item] if by_model else item,
-        score=score,
-        group=[task if by_model else ""] * len(item),
-        notes=tuple(notes),
-    )
+    found = from_task(path.name, model, task, options.rows, prompt=prompt, item=item, score=score, notes=tuple(notes))
     return reduced(found, np.asarray(epoch), options.repeats, options.scale)
-
-
-def item_name(task: str, sample: str | int) -> str:
-    """What a sample is called across logs."""
-    return f"{task}/{sample}"
 
 
 def answer(where: str, scores: dict[str, Any], options: Options) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lleval_jax.data import files
-from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
+from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_task, numbered
 from lleval_jax.data.formats import choices, one_of
 from lleval_jax.data.formats.format import Format, never
 from lleval_jax.errors import BadInput, require
@@ -54,14 +54,14 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         queries.append(hashlib.sha256(str(row["query"]).encode()).hexdigest()[:16])
         scores.append(_score(f"{path.name}:{number}", row, metric))
     require(bool(queries), f"{path.name} holds no answers")
-    item, by_model = numbered(queries), options.rows == "model"
-    return from_columns(
+    return from_task(
         path.name,
-        row=[row_name(model, task, options.rows)] * len(item),
-        item=[f"{task}/{name}" for name in item] if by_model else item,
+        model,
+        task,
+        options.rows,
+        item=numbered(queries),
         score=scores,
-        group=[task if by_model else ""] * len(item),
-        line=np.arange(1, len(item) + 1),
+        line=np.arange(1, len(queries) + 1),
         notes=notes,
     )
 

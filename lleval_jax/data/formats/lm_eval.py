@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from lleval_jax.data import files
-from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_columns, numbered, row_name
+from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_task, item_name, numbered
 from lleval_jax.data.formats import choices, one_of
 from lleval_jax.data.formats.format import Format
 from lleval_jax.errors import BadInput, require
@@ -61,21 +61,16 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     kept = np.fromiter((name == chosen for name in columns["filter"]), bool, len(at))
     names, docs = (_where(columns[name], kept) for name in ("hash", "doc"))
     item, note = _items(names, docs)
-    by_model = options.rows == "model"
-    return from_columns(
+    return from_task(
         path.name,
-        row=[row_name(model, task, options.rows)] * len(item),
-        item=[item_name(task, name) for name in item] if by_model else item,
+        model,
+        task,
+        options.rows,
+        item=item,
         score=np.frombuffer(scores)[kept],
-        group=[task if by_model else ""] * len(item),
         line=np.frombuffer(at, np.int64)[kept],
         notes=(*lines.notes, *note),
     )
-
-
-def item_name(task: str, name: str) -> str:
-    """What a question is called across logs, by its `doc_hash`."""
-    return f"{task}/{name}"
 
 
 def documents(path: pathlib.Path) -> dict[int, str]:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from lleval_jax.data import files
-from lleval_jax.data.answers import Answers, Options, from_columns, row_name
+from lleval_jax.data.answers import Answers, Options, from_task
 from lleval_jax.data.formats.format import Format, never
 from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import BadInput, require
@@ -49,14 +49,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
             repeat.append(number)
             score.append(value)
     require(bool(item), f"{path.name} holds no answers in its details")
-    by_model = options.rows == "model"
-    answers = from_columns(
-        path.name,
-        row=[row_name(model, dataset, options.rows)] * len(item),
-        item=[f"{dataset}/{name}" for name in item] if by_model else item,
-        score=score,
-        group=[dataset if by_model else ""] * len(item),
-    )
+    answers = from_task(path.name, model, dataset, options.rows, item=item, score=score)
     return reduced(answers, np.asarray(repeat), options.repeats, options.scale)
 
 
