@@ -7,7 +7,22 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class LlevalError(Exception):
+class _TwoFaced:
+    """What is wrong, and what to do about it in the words of Python and of the shell, where these differ."""
+
+    def __init__(self, what: str = "", *, python: str = "", shell: str = "") -> None:
+        super().__init__(what)
+        self.what, self.python, self.shell = what, python, shell
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.what, self.python)))
+
+    def in_shell(self) -> str:
+        """The message for somebody who typed a command: "--scale 1 10" where Python is told "scale=(1, 10)"."""
+        return " ".join(filter(None, (self.what, self.shell)))
+
+
+class LlevalError(_TwoFaced, Exception):
     """Base of every error raised on purpose by lleval_jax."""
 
 
@@ -27,14 +42,14 @@ class RunFailed(LlevalError, RuntimeError):
     """Another program that was started did not do its work."""
 
 
-class DataWarning(UserWarning):
+class DataWarning(_TwoFaced, UserWarning):
     """Something in the data was counted and set aside; `strict=True` makes it a `BadInput`."""
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise `BadInput(message)` unless `condition` holds."""
+def require(condition: bool, message: str, *, python: str = "", shell: str = "") -> None:
+    """Raise `BadInput(message)` unless `condition` holds; what to do about it as each face says it."""
     if not condition:
-        raise BadInput(message)
+        raise BadInput(message, python=python, shell=shell)
 
 
 def require_level(level: float) -> None:

@@ -118,7 +118,7 @@ def _said(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         return "out of memory; give fewer files, rows or items at once"
-    return str(error)
+    return error.in_shell() if isinstance(error, LlevalError) else str(error)
 
 
 def _fail(message: str, status: int) -> int:
@@ -136,6 +136,7 @@ def _warn(usual: Callable[..., None]) -> Callable[..., None]:
             usual(message, category, filename, lineno, file, line)
         elif str(message) not in told:
             told.add(str(message))
-            print("warning: " + " ".join(str(message).split()), file=sys.stderr)
+            said = message.in_shell() if isinstance(message, ll.DataWarning) else str(message)
+            print("warning: " + " ".join(said.split()), file=sys.stderr)
 
     return show
