@@ -50,6 +50,7 @@ from lleval_jax.values import FitResult as FitResult
 from lleval_jax.values import Guard as Guard
 from lleval_jax.values import ItemBank as ItemBank
 from lleval_jax.values import Leaderboard as Leaderboard
+from lleval_jax.values import Progress as Progress
 from lleval_jax.values import Responses as Responses
 from lleval_jax.values import Source as Source
 from lleval_jax.values import SparseResponses as SparseResponses

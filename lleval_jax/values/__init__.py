@@ -4,6 +4,7 @@ from lleval_jax.values.bank import Anchors as Anchors
 from lleval_jax.values.bank import Calibration as Calibration
 from lleval_jax.values.bank import ItemBank as ItemBank
 from lleval_jax.values.leaderboard import Leaderboard as Leaderboard
+from lleval_jax.values.progress import Progress as Progress
 from lleval_jax.values.responses import Responses as Responses
 from lleval_jax.values.results import Choice as Choice
 from lleval_jax.values.results import Estimate as Estimate

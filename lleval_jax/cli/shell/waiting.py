@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+import lleval_jax as ll
+
 SOON, EVERY = 1.0, 5.0  # seconds to the first line of a log, and between lines
 
 
@@ -18,6 +20,11 @@ class Waiting:
     def say(self, now: str) -> None:
         """Something else is going on from here."""
         self.now = now
+
+    def tell(self, progress: "ll.Progress") -> None:
+        """One report of a long call, as its `tell=`; files that are read at once are not counted."""
+        small = progress.unit == "bytes" and (progress.total or 0) < 10_000_000
+        self.now = progress.word if small else str(progress)
 
     def bytes_read(self, done: int, total: int) -> None:
         """One report of `read`."""
