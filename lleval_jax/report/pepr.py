@@ -97,6 +97,8 @@ def plot(
     best: Estimate,
     scored: Estimate,
     path: str | os.PathLike[str] | None = None,
+    *,
+    ax: style.Panels = None,
 ) -> Any:
     """Two or three panels: the weights, the best combination of each size, and predicted against observed scores.
 
@@ -106,20 +108,20 @@ def plot(
         best: scores of the best combination of each size, one row each, smallest first.
         scored: predicted scores of the combinations that were scored; the third panel needs two of them.
         path: write the picture here (png, svg or pdf).
+        ax: draw in these axes, as many as there are panels.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
     panels = 3 if len(scored.rows) > 1 else 2
     height = max(3.4, 1.2 + 0.3 * len(weight.rows))
-    figure, axes = plt.subplots(1, panels, figsize=(1 + 4.4 * panels, height), layout="constrained")
+    drawn = style.canvas(ax, (1 + 4.4 * panels, height), 1, panels)
+    axes = drawn.panels[0]
     _weights(axes[0], weight)
     _best(axes[1], fit, best)
     if panels == 3:
         _against(axes[2], fit, scored)
     for one in axes:
         style.bare(one)
-    style.head(figure, f"{fit.method}: {_texts(fit)}, {100 * weight.level:.4g}% intervals", (fit.status,))
-    style.keep(figure, path)
+    drawn.head(f"{fit.method}: {_texts(fit)}, {100 * weight.level:.4g}% intervals", (fit.status,))
+    drawn.finish(path)
     return axes
 
 
@@ -132,31 +134,36 @@ def _weights(axes: "Axes", weight: Estimate) -> None:
     even = 1 / len(order)
     axes.axvline(even, color="0.6", linewidth=0.9, linestyle=(0, (4, 3)))
     axes.text(even, -0.55, " if all were equal", color="0.45", fontsize=8, va="bottom")
-    axes.set_yticks(height, [weight.rows[i] for i in order], fontsize=9)
+    axes.set_yticks(height, [style.plain(weight.rows[i]) for i in order], fontsize=9)
     axes.set_ylim(-0.6, len(order) - 0.4)
     most = max(1.04 * float(weight.high.max()), 2.2 * even)
     axes.set_xlim(-0.015 * most, most)
     axes.set_xlabel("weight in the full prompt")
     axes.grid(axis="x", color="0.92")
     axes.tick_params(left=False)
-    axes.set_title("what each element does", loc="left", fontsize=10)
+    axes.set_title("Weight of each element", loc="left", fontsize=10)
 
 
 def _best(axes: "Axes", fit: FitResult, best: Estimate) -> None:
     """The best predicted score of each size; the full prompt as it was observed."""
     size = np.arange(1, len(best.rows) + 1)
     axes.vlines(size, best.low, best.high, color=LINE, linewidth=4, capstyle="round")
+    known = best.low == best.high
+    if known.any():
+        said = "measured: no interval"
+        axes.plot(size[known], best.value[known], "o", color=DOT, markerfacecolor="white", zorder=4, label=said)
     axes.plot(size, best.value, "o-", color=DOT, markersize=5, linewidth=1, label="predicted")
     full = observed(fit).get("full")
     if full is not None:
         axes.plot([size[-1]], [full[0]], "_", color=TRUE, markersize=15, markeredgewidth=2.2, label="observed")
+    if full is not None or known.any():
         axes.legend(frameon=False, fontsize=8, loc="best")
     axes.set_xticks(size if len(size) <= 12 else size[:: -(-len(size) // 12)])
     axes.set_xlim(0.6, len(size) + 0.4)
     axes.set_xlabel("number of elements")
     axes.set_ylabel(best.target)
     axes.grid(color="0.93")
-    axes.set_title("the best of each size", loc="left", fontsize=10)
+    axes.set_title("Best combination of each size", loc="left", fontsize=10)
 
 
 def _against(axes: "Axes", fit: FitResult, scored: Estimate) -> None:
@@ -173,19 +180,22 @@ def _against(axes: "Axes", fit: FitResult, scored: Estimate) -> None:
     axes.vlines(truth, low, high, color=LINE, linewidth=3, capstyle="round")
     axes.plot(truth[~off], value[~off], "o", color=DOT, markersize=5)
     if off.any():
-        axes.plot(truth[off], value[off], "X", color=TRUE, markersize=7, label="not where the weights put it")
+        axes.plot(truth[off], value[off], "X", color=TRUE, markersize=7, label="not explained by the weights")
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     if len(here) <= 12:
         middle = sum(ends) / 2
         for x, y, i in zip(truth, value, here, strict=True):
             how = {"xytext": (7, -10), "ha": "left"} if x < middle else {"xytext": (-7, 5), "ha": "right"}
-            axes.annotate(scored.rows[i], (x, y), textcoords="offset points", fontsize=8, color="0.3", **how)
+            axes.annotate(
+                style.plain(scored.rows[i]), (x, y), textcoords="offset points", fontsize=8, color="0.3", **how
+            )
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
+    axes.locator_params(nbins=4)  # log-probabilities have long numbers
     axes.set_xlabel(f"observed {scored.target}")
     axes.set_ylabel("predicted")
     axes.grid(color="0.93")
-    axes.set_title("combinations that were scored", loc="left", fontsize=10)
+    axes.set_title("Predicted and observed scores", loc="left", fontsize=10)
 
 
 def _texts(fit: FitResult) -> str:

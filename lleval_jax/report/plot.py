@@ -1,6 +1,7 @@
 """Results as pictures. Needs the extra `plot`: pip install "lleval-jax[plot]"."""
 
 import os
+import sys
 from importlib import util
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ MARKS = {  # flag -> colour and marker
     "differs between families": (style.GREEN, "D"),
     "curve does not fit": (style.GREY, "^"),
 }
+WEAK = 0.15  # spread of Q3 by chance above which only the strongest pairs can be seen
 
 
 def forest(
@@ -32,6 +34,8 @@ def forest(
     path: str | os.PathLike[str] | None = None,
     *,
     group: str = WHOLE,
+    title: str | None = None,
+    ax: "Axes | None" = None,
 ) -> "Axes":
     """A dot and an interval for each row, best on top; a tick where the truth is known.
 
@@ -40,29 +44,38 @@ def forest(
         truth: (row, group) -> known score.
         path: write the picture here (png, svg or pdf).
         group: the part of the benchmark to show.
+        title: above the picture; None: what is estimated, and from how many answers.
+        ax: draw in these axes.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
     here = np.array([i for i, found in enumerate(estimate.group) if found == group], int)
     here = here[np.argsort(estimate.value[here], kind="stable")]
     height = np.arange(len(here))
-    figure, axes = plt.subplots(figsize=(6.4, 1.1 + 0.27 * len(here)), layout="constrained")
+    drawn = style.canvas(ax, (6.4, 1.5 + 0.27 * len(here)))
+    axes = drawn.panel
     axes.hlines(height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3, capstyle="round")
     axes.plot(estimate.value[here], height, "o", color=DOT, markersize=5, label="estimate and interval")
-    if truth is not None:
-        known = [(truth[estimate.rows[i], group], y) for y, i in enumerate(here) if (estimate.rows[i], group) in truth]
-        if known:
-            x, y = zip(*known, strict=True)
-            axes.plot(x, y, "|", color=TRUE, markersize=11, markeredgewidth=2, label="truth")
-            axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9)
-    axes.set_yticks(height, [estimate.rows[i] for i in here], fontsize=9)
+    known = {} if truth is None else {y: truth.get((estimate.rows[i], group)) for y, i in enumerate(here)}
+    known = {y: value for y, value in known.items() if value is not None}
+    if known:
+        axes.plot([*known.values()], [*known], "|", color=TRUE, markersize=11, markeredgewidth=2, label="truth")
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=9)
+    axes.set_yticks(height, [style.plain(estimate.rows[i]) for i in here], fontsize=9)
     axes.set_ylim(-0.7, len(here) - 0.3)
     axes.set_xlabel(f"{estimate.target} ({estimate.method}, {100 * estimate.level:.4g}% intervals)")
     style.clean(axes, "x", shade="0.9")
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
-    style.keep(figure, path)
+    drawn.head(_of(estimate, here, group) if title is None else title, [estimate.status[i] for i in here])
+    drawn.finish(path)
     return axes
+
+
+def _of(estimate: Estimate, here: np.ndarray, group: str) -> str:
+    """What a picture shows, and from how many answers."""
+    few, most = int(estimate.n_seen[here].min(initial=sys.maxsize)), int(estimate.n_seen[here].max(initial=0))
+    answers = f"{most:,}" if few == most else f"{few:,} to {most:,}"
+    part = "" if group == WHOLE else f" on {group}"
+    return f"Estimated {estimate.target}{part}, from {answers} answers a row"
 
 
 def available() -> None:
@@ -70,28 +83,35 @@ def available() -> None:
     require(util.find_spec("matplotlib") is not None, 'pictures need matplotlib: pip install "lleval-jax[plot]"')
 
 
-def examination(guard: Guard, fit: FitResult, found: Examination, path: str | os.PathLike[str] | None = None) -> Any:
-    """Four panels: what is wrong, the items, how they go together beyond ability, and where the test measures.
+def examination(
+    guard: Guard,
+    fit: FitResult,
+    found: Examination,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    ax: style.Panels = None,
+) -> Any:
+    """Four panels: flagged items, the items' slopes, local dependence, and measurement precision.
 
     Args:
         guard: seen before the fit.
         fit: the fit examined.
         found: its examination.
         path: write the picture here (png, svg or pdf).
+        ax: draw in these four axes.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
-    figure, axes = plt.subplots(2, 2, figsize=(10, 7.2), layout="constrained")
+    drawn = style.canvas(ax, (10, 7.2), 2, 2)
+    axes = drawn.panels
     _wrong(axes[0, 0], found)
     _slopes(axes[0, 1], found)
-    _together(axes[1, 0], found)
+    _together(axes[1, 0], found, guard.distinct)
     _measures(axes[1, 1], fit, found)
     for one in axes.flat:
         style.bare(one)
-    told = "" if guard.distinct == guard.models else f" ({guard.distinct:,} distinct)"
-    verdict = "" if guard.ok else "   warned before the fit: " + ", ".join(one.name for one in guard.warnings)
-    style.head(figure, f"{guard.models:,} models{told} x {guard.items:,} items, {fit.method}{verdict}")
-    style.keep(figure, path)
+    distinct = "" if guard.distinct == guard.models else f" ({guard.distinct:,} distinct)"
+    verdict = "" if guard.ok else "   warnings before the fit: " + ", ".join(one.name for one in guard.warnings)
+    drawn.head(f"{guard.models:,} models{distinct} x {guard.items:,} items, {fit.method}{verdict}")
+    drawn.finish(path)
     return axes
 
 
@@ -100,15 +120,18 @@ def _measures(axes: "Axes", fit: FitResult, found: Examination) -> None:
     error = 1 / np.sqrt(found.information + 1)
     main = fit.params.slope.mean(0)
     ability = fit.params.ability @ (main / max(float(np.linalg.norm(main)), 1e-9))
-    axes.hist(ability, bins=min(40, 5 + len(ability) // 8), range=(-4, 4), color=LINE, alpha=0.5)
+    axes.hist(ability, bins=min(40, 5 + len(ability) // 8), range=(-4, 4), color=LINE, alpha=0.5, label="models")
     axes.set_ylabel("models")
     axes.set_xlabel("ability (main direction)")
     right = axes.twinx()
-    right.plot(found.scale, error, color=DOT, linewidth=2)
+    right.plot(found.scale, error, color=DOT, linewidth=2, label="standard error")
     right.set_ylim(0, None)
     right.set_ylabel("standard error of ability", color=DOT)
     right.spines[["top", "left"]].set_visible(False)
-    axes.set_title(f"where it measures: reliability {found.reliability[0]:.2f}", loc="left", fontsize=10)
+    handles, labels = (a + b for a, b in zip(*(one.get_legend_handles_labels() for one in (axes, right)), strict=True))
+    right.legend(handles, labels, frameon=False, fontsize=8, loc="best")
+    said = f"Measurement precision (reliability {found.reliability[0]:.2f})"
+    axes.set_title(said, loc="left", fontsize=10)
 
 
 def _slopes(axes: "Axes", found: Examination) -> None:
@@ -130,10 +153,10 @@ def _slopes(axes: "Axes", found: Examination) -> None:
     axes.grid(color="0.93")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8, loc="best")
-    axes.set_title("items: better models fail those below the line", loc="left", fontsize=10)
+    axes.set_title("Items: those below the line have negative discrimination", loc="left", fontsize=10)
 
 
-def _together(axes: "Axes", found: Examination) -> None:
+def _together(axes: "Axes", found: Examination, models: int) -> None:
     """Histogram of Yen's Q3 against what independent items would show."""
     depend = found.dependence
     if depend.compared == 0:
@@ -154,13 +177,19 @@ def _together(axes: "Axes", found: Examination) -> None:
     axes.set_xlabel("correlation beyond ability (Q3)")
     axes.set_ylabel("pairs")
     axes.legend(frameon=False, fontsize=8)
-    axes.set_title(f"items that go together: {depend.beyond:,} pairs beyond chance", loc="left", fontsize=10)
+    low = f"; {models} models have little power" if depend.chance > WEAK else ""
+    said = f"Local dependence (Q3): {depend.beyond:,} pairs flagged{low}"
+    axes.set_title(said, loc="left", fontsize=10)
 
 
 def _wrong(axes: "Axes", found: Examination) -> None:
     """How many items have which flag."""
     count = found.items.count()
-    names = list(count)[::-1]
+    names = [name for name in count if count[name]][::-1]
+    if not names:
+        axes.text(0.5, 0.5, "no item is flagged", ha="center", va="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return
     colour = [MARKS.get(name, (LINE, ""))[0] for name in names]
     axes.barh(names, [count[name] for name in names], color=colour, height=0.65)
     for place, name in enumerate(names):
@@ -169,4 +198,4 @@ def _wrong(axes: "Axes", found: Examination) -> None:
     axes.tick_params(left=False, labelsize=9)
     axes.set_xlabel("items")
     bad = sum(map(bool, found.items.flags))
-    axes.set_title(f"what is wrong: {bad:,} of {len(found.items.items):,} items", loc="left", fontsize=10)
+    axes.set_title(f"Flagged items: {bad:,} of {len(found.items.items):,}", loc="left", fontsize=10)

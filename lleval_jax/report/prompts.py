@@ -108,6 +108,7 @@ def plot(
     known: Truth | None = None,
     title: str = "",
     path: str | os.PathLike[str] | None = None,
+    ax: style.Panels = None,
 ) -> Any:
     """The distribution of scores over prompts with its band, one panel a model; and each prompt, if asked.
 
@@ -120,39 +121,45 @@ def plot(
         known: (row, group) -> true score of a prompt.
         title: before what is said of the answers.
         path: write the picture here (png, svg or pdf).
+        ax: draw in these axes, as many as there are panels.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
     shown = list(curves)[:PANELS]
     panels = len(shown) + (each is not None)
     wide = min(panels, 3)
     tall = -(-panels // wide)
     height = 3.6 * tall
     if each is not None and tall == 1:
-        height = max(3.6, 1 + 0.19 * len(each.rows)) if len(each.rows) <= NAMED else 6.0
-    figure, axes = plt.subplots(tall, wide, figsize=(1 + 4.6 * wide, height), layout="constrained", squeeze=False)
-    flat = list(axes.flat)
+        height = max(3.6, 1 + 0.2 * len(each.rows)) if len(each.rows) <= NAMED else 6.0
+    if ax is not None:
+        tall, wide = 1, panels
+    drawn = style.canvas(ax, (1 + 4.6 * wide, height), tall, wide)
+    flat = list(drawn.panels.flat)
     for name, one in zip(shown, flat, strict=False):
-        curve(curves[name], level, None if truth is None else truth[name], axes=one)
-        one.set_title(name or "the distribution", loc="left", fontsize=10)
+        curve(curves[name], level, None if truth is None else truth[name], ax=one)
+        one.set_title(style.plain(name) or "Distribution over prompts", loc="left", fontsize=10)
     if each is not None:
         _each(flat[len(shown)], each, known)
     for one in flat[panels:]:
         one.set_axis_off()
     answers = int(fit.params.answered.sum())
     rows, items = len(fit.rows), len(fit.items)
-    title += f"{answers:,} of {rows * items:,} answers: {rows:,} prompts x {items:,} examples"
-    style.head(figure, title, (fit.status,))
-    style.keep(figure, path)
-    return axes
+    title += f"{answers:,} of {rows * items:,} cells answered ({rows:,} prompts x {items:,} examples)"
+    drawn.head(title, (fit.status,))
+    drawn.finish(path)
+    return drawn.panels
 
 
-def curve(found: Distribution, level: float, truth: np.ndarray | None = None, *, axes: "Axes | None" = None) -> "Axes":
+def curve(
+    found: Distribution,
+    level: float,
+    truth: np.ndarray | None = None,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    ax: "Axes | None" = None,
+) -> "Axes":
     """Score against the share of prompts that are below it: the estimate, its band, and the truth in any order."""
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
-    if axes is None:
-        axes = plt.subplots(figsize=(5.6, 3.6), layout="constrained")[1]
+    drawn = style.canvas(ax, (5.6, 3.6))
+    axes = drawn.panel
     share = 100 * found.share
     band = f"{100 * level:.4g}% band"
     axes.fill_between(share, found.low, found.high, color=LINE, alpha=0.55, linewidth=0, label=band)
@@ -164,6 +171,7 @@ def curve(found: Distribution, level: float, truth: np.ndarray | None = None, *,
     axes.set_ylabel("accuracy")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     style.clean(axes)
+    drawn.finish(path)
     return axes
 
 
@@ -172,7 +180,7 @@ def regret(
     runs: Mapping[str, np.ndarray],
     path: str | os.PathLike[str] | None = None,
     *,
-    axes: "Axes | None" = None,
+    ax: "Axes | None" = None,
 ) -> "Axes":
     """How much worse than the best prompt the chosen one is, against the answers spent.
 
@@ -181,23 +189,21 @@ def regret(
         runs: name of a rule -> (points, runs) regrets in units of the score; the line is their mean, the band twice
             its standard error.
         path: write the picture here (png, svg or pdf).
-        axes: draw there.
+        ax: draw in these axes.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
-    if axes is None:
-        axes = plt.subplots(figsize=(5.6, 3.6), layout="constrained")[1]
-    for (name, found), colour in zip(runs.items(), COLOURS, strict=False):
+    drawn = style.canvas(ax, (5.6, 3.6))
+    axes = drawn.panel
+    for (name, found), colour, marker in zip(runs.items(), COLOURS, style.MARKERS, strict=False):
         mean = found.mean(1)
         error = found.std(1, ddof=1) / np.sqrt(found.shape[1]) if found.shape[1] > 1 else np.zeros(len(mean))
         axes.fill_between(budgets, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(budgets, mean, "o-", color=colour, markersize=4, linewidth=1.6, label=name)
+        axes.plot(budgets, mean, f"{marker}-", color=colour, markersize=4, linewidth=1.6, label=style.plain(name))
     axes.set_ylim(0, None)
     axes.set_xlabel("answers")
-    axes.set_ylabel("regret: below the best score")
+    axes.set_ylabel("regret: distance to the best score")
     axes.legend(frameon=False, fontsize=8)
     style.clean(axes)
-    style.keep(axes.figure, path)
+    drawn.finish(path)
     return axes
 
 
@@ -211,11 +217,15 @@ def _each(axes: "Axes", each: Estimate, known: Truth | None) -> None:
         true = [known[each.rows[i], each.group[i]] for i in order]
         axes.plot(true, height, "|", color=TRUE, markersize=7, markeredgewidth=1.6)
     few = len(order) <= NAMED
-    axes.set_yticks(height if few else [], [each.rows[i] for i in order] if few else [], fontsize=7)
+    axes.set_yticks(
+        height if few else [],
+        [style.plain(each.rows[i]) for i in order] if few else [],
+        fontsize=8 if len(order) <= 30 else 7,
+    )
     axes.set_ylim(-0.8, len(order) - 0.2)
     axes.set_xlabel(each.target)
     axes.tick_params(left=False)
-    axes.set_title(f"each prompt, {100 * each.level:.4g}% intervals", loc="left", fontsize=10)
+    axes.set_title(f"Each prompt, {100 * each.level:.4g}% intervals", loc="left", fontsize=10)
     style.clean(axes, "x")
 
 

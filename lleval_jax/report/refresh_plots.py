@@ -18,34 +18,42 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RUN = style.GREEN  # models that were run
-WIDE = 5  # panels beside each other
-NAMED = 2  # models named in a corner of a panel, whose intervals missed
-LANE, ROOM = 0.035, 0.3  # how far apart intervals of ranks stand beside each other; all of a version at most
+WIDE = 5  # panels in a line
+NAMED = 2  # models named in a panel, whose intervals missed
+LANE, ROOM = 0.035, 0.3  # sideways distance of two intervals of ranks; of all of a version at most
 
 
 def scores(
-    estimate: Estimate, truth: Truth | None = None, path: str | os.PathLike[str] | None = None, *, title: str = ""
+    estimate: Estimate,
+    truth: Truth | None = None,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str = "",
+    ax: style.Panels = None,
 ) -> Any:
     """A panel for the whole version and one for each domain: models with intervals, those that were run apart.
 
     Args:
         estimate: from `refresh.estimate`.
-        truth: (model, domain) -> the score; with it, foretold scores stand against true ones, and of the models whose
-            intervals missed, those that missed most are named. Without it, models stand below each other.
+        truth: (model, domain) -> the score; with it, predicted scores are drawn against true ones, and of the models
+            whose intervals missed, those that missed most are named. Without it, each model has a line.
         path: write the picture here (png, svg or pdf).
         title: above all panels.
+        ax: draw in these axes, as many as there are domains and the whole.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
     groups = sorted(dict.fromkeys(estimate.group), key=lambda group: group != WHOLE)
     models = estimate.rows if truth is None else [row for row, _ in truth if row in set(estimate.rows)]
     require(bool(models), "no score of these models is known")
     wide = min(WIDE, len(groups))
     tall = -(-len(groups) // wide)
     count = len(dict.fromkeys(models))
-    each = (2.1, 0.7 + 0.17 * count) if truth is None else (2.6, 2.7)
+    each = (2.1, 0.7 + 0.17 * count) if truth is None else (2.6, 2.9)
     size = (max(6.0, 2.2 * (truth is None) + each[0] * wide), 0.9 + each[1] * tall)
-    figure, axes = plt.subplots(tall, wide, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True)
+    if ax is not None:
+        tall, wide = 1, len(groups)
+    drawn = style.canvas(ax, size, tall, wide, sharex=True, sharey=True)
+    axes = drawn.panels
+    ends = None if truth is None else _ends(estimate, truth)
     for i, one in enumerate(axes.flat):
         if i >= len(groups):
             one.set_axis_off()
@@ -54,20 +62,31 @@ def scores(
             _forest(one, estimate, groups[i])
         else:
             _against(one, estimate, truth, groups[i])
+            one.set(xlim=ends, ylim=ends, aspect="equal")
         style.bare(one)
         if i + wide >= len(groups):
             one.tick_params(labelbottom=True)
             one.set_xlabel(estimate.target if truth is None else f"true {estimate.target}")
     if truth is not None:
         for one in axes[:, 0]:
-            one.set_ylabel("foretold")
-    for colour, marker, name in ((DOT, "o", "foretold"), (RUN, "D", "run on this version")):
+            one.set_ylabel(f"predicted {estimate.target}")
+    marks = ((DOT, "o", "predicted"), (RUN, "D", "measured on this version"), (TRUE, "o", "interval misses the truth"))
+    for colour, marker, name in marks[: 2 + (truth is not None)]:
         axes.flat[0].plot([], [], marker, color=colour, markersize=5, label=name)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    drawn.legend(handles, labels, 3)
     what = style.summary(estimate)
-    style.head(figure, f"{title}: {what}" if title else what, estimate.status)
-    style.keep(figure, path)
+    drawn.head(f"{title}: {what}" if title else what, estimate.status)
+    drawn.finish(path)
     return axes
+
+
+def _ends(estimate: Estimate, truth: Truth) -> tuple[float, float]:
+    """What all panels show of both axes."""
+    known = [truth[key] for key in zip(estimate.rows, estimate.group, strict=True) if key in truth]
+    low, high = min(*known, estimate.low.min()), max(*known, estimate.high.max())
+    room = 0.04 * max(high - low, 1e-3)
+    return low - room, high + room
 
 
 def choice(
@@ -76,6 +95,7 @@ def choice(
     path: str | os.PathLike[str] | None = None,
     *,
     group: str = WHOLE,
+    ax: "Axes | None" = None,
 ) -> "Axes":
     """What each further model brings: expected error of the scores of all models, against how many are run.
 
@@ -84,11 +104,11 @@ def choice(
         even: the same for models chosen otherwise, such as spread evenly over the leaderboard.
         path: write the picture here (png, svg or pdf).
         group: a domain, or the whole.
+        ax: draw in these axes.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
     require(len(outlooks) > 0, "there is nothing to draw")
-    figure, axes = plt.subplots(figsize=(max(5.6, 1.6 + 0.42 * len(outlooks)), 4.2), layout="constrained")
+    drawn = style.canvas(ax, (max(5.6, 1.6 + 0.42 * len(outlooks)), 4.2))
+    axes = drawn.panel
     if even:
         y = [100 * error(one, group) for one in even]
         axes.plot(range(len(y)), y, "o--", color="0.6", markersize=4, linewidth=1.2, label="spread evenly")
@@ -107,11 +127,16 @@ def choice(
         axes.legend(frameon=False, fontsize=9)
     count = len(dict.fromkeys(outlooks[0].rows))
     axes.set_title(f"models to run, one after another; error over {count} models", loc="left", fontsize=10)
-    style.keep(figure, path)
+    drawn.finish(path)
     return axes
 
 
-def ranks(*standings: Estimate, versions: Sequence[str] = (), path: str | os.PathLike[str] | None = None) -> "Axes":
+def ranks(
+    *standings: Estimate,
+    versions: Sequence[str] = (),
+    path: str | os.PathLike[str] | None = None,
+    ax: "Axes | None" = None,
+) -> "Axes":
     """How models change places from version to version, with intervals of their ranks.
 
     In colour: models whose intervals on the first and on the last version do not touch.
@@ -120,9 +145,8 @@ def ranks(*standings: Estimate, versions: Sequence[str] = (), path: str | os.Pat
         standings: `ranks` of two or more `refresh.Standing`, the oldest first.
         versions: their names.
         path: write the picture here (png, svg or pdf).
+        ax: draw in these axes.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
     require(len(standings) > 1, f"there are {len(standings)} versions; places change between two at least")
     names = list(versions) or ["old", "new"] if len(standings) == 2 else list(versions)
     names = names or [f"v{i + 1}" for i in range(len(standings))]
@@ -130,7 +154,8 @@ def ranks(*standings: Estimate, versions: Sequence[str] = (), path: str | os.Pat
     place = [{row: i for i, row in enumerate(one.rows)} for one in standings]
     models = list(dict.fromkeys(row for one in standings for row in one.rows))
     first, last = standings[0], standings[-1]
-    figure, axes = plt.subplots(figsize=(4.2 + 2.1 * len(standings), 1.2 + 0.26 * len(models)), layout="constrained")
+    drawn = style.canvas(ax, (4.2 + 2.1 * len(standings), 1.4 + 0.26 * len(models)))
+    axes = drawn.panel
     aside = [_aside(one) for one in standings]
     clear = 0
     for model in models:
@@ -147,24 +172,29 @@ def ranks(*standings: Estimate, versions: Sequence[str] = (), path: str | os.Pat
     axes.set_xlim(-0.08, len(standings) - 0.92 + max(aside[-1]))
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(left=False, bottom=False)
-    axes.set_yticks(first.value, [f"{row}  {v:.0f}" for row, v in zip(first.rows, first.value, strict=True)])
+    axes.set_yticks(
+        first.value, [f"{style.plain(row)}  {v:.0f}" for row, v in zip(first.rows, first.value, strict=True)]
+    )
     right = axes.secondary_yaxis("right")
-    right.set_yticks(last.value, [f"{v:.0f}  {row}" for row, v in zip(last.rows, last.value, strict=True)])
+    right.set_yticks(last.value, [f"{v:.0f}  {style.plain(row)}" for row, v in zip(last.rows, last.value, strict=True)])
     right.tick_params(right=False, labelsize=9)
     right.spines["right"].set_visible(False)
     axes.tick_params(axis="y", labelsize=9)
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.grid(axis="y", color="0.95")
     axes.set_axisbelow(True)
-    apart = f"those of {names[0]} and {names[-1]} lie apart for {clear} of {len(models)} models"
-    said = f"ranks, {100 * last.level:.4g}% intervals; {apart}"
+    change = f"{clear} of {len(models)} models change" if clear else "no model changes"
+    said = f"Ranks with {100 * last.level:.4g}% intervals: {change} significantly from {names[0]} to {names[-1]}"
     axes.set_title(said, loc="left", fontsize=10)
-    style.keep(figure, path)
+    measured = [name for name, one in zip(names, standings, strict=True) if (one.low == one.high).all()]
+    exact = f"{', '.join(measured)}: all models measured, ranks exact. " if measured else ""
+    axes.set_xlabel(f"{exact}Intervals are moved sideways only to keep them apart.", fontsize=8.5, color="0.35")
+    drawn.finish(path)
     return axes
 
 
 def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None:
-    """Foretold against true scores; how many intervals held, and the names of those that missed most."""
+    """Predicted against true scores; how many intervals contain the truth, and the names of those that miss most."""
     here = [i for i in entries_of(estimate, group) if (estimate.rows[i], group) in truth]
     true = np.array([truth[estimate.rows[i], group] for i in here])
     value, low, high = estimate.value[here], estimate.low[here], estimate.high[here]
@@ -175,21 +205,29 @@ def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None
     axes.plot(true[~run & ~miss], value[~run & ~miss], "o", color=DOT, markersize=3.6)
     axes.plot(true[miss], value[miss], "o", color=TRUE, markersize=3.6)
     axes.plot(true[run], value[run], "D", color=RUN, markersize=4)
-    corners = (miss & (value > true), 0.03, 0.98, "left", "top"), (miss & (value < true), 0.98, 0.03, "right", "bottom")
-    for off, x, y, across, up in corners:  # both lie off the diagonal
-        worst = sorted(np.flatnonzero(off), key=lambda i: -abs(true[i] - value[i]))
-        names = [estimate.rows[here[i]] for i in worst[:NAMED]]
-        names += [f"and {len(worst) - NAMED} more"] if len(worst) > NAMED else []
-        how = {"ha": across, "va": up, "fontsize": 6.5, "color": TRUE, "transform": axes.transAxes}
-        axes.text(x, y, "\n".join(names), **how).set_in_layout(False)
+    worst = sorted(np.flatnonzero(miss), key=lambda i: -abs(true[i] - value[i]))
+    for i in worst[:NAMED]:
+        _name(axes, estimate.rows[here[i]], (true[i], value[i]))
     axes.grid(color="0.94")
     count = int((~run).sum())
-    away = 100 * float(np.abs(value - true)[~run].mean()) if count else 0.0
-    axes.set_title(f"{group}\n{count - int(miss.sum())} of {count} held, off by {away:.1f}", loc="left", fontsize=9)
+    away = float(np.abs(value - true)[~run].mean()) if count else 0.0
+    inside = f"{count - int(miss.sum())} of {count} contain the truth"
+    axes.set_title(f"{style.plain(group)}\n{inside}\nmean error {away:.3f}", loc="left", fontsize=9)
+
+
+def _name(axes: "Axes", text: str, place: tuple[float, float]) -> None:
+    """A model's name near its point, on the side of the diagonal where there is room, with a line to it."""
+    above = place[1] > place[0]
+    how = {"xytext": (-6, 14) if above else (6, -16), "ha": "right" if above else "left"}
+    line = {"arrowstyle": "-", "color": TRUE, "linewidth": 0.7, "shrinkB": 2}
+    said = axes.annotate(
+        style.plain(text), place, textcoords="offset points", fontsize=7, color=TRUE, arrowprops=line, **how
+    )
+    said.set_in_layout(False)
 
 
 def _forest(axes: "Axes", estimate: Estimate, group: str) -> None:
-    """Models below each other, in the order of the whole version."""
+    """A line for each model, in the order of the whole version."""
     order = [estimate.rows[i] for i in best_first(estimate, WHOLE)][::-1]
     place = {row: y for y, row in enumerate(order)}
     here = [i for i in entries_of(estimate, group) if estimate.rows[i] in place]
@@ -199,15 +237,15 @@ def _forest(axes: "Axes", estimate: Estimate, group: str) -> None:
     axes.hlines(height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3, capstyle="round")
     axes.plot(value[~run], height[~run], "o", color=DOT, markersize=4)
     axes.plot(value[run], height[run], "D", color=RUN, markersize=4)
-    axes.set_yticks(range(len(order)), order, fontsize=8)
+    axes.set_yticks(range(len(order)), map(style.plain, order), fontsize=8)
     axes.set_ylim(-0.7, len(order) - 0.3)
     axes.tick_params(left=False)
     axes.grid(color="0.94")
-    axes.set_title(group, loc="left", fontsize=9)
+    axes.set_title(style.plain(group), loc="left", fontsize=9)
 
 
 def _aside(ranks: Estimate) -> list[float]:
-    """How far each interval stands aside, so that none covers another."""
+    """How far each interval is moved sideways, so that none covers another."""
     ends: list[float] = []
     lanes = np.zeros(len(ranks.rows), int)
     for i in np.argsort(ranks.low, kind="stable"):

@@ -10,7 +10,7 @@ from scipy import interpolate
 from lleval_jax.errors import require
 from lleval_jax.report import style
 from lleval_jax.report.sloth_tables import parts, short
-from lleval_jax.report.style import COLOURS, DOT, TRUE
+from lleval_jax.report.style import COLOURS, DOT, MARKERS, TRUE
 from lleval_jax.report.text import Truth, inside
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.results import Estimate
@@ -18,7 +18,6 @@ from lleval_jax.values.results import Estimate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARKERS = "os^Dv"
 KINDS: dict[str, dict[str, Any]] = {  # of marks in `curves`
     "observed": {"linestyle": "", "marker": "o", "markersize": 5, "markeredgecolor": "white", "zorder": 3},
     "observed, other tokens": {
@@ -40,6 +39,8 @@ def curves(
     board: Leaderboard,
     targets: Estimate | None = None,
     path: str | os.PathLike[str] | None = None,
+    *,
+    ax: style.Panels = None,
 ) -> Any:
     """A panel a benchmark: score against parameters, with a line and band for each family and number of tokens.
 
@@ -48,12 +49,11 @@ def curves(
         board: whose models of these families are drawn as dots, hollow where trained on other numbers of tokens.
         targets: predictions to mark.
         path: write the picture here (png, svg or pdf).
+        ax: draw in these axes, as many as there are benchmarks.
 
     Raises:
         BadInput: there are more than six lines.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
     lines = list(dict.fromkeys((p.family, p.tokens) for p in map(parts, estimate.rows)))
     require(len(lines) <= len(COLOURS), f"{len(lines)} families and numbers of tokens; a picture holds {len(COLOURS)}")
     colours: dict[tuple[str, float], str] = dict(zip(lines, COLOURS, strict=False))
@@ -61,23 +61,27 @@ def curves(
     wide = _wide(len(benchmarks))
     tall = -(-len(benchmarks) // wide)
     size = (max(5.2, 0.5 + 3.3 * wide), 1.2 + (2.6 if tall > 1 else 3.0) * tall)
-    figure, axes = plt.subplots(tall, wide, figsize=size, layout="constrained", squeeze=False, sharex=True)
-    figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr]
+    if ax is not None:
+        tall, wide = 1, len(benchmarks)
+    drawn = style.canvas(ax, size, tall, wide, sharex=True, sharey=True)
+    axes = drawn.panels
+    if drawn.own:
+        drawn.figure.get_layout_engine().set(hspace=0.06)
     marks = set()
     for i, one in enumerate(axes.flat):
         if i >= len(benchmarks):
             one.set_axis_off()
             continue
         marks |= _curves(one, benchmarks[i], estimate, board, targets, colours)
-        one.set_title(benchmarks[i], loc="left", fontsize=10)
+        one.set_title(style.plain(benchmarks[i]), loc="left", fontsize=10)
         if i + wide >= len(benchmarks):
             one.tick_params(labelbottom=True)
             one.set_xlabel("parameters")
     for one in axes[:, 0]:
         one.set_ylabel(estimate.target)
-    _key(figure, axes.flat[0], colours, marks)
-    style.head(figure, f"{estimate.method}, {100 * estimate.level:.4g}% intervals for scores observed", estimate.status)
-    style.keep(figure, path)
+    _key(drawn, colours, marks)
+    drawn.head(f"{estimate.method}, {100 * estimate.level:.4g}% prediction intervals", estimate.status)
+    drawn.finish(path)
     return axes
 
 
@@ -93,8 +97,10 @@ def _curves(
     marks = set()
     for (family, tokens), colour in colours.items():
         at, size = _line(estimate, benchmark, family, tokens)
-        axes.fill_between(size, estimate.low[at], estimate.high[at], color=colour, alpha=0.15, linewidth=0)
-        axes.plot(size, estimate.value[at], color=colour, linewidth=1.6)
+        axes.fill_between(size, estimate.low[at], estimate.high[at], color=colour, alpha=0.1, linewidth=0)
+        for edge in (estimate.low, estimate.high):  # bands that overlap are told apart by their edges
+            axes.plot(size, edge[at], color=colour, linewidth=0.8, linestyle=(0, (3, 2)))
+        axes.plot(size, estimate.value[at], color=colour, linewidth=1.8)
         rivals = [own for name, own in colours if name == family]
         for kind, (x, y) in _dots(board, benchmark, family, tokens, rivals).items():
             axes.plot(x, y, color=colour, **KINDS[kind])
@@ -137,37 +143,40 @@ def _line(estimate: Estimate, benchmark: str, family: str, tokens: float) -> tup
     return np.array([i for _, i in order], int), np.array([size for size, _ in order], float)
 
 
-def _key(figure: Any, axes: "Axes", colours: dict[tuple[str, float], str], marks: set[str]) -> None:
+def _key(drawn: style.Canvas, colours: dict[tuple[str, float], str], marks: set[str]) -> None:
     """What colours and marks mean, below all panels."""
+    axes = drawn.panel
     for (family, tokens), colour in colours.items():
-        axes.plot([], [], color=colour, linewidth=1.6, label=f"{family}, {short(tokens)} tokens")
+        axes.plot([], [], color=colour, linewidth=1.6, label=style.plain(f"{family}, {short(tokens)} tokens"))
     for kind, how in KINDS.items():
         if kind in marks:
             axes.plot([], [], color="0.35", label=kind, **how)
     handles, labels = axes.get_legend_handles_labels()
-    room = max(1, int(figure.get_figwidth() / (0.5 + 0.075 * max(map(len, labels)))))
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(room, len(labels)), frameon=False, fontsize=9)
+    room = max(1, int(drawn.figure.get_figwidth() / (0.5 + 0.075 * max(map(len, labels)))))
+    drawn.legend(handles, labels, min(room, len(labels)))
 
 
-def observed(estimate: Estimate, truth: Truth, path: str | os.PathLike[str] | None = None) -> "Axes":
-    """Predicted against observed scores with their intervals, a colour and mark a benchmark; how many held.
+def observed(
+    estimate: Estimate, truth: Truth, path: str | os.PathLike[str] | None = None, *, ax: "Axes | None" = None
+) -> "Axes":
+    """Predicted against observed scores with their intervals, a colour and mark a benchmark, and their coverage.
 
     Args:
         estimate: what was predicted.
         truth: (row, group) -> the score observed later; entries without one are not shown.
         path: write the picture here (png, svg or pdf).
+        ax: draw in these axes.
 
     Raises:
         BadInput: no score is known.
     """
-    import matplotlib.pyplot as plt  # an extra, and slow to load
-
     held = inside(estimate, truth)
     require(bool(held), "no score of these targets is known")
     keys = list(zip(estimate.rows, estimate.group, strict=True))
     known = np.array([truth.get(key, np.nan) for key in keys])
     seen = np.isfinite(known)
-    figure, axes = plt.subplots(figsize=(6.8, 5.2), layout="constrained")
+    drawn = style.canvas(ax, (5.6, 5.6))
+    axes = drawn.panel
     ends = np.array(
         [min(known[seen].min(), estimate.low[seen].min()), max(known[seen].max(), estimate.high[seen].max())]
     )
@@ -176,25 +185,23 @@ def observed(estimate: Estimate, truth: Truth, path: str | os.PathLike[str] | No
     for j, name in enumerate(dict.fromkeys(estimate.group)):
         here = seen & (np.array(estimate.group, object) == name)
         if here.any():
-            colour, marker = COLOURS[j % len(COLOURS)], MARKERS[j // len(COLOURS) % len(MARKERS)]
-            axes.vlines(known[here], estimate.low[here], estimate.high[here], color=colour, alpha=0.3, linewidth=1.4)
-            how = {"markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.5}
-            axes.plot(known[here], estimate.value[here], marker, color=colour, label=name, zorder=3, **how)
+            colour, marker = COLOURS[j % len(COLOURS)], MARKERS[(j + j // len(COLOURS)) % len(MARKERS)]
+            axes.vlines(known[here], estimate.low[here], estimate.high[here], color=colour, alpha=0.25, linewidth=1.2)
+            how = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5, "alpha": 0.85}
+            axes.plot(known[here], estimate.value[here], marker, color=colour, label=style.plain(name), zorder=3, **how)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
     axes.set_aspect("equal")
-    axes.set_anchor("W")
     axes.set_xlabel(f"observed {estimate.target}")
     axes.set_ylabel(f"predicted {estimate.target}")
     error = np.abs(estimate.value - known)[seen].mean()
     share = sum(held.values()) / len(held)
-    count = (
-        f"{sum(held.values()):,} of {len(held):,} intervals held ({share:.0%}; {100 * estimate.level:.4g}% aimed at)"
-    )
-    axes.set_title(f"{count}\nmean absolute error {error:.3f}, {estimate.method}", loc="left", fontsize=10)
-    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    level = f"{100 * estimate.level:.4g}%"
+    count = f"{sum(held.values()):,} of {len(held):,} {level} intervals contain the truth ({share:.0%})"
+    drawn.head(f"{count}; mean absolute error {error:.3f}, {estimate.method}", estimate.status)
+    axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, loc="lower right")  # few points lie there
     style.clean(axes)
-    style.keep(figure, path)
+    drawn.finish(path)
     return axes
 
 
@@ -204,6 +211,8 @@ def levels(
     family: str,
     benchmark: str,
     path: str | os.PathLike[str] | None = None,
+    *,
+    ax: "Axes | None" = None,
 ) -> "Axes":
     """Lines of equal predicted score over parameters and tokens; dashed lines of equal compute, 6 x both.
 
@@ -213,6 +222,7 @@ def levels(
         family: to show.
         benchmark: to show.
         path: write the picture here (png, svg or pdf).
+        ax: draw in these axes.
 
     Raises:
         BadInput: the entries of this family and benchmark are no grid of two or more each way.
@@ -226,15 +236,16 @@ def levels(
     own &= (board.params >= size[0]) & (board.params <= size[-1])
     own &= (board.tokens >= tokens[0]) & (board.tokens <= tokens[-1])
     dots = np.stack([board.params[own], board.tokens[own]], 1)
-    figure, axes = plt.subplots(figsize=(6.8, 5), layout="constrained")
+    drawn = style.canvas(ax, (6.8, 5))
+    axes = drawn.panel
     axes.set_xscale("log")
     axes.set_yscale("log")
     shades = ListedColormap(plt.get_cmap("Blues")(np.linspace(0.02, 0.55, 64)))
     filled = axes.contourf(size, tokens, score, levels=12, cmap=shades)
-    drawn = axes.contour(size, tokens, score, levels=filled.levels, colors=DOT, linewidths=0.9)
+    isolines = axes.contour(size, tokens, score, levels=filled.levels, colors=DOT, linewidths=0.9)
     axes.set_xlim(size[0], size[-1])
     axes.set_ylim(tokens[0], tokens[-1])
-    _label_levels(axes, drawn, size, tokens, score, dots)
+    _label_levels(axes, isolines, size, tokens, score, dots)
     _compute(axes, size, tokens)
     for (x, y), seen in zip(dots, board.scores[own, column], strict=True):
         axes.plot(x, y, "o", color=TRUE, markersize=7, markeredgecolor="white", zorder=5)
@@ -244,13 +255,13 @@ def levels(
     _counts(axes.yaxis, tokens)
     axes.set_xlabel("parameters")
     axes.set_ylabel("tokens")
-    bar = figure.colorbar(filled, ax=axes, label=f"predicted {estimate.target}", format="%.2f")
+    bar = drawn.figure.colorbar(filled, ax=axes, label=f"predicted {estimate.target}", format="%.2f")
     bar.outline.set_visible(False)  # type: ignore[operator]
     said = "dots: observed; " if own.any() else ""
     axes.set_title(f"{said}dashed: equal training compute in FLOP", loc="left", fontsize=9, color="0.35")
-    style.head(figure, f"{family} on {benchmark}, {estimate.method}", estimate.status)
+    drawn.head(f"{family} on {benchmark}, {estimate.method}", estimate.status)
     style.bare(axes)
-    style.keep(figure, path)
+    drawn.finish(path)
     return axes
 
 
@@ -320,12 +331,13 @@ def _compute(axes: "Axes", size: np.ndarray, tokens: np.ndarray) -> None:
             axes.text(*place, f"$10^{{{power}}}$", **how)
 
 
-def loadings(estimate: Estimate, path: str | os.PathLike[str] | None = None) -> "Axes":
-    """How much of each skill a benchmark asks: the number in each cell, grey where its interval holds 0.
+def loadings(estimate: Estimate, path: str | os.PathLike[str] | None = None, *, ax: "Axes | None" = None) -> "Axes":
+    """How much of each skill a benchmark asks: the number in each cell, grey where its interval contains 0.
 
     Args:
         estimate: rows the benchmarks, groups the skills.
         path: write the picture here (png, svg or pdf).
+        ax: draw in these axes.
     """
     import matplotlib.pyplot as plt  # an extra, and slow to load
     from matplotlib.patches import Rectangle
@@ -336,7 +348,8 @@ def loadings(estimate: Estimate, path: str | os.PathLike[str] | None = None) -> 
     colour = plt.get_cmap("RdBu_r")
     cell = max(0.75, 0.2 + 0.085 * max(map(len, columns)))
     size = (max(4.2, 0.5 + 0.085 * max(map(len, rows)) + cell * len(columns)), 1.2 + 0.34 * len(rows))
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    drawn = style.canvas(ax, size)
+    axes = drawn.panel
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             if (row, column) not in at:
@@ -347,17 +360,17 @@ def loadings(estimate: Estimate, path: str | os.PathLike[str] | None = None) -> 
             face = colour(0.5 + 0.42 * share) if sure else "0.94"
             axes.add_patch(Rectangle((j - 0.48, i - 0.47), 0.96, 0.94, facecolor=face, linewidth=0))
             ink = "0.6" if not sure else "white" if abs(share) > 0.62 else "0.1"
-            axes.text(j, i, f"{estimate.value[k]:.2f}", ha="center", va="center_baseline", fontsize=9, color=ink)
+            axes.text(j, i, style.tone(estimate.value[k]), ha="center", va="center_baseline", fontsize=9, color=ink)
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xticks(range(len(columns)), columns, fontsize=9)
+    axes.set_xticks(range(len(columns)), [f"skill\n{style.plain(name)}" for name in columns], fontsize=9)
     axes.xaxis.tick_top()
-    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.set_yticks(range(len(rows)), map(style.plain, rows), fontsize=9)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(f"grey: the {100 * estimate.level:.4g}% interval holds 0", fontsize=8.5, color="0.4")
-    style.head(figure, f"{estimate.target}, {estimate.method}", estimate.status)
-    style.keep(figure, path)
+    axes.set_xlabel(f"grey: the {100 * estimate.level:.4g}% interval contains 0", fontsize=8.5, color="0.4")
+    drawn.head(f"{estimate.target}, {estimate.method}", estimate.status)
+    drawn.finish(path)
     return axes
 
 

@@ -146,7 +146,7 @@ def test_pictures_are_drawn_and_carry_what_they_should(tmp_path: pathlib.Path) -
     left = axes[0, 0]
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["90% band", "estimate", "truth"]
     np.testing.assert_allclose(left.lines[1].get_ydata(), np.sort(truth))
-    assert left.figure.get_suptitle() == "T: 33 of 120 answers: 12 prompts x 10 examples"
+    assert left.figure.get_suptitle() == "T: 33 of 120 cells answered (12 prompts x 10 examples)"
     labels = [text.get_text() for text in axes[0, 1].get_yticklabels()]
     assert labels[-1] == each.rows[int(each.value.argmax())]
     many = report.plot(a_fit(status="not finite"), dict.fromkeys("abcdefgh", a_curve()), 0.95)

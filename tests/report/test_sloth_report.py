@@ -152,9 +152,9 @@ def test_observed_scores_beside_predicted(tmp_path: pathlib.Path) -> None:
     keys = list(zip(found.rows, found.group, strict=True))
     truth = {key: float(v) + gap for key, v, gap in zip(keys[:3], found.value, (0.01, -0.02, 0.09), strict=False)}
     axes = sloth_plots.observed(found, truth, tmp_path / "a.svg")
-    title = axes.get_title("left").splitlines()
-    assert title[0] == "2 of 3 intervals held (67%; 95% aimed at)"
-    assert title[1] == "mean absolute error 0.040, sloth d=2 monotone"
+    title = " ".join(axes.figure.get_suptitle().split())
+    said = "2 of 3 95% intervals contain the truth (67%); mean absolute error 0.040, sloth d=2 monotone"
+    assert title == said
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["MMLU", "GSM8K"]
     with pytest.raises(ll.BadInput, match="no score of these targets is known"):
         sloth_plots.observed(found, {})
