@@ -126,7 +126,7 @@ def _answers(
     if not inputs:
         return None
     wait.say("reading answers")
-    return given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
+    return given.answers(inputs, reading, strict=strict, tell=wait.tell)
 
 
 def _require_alone(leaderboard: bool, answers: bool, tolerance: float, other: dict[str, Any]) -> None:

@@ -91,13 +91,13 @@ def calibrate(
     choosing["name"] = name or out.absolute().name
     with waiting("reading answers") as wait:
         choosing["full_scores"] = None if scores is None else ll.read_scores(scores)
-        responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
+        responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
         wait.say(f"fitting {len(responses.rows)} models x {len(responses.items)} items; compiling first")
-        fit = ll.irt.fit(responses, report=wait.step, **fitting)
+        fit = ll.irt.fit(responses, tell=wait.tell, **fitting)
         wait.say("choosing anchors")
-        bank = ll.anchors.choose(fit, responses, tell=wait.say, **choosing)
+        bank = ll.anchors.choose(fit, responses, tell=wait.tell, **choosing)
         if replay:
-            bank = ll.sessions.prepare(bank, fit, responses, seed=seed, tell=wait.say)
+            bank = ll.sessions.prepare(bank, fit, responses, seed=seed, tell=wait.tell)
         bank = dataclasses.replace(bank, source=typed.stamped(bank.source, seed))
         held = held_out(responses, bank, fitting, choosing, level, wait) if check else None
         wait.say("writing")

@@ -68,7 +68,7 @@ def check(
     typed.file_for(json)
     typed.picture_for(plot)
     with waiting("reading answers") as wait:
-        responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
+        responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
         member = families(family, responses.rows)
         wait.say(f"looking at {len(responses.rows):,} models x {len(responses.items):,} items")
         wanted = 1 if dims == "auto" else int(dims)
@@ -114,7 +114,7 @@ def _after(
     wait.say(f"fitting {chosen} to {len(responses.rows):,} models x {len(responses.items):,} items; compiling first")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # whether it converged stands in the table
-        fitting: dict[str, Any] = {"model": chosen, "dims": dims, "seed": seed, "tol": NEAR, "report": wait.step}
+        fitting: dict[str, Any] = {"model": chosen, "dims": dims, "seed": seed, "tol": NEAR, "tell": wait.tell}
         fit = ll.irt.fit(responses, standard_errors=False, **fitting)
         wait.say("examining the items")
         share = guard.distinct / guard.models

@@ -31,7 +31,7 @@ def convert(
     """
     typed.file_for(json)
     with waiting("reading answers") as wait:
-        responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
+        responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
         wait.say("writing")
         ll.write(responses, out, format=format)
     seen = int(responses.n_seen.sum())

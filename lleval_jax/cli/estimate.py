@@ -72,7 +72,7 @@ def estimate(
         known = None if truth is None else given.known_scores(truth)
         chosen = ll.load_bank(bank)
         wait.say("reading answers")
-        responses = given.answers(inputs, reading, strict=strict, report=wait.bytes_read)
+        responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
         wait.say(f"estimating {len(responses.rows)} models")
         words: dict[str, Any] = {"level": level, "strict": strict} | ({} if method is None else {"method": method})
         if target == "ability":

@@ -183,7 +183,7 @@ def _fitted(
     board: "ll.Leaderboard", skills: "int | str | None", link: str | None, seed: int, strict: bool, wait: Waiting
 ) -> "ll.FitResult":
     """The law of a leaderboard."""
-    words: dict[str, Any] = {"seed": seed, "strict": strict, "report": wait.step}
+    words: dict[str, Any] = {"seed": seed, "strict": strict, "tell": wait.tell}
     count, words["link"] = _form(board, skills, link, wait, words)
     wait.say(f"fitting {len(board.models):,} models x {len(board.benchmarks)} benchmarks; compiling first")
     return ll.sloth.fit(board, count, **words)
@@ -196,7 +196,7 @@ def _explained(fit: "ll.FitResult", level: float) -> "dict[str, ll.Estimate]":
 
 def _checked(fit: "ll.FitResult", board: "ll.Leaderboard", level: float, strict: bool, wait: Waiting) -> "ll.Estimate":
     """The larger models of families left out, predicted by laws of the same form."""
-    words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": strict, "report": wait.step}
+    words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": strict, "tell": wait.tell}
     found = ll.sloth.left_out(board, fit.settings["skills"], level=level, **words)
     return dataclasses.replace(found, source=fit.source)
 

@@ -4,7 +4,7 @@ import glob
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Literal
 
@@ -15,12 +15,14 @@ from lleval_jax.data.formats import registry
 from lleval_jax.data.formats.format import Format
 from lleval_jax.data.pivot import pivot
 from lleval_jax.errors import BadInput, DataWarning, require
+from lleval_jax.renamed import renamed
 from lleval_jax.values import Responses, Source, SparseResponses
+from lleval_jax.values.progress import Progress, Tell, silent
 
-Report = Callable[[int, int], None]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
+@renamed(report="tell")
 def read(
     paths: Paths,
     *,
@@ -33,7 +35,7 @@ def read(
     strict: bool = False,
     cache: bool = True,
     workers: int | None = None,
-    report: Report | None = None,
+    tell: Tell = silent,
 ) -> Responses | SparseResponses:
     """Read answers: a file, a list of files, a folder with all below it, or a glob as in "logs/**/*.jsonl".
 
@@ -55,7 +57,7 @@ def read(
         strict: raise `BadInput` for everything that would be a `DataWarning`.
         cache: keep what was parsed of large files for the next time, see `data/cache.py`; LLEVAL_CACHE=off says never.
         workers: processes that parse files; None: as many as there are cores where the files are large, else one.
-        report: called with (bytes read, bytes in all) now and then; from several threads where there are `workers`.
+        tell: called with the bytes read, of how many, now and then; from several threads where there are `workers`.
 
     Raises:
         BadInput: no such file, no known format, damaged content, scores that are no scores, or answers that
@@ -69,7 +71,7 @@ def read(
     if not known:
         raise BadInput(f"no file in {paths!s} holds answers; known formats: {_names()}")
     registry.require_used(options, [(path.name, format) for path, format in known])
-    parsed = _parsed(known, options, place, workers, report or (lambda done, total: None))
+    parsed = _parsed(known, options, place, workers, tell)
     parts, hashes = [], {}
     for (path, _), (answers, content) in zip(known, parsed, strict=True):
         parts.append(answers)
@@ -77,7 +79,7 @@ def read(
         for text in answers.notes:
             _note(notes, text, path.name)
     value, more = pivot(parts, Source(files=hashes, version=_version()), files=list(hashes), repeats=repeats)
-    _tell([*(_said(text, names) for text, names in notes.items()), *more], strict)
+    _say([*(_said(text, names) for text, names in notes.items()), *more], strict)
     return value
 
 
@@ -105,7 +107,7 @@ def _format(path: pathlib.Path, named: bool, notes: dict[str, list[str]]) -> For
 
 
 def _parsed(
-    jobs: list[parallel.Job], options: Options, place: pathlib.Path | None, workers: int | None, report: Report
+    jobs: list[parallel.Job], options: Options, place: pathlib.Path | None, workers: int | None, tell: Tell
 ) -> list[parallel.Parsed]:
     """The answers of each file, by one process or several; by this one where it alone knows one of the formats."""
     sizes = [path.stat().st_size for path, _ in jobs]
@@ -116,16 +118,20 @@ def _parsed(
 
         def one_more(at: int) -> None:
             so_far.append(sizes[at])
-            report(sum(so_far), total)
+            tell(_reading(sum(so_far), total))
 
         return parallel.parse(jobs, options, place, many, one_more)
     found = []
     for (path, format), size in zip(jobs, sizes, strict=True):
-        with files.watched(lambda done, base=before, most=size: report(base + min(done, most), total)):
+        with files.watched(lambda done, base=before, most=size: tell(_reading(base + min(done, most), total))):
             found.append(registry.parse(path, format, options, place))
         before += size
-        report(before, total)
+        tell(_reading(before, total))
     return found
+
+
+def _reading(done: int, total: int) -> Progress:
+    return Progress("reading answers", done, total, unit="bytes")
 
 
 def _find(paths: Paths) -> tuple[list[tuple[pathlib.Path, bool]], pathlib.Path]:
@@ -207,7 +213,7 @@ def _said(text: str, names: list[str]) -> str:
     return f"{names[0]}: {text}" + (f" (and so in {len(names) - 1} more files)" if len(names) > 1 else "")
 
 
-def _tell(notes: list[str], strict: bool) -> None:
+def _say(notes: list[str], strict: bool) -> None:
     """Warn of what was set aside; with `strict` it is an error."""
     if strict and notes:
         raise BadInput(" | ".join(notes) + " (strict=True)")

@@ -16,10 +16,10 @@ import jax
 import numpy as np
 
 from lleval_jax.core.precision import jit, light_jit
-from lleval_jax.core.solvers.loop import Progress
+from lleval_jax.core.solvers import loop
 from lleval_jax.types import Array, Status
+from lleval_jax.values.progress import Progress, Tell, silent
 
-Report = Callable[[int, float], None]  # (steps so far, error) -> None, between pieces of a fit
 Found = TypeVar("Found")
 
 
@@ -50,15 +50,15 @@ class Stepwise(Protocol):
         """Steps between two looks at the clock."""
         ...
 
-    def begin(self, data: Any, key: Array) -> Progress:
+    def begin(self, data: Any, key: Array) -> loop.Progress:
         """Before the first step."""
         ...
 
-    def advance(self, data: Any, progress: Progress, at_most: int) -> Progress:
+    def advance(self, data: Any, progress: loop.Progress, at_most: int) -> loop.Progress:
         """`at_most` more steps, or fewer if the fit ends."""
         ...
 
-    def finish(self, data: Any, progress: Progress) -> Any:
+    def finish(self, data: Any, progress: loop.Progress) -> Any:
         """What is found there."""
         ...
 
@@ -68,20 +68,19 @@ def whole(kernel: Stepwise, data: Any, key: Array) -> Any:
     return kernel.finish(data, kernel.advance(data, kernel.begin(data, key), at_most=2**30))
 
 
-def solve(kernel: Kernel | Stepwise, data: Any, key: Array, report: Report | None = None) -> Any:
+def solve(kernel: Kernel | Stepwise, data: Any, key: Array, tell: Tell = silent) -> Any:
     """One fit. One that goes in pieces can be interrupted between them, and says there how far it is."""
     if not isinstance(kernel, Stepwise):
         return _compiled(kernel, "solve")(data, key)
     progress, advance = _compiled(kernel, "begin")(data, key), _compiled(kernel, "advance")
     while int(progress.status) == Status.RUNNING:
         progress = advance(data, progress, at_most=kernel.piece)
-        if report is not None:
-            report(int(progress.steps), float(progress.now.error))
+        tell(_fitting(int(progress.steps), float(progress.now.error)))
     return _compiled(kernel, "finish")(data, progress)
 
 
 def solve_many(
-    kernel: Kernel, data: Any, keys: Array, *, axes: Any = 0, at_once: int | None = None, report: Report | None = None
+    kernel: Kernel, data: Any, keys: Array, *, axes: Any = 0, at_once: int | None = None, tell: Tell = silent
 ) -> Any:
     """Many fits in one call, each what `solve` finds alone.
 
@@ -93,17 +92,19 @@ def solve_many(
         keys: (fits,) random keys.
         axes: 0 for what is stacked and None for what all fits share: a prefix of `data`, as for `jax.vmap`.
         at_once: fits that run side by side; None: all. Few at once need less memory, and none waits long for another.
-        report: called between pieces with the steps and the error of the fit that is furthest from its end.
+        tell: called between pieces with the steps and the error of the fit that is furthest from its end.
     """
     if at_once is not None or not isinstance(kernel, Stepwise):
         return _compiled_lanes(kernel, "solve")(data, keys, axes=axes, at_once=at_once)
     progress, advance = _compiled_lanes(kernel, "begin")(data, keys, axes=axes), _compiled_lanes(kernel, "advance")
     while (running := np.asarray(progress.status) == Status.RUNNING).any():
         progress = advance(data, progress, axes=axes, at_most=kernel.piece)
-        if report is not None:
-            error = np.asarray(progress.now.error)
-            report(int(np.max(progress.steps)), float(error[running].max()))
+        tell(_fitting(int(np.max(progress.steps)), float(np.asarray(progress.now.error)[running].max())))
     return _compiled_lanes(kernel, "finish")(data, progress, axes=axes)
+
+
+def _fitting(steps: int, error: float) -> Progress:
+    return Progress("fitting", steps, error=error, unit="steps")
 
 
 def _lanes(

@@ -12,7 +12,7 @@ import pathlib
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,9 +21,9 @@ from lleval_jax.data.formats import lm_eval
 from lleval_jax.errors import BadInput, RunFailed, require
 from lleval_jax.estimators import adaptive
 from lleval_jax.values import Choice, Estimate, ItemBank, Responses, SparseResponses
+from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.sparse import as_dense
 
-Tell = Callable[[str], None]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 OURS = frozenset("--samples -E --limit -L --tasks -t --output_path -o --log_samples -s".split())
 SCHEMA = "lleval/lm-eval-session/1"
@@ -61,7 +61,7 @@ def run(
     rule: adaptive.Rule = "score",
     level: float = 0.95,
     seed: int = 0,
-    tell: Tell | None = None,
+    tell: Tell = silent,
 ) -> Outcome:
     """Ask one model the bank's items that still matter, until `stop` says enough.
 
@@ -84,14 +84,13 @@ def run(
         rule: as in `adaptive.choose`.
         level: of the interval.
         seed: of what is drawn.
-        tell: called with a line before and after each round.
+        tell: called with a word before and after each round.
 
     Raises:
         BadInput: words of `command` that this function sets, an `out` of another session, no item that can be
             located, or a data set that is not the one of the index.
         RunFailed: lm-eval ended with an error, or without answers.
     """
-    tell = tell or (lambda line: None)
     words, folder = _words(command), pathlib.Path(out)
     require(batch > 0, f"batch is {batch}; it must be positive")
     _begin(folder, bank, words)
@@ -104,10 +103,10 @@ def run(
         )
         if found is not None:
             now = adaptive.estimate(found, bank, level=level)
-            tell(f"round {len(rounds)}: {_said(now, choice)}")
+            tell(Progress(f"round {len(rounds)}: {_said(now, choice)}"))
             if choice.enough:
                 return Outcome(now, found, choice.why[0], tuple(rounds))
-        tell(f"round {len(rounds) + 1}: asking {len(choice.items[0])} questions")
+        tell(Progress(f"round {len(rounds) + 1}: asking {len(choice.items[0])} questions"))
         rounds.append(_ask(folder, words, {item: where[item] for item in choice.items[0]}, len(rounds) + 1))
 
 
@@ -177,7 +176,7 @@ def _located(
     if not path.exists():
         tasks = _tasks(bank)
         if index_from is None:
-            tell(f"locating the questions of {', '.join(tasks)} with lm-eval's dummy model")
+            tell(Progress(f"locating the questions of {', '.join(tasks)} with lm-eval's dummy model"))
         found = places(index_from) if index_from is not None else _dummy_places(folder, words, tasks)
         files.put(path, json.dumps({item: found[item] for item in bank.items if item in found}, indent=1).encode())
     where = json.loads(path.read_bytes())
@@ -186,7 +185,8 @@ def _located(
         path.unlink()
         raise BadInput(f"no item of bank {bank.name!r} is in the index; its items look like {bank.items[0]!r}")
     if len(where) < n:
-        tell(f"{n - len(where)} of {n} items have no place in the data set (or are copies); they are not asked")
+        lost = f"{n - len(where)} of {n} items have no place in the data set (or are copies)"
+        tell(Progress(f"{lost}; they are not asked"))
     return where
 
 

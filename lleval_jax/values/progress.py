@@ -12,7 +12,7 @@ class Progress:
 
     word   what is going on: "reading answers"
     done   how much of it is done, in `unit`s
-    total  how much there is in all; None where nobody knows, as of a fit that goes on until it has converged
+    total  how much there is in all; None where that is not known, as of a fit that goes on until it has converged
     error  of a fit, how far it is from its end, on its own scale; None elsewhere
     unit   what is counted: "bytes", "steps", "models"; "" where nothing is
     """
@@ -46,5 +46,5 @@ class Progress:
 Tell = Callable[[Progress], None]
 
 
-def nobody(progress: Progress) -> None:
-    """The `tell` of a call that nobody watches."""
+def silent(progress: Progress) -> None:
+    """The `tell` of a call that is not watched."""

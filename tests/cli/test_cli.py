@@ -297,7 +297,7 @@ def test_waiting_in_a_log_speaks_from_the_first_second(capsys, monkeypatch) -> N
     monkeypatch.setattr(waiting, "EVERY", 0.05)
     with waiting.waiting("reading") as wait:
         time.sleep(0.2)
-        wait.step(24, 0.0123)
+        wait.tell(ll.Progress("fitting", 24, error=0.0123, unit="steps"))
         time.sleep(0.2)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "reading (0 s)"

@@ -18,7 +18,7 @@ def folder(tmp_path):
 
 def test_processes_say_what_one_says(folder):
     told = []
-    many = data.read(folder, workers=2, cache=False, report=lambda done, total: told.append((done, total)))
+    many = data.read(folder, workers=2, cache=False, tell=lambda now: told.append((now.done, now.total)))
     one = data.read(folder, workers=1, cache=False)
     assert many.to_frame(origins=True).equals(one.to_frame(origins=True))
     assert many.source == one.source

@@ -59,7 +59,7 @@ def world(tmp_path, bank_of, answers_of):
 
 def test_rounds_until_enough(world):
     lines = []
-    done = world.run(Stop(std_error=0.08), batch=8, tell=lines.append)
+    done = world.run(Stop(std_error=0.08), batch=8, tell=lambda now: lines.append(now.word))
     assert done.why.startswith("standard error")
     assert done.estimate.std_error[0] <= 0.08
     assert len(done.rounds) == -(-done.estimate.n_seen[0] // 8) > 1
@@ -147,7 +147,7 @@ def test_copies_are_asked_once(world):
 def test_an_index_from_other_logs(world):
     subprocess.run([*world.command(), "--tasks", "sums", "--output_path", str(world.folder / "logs")], check=True)
     lines = []
-    done = world.run(Stop(budget=10), index_from=world.folder / "logs", tell=lines.append)
+    done = world.run(Stop(budget=10), index_from=world.folder / "logs", tell=lambda now: lines.append(now.word))
     assert lines[0] == "20 of 40 items have no place in the data set (or are copies); they are not asked"
     assert done.responses.groups == ("all",)
     assert all(item.startswith("sums/") for item in done.responses.items)
@@ -261,7 +261,9 @@ def test_true_lm_eval(tmp_path, bank_of, monkeypatch):
 
     def run(budget):
         stop, out = Stop(budget=budget), tmp_path / "out"
-        return lm_eval_samples.run(bank, command=command, stop=stop, out=out, batch=8, tell=lines.append)
+        return lm_eval_samples.run(
+            bank, command=command, stop=stop, out=out, batch=8, tell=lambda now: lines.append(now.word)
+        )
 
     done = run(12)
     assert done.estimate.n_seen.tolist() == [12]

@@ -219,7 +219,7 @@ def _so_far(
     """The answers, if any, and all names there are."""
     every, examples = about.names()
     if inputs:
-        return grids.completed(grids.read(inputs, reading, strict=strict, report=wait.bytes_read), every, examples)
+        return grids.completed(grids.read(inputs, reading, strict=strict, tell=wait.tell), every, examples)
     if every is None or examples is None:
         raise ll.BadInput("nothing was run yet: name what there is with --prompts FILE and --items FILE, one a line")
     return grids.empty(every, examples)

@@ -84,14 +84,14 @@ def read(
     reading: Reading,
     *,
     strict: bool,
-    report: Callable[[int, int], None] | None = None,
+    tell: "Callable[[ll.Progress], None]",
     whole: bool = False,
 ) -> Grid:
     """All that `inputs` name as one grid; `whole`: of `DEMO` every answer."""
     if DEMO in inputs:
         require(len(inputs) == 1, f"{DEMO} is simulated and stands alone; it cannot be mixed with other inputs")
         return Grid(_simulated(whole), simulated=True)
-    found = ll.read(list(inputs), rows="prompt", strict=strict, report=report, **dataclasses.asdict(reading))
+    found = ll.read(list(inputs), rows="prompt", strict=strict, tell=tell, **dataclasses.asdict(reading))
     return Grid(found.dense() if isinstance(found, ll.SparseResponses) else found)
 
 

@@ -114,10 +114,11 @@ def estimate(
     typed.picture_for(plot)
     names = about.names()
     with waiting("reading answers") as wait:
-        grid = grids.read(inputs, reading, strict=strict, report=wait.bytes_read)
+        words: dict[str, Any] = {"strict": strict, "tell": wait.tell}
+        grid = grids.read(inputs, reading, **words)
         grid = grids.completed(grid, *names)
         _require_known(compare or (), grid)
-        known = None if truth is None else _scores(grids.read([truth], reading, strict=strict, whole=True), grid)
+        known = None if truth is None else _scores(grids.read([truth], reading, whole=True, **words), grid)
         fit = _fitted(grid, about, wait, reference=reference, seed=seed, strict=strict)
         asked: dict[str, Any] = {"quantiles": shares, "what": functionals, "per_prompt": per_prompt, "level": level}
         found = ll.prompts.estimate(fit, **asked)

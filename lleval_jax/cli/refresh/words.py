@@ -67,14 +67,14 @@ def one(text: str, reading: options.Reading, strict: bool, wait: Waiting) -> "ll
     """The answers that a word names."""
     bank, _, group = text.removeprefix(given.BANK).partition("/")
     if text.startswith(given.BANK) and group:
-        return _part(bank, group, reading, strict)
-    answers = given.answers([text], reading, strict=strict, report=wait.bytes_read)
+        return _part(bank, group, reading, strict, wait)
+    answers = given.answers([text], reading, strict=strict, tell=wait.tell)
     return answers if isinstance(answers, ll.Responses) else answers.dense()
 
 
-def _part(bank: str, group: str, reading: options.Reading, strict: bool) -> "ll.Responses":
+def _part(bank: str, group: str, reading: options.Reading, strict: bool, wait: Waiting) -> "ll.Responses":
     """The answers to one group of the items of a bank, of the models that have any."""
-    whole = given.answers([given.BANK + bank], reading, strict=strict)
+    whole = given.answers([given.BANK + bank], reading, strict=strict, tell=wait.tell)
     assert isinstance(whole, ll.Responses)
     require(group in whole.groups, f"bank {bank!r} has no group {group!r}; it has {', '.join(whole.groups)}")
     here = whole.group == whole.groups.index(group)

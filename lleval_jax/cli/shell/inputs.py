@@ -13,14 +13,14 @@ BANK = "bank:"  # bank:NAME is the answers that bank NAME was made from
 
 
 def answers(
-    inputs: Sequence[str], reading: Reading, *, strict: bool, report: Callable[[int, int], None] | None = None
+    inputs: Sequence[str], reading: Reading, *, strict: bool, tell: "Callable[[ll.Progress], None]"
 ) -> "ll.Responses | ll.SparseResponses":
     """Everything named by `inputs`, as one matrix."""
     if any(text.startswith(BANK) for text in inputs):
         require(len(inputs) == 1, f"{BANK}NAME stands alone; it cannot be mixed with other inputs")
         return _made_from(inputs[0].removeprefix(BANK))
     paths = [_shipped(text, "demo.parquet") if text.startswith(DEMO) else text for text in inputs]
-    return ll.read(paths, strict=strict, report=report, **dataclasses.asdict(reading))
+    return ll.read(paths, strict=strict, tell=tell, **dataclasses.asdict(reading))
 
 
 def known_scores(text: str) -> dict[tuple[str, str], float]:

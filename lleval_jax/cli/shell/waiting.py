@@ -26,15 +26,6 @@ class Waiting:
         small = progress.unit == "bytes" and (progress.total or 0) < 10_000_000
         self.now = progress.word if small else str(progress)
 
-    def bytes_read(self, done: int, total: int) -> None:
-        """One report of `read`."""
-        if total >= 10_000_000:
-            self.now = f"reading answers: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
-
-    def step(self, steps: int, error: float) -> None:
-        """One report of a fit."""
-        self.now = f"fitting: step {steps}, error {error:.2g}" if steps else "fitting"
-
     def __str__(self) -> str:
         return f"{self.now} ({time.monotonic() - self.began:.0f} s)"
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -22,11 +21,11 @@ from lleval_jax.estimators.tiny import anchors
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS
 from lleval_jax.types import Array
 from lleval_jax.values.bank import ItemBank, Replayed
+from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses, as_dense
 
-Tell = Callable[[str], None]
 BATCH = 256  # rows at once: their predictions stay in the cache
 NEWTON = 2  # scoring steps after each look; the start is near
 WIDEN_DF = 4.0  # prior strength of the nominal width, in models
@@ -64,7 +63,7 @@ def replay(
     exposure: int = 1,
     together: int = 1,
     seed: int = 0,
-    tell: Tell | None = None,
+    tell: Tell = silent,
 ) -> Sessions:
     """Sessions of many rows whose answers are known or simulated: thousands at once.
 
@@ -78,7 +77,7 @@ def replay(
         exposure: as in `adaptive.choose`.
         together: so many consecutive rows are asked the same items: 2 compares pairs.
         seed: of what is drawn.
-        tell: called with a word as rows are done.
+        tell: called with the sessions done, of how many.
 
     Raises:
         BadInput: an unknown rule, or more items at a time than a row has answered.
@@ -99,7 +98,7 @@ def prepare(
     folds: int = 5,
     most: int = 1000,
     seed: int = 0,
-    tell: Tell | None = None,
+    tell: Tell = silent,
 ) -> ItemBank:
     """The bank with what sessions of models left out of the fit teach about the errors.
 
@@ -120,7 +119,6 @@ def prepare(
     Raises:
         BadInput: fewer than 8 models with complete answers.
     """
-    tell = tell or (lambda word: None)
     part = responses.select(bank.items)
     answers = as_dense(part)
     complete = np.flatnonzero(answers.seen.all(1))
@@ -132,7 +130,7 @@ def prepare(
     fold[complete] = np.random.default_rng(seed).permutation(len(complete)) % count
     phi, alone, paired = _dispersion(fit, answers), [], []
     for f in range(count):
-        tell(f"replaying sessions, part {f + 1} of {count}")
+        tell(Progress("replaying sessions", f, count, unit="parts"))
         refit = irt.fit(answers.take(np.flatnonzero(fold != f)), **settings)
         trial = anchors.choose(refit, None, k=None, name=bank.name)
         trial = dataclasses.replace(trial, weight=bank.weight, replayed=_nothing(phi))
@@ -165,7 +163,7 @@ def _sessions(
     exposure: int = 1,
     together: int = 1,
     seed: int = 0,
-    tell: Tell | None = None,
+    tell: Tell = silent,
 ) -> Sessions:
     budget = min(budget, int(seen.sum(1).min()))
     require(0 < size <= budget, f"{size} items at a time do not fit into the {budget} that every row answered")
@@ -181,8 +179,7 @@ def _sessions(
         data = jnp.asarray(scores[rows], jnp.float32), jnp.asarray(seen[rows])
         found = _run(curve, pool, prior, *data, key, rule, size, looks, exposure, together)
         parts.append(jax.tree.map(np.asarray, found))
-        if tell is not None:
-            tell(f"{min(start + batch, n)} of {n} sessions")
+        tell(Progress("replaying sessions", min(start + batch, n), n, unit="sessions"))
     asked, value, variance = (np.concatenate(column)[:n] for column in zip(*parts, strict=True))
     return Sessions(asked, np.arange(looks + 1) * size, value, variance)
 

@@ -19,15 +19,17 @@ from lleval_jax.core.irt import joint as beliefs
 from lleval_jax.core.precision import Precision, jit, precise
 from lleval_jax.curves import Curve, Model, curve_of, name_of
 from lleval_jax.errors import DataWarning, require
-from lleval_jax.estimators.contract import Report, solve, solve_many
+from lleval_jax.estimators.contract import solve, solve_many
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.irt import guard
 from lleval_jax.estimators.irt.found import Found
 from lleval_jax.estimators.irt.joint import Held, HeldOut, Joint, Trial
 from lleval_jax.estimators.irt.marginal import USUAL, Marginal
 from lleval_jax.layout import irt as layout
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Status
 from lleval_jax.values.params import IrtParams
+from lleval_jax.values.progress import Tell, silent
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses
@@ -39,6 +41,7 @@ TRIFLE = 1e-4  # nats an answer: spare dimensions shrink away, and what is left 
 ENOUGH_ROWS = 60  # models that can teach the spread of the slopes; with fewer the prior is `USUAL`
 
 
+@renamed(report="tell")
 def fit(
     responses: Answers,
     *,
@@ -55,7 +58,7 @@ def fit(
     precision: Precision = "float32",
     seed: int = 0,
     strict: bool = False,
-    report: Report | None = None,
+    tell: Tell = silent,
 ) -> FitResult[IrtParams]:
     """Fit an IRT model to answers.
 
@@ -79,7 +82,7 @@ def fit(
         precision: of the device arrays; float64 needs no global setting.
         seed: of the held-out cells of "auto" and of the joint engine's start.
         strict: raise `NotConverged` rather than warn and return a result whose `status` says so.
-        report: called between pieces of a fit, for a progress bar.
+        tell: called between pieces of a fit with a `Progress`; `print` is one.
 
     Raises:
         BadInput: no answers, an unknown model, or an engine that cannot fit what is asked.
@@ -105,13 +108,14 @@ def fit(
         else:
             require(prior == "learned", "the joint engine learns its prior; pass engine='marginal' for a fixed one")
             kernel, laid, more = Joint(tol or 3e-3, **ends), _joint_data(data, curve.dims), {}
-        found = solve(kernel, laid, jax.random.key(seed), report)
+        found = solve(kernel, laid, jax.random.key(seed), tell)
     settings = {"model": name_of(curve), "dims": curve.dims, "engine": chosen, "precision": precision}
     settings |= {"positive": curve.positive, "tol": tol, "max_steps": max_steps, "seed": seed}
     settings |= chosen_by | {"prior": prior} | more
     return _result(found, data, settings, strict)
 
 
+@renamed(report="tell")
 def fit_many(
     responses: Responses | Sequence[Responses],
     *,
@@ -122,7 +126,7 @@ def fit_many(
     tol: float = 1e-3,
     max_steps: int = 500,
     precision: Precision = "float32",
-    report: Report | None = None,
+    tell: Tell = silent,
 ) -> list[FitResult[IrtParams]]:
     """Many marginal fits in one call, one lane each; a lane that has ended is frozen while the others go on.
 
@@ -135,7 +139,7 @@ def fit_many(
         tol: as in `fit`.
         max_steps: as in `fit`.
         precision: as in `fit`.
-        report: called between pieces with the steps and the error of the lane that is furthest from its end.
+        tell: called between pieces with the steps and the error of the lane that is furthest from its end.
     """
     shared = isinstance(responses, Responses)
     require(shared != (row_weight is None), "pass row_weight with one set of answers, or a list of sets without it")
@@ -148,7 +152,7 @@ def fit_many(
     with precise(precision):
         parts, data, axes = _lanes(sets, row_weight, precision)
         keys = jax.random.split(jax.random.key(0), len(parts))  # of which the marginal engine draws nothing
-        found = jax.tree.map(np.asarray, solve_many(kernel, data, keys, axes=axes, report=report))
+        found = jax.tree.map(np.asarray, solve_many(kernel, data, keys, axes=axes, tell=tell))
     settings = {"model": name_of(curve), "dims": 1, "engine": "marginal", "precision": precision, "prior": prior}
     lanes = [jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(parts))]
     return [_result(lane, part, settings, False, lane=True) for lane, part in zip(lanes, parts, strict=True)]

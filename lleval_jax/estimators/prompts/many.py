@@ -1,7 +1,7 @@
 """Thousands of grids at once: tasks x models x budgets x draws of cells in one call, as PromptEval's study needs."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
@@ -17,6 +17,7 @@ from lleval_jax.estimators.prompts.quantiles import QUANTILES
 from lleval_jax.layout import grid as layout
 from lleval_jax.layout.grid import Features
 from lleval_jax.types import Status
+from lleval_jax.values.progress import Progress, Tell, silent
 
 BLOCK = 64  # grids a call, side by side
 FEW = 8  # points of the scales
@@ -63,7 +64,7 @@ def fit_many(
     method: Literal["mcmc", "ep"] = "mcmc",
     dtype: str = "float32",
     seed: int = 0,
-    tell: Callable[[int, int], None] | None = None,
+    tell: Tell = silent,
 ) -> Many:
     """The same as `prompts.fit` and its estimates, for many grids of one shape.
 
@@ -83,7 +84,7 @@ def fit_many(
         method: "mcmc", as `prompts.fit`, or "ep", quick.
         dtype: of the arithmetic.
         seed: of the draws.
-        tell: called with grids done and grids in all.
+        tell: called with the grids done, of how many; from several threads on a CPU.
 
     Raises:
         BadInput: shapes that do not fit, a grid without an answer, a method that is not known, or, with "ep", answers
@@ -115,8 +116,7 @@ def fit_many(
         sums, log_scale = np.asarray(found.sums)[:keep], np.asarray(found.log_scale)[:keep]
         steps, status = np.asarray(found.steps)[:keep], np.asarray(found.status)[:keep]
         done += keep
-        if tell is not None:
-            tell(done, len(scores))
+        tell(Progress("fitting grids", done, len(scores), unit="grids"))
         return _summary(sums, log_scale, steps, status, *shares)
 
     alike = [np.flatnonzero(sizes == size) for size in np.unique(sizes)]

@@ -17,13 +17,14 @@ from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import Precision, light_jit, precise
 from lleval_jax.errors import nearest, require, require_known, require_level
 from lleval_jax.estimators import contract
-from lleval_jax.estimators.contract import Report
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth.kernel import BENDS, Found, Search
 from lleval_jax.layout.board import MIDDLE, codes, inputs, law_of, lay_out, placed, slopes_of
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.params import SlothParams, coded
+from lleval_jax.values.progress import Tell, silent
 from lleval_jax.values.results import Estimate, FitResult, Source
 
 Link = Literal["monotone", "logistic"]
@@ -49,6 +50,7 @@ class Target(NamedTuple):
         return ":".join((self.family, *(f"{n:.4g}".replace("e+0", "e+").replace("e+", "e") for n in self[1:3])))
 
 
+@renamed(report="tell")
 def fit(
     leaderboard: Leaderboard,
     skills: int = SKILLS,
@@ -56,7 +58,7 @@ def fit(
     link: Link = "monotone",
     seed: int = 0,
     strict: bool = False,
-    report: Report | None = None,
+    tell: Tell = silent,
     precision: Precision = "float64",
 ) -> FitResult[SlothParams]:
     """Learn the law of a leaderboard. Models with some scores missing are used as they are.
@@ -67,7 +69,7 @@ def fit(
         link: "monotone": each benchmark's curve is learned, increasing and without a ceiling; "logistic": all the same.
         seed: of where the search starts.
         strict: raise `NotConverged` rather than warn.
-        report: called with (rounds, error) between rounds of the search.
+        tell: called between rounds of the search with the rounds and the error.
         precision: number type of the search: "float64", or "float32" where doubles are slow.
 
     Raises:
@@ -77,10 +79,11 @@ def fit(
     require_fit(leaderboard, skills, link)
     with precise(precision):
         data, where = lay_out(leaderboard, BENDS[link], precision)
-        found = contract.solve(Search(skills), data, jax.random.key(seed), report)
+        found = contract.solve(Search(skills), data, jax.random.key(seed), tell)
     return _result(jax.tree.map(np.asarray, found), leaderboard, where, link, seed, strict)
 
 
+@renamed(report="tell")
 def fit_many(
     leaderboards: Sequence[Leaderboard],
     skills: int,
@@ -88,7 +91,7 @@ def fit_many(
     link: Link = "monotone",
     seed: int = 0,
     strict: bool = False,
-    report: Report | None = None,
+    tell: Tell = silent,
     precision: Precision = "float64",
 ) -> list[FitResult[SlothParams]]:
     """Laws of leaderboards that differ in their scores alone, as folds do: lanes of one call.
@@ -99,7 +102,7 @@ def fit_many(
         link: as for `fit`.
         seed: as for `fit`.
         strict: as for `fit`.
-        report: as for `fit`, with the steps and the error of the lane that is furthest from its end.
+        tell: as for `fit`, with the steps and the error of the lane that is furthest from its end.
         precision: as for `fit`.
     """
     for leaderboard in leaderboards:
@@ -108,7 +111,7 @@ def fit_many(
         parts = [lay_out(leaderboard, BENDS[link], precision) for leaderboard in leaderboards]
         data = jax.tree.map(lambda *part: jnp.stack(part), *(part[0] for part in parts))
         keys = jnp.stack([jax.random.key(seed)] * len(parts))
-        found = contract.solve_many(Search(skills), data, keys, report=report)
+        found = contract.solve_many(Search(skills), data, keys, tell=tell)
     lanes = [jax.tree.map(lambda x, i=i: np.asarray(x[i]), found) for i in range(len(parts))]
     return [
         _result(lane, leaderboard, where, link, seed, strict, lane=True)

@@ -7,14 +7,16 @@ import numpy as np
 
 from lleval_jax.core.precision import Precision
 from lleval_jax.errors import require
-from lleval_jax.estimators.contract import Report
 from lleval_jax.estimators.sloth.law import CITE, SKILLS, Link, Target, estimate, fit_many, require_fit
 from lleval_jax.layout.board import codes
+from lleval_jax.renamed import renamed
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.params import SlothParams
+from lleval_jax.values.progress import Tell, silent
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 
+@renamed(report="tell")
 def left_out(
     leaderboard: Leaderboard,
     skills: int = SKILLS,
@@ -25,7 +27,7 @@ def left_out(
     level: float = 0.95,
     seed: int = 0,
     strict: bool = False,
-    report: Report | None = None,
+    tell: Tell = silent,
     precision: Precision = "float64",
 ) -> Estimate:
     """Predictions of models whose scores the law has not seen, to hold against them (Sloth, section 4.1).
@@ -42,7 +44,7 @@ def left_out(
         level: coverage of the intervals.
         seed: of the folds and of the searches.
         strict: as for `fit`.
-        report: called with (rounds, error) between rounds of the searches, which run side by side.
+        tell: called between rounds of the searches, which run side by side, with the rounds and the error.
         precision: as for `fit`.
 
     Returns:
@@ -55,7 +57,7 @@ def left_out(
     require_fit(leaderboard, skills, link)
     hidden = _dealt(leaderboard, known, folds, seed)
     boards = [leaderboard.hide(one) for one in hidden]
-    laws = fit_many(boards, skills, link=link, seed=seed, strict=strict, report=report, precision=precision)
+    laws = fit_many(boards, skills, link=link, seed=seed, strict=strict, tell=tell, precision=precision)
     parts = [_predicted(leaderboard, law, np.flatnonzero(one), level) for law, one in zip(laws, hidden, strict=True)]
     names, group, value, low, high, spread, n_seen, status = map(np.concatenate, zip(*parts, strict=True))
     return Estimate(
@@ -74,6 +76,7 @@ def left_out(
     )
 
 
+@renamed(report="tell")
 def choose(
     leaderboard: Leaderboard,
     skills: Sequence[int] = (1, 2, 3),
@@ -83,7 +86,7 @@ def choose(
     folds: int = 5,
     seed: int = 0,
     strict: bool = False,
-    report: Report | None = None,
+    tell: Tell = silent,
     precision: Precision = "float64",
 ) -> Choice:
     """How many skills and which link predict best what is left out: cross-validation over families.
@@ -96,7 +99,7 @@ def choose(
         folds: see `left_out`.
         seed: see `left_out`.
         strict: see `left_out`.
-        report: see `left_out`.
+        tell: see `left_out`.
         precision: see `fit`.
 
     Returns:
@@ -109,7 +112,7 @@ def choose(
     """
     tried: list[tuple[int, Link]] = [(d, curve) for d in dict.fromkeys(skills) for curve in dict.fromkeys(link)]
     require(len(tried) > 1, "there is nothing to choose from; give two or more numbers of skills or links")
-    words: dict[str, Any] = {"known": known, "folds": folds, "seed": seed, "strict": strict, "report": report}
+    words: dict[str, Any] = {"known": known, "folds": folds, "seed": seed, "strict": strict, "tell": tell}
     each = [left_out(leaderboard, d, link=curve, precision=precision, **words) for d, curve in tried]
     errors = [_errors(leaderboard, found) for found in each]
     order = np.argsort([error.mean() for error in errors], kind="stable")

@@ -16,6 +16,7 @@ from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS
 from lleval_jax.estimators.tiny.score import methods
 from lleval_jax.values.bank import Anchors, Calibration, ItemBank, Misfit
+from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses, as_dense
@@ -24,7 +25,6 @@ ENOUGH_TO_MIX = 40  # models: fewer cannot teach a regression on many answers, n
 FEW_MODELS = 300  # up to which their say in the choice of anchors would flatter a regression
 WIDEN_DF = 4.0  # prior strength of the nominal width, in models
 SETTINGS = ("model", "dims", "engine", "prior", "positive", "precision", "tol", "max_steps", "seed")  # of a refit
-Tell = Callable[[str], None]
 
 
 class Problem(NamedTuple):
@@ -51,7 +51,7 @@ def choose(
     name: str = "bench",
     version: str = "1",
     seed: int = 0,
-    tell: Tell | None = None,
+    tell: Tell = silent,
 ) -> ItemBank:
     """A bank from a fit: its items, the k anchors to ask, and what the calibration models teach.
 
@@ -66,12 +66,11 @@ def choose(
         name: of the bank.
         version: of the bank.
         seed: of the random parts.
-        tell: called with a word before each longer part, for a progress line.
+        tell: called with a word before each longer part.
 
     Raises:
         BadInput: an unknown rule, more anchors than items, or full scores that fit no model.
     """
-    tell = tell or (lambda word: None)
     require_known(by, ("auto", *METHODS), "by")
     items = len(fit.items)
     require(k is None or 0 < k <= items, f"{k} anchors were asked for; the bank has {items} items")
@@ -86,7 +85,7 @@ def choose(
     require(rule not in NEEDS_ANSWERS or known is not None, f"by={rule!r} looks at the models' answers; pass responses")
     rng = np.random.default_rng(seed)
     if known is not None and learns:
-        tell(f"learning from {len(complete)} models")
+        tell(Progress(f"learning from {len(complete)} models"))
         kept, index, weight, left = kriging.fit(
             known.answers[complete].astype(float), bank.target_weight, known.full[complete], k, seed
         )
@@ -100,7 +99,7 @@ def choose(
         bank = dataclasses.replace(bank, anchors=Anchors(index, share, rule))
     if answers is None or known is None or known.outside or len(complete) < FEWEST_MODELS:
         return bank
-    tell("checking the fit on models left out of it")
+    tell(Progress("checking the fit on models left out of it"))
     misfit, head_error = _misfit(bank, fit, answers, complete, seed)
     bank = dataclasses.replace(bank, misfit=misfit)
     if rule == "spread" and learns and len(complete) >= ENOUGH_TO_MIX:

@@ -291,11 +291,11 @@ def test_float64_needs_no_global_setting_and_leaves_none():
     assert done.returncode == 0, done.stderr
 
 
-def test_the_report_is_called_in_between():
+def test_a_fit_tells_in_between():
     seen = []
-    fit("2pl", base("2pl"), report=lambda steps, error: seen.append((steps, error)))
-    assert seen[-1][0] == fitted("2pl").steps
-    assert seen[-1][1] <= TOL
+    fit("2pl", base("2pl"), tell=seen.append)
+    assert seen[-1].done == fitted("2pl").steps
+    assert seen[-1].error <= TOL
 
 
 def test_a_curve_is_what_its_name_is():

@@ -273,7 +273,10 @@ def test_fractional_scores_with_counts_are_learned_from(repeats):
 def test_words_are_told_before_long_parts():
     words = []
     anchors.choose(fitted(), calibration(), k=K, tell=words.append)
-    assert words == [f"learning from {MODELS} models", "checking the fit on models left out of it"]
+    assert [now.word for now in words] == [
+        f"learning from {MODELS} models",
+        "checking the fit on models left out of it",
+    ]
 
 
 def test_anchors_hide_all_other_answers():
