@@ -206,8 +206,8 @@ def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None
     axes.plot(true[miss], value[miss], "o", color=TRUE, markersize=3.6)
     axes.plot(true[run], value[run], "D", color=RUN, markersize=4)
     worst = sorted(np.flatnonzero(miss), key=lambda i: -abs(true[i] - value[i]))
-    for i in worst[:NAMED]:
-        _name(axes, estimate.rows[here[i]], (true[i], value[i]))
+    for line, i in enumerate(worst[:NAMED]):
+        _name(axes, estimate.rows[here[i]], (true[i], value[i]), line)
     axes.grid(color="0.94")
     count = int((~run).sum())
     away = float(np.abs(value - true)[~run].mean()) if count else 0.0
@@ -215,15 +215,13 @@ def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None
     axes.set_title(f"{style.plain(group)}\n{inside}\nmean error {away:.3f}", loc="left", fontsize=9)
 
 
-def _name(axes: "Axes", text: str, place: tuple[float, float]) -> None:
-    """A model's name near its point, on the side of the diagonal where there is room, with a line to it."""
+def _name(axes: "Axes", text: str, place: tuple[float, float], line: int) -> None:
+    """A model's name in the corner on its side of the diagonal, in a line of its own, joined to its point."""
     above = place[1] > place[0]
-    how = {"xytext": (-6, 14) if above else (6, -16), "ha": "right" if above else "left"}
-    line = {"arrowstyle": "-", "color": TRUE, "linewidth": 0.7, "shrinkB": 2}
-    said = axes.annotate(
-        style.plain(text), place, textcoords="offset points", fontsize=7, color=TRUE, arrowprops=line, **how
-    )
-    said.set_in_layout(False)
+    corner = (0.03, 0.94 - 0.09 * line) if above else (0.97, 0.06 + 0.09 * line)
+    joined = {"arrowstyle": "-", "color": TRUE, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
+    how = {"fontsize": 7, "color": TRUE, "ha": "left" if above else "right", "va": "center", "arrowprops": joined}
+    axes.annotate(style.plain(text), place, corner, textcoords="axes fraction", **how).set_in_layout(False)
 
 
 def _forest(axes: "Axes", estimate: Estimate, group: str) -> None:
