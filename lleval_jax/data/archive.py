@@ -1,50 +1,91 @@
 """Arrays and facts in a folder, as `<kind>.safetensors` and `<kind>.json`: hashed, and replaced in one step.
 
-The JSON names the hash of the arrays, and putting it in place is the one moment at which the new value
-begins to hold. Before, the old pair is whole; after, the new arrays lie ready as `<kind>.safetensors.next`
-until they get their name. Whoever is killed in between leaves a folder that loads.
+The JSON names the hash of the arrays, and putting it in place is the one moment at which the new value begins to hold.
+Before, the old pair is whole; after, the new arrays lie ready as `<kind>.safetensors.next` until they get their name.
+Whoever is killed in between leaves a folder that loads; what it left over goes with the next writing. One writes at a
+time; who reads takes no lock, but one that finds no pair reads again when nobody writes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from lleval_jax.data import files
+from lleval_jax.data import writing
 from lleval_jax.errors import BadInput, require
 
+READER_WAIT = 10.0  # seconds that a reader waits for a writer
 Arrays = dict[str, np.ndarray]
 
 
 def write(folder: pathlib.Path, kind: str, facts: dict[str, Any], arrays: Arrays | None) -> None:
-    """Write a value; an old one in the same folder stays valid until the new one is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    settle(folder, kind)
+    """Write a value; an old one in the same folder stays valid until the new one is.
+
+    Raises:
+        OSError: there is no room or no permission, or another process keeps writing there. The error names a file of
+            the value, what was there still is, and nothing else is left.
+    """
     facts = dict(facts)
+    content = None
     if arrays is not None:
         content = safetensors.numpy.save({name: np.asarray(value, order="C") for name, value in arrays.items()})
         facts["arrays"] = _hash(content)
-        files.put(_next(folder, kind), content, lasting=True)
     text = json.dumps(_sealed(facts), indent=1, ensure_ascii=False, allow_nan=False)
-    files.put(folder / f"{kind}.json", text.encode(), lasting=True)
-    settle(folder, kind)
+    with writing.kept(folder):
+        _settle(folder, kind)
+        try:
+            if content is not None:
+                writing.put(_next(folder, kind), content, lasting=True)
+            writing.put(folder / f"{kind}.json", text.encode(), lasting=True)
+        finally:
+            _settle(folder, kind)
 
 
 def read(folder: pathlib.Path, kind: str, schema: str, older: Sequence[str] = ()) -> tuple[dict[str, Any], Arrays]:
     """(facts, arrays) of a value of this schema or an older one, hashes checked. `BadInput` names a changed file."""
+    try:
+        return _read(folder, kind, schema, older)
+    except BadInput:  # or was it replaced meanwhile?
+        with undisturbed(folder):
+            return _read(folder, kind, schema, older)
+
+
+@contextlib.contextmanager
+def undisturbed(folder: pathlib.Path) -> Iterator[None]:
+    """Read in a folder while nobody writes there; where it cannot be locked, or not soon, read all the same."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(writing.locked(folder, shared=True, seconds=READER_WAIT))
+        yield
+
+
+def foreign(folder: pathlib.Path, kind: str) -> list[str]:
+    """Names in a folder that neither a value of this kind has, nor what a dead writer of one leaves."""
+    ours = re.compile(
+        rf"{kind}\.json|{kind}\.safetensors|{kind}\.safetensors\.next"
+        rf"|{kind}\.(json|safetensors|safetensors\.next)\.part\d+"
+        rf"|\.{kind}\.{writing.TOKEN}\.json|\.{kind}\.safetensors\.{writing.TOKEN}\.next"
+    )
+    return sorted(each.name for each in folder.iterdir() if not ours.fullmatch(each.name))
+
+
+def _read(folder: pathlib.Path, kind: str, schema: str, older: Sequence[str]) -> tuple[dict[str, Any], Arrays]:
+    """One try of `read`."""
     facts = read_json(folder / f"{kind}.json", schema, older)
     if "arrays" not in facts:
         return facts, {}
-    place = _arrays_file(folder, kind, facts["arrays"])
+    place, content = _arrays(folder, kind, facts["arrays"])
     try:
-        return facts, safetensors.numpy.load(place.read_bytes())
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        return facts, safetensors.numpy.load(content)
+    except (SafetensorError, ValueError, KeyError) as error:
         raise BadInput(f"{place} cannot be read: {error}") from error
 
 
@@ -63,31 +104,41 @@ def read_json(path: pathlib.Path, schema: str, older: Sequence[str] = ()) -> dic
     return facts
 
 
-def settle(folder: pathlib.Path, kind: str) -> None:
-    """Finish what a killed writer began: give the arrays that the JSON means their name."""
-    waiting, arrays = _next(folder, kind), folder / f"{kind}.safetensors"
-    if not waiting.is_file():
-        return
-    try:
-        wanted = json.loads((folder / f"{kind}.json").read_bytes())["arrays"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if _hash(waiting.read_bytes()) == wanted:
-        os.replace(waiting, arrays)
-        files.sync(folder)
-
-
 def file_hash(path: pathlib.Path) -> str:
     """The hash of a file, as "sha256:..."."""
     return _hash(path.read_bytes())
 
 
-def _arrays_file(folder: pathlib.Path, kind: str, wanted: str) -> pathlib.Path:
-    """The file that holds the arrays with this hash."""
+def _settle(folder: pathlib.Path, kind: str) -> None:
+    """Finish what a writer began: give the arrays that the JSON means their name; others were never to hold."""
+    waiting, arrays = _next(folder, kind), folder / f"{kind}.safetensors"
+    for place in (waiting, arrays):
+        writing.tidy(place)
+    if not waiting.is_file():
+        return
+    try:
+        wanted = json.loads((folder / f"{kind}.json").read_bytes())["arrays"]
+    except (OSError, ValueError, KeyError, TypeError):
+        wanted = None
+    if _hash(waiting.read_bytes()) == wanted:
+        os.replace(waiting, arrays)
+    else:
+        waiting.unlink(missing_ok=True)
+    writing.sync(folder)
+
+
+def _arrays(folder: pathlib.Path, kind: str, wanted: str) -> tuple[pathlib.Path, bytes]:
+    """(file, content) of the arrays with this hash."""
     arrays = folder / f"{kind}.safetensors"
-    for place in (arrays, _next(folder, kind)):
-        if place.is_file() and file_hash(place) == wanted:
-            return place
+    for place in (arrays, _next(folder, kind), arrays):  # the second may get the name of the first meanwhile
+        try:
+            content = place.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise BadInput(f"{place} cannot be read: {error.strerror or error}") from error
+        if _hash(content) == wanted:
+            return place, content
     require(arrays.is_file(), f"{arrays} is missing; {kind}.json beside it needs it")
     raise BadInput(f"{arrays} does not have the sha256 that {kind}.json gives; it was changed or damaged")
 

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lleval_jax.data import files
+from lleval_jax.data import writing
 from lleval_jax.data.answers import Answers, Options
 
 SMALLEST = 1 << 20  # bytes; a smaller file is quicker parsed than looked up
@@ -174,11 +174,12 @@ def _readers() -> str:
 def _put(path: pathlib.Path, content: bytes) -> None:
     """An entry, for the eyes of its user alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.put(path, content, private=True)
+    writing.put(path, content, private=True)
 
 
 def _prune(place: pathlib.Path) -> None:
-    """Take away the least recently used entries where all take more than `LARGEST`."""
+    """Take away what dead writers left, and the least recently used entries where all take more than `LARGEST`."""
+    writing.tidy_all(place)
     entries = [(entry.stat().st_mtime_ns, entry.stat().st_size, entry.path) for entry in os.scandir(place)]
     total = sum(size for _, size, _ in entries)
     for _, size, name in sorted(entries):

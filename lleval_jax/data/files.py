@@ -1,4 +1,4 @@
-"""Files as bytes: the first of them, the lines of plain and gzip files, the members of a zip, all capped; put whole."""
+"""Files as bytes: the first of them, the lines of plain and gzip files, the members of a zip, all capped."""
 
 import contextlib
 import contextvars
@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import re
-import secrets
 import struct
 import zipfile
 import zlib
@@ -98,43 +97,6 @@ def top_keys(head: bytes) -> frozenset[str]:
         if depth == 0 or word == b'"':  # the object's end, or a text that goes on beyond the bytes
             break
     return frozenset(found)
-
-
-@contextlib.contextmanager
-def replacing(path: pathlib.Path, *, private: bool = False) -> Iterator[pathlib.Path]:
-    """A file to write to, with the same ending, that takes the place of `path` after the block: whole or not at all.
-
-    `private`: only who runs this may read it; else who the system lets.
-    """
-    part = path.absolute().with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{path.suffix}")
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def put(path: pathlib.Path, content: bytes, *, private: bool = False, lasting: bool = False) -> None:
-    """The whole content under its name, or nothing; `lasting`: through a power cut too."""
-    with replacing(path, private=private) as part, part.open("wb") as stream:
-        stream.write(content)
-        if lasting:
-            stream.flush()
-            os.fsync(stream.fileno())
-    if lasting:
-        sync(path.parent)
-
-
-def sync(folder: pathlib.Path) -> None:
-    """Make a rename in a folder last through a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def open_plain(path: pathlib.Path) -> IO[bytes]:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lleval_jax.data import files, read
+from lleval_jax.data import read, writing
 from lleval_jax.data.formats import lm_eval
 from lleval_jax.errors import BadInput, RunFailed, require
 from lleval_jax.estimators import adaptive
@@ -153,7 +153,7 @@ def _begin(folder: pathlib.Path, bank: ItemBank, words: list[str]) -> None:
     if not path.exists():
         require(not folder.exists() or not any(folder.iterdir()), f"{folder} is not empty and holds no session")
         folder.mkdir(parents=True, exist_ok=True)
-        files.put(path, json.dumps(about, indent=1).encode())
+        writing.put(path, json.dumps(about, indent=1).encode())
         return
     try:
         found = json.loads(path.read_bytes())
@@ -178,7 +178,7 @@ def _located(
         if index_from is None:
             tell(Progress(f"locating the questions of {', '.join(tasks)} with lm-eval's dummy model"))
         found = places(index_from) if index_from is not None else _dummy_places(folder, words, tasks)
-        files.put(path, json.dumps({item: found[item] for item in bank.items if item in found}, indent=1).encode())
+        writing.put(path, json.dumps({item: found[item] for item in bank.items if item in found}, indent=1).encode())
     where = json.loads(path.read_bytes())
     n = len(bank.items)
     if not where:

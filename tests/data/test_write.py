@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lleval_jax import data
-from lleval_jax.data import files
+from lleval_jax.data import writing
 from lleval_jax.errors import BadInput
 from lleval_jax.values import Responses
 
@@ -90,12 +90,12 @@ def test_origins_are_written(tmp_path):
 
 
 def test_a_file_is_put_whole_or_not_at_all(tmp_path):
-    files.put(tmp_path / "a.txt", b"old")
+    writing.put(tmp_path / "a.txt", b"old")
     with pytest.raises(TypeError, match="bytes-like"):
-        files.put(tmp_path / "a.txt", "no bytes")
+        writing.put(tmp_path / "a.txt", "no bytes")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
-    files.put(tmp_path / "a.txt", b"new", lasting=True)
-    files.put(tmp_path / "b.txt", b"", private=True)
+    writing.put(tmp_path / "a.txt", b"new", lasting=True)
+    writing.put(tmp_path / "b.txt", b"", private=True)
     assert (tmp_path / "a.txt").read_bytes() == b"new"
     plain, private = ((tmp_path / name).stat().st_mode & 0o777 for name in ("a.txt", "b.txt"))
     assert (plain & ~0o666, private) == (0, 0o600)

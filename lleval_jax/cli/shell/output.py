@@ -41,9 +41,9 @@ def lines(items: Sequence[str], path: pathlib.Path) -> None:
 @contextlib.contextmanager
 def picture(path: pathlib.Path) -> Iterator[str]:
     """A name to draw to; the picture is put in place once the block is over, whole or not at all."""
-    from lleval_jax.data import files  # not needed for --help
+    from lleval_jax.data import writing  # not needed for --help
 
-    with files.replacing(path) as part:
+    with writing.replacing(path) as part:
         yield os.fspath(part)
 
 
@@ -59,6 +59,6 @@ def _put(text: str, path: pathlib.Path) -> None:
     if path.exists() and not path.is_file():  # a pipe or /dev/stderr cannot be replaced
         path.write_text(text, encoding="utf-8")
         return
-    from lleval_jax.data import files  # not needed for --help
+    from lleval_jax.data import writing  # not needed for --help
 
-    files.put(path, text.encode("utf-8"))
+    writing.put(path, text.encode("utf-8"))

@@ -51,9 +51,12 @@ def dims(text: str) -> int | str:
 def place_for(folder: pathlib.Path, kind: str) -> None:
     """Before the work: may a value of this kind be kept there? Other folders are left alone."""
     require(not folder.is_file(), f"{folder} is a file; --out takes a folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        message = f"{folder} is not empty and holds no {kind}; name a new folder"
-        require((folder / f"{kind}.json").is_file(), message)
+    if folder.is_dir() and not (folder / f"{kind}.json").is_file():
+        from lleval_jax.data import archive  # not needed for --help
+
+        others = archive.foreign(folder, kind)
+        message = f"{folder} is not empty and holds no {kind}, but {others[:1]}; name a new folder"
+        require(not others, message)
     _require_writable(folder)
 
 

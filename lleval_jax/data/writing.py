@@ -1,0 +1,293 @@
+"""Files and folders put whole: written under a name of their own, then renamed; so old or new is there at every moment.
+
+Who writes holds a lock (flock) on the part it writes, and a lock goes with its process. A part without a lock is left
+of a writer that died; the next one that writes to the same place takes it away. Where the system has no such locks
+(Windows, some network disks) parts of dead writers go once they are a day old, and writers do not wait for each other.
+"""
+
+import contextlib
+import errno
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+WAIT = 60.0  # seconds to wait for another writer
+LOOK = 0.02  # seconds between looks whether it is done
+OLD = 86_400.0  # seconds after which a part that cannot be locked is taken for a dead writer's
+TOKEN = "[0-9a-f]{12}"  # what makes the name of a part its own
+IS_PART = re.compile(rf"(^|[/\\])\.[^/\\]*\.{TOKEN}([./\\]|$)")  # in the path of a file
+WAS_PART = re.compile(r".*\.part(\d+)")  # as earlier versions named them, by the number of the process
+UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path, *, private: bool = False, lasting: bool = False) -> Iterator[pathlib.Path]:
+    """A file to write to, with the same ending, that takes the place of `path` after the block: whole or not at all.
+
+    Args:
+        path: the file to put.
+        private: only who runs this may read it; else who the system lets.
+        lasting: through a power cut too.
+
+    Raises:
+        OSError: it cannot be written (no room, no permission). The error names `path`, and nothing is left of the part.
+    """
+    with _part(path, private, lasting) as (part, _):
+        yield part
+
+
+def put(path: pathlib.Path, content: bytes, *, private: bool = False, lasting: bool = False) -> None:
+    """The whole content under its name, or nothing: as `replacing`."""
+    with _part(path, private, lasting) as (_, handle):
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+
+
+@contextlib.contextmanager
+def new_folder(place: pathlib.Path) -> Iterator[pathlib.Path]:
+    """An empty folder to write to, that becomes `place` after the block: all that is in it, or nothing.
+
+    Raises:
+        OSError: as `replacing`; ENOTEMPTY, with the folder as it was, where `place` holds something by then.
+    """
+    place = place.absolute()
+    made = _missing(place.parent)
+    with _blamed(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        tidy(place)
+        part, handle = _begun(place, folder=True)
+        try:
+            yield part
+            for inside, _, names in os.walk(part):
+                for name in names:
+                    sync(pathlib.Path(inside, name))
+                sync(pathlib.Path(inside))
+            if os.name == "nt" and place.is_dir():  # there a rename does not replace an empty folder
+                place.rmdir()
+            os.rename(part, place)
+            sync(place.parent)
+        finally:
+            try:
+                shutil.rmtree(part, ignore_errors=True)
+                _unmade(made)
+            finally:
+                _close(handle)
+
+
+@contextlib.contextmanager
+def kept(folder: pathlib.Path) -> Iterator[None]:
+    """A folder to write in, made where there is none, and nobody else writes in it meanwhile.
+
+    After an error it is taken away again, where it was made here and is empty.
+
+    Raises:
+        BlockingIOError: another process, or thread, has been writing there for more than `WAIT` seconds.
+    """
+    made = _missing(folder.absolute())
+    handle = _folder_lock(folder, make=True)
+    try:
+        yield
+    finally:
+        try:
+            _unmade(made)
+        finally:
+            _close(handle)
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path, *, shared: bool = False, seconds: float = WAIT) -> Iterator[None]:
+    """Nobody writes in a folder during the block but who asked first; `shared`: others may ask so too, to read.
+
+    Raises:
+        BlockingIOError: it was not free within so many seconds.
+    """
+    handle = _folder_lock(folder, shared=shared, seconds=seconds)
+    try:
+        yield
+    finally:
+        _close(handle)
+
+
+def tidy(place: pathlib.Path) -> None:
+    """Take away what dead writers left of `place` beside it."""
+    _tidy(place.parent, re.compile(rf"\.{re.escape(place.stem[:40])}\.{TOKEN}{re.escape(place.suffix)}"), place.name)
+
+
+def tidy_all(folder: pathlib.Path) -> None:
+    """Take away what dead writers left in a folder that is ours alone."""
+    _tidy(folder, re.compile(rf"\..*\.{TOKEN}(\..*)?"), "")
+
+
+def sync(path: pathlib.Path) -> None:
+    """Make a file, or the renames in a folder, last through a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _part(path: pathlib.Path, private: bool, lasting: bool) -> Iterator[tuple[pathlib.Path, int]]:
+    """(the file to write to, a handle of it), put in place after the block."""
+    place = path.absolute()
+    with _blamed(path):
+        tidy(place)
+        part, handle = _begun(place, mode=0o600 if private else 0o666)
+        try:
+            yield part, handle
+            if lasting:
+                os.fsync(handle)
+            if fcntl is None:  # Windows renames no open file
+                os.close(handle)
+                handle = -1
+            os.replace(part, place)
+            if lasting:
+                sync(place.parent)
+        finally:
+            try:
+                part.unlink(missing_ok=True)
+            finally:
+                _close(handle)
+
+
+def _begun(place: pathlib.Path, *, mode: int = 0o666, folder: bool = False) -> tuple[pathlib.Path, int]:
+    """(a new part of `place`, the handle that holds its lock; -1 where a folder has none)."""
+    while True:
+        part = place.with_name(f".{place.stem[:40]}.{secrets.token_hex(6)}{place.suffix}")
+        if folder:
+            part.mkdir()
+            handle = -1 if fcntl is None else os.open(part, os.O_RDONLY)
+        else:
+            handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), mode)
+        if handle == -1:
+            return part, handle
+        _lock(handle, wait=True)
+        if _same(handle, part):  # nobody took it for a dead writer's before it had its lock
+            return part, handle
+        os.close(handle)
+
+
+def _tidy(folder: pathlib.Path, named: re.Pattern[str], was: str) -> None:
+    """Take away parts of dead writers: those so `named`, and of earlier versions those of the file that `was`."""
+    with contextlib.suppress(OSError), os.scandir(folder) as inside:
+        for each in [entry.name for entry in inside]:
+            if named.fullmatch(each):
+                with contextlib.suppress(OSError):
+                    _take_dead(folder / each)
+            elif was and each.startswith(f"{was}.part"):
+                with contextlib.suppress(OSError):
+                    _take_older(folder / each)
+
+
+def _take_dead(part: pathlib.Path) -> None:
+    """Remove a part that nobody holds the lock of."""
+    kind = os.O_RDONLY if part.is_dir() else os.O_RDWR
+    handle = os.open(part, kind | getattr(os, "O_NOFOLLOW", 0)) if fcntl else -1
+    try:
+        free = _lock(handle) if fcntl else None
+        if free is None:  # no locks here
+            free = time.time() - part.lstat().st_mtime > OLD
+        if free:
+            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+    finally:
+        _close(handle)
+
+
+def _take_older(part: pathlib.Path) -> None:
+    """Remove a part that an earlier version wrote, if its process has ended."""
+    found = WAS_PART.fullmatch(part.name)
+    if found is None or not part.is_file():
+        return
+    try:
+        if os.name == "posix":  # elsewhere signal 0 is not a mere question
+            os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        part.unlink(missing_ok=True)
+
+
+def _lock(handle: int, *, shared: bool = False, wait: bool = False) -> bool | None:
+    """Whether the lock of an open file is ours now; None where there are no locks."""
+    if fcntl is None:
+        return None
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(handle, how if wait else how | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in UNSUPPORTED:
+            return None
+        raise
+
+
+def _folder_lock(folder: pathlib.Path, *, shared: bool = False, make: bool = False, seconds: float = WAIT) -> int:
+    """The handle that holds the lock of a folder, which is made if it is to be; -1 where there are no locks."""
+    until = time.monotonic() + seconds
+    while True:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        if fcntl is None:
+            return -1
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            free = _lock(handle, shared=shared) is not False
+            if free and _same(handle, folder):  # it may have been put anew meanwhile
+                kept, handle = handle, -1
+                return kept
+        finally:
+            _close(handle)
+        if time.monotonic() > until:
+            text = f"another process has been writing there for {seconds:.0f} seconds; wait for it, or name another"
+            raise BlockingIOError(errno.EWOULDBLOCK, text, os.fspath(folder))
+        time.sleep(LOOK)
+
+
+def _same(handle: int, path: pathlib.Path) -> bool:
+    """Whether an open file still has this name."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _close(handle: int) -> None:
+    if handle != -1:
+        os.close(handle)
+
+
+def _missing(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Which of a folder and those above it are not there, the innermost first."""
+    return [each for each in (folder, *folder.parents) if not each.exists()]
+
+
+def _unmade(made: list[pathlib.Path]) -> None:
+    """Take folders away again that are still empty."""
+    with contextlib.suppress(OSError):
+        for each in made:
+            each.rmdir()
+
+
+@contextlib.contextmanager
+def _blamed(path: pathlib.Path) -> Iterator[None]:
+    """An error of the system that names no file, or a part of which the user never heard, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename is not None and not IS_PART.search(os.fspath(error.filename))
+        if error.errno is None or named:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
