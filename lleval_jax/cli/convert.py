@@ -29,7 +29,11 @@ def convert(
       lleval convert demo:livexiv-vqa --out answers.parquet
       lleval convert logs/ --format eee --out answers
     """
+    from lleval_jax.data.write import require_place  # not needed for --help
+
     typed.file_for(json)
+    require_place(out, format)
+    typed.require_writable(out)
     with waiting("reading answers") as wait:
         responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
         wait.say("writing")

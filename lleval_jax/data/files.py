@@ -6,7 +6,6 @@ import functools
 import gzip
 import io
 import json
-import os
 import pathlib
 import re
 import struct

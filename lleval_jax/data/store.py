@@ -33,20 +33,30 @@ def save(value: Value, folder: str | os.PathLike[str]) -> pathlib.Path:
     """Keep a value in a folder, and return the folder. An older value stays valid until the new one is whole.
 
     Raises:
-        BadInput: the value is of no kind that can be kept, or its settings are not plain values.
+        BadInput: the value is of no kind that can be kept, its settings are not plain values, or the folder holds a
+            value of another kind.
+        OSError: there is no room or no permission, or another process keeps writing there. The error names a file; an
+            older value is still whole.
     """
     place = pathlib.Path(folder)
     require(not place.is_file(), f"{place} is a file; a folder is needed")
+    own = "estimate" if isinstance(value, Estimate) else _kind_of(value)
+    others = [kind for kind in SCHEMAS if kind != own and (place / f"{kind}.json").is_file()]
+    require(not others, f"{place} holds another value, {others}; keep each in its own folder")
     if isinstance(value, Estimate):
         archive.write(place, "estimate", _plain(value.to_dict(), "estimate"), None)
         return place
+    arrays: archive.Arrays = {}
+    facts = {"schema": SCHEMAS[own]} | _record(value, "", arrays)
+    facts["packed"] = _pack(arrays)
+    archive.write(place, own, facts, arrays)
+    return place
+
+
+def _kind_of(value: object) -> str:
     kind = next((kind for kind, cls in CLASSES.items() if isinstance(value, cls)), "")
     require(bool(kind), f"a {type(value).__name__} cannot be saved; an ItemBank, FitResult or Estimate can")
-    arrays: archive.Arrays = {}
-    facts = {"schema": SCHEMAS[kind]} | _record(value, "", arrays)
-    facts["packed"] = _pack(arrays)
-    archive.write(place, kind, facts, arrays)
-    return place
+    return kind
 
 
 def load(folder: str | os.PathLike[str]) -> Value:
@@ -109,9 +119,10 @@ def list_laws() -> dict[str, pathlib.Path]:
 def verify(folder: str | os.PathLike[str]) -> dict[str, str]:
     """All files of a folder with their "sha256:...", after a full check. `BadInput` if it is not whole."""
     place = pathlib.Path(folder)
-    load(place)
-    found = sorted(path for path in place.iterdir() if path.is_file() and not path.name.startswith("."))
-    return {path.name: archive.file_hash(path) for path in found}
+    with archive.undisturbed(place):
+        load(place)
+        found = sorted(path for path in place.iterdir() if path.is_file() and not path.name.startswith("."))
+        return {path.name: archive.file_hash(path) for path in found}
 
 
 def _named(name: str | os.PathLike[str], what: str) -> pathlib.Path:

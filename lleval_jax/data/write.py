@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from typing import IO, Any, Literal
 
@@ -13,13 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
-from lleval_jax.data import files
+from lleval_jax.data import writing
 from lleval_jax.errors import require
 from lleval_jax.values import Responses, SparseResponses
 
 SCHEMA = "0.3.0"  # of Every Eval Ever
 ROWS = 1 << 20  # rows of a table written at once
 OTHERS = (".csv", ".tsv", ".json", ".jsonl", ".txt")  # names that promise what a parquet table is not
+OURS = re.compile(r"data/lleval/[^/]+/[^/]+/\.?[0-9a-f-]{36}(_samples)?\.")  # how files of Every Eval Ever begin here
 Kind = Literal["parquet", "eee"]
 
 
@@ -28,26 +30,48 @@ def write(responses: Responses | SparseResponses, path: str | os.PathLike[str], 
 
     "parquet": one table, a row an answer: model, item, score, group, weight and, where known, file and line.
     "eee": a folder in the schema of Every Eval Ever: of each model one file of totals and one of instances. Texts of
-    questions and answers are not kept in a matrix and come out empty.
+    questions and answers are not kept in a matrix and come out empty. The folder is there once it is whole. One that
+    holds a part of the same files already, as an earlier version left it when it was stopped, gets the rest.
 
     Raises:
-        BadInput: a folder where a file is needed or the other way round, or a name that promises another kind.
+        BadInput: a folder where a file is needed or the other way round, a name that promises another kind, or a
+            folder that holds something else.
+        OSError: there is no room or no permission. What was there still is.
     """
-    require(format in ("parquet", "eee"), f"format is {format!r}; it must be 'parquet' or 'eee'")
     place = pathlib.Path(path)
+    require_place(place, format)
+    if format == "parquet":
+        _table(responses, place)
+        return
+    with writing.new_folder(place) as part:
+        for model, answers in responses.to_frame(origins=True).groupby("model", sort=False):
+            _model(part, str(model), answers)
+
+
+def require_place(place: pathlib.Path, format: Kind) -> None:  # noqa: A002
+    """`BadInput` where `write` cannot put answers in this format; for a look before the work."""
+    require(format in ("parquet", "eee"), f"format is {format!r}; it must be 'parquet' or 'eee'")
     if format == "parquet":
         require(not place.is_dir(), f"{place} is a folder; a table needs a file's name")
         require(
             place.suffix.lower() not in OTHERS,
             f"{place} would be parquet in spite of its name; call it {place.with_suffix('.parquet').name}",
         )
-        _whole(place, lambda stream: _parquet(responses, stream))
+        require(place.absolute().parent.is_dir(), f"{place}: there is no folder {place.parent}; make it first")
         return
     require(not place.is_file(), f"{place} is a file; Every Eval Ever needs a folder")
-    require(not place.is_dir() or not any(place.iterdir()), f"{place} is not empty; name a new folder")
-    frame = responses.to_frame(origins=True)
-    for model, answers in frame.groupby("model", sort=False):
-        _model(place, str(model), answers)
+    strange = [] if not place.is_dir() else [name for name in writing.files_in(place) if not OURS.match(name)]
+    require(not strange, f"{place} is not empty, it holds {strange[:1]}; name a new folder")
+
+
+def _table(responses: Responses | SparseResponses, place: pathlib.Path) -> None:
+    """The long table in its place; to a pipe it is written as it comes."""
+    if place.exists() and not place.is_file():
+        with place.open("wb") as stream:
+            _parquet(responses, stream)
+        return
+    with writing.replacing(place) as part, part.open("wb") as stream:
+        _parquet(responses, stream)
 
 
 def _parquet(responses: Responses | SparseResponses, stream: IO[bytes]) -> None:
@@ -59,7 +83,7 @@ def _parquet(responses: Responses | SparseResponses, stream: IO[bytes]) -> None:
 
 
 def _model(place: pathlib.Path, model: str, answers: pd.DataFrame) -> None:
-    """The two files of one model. The same answers get the same name again."""
+    """The two files of one model, in a folder not yet in its place. The same answers get the same name again."""
     lines = [json.dumps(line, ensure_ascii=False, allow_nan=False) for line in _instances(model, answers)]
     content = ("\n".join(lines) + "\n").encode("utf-8", "replace")
     digest = hashlib.sha256(content)
@@ -77,9 +101,9 @@ def _model(place: pathlib.Path, model: str, answers: pd.DataFrame) -> None:
             "total_rows": len(lines),
         }
     }
-    _whole(folder / f"{name}_samples.jsonl", lambda stream: stream.write(content))
+    (folder / f"{name}_samples.jsonl").write_bytes(content)
     text = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    _whole(folder / f"{name}.json", lambda stream: stream.write(text.encode("utf-8", "replace")))
+    (folder / f"{name}.json").write_bytes(text.encode("utf-8", "replace"))
 
 
 def _instances(model: str, answers: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -144,10 +168,3 @@ def _safe(model: str) -> str:
     """A model's name as one folder's."""
     kept = "".join(letter if letter.isalnum() or letter in "-_.@+" else "_" for letter in model).strip(".")[:100]
     return kept if kept == model else f"{kept}-{hashlib.sha256(model.encode('utf-8', 'replace')).hexdigest()[:8]}"
-
-
-def _whole(path: pathlib.Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """A file whole or not at all."""
-    require(path.absolute().parent.is_dir(), f"{path}: there is no folder {path.parent}; make it first")
-    with files.replacing(path) as part, part.open("wb") as stream:
-        fill(stream)

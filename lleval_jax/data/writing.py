@@ -26,7 +26,14 @@ OLD = 86_400.0  # seconds after which a part that cannot be locked is taken for 
 TOKEN = "[0-9a-f]{12}"  # what makes the name of a part its own
 IS_PART = re.compile(rf"(^|[/\\])\.[^/\\]*\.{TOKEN}([./\\]|$)")  # in the path of a file
 WAS_PART = re.compile(r".*\.part(\d+)")  # as earlier versions named them, by the number of the process
-UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
+UNSUPPORTED = (  # what a system says that cannot lock, or sync
+    errno.ENOLCK,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EBADF,
+    errno.EINVAL,
+)
 
 
 @contextlib.contextmanager
@@ -57,8 +64,11 @@ def put(path: pathlib.Path, content: bytes, *, private: bool = False, lasting: b
 def new_folder(place: pathlib.Path) -> Iterator[pathlib.Path]:
     """An empty folder to write to, that becomes `place` after the block: all that is in it, or nothing.
 
+    A folder `place` that holds some of the same files already gets the rest.
+
     Raises:
-        OSError: as `replacing`; ENOTEMPTY, with the folder as it was, where `place` holds something by then.
+        FileExistsError: `place` holds another file. It stays as it was.
+        OSError: as `replacing`.
     """
     place = place.absolute()
     made = _missing(place.parent)
@@ -72,10 +82,10 @@ def new_folder(place: pathlib.Path) -> Iterator[pathlib.Path]:
                 for name in names:
                     sync(pathlib.Path(inside, name))
                 sync(pathlib.Path(inside))
-            if os.name == "nt" and place.is_dir():  # there a rename does not replace an empty folder
-                place.rmdir()
-            os.rename(part, place)
-            sync(place.parent)
+            if place.is_dir() and any(place.iterdir()):
+                _completed(part, place)
+            else:
+                _named(part, place)
         finally:
             try:
                 shutil.rmtree(part, ignore_errors=True)
@@ -105,17 +115,22 @@ def kept(folder: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(folder: pathlib.Path, *, shared: bool = False, seconds: float = WAIT) -> Iterator[None]:
+def locked(folder: pathlib.Path, *, shared: bool = False, seconds: float | None = None) -> Iterator[None]:
     """Nobody writes in a folder during the block but who asked first; `shared`: others may ask so too, to read.
 
     Raises:
-        BlockingIOError: it was not free within so many seconds.
+        BlockingIOError: it was not free within so many seconds; None: `WAIT`.
     """
     handle = _folder_lock(folder, shared=shared, seconds=seconds)
     try:
         yield
     finally:
         _close(handle)
+
+
+def files_in(folder: pathlib.Path) -> list[str]:
+    """The files in a folder and below, by their names from there."""
+    return sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if not each.is_dir())
 
 
 def tidy(place: pathlib.Path) -> None:
@@ -135,6 +150,9 @@ def sync(path: pathlib.Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:  # not every network disk can
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         os.close(handle)
 
@@ -178,6 +196,34 @@ def _begun(place: pathlib.Path, *, mode: int = 0o666, folder: bool = False) -> t
         if _same(handle, part):  # nobody took it for a dead writer's before it had its lock
             return part, handle
         os.close(handle)
+
+
+def _named(part: pathlib.Path, place: pathlib.Path) -> None:
+    """Give a whole folder its name, which an empty one may have."""
+    if os.name == "nt" and place.is_dir():  # there a rename does not replace it
+        place.rmdir()
+    try:
+        os.rename(part, place)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        _completed(part, place)  # another one was quicker
+    sync(place.parent)
+
+
+def _completed(part: pathlib.Path, place: pathlib.Path) -> None:
+    """Give a folder that holds some of the files of a whole one the others."""
+    new, have = files_in(part), files_in(place)
+    left = [name for name in have if IS_PART.search(name) or WAS_PART.fullmatch(name)]
+    for name in set(have).difference(left):
+        if name not in new or (part / name).read_bytes() != (place / name).read_bytes():
+            raise FileExistsError(errno.EEXIST, f"it holds {name}, another file; name a new folder", os.fspath(place))
+    for name in sorted(set(new).difference(have)):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        os.rename(part / name, place / name)
+        sync((place / name).parent)
+    for name in left:
+        (place / name).unlink(missing_ok=True)
 
 
 def _tidy(folder: pathlib.Path, named: re.Pattern[str], was: str) -> None:
@@ -234,8 +280,11 @@ def _lock(handle: int, *, shared: bool = False, wait: bool = False) -> bool | No
         raise
 
 
-def _folder_lock(folder: pathlib.Path, *, shared: bool = False, make: bool = False, seconds: float = WAIT) -> int:
+def _folder_lock(
+    folder: pathlib.Path, *, shared: bool = False, make: bool = False, seconds: float | None = None
+) -> int:
     """The handle that holds the lock of a folder, which is made if it is to be; -1 where there are no locks."""
+    seconds = WAIT if seconds is None else seconds
     until = time.monotonic() + seconds
     while True:
         if make:

@@ -57,7 +57,7 @@ def place_for(folder: pathlib.Path, kind: str) -> None:
         others = archive.foreign(folder, kind)
         message = f"{folder} is not empty and holds no {kind}, but {others[:1]}; name a new folder"
         require(not others, message)
-    _require_writable(folder)
+    require_writable(folder)
 
 
 def file_for(path: pathlib.Path | None, option: str = "--json") -> None:
@@ -71,7 +71,9 @@ def file_for(path: pathlib.Path | None, option: str = "--json") -> None:
 def _require_file(path: pathlib.Path) -> None:
     """The folder is there, and may be written to."""
     require(path.absolute().parent.is_dir(), f"{path}: there is no folder {path.parent}; make it first")
-    _require_writable(path)
+    require_writable(path)
+    if path.is_file():  # it will be replaced
+        require_writable(path.absolute().parent)
 
 
 def picture_for(path: pathlib.Path | None) -> None:
@@ -84,7 +86,8 @@ def picture_for(path: pathlib.Path | None) -> None:
     require(path.suffix in (".png", ".svg", ".pdf"), f"{path} is no picture; name it .png, .svg or .pdf")
 
 
-def _require_writable(path: pathlib.Path) -> None:
+def require_writable(path: pathlib.Path) -> None:
+    """Before the work: may a file or folder of this name be made, or written to?"""
     above = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
     if above != path.absolute() and not above.is_dir():
         raise BadInput(f"{path} cannot be made: {above} is a file")
