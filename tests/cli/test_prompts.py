@@ -16,6 +16,7 @@ from lleval_jax.cli.prompts import grids
 from lleval_jax.cli.shell.options import AS_WRITTEN
 from lleval_jax.estimators import prompts as estimator
 from lleval_jax.values.params import coded
+from lleval_jax.values.progress import silent
 from lleval_jax.values.results import Ended, FitResult
 
 Shown = pytest.CaptureFixture[str]
@@ -186,7 +187,7 @@ def test_several_models_are_told_apart_by_their_names(place: pathlib.Path, capsy
 def test_one_model_whose_prompts_hold_slashes_is_one(tmp_path: pathlib.Path) -> None:
     answers = {"prompt": ["a/1", "b/1"] * 2, "item": ["x", "x", "y", "y"], "score": [0, 1, 1, 0]}
     pd.DataFrame(answers).assign(model="m").to_csv(tmp_path / "grid.csv", index=False)
-    grid = grids.read([str(tmp_path / "grid.csv")], AS_WRITTEN, strict=True)
+    grid = grids.read([str(tmp_path / "grid.csv")], AS_WRITTEN, strict=True, tell=silent)
     assert grid.models is None
     assert grid.names == ("a/1", "b/1")
 

@@ -291,7 +291,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands for `sloth.fit`: says what it would have fitted."""
 
     def fit(board: ll.Leaderboard, skills: int, **more: object) -> None:
-        more.pop("report")
+        more.pop("tell")
         raise Stopped(f"{len(board.models)} x {board.benchmarks} {skills} {more} {board.scores.max() <= 1}")
 
     monkeypatch.setattr(ll.sloth, "fit", fit)
