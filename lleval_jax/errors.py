@@ -1,10 +1,13 @@
 """The few ways a call can be wrong, each with its own name; and the checks that say so everywhere alike."""
 
 import difflib
+import pathlib
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
+PACKAGE = f"{pathlib.Path(__file__).parent}/"
 
 
 class _TwoFaced:
@@ -74,3 +77,11 @@ def chosen(table: Mapping[str, T], name: str, what: str) -> T:
     """The entry of a registry: `chosen(METHODS, "mixed", "method")`. `BadInput` as by `require_known`."""
     require_known(name, table, what)
     return table[name]
+
+
+def outside() -> int:
+    """The `stacklevel` with which the caller's warning points at the first line outside of this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level

@@ -55,7 +55,7 @@ class Method:
 
 def answered() -> tuple[ll.Responses, ll.Responses]:
     """Models that calibrate, and new ones that answered the anchors."""
-    return worlds.known(), ll.anchors.anchors_only(worlds.new(), worlds.bank())
+    return worlds.known(), ll.anchors.anchors_only(worlds.new(), bank=worlds.bank())
 
 
 def backwards(world):
@@ -83,7 +83,7 @@ def weighed_twice(world):
 
 def scales(fit: ll.FitResult) -> ll.ItemBank:
     """A bank of the items alone."""
-    return ll.anchors.choose(fit, None, k=None, name="tests")
+    return ll.anchors.choose(fit, responses=None, k=None, name="tests")
 
 
 def board_backwards(world):
@@ -119,7 +119,7 @@ METHODS = (
         "irt and ability",
         answered,
         lambda known: scales(ll.irt.fit(known)),
-        lambda bank, new: ll.ability.estimate(new, bank),
+        lambda bank, new: ll.ability.estimate(new, bank=bank),
         shuffled=backwards,
         unseen=columns_left_out,
         twice=weighed_twice,
@@ -130,7 +130,7 @@ METHODS = (
         "tiny",
         answered,
         lambda known: worlds.bank(),
-        lambda bank, new: ll.tiny.estimate(new, bank),
+        lambda bank, new: ll.tiny.estimate(new, bank=bank),
         shuffled=new_backwards,
         unseen=columns_left_out,
         twice="kriging takes a score as it is, however many answers it is the mean of",
@@ -141,7 +141,7 @@ METHODS = (
         "adaptive",
         answered,
         lambda known: worlds.bank(),
-        lambda bank, new: ll.adaptive.estimate(new, bank),
+        lambda bank, new: ll.adaptive.estimate(new, bank=bank),
         shuffled=new_backwards,
         unseen=columns_left_out,
         twice=weighed_twice,

@@ -151,8 +151,8 @@ def test_no_step_of_a_grid_is_broken_by_rounding():
 def test_an_estimate_is_the_same_and_finite(method):
     """Accuracy on a whole benchmark from 40 items, with its interval; the CPU computes in float32 too."""
     few = answers().select(answers().items[:40])
-    got = tiny.estimate(few, bank(dims=1), method=method)
-    want = on_cpu(lambda: tiny.estimate(few, bank(dims=1), method=method))
+    got = tiny.estimate(few, bank=bank(dims=1), by=method)
+    want = on_cpu(lambda: tiny.estimate(few, bank=bank(dims=1), by=method))
     for ours, theirs in ((got.value, want.value), (got.low, want.low), (got.high, want.high)):
         assert np.isfinite(ours).all()
         assert np.abs(ours - theirs).max() < POINT

@@ -97,7 +97,7 @@ def test_demonstration(name):
     assert set(asked.items) == set(bank.anchor_items)
     assert asked.seen.all()
     truth = pd.read_csv(MODELS / name / "demo_truth.csv").set_index(["model", "group"])["score"]
-    found = ll.tiny.estimate(asked, bank, groups=True)
+    found = ll.tiny.estimate(asked, bank=bank, groups=True)
     assert set(found.group) == {"all", *recipe["versions"]}
     for row, group, value, low, high in zip(found.rows, found.group, found.value, found.low, found.high, strict=True):
         true = truth[row, group]

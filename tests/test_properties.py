@@ -31,11 +31,11 @@ def bank(by):
 
 
 def asked(by):
-    return anchors.anchors_only(new(), bank(by))
+    return anchors.anchors_only(new(), bank=bank(by))
 
 
 def estimate(method, by, here=None, **other):
-    return tiny.estimate(asked(by) if here is None else here, bank(by), method=method, **other)
+    return tiny.estimate(asked(by) if here is None else here, bank=bank(by), by=method, **other)
 
 
 @functools.cache
@@ -121,7 +121,7 @@ def test_a_saved_bank_gives_the_same_estimates(by, tmp_path):
     back = data.load(data.save(bank(by), tmp_path / "bank"))
     assert back.anchor_items == bank(by).anchor_items
     for method in tiny.methods():
-        same(tiny.estimate(asked(by), back, method=method), base(method, by))
+        same(tiny.estimate(asked(by), bank=back, by=method), base(method, by))
 
 
 def more_answers():

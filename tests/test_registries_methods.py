@@ -123,9 +123,9 @@ def test_a_citation_is_seen_in_records_and_dictionaries(monkeypatch):
 FLAT = SimpleNamespace(params=SimpleNamespace(slope=np.ones((3, 2))))
 # (file, what is looked up in) -> the names there are, and a call with a name that may not be one
 ASKED = {
-    ("adaptive/choice.py", "sequential.RULES"): (sequential.RULES, lambda x: ll.adaptive.choose(None, None, rule=x)),
-    ("adaptive/replay.py", "sequential.RULES"): (sequential.RULES, lambda x: ll.sessions.replay(None, None, rule=x)),
-    ("irt/ability.py", "METHODS"): (ll.ability.METHODS, lambda x: ll.ability.estimate(None, None, method=x)),
+    ("adaptive/choice.py", "sequential.RULES"): (sequential.RULES, lambda x: ll.adaptive.choose(None, bank=None, by=x)),
+    ("adaptive/replay.py", "sequential.RULES"): (sequential.RULES, lambda x: ll.sessions.replay(None, bank=None, by=x)),
+    ("irt/ability.py", "METHODS"): (ll.ability.METHODS, lambda x: ll.ability.estimate(None, bank=None, by=x)),
     ("irt/linking.py", "(*CURVES, *MOMENTS, 'concurrent')"): (
         (*linking.CURVES, *linking.MOMENTS, "concurrent"),
         lambda x: ll.refresh.link(None, None, by=x),
@@ -138,7 +138,7 @@ ASKED = {
     ("sloth/skills.py", "WORDS"): (WORDS, lambda x: ll.skills.estimate(None, x)),
     ("sloth/skills.py", "rotation.CRITERIA"): (rotation.CRITERIA, lambda x: ll.skills.estimate(None, by=x)),
     ("tiny/anchors.py", "('auto', *METHODS)"): (ll.anchors.METHODS, lambda x: ll.anchors.choose(None, by=x)),
-    ("tiny/score.py", "('auto', *known)"): (tiny.METHODS, lambda x: ll.tiny.estimate(None, None, method=x)),
+    ("tiny/score.py", "('auto', *known)"): (tiny.METHODS, lambda x: ll.tiny.estimate(None, bank=None, by=x)),
 }
 OF_CURVES = ("irt/calibration.py", "irt/guard.py")  # names of item response curves have tests of their own
 

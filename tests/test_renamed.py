@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 import lleval_jax as ll
+from lleval_jax.harness import lm_eval_samples
 from lleval_jax.renamed import moved, renamed
 
 
@@ -43,6 +44,17 @@ def test_a_name_that_has_moved_is_refused_with_the_new_one() -> None:
         (lambda: ll.read("x", report=print), "read(): report= is now tell="),
         (lambda: ll.irt.fit(None, report=print), "fit(): report= is now tell="),
         (lambda: ll.sloth.fit(None, report=print), "fit(): report= is now tell="),
+        (lambda: ll.irt.fit(None, engine="joint"), "fit(): engine= is now by="),
+        (lambda: ll.tiny.estimate(None, method="pirt"), "estimate(): method= is now by="),
+        (lambda: ll.ability.estimate(None, method="wle"), "estimate(): method= is now by="),
+        (lambda: ll.adaptive.choose(None, size=3), "choose(): size= is now k="),
+        (lambda: ll.adaptive.choose(None, rule="score"), "choose(): rule= is now by="),
+        (lambda: ll.ranking.choose(None, size=3), "choose(): size= is now k="),
+        (lambda: ll.sessions.replay(None, size=3), "replay(): size= is now k="),
+        (lambda: ll.sessions.replay(None, rule="score"), "replay(): rule= is now by="),
+        (lambda: ll.sessions.prepare(None, rule="score"), "prepare(): rule= is now by="),
+        (lambda: ll.itemfit.examine(None, level=0.1), "examine(): level= is now alarm="),
+        (lambda: lm_eval_samples.run(None, rule="score"), "run(): rule= is now by="),
     ],
 )
 def test_public_faces(call, message: str) -> None:

@@ -38,7 +38,7 @@ def items() -> ll.FitResult:
 @functools.cache
 def bank(by: str = "spread") -> ll.ItemBank:
     """A bank of these items with K anchors."""
-    return ll.anchors.choose(items(), known(), k=K, by=by, name="tests", seed=3)
+    return ll.anchors.choose(items(), responses=known(), k=K, by=by, name="tests", seed=3)
 
 
 @functools.cache

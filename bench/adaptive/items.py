@@ -117,8 +117,8 @@ def fixed(fit: ll.FitResult, known: ll.Responses, new: ll.Responses, truth: np.n
         known = known.take(np.random.default_rng(1).permutation(len(known.rows))[:TEACHERS])
         fit = ll.irt.fit(known)
     for k in sizes:
-        bank = ll.anchors.choose(fit, known, k=int(k))
-        e = ll.tiny.estimate(new.select(bank.anchor_items), bank)
+        bank = ll.anchors.choose(fit, responses=known, k=int(k))
+        e = ll.tiny.estimate(new.select(bank.anchor_items), bank=bank)
         inside = (e.low <= truth) & (truth <= e.high)
         found.append({"k": int(k), "variance": e.std_error**2, "miss": e.value - truth, "inside": inside})
         if np.sqrt((e.std_error**2).mean()) <= min(GOALS):
@@ -151,13 +151,13 @@ def run(name: str, settings: Settings) -> dict:
         fit = ll.irt.fit(known, dims="auto" if len(known.rows) > 100 else 1)
         dims.append(int(fit.settings["dims"]))
         learned.append(len(known.rows))
-        bank = ll.anchors.choose(fit, None, k=None)
+        bank = ll.anchors.choose(fit, responses=None, k=None)
         truth = new.scores.astype(float) @ bank.target_weight[0]
         budget = min(len(bank.items) - 1, 400)
         for rule in RULES:
-            ready = replay.prepare(bank, fit, known, rule=rule, budget=budget)
+            ready = replay.prepare(bank, fit=fit, responses=known, by=rule, budget=budget)
             begun = time.perf_counter()
-            got = replay.replay(new, ready, rule=rule, budget=budget)
+            got = replay.replay(new, bank=ready, by=rule, budget=budget)
             seconds += time.perf_counter() - begun
             length = np.broadcast_to(got.length, got.value.shape)
             error = np.sqrt(np.maximum(got.variance, 0)) * adaptive.widen_of(ready, length)

@@ -56,18 +56,18 @@ def run(name: str, settings: Settings) -> dict[str, dict[str, float]]:
     """All ways on one set."""
     ((known, new),) = folds(name, known=settings.known)
     fit = ll.irt.fit(known, dims="auto")
-    bank = ll.anchors.choose(fit, None, k=None)
+    bank = ll.anchors.choose(fit, responses=None, k=None)
     budget = len(bank.items) - 1
-    ready = sessions.prepare(bank, fit, known, budget=budget)
+    ready = sessions.prepare(bank, fit=fit, responses=known, budget=budget)
     score = new.scores.astype(float) @ bank.target_weight[0]
     rows = pairs_of(score, settings.far, settings.pairs)
     gap = score[rows[::2]] - score[rows[1::2]]
     two = ll.Responses.build(new.scores[rows], items=new.items)
-    replay = functools.partial(sessions.replay, two, ready, budget=budget, together=2)
+    replay = functools.partial(sessions.replay, two, bank=ready, budget=budget, together=2)
     found = {}
     always = adaptive.always_reach(ready, 0.95, "always_pair")
     for rule in ("score", "random"):
-        ran = replay(rule=rule)
+        ran = replay(by=rule)
         value, variance = ran.value[::2] - ran.value[1::2], np.maximum(ran.variance[::2] + ran.variance[1::2], 0)
         ways = [
             ("difference, at every look", "pair", always),

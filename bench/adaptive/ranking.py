@@ -63,14 +63,14 @@ def by_ranking(new: ll.Responses, bank: ll.ItemBank, watch: Watch, size: int, mo
     """Ask by `ranking.choose` until all pairs are clear or all items asked."""
     place = {item: i for i, item in enumerate(bank.items)}
     seen = np.zeros(new.scores.shape, bool)
-    seen[:, [place[item] for item in adaptive.choose(None, bank, size=size).items[0]]] = True
+    seen[:, [place[item] for item in adaptive.choose(None, bank=bank, k=size).items[0]]] = True
     while True:
         so_far = dataclasses.replace(new, seen=seen.copy(), scores=np.where(seen, new.scores, 0))
-        found = ranking.estimate(so_far, bank)
+        found = ranking.estimate(so_far, bank=bank)
         value = found.scores.value
         if watch.look(int(seen.sum()), found.above | found.above.T, value[:, None] - value[None, :]):
             return
-        chosen = ranking.choose(so_far, bank, size=size, models=models, tolerance=watch.apart)
+        chosen = ranking.choose(so_far, bank=bank, k=size, models=models, tolerance=watch.apart)
         if chosen.enough:
             return
         for row, items in enumerate(chosen.items):
@@ -80,7 +80,7 @@ def by_ranking(new: ll.Responses, bank: ll.ItemBank, watch: Watch, size: int, mo
 def equally(new: ll.Responses, bank: ll.ItemBank, watch: Watch, rule: adaptive.Rule, same: bool, size: int) -> None:
     """Ask all models equally many items."""
     together = len(new.rows) if same else 1
-    ran = replay.replay(new, bank, budget=len(bank.items) - 1, rule=rule, together=together)
+    ran = replay.replay(new, bank=bank, budget=len(bank.items) - 1, by=rule, together=together)
     what, always = ("pair", "always_pair") if same else ("widen", "always")
     reach, widen = adaptive.always_reach(bank, 0.95, always), adaptive.widen_of(bank, ran.length, what)
     for at in range(size, len(ran.length), size):
@@ -94,8 +94,8 @@ def ready(name: str) -> tuple[ll.ItemBank, ll.Responses]:
     """A bank with replayed sessions, and the left-out models."""
     ((known, new),) = folds(name)
     fit = ll.irt.fit(known, dims="auto")
-    bank = ll.anchors.choose(fit, None, k=None)
-    return replay.prepare(bank, fit, known, budget=len(bank.items) - 1), new
+    bank = ll.anchors.choose(fit, responses=None, k=None)
+    return replay.prepare(bank, fit=fit, responses=known, budget=len(bank.items) - 1), new
 
 
 def run(bank: ll.ItemBank, new: ll.Responses, settings: Settings) -> dict:

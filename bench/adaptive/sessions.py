@@ -51,7 +51,7 @@ def study(settings: Settings, record: Record) -> None:
         seconds, processor = [], []
         for _ in range(1 + (0 if rule == "random" else settings.repeats)):
             begun, used = time.perf_counter(), time.process_time()
-            ran = replay.replay(responses, bank, budget=settings.budget, rule=rule)
+            ran = replay.replay(responses, bank=bank, budget=settings.budget, by=rule)
             seconds.append(time.perf_counter() - begun)
             processor.append(time.process_time() - used)
         miss = ran.value[:, -1] - truth

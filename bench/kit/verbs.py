@@ -85,19 +85,19 @@ def banks(shared: pathlib.Path) -> Iterator[tuple[str, Any]]:
         bank = ll.load_bank(name)
         answers = ll.read(MODELS / name / "demo.parquet")
         for method in ll.tiny.METHODS:
-            yield f"{name}.{method}", ll.tiny.estimate(answers, bank, method=method, groups=True)
-        yield f"{name}.auto", ll.tiny.estimate(answers, bank)
+            yield f"{name}.{method}", ll.tiny.estimate(answers, bank=bank, by=method, groups=True)
+        yield f"{name}.auto", ll.tiny.estimate(answers, bank=bank)
         for method in ("map", "wle", "mle"):
             with contextlib.suppress(ll.BadInput):
-                yield f"{name}.ability.{method}", ll.ability.estimate(answers, bank, method=method)
+                yield f"{name}.ability.{method}", ll.ability.estimate(answers, bank=bank, by=method)
         if bank.replayed is not None:
             first, second = answers.rows[:2]
-            yield f"{name}.adaptive", ll.adaptive.estimate(answers, bank)
-            yield f"{name}.next", ll.adaptive.choose(answers, bank, size=5)
-            yield f"{name}.difference", ll.adaptive.difference(answers, bank, first, second)
-            yield f"{name}.ranking", ll.ranking.estimate(answers, bank)
-            yield f"{name}.ranking.next", ll.ranking.choose(answers, bank, size=3)
-        yield f"{name}.compare", ll.report.compare.difference(ll.tiny.estimate(answers, bank), *answers.rows[:2])
+            yield f"{name}.adaptive", ll.adaptive.estimate(answers, bank=bank)
+            yield f"{name}.next", ll.adaptive.choose(answers, bank=bank, k=5)
+            yield f"{name}.difference", ll.adaptive.difference(answers, bank=bank, first=first, second=second)
+            yield f"{name}.ranking", ll.ranking.estimate(answers, bank=bank)
+            yield f"{name}.ranking.next", ll.ranking.choose(answers, bank=bank, k=3)
+        yield f"{name}.compare", ll.report.compare.difference(ll.tiny.estimate(answers, bank=bank), *answers.rows[:2])
 
 
 @part
@@ -115,19 +115,21 @@ def irt(shared: pathlib.Path) -> Iterator[tuple[str, Any]]:
     yield "many", [one.params.slope for one in many]
     for by in ("random", "correctness", "irt", "information", "disagreement", "spread"):
         with contextlib.suppress(ll.BadInput):
-            bank = ll.anchors.choose(usual, known, k=20, by=by)
+            bank = ll.anchors.choose(usual, responses=known, k=20, by=by)
             yield f"anchors.{by}", bank.anchors
-            yield f"tiny.{by}", ll.tiny.estimate(held.select(bank.anchor_items), bank)
-    bank = ll.sessions.prepare(ll.anchors.choose(usual, known, k=20), usual, known, budget=30, most=100)
+            yield f"tiny.{by}", ll.tiny.estimate(held.select(bank.anchor_items), bank=bank)
+    bank = ll.sessions.prepare(
+        ll.anchors.choose(usual, responses=known, k=20), fit=usual, responses=known, budget=30, most=100
+    )
     few = asked(held, 15)
-    yield "adaptive", ll.adaptive.estimate(few, bank)
-    yield "next", ll.adaptive.choose(few, bank, size=4, stop=ll.adaptive.Stop(std_error=0.02))
-    yield "ranking", ll.ranking.estimate(few, bank)
-    yield "replay", ll.sessions.replay(held, bank, budget=15)
+    yield "adaptive", ll.adaptive.estimate(few, bank=bank)
+    yield "next", ll.adaptive.choose(few, bank=bank, k=4, stop=ll.adaptive.Stop(std_error=0.02))
+    yield "ranking", ll.ranking.estimate(few, bank=bank)
+    yield "replay", ll.sessions.replay(held, bank=bank, budget=15)
     yield "guard", ll.estimable.check(known)
-    yield "examine", ll.itemfit.examine(usual, known)
-    yield "shuffled", ll.controls.shuffled(usual, known, seed=0)
-    yield "recovery", ll.controls.recovery(usual, known, seed=0)
+    yield "examine", ll.itemfit.examine(usual, responses=known)
+    yield "shuffled", ll.controls.shuffled(usual, responses=known, seed=0)
+    yield "recovery", ll.controls.recovery(usual, responses=known, seed=0)
     yield "rotation", ll.rotation.rotate(ll.irt.fit(known, dims=3, precision="float64"))
 
 

@@ -60,8 +60,8 @@ def run(settings: Settings) -> dict[str, dict]:
         fit = ll.irt.fit(known)
         for k in settings.sizes:
             for seed in range(restarts):
-                bank = ll.anchors.choose(fit, known, k=k, seed=seed)
-                e = ll.tiny.estimate(new.select(bank.anchor_items), bank)
+                bank = ll.anchors.choose(fit, responses=known, k=k, seed=seed)
+                e = ll.tiny.estimate(new.select(bank.anchor_items), bank=bank)
                 inside = (e.low <= truth[out]) & (truth[out] <= e.high)
                 found[k].append(np.stack([np.abs(e.value - truth[out]), inside, e.high - e.low]))
     reference, table = {} if simulated else best_reference(), {}

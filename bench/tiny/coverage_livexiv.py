@@ -63,11 +63,11 @@ def one(task: tuple[str, int, list[int], tuple[int, ...], int]) -> tuple[list[di
     kept = responses.take([i for i in range(len(responses.rows)) if i not in left_out])
     fit = build.fit(build.recipe_of(name) | {"seed": seed}, kept)
     for k in sizes:
-        bank = ll.anchors.choose(fit, kept, k=k, name=name, seed=seed)
+        bank = ll.anchors.choose(fit, responses=kept, k=k, name=name, seed=seed)
         left = responses.take(pair).select(bank.items)
-        asked, truth = ll.anchors.anchors_only(left, bank), left.scores.astype(float) @ bank.target_weight.T
+        asked, truth = ll.anchors.anchors_only(left, bank=bank), left.scores.astype(float) @ bank.target_weight.T
         for method in METHODS:
-            estimate = ll.tiny.estimate(asked, bank, method=method, groups=True, seed=seed)
+            estimate = ll.tiny.estimate(asked, bank=bank, by=method, groups=True, seed=seed)
             numbers = zip(
                 estimate.rows, estimate.group, estimate.value, estimate.low, estimate.high, truth.ravel(), strict=True
             )

@@ -40,10 +40,10 @@ def covered(truth: str, sets: int) -> dict[str, list[float]]:
     out: dict[str, list[float]] = {method: [] for method in METHODS}
     for s in range(sets):
         known, new = draw(truth, 1000 + s)
-        bank = anchors.choose(irt.fit(known), known, k=K, seed=s)
-        full, asked = new.scores.mean(1), anchors.anchors_only(new, bank)
+        bank = anchors.choose(irt.fit(known), responses=known, k=K, seed=s)
+        full, asked = new.scores.mean(1), anchors.anchors_only(new, bank=bank)
         for method, found in out.items():
-            got = tiny.estimate(asked, bank, method=method)
+            got = tiny.estimate(asked, bank=bank, by=method)
             found.append(float(((got.low <= full) & (full <= got.high)).mean()))
     return out
 

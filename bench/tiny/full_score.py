@@ -44,8 +44,8 @@ def estimate(answers: np.ndarray, full: np.ndarray, out: np.ndarray) -> ll.Estim
     known = responses.take(np.flatnonzero(~out))
     scores = pd.DataFrame({"model": known.rows, "score": full[~out], "group": "all"})
     fit = ll.irt.fit(known, standard_errors=False)
-    bank = ll.anchors.choose(fit, known, k=None, full_scores=scores)
-    return ll.tiny.estimate(responses.take(np.flatnonzero(out)), bank)
+    bank = ll.anchors.choose(fit, responses=known, k=None, full_scores=scores)
+    return ll.tiny.estimate(responses.take(np.flatnonzero(out)), bank=bank)
 
 
 def stranger(fitted: regression.Regression, answers: np.ndarray) -> tuple[float, float, float]:

@@ -38,7 +38,7 @@ class Settings:
 def named(answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which keys the report calls likely wrong, and which items it gives a negative slope."""
     responses = ll.Responses.build(answers)
-    report = itemfit.examine(ll.irt.fit(responses, standard_errors=False), responses).items
+    report = itemfit.examine(ll.irt.fit(responses, standard_errors=False), responses=responses).items
     return np.array([["key likely wrong" in f, "negative slope" in f] for f in report.flags]).T
 
 

@@ -95,17 +95,17 @@ def ask(
     _require_alone(leaderboard, bool(inputs), tolerance, other)
     with waiting("reading the bank") as wait:
         known = ll.load_bank(bank)
-        words: dict[str, Any] = {"size": size, "rule": rule, "stop": stop, "compare": compare, "balance": balance}
+        words: dict[str, Any] = {"k": size, "by": rule, "stop": stop, "compare": compare, "balance": balance}
         words |= {"exposure": exposure, "level": level, "seed": seed}
         words["price"] = None if prices is None else _prices(prices, known)
         responses = _answers(inputs, reading, strict, wait)
         wait.say("choosing; compiling first")
         if leaderboard and responses is not None:
             order: dict[str, Any] = {"certainty": certainty, "tolerance": tolerance}
-            chosen = ll.ranking.choose(responses, known, size=size, budget=budget, strict=strict, **order)
-            tables, so_far = _standing(ll.ranking.estimate(responses, known, level=level, **order))
+            chosen = ll.ranking.choose(responses, bank=known, k=size, budget=budget, strict=strict, **order)
+            tables, so_far = _standing(ll.ranking.estimate(responses, bank=known, level=level, **order))
         else:
-            chosen = ll.adaptive.choose(responses, known, strict=strict, **words)
+            chosen = ll.adaptive.choose(responses, bank=known, strict=strict, **words)
             tables, so_far = ([], {}) if responses is None else _so_far(responses, known, compare, level)
     chosen = dataclasses.replace(chosen, source=typed.stamped(chosen.source, seed))
     content = chosen.to_dict() | {"enough": chosen.enough, "checked": known.replayed is not None} | so_far
@@ -145,9 +145,9 @@ def _so_far(
 ) -> tuple[list["Table"], dict[str, Any]]:
     """What the answers say already, as a table and for the JSON."""
     if compare is None:
-        found = ll.adaptive.estimate(responses, bank, level=level)
+        found = ll.adaptive.estimate(responses, bank=bank, level=level)
     else:
-        found = ll.adaptive.difference(responses, bank, *compare, level=level)
+        found = ll.adaptive.difference(responses, *compare, bank=bank, level=level)
     return [ll.report.text.table(found)], _entries(found)
 
 

@@ -95,9 +95,9 @@ def calibrate(
         wait.say(f"fitting {len(responses.rows)} models x {len(responses.items)} items; compiling first")
         fit = ll.irt.fit(responses, tell=wait.tell, **fitting)
         wait.say("choosing anchors")
-        bank = ll.anchors.choose(fit, responses, tell=wait.tell, **choosing)
+        bank = ll.anchors.choose(fit, responses=responses, tell=wait.tell, **choosing)
         if replay:
-            bank = ll.sessions.prepare(bank, fit, responses, seed=seed, tell=wait.tell)
+            bank = ll.sessions.prepare(bank, fit=fit, responses=responses, seed=seed, tell=wait.tell)
         bank = dataclasses.replace(bank, source=typed.stamped(bank.source, seed))
         held = held_out(responses, bank, fitting, choosing, level, wait) if check else None
         wait.say("writing")

@@ -118,14 +118,14 @@ def _after(
         fit = ll.irt.fit(responses, standard_errors=False, **fitting)
         wait.say("examining the items")
         share = guard.distinct / guard.models
-        found = ll.itemfit.examine(fit, responses, family=member, distinct=share, seed=seed)
+        found = ll.itemfit.examine(fit, responses=responses, family=member, distinct=share, seed=seed)
         if dims > 1:
-            more["rotation"] = ll.rotation.rotate(fit, rotate, seed=seed)  # type: ignore[arg-type]
+            more["rotation"] = ll.rotation.rotate(fit, by=rotate, seed=seed)  # type: ignore[arg-type]
         if recover:
             wait.say("fitting shuffled answers")
-            more["shuffled"] = ll.controls.shuffled(fit, responses, seed=seed)
+            more["shuffled"] = ll.controls.shuffled(fit, responses=responses, seed=seed)
             wait.say("fitting answers simulated from the fit")
-            more["recovery"] = ll.controls.recovery(fit, responses, seed=seed)
+            more["recovery"] = ll.controls.recovery(fit, responses=responses, seed=seed)
     return fit, found, more
 
 

@@ -74,11 +74,11 @@ def estimate(
         wait.say("reading answers")
         responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
         wait.say(f"estimating {len(responses.rows)} models")
-        words: dict[str, Any] = {"level": level, "strict": strict} | ({} if method is None else {"method": method})
+        words: dict[str, Any] = {"level": level, "strict": strict} | ({} if method is None else {"by": method})
         if target == "ability":
-            found = ll.ability.estimate(responses, chosen, **words)
+            found = ll.ability.estimate(responses, bank=chosen, **words)
         else:
-            found = ll.tiny.estimate(responses, chosen, groups=groups, seed=seed, **words)
+            found = ll.tiny.estimate(responses, bank=chosen, groups=groups, seed=seed, **words)
     found = dataclasses.replace(found, source=typed.stamped(found.source, seed))
     if strict:
         _require_converged(found)

@@ -1,14 +1,10 @@
 """How a fit ended: the one place where a solver's status becomes an error, a warning, or nothing."""
 
-import pathlib
-import sys
 import warnings
 
-from lleval_jax.errors import NotConverged
+from lleval_jax.errors import NotConverged, outside
 from lleval_jax.types import Status
 from lleval_jax.values.results import Ended
-
-PACKAGE = f"{pathlib.Path(__file__).parents[1]}/"
 
 
 def ended(
@@ -47,11 +43,3 @@ def ended(
             raise NotConverged(message)
         warnings.warn(message, RuntimeWarning, stacklevel=outside())
     return Ended(status.word, steps, value, unit, error)
-
-
-def outside() -> int:
-    """The `stacklevel` with which the caller's warning points at the first line outside of this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        level, frame = level + 1, frame.f_back
-    return level

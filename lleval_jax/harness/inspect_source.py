@@ -10,6 +10,7 @@ from lleval_jax.errors import require
 from lleval_jax.estimators import adaptive
 from lleval_jax.harness.inspect_items import InspectItems, ItemOf
 from lleval_jax.harness.session import Session
+from lleval_jax.renamed import renamed
 from lleval_jax.values import ItemBank
 
 if TYPE_CHECKING:
@@ -18,21 +19,22 @@ if TYPE_CHECKING:
 
 
 class AdaptiveSource:
-    """Feeds a task with the samples worth most: `Task(dataset=AdaptiveSource(bank, stop, samples, task=...).source)`.
+    """Feeds a task with the samples worth most: `Task(dataset=AdaptiveSource(bank, ...).source)`.
 
     One object serves one task and model. Samples that fail are not asked again, and others take their place. After
     the run `report()` has the estimate; `adaptive.estimate(read(log.location), bank)` is the same.
     """
 
+    @renamed(rule="by")
     def __init__(
         self,
         bank: ItemBank,
+        *,
         stop: adaptive.Stop,
         samples: "Iterable[Sample]",
-        *,
         task: str,
         batch: int = 8,
-        rule: adaptive.Rule = "score",
+        by: adaptive.Rule = "score",
         item_of: ItemOf = item_name,
         options: Options | None = None,
         level: float = 0.95,
@@ -46,7 +48,7 @@ class AdaptiveSource:
             samples: the data set. Those without an id get their place from 1, as in a run of the whole data set.
             task: the task's name, as it will stand in the log; items are named after it.
             batch: samples in flight at a time. Fewer are chosen better, more are run faster.
-            rule: as in `adaptive.choose`.
+            by: as in `adaptive.choose`.
             item_of: (task, sample id) -> the name of its item in the bank.
             options: metric (the scorer, where there are several), scale and no_answer, as in `read`.
             level: of the interval.
@@ -57,7 +59,7 @@ class AdaptiveSource:
             BankMismatch: no sample is in the bank.
         """
         require(batch > 0, f"batch is {batch}; it must be positive")
-        self.run = InspectItems(Session(bank, stop, "model", rule, level, seed), options or Options(), item_of)
+        self.run = InspectItems(Session(bank, stop, "model", by, level, seed), options or Options(), item_of)
         self._batch, self._samples = batch, [copy.deepcopy(sample) for sample in samples]
         for place, sample in enumerate(self._samples, start=1):
             sample.id = place if sample.id is None else sample.id
@@ -87,7 +89,7 @@ class AdaptiveSource:
         size = size if room is None else min(size, room)
         if self._enough or not self._free or size < 1:
             return []
-        chosen = self.run.session.choose(list(self._free), size).items[0]
+        chosen = self.run.session.choose(list(self._free), k=size).items[0]
         self._enough = not chosen
         self.run.flying |= set(chosen)
         return [self._free.pop(item) for item in chosen]

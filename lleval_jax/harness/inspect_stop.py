@@ -14,6 +14,7 @@ from lleval_jax.errors import require
 from lleval_jax.estimators import adaptive
 from lleval_jax.harness.inspect_items import InspectItems, ItemOf
 from lleval_jax.harness.session import Session
+from lleval_jax.renamed import renamed
 from lleval_jax.values import ItemBank
 
 if TYPE_CHECKING:
@@ -24,19 +25,20 @@ SPARE = 1.5  # planned items for each that is expected to be needed: what is ref
 
 
 class AdaptiveStopping:
-    """Runs the samples that still matter and refuses the rest: `Task(early_stopping=AdaptiveStopping(bank, stop))`.
+    """Runs the samples that still matter and refuses the rest: `AdaptiveStopping(bank, stop=stop)`.
 
     One object serves one task and model. Items are named `task/sample id`, as `read` names them in logs. The log's
     `results.early_stopping` holds the reason of each refusal, and the estimate in its metadata. A goal can be missed
     where answers were less telling than expected and no sample is left; the metadata's `why` says so.
     """
 
+    @renamed(rule="by")
     def __init__(
         self,
         bank: ItemBank,
-        stop: adaptive.Stop,
         *,
-        rule: adaptive.Rule = "score",
+        stop: adaptive.Stop,
+        by: adaptive.Rule = "score",
         item_of: ItemOf = item_name,
         unknown: str = "refuse",
         options: Options | None = None,
@@ -49,7 +51,7 @@ class AdaptiveStopping:
         Args:
             bank: calibrated items, best with what `sessions.prepare` adds.
             stop: when to stop.
-            rule: as in `adaptive.choose`.
+            by: as in `adaptive.choose`.
             item_of: (task, sample id) -> the name of its item in the bank.
             unknown: "refuse" or "run" samples whose item is not in the bank; their answers count for nothing.
             options: metric (the scorer, where there are several), scale and no_answer, as in `read`.
@@ -62,7 +64,7 @@ class AdaptiveStopping:
         """
         require(unknown in ("refuse", "run"), f"unknown is {unknown!r}; it must be 'refuse' or 'run'")
         require(replan > 0, f"replan is {replan}; it must be positive")
-        self.run = InspectItems(Session(bank, stop, "", rule, level, seed), options or Options(), item_of)
+        self.run = InspectItems(Session(bank, stop, "", by, level, seed), options or Options(), item_of)
         self._run_unknown, self._replan = unknown == "run", replan
         self._task = ""  # Inspect's id of it
         self._decided: dict[str, str] = {}  # item -> why it was refused, or ""

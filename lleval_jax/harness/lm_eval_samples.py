@@ -20,6 +20,7 @@ from lleval_jax.data import read, writing
 from lleval_jax.data.formats import lm_eval
 from lleval_jax.errors import BadInput, RunFailed, require
 from lleval_jax.estimators import adaptive
+from lleval_jax.renamed import renamed
 from lleval_jax.values import Choice, Estimate, ItemBank, Responses, SparseResponses
 from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.sparse import as_dense
@@ -47,6 +48,7 @@ class Outcome:
     rounds: tuple[pathlib.Path, ...]
 
 
+@renamed(rule="by")
 def run(
     bank: ItemBank,
     *,
@@ -58,7 +60,7 @@ def run(
     metric: str | None = None,
     filter: str | None = None,  # noqa: A002  the word of lm-eval
     scale: tuple[float, float] | None = None,
-    rule: adaptive.Rule = "score",
+    by: adaptive.Rule = "score",
     level: float = 0.95,
     seed: int = 0,
     tell: Tell = silent,
@@ -81,7 +83,7 @@ def run(
         metric: as in `read`.
         filter: as in `read`.
         scale: as in `read`.
-        rule: as in `adaptive.choose`.
+        by: as in `adaptive.choose`.
         level: of the interval.
         seed: of what is drawn.
         tell: called with a word before and after each round.
@@ -98,11 +100,9 @@ def run(
     rounds = _rounds(folder)
     while True:
         found = _one_row(read(rounds, metric=metric, filter=filter, scale=scale)) if rounds else None
-        choice = adaptive.choose(
-            found, bank, size=batch, rule=rule, stop=stop, among=list(where), level=level, seed=seed
-        )
+        choice = adaptive.choose(found, bank=bank, k=batch, by=by, stop=stop, among=list(where), level=level, seed=seed)
         if found is not None:
-            now = adaptive.estimate(found, bank, level=level)
+            now = adaptive.estimate(found, bank=bank, level=level)
             tell(Progress(f"round {len(rounds)}: {_said(now, choice)}"))
             if choice.enough:
                 return Outcome(now, found, choice.why[0], tuple(rounds))

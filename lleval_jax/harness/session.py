@@ -16,7 +16,7 @@ class Session:
     bank    calibrated items
     stop    when to stop
     row     name of the model
-    rule    as in `adaptive.choose`
+    by      as in `adaptive.choose`
     level   of the intervals
     seed    of what is drawn
     scores  item -> repeat (epoch) -> score in [0, 1]; only items of the bank
@@ -25,7 +25,7 @@ class Session:
     bank: ItemBank
     stop: adaptive.Stop
     row: str
-    rule: adaptive.Rule = "score"
+    by: adaptive.Rule = "score"
     level: float = 0.95
     seed: int = 0
     scores: dict[str, dict[int, float]] = dataclasses.field(default_factory=dict)
@@ -48,13 +48,13 @@ class Session:
             group=[groups[item] for item in self.scores],
         )
 
-    def choose(self, among: Sequence[str], size: int | None = None, *, stopping: bool = True) -> Choice:
+    def choose(self, among: Sequence[str], *, k: int | None = None, stopping: bool = True) -> Choice:
         """What to ask next among these items; by default as many as `stop` is expected to need, or all in order."""
         return adaptive.choose(
             self.responses(),
-            self.bank,
-            size=size,
-            rule=self.rule,
+            bank=self.bank,
+            k=k,
+            by=self.by,
             stop=self.stop if stopping else None,
             among=among,
             level=self.level,
@@ -64,7 +64,7 @@ class Session:
     def estimate(self) -> Estimate | None:
         """The full-benchmark score so far; None before the first answer."""
         found = self.responses()
-        return None if found is None else adaptive.estimate(found, self.bank, level=self.level)
+        return None if found is None else adaptive.estimate(found, bank=self.bank, level=self.level)
 
     def enough(self) -> str:
         """Why `stop` is satisfied, or ""."""

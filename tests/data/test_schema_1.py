@@ -31,13 +31,13 @@ def answers(items: int, seed: int) -> ll.Responses:
 
 
 def of_items(fit: ll.FitResult) -> list[ll.Estimate]:
-    bank = anchors.choose(fit, None, k=5, by="irt")
-    return [tiny.estimate(answers(14, 4), bank, groups=True, method="pirt")]
+    bank = anchors.choose(fit, responses=None, k=5, by="irt")
+    return [tiny.estimate(answers(14, 4), bank=bank, groups=True, by="pirt")]
 
 
 def of_bank(bank: ll.ItemBank) -> list[ll.Estimate]:
     new = answers(24, 12)
-    return [*(tiny.estimate(new, bank, method=one, groups=True) for one in METHODS), adaptive.estimate(new, bank)]
+    return [*(tiny.estimate(new, bank=bank, by=one, groups=True) for one in METHODS), adaptive.estimate(new, bank=bank)]
 
 
 def of_prompts(fit: ll.FitResult) -> list[ll.Estimate]:

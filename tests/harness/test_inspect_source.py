@@ -58,10 +58,10 @@ async def drain(source, right, fail=frozenset(), lost=frozenset()):
 
 def test_it_asks_what_choose_asks(fake_inspect, bank, answers_of):
     right, stop = answers_of(bank), Stop(budget=7)
-    here = AdaptiveSource(bank, stop, samples(), task="sums", batch=1)
+    here = AdaptiveSource(bank, stop=stop, samples=samples(), task="sums", batch=1)
     ran = asyncio.run(drain(here.source, right))
     session = Session(bank, stop, "model")
-    while items := adaptive.choose(session.responses(), bank, stop=stop).items[0]:
+    while items := adaptive.choose(session.responses(), bank=bank, stop=stop).items[0]:
         session.add(items[0], right[items[0]])
     assert [f"sums/{each}" for each in ran] == list(session.scores)
     assert len(ran) == here.report()["n_seen"] == 7
@@ -70,7 +70,7 @@ def test_it_asks_what_choose_asks(fake_inspect, bank, answers_of):
 
 @pytest.mark.parametrize("kind", ["fail", "lost"])
 def test_others_take_the_place_of_samples_that_fail(fake_inspect, bank, answers_of, kind):
-    here = AdaptiveSource(bank, Stop(budget=12), samples(), task="sums", batch=5)
+    here = AdaptiveSource(bank, stop=Stop(budget=12), samples=samples(), task="sums", batch=5)
     source = here.source
     failed = frozenset(each.id for each in source.initial)
     ran = asyncio.run(drain(source, answers_of(bank), **{kind: failed}))
@@ -80,7 +80,7 @@ def test_others_take_the_place_of_samples_that_fail(fake_inspect, bank, answers_
 
 
 def test_the_end_of_the_data_set(fake_inspect, bank, answers_of):
-    here = AdaptiveSource(bank, Stop(std_error=0.01), samples([*IDS[:9], "new"]), task="sums", batch=4)
+    here = AdaptiveSource(bank, stop=Stop(std_error=0.01), samples=samples([*IDS[:9], "new"]), task="sums", batch=4)
     assert len(asyncio.run(drain(here.source, answers_of(bank)))) == 9
     assert here.report()["why"].startswith("no sample was left to run; the standard error is 0.")
     assert here.report()["unknown_samples"] == 1
@@ -88,19 +88,21 @@ def test_the_end_of_the_data_set(fake_inspect, bank, answers_of):
 
 def test_samples_without_an_id_are_numbered_as_inspect_does(fake_inspect, bank_of):
     bank = bank_of(["sums/1", "sums/2", "sums/3"])
-    here = AdaptiveSource(bank, Stop(), samples([None, None, None]), task="sums")
+    here = AdaptiveSource(bank, stop=Stop(), samples=samples([None, None, None]), task="sums")
     assert sorted(each.id for each in here.source.initial) == [1, 2, 3]
 
 
 def test_wrong_words(bank):
     with pytest.raises(BadInput, match="batch is 0"):
-        AdaptiveSource(bank, Stop(), [], task="sums", batch=0)
+        AdaptiveSource(bank, stop=Stop(), samples=[], task="sums", batch=0)
     with pytest.raises(BadInput, match="two samples of task 'sums' have one id"):
-        AdaptiveSource(bank, Stop(), samples(["q1", "q1"]), task="sums")
+        AdaptiveSource(bank, stop=Stop(), samples=samples(["q1", "q1"]), task="sums")
     with pytest.raises(BadInput, match="item_of gives two samples of task 'sums' one name"):
-        AdaptiveSource(bank, Stop(), samples(["q1", "q2"]), task="sums", item_of=lambda task, name: "sums/q1")
+        AdaptiveSource(
+            bank, stop=Stop(), samples=samples(["q1", "q2"]), task="sums", item_of=lambda task, name: "sums/q1"
+        )
     with pytest.raises(BankMismatch, match="none of the 1 samples of task 'other'"):
-        AdaptiveSource(bank, Stop(), samples(["q1"]), task="other")
+        AdaptiveSource(bank, stop=Stop(), samples=samples(["q1"]), task="other")
 
 
 @pytest.mark.slow
@@ -108,7 +110,7 @@ def test_wrong_words(bank):
 def test_true_inspect(tmp_path, bank, answers_of, epochs, true_inspect):
     told, log, _ = true_inspect(tmp_path, bank, answers_of(bank), "source", epochs)
     responses = data.read(log)
-    found = adaptive.estimate(responses, bank)
+    found = adaptive.estimate(responses, bank=bank)
     np.testing.assert_allclose(
         [told[name] for name in ("value", "low", "high", "std_error")],
         [found.value[0], found.low[0], found.high[0], found.std_error[0]],

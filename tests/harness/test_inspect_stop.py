@@ -67,7 +67,7 @@ async def offer(stopping, right, ids=IDS, width=4, epochs=1, value=lambda x: x):
 
 def test_a_plan_is_run_and_the_rest_refused_with_reasons(fake_inspect, bank, answers_of):
     stop = Stop(std_error=0.07)
-    ran, refused, told = asyncio.run(offer(AdaptiveStopping(bank, stop), answers_of(bank)))
+    ran, refused, told = asyncio.run(offer(AdaptiveStopping(bank, stop=stop), answers_of(bank)))
     assert 3 < len(ran) < 40
     assert len(ran) + len(refused) == len(IDS)
     assert told["n_seen"] == len(ran)
@@ -79,7 +79,7 @@ def test_a_plan_is_run_and_the_rest_refused_with_reasons(fake_inspect, bank, ans
 
 def test_a_budget_is_never_exceeded(fake_inspect, bank, answers_of):
     for width in (1, 30):
-        stopping = AdaptiveStopping(bank, Stop(budget=20))
+        stopping = AdaptiveStopping(bank, stop=Stop(budget=20))
         ran, _, told = asyncio.run(offer(stopping, answers_of(bank), width=width))
         assert len(ran) == told["n_seen"] == 20
         assert told["why"] == "the budget of 20 answers is spent"
@@ -88,14 +88,14 @@ def test_a_budget_is_never_exceeded(fake_inspect, bank, answers_of):
 @pytest.mark.slow
 def test_a_plan_needs_fewer_answers_than_the_order_of_the_data_set(fake_inspect, bank, answers_of, monkeypatch):
     right, stop = answers_of(bank), Stop(std_error=0.07)
-    planned, _, _ = asyncio.run(offer(AdaptiveStopping(bank, stop), right))
+    planned, _, _ = asyncio.run(offer(AdaptiveStopping(bank, stop=stop), right))
     monkeypatch.setattr(inspect_stop, "SPARE", 100)  # all that is offered
-    plain, _, _ = asyncio.run(offer(AdaptiveStopping(bank, stop), right))
+    plain, _, _ = asyncio.run(offer(AdaptiveStopping(bank, stop=stop), right))
     assert len(planned) < 0.9 * len(plain)
 
 
 def test_epochs_follow_the_first_decision(fake_inspect, bank, answers_of):
-    stopping = AdaptiveStopping(bank, Stop(budget=10))
+    stopping = AdaptiveStopping(bank, stop=Stop(budget=10))
     ran, _, told = asyncio.run(offer(stopping, answers_of(bank), epochs=2))
     assert len(ran) == 20
     assert len(set(ran)) == told["n_seen"] == 10
@@ -103,17 +103,17 @@ def test_epochs_follow_the_first_decision(fake_inspect, bank, answers_of):
 
 
 def test_scores_are_taken_as_the_reader_takes_them(fake_inspect, bank, answers_of):
-    letters = AdaptiveStopping(bank, Stop(budget=10))
+    letters = AdaptiveStopping(bank, stop=Stop(budget=10))
     asyncio.run(offer(letters, answers_of(bank), value=lambda x: "C" if x else "I"))
-    tens = AdaptiveStopping(bank, Stop(budget=10), options=Options(scale=(0, 10)))
+    tens = AdaptiveStopping(bank, stop=Stop(budget=10), options=Options(scale=(0, 10)))
     asyncio.run(offer(tens, answers_of(bank), value=lambda x: 10 * x))
     assert letters.run.session.scores == tens.run.session.scores
     with pytest.raises(BadInput, match=r"sample 'q\d+': score 7 lies outside \[0, 1\]"):
-        asyncio.run(offer(AdaptiveStopping(bank, Stop(budget=10)), {}, value=lambda x: 7))
+        asyncio.run(offer(AdaptiveStopping(bank, stop=Stop(budget=10)), {}, value=lambda x: 7))
 
 
 def test_what_was_not_scored_is_counted(fake_inspect, bank):
-    stopping = AdaptiveStopping(bank, Stop(budget=10), options=Options(no_answer="missing"))
+    stopping = AdaptiveStopping(bank, stop=Stop(budget=10), options=Options(no_answer="missing"))
     _, _, told = asyncio.run(offer(stopping, {}, value=lambda x: "N"))
     assert told["n_seen"] == 0
     assert told["unscored_samples"] >= 10
@@ -122,7 +122,7 @@ def test_what_was_not_scored_is_counted(fake_inspect, bank):
 @pytest.mark.parametrize(("unknown", "more"), [("refuse", 0), ("run", 5)])
 def test_samples_that_the_bank_does_not_know(fake_inspect, bank, answers_of, unknown, more):
     ids = [f"new{i}" for i in range(5)] + IDS
-    stopping = AdaptiveStopping(bank, Stop(budget=10), unknown=unknown)
+    stopping = AdaptiveStopping(bank, stop=Stop(budget=10), unknown=unknown)
     ran, refused, told = asyncio.run(offer(stopping, answers_of(bank), ids))
     assert len(ran) == 10 + more
     assert told["n_seen"] == 10
@@ -132,11 +132,11 @@ def test_samples_that_the_bank_does_not_know(fake_inspect, bank, answers_of, unk
 
 def test_a_bank_of_another_benchmark_ends_the_run_at_once(fake_inspect, bank):
     with pytest.raises(BankMismatch, match="none of the 2 samples of task 'sums'.*Pass item_of"):
-        asyncio.run(AdaptiveStopping(bank, Stop()).start_task(spec(), [sample("x"), sample("y")], 1))
+        asyncio.run(AdaptiveStopping(bank, stop=Stop()).start_task(spec(), [sample("x"), sample("y")], 1))
 
 
 def test_one_object_serves_one_run(fake_inspect, bank):
-    stopping, samples = AdaptiveStopping(bank, Stop()), [sample("q1")]
+    stopping, samples = AdaptiveStopping(bank, stop=Stop()), [sample("q1")]
     asyncio.run(stopping.start_task(spec(), samples, 1))
     asyncio.run(stopping.start_task(spec(), samples, 1))  # a retry
     with pytest.raises(BadInput, match="one AdaptiveStopping serves one task and model"):
@@ -145,9 +145,9 @@ def test_one_object_serves_one_run(fake_inspect, bank):
 
 def test_wrong_words(bank):
     with pytest.raises(BadInput, match="unknown is 'skip'"):
-        AdaptiveStopping(bank, Stop(), unknown="skip")
+        AdaptiveStopping(bank, stop=Stop(), unknown="skip")
     with pytest.raises(BadInput, match="replan is 0"):
-        AdaptiveStopping(bank, Stop(), replan=0)
+        AdaptiveStopping(bank, stop=Stop(), replan=0)
 
 
 @pytest.mark.slow
@@ -155,7 +155,7 @@ def test_wrong_words(bank):
 def test_true_inspect(tmp_path, bank, answers_of, epochs, true_inspect):
     told, log, reasons = true_inspect(tmp_path, bank, answers_of(bank), "stop", epochs)
     responses = data.read(log)
-    found = adaptive.estimate(responses, bank)
+    found = adaptive.estimate(responses, bank=bank)
     assert 3 < len(responses.items) < 40
     np.testing.assert_allclose(
         [told[name] for name in ("value", "low", "high", "std_error")],

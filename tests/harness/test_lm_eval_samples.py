@@ -80,13 +80,13 @@ def test_it_asks_what_choose_asks_and_estimates_what_estimate_does(world):
     for number in (1, 2):
         before = [path for path in done.rounds[:number]]
         seen = lm_eval_samples._one_row(data.read(before))
-        chosen = adaptive.choose(seen, world.bank, size=8, stop=Stop(budget=24)).items[0]
+        chosen = adaptive.choose(seen, bank=world.bank, k=8, stop=Stop(budget=24)).items[0]
         assert set(data.read(done.rounds[number]).items) == set(chosen)
     assert done.responses.n_seen.tolist() == [24]
     assert {item: right[item] for item in done.responses.items} == dict(
         zip(done.responses.items, done.responses.scores[0].tolist(), strict=True)
     )
-    found = adaptive.estimate(done.responses, world.bank)
+    found = adaptive.estimate(done.responses, bank=world.bank)
     np.testing.assert_array_equal(found.value, done.estimate.value)
 
 
@@ -269,8 +269,8 @@ def test_true_lm_eval(tmp_path, bank_of, monkeypatch):
     assert done.estimate.n_seen.tolist() == [12]
     assert lines[0].startswith("locating the questions of tiny_sums")
     read = lm_eval_samples._one_row(data.read(tmp_path / "out" / "rounds"))
-    np.testing.assert_array_equal(adaptive.estimate(read, bank).value, done.estimate.value)
-    first = adaptive.choose(None, bank, size=8).items[0]
+    np.testing.assert_array_equal(adaptive.estimate(read, bank=bank).value, done.estimate.value)
+    first = adaptive.choose(None, bank=bank, k=8).items[0]
     assert set(data.read(done.rounds[0]).items) == set(first)
     places = json.loads((tmp_path / "out" / "places.json").read_text())
     assert list(places.values()) == list(range(60))

@@ -32,9 +32,9 @@ names = [item.removeprefix("sums/") for item in bank.items]
 samples = [Sample(id=name, input=name, target="yes") for name in names]
 more = {"solver": generate(), "scorer": match(), "name": "sums", "epochs": epochs}
 if kind == "stop":
-    task = Task(dataset=samples, early_stopping=AdaptiveStopping(bank, stop), **more)
+    task = Task(dataset=samples, early_stopping=AdaptiveStopping(bank, stop=stop), **more)
 else:
-    source = AdaptiveSource(bank, stop, samples, task="sums", batch=4)
+    source = AdaptiveSource(bank, stop=stop, samples=samples, task="sums", batch=4)
     task = Task(dataset=source.source, **more)
 model = get_model("mockllm/model", custom_outputs=answer)
 log = eval(task, model=model, log_dir=str(folder / "logs"), display="none", max_samples=4)[0]

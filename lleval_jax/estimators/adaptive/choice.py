@@ -21,6 +21,7 @@ from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, require, require_known, require_level
 from lleval_jax.estimators.adaptive.stopping import Stop, always_reach, dispersion_of, reach_of, widen_of
 from lleval_jax.estimators.irt import ability
+from lleval_jax.renamed import renamed
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Choice, Estimate, Source
@@ -33,12 +34,13 @@ SHORTEST = 8  # columns of answers, for each number of columns is compiled once
 NEWTON = 12  # scoring steps from nothing
 
 
+@renamed(size="k", rule="by")
 def choose(
     responses: Responses | SparseResponses | None,
-    bank: ItemBank,
     *,
-    size: int | None = 1,
-    rule: Rule = "score",
+    bank: ItemBank,
+    k: int | None = 1,
+    by: Rule = "score",
     stop: Stop | None = None,
     among: Sequence[str] | None = None,
     compare: tuple[str, str] | None = None,
@@ -54,9 +56,9 @@ def choose(
     Args:
         responses: answers so far; None starts one session from nothing.
         bank: calibrated items, best with what `sessions.prepare` adds.
-        size: how many items at a time; they are chosen as a set, each as if the others were answered as expected.
+        k: how many items at a time; they are chosen as a set, each as if the others were answered as expected.
             None: as many as `stop` is expected to need, at most 512 (`LONGEST`).
-        rule: "score" lowers the variance of the full score most, "information" that of ability, "random" is random.
+        by: "score" lowers the variance of the full score most, "information" that of ability, "random" is random.
         stop: when to say "enough"; None never does before all items were asked.
         among: only these items can be asked; None: all.
         compare: ask two rows the same items, those that lower the variance of their difference most, and say "enough"
@@ -72,9 +74,9 @@ def choose(
         BadInput: an unknown rule, row, price or item.
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
-    require_known(rule, sequential.RULES, "rule")
-    require(size is None or size > 0, f"size is {size}; ask for at least one item")
-    require(size is not None or compare is None, "a comparison needs a size: how many items at a time")
+    require_known(by, sequential.RULES, "rule")
+    require(k is None or k > 0, f"k is {k}; ask for at least one item")
+    require(k is not None or compare is None, "a comparison needs k: how many items at a time")
     require(0 < exposure <= len(bank.items), f"exposure is {exposure}; it must lie between 1 and the number of items")
     rows = () if responses is None else _rows_to_compare(responses.rows, compare)
     require_whole(bank)
@@ -93,21 +95,21 @@ def choose(
     if stop is not None and stop.budget is not None:
         left = np.minimum(left, np.maximum(stop.budget - here.n_seen, 0))
     most = int(left.max())
-    count = min(1 << max(most - 1, 0).bit_length(), LONGEST) if size is None else min(size, most)
+    count = min(1 << max(most - 1, 0).bit_length(), LONGEST) if k is None else min(k, most)
     picked = np.zeros((len(here.rows), 0), int)
     if count > 0 and not all(why):
-        picked = _pick(here, bank, pool, now, free, (rule, count, exposure, balance, compare is not None), seed)
-        if size is None:
+        picked = _pick(here, bank, pool, now, free, (by, count, exposure, balance, compare is not None), seed)
+        if k is None:
             left = np.minimum(left, _needed(here, bank, pool, now, picked, stop or Stop(), level))
     items = [
         () if reason else tuple(bank.items[i] for i in row[: int(n)])
         for reason, row, n in zip(why, picked, left, strict=True)
     ]
-    told = [reason or f"lowers the variance of the {_goal(rule)} most" for reason in why]
+    told = [reason or f"lowers the variance of the {_goal(by)} most" for reason in why]
     return Choice(here.rows, tuple(items), tuple(told), here.source.merge(Source(bank=bank.name, seed=seed, cite=CITE)))
 
 
-def estimate(responses: Responses | SparseResponses, bank: ItemBank, *, level: float = 0.95) -> Estimate:
+def estimate(responses: Responses | SparseResponses, *, bank: ItemBank, level: float = 0.95) -> Estimate:
     """Full-benchmark score of each row from the items that it was asked, however they were chosen.
 
     What was answered counts as it is, the rest as the curves predict at the most probable ability (p-IRT). The
@@ -123,7 +125,7 @@ def estimate(responses: Responses | SparseResponses, bank: ItemBank, *, level: f
 
 
 def difference(
-    responses: Responses | SparseResponses, bank: ItemBank, first: str, second: str, *, level: float = 0.95
+    responses: Responses | SparseResponses, first: str, second: str, *, bank: ItemBank, level: float = 0.95
 ) -> Estimate:
     """Score of `first` minus that of `second`, from the items that both were asked.
 

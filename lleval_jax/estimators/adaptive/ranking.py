@@ -15,6 +15,7 @@ from lleval_jax.core.precision import jit
 from lleval_jax.errors import require, require_level
 from lleval_jax.estimators.adaptive import choice
 from lleval_jax.estimators.irt import ability
+from lleval_jax.renamed import renamed
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.ranks import Ranking
 from lleval_jax.values.responses import Responses
@@ -28,8 +29,8 @@ ELSE = "others tell more of the order"
 
 def estimate(
     responses: Responses | SparseResponses,
-    bank: ItemBank,
     *,
+    bank: ItemBank,
     certainty: float = 0.95,
     tolerance: float = 0.0,
     neighbours: bool = False,
@@ -55,11 +56,12 @@ def estimate(
     return _ranked(here, bank, choice.believe(here, bank), certainty, tolerance, neighbours, level)
 
 
+@renamed(size="k")
 def choose(
     responses: Responses | SparseResponses,
-    bank: ItemBank,
     *,
-    size: int = 1,
+    bank: ItemBank,
+    k: int = 1,
     models: int | None = None,
     certainty: float = 0.95,
     tolerance: float = 0.0,
@@ -72,7 +74,7 @@ def choose(
     Args:
         responses: answers so far; `adaptive.choose` has the first items of models that have none.
         bank: as in `estimate`.
-        size: how many items at a time.
+        k: how many items at a time.
         models: ask at most so many rows, those whose next answer lowers the expected number of wrongly ordered pairs
             most; None: all whose place is open.
         certainty: as in `estimate`.
@@ -91,7 +93,7 @@ def choose(
     here = ability.known_answers(responses, bank, strict)
     now = choice.believe(here, bank)
     found = _ranked(here, bank, now, certainty, tolerance, neighbours)
-    own = choice.choose(here, bank, size=size, stop=stop)
+    own = choice.choose(here, bank=bank, k=k, stop=stop)
     can = found.open.any(1) & np.array([len(items) > 0 for items in own.items])
     worth = np.where(can, _worth(here, bank, now, found, tolerance), -1)
     asked = can & np.isin(np.arange(len(can)), np.argsort(-worth, kind="stable")[:models])

@@ -19,6 +19,7 @@ from lleval_jax.estimators.adaptive import choice, stopping
 from lleval_jax.estimators.irt import ability
 from lleval_jax.estimators.tiny import anchors
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Array
 from lleval_jax.values.bank import ItemBank, Replayed
 from lleval_jax.values.progress import Progress, Tell, silent
@@ -52,13 +53,14 @@ class Sessions(NamedTuple):
     variance: np.ndarray
 
 
+@renamed(size="k", rule="by")
 def replay(
     responses: Responses,
-    bank: ItemBank,
     *,
+    bank: ItemBank,
     budget: int = 100,
-    size: int = 1,
-    rule: choice.Rule = "score",
+    k: int = 1,
+    by: choice.Rule = "score",
     price: np.ndarray | None = None,
     exposure: int = 1,
     together: int = 1,
@@ -71,8 +73,8 @@ def replay(
         responses: answers to any of the bank's items; only those can be asked.
         bank: calibrated items.
         budget: answers a session.
-        size: items asked between two looks.
-        rule: as in `adaptive.choose`.
+        k: items asked between two looks.
+        by: as in `adaptive.choose`.
         price: as in `adaptive.choose`.
         exposure: as in `adaptive.choose`.
         together: so many consecutive rows are asked the same items: 2 compares pairs.
@@ -82,18 +84,19 @@ def replay(
     Raises:
         BadInput: an unknown rule, or more items at a time than a row has answered.
     """
-    require_known(rule, sequential.RULES, "rule")
+    require_known(by, sequential.RULES, "rule")
     here = responses if responses.items == bank.items else ability.known_answers(responses, bank)
     scores, seen = here.scores, here.seen
-    return _sessions(scores, seen, bank, budget, size, rule, price, exposure, together, seed, tell)
+    return _sessions(scores, seen, bank, budget, k, by, price, exposure, together, seed, tell)
 
 
+@renamed(rule="by")
 def prepare(
     bank: ItemBank,
+    *,
     fit: FitResult[irt.IrtParams],
     responses: Responses | SparseResponses,
-    *,
-    rule: choice.Rule = "score",
+    by: choice.Rule = "score",
     budget: int = 200,
     folds: int = 5,
     most: int = 1000,
@@ -109,7 +112,7 @@ def prepare(
         bank: from `anchors.choose`.
         fit: what the bank was made from.
         responses: the answers that it was fitted to.
-        rule: by which items will be asked.
+        by: how items will be asked.
         budget: longest session.
         folds: of the models.
         most: models replayed at most.
@@ -124,7 +127,7 @@ def prepare(
     complete = np.flatnonzero(answers.seen.all(1))
     if len(complete) < FEWEST_MODELS:
         raise BadInput(f"{len(complete)} models answered all items; at least {FEWEST_MODELS} are needed to replay")
-    settings = {key: fit.settings[key] for key in anchors.SETTINGS}
+    settings = irt.again(fit)
     count = min(folds, len(complete))
     fold = np.full(len(answers.rows), -1)
     fold[complete] = np.random.default_rng(seed).permutation(len(complete)) % count
@@ -132,12 +135,12 @@ def prepare(
     for f in range(count):
         tell(Progress("replaying sessions", f, count, unit="parts"))
         refit = irt.fit(answers.take(np.flatnonzero(fold != f)), **settings)
-        trial = anchors.choose(refit, None, k=None, name=bank.name)
+        trial = anchors.choose(refit, responses=None, k=None, name=bank.name)
         trial = dataclasses.replace(trial, weight=bank.weight, replayed=_nothing(phi))
         out = np.flatnonzero(fold == f)[: -(-most // count)]
         scores = answers.scores[out]
         truth = scores.astype(float) @ bank.target_weight[0]
-        run = functools.partial(_sessions, bank=trial, budget=budget, rule=rule, seed=seed)
+        run = functools.partial(_sessions, bank=trial, budget=budget, rule=by, seed=seed)
         alone.append(_errors(run(scores, answers.seen[out]), truth))
         two = _neighbours(truth, -(-PAIRS // count), seed)
         both = run(scores[two], answers.seen[out][two], together=2)

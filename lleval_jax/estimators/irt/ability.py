@@ -11,7 +11,8 @@ import numpy as np
 from lleval_jax.core.irt import irf, scoring
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
-from lleval_jax.errors import BankMismatch, DataWarning, require_known, require_level
+from lleval_jax.errors import BankMismatch, DataWarning, outside, require_known, require_level
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
@@ -27,11 +28,12 @@ METHODS = {
 BATCH = 2048  # rows scored at once
 
 
+@renamed(method="by")
 def estimate(
     responses: Responses | SparseResponses,
-    bank: ItemBank,
     *,
-    method: str = "map",
+    bank: ItemBank,
+    by: str = "map",
     level: float = 0.95,
     strict: bool = False,
 ) -> Estimate:
@@ -40,7 +42,7 @@ def estimate(
     Args:
         responses: answers to any items of the bank.
         bank: calibrated items.
-        method: one of `METHODS`. MAP and EAP are Lord's (1980) and Bock & Mislevy's (1982), WLE is Warm's (1989).
+        by: one of `METHODS`. MAP and EAP are Lord's (1980) and Bock & Mislevy's (1982), WLE is Warm's (1989).
         level: coverage of the normal interval.
         strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
 
@@ -48,17 +50,17 @@ def estimate(
         BadInput: an unknown method.
         BankMismatch: none of the bank's items was answered, or with `strict` an item that it does not know.
     """
-    require_known(method, METHODS, "method")
+    require_known(by, METHODS, "method")
     require_level(level)
     here = known_answers(responses, bank, strict)
-    value, cov, status = score(here, bank, method)
+    value, cov, status = score(here, bank, by)
     std_error = np.sqrt(np.maximum(np.diagonal(cov, axis1=1, axis2=2), 0))
     half = NormalDist().inv_cdf(0.5 + level / 2) * std_error
     names = ["ability"] if bank.dims == 1 else [f"ability-{d + 1}" for d in range(bank.dims)]
     n = len(here.rows)
     return Estimate(
         target="ability",
-        method=method,
+        method=by,
         rows=tuple(row for row in here.rows for _ in names),
         group=tuple(names * n),
         value=value.ravel(),
@@ -89,7 +91,7 @@ def known_answers(responses: Responses | SparseResponses, bank: ItemBank, strict
         )
         if strict:
             raise BankMismatch(f"{found}; drop their answers, or name them as the bank does")
-        warnings.warn(f"{found}; their answers were left out", DataWarning, stacklevel=3)
+        warnings.warn(f"{found}; their answers were left out", DataWarning, stacklevel=outside())
     part = responses.select(bank.items)
     part = as_dense(part)
     empty = [row for row, n in zip(part.rows, part.n_seen, strict=True) if n == 0]

@@ -18,7 +18,7 @@ from lleval_jax.core.irt import em, quadrature
 from lleval_jax.core.irt import joint as beliefs
 from lleval_jax.core.precision import Precision, jit, precise
 from lleval_jax.curves import Curve, Model, curve_of, name_of
-from lleval_jax.errors import DataWarning, require
+from lleval_jax.errors import DataWarning, outside, require
 from lleval_jax.estimators.contract import solve, solve_many
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.irt import guard
@@ -38,16 +38,18 @@ Answers = Responses | SparseResponses | Sequence[Responses]
 Prior = Literal["auto", "learned"] | Mapping[str, tuple[float, float]] | None
 CANDIDATES = (1, 2, 3, 5, 8)  # dimensions that "auto" compares
 TRIFLE = 1e-4  # nats an answer: spare dimensions shrink away, and what is left of them may differ from none by this
+MARGINAL = "Or pass by='marginal'."
+KEPT = ("model", "dims", "prior", "positive", "precision", "tol", "max_steps", "seed", "fixed_nodes")
 ENOUGH_ROWS = 60  # models that can teach the spread of the slopes; with fewer the prior is `USUAL`
 
 
-@renamed(report="tell")
+@renamed(report="tell", engine="by")
 def fit(
     responses: Answers,
     *,
     model: Literal["auto", Model] | Curve = "2pl",
     dims: int | Literal["auto"] = 1,
-    engine: Literal["auto", "marginal", "joint"] = "auto",
+    by: Literal["auto", "marginal", "joint"] = "auto",
     prior: Prior = "auto",
     positive: bool = False,
     nodes: quadrature.Grid | quadrature.Points | None = None,
@@ -68,7 +70,7 @@ def fit(
             `estimable.check` finds that these answers can teach its slopes, else Rasch, with a `DataWarning` that
             says why.
         dims: abilities; "auto" takes the fewest that predict held-out cells as well as any.
-        engine: "auto" is marginal in one dimension and for 3PL/4PL, joint otherwise.
+        by: the engine; "auto" is marginal in one dimension and for 3PL/4PL, joint otherwise.
         prior: "learned" estimates mean and spread of the item parameters from the items; a mapping such as
             {"slope": (1, 0.5), "intercept": (0, 3)} fixes (mean, sd), of log slopes where they are positive; None is
             maximum likelihood; "auto" learns with at least 60 rows, else takes slopes N(1, 0.6), intercepts N(0, 2).
@@ -98,7 +100,7 @@ def fit(
             dims = choose_dims(responses, seed=seed) if _may_have_more(base) else 1
         curve = curve_of(base, dims)
         curve = dataclasses.replace(curve, positive=curve.positive or positive)
-        chosen = _engine(engine, curve, data)
+        chosen = _engine(by, curve, data)
         prior = _prior(prior, len(data.rows), curve, chosen)
         ends: dict[str, Any] = {"max_steps": max_steps, "standard_errors": standard_errors}
         if chosen == "marginal":
@@ -106,7 +108,11 @@ def fit(
             kernel = Marginal(_task(curve, prior, moments=not fixed_nodes), tol or 1e-3, **ends)
             laid, more = _marginal_data(data, rule, curve.dims), {"nodes": repr(rule), "fixed_nodes": fixed_nodes}
         else:
-            require(prior == "learned", "the joint engine learns its prior; pass engine='marginal' for a fixed one")
+            require(
+                prior == "learned",
+                "the joint engine learns its prior; a fixed one needs the marginal engine",
+                python=MARGINAL,
+            )
             kernel, laid, more = Joint(tol or 3e-3, **ends), _joint_data(data, curve.dims), {}
         found = solve(kernel, laid, jax.random.key(seed), tell)
     settings = {"model": name_of(curve), "dims": curve.dims, "engine": chosen, "precision": precision}
@@ -158,6 +164,11 @@ def fit_many(
     return [_result(lane, part, settings, False, lane=True) for lane, part in zip(lanes, parts, strict=True)]
 
 
+def again(fit: FitResult[IrtParams]) -> dict[str, Any]:
+    """Keywords with which `fit` does the same to other answers."""
+    return {"by": fit.settings["engine"]} | {name: fit.settings[name] for name in KEPT if name in fit.settings}
+
+
 def choose_dims(responses: Answers, *, candidates: Sequence[int] = CANDIDATES, seed: int = 0) -> int:
     """Fewest dimensions whose prediction of held-out cells is within one standard error of the best.
 
@@ -182,7 +193,7 @@ def _safe(responses: Answers, dims: int | str, seed: int) -> tuple[Any, Any, dic
     if found.safe != found.asked:
         reason = next((one.found for one in found.warnings if one.name == "too few models"), "too few models")
         message = f"model='auto' falls back to {found.safe}: {reason}"
-        warnings.warn(message, DataWarning, stacklevel=3)
+        warnings.warn(message, DataWarning, stacklevel=outside())
         dims = 1
     return found.safe, dims, {"asked_model": "auto", "guard": why}
 
@@ -201,8 +212,8 @@ def _engine(engine: str, curve: Curve, data: layout.Layout) -> str:
         require(curve.dims == 1 or curve.logistic and not curve.shared_slope, "rasch, 3pl and 4pl have one dimension")
         _require_fits(curve)
     else:
-        require(plain, "the joint engine fits the 2pl with slopes of either sign; use engine='marginal'")
-        require(not data.blocked, "the joint engine takes one matrix; merge the blocks or use engine='marginal'")
+        require(plain, "the joint engine fits the 2pl with slopes of either sign", python=MARGINAL)
+        require(not data.blocked, "the joint engine takes one matrix; blocks must be merged", python=MARGINAL)
     return engine
 
 

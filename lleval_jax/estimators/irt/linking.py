@@ -31,9 +31,9 @@ Method = Literal["stocking-lord", "haebara", "mean-sigma", "mean-mean", "concurr
 def link(
     old: ItemBank,
     new: ItemBank,
+    *,
     answers_old: Responses | None = None,
     answers_new: Responses | None = None,
-    *,
     by: Method = "stocking-lord",
     level: float = 0.95,
 ) -> Linked:
@@ -246,7 +246,7 @@ def _by_models(old: ItemBank, new: ItemBank, a: Responses, b: Responses) -> tupl
     The structural relation with known error variances (Fuller 1987, 1.3): what is left of the two spreads after the
     errors are taken off has the ratio scale^2. Drift of models counts on both axes alike.
     """
-    y, x = (ability.estimate(part, bank, method="wle") for part, bank in ((a, old), (b, new)))
+    y, x = (ability.estimate(part, bank=bank, by="wle") for part, bank in ((a, old), (b, new)))
     found, left = _jackknife(_line, y.value, y.std_error**2, x.value, x.std_error**2)
     _require_scale(found, left, "models")
     rest = y.value - found[0] * x.value - found[1]

@@ -16,7 +16,7 @@ EVEN = 0.6  # a dimension on which the weakest group loads so much of the strong
 
 
 def rotate(
-    fit: FitResult[IrtParams], by: Literal["varimax", "oblimin", "geomin"] = "oblimin", *, seed: int = 0
+    fit: FitResult[IrtParams], *, by: Literal["varimax", "oblimin", "geomin"] = "oblimin", seed: int = 0
 ) -> Rotation:
     """Rotate a fit of two or more dimensions.
 

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.core.precision import precise
-from lleval_jax.errors import BadInput, DataWarning, require, require_known
-from lleval_jax.estimators.ended import ended, outside
+from lleval_jax.errors import BadInput, DataWarning, outside, require, require_known
+from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.pepr import linearity, residuals, search
 from lleval_jax.estimators.pepr.effects import UNIT, scored
 from lleval_jax.layout import texts as layout

@@ -24,7 +24,6 @@ from lleval_jax.values.sparse import SparseResponses, as_dense
 ENOUGH_TO_MIX = 40  # models: fewer cannot teach a regression on many answers, nor how much to trust it
 FEW_MODELS = 300  # up to which their say in the choice of anchors would flatter a regression
 WIDEN_DF = 4.0  # prior strength of the nominal width, in models
-SETTINGS = ("model", "dims", "engine", "prior", "positive", "precision", "tol", "max_steps", "seed")  # of a refit
 
 
 class Problem(NamedTuple):
@@ -42,8 +41,8 @@ class Problem(NamedTuple):
 
 def choose(
     fit: FitResult[irt.IrtParams],
-    responses: Responses | SparseResponses | None = None,
     *,
+    responses: Responses | SparseResponses | None = None,
     k: int | None = 100,
     by: str = "auto",
     full_scores: pd.DataFrame | None = None,
@@ -268,7 +267,7 @@ def _misfit(
     chosen = bank.anchors
     if chosen is None:
         raise BadInput("a bank without anchors has no left-out errors")
-    settings = {key: fit.settings[key] for key in SETTINGS}
+    settings = irt.again(fit)
     fold = np.full(len(answers.rows), -1)
     fold[complete] = np.random.default_rng(seed).permutation(len(complete)) % min(folds, len(complete))
     weight, tried, regressions = bank.target_weight, [], []
@@ -282,7 +281,7 @@ def _misfit(
         problem = Problem(trial, teachers, len(chosen.index), np.random.default_rng((seed, f)))
         again = Anchors(*METHODS[chosen.by](problem), chosen.by)
         trial = dataclasses.replace(trial, anchors=again)
-        asked = anchors_only(answers.take(out), trial)
+        asked = anchors_only(answers.take(out), bank=trial)
         truth = answers.take(out).scores.astype(float) @ weight.T
         found = _linear(asked, trial) | _others(asked, trial, known, seed)
         tried.append({name: (v.value - truth, v.variance) for name, v in found.items()})
@@ -338,7 +337,7 @@ def _head_errors(
     return first, np.stack(scaled, axis=1)
 
 
-def anchors_only(answers: Responses, bank: ItemBank) -> Responses:
+def anchors_only(answers: Responses, *, bank: ItemBank) -> Responses:
     """The same answers with all but the anchors hidden."""
     asked = np.zeros(len(bank.items), bool)
     if bank.anchors is not None:

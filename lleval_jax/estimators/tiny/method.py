@@ -91,9 +91,12 @@ def require_needs(name: str, bank: ItemBank, among: Mapping[str, Method]) -> Non
     """`BankMismatch` with the first thing that a bank lacks for a method, and the methods that it has enough for."""
     for need in among[name].needs:
         if not need.met(bank):
+            what = f"bank {bank.name!r} {need.lacks.format(method=repr(name))}"
             others = [other for other, method in among.items() if method.allowed(bank)]
-            advice = f"use method={' or '.join(map(repr, others))}" if others else "calibrate with more models"
-            raise BankMismatch(f"bank {bank.name!r} {need.lacks.format(method=repr(name))}; {advice}")
+            if not others:
+                raise BankMismatch(f"{what}; calibrate with more models")
+            python, shell = "by=" + " or ".join(map(repr, others)), "--method " + " or ".join(others)
+            raise BankMismatch(f"{what}.", python=f"Pass {python}.", shell=f"Pass {shell}.")
 
 
 def _is_whole(bank: ItemBank) -> bool:

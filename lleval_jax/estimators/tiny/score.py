@@ -26,6 +26,7 @@ from lleval_jax.estimators.irt.ability import known_answers
 from lleval_jax.estimators.tiny import kriging, linear, plans
 from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS, LEARNED, MODELS, WHOLE, Method, Spread, require_needs
+from lleval_jax.renamed import renamed
 from lleval_jax.values.bank import Calibration, ItemBank, Learned
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source
@@ -35,11 +36,12 @@ CITE = ("polo2024tiny",)
 GROUP = "lleval_jax.methods"  # of the entry points by which other packages bring a `Method`, under its name
 
 
+@renamed(method="by")
 def estimate(
     responses: Responses | SparseResponses,
-    bank: ItemBank,
     *,
-    method: str = "auto",
+    bank: ItemBank,
+    by: str = "auto",
     level: float = 0.95,
     groups: bool = False,
     seed: int = 0,
@@ -50,7 +52,7 @@ def estimate(
     Args:
         responses: answers; none of them to an item of the bank is an error.
         bank: calibrated items, with what the calibration models teach.
-        method: "auto" or one of `methods()`.
+        by: "auto" or one of `methods()`.
         level: coverage of the intervals.
         groups: also each group's score, one entry each.
         seed: of the regression's random subsets.
@@ -62,10 +64,10 @@ def estimate(
             that the bank has not what it takes for.
     """
     known = methods()
-    require_known(method, ("auto", *known), "method")
+    require_known(by, ("auto", *known), "method")
     require_level(level)
     here = known_answers(responses, bank, strict)
-    name = default_method(bank) if method == "auto" else method
+    name = default_method(bank) if by == "auto" else by
     require_needs(name, bank, known)
     chosen, targets = known[name], _targets(bank, groups)
     found = chosen.call(here, bank, targets, level, seed)

@@ -1,7 +1,7 @@
 """Two controls of a fit: answers dealt anew must teach nothing, answers drawn from the fit must give it back."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -17,11 +17,10 @@ from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses
 from lleval_jax.values.trust import Recovery, Shuffled
 
-KEPT = ("model", "dims", "engine", "precision", "positive", "prior", "tol", "max_steps", "seed", "fixed_nodes")
 Z95 = 1.959964
 
 
-def shuffled(fit: FitResult[IrtParams], responses: Responses | SparseResponses, *, seed: int) -> Shuffled:
+def shuffled(fit: FitResult[IrtParams], *, responses: Responses | SparseResponses, seed: int) -> Shuffled:
     """Deal each item's answers anew among the models that gave them, and fit again.
 
     Difficulties stay, abilities and slopes lose their meaning: what a fit then still gains over the items' means is
@@ -38,7 +37,7 @@ def shuffled(fit: FitResult[IrtParams], responses: Responses | SparseResponses, 
     return Shuffled(_gain(fit, here), _gain(again, here), _rms(fit), _rms(again))
 
 
-def recovery(fit: FitResult[IrtParams], responses: Responses | SparseResponses, *, seed: int) -> Recovery:
+def recovery(fit: FitResult[IrtParams], *, responses: Responses | SparseResponses, seed: int) -> Recovery:
     """Simulate answers at the fitted parameters, the same cells seen, fit again, and compare.
 
     Abilities are drawn from their posteriors. A scale is a convention, so that truth and refit are compared on one:
@@ -90,12 +89,11 @@ def _compare(found: _Scaled, truth: _Scaled, own_slopes: bool) -> Recovery:
 
 def _again(fit: FitResult[IrtParams], responses: Responses, *, standard_errors: bool) -> FitResult[IrtParams]:
     """The same fit of other answers."""
-    settings: dict[str, Any] = {name: fit.settings[name] for name in KEPT if name in fit.settings}
     require(
         fit.settings.get("nodes") in (None, repr(quadrature.default(fit.params.slope.shape[1]))),
         "the fit has nodes of its own; fit with the default nodes to run its controls",
     )
-    return irt.fit(responses, standard_errors=standard_errors, **settings)
+    return irt.fit(responses, standard_errors=standard_errors, **irt.again(fit))
 
 
 def _replaced(here: Responses, scores: np.ndarray, weight: np.ndarray) -> Responses:

@@ -21,7 +21,7 @@ LISTED = 50
 
 
 def measure(
-    fit: FitResult[IrtParams], here: Responses, *, distinct: float = 1.0, level: float = 0.05, seed: int = 0
+    fit: FitResult[IrtParams], here: Responses, *, distinct: float = 1.0, alarm: float = 0.05, seed: int = 0
 ) -> Dependence:
     """Compare all pairs of up to `MOST` items. `distinct` is the share of rows that are no copies of others."""
     varied = np.flatnonzero((here.scores * here.seen).sum(0) > 0)
@@ -44,7 +44,7 @@ def measure(
     middle = float(np.median(q3))
     z = (q3 - middle) * np.sqrt(both - 1)
     wide = max(1.0, 1.4826 * float(np.median(np.abs(z))))
-    far = NormalDist().inv_cdf(1 - level / (2 * len(q3))) * wide
+    far = NormalDist().inv_cdf(1 - alarm / (2 * len(q3))) * wide
     beyond = np.flatnonzero((z > far) & (q3 - middle > LARGE))
     beyond = beyond[np.argsort(-q3[beyond], kind="stable")]
     names = [fit.items[i] for i in some]

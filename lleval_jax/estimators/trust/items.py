@@ -10,7 +10,7 @@ answers far from the middle from deciding. A kin of S-X2 (Orlando & Thissen 2000
 
 Families (differential functioning): the same test of adding an indicator of the family (the score test of logistic
 regression; Swaminathan & Rogers 1990); its one-step estimate is the shift in logits. Many tests are made: flags hold
-the false discovery rate at `level` (Benjamini & Hochberg 1995) and ask for a size that matters too.
+the false discovery rate at `alarm` (Benjamini & Hochberg 1995) and ask for a size that matters too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,7 @@ from scipy import special, stats
 from lleval_jax.errors import require
 from lleval_jax.estimators.trust import dependence, keys, residuals
 from lleval_jax.estimators.trust.residuals import Chunk
+from lleval_jax.renamed import renamed
 from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
@@ -36,13 +37,14 @@ LEAST = 8  # models that a family and its others must have each
 POINTS = np.linspace(-4, 4, 81)
 
 
+@renamed(level="alarm")
 def examine(
     fit: FitResult[IrtParams],
-    responses: Responses | SparseResponses,
     *,
+    responses: Responses | SparseResponses,
     family: Mapping[str, str] | None = None,
     distinct: float = 1.0,
-    level: float = 0.05,
+    alarm: float = 0.05,
     seed: int = 0,
 ) -> Examination:
     """Everything that the answers say against a fit.
@@ -53,7 +55,7 @@ def examine(
         family: model -> its family; models without one are compared with nobody. See `families`.
         distinct: share of the models that are no copies of others (`Guard.distinct / Guard.models`); copies make
             every test count answers twice, and this takes it back.
-        level: false discovery rate of the flags.
+        alarm: false discovery rate of the flags.
         seed: of the random halves, and of the items compared pair by pair where there are many.
 
     Raises:
@@ -66,8 +68,8 @@ def examine(
     lines = keys.Lines(*(np.concatenate([p[k] for p in parts]) for k in (0, 1)))
     misfit, bent, z, shift, right, asked = (np.concatenate([p[k] for p in parts]) for k in range(2, 8))
     wrong = keys.flipped(right * distinct, asked * distinct)
-    depend = dependence.measure(fit, here, distinct=distinct, level=level, seed=seed)
-    report = _report(fit, here, lines, wrong, misfit, bent, z, shift, names, depend, level)
+    depend = dependence.measure(fit, here, distinct=distinct, alarm=alarm, seed=seed)
+    report = _report(fit, here, lines, wrong, misfit, bent, z, shift, names, depend, alarm)
     return Examination(
         items=report,
         dependence=depend,
@@ -139,12 +141,12 @@ def split_half(here: Responses, seed: int = 0) -> float:
     return 2 * r / (1 + r) if r > -0.99 else -1.0
 
 
-def discoveries(p: np.ndarray, level: float) -> np.ndarray:
-    """Which p-values count, the false discovery rate held at `level` (Benjamini & Hochberg 1995)."""
+def discoveries(p: np.ndarray, alarm: float) -> np.ndarray:
+    """Which p-values count, the false discovery rate held at `alarm` (Benjamini & Hochberg 1995)."""
     if not p.size:
         return np.zeros(p.shape, bool)
     order = np.sort(p, axis=None)
-    low = np.flatnonzero(order <= level * np.arange(1, p.size + 1) / p.size)
+    low = np.flatnonzero(order <= alarm * np.arange(1, p.size + 1) / p.size)
     return p <= order[low[-1]] if len(low) else np.zeros(p.shape, bool)
 
 
@@ -189,19 +191,19 @@ def _members(rows: Sequence[str], family: Mapping[str, str] | None) -> tuple[tup
     return tuple(map(str, names)), member
 
 
-def _report(fit, here, lines, wrong, misfit, bent, z, shift, names, depend, level) -> ItemReport:
+def _report(fit, here, lines, wrong, misfit, bent, z, shift, names, depend, alarm) -> ItemReport:
     asked, right = here.seen.sum(0), here.scores.sum(0)
     mean = right / np.maximum(asked, 1)
     varies = (asked > 0) & (mean > 1e-6) & (mean < 1 - 1e-6)
     slope, error = lines.mean[:, 0], np.sqrt(lines.cov[:, 0, 0])
     wrong = np.where(varies, wrong, 0)
     below = np.zeros(len(asked), bool)
-    below[varies] = discoveries(stats.norm.cdf(slope[varies] / error[varies]), level)
+    below[varies] = discoveries(stats.norm.cdf(slope[varies] / error[varies]), alarm)
     least = IDLE * float(np.median(slope[varies])) if varies.any() else 0.0
     crooked = np.zeros(len(asked), bool)
-    crooked[varies] = discoveries(misfit[varies], level)
+    crooked[varies] = discoveries(misfit[varies], alarm)
     p = 2 * stats.norm.sf(np.abs(z))
-    differs = (discoveries(p, level) & (np.abs(shift) > SHIFT)).any(1) if len(names) else np.zeros(len(asked), bool)
+    differs = (discoveries(p, alarm) & (np.abs(shift) > SHIFT)).any(1) if len(names) else np.zeros(len(asked), bool)
     most = np.abs(z).argmax(1) if len(names) else np.zeros(len(asked), int)
     at = np.arange(len(asked))
     twin = {name for pair in depend.pairs for name in pair[:2]}

@@ -65,7 +65,7 @@ def expected_wrong(found: Ranking, variance: np.ndarray, true_gap: np.ndarray) -
 
 def test_who_is_asked_is_who_lowers_the_expected_number_of_wrong_pairs_most(bank, models):
     here = same_items(models, 40)
-    found = ranking.estimate(here, bank)
+    found = ranking.estimate(here, bank=bank)
     value, variance = found.scores.value, found.scores.std_error**2
     gap = value[:, None] - value[None, :]
     likely = np.sqrt(gap**2 + variance[:, None] + variance[None, :])
@@ -77,7 +77,7 @@ def test_who_is_asked_is_who_lowers_the_expected_number_of_wrong_pairs_most(bank
         less[row] -= max(falls)
         left.append(expected_wrong(found, less, likely) if found.open[row].any() else np.inf)
     for models_at_once in (1, 2, 3):
-        chosen = ranking.choose(here, bank, models=models_at_once)
+        chosen = ranking.choose(here, bank=bank, models=models_at_once)
         best = {here.rows[i] for i in np.argsort(left)[:models_at_once]}
         assert {row for row, items in zip(chosen.rows, chosen.items, strict=True) if items} == best
 
@@ -94,9 +94,9 @@ def after(here, bank, row, item):
 
 def test_nobody_whose_place_is_clear_is_asked(bank, models):
     here = same_items(models, 40)
-    found, chosen = ranking.estimate(here, bank), ranking.choose(here, bank, size=5)
+    found, chosen = ranking.estimate(here, bank=bank), ranking.choose(here, bank=bank, k=5)
     assert (~found.open.any(1)).tolist() == [True, False, False, False, False, True]
-    own = adaptive.choose(here, bank, size=5)
+    own = adaptive.choose(here, bank=bank, k=5)
     assert chosen.items == ((), *own.items[1:5], ())
     assert chosen.why[0] == chosen.why[5] == "its place is clear"
     assert chosen.why[1] == "not clear beside c, d, e"
@@ -106,22 +106,22 @@ def test_nobody_whose_place_is_clear_is_asked(bank, models):
     assert {frozenset(pair) for pair in found.open_pairs} == set(map(frozenset, ("bc", "bd", "be", "cd", "ce", "de")))
     value = dict(zip(found.scores.rows, found.scores.value, strict=True))
     assert all(value[first] >= value[second] for first, second in found.open_pairs)
-    few = ranking.choose(here, bank, models=1)
+    few = ranking.choose(here, bank=bank, models=1)
     assert sum(map(bool, few.items)) == 1
     assert sum("but others tell more of the order" in why for why in few.why) == 3
 
 
 def test_neighbours_are_fewer_pairs_and_a_tolerance_closes_those_surely_near(bank, models):
     here = same_items(models, 40)
-    whole = ranking.estimate(here, bank)
+    whole = ranking.estimate(here, bank=bank)
     place = np.argsort(whole.order)
     near = np.abs(place[:, None] - place[None, :]) == 1
-    np.testing.assert_array_equal(ranking.estimate(here, bank, neighbours=True).open, whole.open & near)
+    np.testing.assert_array_equal(ranking.estimate(here, bank=bank, neighbours=True).open, whole.open & near)
     value, error = whole.scores.value, whole.scores.std_error
     half = adaptive.always_reach(bank, 0.95) * np.hypot(error[:, None], error[None, :])
     farthest = np.abs(value[:, None] - value[None, :]) + half
     tolerance = float(np.median(farthest[whole.open]))
-    got = ranking.estimate(here, bank, tolerance=tolerance).open
+    got = ranking.estimate(here, bank=bank, tolerance=tolerance).open
     np.testing.assert_array_equal(got, whole.open & (farthest > tolerance))
     assert 0 < got.sum() < whole.open.sum()
 
@@ -132,7 +132,7 @@ def test_a_leaderboard_ends_without_open_pairs(bank, models):
     seen[:, :10] = True
     for _ in range(20):
         here = asked(models, seen)
-        found, chosen = ranking.estimate(here, bank), ranking.choose(here, bank, size=10)
+        found, chosen = ranking.estimate(here, bank=bank), ranking.choose(here, bank=bank, k=10)
         if chosen.enough:
             break
         for i, items in enumerate(chosen.items):
@@ -146,8 +146,8 @@ def test_a_leaderboard_ends_without_open_pairs(bank, models):
 
 def test_a_budget_ends_it_too(bank, models):
     here = same_items(models, 40)
-    assert [len(items) for items in ranking.choose(here, bank, size=5, budget=43).items] == [0, 3, 3, 3, 3, 0]
-    chosen = ranking.choose(here, bank, size=5, budget=40)
+    assert [len(items) for items in ranking.choose(here, bank=bank, k=5, budget=43).items] == [0, 3, 3, 3, 3, 0]
+    chosen = ranking.choose(here, bank=bank, k=5, budget=40)
     assert chosen.enough
     assert chosen.why[1] == "not clear beside c, d, e, but the budget of 40 answers is spent"
 
@@ -155,13 +155,13 @@ def test_a_budget_ends_it_too(bank, models):
 def test_what_cannot_be_meant_is_refused(bank, models):
     here = same_items(models, 40)
     for words, message in (
-        ({"size": 0}, "size is 0; ask for at least one item"),
+        ({"k": 0}, "k is 0; ask for at least one item"),
         ({"models": 0}, "models is 0; ask at least one"),
         ({"budget": 0}, "budget is 0; it must be positive"),
         ({"certainty": 1.0}, "certainty is 1.0; it must lie between 0.5 and 1"),
         ({"tolerance": -0.1}, "tolerance is -0.1; it must be at least 0"),
     ):
         with pytest.raises(BadInput, match=message):
-            ranking.choose(here, bank, **words)
+            ranking.choose(here, bank=bank, **words)
     with pytest.raises(BadInput, match="a leaderboard needs at least two rows; there is 1"):
-        ranking.estimate(here.take([0]), bank)
+        ranking.estimate(here.take([0]), bank=bank)

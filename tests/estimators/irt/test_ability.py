@@ -68,7 +68,7 @@ def known(got):
 def test_the_estimate_is_scipys(method, repeats):
     bank = a_bank()
     here = answers(bank, np.linspace(-1.5, 1.5, 5)[:, None], missing=0.3, repeats=repeats)
-    got = ability.estimate(here, bank, method=method)
+    got = ability.estimate(here, bank=bank, by=method)
     grid = np.linspace(-8, 8, 8001)
     for r in range(5):
         fn = log_posterior(bank, here, r, method)
@@ -85,7 +85,7 @@ def test_the_estimate_is_scipys(method, repeats):
 def test_all_right_and_all_wrong_are_finite_and_ordered(method):
     bank = a_bank()
     scores = np.stack([np.zeros(40), np.arange(40) % 2, np.ones(40)]).astype(np.float32)
-    got = ability.estimate(Responses.build(scores, items=bank.items), bank, method=method)
+    got = ability.estimate(Responses.build(scores, items=bank.items), bank=bank, by=method)
     for part in (got.value, got.low, got.high, got.std_error):
         assert np.isfinite(part).all()
     assert got.value[0] < got.value[1] < got.value[2]
@@ -99,7 +99,7 @@ def test_standard_errors_are_as_large_as_the_errors(method):
     theta = 0.2 + np.sqrt(1.3) * np.random.default_rng(2).standard_normal((rows, 1))
     if method in ("mle", "wle"):  # no prior: their errors are right at each ability, so far as some are wrong and right
         theta = np.clip(theta, -1.5, 1.5)
-    got = ability.estimate(answers(bank, theta), bank, method=method)
+    got = ability.estimate(answers(bank, theta), bank=bank, by=method)
     z = (got.value - theta[:, 0]) / got.std_error
     information = float((1 / got.std_error**2).mean())
     off = stats.norm.isf(FALSE_ALARM / 16)
@@ -112,14 +112,14 @@ def test_without_a_prior_the_prior_does_not_matter_and_with_it_does():
     other = dataclasses.replace(bank, prior_mean=np.full(1, 3.0))
     here = answers(bank, np.zeros((3, 1)))
     for method in ability.METHODS:
-        a, b = (ability.estimate(here, x, method=method) for x in (bank, other))
+        a, b = (ability.estimate(here, bank=x, by=method) for x in (bank, other))
         assert (np.abs(a.value - b.value) < 2 * known(a)).all() == (method in ("mle", "wle"))
 
 
 def test_two_abilities_are_two_entries_a_row():
     bank = a_bank(60, dims=2)
     here = answers(bank, np.array([[1.0, -1.0], [0.0, 0.5]]))
-    got = ability.estimate(here, bank)
+    got = ability.estimate(here, bank=bank)
     assert got.group == ("ability-1", "ability-2") * 2
     assert got.rows == ("row-0", "row-0", "row-1", "row-1")
     assert got.n_seen.tolist() == [60] * 4
@@ -131,33 +131,33 @@ def test_two_abilities_are_two_entries_a_row():
 def test_order_of_rows_and_items_and_sparsity_change_nothing():
     bank = a_bank()
     here = answers(bank, np.linspace(-1, 1, 6)[:, None], missing=0.4)
-    plain = ability.estimate(here, bank)
+    plain = ability.estimate(here, bank=bank)
     order = np.random.default_rng(0).permutation(40)
     turned = here.take([5, 4, 3, 2, 1, 0]).select([bank.items[i] for i in order])
-    np.testing.assert_allclose(ability.estimate(turned, bank).value[::-1], plain.value, atol=1e-6)
+    np.testing.assert_allclose(ability.estimate(turned, bank=bank).value[::-1], plain.value, atol=1e-6)
     row, item = np.nonzero(here.seen)
     cells = row, item, here.scores[row, item], here.weight[row, item]
     sparse = SparseResponses(*cells, here.rows, here.items, here.group, here.groups)
-    np.testing.assert_allclose(ability.estimate(sparse, bank).value, plain.value, atol=1e-6)
+    np.testing.assert_allclose(ability.estimate(sparse, bank=bank).value, plain.value, atol=1e-6)
 
 
 def test_repeats_narrow_and_unknown_items_are_counted_and_left_out():
     bank = a_bank()
     here = answers(bank, np.zeros((2, 1)))
     often = dataclasses.replace(here, weight=np.full((2, 40), np.float32(9)))
-    assert (ability.estimate(often, bank).std_error < ability.estimate(here, bank).std_error).all()
+    assert (ability.estimate(often, bank=bank).std_error < ability.estimate(here, bank=bank).std_error).all()
     more = Responses.build(np.ones((2, 41), np.float32), items=(*bank.items, "stranger"))
     more.scores[:, :40] = here.scores
     with pytest.warns(DataWarning, match="1 of 41 items answered are not in bank"):
-        got = ability.estimate(more, bank)
-    np.testing.assert_allclose(got.value, ability.estimate(here, bank).value, atol=1e-6)
+        got = ability.estimate(more, bank=bank)
+    np.testing.assert_allclose(got.value, ability.estimate(here, bank=bank).value, atol=1e-6)
     with pytest.raises(BankMismatch, match="1 of 41 items answered are not in bank"):
-        ability.estimate(more, bank, strict=True)
+        ability.estimate(more, bank=bank, strict=True)
 
 
 def test_the_interval_is_normal_and_survives_json(tmp_path):
     bank = a_bank()
-    got = ability.estimate(answers(bank, np.zeros((3, 1))), bank, level=0.8)
+    got = ability.estimate(answers(bank, np.zeros((3, 1))), bank=bank, level=0.8)
     np.testing.assert_allclose(got.high - got.low, 2 * stats.norm.ppf(0.9) * got.std_error, rtol=1e-5)
     assert json.loads(json.dumps(got.to_dict()))["target"] == "ability"
     back = data.load(data.save(got, tmp_path / "estimate"))
@@ -170,14 +170,14 @@ def test_what_cannot_be_meant_is_refused():
     bank = a_bank()
     here = answers(bank, np.zeros((2, 1)))
     with pytest.raises(BadInput, match="method 'mode' is not known; there are map, eap"):
-        ability.estimate(here, bank, method="mode")
+        ability.estimate(here, bank=bank, by="mode")
     with pytest.raises(BadInput, match="level is 1.5; it must lie strictly between 0 and 1"):
-        ability.estimate(here, bank, level=1.5)
+        ability.estimate(here, bank=bank, level=1.5)
     strangers = Responses.build(np.ones((1, 2), np.float32), items=("a", "b"))
     with pytest.raises(BankMismatch, match="none of the 2 items answered is in bank 'known' .first: .'a'."):
-        ability.estimate(strangers, bank)
+        ability.estimate(strangers, bank=bank)
     seen = np.ones((2, 40), bool)
     seen[1] = False
     empty = Responses.build(here.scores, seen=seen, items=bank.items)
     with pytest.raises(BankMismatch, match="'row-1' answered no item of bank 'known' .1 such rows."):
-        ability.estimate(empty, bank)
+        ability.estimate(empty, bank=bank)

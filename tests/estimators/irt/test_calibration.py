@@ -26,7 +26,7 @@ SHARED = pathlib.Path(__file__).parents[4] / "shared"
 FITS = {name: {"model": name} for name in CURVES} | {
     "2-d joint": {"dims": 2},
     "2pl positive": {"positive": True},
-    "2-d marginal": {"dims": 2, "engine": "marginal", "nodes": quadrature.Grid(11, 4.0)},
+    "2-d marginal": {"dims": 2, "by": "marginal", "nodes": quadrature.Grid(11, 4.0)},
 }
 QUICK = ("2pl",)
 TOL = 1e-7  # of a fit in float64
@@ -238,11 +238,11 @@ def test_a_fit_that_is_cut_says_so():
     [
         ({"model": "5pl"}, "'5pl' is not known; there are rasch, 2pl"),
         ({"precision": "float16"}, "precision is 'float16'"),
-        ({"engine": "joint", "model": "3pl"}, "joint engine fits the 2pl"),
-        ({"engine": "joint", "prior": None}, "joint engine learns its prior"),
+        ({"by": "joint", "model": "3pl"}, "joint engine fits the 2pl"),
+        ({"by": "joint", "prior": None}, "joint engine learns its prior"),
         ({"prior": {"slant": (0, 1)}}, "prior names"),
-        ({"dims": 7, "engine": "marginal"}, "goes to 6 dimensions"),
-        ({"dims": 2, "model": "3pl", "engine": "marginal"}, "have one dimension"),
+        ({"dims": 7, "by": "marginal"}, "goes to 6 dimensions"),
+        ({"dims": 2, "model": "3pl", "by": "marginal"}, "have one dimension"),
         ({"dims": 3, "model": Curve(dims=2)}, "the curve has 2 abilities and dims is 3"),
         ({"model": Curve(shared_slope=True, floor=True)}, "a shared slope goes with floor 0 and ceiling 1"),
     ],

@@ -133,19 +133,19 @@ def calibrated():
 def test_common_items_common_models_and_one_fit_agree(calibrated) -> None:
     (old, new), one, two = calibrated
     by_items = linking.link(old, new)
-    joint = linking.link(old, new, one, two, by="concurrent")
+    joint = linking.link(old, new, answers_old=one, answers_new=two, by="concurrent")
     np.testing.assert_array_equal(joint.covariance, by_items.covariance)
     alone = one.items[:50], two.items[20:]
-    parts = [one.select(alone[0]), two.select(alone[1])]
+    parts = {"answers_old": one.select(alone[0]), "answers_new": two.select(alone[1])}
     split = [_only(b, names) for b, names in zip((old, new), alone, strict=True)]
-    by_models = linking.link(*split, *parts)
+    by_models = linking.link(*split, **parts)
     assert (by_items.kind, joint.kind, by_models.kind) == ("items", "items", "models")
     assert len(by_models.common) == 60
     far = stats.norm.isf(FALSE_ALARM / 8)
     for other in (joint, by_models):
         error = np.hypot(by_items.estimate.std_error, other.estimate.std_error)
         assert np.all(np.abs(by_items.estimate.value - other.estimate.value) < far * error), str(other)
-    joint = linking.link(*split, *parts, by="concurrent")
+    joint = linking.link(*split, **parts, by="concurrent")
     error = np.hypot(by_models.estimate.std_error, joint.estimate.std_error)
     assert np.all(np.abs(by_models.estimate.value - joint.estimate.value) < far * error), str(joint)
 
@@ -160,7 +160,7 @@ def test_common_models_link_banks_without_common_items() -> None:
     answers, truth = simulate(30, 400, seed=9)
     old = bank(truth.slope[:200, 0], truth.intercept[:200], items=answers.items[:200])
     new = linking.transform(bank(truth.slope[200:, 0], truth.intercept[200:], items=answers.items[200:]), 0.8, 0.3)
-    found = linking.link(old, new, answers.select(old.items), answers.select(new.items))
+    found = linking.link(old, new, answers_old=answers.select(old.items), answers_new=answers.select(new.items))
     assert found.kind == "models"
     assert len(found.common) == 30
     far = stats.t.isf(FALSE_ALARM / 4, 28)
@@ -196,9 +196,9 @@ def test_models_without_an_answer_to_a_bank_are_not_common() -> None:
     seen = np.ones(answers.scores.shape, bool)
     seen[:10, :40], seen[10:20, 40:] = False, False
     partly = Responses.build(answers.scores, seen=seen, rows=answers.rows, items=answers.items)
-    assert linking.link(old, new, partly, partly).common == answers.rows[20:]
+    assert linking.link(old, new, answers_old=partly, answers_new=partly).common == answers.rows[20:]
     with pytest.raises(BadInput, match="0 common items and 0 common models"):
-        linking.link(old, new, partly.take(range(20)), partly.take(range(20)))
+        linking.link(old, new, answers_old=partly.take(range(20)), answers_new=partly.take(range(20)))
 
 
 def test_models_that_do_not_differ_link_nothing() -> None:
@@ -206,7 +206,7 @@ def test_models_that_do_not_differ_link_nothing() -> None:
     alike = np.tile([0.0, 1.0], (5, 40))
     answers = Responses.build(alike, rows=NAMES[:5], items=[*old.items, *new.items])
     with pytest.raises(BadInput, match="the common models do not differ"):
-        linking.link(old, new, answers, answers)
+        linking.link(old, new, answers_old=answers, answers_new=answers)
     flat, other = bank(np.ones(40), np.zeros(40)), bank(*items(0))
     for pair in ((flat, flat), (flat, other), (other, flat)):
         with pytest.raises(BadInput, match="the common items do not differ"):
@@ -217,7 +217,7 @@ def test_a_moved_bank_gives_the_same_model_its_moved_ability() -> None:
     answers, _ = simulate(50, 60, seed=6)
     old = bank(*items(6, 60), items=answers.items)
     there = linking.transform(old, 0.7, -0.2)
-    one, two = (ability.estimate(answers, b).value for b in (old, there))
+    one, two = (ability.estimate(answers, bank=b).value for b in (old, there))
     np.testing.assert_allclose(
         two, 0.7 * one - 0.2, atol=7e-3
     )  # the solver's gradient, 0.035, over an information of 5

@@ -30,7 +30,7 @@ def fitted(seed: int = 0) -> FitResult:
 @pytest.mark.parametrize("by", ["varimax", "oblimin", "geomin"])
 def test_dimensions_get_the_names_of_their_groups(by: str) -> None:
     fit = fitted()
-    found = rotation.rotate(fit, by)
+    found = rotation.rotate(fit, by=by)
     assert set(found.names) == {"code", "prose"}
     assert found.converged
     before, after = fit.params.ability @ fit.params.slope.T, found.ability @ found.slope.T
@@ -54,4 +54,4 @@ def test_what_cannot_be_rotated_is_refused() -> None:
     with pytest.raises(BadInput, match="nothing to rotate"):
         rotation.rotate(dataclasses.replace(fit, params=one))
     with pytest.raises(BadInput, match="rotation 'promax' is not known"):
-        rotation.rotate(fitted(), "promax")  # pyright: ignore[reportArgumentType]
+        rotation.rotate(fitted(), by="promax")  # pyright: ignore[reportArgumentType]

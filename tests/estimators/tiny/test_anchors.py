@@ -31,12 +31,12 @@ def fitted(missing=0.0, repeats=1):
 @functools.cache
 def plain_bank(balance=False):
     """Without anchors: nothing but the fit and the calibration answers."""
-    return anchors.choose(fitted(), calibration(), k=None, balance=balance, name="tests")
+    return anchors.choose(fitted(), responses=calibration(), k=None, balance=balance, name="tests")
 
 
 @functools.cache
 def bank():
-    return anchors.choose(fitted(), calibration(), k=K, name="tests")
+    return anchors.choose(fitted(), responses=calibration(), k=K, name="tests")
 
 
 def problem(k=K, balance=False):
@@ -123,22 +123,22 @@ def test_the_default_learns_from_models_and_without_them_looks_at_items():
 @pytest.mark.slow
 def test_fewer_complete_models_than_needed_teach_nothing():
     """With a tenth of the answers missing no model is complete."""
-    found = anchors.choose(fitted(0.1), calibration(0.1), k=K)
+    found = anchors.choose(fitted(0.1), responses=calibration(0.1), k=K)
     assert not found.calibration.seen.all(1).any()
     assert found.anchors.by == "irt"
     assert found.learned is None
     assert found.misfit is None
-    asked = anchors.anchors_only(calibration().take(range(3)), found)
-    assert tiny.estimate(asked, found).method == "gpirt"
+    asked = anchors.anchors_only(calibration().take(range(3)), bank=found)
+    assert tiny.estimate(asked, bank=found).method == "gpirt"
     with pytest.raises(BankMismatch, match="keeps no complete answers of at least 8 calibration models"):
-        tiny.estimate(asked, found, method="kriged")
+        tiny.estimate(asked, bank=found, by="kriged")
     with pytest.raises(BankMismatch, match="only 0 calibration models answered the items that were answered here"):
-        tiny.estimate(asked, found, method="head")
+        tiny.estimate(asked, bank=found, by="head")
 
 
 @pytest.mark.parametrize("by", ["correctness", "disagreement", "spread"])
 def test_rules_that_look_at_answers_take_missing_ones_and_need_some(by):
-    found = anchors.choose(fitted(0.1), calibration(0.1), k=K, by=by)
+    found = anchors.choose(fitted(0.1), responses=calibration(0.1), k=K, by=by)
     assert len(set(found.anchor_items)) == K
     with pytest.raises(BadInput, match=f"by='{by}' looks at the models' answers; pass responses"):
         anchors.choose(fitted(), k=K, by=by)
@@ -148,12 +148,12 @@ def test_balance_counts_groups_alike():
     uneven = np.where(np.arange(ITEMS) < 12, 0, 1).astype(np.int32)
     answers = dataclasses.replace(calibration(), group=uneven)
     fit = dataclasses.replace(fitted(), params=fitted().params._replace(group=uneven))
-    found = anchors.choose(fit, answers, k=None, balance=True)
+    found = anchors.choose(fit, responses=answers, k=None, balance=True)
     np.testing.assert_allclose(np.bincount(found.group, found.weight), 1 / 2, rtol=1e-9)
     np.testing.assert_allclose(found.target_weight.sum(1), 1, rtol=1e-9)
     of_groups = [answers.scores[:, uneven == g].mean(1) for g in range(2)]
     np.testing.assert_allclose(found.calibration.full, np.stack([sum(of_groups) / 2, *of_groups], 1), rtol=1e-5)
-    plain = anchors.choose(fit, answers, k=None)
+    plain = anchors.choose(fit, responses=answers, k=None)
     np.testing.assert_allclose(np.bincount(uneven, plain.weight), [1 / 4, 3 / 4], rtol=1e-9)
 
 
@@ -187,7 +187,7 @@ def test_models_left_out_have_no_say_in_the_anchors_that_judge_them(monkeypatch)
     looked = []
     rule = anchors.METHODS["spread"]
     monkeypatch.setitem(anchors.METHODS, "spread", lambda p: looked.append(p.scores) or rule(p))
-    anchors.choose(fitted(), calibration(), k=K)
+    anchors.choose(fitted(), responses=calibration(), k=K)
     fold = np.random.default_rng(0).permutation(MODELS) % 5
     assert len(looked) == 5
     for f, scores in enumerate(looked):
@@ -196,7 +196,7 @@ def test_models_left_out_have_no_say_in_the_anchors_that_judge_them(monkeypatch)
 
 def test_plans_are_shares():
     found = bank()
-    here = anchors.anchors_only(calibration().take(range(4)), found)
+    here = anchors.anchors_only(calibration().take(range(4)), bank=found)
     seen = here.seen.copy()
     seen[2, found.anchors.index[0]] = False
     here = dataclasses.replace(here, seen=seen, scores=np.where(seen, here.scores, 0))
@@ -221,7 +221,7 @@ def test_a_group_without_an_answer_borrows_the_nearest():
 
 def test_full_scores_make_a_bank_of_a_part():
     for frame in (table(), table().drop(columns="group")):
-        found = anchors.choose(fitted(), calibration(), k=K, full_scores=frame)
+        found = anchors.choose(fitted(), responses=calibration(), k=K, full_scores=frame)
         assert found.calibration.outside
         assert found.calibration.full.shape == (MODELS, 1)
         assert tiny.default_method(found) == "head"
@@ -232,9 +232,9 @@ def test_full_scores_of_some_groups_are_not_given_to_others():
     """A table that knows the whole and group-1 must not name group-1's scores group-0's."""
     frame = table(("all", "group-1"))
     frame.loc[frame["group"] == "group-1", "score"] = 0.9
-    found = anchors.choose(fitted(), calibration(), k=K, full_scores=frame)
-    here = anchors.anchors_only(calibration().take(range(2)), found)
-    got = tiny.estimate(here, found, groups=True)
+    found = anchors.choose(fitted(), responses=calibration(), k=K, full_scores=frame)
+    here = anchors.anchors_only(calibration().take(range(2)), bank=found)
+    got = tiny.estimate(here, bank=found, groups=True)
     assert set(got.group) <= {"all", "group-1"}
     for g, v in zip(got.group, got.value, strict=True):
         assert g == "all" or abs(v - 0.9) < 0.05
@@ -243,36 +243,38 @@ def test_full_scores_of_some_groups_are_not_given_to_others():
 def test_models_missing_from_the_full_scores_are_dropped():
     frame = table().iloc[:15]
     frame.loc[frame.index[3], "score"] = np.nan
-    found = anchors.choose(fitted(), calibration(), k=K, full_scores=frame)
+    found = anchors.choose(fitted(), responses=calibration(), k=K, full_scores=frame)
     assert found.calibration.rows == tuple(r for i, r in enumerate(calibration().rows[:15]) if i != 3)
 
 
 def test_what_cannot_be_meant_is_refused():
     with pytest.raises(BadInput, match="by 'best' is not known; there are auto, .*random"):
-        anchors.choose(fitted(), calibration(), k=K, by="best")
+        anchors.choose(fitted(), responses=calibration(), k=K, by="best")
     for k in (49, 0, -1):
         with pytest.raises(BadInput, match=f"{k} anchors were asked for; the bank has 48 items"):
-            anchors.choose(fitted(), calibration(), k=k)
+            anchors.choose(fitted(), responses=calibration(), k=k)
     with pytest.raises(BadInput, match="no model of the full scores is among the 24 models that answered"):
-        anchors.choose(fitted(), calibration(), k=K, full_scores=table(model=[f"m{i}" for i in range(MODELS)]))
+        anchors.choose(
+            fitted(), responses=calibration(), k=K, full_scores=table(model=[f"m{i}" for i in range(MODELS)])
+        )
     with pytest.raises(BadInput, match="the full scores need a row with group 'all'"):
-        anchors.choose(fitted(), calibration(), k=K, full_scores=table(("group-1",)))
+        anchors.choose(fitted(), responses=calibration(), k=K, full_scores=table(("group-1",)))
     with pytest.raises(BadInput, match="no model of the full scores"):
-        anchors.choose(fitted(), calibration(), k=K, full_scores=table().iloc[:0])
+        anchors.choose(fitted(), responses=calibration(), k=K, full_scores=table().iloc[:0])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("repeats", [4])
 def test_fractional_scores_with_counts_are_learned_from(repeats):
-    found = anchors.choose(fitted(0.0, repeats), calibration(0.0, repeats), k=K)
+    found = anchors.choose(fitted(0.0, repeats), responses=calibration(0.0, repeats), k=K)
     assert found.anchors.by == "spread"
-    got = tiny.estimate(anchors.anchors_only(calibration(0.0, repeats).take(range(4)), found), found)
+    got = tiny.estimate(anchors.anchors_only(calibration(0.0, repeats).take(range(4)), bank=found), bank=found)
     assert np.isfinite(got.value).all()
 
 
 def test_words_are_told_before_long_parts():
     words = []
-    anchors.choose(fitted(), calibration(), k=K, tell=words.append)
+    anchors.choose(fitted(), responses=calibration(), k=K, tell=words.append)
     assert [now.word for now in words] == [
         f"learning from {MODELS} models",
         "checking the fit on models left out of it",
@@ -280,7 +282,7 @@ def test_words_are_told_before_long_parts():
 
 
 def test_anchors_hide_all_other_answers():
-    here = anchors.anchors_only(calibration(), bank())
+    here = anchors.anchors_only(calibration(), bank=bank())
     assert (here.seen.sum(1) == K).all()
     assert (here.scores[~here.seen] == 0).all()
     assert isinstance(here, Responses)

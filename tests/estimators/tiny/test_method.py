@@ -32,33 +32,33 @@ def package(tmp_path, monkeypatch):
 
 
 def asked():
-    return anchors.anchors_only(worlds.new(), worlds.bank())
+    return anchors.anchors_only(worlds.new(), bank=worlds.bank())
 
 
 def test_a_package_brings_a_method(package):
     bank = worlds.bank()
     package()
     assert list(tiny.methods()) == [*tiny.METHODS, "mine"]
-    found = ll.tiny.estimate(asked(), bank, method="mine")
+    found = ll.tiny.estimate(asked(), bank=bank, by="mine")
     np.testing.assert_allclose(found.value, asked().scores.sum(1) / worlds.K, rtol=1e-6)
     np.testing.assert_allclose(found.std_error, 0.01)  # the bank was calibrated without it
     assert ll.cite(found) == "@book{mine2026, title = {Mine}}"
     with pytest.raises(BadInput, match="method 'mien' is not known; there are auto, .*, mine; did you mean 'mine'"):
-        ll.tiny.estimate(asked(), bank, method="mien")
+        ll.tiny.estimate(asked(), bank=bank, by="mien")
     without = dataclasses.replace(bank, calibration=None)
     with pytest.raises(BankMismatch, match="keeps fewer than 8 calibration models, which method 'mine' learns from"):
-        ll.tiny.estimate(asked(), without, method="mine")
+        ll.tiny.estimate(asked(), bank=without, by="mine")
 
 
 def test_calibration_learns_how_wide_a_new_method_is(package):
     """And nothing else changes. The method says 0.01, where twelve answers are off by far more."""
     was = worlds.bank()
     package()
-    bank = anchors.choose(worlds.items(), worlds.known(), k=worlds.K, name="tests", seed=3)
+    bank = anchors.choose(worlds.items(), responses=worlds.known(), k=worlds.K, name="tests", seed=3)
     assert list(bank.misfit.width) == ["weighted", "pirt", "mine", "head"]
     for name, width in was.misfit.width.items():
         np.testing.assert_array_equal(bank.misfit.width[name], width)
-    found = ll.tiny.estimate(asked(), bank, method="mine", groups=True)
+    found = ll.tiny.estimate(asked(), bank=bank, by="mine", groups=True)
     np.testing.assert_allclose(
         found.std_error.reshape(-1, 3), np.tile(0.01 * bank.misfit.width["mine"], (worlds.NEW, 1))
     )
@@ -87,5 +87,5 @@ def test_what_is_no_method_is_left_out(package):
 
 def test_a_bank_without_what_a_method_needs_names_those_it_has_enough_for():
     bank = dataclasses.replace(worlds.bank(), learned=None)
-    with pytest.raises(BankMismatch, match="'mixed' learns from; use method='weighted' or 'pirt' or 'gpirt' or 'head'"):
-        ll.tiny.estimate(asked(), bank, method="mixed")
+    with pytest.raises(BankMismatch, match="'mixed' learns from. Pass by='weighted' or 'pirt' or 'gpirt' or 'head'"):
+        ll.tiny.estimate(asked(), bank=bank, by="mixed")

@@ -58,13 +58,13 @@ def misfit(bias):
 
 
 def test_weighted_is_the_sum_of_omega_y():
-    got = tiny.estimate(ASKED, four(), method="weighted")
+    got = tiny.estimate(ASKED, bank=four(), by="weighted")
     np.testing.assert_allclose(got.value, 0.7 * 1 + 0.3 * 0, rtol=1e-6)
 
 
 def test_pirt_is_answers_as_they_are_and_the_rest_as_predicted():
     p, var = by_hand()
-    got = tiny.estimate(ASKED, four(), method="pirt")
+    got = tiny.estimate(ASKED, bank=four(), by="pirt")
     np.testing.assert_allclose(got.value, (1 + 0 + p[1] + p[3]) / 4, atol=1e-4)
     tilt = (SLOPE * p * (1 - p))[[1, 3]].sum() / 4
     np.testing.assert_allclose(got.std_error**2, tilt**2 * var + (p * (1 - p))[[1, 3]].sum() / 16, rtol=1e-3)
@@ -76,16 +76,16 @@ def test_pirt_is_answers_as_they_are_and_the_rest_as_predicted():
 @pytest.mark.parametrize("bias", [0.0, 0.05, -0.3, 30.0])
 def test_lambda_of_gpirt_is_b2_over_v_plus_b2(bias):
     bank = four(misfit=misfit(bias))
-    z_w, z_p = (tiny.estimate(ASKED, bank, method=m) for m in ("weighted", "pirt"))
+    z_w, z_p = (tiny.estimate(ASKED, bank=bank, by=m) for m in ("weighted", "pirt"))
     b = bias
     share = b**2 / (z_w.std_error**2 + b**2)
-    got = tiny.estimate(ASKED, bank, method="gpirt")
+    got = tiny.estimate(ASKED, bank=bank, by="gpirt")
     np.testing.assert_allclose(got.value, share * z_w.value + (1 - share) * z_p.value, rtol=1e-6)
     np.testing.assert_allclose(got.std_error, share * z_w.std_error + (1 - share) * z_p.std_error, rtol=1e-6)
 
 
 def test_misfit_widens_and_its_degrees_of_freedom_fatten():
-    narrow, wide = (tiny.estimate(ASKED, b, method="pirt", level=0.5) for b in (four(), four(misfit=misfit(0.0))))
+    narrow, wide = (tiny.estimate(ASKED, bank=b, by="pirt", level=0.5) for b in (four(), four(misfit=misfit(0.0))))
     np.testing.assert_allclose(wide.std_error, 1.1 * narrow.std_error, rtol=1e-6)
     np.testing.assert_allclose(wide.high - wide.low, 2 * stats.t.ppf(0.75, 10) * wide.std_error, rtol=1e-5)
     np.testing.assert_allclose(narrow.high - narrow.low, 2 * stats.norm.ppf(0.75) * narrow.std_error, rtol=1e-5)
@@ -94,14 +94,14 @@ def test_misfit_widens_and_its_degrees_of_freedom_fatten():
 def test_other_items_than_the_anchors_are_shares_of_the_nearest():
     """b and d are asked: a and c lie nearest to b in slope and intercept."""
     other = Responses.build(np.array([[1.0, 0.0]], np.float32), items=("b", "d"))
-    np.testing.assert_allclose(tiny.estimate(other, four(), method="weighted").value, 0.75, rtol=1e-6)
+    np.testing.assert_allclose(tiny.estimate(other, bank=four(), by="weighted").value, 0.75, rtol=1e-6)
 
 
 def test_what_is_certain_bounds_every_interval():
     """Three of four answered, one right: the score is 1/4 or 1/2."""
     here = Responses.build(np.array([[1.0, 0.0, 0.0]], np.float32), items=("a", "b", "c"))
     for method in ("weighted", "pirt", "gpirt"):
-        got = tiny.estimate(here, four(), method=method, level=0.9999)
+        got = tiny.estimate(here, bank=four(), by=method, level=0.9999)
         assert 0.25 <= got.low[0] <= got.value[0] <= got.high[0] <= 0.5 + 1e-12
 
 
@@ -117,36 +117,36 @@ def test_the_default_is_what_the_bank_allows():
 def test_what_cannot_be_meant_is_refused():
     bank = four()
     with pytest.raises(BadInput, match="method 'best' is not known; there are auto, .*pirt"):
-        tiny.estimate(ASKED, bank, method="best")
+        tiny.estimate(ASKED, bank=bank, by="best")
     for level in (0.0, 1.0, 1.5):
         with pytest.raises(BadInput, match=f"level is {level}; it must lie strictly between 0 and 1"):
-            tiny.estimate(ASKED, bank, level=level)
+            tiny.estimate(ASKED, bank=bank, level=level)
     strangers = Responses.build(np.ones((1, 2), np.float32), items=("x", "y"))
     with pytest.raises(BankMismatch, match="none of the 2 items answered is in bank 'four' .first: .'x'..; its items"):
-        tiny.estimate(strangers, bank)
+        tiny.estimate(strangers, bank=bank)
     empty = Responses.build(np.array([[1.0, 0.0], [np.nan, np.nan]]), items=("a", "b"))
     with pytest.raises(BankMismatch, match="'row-1' answered no item of bank 'four' .1 such rows.; drop it"):
-        tiny.estimate(empty, bank)
+        tiny.estimate(empty, bank=bank)
     with pytest.raises(BankMismatch, match="keeps fewer than 8 calibration models, which method 'head' learns from"):
-        tiny.estimate(ASKED, bank, method="head")
+        tiny.estimate(ASKED, bank=bank, by="head")
     for method in ("kriged", "mixed"):
         with pytest.raises(BankMismatch, match="keeps no complete answers of at least 8 calibration models"):
-            tiny.estimate(ASKED, bank, method=method)
+            tiny.estimate(ASKED, bank=bank, by=method)
     few = Calibration(("m",) * 9, np.ones((9, 4)), np.ones((9, 4), bool), np.ones((9, 1)), outside=True)
     part = four(calibration=few)
     for method in ("weighted", "pirt", "gpirt"):
         with pytest.raises(BankMismatch, match=f"holds only part of its benchmark .*, so method '{method}' would"):
-            tiny.estimate(ASKED, part, method=method)
+            tiny.estimate(ASKED, bank=part, by=method)
 
 
 def test_unknown_items_are_counted_and_left_out_when_some_are_known():
     more = Responses.build(np.array([[1.0, 0.0, 1.0]], np.float32), items=("a", "c", "stranger"))
     with pytest.warns(DataWarning, match=r"1 of 3 items answered are not in bank '.*' \('stranger'\).*left out"):
-        got = tiny.estimate(more, four())
-    np.testing.assert_allclose(got.value, tiny.estimate(ASKED, four()).value, rtol=1e-6)
+        got = tiny.estimate(more, bank=four())
+    np.testing.assert_allclose(got.value, tiny.estimate(ASKED, bank=four()).value, rtol=1e-6)
     assert got.n_seen.tolist() == [2]
     with pytest.raises(BankMismatch, match=r"1 of 3 items answered are not in bank .* or name them as the bank does"):
-        tiny.estimate(more, four(), strict=True)
+        tiny.estimate(more, bank=four(), strict=True)
 
 
 # --- coverage -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def made(fitted):
 @pytest.fixture(scope="module")
 def shuffled(made):
     responses, fit = made
-    return controls.shuffled(fit, responses, seed=0)
+    return controls.shuffled(fit, responses=responses, seed=0)
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_shuffled_answers_teach_nothing(shuffled) -> None:
 @pytest.mark.slow
 def test_what_is_simulated_is_recovered(made) -> None:
     responses, fit = made
-    found = controls.recovery(fit, responses, seed=0)
+    found = controls.recovery(fit, responses=responses, seed=0)
     assert found.correlation["intercept"] > 0.97
     assert found.correlation["ability"] > 0.95
     assert found.correlation["slope"] > 0.6
@@ -47,7 +47,7 @@ def test_what_is_simulated_is_recovered(made) -> None:
 @pytest.mark.slow
 def test_controls_repeat_with_their_seed(made, shuffled) -> None:
     responses, fit = made
-    assert controls.shuffled(fit, responses, seed=0) == shuffled
+    assert controls.shuffled(fit, responses=responses, seed=0) == shuffled
 
 
 def test_own_scale_keeps_the_curves() -> None:
@@ -65,7 +65,7 @@ def test_own_scale_keeps_the_curves() -> None:
 @pytest.mark.slow
 def test_two_abilities_and_rasch_are_controlled_too() -> None:
     responses, _ = simulate(500, 60, seed=2, dims=2)
-    found = controls.recovery(irt.fit(responses, dims=2), responses, seed=0)
+    found = controls.recovery(irt.fit(responses, dims=2), responses=responses, seed=0)
     assert min(found.correlation.values()) > 0.6
-    found = controls.recovery(irt.fit(responses, model="rasch"), responses, seed=0)
+    found = controls.recovery(irt.fit(responses, model="rasch"), responses=responses, seed=0)
     assert set(found.correlation) == {"intercept", "ability"}

@@ -36,7 +36,7 @@ def faulty():
 
 def test_sound_items_are_left_alone(sound) -> None:
     responses, fit, _ = sound
-    found = items.examine(fit, responses, family={row: f"f{i % 4}" for i, row in enumerate(responses.rows)})
+    found = items.examine(fit, responses=responses, family={row: f"f{i % 4}" for i, row in enumerate(responses.rows)})
     assert sum(map(bool, found.items.flags)) <= 3
     most = stats.binom.isf(FALSE_ALARM / 4, 120, 0.05)
     assert (found.items.misfit < 0.05).sum() <= most
@@ -49,7 +49,7 @@ def test_sound_items_are_left_alone(sound) -> None:
 
 def test_planted_faults_are_named(faulty) -> None:
     responses, fit, family = faulty
-    found = items.examine(fit, responses, family=family)
+    found = items.examine(fit, responses=responses, family=family)
     flags = dict(zip(found.items.items, found.items.flags, strict=True))
     for i in (3, 50):
         assert flags[f"item-{i}"][:2] == ("key likely wrong", "negative slope")
@@ -72,7 +72,7 @@ def test_a_curve_of_another_shape_does_not_fit() -> None:
     hard = np.argsort(truth.intercept)[:10]
     scores[:, hard] = np.maximum(scores[:, hard], rng.random((1500, 10)) < 0.35)
     fit = irt.fit(Responses.build(scores), standard_errors=False)
-    found = items.examine(fit, Responses.build(scores)).items
+    found = items.examine(fit, responses=Responses.build(scores)).items
     assert set(np.flatnonzero(found.misfit < 0.05 / 60)) <= set(hard)
     assert (found.misfit[hard] < 0.05).sum() >= stats.binom.isf(FALSE_ALARM, 10, 0.05)
 
@@ -180,7 +180,7 @@ def test_families_by_name() -> None:
 def test_other_answers_are_refused(sound) -> None:
     _, fit, _ = sound
     with pytest.raises(BadInput, match="280 models of the fit have no answers here"):
-        items.examine(fit, simulate(120, 120, seed=1)[0])
+        items.examine(fit, responses=simulate(120, 120, seed=1)[0])
 
 
 @pytest.mark.slow
@@ -189,6 +189,6 @@ def test_two_abilities_are_examined_too() -> None:
     scores = np.array(responses.scores)
     scores[:, 5] = 1 - scores[:, 5]
     responses = Responses.build(scores)
-    found = items.examine(irt.fit(responses, dims=2, standard_errors=False), responses)
+    found = items.examine(irt.fit(responses, dims=2, standard_errors=False), responses=responses)
     assert [i for i, f in enumerate(found.items.flags) if "key likely wrong" in f] == [5]
     assert found.reliability.shape == (2,)
