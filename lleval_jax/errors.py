@@ -10,7 +10,7 @@ T = TypeVar("T")
 PACKAGE = f"{pathlib.Path(__file__).parent}/"
 
 
-class _TwoFaced:
+class _TwoFaced(Exception):
     """What is wrong, and what to do about it in the words of Python and of the shell, where these differ."""
 
     def __init__(self, what: str = "", *, python: str = "", shell: str = "") -> None:
