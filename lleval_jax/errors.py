@@ -33,6 +33,10 @@ class BadInput(LlevalError, ValueError):
     """The data handed in cannot be what the caller meant."""
 
 
+class BadFile(BadInput):
+    """A file as a whole gives no answer: it is damaged, cut short or empty. Among others it is left out and named."""
+
+
 class BankMismatch(BadInput):
     """The answers and the item bank do not belong together."""
 

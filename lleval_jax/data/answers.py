@@ -7,7 +7,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from lleval_jax.errors import BadInput, require
+from lleval_jax.data.notes import Left, Note
+from lleval_jax.data.unscored import NOT_SCORED
+from lleval_jax.errors import BadFile, BadInput, require
 
 Repeats = Literal["count", "first", "error"]
 BY_ALL = frozenset(("scale", "repeats"))  # options that hold for every format, whatever its reader does
@@ -48,7 +50,7 @@ class Options:
         if self.scale is not None:
             low, high = self.scale
             good = bool(np.isfinite([low, high]).all()) and low < high
-            require(good, f"scale is {self.scale}; it must be (lowest, highest)")
+            require(good, f"the scale is {self.scale}; it must be the lowest and the highest score possible")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,7 +65,10 @@ class Answers:
     score   (cells,) as in the file; NaN is no answer
     weight  (cells,) answers behind a score
     line    (cells,) where each stands in the file, from 1; None where that means nothing
-    notes   what was counted and set aside
+    notes   what the reader wants to be known
+    left    answers that were left out, and why
+    content, number  (items,) digests of what an item asks, and of its number in the data set, where the log says so
+            and the name does not; `sameness.py` compares them between files
     """
 
     file: str
@@ -75,7 +80,10 @@ class Answers:
     score: np.ndarray
     weight: np.ndarray | None = None
     line: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    left: tuple[Left, ...] = ()
+    content: np.ndarray | None = None
+    number: np.ndarray | None = None
 
     def place(self, cell: int) -> str:
         """Where a cell stands: `file:line`, or the file and the names."""
@@ -84,14 +92,15 @@ class Answers:
         return f"{self.file}: model {self.rows[self.row[cell]]!r}, item {self.items[self.item[cell]]!r}"
 
     def scaled(self, scale: tuple[float, float] | None) -> "Answers":
-        """Scores moved to [0, 1]; cells without an answer left out. `BadInput` for a score outside."""
+        """Scores moved to [0, 1]; cells without a score left out, and counted. `BadInput` for a score outside."""
         score = self.check(scale)
         answered = ~np.isnan(score)
         if answered.all():
             return dataclasses.replace(self, score=score)
+        left = (*self.left, unscored(score, self.left))
         cells = {name: getattr(self, name) for name in ("row", "item", "weight", "line")}
         kept = {name: None if column is None else column[answered] for name, column in cells.items()}
-        return dataclasses.replace(self, score=score[answered], **kept)
+        return dataclasses.replace(self, score=score[answered], left=left, **kept)
 
     def check(self, scale: tuple[float, float] | None) -> np.ndarray:
         """(cells,) the scores moved to [0, 1]. `BadInput` for one outside."""
@@ -103,10 +112,19 @@ class Answers:
             found = self.score[answered]
             raise BadInput(
                 f"{self.place(cell)}: score {self.score[cell]:g} lies outside [{low:g}, {high:g}]; "
-                f"this file's scores run from {found.min():g} to {found.max():g}. "
-                "Pass scale=(lowest, highest), such as scale=(1, 10), to rescale them."
+                f"this file's scores run from {found.min():g} to {found.max():g}.",
+                python="Pass scale=(lowest, highest), such as scale=(1, 10), to rescale them.",
+                shell="Give the lowest and highest possible, such as --scale 1 10, to rescale them.",
             )
         return score
+
+
+def unscored(score: np.ndarray, already: Sequence[Left] = ()) -> Left:
+    """How many scores are NaN, which is what a reader gives for an answer that was not scored.
+
+    `already` says what was left out before, of as many answers more.
+    """
+    return Left(NOT_SCORED, int(np.isnan(score).sum()), len(score) + sum(each.count for each in already))
 
 
 def from_columns(
@@ -118,7 +136,10 @@ def from_columns(
     group: Sequence[str] | None = None,
     weight: Sequence[float] | None = None,
     line: Sequence[int] | np.ndarray | None = None,
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
+    left: tuple[Left, ...] = (),
+    content: Sequence[int] | np.ndarray | None = None,
+    number: Sequence[int] | np.ndarray | None = None,
 ) -> Answers:
     """From plain columns, one entry a cell. Each item must have one group."""
     row_code, rows = pd.factorize(np.asarray(row, object))
@@ -135,7 +156,19 @@ def from_columns(
         weight=None if weight is None else np.asarray(weight, np.float32),
         line=None if line is None else np.asarray(line, np.int64),
         notes=notes,
+        left=left,
+        content=_of_items(len(items), item_code, content),
+        number=_of_items(len(items), item_code, number),
     )
+
+
+def _of_items(n_items: int, item: np.ndarray, column: Sequence[int] | np.ndarray | None) -> np.ndarray | None:
+    """(items,) the column's entry at the first cell of each item."""
+    if column is None:
+        return None
+    found = np.zeros(n_items, np.int64)
+    found[item[::-1]] = np.asarray(column, np.int64)[::-1]
+    return found
 
 
 def from_task(
@@ -148,18 +181,40 @@ def from_task(
     score: Sequence[float] | np.ndarray,
     prompt: str | None = None,
     line: Sequence[int] | np.ndarray | None = None,
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
+    left: tuple[Left, ...] = (),
+    content: Sequence[int] | np.ndarray | None = None,
+    number: Sequence[int] | np.ndarray | None = None,
 ) -> Answers:
-    """From a log of one model on one task: rows are models and the task groups its items, or rows are its prompts."""
-    by_model = rows == "model"
+    """From a log of one model on one task: rows are models and the task groups its items, or rows are its prompts.
+
+    What was not scored, NaN, is left out here and counted, so that an item without any score is none of the log's.
+
+    Raises:
+        BadFile: there is no answer, or none that was scored.
+    """
+    by_model, values = rows == "model", np.asarray(score, np.float64)
+    if not len(values):
+        raise BadFile(f"{file} holds no answers")
+    scored = ~np.isnan(values)
+    if not scored.any():
+        raise BadFile(f"{file}: none of its {len(values)} answers was scored")
+    at = np.flatnonzero(scored).tolist()
+    names = [item[i] for i in at]
+    line, content, number = (
+        None if each is None else np.asarray(each, np.int64)[at] for each in (line, content, number)
+    )
     return from_columns(
         file,
-        row=[row_name(model, task if prompt is None else prompt, rows)] * len(item),
-        item=[item_name(task, name) for name in item] if by_model else item,
-        score=score,
-        group=[task if by_model else ""] * len(item),
+        row=[row_name(model, task if prompt is None else prompt, rows)] * len(names),
+        item=[item_name(task, name) for name in names] if by_model else names,
+        score=values[at],
+        group=[task if by_model else ""] * len(names),
         line=line,
         notes=notes,
+        left=left if scored.all() else (*left, unscored(values, left)),
+        content=content,
+        number=number,
     )
 
 

@@ -26,11 +26,12 @@ import numpy as np
 
 from lleval_jax.data import writing
 from lleval_jax.data.answers import Answers, Options
+from lleval_jax.data.notes import Left, Note
 
 SMALLEST = 1 << 20  # bytes; a smaller file is quicker parsed than looked up
 LARGEST = 1 << 31  # bytes that all entries may take; the least recently used go first
 SETTLED = 3.0  # seconds that a file must have been left alone before its hash was taken, to be trusted by its times
-ARRAYS = ("row", "item", "score", "weight", "line")
+ARRAYS = ("row", "item", "score", "weight", "line", "content", "number")
 
 
 def folder() -> pathlib.Path | None:
@@ -113,7 +114,7 @@ def packed(answers: Answers) -> bytes:
     groups, code = np.unique(answers.group.astype(str), return_inverse=True)
     found = {name: getattr(answers, name) for name in ARRAYS} | {"group": code}
     arrays = {name: np.ascontiguousarray(_small(value)) for name, value in found.items() if value is not None}
-    facts = {"file": answers.file, "notes": answers.notes, "groups": groups.tolist()}
+    facts = {"file": answers.file, "notes": answers.notes, "left": answers.left, "groups": groups.tolist()}
     facts |= {"rows": answers.rows.tolist(), "items": answers.items.tolist()}
     facts |= {"arrays": [[name, value.dtype.str, len(value)] for name, value in arrays.items()]}
     text = _even(json.dumps(facts, allow_nan=False).encode(), b" ")
@@ -137,7 +138,8 @@ def unpacked(content: bytes) -> Answers | None:
             at += -(-arrays[name].nbytes // 8) * 8
         group = np.asarray(facts["groups"], object)[arrays.pop("group")]
         rows, items = (np.asarray(facts[name], object) for name in ("rows", "items"))
-        return Answers(facts["file"], rows, items, group, notes=tuple(facts["notes"]), **arrays)
+        notes, left = tuple(Note(*each) for each in facts["notes"]), tuple(Left(*each) for each in facts["left"])
+        return Answers(facts["file"], rows, items, group, notes=notes, left=left, **arrays)
     except (ValueError, KeyError, TypeError, IndexError):
         return None
 

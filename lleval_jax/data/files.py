@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 import zstandard
 
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import BadFile, BadInput, require
 
 HEAD = 1 << 16  # bytes looked at to know a format
 LONGEST_LINE = 1 << 28
@@ -52,14 +52,14 @@ DAMAGED = (
 
 @contextlib.contextmanager
 def damage(file: str) -> Iterator[None]:
-    """Turn whatever a parser raises on damaged bytes into a `BadInput` that names the file."""
+    """Turn whatever a parser raises on damaged bytes into a `BadFile` that names the file."""
     try:
         yield
     except BadInput:
         raise
     except DAMAGED as error:
         what = f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")
-        raise BadInput(f"{file} is damaged or cut short ({what}). Copy or write it again.") from error
+        raise BadFile(f"{file} is damaged or cut short ({what}). Copy or write it again.") from error
 
 
 def head(path: pathlib.Path) -> bytes:
@@ -178,8 +178,9 @@ def parsed(file: str, number: int, line: bytes) -> dict[str, Any]:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
         what = "is cut short" if not line.endswith(b"\n") else "is not JSON"
-        raise BadInput(f"{file}:{number} {what} ({str(error)[:80]}): {snippet(line)}") from error
-    require(isinstance(found, dict), f"{file}:{number} is not a JSON object: {snippet(line)}")
+        raise BadFile(f"{file}:{number} {what} ({str(error)[:80]}): {snippet(line)}") from error
+    if not isinstance(found, dict):
+        raise BadFile(f"{file}:{number} is not a JSON object: {snippet(line)}")
     return found
 
 
@@ -210,7 +211,7 @@ def _converted(where: str, found: Any, kind: type[Kind]) -> Kind:
     try:
         return msgspec.convert(found, kind)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise BadInput(f"{where} is not as its format says: {str(error)[:200]}") from error
+        raise BadFile(f"{where} is not as its format says: {str(error)[:200]}") from error
 
 
 def snippet(line: bytes, length: int = 80) -> str:

@@ -20,11 +20,11 @@ from lleval_jax.data import cache
 from lleval_jax.data.answers import Answers, Options
 from lleval_jax.data.formats import registry
 from lleval_jax.data.formats.format import Format
-from lleval_jax.errors import BadInput
+from lleval_jax.errors import BadFile, BadInput
 
 WORTH = 1 << 28  # bytes of all files from which more processes pay for their start
 Job = tuple[pathlib.Path, Format]  # a file, and how it is written
-Parsed = tuple[Answers, str]
+Parsed = tuple[Answers, str] | BadFile  # its answers and the hash of its content
 
 
 def count(asked: int | None, sizes: Sequence[int]) -> int:
@@ -44,7 +44,7 @@ def parse(
     workers: int,
     done: Callable[[int], None],
 ) -> list[Parsed]:
-    """What `registry.parse` says of each file, in their order; `done` is told of each. `BadInput` of one."""
+    """What `registry.tried` says of each file, in their order; `done` is told of each. `BadInput` of one."""
     results: dict[int, Parsed | BadInput] = {}
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for at in sorted(range(len(jobs)), key=lambda at: -jobs[at][0].stat().st_size):
@@ -68,8 +68,8 @@ def parse(
         warnings.warn(text, RuntimeWarning, stacklevel=4)
     found = []
     for at, (path, format) in enumerate(jobs):
-        result = registry.parse(path, format, options, place) if at in left else results[at]
-        if isinstance(result, BadInput):
+        result = registry.tried(path, format, options, place) if at in left else results[at]
+        if isinstance(result, BadInput) and not isinstance(result, BadFile):
             raise result
         found.append(result)
     return found
@@ -113,7 +113,8 @@ def _feed(
             return
         found = cache.unpacked(content)
         if "error" in answer:
-            results[at] = BadInput(answer["error"])
+            kind = BadFile if answer["whole"] else BadInput
+            results[at] = kind(answer["error"], python=answer["python"], shell=answer["shell"])
         elif found is None:
             return
         else:
@@ -137,7 +138,8 @@ def work(lines: IO[bytes], answers: IO[bytes]) -> None:
             content = cache.packed(found)
             answer = {"hash": known}
         except BadInput as error:
-            answer = {"error": str(error)}
+            answer = {"error": error.what, "python": error.python, "shell": error.shell}
+            answer |= {"whole": isinstance(error, BadFile)}
         answers.write(json.dumps(answer | {"size": len(content)}).encode() + b"\n" + content)
         answers.flush()
 

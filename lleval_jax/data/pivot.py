@@ -8,7 +8,9 @@ import pandas as pd
 
 from lleval_jax.data.answers import Answers, Repeats, labels, parts_of
 from lleval_jax.data.cells import Cells, axis, join
+from lleval_jax.data.notes import Note
 from lleval_jax.data.repeats import joined
+from lleval_jax.data.sameness import compared
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values import Responses, Source, SparseResponses
 from lleval_jax.values.origin import Origin, code
@@ -20,7 +22,7 @@ SPARSE_FROM = 1_000_000  # cells; a smaller matrix is always dense
 
 def pivot(
     parts: Sequence[Answers], source: Source, *, files: Sequence[str] | None = None, repeats: Repeats = "count"
-) -> tuple[Responses | SparseResponses, list[str]]:
+) -> tuple[Responses | SparseResponses, list[Note]]:
     """One matrix of all answers, and what was counted and set aside.
 
     Rows and items stand in the order in which they are first met. Of a cell with several answers, see `repeats.py`.
@@ -34,11 +36,12 @@ def pivot(
     cells = join(parts, row_place, item_place)
     require(len(cells.row) > 0, f"there is no answer in {', '.join(part.file for part in parts[:5])}")
     cells, notes = joined(parts, cells, len(items), repeats)
+    notes += compared(parts, item_place, len(items))
     used = np.bincount(cells.row, minlength=len(rows)) > 0
     if not used.all():
         empty = [rows[i] for i in np.flatnonzero(~used)]
         named = ", ".join(map(repr, labels(empty)[:5]))
-        notes.append(f"{len(empty)} rows have no answer and were left out: {named}")
+        notes.append(Note(f"{len(empty)} rows have no answer and were left out: {named}"))
         cells = dataclasses.replace(cells, row=(np.cumsum(used) - 1)[cells.row])
         rows = [rows[i] for i in np.flatnonzero(used)]
     group = _groups(parts, items, item_place)

@@ -13,8 +13,9 @@ from lleval_jax.data import files, parallel
 from lleval_jax.data.answers import Options, Repeats
 from lleval_jax.data.formats import registry
 from lleval_jax.data.formats.format import Format
+from lleval_jax.data.notes import Note, left_out
 from lleval_jax.data.pivot import pivot
-from lleval_jax.errors import BadInput, DataWarning, require
+from lleval_jax.errors import BadFile, BadInput, require
 from lleval_jax.renamed import renamed
 from lleval_jax.values import Responses, Source, SparseResponses
 from lleval_jax.values.progress import Progress, Tell, silent
@@ -59,50 +60,64 @@ def read(
         workers: processes that parse files; None: as many as there are cores where the files are large, else one.
         tell: called with the bytes read, of how many, now and then; from several threads where there are `workers`.
 
+    A damaged or empty file is left out and named where it was found in a folder or by a glob, and an error where it
+    was named itself. Logs of one task are compared: ids that stand for different questions, and questions that change
+    from run to run, give a warning.
+
     Raises:
         BadInput: no such file, no known format, damaged content, scores that are no scores, or answers that
             disagree. The message names the file and line.
     """
     options = Options(metric, filter, rows, scale, no_answer, repeats)
     found, base = _find(paths)
-    notes: dict[str, list[str]] = {}
+    named = dict(found)
+    notes: dict[Note, list[str]] = {}
     place = cache_of.folder() if cache else None
     known = _known(found, place, notes)
     if not known:
         raise BadInput(f"no file in {paths!s} holds answers; known formats: {_names()}")
     registry.require_used(options, [(path.name, format) for path, format in known])
     parsed = _parsed(known, options, place, workers, tell)
-    parts, hashes = [], {}
-    for (path, _), (answers, content) in zip(known, parsed, strict=True):
+    parts, hashes, left = [], {}, []
+    for (path, format), result in zip(known, parsed, strict=True):
+        if isinstance(result, BadFile):
+            if named[path] or all(isinstance(each, BadFile) for each in parsed):
+                raise result
+            notes[Note(f"{result.what} It was left out.", result.python, result.shell)] = []
+            continue
+        answers, content = result
         parts.append(answers)
-        hashes[_name(path, base)] = content
-        for text in answers.notes:
-            _note(notes, text, path.name)
+        name = _name(path, base)
+        hashes[name] = content
+        left += [(format.title, name, each) for each in answers.left]
+        for note in answers.notes:
+            notes.setdefault(note, []).append(name)
     value, more = pivot(parts, Source(files=hashes, version=_version()), files=list(hashes), repeats=repeats)
-    _say([*(_said(text, names) for text, names in notes.items()), *more], strict)
+    of_files = [note.of_files(names) if names else note for note, names in notes.items()]
+    _say([*of_files, *left_out(left), *more], strict)
     return value
 
 
 def _known(
-    found: list[tuple[pathlib.Path, bool]], place: pathlib.Path | None, notes: dict[str, list[str]]
+    found: list[tuple[pathlib.Path, bool]], place: pathlib.Path | None, notes: dict[Note, list[str]]
 ) -> list[parallel.Job]:
     """The files of a known format, with it."""
     formats = [(path, registry.remembered(path, place) or _format(path, named, notes)) for path, named in found]
     return [(path, format) for path, format in formats if format is not None]
 
 
-def _format(path: pathlib.Path, named: bool, notes: dict[str, list[str]]) -> Format | None:
+def _format(path: pathlib.Path, named: bool, notes: dict[Note, list[str]]) -> Format | None:
     """The format of a file; None where it is not known. `BadInput` where the file was `named` itself."""
     head = _head(path)
     if not head and not path.stat().st_size:
         require(not named, f"{path} is empty")
-        _note(notes, "is empty and was skipped", path.name)
+        notes.setdefault(Note("is empty and was skipped"), []).append(path.name)
         return None
     known = registry.of(head, path)
     if known is None:
         if named:
             raise BadInput(_unknown(path, head))
-        _note(notes, "is not a file of answers and was skipped", path.name)
+        notes.setdefault(Note("is not a file of answers and was skipped"), []).append(path.name)
     return known
 
 
@@ -124,7 +139,7 @@ def _parsed(
     found = []
     for (path, format), size in zip(jobs, sizes, strict=True):
         with files.watched(lambda done, base=before, most=size: tell(_reading(base + min(done, most), total))):
-            found.append(registry.parse(path, format, options, place))
+            found.append(registry.tried(path, format, options, place))
         before += size
         tell(_reading(before, total))
     return found
@@ -204,18 +219,13 @@ def _version() -> str:
         return ""
 
 
-def _note(notes: dict[str, list[str]], text: str, file: str) -> None:
-    notes.setdefault(text, []).append(file)
-
-
-def _said(text: str, names: list[str]) -> str:
-    """One note for all files that it is true of."""
-    return f"{names[0]}: {text}" + (f" (and so in {len(names) - 1} more files)" if len(names) > 1 else "")
-
-
-def _say(notes: list[str], strict: bool) -> None:
+def _say(notes: list[Note], strict: bool) -> None:
     """Warn of what was set aside; with `strict` it is an error."""
     if strict and notes:
-        raise BadInput(" | ".join(notes) + " (strict=True)")
-    for text in notes:
-        warnings.warn(text, DataWarning, stacklevel=3)
+        raise BadInput(
+            " | ".join(note.what for note in notes),
+            python=" ".join([*(note.python for note in notes if note.python), "(strict=True)"]),
+            shell=" ".join([*(note.shell for note in notes if note.shell), "(--strict)"]),
+        )
+    for note in notes:
+        warnings.warn(note.warning(), stacklevel=3)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lleval_jax.data.answers import Answers, Repeats, labels
+from lleval_jax.data.answers import Answers, Repeats, labels, unscored
 from lleval_jax.data.cells import AGREE, Cells
+from lleval_jax.data.notes import Note
 from lleval_jax.errors import BadInput, require
 
 MOST_RUNS = 64  # files of one question further apart than this are not compared; they are taken for different runs
@@ -21,7 +22,8 @@ MOST_RUNS = 64  # files of one question further apart than this are not compared
 def reduced(answers: Answers, repeat: np.ndarray, how: Repeats, scale: tuple[float, float] | None) -> Answers:
     """One cell for each question of a file that numbers its repeats in `repeat` (cells,).
 
-    The mean is the score, the number of repeats times their weight is the weight. Cells without a score are left out.
+    The mean is the score, the number of repeats times their weight is the weight. Cells without a score are left out
+    and counted.
     """
     answers.check(scale)  # before the mean, which can hide a score outside
     repeat = np.unique(repeat, return_inverse=True)[1] if len(repeat) else repeat
@@ -39,7 +41,8 @@ def reduced(answers: Answers, repeat: np.ndarray, how: Repeats, scale: tuple[flo
     order, key, score, weight = order[new], key[new], score[new], weight[new]
     starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
     if how == "error" and len(starts) < len(key):
-        raise BadInput(f"{answers.file} holds {len(key) - len(starts)} repeats of answers (repeats='error')")
+        text = f"{answers.file} holds {len(key) - len(starts)} repeats of answers"
+        raise BadInput(text, python="(repeats='error')", shell="(--repeats error)")
     if how == "count" and len(starts) < len(key):
         total = np.add.reduceat(weight, starts)
         score, weight = np.add.reduceat(score * weight, starts) / total, total
@@ -49,10 +52,14 @@ def reduced(answers: Answers, repeat: np.ndarray, how: Repeats, scale: tuple[flo
     kept = order[starts][back]
     line = None if answers.line is None else answers.line[kept]
     cells = {"row": answers.row[kept], "item": answers.item[kept], "score": score[back], "line": line}
-    return dataclasses.replace(answers, weight=weight[back].astype(np.float32), **cells)
+    missing = unscored(answers.score, answers.left)
+    left = (*answers.left, missing) if missing.count else answers.left
+    return dataclasses.replace(answers, weight=weight[back].astype(np.float32), left=left, **cells)
 
 
-def joined(parts: Sequence[Answers], cells: Cells, n_items: int, repeats: Repeats = "count") -> tuple[Cells, list[str]]:
+def joined(
+    parts: Sequence[Answers], cells: Cells, n_items: int, repeats: Repeats = "count"
+) -> tuple[Cells, list[Note]]:
     """Each cell once, and what to say of those that stood several times. `BadInput` for one that disagrees."""
     key = cells.row * n_items + cells.item
     _, first, count = np.unique(key, return_index=True, return_counts=True)
@@ -69,13 +76,18 @@ def joined(parts: Sequence[Answers], cells: Cells, n_items: int, repeats: Repeat
     size = np.diff(np.r_[starts, len(key)])
     notes = []
     if copies + more:
-        notes.append(f"{copies + more} answers stand twice, with the same score; they were counted once")
+        notes.append(Note(f"{copies + more} answers stand twice, with the same score; they were counted once"))
     if len(starts) < len(key):
         one = np.repeat(starts, size)
         two = int(np.argmin(cells.agree(np.arange(len(key)), one)))  # the first that differs from its cell's first
         said = disagreement(parts, cells, int(one[two]), two, int((size > 1).sum()))
-        require(repeats != "error", f"{said} Keep one run; or pass repeats='count' to read them as k of n.")
-        notes.append(f"{said} {_read_as(repeats)}")
+        require(
+            repeats != "error",
+            f"{said} Keep one run.",
+            python="Or pass repeats='count' to read them as k of n.",
+            shell="Or pass --repeats count to read them as k of n.",
+        )
+        notes.append(_read_as(said, repeats))
     found = cells.take(starts)
     if repeats == "count" and len(starts) < len(key):
         weight = np.add.reduceat(cells.weight.astype(np.float64), starts)
@@ -97,12 +109,16 @@ def disagreement(parts: Sequence[Answers], cells: Cells, one: int, two: int, cou
     )
 
 
-def _read_as(repeats: Repeats) -> str:
+def _read_as(said: str, repeats: Repeats) -> Note:
+    """What was made of answers that differ."""
     if repeats == "first":
-        return "The first was read."
-    return (
-        "They were read as repeats of different runs, k of n with n as weight. Pass repeats='first' to read one run, "
-        "repeats='error' to refuse; if they are different prompts, pass rows='prompt'."
+        return Note(f"{said} The first was read.")
+    return Note(
+        f"{said} They were read as repeats of different runs, k of n with n as weight.",
+        python="Pass repeats='first' to read one run, repeats='error' to refuse; rows='prompt' if they are different "
+        "prompts.",
+        shell="Pass --repeats first to read one run, --repeats error to refuse; different prompts are for "
+        "`lleval prompts`.",
     )
 
 
@@ -115,7 +131,9 @@ def _once_a_file(parts: Sequence[Answers], key: np.ndarray, cells: Cells) -> np.
         said = disagreement(parts, cells, int(first[cell]), int(cell), int(apart.sum()))
         raise BadInput(
             f"{said} Keep one; if they are repeats, give their mean as score and their number as weight, or number "
-            "them in a column 'repeat'; if they are different prompts, pass rows='prompt'."
+            "them in a column 'repeat'.",
+            python="If they are different prompts, pass rows='prompt'.",
+            shell="Different prompts are for `lleval prompts`.",
         )
     return new
 

@@ -1,3 +1,6 @@
+import dataclasses
+import io
+import json
 import subprocess
 import sys
 import warnings
@@ -6,7 +9,9 @@ import pytest
 
 from lleval_jax import data
 from lleval_jax.data import parallel
-from lleval_jax.errors import BadInput
+from lleval_jax.data.answers import Options
+from lleval_jax.data.formats import table
+from lleval_jax.errors import BadFile, BadInput
 
 
 @pytest.fixture
@@ -30,6 +35,20 @@ def test_errors_come_through_in_order(folder):
     (folder / "3.csv").write_text("model,item,score\na,i,6\n")
     with pytest.raises(BadInput, match="2.csv:2: score 5 lies outside"):
         data.read(folder, workers=2, cache=False)
+
+
+@pytest.mark.parametrize("text", ["model,item,score\na,i,5\n", 'model,item,score\na,"i'])
+def test_an_error_keeps_its_kind_and_its_hints(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(BadInput) as here:
+        data.read(tmp_path / "a.csv")
+    job = {"path": str(tmp_path / "a.csv"), "format": table.FORMAT.name, "options": dataclasses.asdict(Options())}
+    answers = io.BytesIO()
+    parallel.work(io.BytesIO(json.dumps(job | {"place": None}).encode() + b"\n"), answers)
+    said = json.loads(answers.getvalue())
+    error = here.value
+    assert (said["error"], said["python"], said["shell"]) == (error.what, error.python, error.shell)
+    assert said["whole"] == isinstance(error, BadFile) == ("5" not in text)
 
 
 def test_a_script_without_a_main_guard(folder, tmp_path):

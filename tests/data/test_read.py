@@ -148,7 +148,7 @@ def test_an_option_that_no_reader_uses_is_refused(tmp_path, option):
     (tmp_path / "a.csv").write_text("model,item,score\na,i,1\n")
     [(name, value)] = option.items()
     said = (
-        rf"a.csv: {name}='{value}' was given, but the reader of table does not use .* It is used by: .*(lm-eval|Insp)"
+        rf"a.csv: {name} '{value}' was given, but the reader of table does not use .* It is used by: .*(lm-eval|Insp)"
     )
     with pytest.raises(BadInput, match=said):
         data.read(tmp_path, **option)
@@ -159,7 +159,7 @@ def test_in_a_mixed_folder_one_reader_that_uses_an_option_is_enough(tmp_path):
     log = next((FIXTURES / "lm_eval" / "i82qcls7").glob("samples_tiny_choice*"))
     assert len(data.read([tmp_path / "a.csv", log], metric="acc").rows) == 2
     (tmp_path / "b.jsonlines").write_text('{"subject_id": "a", "responses": {"i": 1}}\n')
-    with pytest.raises(BadInput, match="b.jsonlines: rows='prompt' was given, but the reader of py-irt data does not"):
+    with pytest.raises(BadInput, match="b.jsonlines: rows 'prompt' was given, but the reader of py-irt data does not"):
         data.read([log, tmp_path / "b.jsonlines"], metric="acc", rows="prompt")
 
 

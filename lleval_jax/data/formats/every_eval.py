@@ -1,23 +1,29 @@
 """Every Eval Ever, instance level: `.jsonl`, one line a sample and metric of one model (schema 0.2 and later)."""
 
+import json
 import pathlib
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from lleval_jax.data import files
+from lleval_jax.data import files, sameness
 from lleval_jax.data.answers import Answers, Options, from_columns, numbered, row_name
 from lleval_jax.data.formats import lm_eval, one_of
 from lleval_jax.data.formats.format import Format, nothing
+from lleval_jax.data.notes import Note
 from lleval_jax.data.repeats import reduced
-from lleval_jax.errors import require
+from lleval_jax.errors import BadFile, require
 
 KEYS = frozenset(("schema_version", "sample_id", "evaluation_name"))
 
 
 class _Evaluation(msgspec.Struct):
-    score: float | bool | None
+    score: float | bool | None = None
+
+
+class _Input(msgspec.Struct):
+    raw: Any = None
 
 
 class _Instance(msgspec.Struct):
@@ -27,6 +33,7 @@ class _Instance(msgspec.Struct):
     evaluation: _Evaluation
     evaluation_result_id: str | None = None
     sample_hash: str | None = None
+    input: _Input | None = None
     metadata: dict[str, Any] | None = None
 
 
@@ -48,12 +55,12 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     With rows="prompt" an evaluation is one prompt.
     """
     found = [(number, entry, *_named(entry)) for number, entry in files.records(path, _Instance)]
-    require(bool(found), f"{path.name} holds no answers")
+    if not found:
+        raise BadFile(f"{path.name} holds no answers")
     chosen = lm_eval.filter_of(path.name, list(dict.fromkeys(name for *_, name in found)), options.filter)
     found = [each for each in found if each[-1] == chosen]
     found, notes = _one_metric(path.name, found, options.metric)
     entries = [entry for _, entry, *_ in found]
-    missing = sum(entry.evaluation.score is None for entry in entries)
     task = [name for _, _, name, _ in found]
     names = [f"{name}/{entry.sample_hash or entry.sample_id}" for name, entry in zip(task, entries, strict=True)]
     who = [f"{entry.model_id}\n{entry.sample_id}" if entry.sample_hash else "" for entry in entries]
@@ -69,13 +76,18 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         group=task if by_model else [""] * len(task),
         weight=[_weight(f"{path.name}:{number}", entry) for number, entry, *_ in found],
         line=[number for number, *_ in found],
-        notes=(
-            *notes,
-            *([f"{missing} samples have no score; they were left out as missing answers"] if missing else []),
-        ),
+        notes=tuple(notes),
+        content=[_content(entry) for entry in entries],
+        number=[sameness.number(entry.sample_id) if entry.sample_hash else sameness.UNKNOWN for entry in entries],
     )
     epoch = np.array([str((entry.metadata or {}).get("epoch", "")) for entry in entries])
     return reduced(answers, epoch, options.repeats, options.scale)
+
+
+def _content(entry: _Instance) -> int:
+    """The digest of what a sample asks, where no hash of it is its name."""
+    asked = None if entry.sample_hash or entry.input is None else entry.input.raw
+    return sameness.UNKNOWN if asked is None else sameness.digest(json.dumps(asked, sort_keys=True))
 
 
 def _copies(names: list[str], who: list[str], entries: list[_Instance]) -> list[str]:
@@ -98,7 +110,7 @@ def _named(entry: _Instance) -> tuple[str, str]:
     return entry.evaluation_name, lm_eval.UNFILTERED
 
 
-def _one_metric(file: str, found: list[Any], asked: str | None) -> tuple[list[Any], list[str]]:
+def _one_metric(file: str, found: list[Any], asked: str | None) -> tuple[list[Any], list[Note]]:
     """(the lines of one metric of each evaluation, what to warn of): the one asked for, where there are several."""
     metrics: dict[str, dict[str, None]] = {}
     for _, entry, name, _ in found:

@@ -1,22 +1,25 @@
 """Logs of Inspect AI: `.eval` (a zip of zstd members) and `.json`, one sample an epoch of a question."""
 
 import contextlib
+import itertools
 import json
 import math
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from lleval_jax.data import files
+from lleval_jax.data import files, sameness
 from lleval_jax.data.answers import Answers, Options, from_task
 from lleval_jax.data.formats import one_of
 from lleval_jax.data.formats.format import Format, never, nothing
+from lleval_jax.data.notes import Left, Note
 from lleval_jax.data.repeats import reduced
-from lleval_jax.errors import BadInput, require
+from lleval_jax.data.unscored import INVALID, STOPPED, UNFINISHED, is_unscored
+from lleval_jax.errors import BadFile, BadInput, require
 
 HEADER, START = "header.json", "_journal/start.json"
 NAME_AT = 30  # where a zip has the name of its first member
@@ -30,7 +33,16 @@ LETTERS = {
     "false": 0.0,
 }  # inspect's value_to_float
 NO_ANSWER = "n"
-JSON_LOG = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"status"\s*:')
+# What a log is known by whose keys stand in any order: two of these in its "eval", or both of these in its samples.
+EVAL, SAMPLE = (
+    frozenset(("task", "task_id", "model", "dataset", "created", "eval_id", "run_id")),
+    frozenset(("id", "epoch")),
+)
+LOG = frozenset(
+    "version status eval plan results stats error invalidated log_updates config_updates tags metadata samples "
+    "reductions location etag".split()
+)
+INPUT = 4000  # characters of a text that are compared; summaries keep 5,120
 # NaN alone on a line of indented JSON, or after a key. No string goes over a line's end, so none is taken apart.
 NAN, BEFORE = re.compile(rb"NaN(?=,?[ \t\r]*\n)"), re.compile(rb'[ \t]*(?:"[^"\\]*":[ \t]*)?')
 REFUSED = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -42,24 +54,48 @@ def recognises(head: bytes, path: pathlib.Path) -> bool:
     if head.startswith(b"PK"):
         first = head[NAME_AT:].startswith(START.encode())  # as Inspect writes it; the list of a large zip takes a while
         return first or not files.members(path).isdisjoint((HEADER, START))
-    return JSON_LOG.match(head) is not None and "eval" in files.top_keys(head)
+    keys = files.top_keys(head) if head.lstrip().startswith(b"{") else frozenset()
+    if "eval" in keys and len(EVAL & _keys_within(head, "eval")) >= 2:
+        return True
+    return "samples" in keys and keys <= LOG and SAMPLE <= _keys_within(head, "samples")
+
+
+def _keys_within(head: bytes, name: str) -> frozenset[str]:
+    """The keys of the object, or of the first one in the list, that a key of the outermost object has."""
+    places = re.finditer(rb'"%s"\s*:\s*(?=[\[{])' % name.encode(), head)
+    found = (files.top_keys(head[place.end() :]) for place in itertools.islice(places, 4))
+    return max(found, key=lambda keys: len(keys & (EVAL | SAMPLE)), default=frozenset())
 
 
 def read(path: pathlib.Path, options: Options) -> Answers:
     """The answers of one log: items are `task/sample id` (Inspect writes no hash), the group is the task.
 
     Epochs of one sample are repeats. With rows="prompt" a task with its arguments is one prompt: the row is the task,
-    the item is the sample id. The summaries of a log are read where it has them; they hold all scores.
+    the item is the sample id. The summaries of a log are read where it has them; they hold all scores. A sample that
+    ended in an error, is not finished, was not scored or was marked invalid afterwards is a missing answer; one that
+    was stopped by a limit has the score that Inspect gave and counts.
     """
     with _opened(path) as (header, samples):
         task, prompt, model = _names(path.name, header)
-        item, epoch, score, notes = _scored(path.name, samples, options)
+        found = _scored(path.name, samples, options)
     status = header.get("status", "started")
-    if status != "success":
-        notes.append(f"the log's status is {status!r}: the run did not end well; {len(item)} answers were read")
-    require(bool(item), f"{path.name} holds no scored sample (status {status!r})")
-    found = from_task(path.name, model, task, options.rows, prompt=prompt, item=item, score=score, notes=tuple(notes))
-    return reduced(found, np.asarray(epoch), options.repeats, options.scale)
+    if not found.item:
+        said = "; ".join(f"{each.count} of {each.of} were {each.why}" for each in found.left if each.count)
+        raise BadFile(f"{path.name} holds no scored sample (status {status!r}{'; ' if said else ''}{said}).")
+    note = Note(f"the log's status is {status!r}: the run did not end well, and only the answers it has were read")
+    answers = from_task(
+        path.name,
+        model,
+        task,
+        options.rows,
+        prompt=prompt,
+        item=found.item,
+        score=found.score,
+        notes=() if status == "success" else (note,),
+        left=found.left,
+        content=found.content,
+    )
+    return reduced(answers, np.asarray(found.epoch)[~np.isnan(found.score)], options.repeats, options.scale)
 
 
 def answer(where: str, scores: dict[str, Any], options: Options) -> float | None:
@@ -68,15 +104,17 @@ def answer(where: str, scores: dict[str, Any], options: Options) -> float | None
     Raises:
         BadInput: several scorers and none asked for, or a score that is no number or lies outside the scale.
     """
-    *_, flat = _flat({"scores": scores})
-    scorer = _scorer(where, list(flat), options.metric)
-    number = _number(where, scorer, flat[scorer], options) if scorer in flat else math.nan
+    flat = _Flat("", 1, False, False, sameness.UNKNOWN, _parts(_values(scores)))
+    scorer = _scorer(where, [flat], options.metric)
+    number = _number(where, scorer, flat.scores[scorer], options) if scorer in flat.scores else math.nan
     low, high = options.scale or (0.0, 1.0)
     return None if math.isnan(number) else (number - low) / (high - low)
 
 
 def to_number(value: Any, no_answer: str = "zero") -> float | None:
     """A score's value as a number, as Inspect's `value_to_float` does; NaN: not scored; None: no number."""
+    if is_unscored(value):  # null is how NaN ends up in JSON; Inspect reads it so too
+        return math.nan
     if isinstance(value, int | float):
         return float(value)
     if not isinstance(value, str):
@@ -98,6 +136,19 @@ class _Score(msgspec.Struct):
     value: Any = None
 
 
+class _Part(msgspec.Struct):
+    """Of a part of a message its text; of an image and so on only what it is."""
+
+    type: str | None = None
+    text: str | None = None
+
+
+class _Message(msgspec.Struct):
+    """What is read of a message of a sample's input."""
+
+    content: str | list[_Part] | None = None
+
+
 class _Sample(msgspec.Struct):
     """What is read of a sample or its summary."""
 
@@ -105,6 +156,8 @@ class _Sample(msgspec.Struct):
     epoch: int | None = None
     scores: dict[str, _Score] | None = None
     error: Any = None
+    invalidation: Any = None
+    input: str | list[_Message] | None = None
 
 
 class _Log(msgspec.Struct):
@@ -113,6 +166,27 @@ class _Log(msgspec.Struct):
     eval: Any = None
     status: Any = None
     samples: list[_Sample] | None = None
+
+
+class _Flat(NamedTuple):
+    """A sample of either parser; `scores` by scorer, `scorer/part` where a scorer gives several values."""
+
+    name: str
+    epoch: int
+    error: bool
+    invalid: bool
+    content: int
+    scores: dict[str, Any]
+
+
+class _Found(NamedTuple):
+    """(answers,) what was read of each, and what was left out; a score is NaN where there was none."""
+
+    item: list[str]
+    epoch: list[int]
+    score: list[float]
+    content: list[int]
+    left: tuple[Left, ...]
 
 
 @contextlib.contextmanager
@@ -129,6 +203,8 @@ def _read_zip(archive: files.Zip) -> tuple[dict[str, Any], Iterable[Any]]:
     """(header, samples) of an `.eval`: the summaries where there are any, else the samples, one after another."""
     have = archive.namelist()
     header = _header(archive.path, json.loads(archive.content(HEADER if HEADER in have else START)))
+    if header.get("invalidated"):  # only the samples themselves say which
+        return header, _samples(archive, [name for name in have if name.startswith("samples/")], _Sample)
     if "summaries.json" in have:
         return header, _samples(archive, ["summaries.json"], list[_Sample])
     parts = sorted((name for name in have if name.startswith("_journal/summaries/")), key=_natural)
@@ -187,7 +263,8 @@ def _quoted_if_bare(found: re.Match[bytes]) -> bytes:
 
 
 def _header(path: pathlib.Path, found: Any) -> dict[str, Any]:
-    require(isinstance(found, dict), f"{path.name} is not a whole Inspect log: its header is not an object")
+    if not isinstance(found, dict):
+        raise BadFile(f"{path.name} is not a whole Inspect log: its header is not an object")
     return found
 
 
@@ -197,33 +274,30 @@ def _names(file: str, header: Any) -> tuple[str, str, str]:
     about = about if isinstance(about, dict) else {}
     task, model = about.get("task"), about.get("model")
     if not (isinstance(task, str) and task and isinstance(model, str) and model):
-        raise BadInput(f"{file} is not a whole Inspect log: it does not name its task and model")
+        raise BadFile(f"{file} is not a whole Inspect log: it does not name its task and model")
     passed = about.get("task_args_passed") or about.get("task_args") or {}
     arguments = ",".join(f"{key}={value}" for key, value in sorted(passed.items()))
     return task, f"{task}({arguments})" if arguments else task, model
 
 
-def _scored(file: str, samples: Iterable[Any], options: Options) -> tuple[list[str], list[int], list[float], list[str]]:
-    """(item, epoch, score) of each scored sample, and what was set aside."""
-    kept = [(str(name), epoch, bool(error), scores) for name, epoch, error, scores in map(_flat, samples) if name != ""]
-    scorer = _scorer(file, list(dict.fromkeys(name for *_, scores in kept for name in scores)), options.metric)
-    items, epochs, found = [], [], []
-    failed, unfinished, unscored = 0, 0, 0
-    for name, epoch, error, scores in kept:
-        if scorer not in scores:
-            failed += error
-            unfinished += not error
-            continue
-        number = _number(f"{file}: sample {name!r}", scorer, scores[scorer], options)
-        if math.isnan(number):
-            unscored += 1
-            continue
-        items.append(name)
-        epochs.append(epoch)
-        found.append(number)
-    counted = ((failed, "ended in an error"), (unfinished, "are not finished"), (unscored, "were not scored"))
-    said = [f"{n} samples {what}; they were left out as missing answers" for n, what in counted if n]
-    return items, epochs, found, said
+def _scored(file: str, samples: Iterable[Any], options: Options) -> _Found:
+    """The samples that can have a score, and those that have none."""
+    flat = [each for each in map(_flat, samples) if each is not None]
+    scorer = _scorer(file, flat, options.metric)
+    counts = dict.fromkeys((INVALID, STOPPED, UNFINISHED), 0)
+    found = _Found([], [], [], [], ())
+    for sample in flat:
+        if sample.invalid:
+            counts[INVALID] += 1
+        elif scorer not in sample.scores and (sample.error or not sample.scores):
+            counts[STOPPED if sample.error else UNFINISHED] += 1
+        else:
+            value = sample.scores.get(scorer)
+            found.item.append(sample.name)
+            found.epoch.append(sample.epoch)
+            found.score.append(_number(f"{file}: sample {sample.name!r}", scorer, value, options))
+            found.content.append(sample.content)
+    return found._replace(left=tuple(Left(why, count, len(flat)) for why, count in counts.items() if count))
 
 
 def _number(where: str, scorer: str, value: Any, options: Options) -> float:
@@ -234,34 +308,79 @@ def _number(where: str, scorer: str, value: Any, options: Options) -> float:
     low, high = options.scale or (0.0, 1.0)
     require(
         math.isnan(number) or low <= number <= high,
-        f"{where}: score {number:g} lies outside [{low:g}, {high:g}]. Pass scale=(lowest, highest) to rescale.",
+        f"{where}: score {number:g} lies outside [{low:g}, {high:g}].",
+        python="Pass scale=(lowest, highest) to rescale.",
+        shell="Pass --scale LOWEST HIGHEST to rescale.",
     )
     return number
 
 
-def _flat(sample: Any) -> tuple[Any, int, Any, dict[str, Any]]:
-    """(id, epoch, error, scores by scorer) of a sample; `scorer/part` where a scorer gives several values."""
+def _flat(sample: Any) -> _Flat | None:
+    """What is read of a sample; None where it has no id."""
     if isinstance(sample, _Sample):
-        name, epoch, error, scores = sample.id, sample.epoch, sample.error, sample.scores or {}
-        values = {scorer: score.value for scorer, score in scores.items()}
+        name, epoch, error, invalid = sample.id, sample.epoch, sample.error, sample.invalidation
+        values = {scorer: score.value for scorer, score in (sample.scores or {}).items()}
+        text = _asked(sample.input)
     elif isinstance(sample, dict):
-        name, epoch, error, scores = (sample.get(key) for key in ("id", "epoch", "error", "scores"))
-        scores = scores if isinstance(scores, dict) else {}
-        values = {scorer: each.get("value") if isinstance(each, dict) else each for scorer, each in scores.items()}
+        name, epoch, scores, error, invalid, asked = (sample.get(key) for key in _Sample.__struct_fields__)
+        values, text = _values(scores if isinstance(scores, dict) else {}), _asked(asked)
     else:
-        return "", 0, None, {}
+        return None
+    if name is None or name == "":
+        return None
+    content = sameness.digest(text) if text else sameness.UNKNOWN
+    return _Flat(str(name), epoch if isinstance(epoch, int) else 1, bool(error), bool(invalid), content, _parts(values))
+
+
+def _values(scores: dict[str, Any]) -> dict[str, Any]:
+    """The value of each scorer, of scores as Python's own parser gives them."""
+    return {scorer: each.get("value") if isinstance(each, dict) else each for scorer, each in scores.items()}
+
+
+def _parts(values: dict[str, Any]) -> dict[str, Any]:
+    """Values by scorer, a value that is a dict part by part."""
     flat: dict[str, Any] = {}
     for scorer, value in values.items():
         if isinstance(value, dict):
             flat |= {f"{scorer}/{part}": each for part, each in value.items()}
         else:
             flat[scorer] = value
-    return "" if name is None else name, epoch if isinstance(epoch, int) else 1, error, flat
+    return flat
 
 
-def _scorer(file: str, found: list[str], asked: str | None) -> str:
-    """The scorer to read; "" where nothing was scored."""
-    return one_of.only(file, "scorer", found, asked, "metric") if found else ""
+def _asked(asked: Any) -> str:
+    """What a sample asks, as far as both a sample and its summary have it: texts to some length, of images the word."""
+    if isinstance(asked, str):
+        return asked[:INPUT]
+    said = []
+    for message in asked if isinstance(asked, list) else ():
+        content = _get(message, "content")
+        parts = content if isinstance(content, list) else [content]
+        said += [part[:INPUT] if isinstance(part, str) else _text(part) for part in parts]
+    return "\n".join(said)
+
+
+def _text(part: Any) -> str:
+    kind, text = _get(part, "type"), _get(part, "text")
+    return text[:INPUT] if kind == "text" and isinstance(text, str) else f"({str(kind).capitalize()})"
+
+
+def _get(each: Any, name: str) -> Any:
+    return each.get(name) if isinstance(each, dict) else getattr(each, name, None)
+
+
+def _scorer(file: str, samples: Sequence[_Flat], asked: str | None) -> str:
+    """The scorer to read; "" where nothing was scored.
+
+    A scorer that gives several values is not one with a value of its own where it could not score a sample.
+    """
+    found: dict[str, bool] = {}
+    for sample in samples:
+        for name, value in sample.scores.items():
+            found[name] = found.get(name, False) or not is_unscored(value)
+    several = {name for name in found if any(other.startswith(f"{name}/") for other in found)}
+    names = [name for name, scored in found.items() if scored or name not in several]
+    return one_of.only(file, "scorer", names, asked, "metric") if names else ""
 
 
 FORMAT = Format(

@@ -1,17 +1,21 @@
 """Details of lighteval: `details/<model>/<date>/details_<task>_<date>.parquet`, in the layouts since 0.1."""
 
 import hashlib
+import math
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from lleval_jax.data import files
+from lleval_jax.data import files, sameness
 from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_task, numbered
 from lleval_jax.data.formats import choices, one_of
 from lleval_jax.data.formats.format import Format, never
-from lleval_jax.errors import BadInput, require
+from lleval_jax.data.notes import Note
+from lleval_jax.data.unscored import is_unscored
+from lleval_jax.errors import BadFile, BadInput, require
 
 NEW = frozenset(("doc", "metric", "model_response"))  # from 0.11 on: three structs
 OLD = frozenset(("example", "metrics"))  # before: flat columns; from 0.4 to 0.10 all of them texts of Python values
@@ -46,14 +50,18 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     choice among all.
     """
     task, model = beside(path)
-    queries, scores, notes, metric = [], [], (), ""
-    for row in _rows(path, options):
-        if not metric:
-            metric, notes = _metric(f"{path.name}:1", row["metric"], options.metric)
-        number = len(queries) + 1
+    metric, notes = _metric(path, options)
+    queries, scores, numbers = [], [], []
+    for number, row in enumerate(_rows(path, options.metric), start=1):
         queries.append(hashlib.sha256(str(row["query"]).encode()).hexdigest()[:16])
+        numbers.append(sameness.number(number if row["id"] in (None, "") else row["id"]))
         scores.append(_score(f"{path.name}:{number}", row, metric))
-    require(bool(queries), f"{path.name} holds no answers")
+    require(
+        metric != CHOICE_PROBABILITY or not scores or not np.isnan(scores).all(),
+        f"{path.name} has no log-probabilities of choices.",
+        python=f"Leave out metric={metric!r}.",
+        shell=f"Leave out --metric {metric}.",
+    )
     return from_task(
         path.name,
         model,
@@ -63,15 +71,16 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         score=scores,
         line=np.arange(1, len(queries) + 1),
         notes=notes,
+        number=numbers,
     )
 
 
-def _rows(path: pathlib.Path, options: Options) -> Any:
+def _rows(path: pathlib.Path, metric: str | None) -> Iterator[dict[str, Any]]:
     """Of each row the query, the metrics and, where asked for, the log-probabilities and the right choices."""
-    probability = options.metric == CHOICE_PROBABILITY
+    probability = metric == CHOICE_PROBABILITY
     with files.parquet(path) as parquet:
         new = set(parquet.schema_arrow.names) >= NEW
-        wanted = ["doc.query", "metric"] if new else ["example", "metrics"]
+        wanted = ["doc.query", "doc.id", "metric"] if new else ["example", "metrics"]
         if probability:
             wanted += ["doc.gold_index", "model_response.logprobs"] if new else ["gold_index", "pred_logits"]
         for batch in parquet.iter_batches(batch_size=BATCH, columns=wanted):
@@ -83,7 +92,8 @@ def _new(row: dict[str, Any]) -> dict[str, Any]:
     doc, response = row.get("doc") or {}, row.get("model_response") or {}
     gold = doc.get("gold_index")
     right = gold if isinstance(gold, list) else [gold]
-    return {"query": doc.get("query"), "metric": row["metric"] or {}, "logs": response.get("logprobs"), "right": right}
+    found = {"query": doc.get("query"), "id": doc.get("id"), "metric": row["metric"] or {}}
+    return found | {"logs": response.get("logprobs"), "right": right}
 
 
 def _old(row: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +103,7 @@ def _old(row: dict[str, Any]) -> dict[str, Any]:
     right = _numbers(right) if isinstance(right, str) else right
     logs = _numbers(logs) if isinstance(logs, str) else logs
     right = [int(each) for each in right or [] if isinstance(each, int | float) and float(each).is_integer()]
-    return {"query": row["example"], "metric": metrics or {}, "logs": logs, "right": right}
+    return {"query": row["example"], "id": None, "metric": metrics or {}, "logs": logs, "right": right}
 
 
 def _printed(text: str) -> float:
@@ -109,25 +119,36 @@ def _numbers(text: str) -> list[float]:
         return []
 
 
-def _metric(where: str, found: Any, asked: str | None) -> tuple[str, tuple[str, ...]]:
-    """(metric to read, what to warn of), decided on the first row."""
-    if asked == CHOICE_PROBABILITY:
-        return asked, ()
-    have = list(found) if isinstance(found, dict) else []
-    usable = [name for name in have if isinstance(found[name], int | float)]
-    return one_of.best(where, have, usable, PRIORITY, asked)
+def _metric(path: pathlib.Path, options: Options) -> tuple[str, tuple[Note, ...]]:
+    """(metric to read, what to warn of), decided on the rows up to the first that has a score."""
+    if options.metric == CHOICE_PROBABILITY:
+        return options.metric, ()
+    have: dict[str, bool] = {}
+    other = False
+    for row in _rows(path, options.metric):
+        found = row["metric"] if isinstance(row["metric"], dict) else {}
+        for name, value in found.items():
+            is_number = isinstance(value, int | float)
+            have[name] = have.get(name, False) or (is_number and not is_unscored(value))
+            other |= not is_number and not is_unscored(value)
+        if have.get(options.metric or "", False) or (options.metric is None and any(have.values())):
+            break
+    usable = [name for name, scored in have.items() if scored]
+    if options.metric is None and not usable and not other:
+        raise BadFile(f"{path.name}: none of its answers was scored; it has metrics {list(have)}")
+    return one_of.best(path.name, list(have), usable, PRIORITY, options.metric)
 
 
 def _score(where: str, row: dict[str, Any], metric: str) -> float:
-    """The score of one row. `BadInput` where it is not a number."""
+    """The score of one row; NaN where it was not scored. `BadInput` where it is not a number."""
     if metric == CHOICE_PROBABILITY:
         logs, right = row["logs"], row["right"]
         good = isinstance(logs, list) and all(isinstance(at, int) for at in right)
         found = choices.probability(logs, right) if good else None
-        if found is None:
-            raise BadInput(f"{where} has no log-probabilities of choices; leave out metric={metric!r}")
-        return found
+        return math.nan if found is None else found
     value = row["metric"].get(metric) if isinstance(row["metric"], dict) else None
+    if is_unscored(value):
+        return math.nan
     if not isinstance(value, int | float):
         raise BadInput(f"{where}: {metric} is {str(value)[:60]!r}; it must be a number")
     return float(value)

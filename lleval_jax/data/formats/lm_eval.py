@@ -2,6 +2,7 @@
 
 import array
 import json
+import math
 import pathlib
 import re
 import sys
@@ -11,17 +12,20 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lleval_jax.data import files
+from lleval_jax.data import files, sameness
 from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_task, item_name, numbered
 from lleval_jax.data.formats import choices, one_of
 from lleval_jax.data.formats.format import Format
-from lleval_jax.errors import BadInput, require
+from lleval_jax.data.notes import Note
+from lleval_jax.data.unscored import does_not_apply, is_unscored
+from lleval_jax.errors import BadFile, BadInput, require
 
 PRIORITY = ("acc_norm", "acc", "exact_match", "em", "f1", "mc2", "mc1", "pass@1", "contains")
 NOT_METRICS = frozenset(
     "doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash target_hash".split()
 )
 UNFILTERED = "none"  # how lm-eval names the one filter of a task without filters
+LOOK = 64  # lines that say which metrics there are
 DATE = re.compile(r"_\d{4}-\d{2}-\d{2}T[\d.:-]+$")
 
 
@@ -49,14 +53,24 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     task, model = beside(path)
     lines = _Lines(path, options)
     columns: dict[str, list[str]] = {"filter": [], "hash": [], "doc": []}
-    scores, at = array.array("d"), array.array("q")
+    scores, at, numbers, contents = array.array("d"), array.array("q"), array.array("q"), array.array("q")
     for number, entry in lines:
         scores.append(lines.score(number, entry))
         at.append(number)
+        numbers.append(sameness.number(entry.doc_id))
         columns["filter"].append(sys.intern(str(entry.filter)))
         columns["hash"].append(entry.doc_hash if isinstance(entry.doc_hash, str) else "")
         columns["doc"].append(str(number if entry.doc_id is None else entry.doc_id))
-    require(len(at) > 0, f"{path.name} holds no answers")
+        contents.append(sameness.UNKNOWN if columns["hash"][-1] else _content(entry))
+    if not at:
+        raise BadFile(f"{path.name} holds no answers")
+    require(
+        lines.metric != CHOICE_PROBABILITY or not np.isnan(np.frombuffer(scores)).all(),
+        f"{path.name}:{at[0]} has no log-probabilities of choices with the right one as its target; only multiple "
+        "choice has.",
+        python=f"Leave out metric={CHOICE_PROBABILITY!r}.",
+        shell=f"Leave out --metric {CHOICE_PROBABILITY}.",
+    )
     chosen = filter_of(path.name, list(dict.fromkeys(columns["filter"])), options.filter)
     kept = np.fromiter((name == chosen for name in columns["filter"]), bool, len(at))
     names, docs = (_where(columns[name], kept) for name in ("hash", "doc"))
@@ -70,7 +84,15 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         score=np.frombuffer(scores)[kept],
         line=np.frombuffer(at, np.int64)[kept],
         notes=(*lines.notes, *note),
+        number=np.frombuffer(numbers, np.int64)[kept] if all(names) else None,
+        content=None if all(names) else np.frombuffer(contents, np.int64)[kept],
     )
+
+
+def _content(entry: Any) -> int:
+    """The digest of a document without a hash of its own (before 0.4.2)."""
+    doc = getattr(entry, "doc", None)
+    return sameness.UNKNOWN if doc is None else sameness.digest(json.dumps(doc, sort_keys=True))
 
 
 def documents(path: pathlib.Path) -> dict[int, str]:
@@ -123,7 +145,7 @@ def _name_in(totals: dict[str, Any]) -> str:
 
 
 class _Lines:
-    """The lines of a log, of each only what is asked for: (line, fields). The first line decides the metric.
+    """The lines of a log, of each only what is asked for: (line, fields). The lines that have metrics decide which.
 
     A parser that skips what is not asked for reads nearly all lines; Python's own reads those it refuses, such as
     lines with NaN, which is not JSON, and says what is wrong with them.
@@ -132,15 +154,13 @@ class _Lines:
     def __init__(self, path: pathlib.Path, options: Options) -> None:
         self.path, self.options = path, options
         self.metric, self.notes = "", ()
+        self.old: list[tuple[int, dict[str, Any]]] | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
-        decode = None
+        self.metric, self.notes, hashed = _metric(self.path.name, self._entries(), self.options.metric)
+        fields = _fields(self.metric, hashed)
+        decode = msgspec.json.Decoder(fields).decode
         for number, line in self._whole():
-            if decode is None:
-                entry = files.parsed(self.path.name, number, line) if isinstance(line, bytes) else line
-                self.metric, self.notes = _metric(f"{self.path.name}:{number}", entry, self.options.metric)
-                fields = _fields(self.metric)
-                decode = msgspec.json.Decoder(fields).decode
             try:
                 found = decode(line) if isinstance(line, bytes) else None
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
@@ -151,48 +171,60 @@ class _Lines:
             yield number, found
 
     def score(self, number: int, entry: Any) -> float:
-        """The score on one line. `BadInput` where it is not a number, or not in the scale."""
+        """The score on one line; NaN where it was not scored. `BadInput` where it is no number, or not in the scale."""
         if self.metric == CHOICE_PROBABILITY:
-            return self._probability(number, entry)
+            return _probability(entry)
         value = entry.score
         low, high = self.options.scale or (0.0, 1.0)
-        if type(value) is float and low <= value <= high:
-            return value
-        where = f"{self.path.name}:{number}"
-        require(value is not msgspec.UNSET, f"{where} has no metric {self.metric!r}, which the first line has")
-        good = isinstance(value, int | float) and low <= value <= high
-        hint = " Pass scale=(lowest, highest) if that is its unit." if isinstance(value, int | float) else ""
-        text = f"{where}: {self.metric} is {str(value)[:60]!r}; it must be a number in [{low:g}, {high:g}].{hint}"
-        require(good, text)
-        return float(value)
+        if is_unscored(value) or does_not_apply(self.metric, value):
+            return math.nan
+        is_number = isinstance(value, int | float)
+        if is_number and low <= value <= high:
+            return float(value)
+        raise BadInput(
+            f"{self.path.name}:{number}: {self.metric} is {str(value)[:60]!r}; it must be a number in "
+            f"[{low:g}, {high:g}].",
+            python="Pass scale=(lowest, highest) if that is its unit." if is_number else "",
+            shell="Pass --scale LOWEST HIGHEST if that is its unit." if is_number else "",
+        )
 
-    def _probability(self, number: int, entry: Any) -> float:
-        """The probability of the right choice. lm-eval keeps [log-probability, is greedy] for each choice."""
-        found = None
-        if isinstance(entry.score, list) and str(entry.target).lstrip("-").isdecimal():
-            logs = [each[0] if isinstance(each, list) and each else None for each in entry.score]
-            found = choices.probability(logs, [int(entry.target)])
-        if found is None:
-            raise BadInput(
-                f"{self.path.name}:{number} has no log-probabilities of choices with the right one as its target; "
-                f"only multiple choice has. Leave out metric={CHOICE_PROBABILITY!r}."
-            )
-        return found
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        """The lines, each as a whole."""
+        for number, line in self._whole():
+            yield files.parsed(self.path.name, number, line) if isinstance(line, bytes) else line
 
     def _whole(self) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
         """(line, its bytes); of an old log that is one JSON list, (place in the list, entry)."""
-        if not files.head(self.path).lstrip().startswith(b"["):
+        if self.old is None and not files.head(self.path).lstrip().startswith(b"["):
             yield from files.lines(self.path)
             return
+        if self.old is None:
+            self.old = self._list()
+        yield from self.old
+
+    def _list(self) -> list[tuple[int, dict[str, Any]]]:
         with files.damage(self.path.name), files.open_plain(self.path) as stream:
             content = stream.read(files.LONGEST_LINE)
             require(len(content) < files.LONGEST_LINE, f"{self.path.name} is too large for one JSON list")
-            for number, entry in enumerate(json.loads(content), start=1):
-                require(isinstance(entry, dict), f"{self.path.name}:{number} is not a JSON object")
-                yield number, entry
+            found = list(enumerate(json.loads(content), start=1))
+        for number, entry in found:
+            require(isinstance(entry, dict), f"{self.path.name}:{number} is not a JSON object")
+        return found
 
 
-def _fields(metric: str) -> type[msgspec.Struct]:
+def _probability(entry: Any) -> float:
+    """The probability of the right choice; NaN where the line does not say.
+
+    lm-eval keeps [log-probability, is greedy] for each choice.
+    """
+    if not isinstance(entry.score, list) or not str(entry.target).lstrip("-").isdecimal():
+        return math.nan
+    logs = [each[0] if isinstance(each, list) and each else None for each in entry.score]
+    found = choices.probability(logs, [int(entry.target)])
+    return math.nan if found is None else found
+
+
+def _fields(metric: str, hashed: bool) -> type[msgspec.Struct]:
     """What to read of a line: the fields that name the question and the answer filter, and the metric as `score`."""
     probability = metric == CHOICE_PROBABILITY
     fields = [
@@ -202,6 +234,7 @@ def _fields(metric: str) -> type[msgspec.Struct]:
         ("score", Any, msgspec.UNSET),
     ]
     fields += [("target", Any, None)] if probability else []
+    fields += [] if hashed else [("doc", Any, None)]
     return msgspec.defstruct("Line", fields, rename={"score": "filtered_resps" if probability else metric})
 
 
@@ -216,16 +249,48 @@ def _where(names: list[str], kept: np.ndarray) -> list[str]:
     return names if kept.all() else [name for name, here in zip(names, kept, strict=True) if here]
 
 
-def _metric(where: str, entry: dict[str, Any], asked: str | None) -> tuple[str, tuple[str, ...]]:
-    """(metric to read, what to warn of), decided on the first line."""
+def _metric(file: str, entries: Iterator[dict[str, Any]], asked: str | None) -> tuple[str, tuple[Note, ...], bool]:
+    """(metric to read, what to warn of, whether questions have hashes), decided on the lines that have metrics.
+
+    One that is asked for must stand on some line. Else `LOOK` lines, and as many more as it takes to find a score, say
+    which there are; of those that most of these lines have, the usual one is read.
+    """
+    have: dict[str, None] = {}
+    scored: dict[str, int] = {}
+    first: dict[str, Any] = {}
+    other = False
+    for number, entry in enumerate(entries, start=1):
+        first = first or entry
+        found = _metrics(entry)
+        have |= dict.fromkeys(found)
+        for name in found:
+            value = entry.get(name)
+            good = isinstance(value, int | float) and not is_unscored(value) and not does_not_apply(name, value)
+            scored[name] = scored.get(name, 0) + good
+            other |= not isinstance(value, int | float) and not is_unscored(value) and name in entry
+        known = any(scored.values()) if asked is None else asked in entry or asked == CHOICE_PROBABILITY
+        if known and (asked is not None or number >= LOOK):
+            break
+    hashed = "doc_hash" in first
     if asked == CHOICE_PROBABILITY:
-        return asked, ()
+        return asked, (), hashed
+    if not have:
+        raise BadFile(f"{file} has no metric on any line; the keys of the first are {sorted(first)[:12]}")
+    usable = [name for name in have if scored[name]]
+    if asked is None and not usable and not other:
+        raise BadFile(f"{file}: none of its answers was scored; it has metrics {list(have)[: one_of.MOST]}")
+    usual = sorted(usable, key=lambda name: PRIORITY.index(name) if name in PRIORITY else len(PRIORITY))
+    ranked = sorted(usual, key=lambda name: -scored[name])
+    metric, notes = one_of.best(file, list(have), ranked, ranked, asked)
+    return metric, notes, hashed
+
+
+def _metrics(entry: dict[str, Any]) -> list[str]:
+    """The metrics on one line: those it lists (since 0.4.4), with or without a value, else what is no other field."""
     listed = entry.get("metrics")
-    named = listed if isinstance(listed, list) and listed else entry
-    found = [name for name in named if isinstance(name, str) and name in entry and name not in NOT_METRICS]
-    require(bool(found), f"{where} has no metric; its keys are {sorted(entry)[:12]}")
-    usable = [name for name in found if isinstance(entry[name], int | float)]
-    return one_of.best(where, found, usable, PRIORITY, asked)
+    if isinstance(listed, list) and listed:
+        return [name for name in listed if isinstance(name, str) and name not in NOT_METRICS]
+    return [name for name in entry if name not in NOT_METRICS]
 
 
 def filter_of(file: str, have: list[str], asked: str | None) -> str:
@@ -233,10 +298,10 @@ def filter_of(file: str, have: list[str], asked: str | None) -> str:
     return UNFILTERED if have == [UNFILTERED] else one_of.only(file, "filter", have, asked, "filter")
 
 
-def _items(names: list[str], docs: list[str]) -> tuple[list[str], tuple[str, ...]]:
+def _items(names: list[str], docs: list[str]) -> tuple[list[str], tuple[Note, ...]]:
     """Names of the items, and what to warn of. The same question under two `doc_id`s is two items."""
     without = names.count("")
-    note = f"{without} answers have no doc_hash; their item is the doc_id, which does not survive a new data set"
+    note = Note("there are answers without doc_hash; their item is the doc_id, which does not survive a new data set")
     found = numbered([name or doc for name, doc in zip(names, docs, strict=True)] if without else names, docs)
     return found, (note,) if without else ()
 

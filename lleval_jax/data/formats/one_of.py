@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lleval_jax.data.notes import Note
 from lleval_jax.errors import BadInput, require
 
 MOST = 24  # names in a message
@@ -9,26 +10,43 @@ MOST = 24  # names in a message
 
 def asked_for(where: str, what: str, have: Sequence[str], asked: str, option: str) -> str:
     """The `asked` one; `BadInput` where the log does not have it. `option` is the word that chooses a `what`."""
-    message = f"{where} has no {what} {asked!r}; it has {list(have)[:MOST]}. Pass {option}=... with one of these."
-    require(asked in have, message)
+    require(
+        asked in have,
+        f"{where} has no {what} {asked!r}; it has {list(have)[:MOST]}.",
+        python=f"Pass {option}=... with one of these.",
+        shell=f"Pass --{option} with one of these.",
+    )
     return asked
 
 
-def only(where: str, what: str, have: Sequence[str], asked: str | None, option: str, *, or_else: str = "") -> str:
-    """The one `asked` for, else the only one; `BadInput` where there are several. `or_else` is another way out."""
+def only(
+    where: str,
+    what: str,
+    have: Sequence[str],
+    asked: str | None,
+    option: str,
+    *,
+    or_else: tuple[str, str] = ("", ""),
+) -> str:
+    """The one `asked` for, else the only one; `BadInput` where there are several.
+
+    `or_else` is another way out, as Python and the shell say it.
+    """
     if asked is not None:
         return asked_for(where, what, have, asked, option)
     if len(have) != 1:
+        first = (have or [""])[0]
         raise BadInput(
-            f"{where} holds {len(have)} {what}s, {list(have)[:MOST]}; they must not be mixed. "
-            f"Pass {option}={(have or [''])[0]!r}{or_else}."
+            f"{where} holds {len(have)} {what}s, {list(have)[:MOST]}; they must not be mixed.",
+            python=f"Pass {option}={first!r}{or_else[0]}.",
+            shell=f"Pass --{option} {first}{or_else[1]}.",
         )
     return have[0]
 
 
 def best(
     where: str, have: Sequence[str], usable: Sequence[str], priority: Sequence[str], asked: str | None
-) -> tuple[str, tuple[str, ...]]:
+) -> tuple[str, tuple[Note, ...]]:
     """(the metric to read, what to warn of): the one `asked` for of all there are, else the `usable` one named first.
 
     Args:
@@ -41,8 +59,15 @@ def best(
     if asked is not None:
         return asked_for(where, "metric", have, asked, "metric"), ()
     require(
-        bool(usable), f"{where} has no metric to read unasked; it has {list(have)[:MOST]}. Pass metric=... with one."
+        bool(usable),
+        f"{where} has no metric to read unasked; it has {list(have)[:MOST]}.",
+        python="Pass metric=... with one.",
+        shell="Pass --metric with one.",
     )
     ranked = sorted(usable, key=lambda name: priority.index(name) if name in priority else len(priority))
-    note = f"read metric {ranked[0]!r}; the log also has {ranked[1:]}. Pass metric={ranked[0]!r} to say so."
+    note = Note(
+        f"read metric {ranked[0]!r}; the log also has {ranked[1:]}.",
+        python=f"Pass metric={ranked[0]!r} to say so.",
+        shell=f"Pass --metric {ranked[0]} to say so.",
+    )
     return ranked[0], (note,) if ranked[1:] else ()

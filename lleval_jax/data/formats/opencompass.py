@@ -1,17 +1,21 @@
 """OpenCompass results with `--dump-eval-details`: `results/<model>/<dataset>.json`, with a list or dict `details`."""
 
+import json
+import math
 import pathlib
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from lleval_jax.data import files
+from lleval_jax.data import files, sameness
 from lleval_jax.data.answers import Answers, Options, from_task
 from lleval_jax.data.formats.format import Format, never
 from lleval_jax.data.repeats import reduced
-from lleval_jax.errors import BadInput, require
+from lleval_jax.data.unscored import is_unscored
+from lleval_jax.errors import BadFile, BadInput
 
+ANSWER = ("references", "answer", "gold", "reference")  # how they name the right answer
 CORRECT = ("correct", "is_correct", "cascade_correct")  # how its evaluators name that an answer is right
 
 
@@ -39,31 +43,41 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     dataset, model = beside(path)
     details = files.record(path, _Result).details
     named = details.items() if isinstance(details, dict) else ((str(i), each) for i, each in enumerate(details))
-    item, repeat, score = [], [], []
+    item, repeat, score, content, silent = [], [], [], [], ""
     for place, entry in named:
         if not isinstance(entry, dict):  # "type": "GEN" stands among the examples
             continue
         name = str(entry.get("example_abbr", place))
-        for number, value in enumerate(_correct(f"{path.name}: example {name!r}", entry)):
+        values, answer = _correct(f"{path.name}: example {name!r}", entry), _answer(entry)
+        silent = silent or f"example {name!r} has {list(entry)[:8]}"
+        for number, value in enumerate(values):
             item.append(name)
             repeat.append(number)
             score.append(value)
-    require(bool(item), f"{path.name} holds no answers in its details")
-    answers = from_task(path.name, model, dataset, options.rows, item=item, score=score)
-    return reduced(answers, np.asarray(repeat), options.repeats, options.scale)
+            content.append(answer)
+    if score and np.isnan(score).all():
+        raise BadFile(
+            f"{path.name} does not say which answers are correct: {silent}. Its evaluator gives no details; score the "
+            "predictions and pass them as a table."
+        )
+    answers = from_task(path.name, model, dataset, options.rows, item=item, score=score, content=content)
+    return reduced(answers, np.asarray(repeat)[~np.isnan(score)], options.repeats, options.scale)
 
 
 def _correct(where: str, entry: dict[str, Any]) -> list[float]:
-    """The scores of one example, one a repeat."""
+    """The scores of one example, one a repeat; NaN where it was not scored."""
     found = next((entry[name] for name in CORRECT if entry.get(name) is not None), None)
     values = found if isinstance(found, list) else [found]
-    scores = [float(value) for value in values if isinstance(value, int | float)]
-    if not values or len(scores) < len(values):
-        raise BadInput(
-            f"{where} does not say whether it is correct; it has {list(entry)[:8]}. Its evaluator gives no details; "
-            "score the predictions and pass them as a table."
-        )
-    return scores
+    for value in values:
+        if not is_unscored(value) and not isinstance(value, int | float):
+            raise BadInput(f"{where} says it is {str(value)[:60]!r}; it must be right or wrong, or a number")
+    return [float(value) if isinstance(value, int | float) else math.nan for value in values]
+
+
+def _answer(entry: dict[str, Any]) -> int:
+    """The digest of the right answer: the prompt differs from model to model, and no id tells a shuffled data set."""
+    found = next((entry[name] for name in ANSWER if entry.get(name) is not None), None)
+    return sameness.UNKNOWN if found is None else sameness.digest(json.dumps(found, sort_keys=True))
 
 
 FORMAT = Format(

@@ -24,7 +24,7 @@ from lleval_jax.data.formats import (
     torch_measure,
 )
 from lleval_jax.data.formats.format import Format
-from lleval_jax.errors import BadInput
+from lleval_jax.errors import BadFile, BadInput
 
 # A file of one format is recognised by that format alone; were it recognised by two, the first here would read it.
 FORMATS: list[Format] = [
@@ -93,9 +93,12 @@ def require_used(options: Options, involved: Sequence[tuple[str, Format]]) -> No
         file, format = without[0]
         users = ", ".join(each.title for each in formats() if name in each.options)
         more = f" (and so {len(without) - 1} more files)" if len(without) > 1 else ""
+        word = name.replace("_", "-")
         raise BadInput(
-            f"{file}{more}: {name}={value!r} was given, but the reader of {format.title} does not use {name!r}. "
-            f"It is used by: {users}. Leave it out."
+            f"{file}{more}: {name} {value!r} was given, but the reader of {format.title} does not use {name!r}. "
+            f"It is used by: {users}.",
+            python=f"Leave out {name}={value!r}.",
+            shell=f"Leave out --{word} {value}.",
         )
 
 
@@ -120,16 +123,29 @@ def parse(
         return found, content
 
 
+def tried(
+    path: pathlib.Path, format: Format, options: Options, place: pathlib.Path | None
+) -> tuple[Answers, str] | BadFile:
+    """The same, or what is wrong with the file as a whole."""
+    try:
+        return parse(path, format, options, place)
+    except BadFile as error:
+        return error
+
+
 def _read(path: pathlib.Path, format: Format, options: Options) -> Answers:
     """The answers as the reader finds them, moved to [0, 1]. `BadInput` says which reader spoke."""
     try:
         with files.damage(path.name):
-            return format.read(path, options).scaled(options.scale)
+            found = format.read(path, options).scaled(options.scale)
+        if not len(found.row):
+            raise BadFile(f"{path.name} holds no answer that was scored")
+        return found
     except BadInput as error:
-        said = str(error)
-        if format.title.lower() in said.replace(path.name, "").lower():
+        if format.title.lower() in str(error).replace(path.name, "").lower():
             raise
-        raise BadInput(f"read as {format.title}: {said}") from error
+        said = f"read as {format.title}: {error.what}"
+        raise type(error)(said, python=error.python, shell=error.shell) from error
 
 
 def _brought() -> tuple[Format, ...]:

@@ -15,12 +15,12 @@ import pyarrow.json as pa_json
 from lleval_jax.data import files
 from lleval_jax.data.answers import Answers, Options, group_of_items, row_name
 from lleval_jax.data.formats.format import Format, never, nothing
-from lleval_jax.errors import BadInput, require
+from lleval_jax.data.unscored import is_unscored
+from lleval_jax.errors import BadFile, BadInput, require
 from lleval_jax.values.responses import WHOLE
 
 COLUMNS = ("model", "item", "score", "prompt", "group", "weight")
 KNOWN_BY = frozenset(COLUMNS[:4])  # two of these in the first line, or one in a parquet: a table of answers
-NO_NUMBER = frozenset(("", "nan", "na", "none", "null"))  # a cell of a number that is not there
 AGREE = 1e-6  # scores closer than this are the same
 
 
@@ -50,7 +50,6 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     group, groups = _same("", table)
     if "group" in table.column_names:
         group, groups = names(path, table, "group", first, empty=True)
-    missing = int(np.isnan(score).sum())
     return Answers(
         file=path.name,
         rows=rows,
@@ -61,7 +60,6 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         score=score,
         weight=_weight(path, table, first),
         line=np.arange(first, first + len(table)),
-        notes=(f"{missing} rows have no score; they were left out as missing answers",) if missing else (),
     )
 
 
@@ -120,7 +118,7 @@ def load(path: pathlib.Path, columns: tuple[str, ...], needed: tuple[str, ...]) 
             return pa_csv.read_csv(stream, read_options=reader, parse_options=parse, convert_options=convert)
         except pa.ArrowInvalid as error:
             text = str(error)[:200].replace("Row #", f"{path.name}:")
-            raise BadInput(f"{path.name} is not a whole CSV: {text}") from error
+            raise BadFile(f"{path.name} is not a whole CSV: {text}") from error
 
 
 def first_line(path: pathlib.Path) -> int:
@@ -150,7 +148,7 @@ def numbers(path: pathlib.Path, table: pa.Table, name: str, first: int) -> np.nd
     found = np.full(len(values) + 1, np.nan)  # the last is null's
     for at, value in enumerate(values.to_pylist()):
         try:
-            found[at] = np.nan if value is None or str(value).strip().lower() in NO_NUMBER else float(value)
+            found[at] = np.nan if is_unscored(value) else float(value)
         except (TypeError, ValueError) as error:
             line = first + int(np.flatnonzero(codes == at)[0])
             raise BadInput(f"{path.name}:{line}: {name} is {str(value)[:60]!r}; it must be a number") from error

@@ -14,6 +14,7 @@ from lleval_jax.data.repeats import reduced
 from lleval_jax.errors import require
 
 NEEDED = ("subject_id", "item_id", "response")
+OR_ELSE = (", or rows='prompt'", ", or use `lleval prompts`")
 COLUMNS = (*NEEDED, "benchmark_id", "trial", "test_condition")
 
 
@@ -43,7 +44,6 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         at = zip(*np.divmod(pair, max(1, len(condition[1]))), strict=True)
         rows = np.asarray([row_name(str(subject[1][s]), str(condition[1][c]), "prompt") for s, c in at], object)
     score = _numbers(path, table, "response")
-    missing = int(np.isnan(score).sum())
     trial = _numbers(path, table, "trial") if "trial" in table.column_names else np.zeros(len(table))
     answers = Answers(
         file=path.name,
@@ -54,7 +54,6 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         item=item[0],
         score=score,
         line=line,
-        notes=(f"{missing} rows have no response; they were left out as missing answers",) if missing else (),
     )
     return reduced(answers, np.nan_to_num(trial), options.repeats, options.scale)
 
@@ -64,7 +63,7 @@ def _condition(file: str, condition: tuple[np.ndarray, np.ndarray], asked: str |
     names = condition[1].tolist()
     if names in ([], [""]):
         return 0
-    return names.index(one_of.only(file, "test condition", names, asked, "filter", or_else=", or rows='prompt'"))
+    return names.index(one_of.only(file, "test condition", names, asked, "filter", or_else=OR_ELSE))
 
 
 def _texts(path: pathlib.Path, table: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray]:

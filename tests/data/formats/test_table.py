@@ -114,7 +114,7 @@ def test_a_row_without_score_is_missing(tmp_path):
     path.write_text("model,item,score\na,i,1\nb,i,\n")
     with pytest.warns(DataWarning) as told:
         assert data.read(path).rows == ("a",)
-    assert any("1 rows have no score" in str(w.message) for w in told)
+    assert any("answers was not scored and was left out" in str(w.message) for w in told)
     assert any("1 rows have no answer and were left out: 'b'" in str(w.message) for w in told)
 
 
