@@ -23,6 +23,7 @@ from lleval_jax.errors import RunFailed as RunFailed
 from lleval_jax.estimators import adaptive as adaptive
 from lleval_jax.estimators import irt as irt
 from lleval_jax.estimators import pepr as pepr
+from lleval_jax.estimators import plain as plain
 from lleval_jax.estimators import prompts as prompts
 from lleval_jax.estimators import refresh as refresh
 from lleval_jax.estimators import sloth as sloth
@@ -42,8 +43,10 @@ from lleval_jax.estimators.tiny import anchors as anchors
 from lleval_jax.estimators.trust import controls as controls
 from lleval_jax.estimators.trust import items as itemfit
 from lleval_jax.report.cite import cite as cite
+from lleval_jax.scores import estimate as estimate
 from lleval_jax.values import Anchors as Anchors
 from lleval_jax.values import Choice as Choice
+from lleval_jax.values import Comparison as Comparison
 from lleval_jax.values import Estimate as Estimate
 from lleval_jax.values import Examination as Examination
 from lleval_jax.values import FitResult as FitResult

@@ -272,6 +272,7 @@ def fit_of(line: Method) -> tuple[Any, tuple[Any, Any, Any] | None]:
 ELSEWHERE = {
     "ability": "with irt",
     "passk": "draws by the place of a model; tests/estimators/sloth/test_passk.py has its properties",
+    "plain": "fits nothing; tests/estimators/plain/test_plain.py has its properties",
     "ranking": "an answer about the same sessions as adaptive",
     "refresh_paper": "held by the published program's numbers",
     "skills": "another question to a law of sloth",

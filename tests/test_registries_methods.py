@@ -21,6 +21,8 @@ from lleval_jax.errors import BadInput
 from lleval_jax.estimators import tiny
 from lleval_jax.estimators.irt import linking
 from lleval_jax.estimators.pepr.effects import UNIT
+from lleval_jax.estimators.plain import paired
+from lleval_jax.estimators.plain import score as plain_score
 from lleval_jax.estimators.prompts.best import RULES
 from lleval_jax.estimators.prompts.quantiles import FUNCTIONALS
 from lleval_jax.estimators.sloth.kernel import BENDS
@@ -132,6 +134,9 @@ ASKED = {
     ),
     ("irt/rotation.py", "rotation.CRITERIA"): (rotation.CRITERIA, lambda x: ll.rotation.rotate(FLAT, by=x)),
     ("pepr/weights.py", "UNIT"): (UNIT, lambda x: ll.pepr.fit(worlds.logprobs(), per=x)),
+    ("plain/paired.py", "ADJUST"): (paired.ADJUST, lambda x: ll.plain.ranks(None, adjust=x)),
+    ("plain/paired.py", "WAYS"): (paired.WAYS, lambda x: ll.plain.compare(None, "a", "b", by=x)),
+    ("plain/score.py", "WAYS"): (plain_score.WAYS, lambda x: ll.plain.estimate(None, by=x)),
     ("prompts/best.py", "RULES"): (RULES, lambda x: ll.bandit.init("ab", "xy", budget=4, rule=x)),
     ("prompts/quantiles.py", "FUNCTIONALS"): (FUNCTIONALS, lambda x: ll.prompts.estimate(None, what=[x])),
     ("sloth/law.py", "BENDS"): (BENDS, lambda x: ll.sloth.fit(worlds.leaderboard(), 1, link=x)),

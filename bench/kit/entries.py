@@ -235,6 +235,13 @@ ENTRIES: dict[str, Entry] = {
             {"runs": 1, "sizes": (50, 100), "draws": 8, "pairs": (200,)},
         ),
         Entry(
+            "plain.coverage",
+            "intervals of scores and differences without a bank: how often they contain the truth",
+            5,
+            "plain_coverage",
+            {"models": 8, "largest": 20},
+        ),
+        Entry(
             "trust.guard",
             "the guard before a fit: warnings on unidentifiable and on sound designs",
             1,

@@ -81,6 +81,55 @@ BIBTEX = {
   pages = {427--450},
   year = {1989}
 }""",
+    "wilson1927": """@article{wilson1927,
+  title = {Probable inference, the law of succession, and statistical inference},
+  author = {Wilson, Edwin B.},
+  journal = {Journal of the American Statistical Association},
+  volume = {22},
+  number = {158},
+  pages = {209--212},
+  year = {1927}
+}""",
+    "miller2024errorbars": """@article{miller2024errorbars,
+  title = {Adding error bars to evals: a statistical approach to language model evaluations},
+  author = {Miller, Evan},
+  journal = {arXiv preprint arXiv:2411.00640},
+  year = {2024}
+}""",
+    "bell2002bias": """@article{bell2002bias,
+  title = {Bias reduction in standard errors for linear regression with multi-stage samples},
+  author = {Bell, Robert M. and McCaffrey, Daniel F.},
+  journal = {Survey Methodology},
+  volume = {28},
+  number = {2},
+  pages = {169--181},
+  year = {2002}
+}""",
+    "cochran1977": """@book{cochran1977,
+  title = {Sampling techniques},
+  author = {Cochran, William G.},
+  edition = {3rd},
+  publisher = {Wiley},
+  year = {1977}
+}""",
+    "bonett2012adjusted": """@article{bonett2012adjusted,
+  title = {Adjusted {Wald} confidence interval for a difference of binomial proportions based on paired data},
+  author = {Bonett, Douglas G. and Price, Robert M.},
+  journal = {Journal of Educational and Behavioral Statistics},
+  volume = {37},
+  number = {4},
+  pages = {479--488},
+  year = {2012}
+}""",
+    "mcnemar1947": """@article{mcnemar1947,
+  title = {Note on the sampling error of the difference between correlated proportions or percentages},
+  author = {McNemar, Quinn},
+  journal = {Psychometrika},
+  volume = {12},
+  number = {2},
+  pages = {153--157},
+  year = {1947}
+}""",
 }
 
 

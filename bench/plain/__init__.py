@@ -1,0 +1,1 @@
+"""Scores without a bank."""
