@@ -110,6 +110,8 @@ def study(settings: Settings, record: Record) -> None:
         record.keep({"simulated": found})
     pairs = {}
     for times, name in ((1, "right or wrong"), (4, "4 repeats")):
-        pairs[name] = {n: {by: paired(n, settings.models, times, by) for by in ("adjusted", "t")} for n in few}
+        pairs[name] = {
+            n: {by: paired(n, max(1, settings.models // 2), times, by) for by in ("adjusted", "t")} for n in few
+        }
         print(name, pairs[name], flush=True)
         record.keep({"paired": pairs})

@@ -20,7 +20,7 @@ from scipy.special import ndtri, stdtr, stdtrit
 from lleval_jax.errors import BadInput, nearest, require, require_known, require_level
 from lleval_jax.estimators.plain import signs
 from lleval_jax.estimators.plain.interval import Population, population
-from lleval_jax.estimators.plain.score import CLUSTERED, FINITE, Size, population_sizes
+from lleval_jax.estimators.plain.score import Size, cites, population_sizes, way
 from lleval_jax.estimators.plain.units import GROUP, Answers, Cluster, Units, each_row, gather, labels
 from lleval_jax.values.comparison import Comparison
 from lleval_jax.values.ranks import Ranks
@@ -277,7 +277,7 @@ def _comparison(
     finite = pairs[0].finite is not None
     difference = Estimate(
         target="difference in accuracy" if pairs[0].right_or_wrong else "difference in mean score",
-        method=", ".join([by, *["clustered"] * clustered, *["finite population"] * finite]),
+        method=way(by, clustered, finite),
         rows=(f"{first} - {second}",) * len(group),
         group=group,
         value=value,
@@ -287,7 +287,7 @@ def _comparison(
         std_error=std_error,
         n_seen=np.array([len(pair.item) for pair in pairs]),
         status=("ok",) * len(group),
-        source=responses.source.merge(Source(cite=CITE + CLUSTERED * clustered + FINITE * finite)),
+        source=responses.source.merge(Source(cite=cites(CITE, clustered, finite))),
     )
     return Comparison(
         difference=difference,

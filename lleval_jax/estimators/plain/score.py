@@ -86,7 +86,7 @@ def estimate(
     finite = sizes is not None
     return Estimate(
         target="accuracy" if whole_numbers else "mean score",
-        method=", ".join([by, *["clustered"] * (label is not None), *["finite population"] * finite]),
+        method=way(by, label is not None, finite),
         rows=rows,
         group=group,
         value=value,
@@ -96,8 +96,18 @@ def estimate(
         std_error=std_error,
         n_seen=np.array(n_seen),
         status=("ok",) * len(rows),
-        source=responses.source.merge(Source(cite=CITE + CLUSTERED * (label is not None) + FINITE * finite)),
+        source=responses.source.merge(Source(cite=cites(CITE, label is not None, finite))),
     )
+
+
+def way(by: str, clustered: bool, finite: bool) -> str:
+    """The method's name: "wilson, clustered, finite population"."""
+    return by + ", clustered" * clustered + ", finite population" * finite
+
+
+def cites(keys: tuple[str, ...], clustered: bool, finite: bool) -> tuple[str, ...]:
+    """Keys of `report.cite.BIBTEX`."""
+    return keys + CLUSTERED * clustered + FINITE * finite
 
 
 def population_sizes(responses: Responses | SparseResponses, size: Size, groups: bool) -> Mapping[str, int] | None:
