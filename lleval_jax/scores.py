@@ -10,6 +10,7 @@ from lleval_jax.values import Estimate, ItemBank, Responses, SparseResponses
 
 def estimate(
     responses: Responses | SparseResponses | str | os.PathLike[str],
+    *,
     bank: ItemBank | str | os.PathLike[str] | None = None,
     **words: Any,
 ) -> Estimate:
@@ -37,4 +38,4 @@ def estimate(
         responses = read(responses)
     if bank is None:
         return plain.estimate(responses, **words)
-    return tiny.estimate(responses, bank if isinstance(bank, ItemBank) else load_bank(bank), **words)
+    return tiny.estimate(responses, bank=bank if isinstance(bank, ItemBank) else load_bank(bank), **words)

@@ -135,7 +135,7 @@ ASKED = {
     ("irt/rotation.py", "rotation.CRITERIA"): (rotation.CRITERIA, lambda x: ll.rotation.rotate(FLAT, by=x)),
     ("pepr/weights.py", "UNIT"): (UNIT, lambda x: ll.pepr.fit(worlds.logprobs(), per=x)),
     ("plain/paired.py", "ADJUST"): (paired.ADJUST, lambda x: ll.plain.ranks(None, adjust=x)),
-    ("plain/paired.py", "WAYS"): (paired.WAYS, lambda x: ll.plain.compare(None, "a", "b", by=x)),
+    ("plain/paired.py", "WAYS"): (paired.WAYS, lambda x: ll.plain.compare(None, first="a", second="b", by=x)),
     ("plain/score.py", "WAYS"): (plain_score.WAYS, lambda x: ll.plain.estimate(None, by=x)),
     ("prompts/best.py", "RULES"): (RULES, lambda x: ll.bandit.init("ab", "xy", budget=4, rule=x)),
     ("prompts/quantiles.py", "FUNCTIONALS"): (FUNCTIONALS, lambda x: ll.prompts.estimate(None, what=[x])),

@@ -40,7 +40,7 @@ DESIGNS = {
 class Settings:
     """What is run."""
 
-    models: int = setting(1000, "simulated models of each design, size and true score")
+    models: int = setting(300, "simulated models of each design, size and true score")
     largest: int = setting(1000, "questions at most")
 
 
@@ -82,7 +82,9 @@ def paired(n: int, models: int, times: int, by: str) -> dict[str, float]:
     for i, (gap, apart) in enumerate(GAPS):
         answers = worlds.pairs(np.random.default_rng([n, i, times]), models, n, gap, apart, times)
         held = [
-            inside(plain.compare(answers, answers.rows[2 * k], answers.rows[2 * k + 1], by=by).difference, gap)
+            inside(
+                plain.compare(answers, first=answers.rows[2 * k], second=answers.rows[2 * k + 1], by=by).difference, gap
+            )
             for k in range(models)
         ]
         shares.append(float(np.mean(held)))

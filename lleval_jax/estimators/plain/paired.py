@@ -69,9 +69,9 @@ class Gap(NamedTuple):
 
 def compare(
     responses: Responses | SparseResponses,
+    *,
     first: str,
     second: str,
-    *,
     level: float = 0.95,
     by: str = "adjusted",
     cluster: Cluster = None,
@@ -102,7 +102,7 @@ def compare(
     Example:
         >>> import lleval_jax as ll
         >>> answers = ll.Responses.build([[1, 1, 1, 1, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0, 0, 0]], rows=["a", "b"])
-        >>> print(ll.plain.compare(answers, "a", "b"))
+        >>> print(ll.plain.compare(answers, first="a", second="b"))
         difference in accuracy by adjusted, 95% intervals
         a - b  0.625  [0.000, 0.916]  from 8 answers, p = 0.062 (exact McNemar)
     """
@@ -118,8 +118,7 @@ def compare(
     names = [WHOLE, *(responses.groups if groups and len(responses.groups) > 1 else ())]
     entries, tests = [], []
     for i, group in enumerate(names):
-        mine = [part if not i else part.on(responses.group[part.item] == i - 1) for part in (one, two)]
-        pair = _pair(*mine, None if sizes is None else sizes[group])
+        pair = _pair(one, two, None if sizes is None else sizes[group], responses.group == i - 1 if i else None)
         require(i > 0 or len(pair.item) > 0, f"{first!r} and {second!r} have answered no question in common")
         if not len(pair.item):
             continue
@@ -199,8 +198,11 @@ def _holm(p: NDArray) -> NDArray:
     return out
 
 
-def _pair(one: Answers, two: Answers, size: int | None) -> Pair:
+def _pair(one: Answers, two: Answers, size: int | None, kept: NDArray | None = None) -> Pair:
+    """Two models on the questions that both answered, those of `kept` (items,) alone."""
     item, a, b = np.intersect1d(one.item, two.item, assume_unique=True, return_indices=True)
+    if kept is not None:
+        item, a, b = (each[kept[item]] for each in (item, a, b))
     first, second = one.on(a), two.on(b)
     finite = None
     if size is not None and len(item):
@@ -213,7 +215,7 @@ def _pair(one: Answers, two: Answers, size: int | None) -> Pair:
 def _adjusted(units: Units) -> Units:
     """With two more units of typical size, one won and one lost by a typical difference."""
     squares = units.share @ units.value**2
-    typical = np.sqrt(units.share @ units.value**4 / squares) if squares > 0 else 1.0
+    typical = float(np.sqrt(units.share @ units.value**4 / squares)) if squares > 0 else 1.0
     share = np.append(units.share, [1 / units.count] * 2)
     return Units(np.append(units.value, [typical, -typical]), share / share.sum(), units.single)
 

@@ -83,10 +83,10 @@ def estimate(
     rows, group, found, n_seen = zip(*entries, strict=True)
     numbers = (np.array([getattr(one, name) for one in found]) for name in Interval._fields)
     value, low, high, std_error = numbers
-    finite = sizes is not None
+    clustered, finite = label is not None, sizes is not None
     return Estimate(
         target="accuracy" if whole_numbers else "mean score",
-        method=way(by, label is not None, finite),
+        method=way(by, clustered, finite),
         rows=rows,
         group=group,
         value=value,
@@ -96,7 +96,7 @@ def estimate(
         std_error=std_error,
         n_seen=np.array(n_seen),
         status=("ok",) * len(rows),
-        source=responses.source.merge(Source(cite=cites(CITE, label is not None, finite))),
+        source=responses.source.merge(Source(cite=cites(CITE, clustered, finite))),
     )
 
 

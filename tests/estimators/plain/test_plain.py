@@ -52,7 +52,7 @@ def test_right_or_wrong_is_wilsons_interval(n, level):
 
 def test_the_textbooks_interval_is_scipys():
     answers = fractions()
-    found, paired = plain.estimate(answers, by="t"), plain.compare(answers, "A", "B", by="t")
+    found, paired = plain.estimate(answers, by="t"), plain.compare(answers, first="A", second="B", by="t")
     first, second = answers.scores.astype(float)
     for got, test in ((entry(found), stats.ttest_1samp(first, 0)),
                       (entry(paired.difference), stats.ttest_rel(first, second))):  # fmt: skip
@@ -64,7 +64,7 @@ def test_the_textbooks_interval_is_scipys():
 def test_clusters_are_as_in_statsmodels():
     """statsmodels 0.15.0: OLS(y, 1).fit(cov_type="cluster", use_correction=True, df_correction=True), 30 clusters."""
     found = plain.estimate(two(), by="t", cluster="group")
-    paired = plain.compare(two(), "A", "B", by="t", cluster="group").difference
+    paired = plain.compare(two(), first="A", second="B", by="t", cluster="group").difference
     np.testing.assert_allclose(entry(found)[0::3], (0.6166666666666667, 0.03491231490177593), atol=CLOSE)
     np.testing.assert_allclose(entry(found, 1)[0::3], (0.5458333333333333, 0.03141955915219065), atol=CLOSE)
     np.testing.assert_allclose(entry(paired)[0::3], (0.07083333333333333, 0.040508324200118614), atol=CLOSE)
@@ -73,7 +73,9 @@ def test_clusters_are_as_in_statsmodels():
 
 
 def test_p_values_are_scipys_and_statsmodels():
-    assert abs(plain.compare(two(), "A", "B").p_value[0] - 0.09656519729770463) < CLOSE  # statsmodels 0.15.0, mcnemar
+    assert (
+        abs(plain.compare(two(), first="A", second="B").p_value[0] - 0.09656519729770463) < CLOSE
+    )  # statsmodels 0.15.0, mcnemar
     for won, lost in itertools.product(range(7), repeat=2):
         want = stats.binomtest(won, won + lost).pvalue if won + lost else 1
         assert abs(signs.exact(np.array(won), np.array(lost)) - want) < CLOSE
@@ -103,7 +105,7 @@ def test_bonett_and_price_by_their_formula():
     answers = Responses.build(np.array([[1] * 12 + [0] * 2 + [1] * 6, [0] * 12 + [1] * 8]))
     won, lost = 13 / 22, 3 / 22
     half = stats.norm.ppf(0.975) * np.sqrt((won + lost - (won - lost) ** 2) / 22)
-    found = plain.compare(answers, *answers.rows)
+    found = plain.compare(answers, first=answers.rows[0], second=answers.rows[1])
     np.testing.assert_allclose(entry(found.difference)[:3], (0.5, won - lost - half, won - lost + half), atol=CLOSE)
     assert (found.won[0], found.lost[0]) == (12, 2)
 
@@ -131,7 +133,7 @@ def test_all_questions_asked_leave_nothing_of_the_interval():
     np.testing.assert_array_equal(found.low, found.value)
     np.testing.assert_array_equal(found.high, found.value)
     assert len(found.rows) == 2 * 31
-    paired = plain.compare(two(), "A", "B", population="all")
+    paired = plain.compare(two(), first="A", second="B", population="all")
     assert paired.difference.low[0] == paired.difference.high[0] == paired.difference.value[0]
     assert np.isnan(paired.p_value[0])
 
@@ -216,7 +218,7 @@ def test_coordinates_are_as_a_matrix(words):
     row, item = np.nonzero(answers.seen)
     names = {name: getattr(answers, name) for name in ("rows", "items", "group", "groups")}
     cells = ll.SparseResponses(row, item, answers.scores[row, item], answers.weight[row, item], **names)
-    for verb in (plain.estimate, lambda a, **w: plain.compare(a, "row-0", "row-2", **w).difference):
+    for verb in (plain.estimate, lambda a, **w: plain.compare(a, first="row-0", second="row-2", **w).difference):
         if verb is not plain.estimate and words.get("by"):
             continue
         for field in FIELDS:
@@ -252,7 +254,10 @@ def test_copies_in_clusters_teach_nothing():
 
 
 def test_the_difference_turned_round():
-    ab, ba = plain.compare(two(), "A", "B", groups=True), plain.compare(two(), "B", "A", groups=True)
+    ab, ba = (
+        plain.compare(two(), first="A", second="B", groups=True),
+        plain.compare(two(), first="B", second="A", groups=True),
+    )
     np.testing.assert_allclose(ab.difference.low, -ba.difference.high, atol=CLOSE)
     np.testing.assert_array_equal(ab.won, ba.lost)
     np.testing.assert_array_equal(ab.p_value, ba.p_value)
@@ -261,12 +266,12 @@ def test_the_difference_turned_round():
 def test_interval_test_and_verdict_agree():
     """5 to 0 is p = 0.0625: the interval contains 0, though Bonett and Price's by itself does not."""
     answers = Responses.build(np.array([[1, 1, 1, 1, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0, 0, 0]]), rows=["a", "b"])
-    found = plain.compare(answers, "a", "b")
+    found = plain.compare(answers, first="a", second="b")
     assert found.p_value[0] == pytest.approx(0.0625)
     assert found.difference.low[0] == 0
     assert found.verdict() == "No significant difference between a and b at the 95% level"
-    assert plain.compare(answers, "a", "b", level=0.9).verdict() == "a is better than b"
-    assert plain.compare(answers, "b", "a", level=0.9).verdict() == "a is better than b"
+    assert plain.compare(answers, first="a", second="b", level=0.9).verdict() == "a is better than b"
+    assert plain.compare(answers, first="b", second="a", level=0.9).verdict() == "a is better than b"
 
 
 def test_json_and_files_keep_both(tmp_path):
@@ -274,14 +279,14 @@ def test_json_and_files_keep_both(tmp_path):
     back = ll.load(ll.save(found, tmp_path / "estimate"))
     assert back.to_dict() == found.to_dict()
     assert ll.cite(found)
-    content = json.loads(json.dumps(plain.compare(two(), "A", "B", population=500).to_dict()))
+    content = json.loads(json.dumps(plain.compare(two(), first="A", second="B", population=500).to_dict()))
     assert content["estimates"][0]["p_value"] is None
     assert content["schema"] == "lleval/estimate/1"
 
 
 def test_the_smallest_difference_seen_is_so_many_standard_errors():
     """Normal: z of the level plus z of 80% power (Miller 2024, eq. 9)."""
-    found = plain.compare(two(), "A", "B")
+    found = plain.compare(two(), first="A", second="B")
     z = stats.norm.ppf([0.975, 0.8])
     error = (found.difference.high[0] - found.difference.low[0]) / (2 * z[0])
     np.testing.assert_allclose(found.detectable[0], z.sum() * error, rtol=CLOSE)
@@ -371,8 +376,8 @@ def test_paired_intervals_keep_their_level():
         (lambda a: plain.estimate(a, population="some"), "neither a number nor 'all'"),
         (lambda a: plain.estimate(a, cluster="topic"), "cluster 'topic' is not known"),
         (lambda a: plain.estimate(a, cluster={"q000": "x"}), "239 of 240 items have no cluster, such as 'q001'"),
-        (lambda a: plain.compare(a, "A", "A"), "two different models are needed"),
-        (lambda a: plain.compare(a, "A", "a"), "no model 'a' to compare; did you mean 'A'"),
+        (lambda a: plain.compare(a, first="A", second="A"), "two different models are needed"),
+        (lambda a: plain.compare(a, first="A", second="a"), "no model 'a' to compare; did you mean 'A'"),
         (lambda a: plain.estimate(a, level=95), "must lie strictly between 0 and 1"),
     ],
 )
@@ -387,7 +392,7 @@ def test_models_without_answers_or_common_questions():
     with pytest.warns(DataWarning, match="'c' have no answers and are left out"):
         assert plain.estimate(answers).rows == ("a", "b")
     with pytest.raises(BadInput, match="no question in common"):
-        plain.compare(answers, "a", "b")
+        plain.compare(answers, first="a", second="b")
     assert plain.ranks(answers).ranges == ("1-2", "1-2")
     with pytest.raises(BadInput, match="no answer to estimate from"):
         plain.estimate(answers.take([2]))
