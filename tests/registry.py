@@ -163,8 +163,8 @@ METHODS = (
     Method(
         "sloth",
         lambda: (worlds.leaderboard(), [ll.sloth.Target("family-3", 5e9, 2e12)]),
-        lambda board: ll.sloth.fit(board, 1),
-        lambda law, targets: ll.sloth.estimate(law, targets),
+        lambda board: ll.sloth.fit(board, skills=1),
+        lambda law, targets: ll.sloth.estimate(law, family=targets),
         shuffled=board_backwards,
         unseen="a benchmark without a score is refused",
         twice="a model stands in a leaderboard once",
@@ -174,8 +174,8 @@ METHODS = (
     Method(
         "downstream",
         lambda: (a_law(), laws.targets(a_law()[0])),
-        lambda world: ll.downstream.fit(*world),
-        lambda fit, targets: ll.downstream.estimate(fit, targets),
+        lambda world: ll.downstream.fit(world[0], scores=world[1]),
+        lambda fit, targets: ll.downstream.estimate(fit, family=targets),
         shuffled=scores_backwards,
         unseen="it has one benchmark",
         twice="a model has one score",

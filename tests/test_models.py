@@ -163,7 +163,9 @@ def test_a_law_foretells(name):
     """A larger model of a family scores more where size matters; a known family is known better than a new one."""
     law = ll.load_law(name)
     sizes, families = (8e9, 70e9, 400e9), ("meta-llama-3", "new")
-    found = ll.sloth.estimate(law, [ll.sloth.Target(family, size, 15e12) for family in families for size in sizes])
+    found = ll.sloth.estimate(
+        law, family=[ll.sloth.Target(family, size, 15e12) for family in families for size in sizes]
+    )
     value, wide = (part.reshape(2, 3, len(law.items)) for part in (found.value, found.high - found.low))
     assert (value[:, 2] - value[:, 0]).mean() > 0.1
     assert (np.diff(value, axis=1) > -0.03).all()

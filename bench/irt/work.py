@@ -213,10 +213,10 @@ def scaling(precision: str, small: bool) -> Work:
     board = ll.read_leaderboard("sloth-open-llm", corrected=False).select(BENCHMARKS["lb1"])
 
     def call() -> dict[str, Any]:
-        found = sloth.fit(board, 1 if small else sloth.SKILLS)
+        found = sloth.fit(board, skills=1 if small else sloth.SKILLS)
         said = {"status": found.status, "steps": found.steps, "log_likelihood": found.ended.value}
         targets = [sloth.Target(family, 7e10, 2e12) for family in dict.fromkeys(board.families)]
-        return said | {"probability": sloth.estimate(found, targets).value}
+        return said | {"probability": sloth.estimate(found, family=targets).value}
 
     return Work(call, note={"models": len(board.models), "benchmarks": list(board.benchmarks)})
 

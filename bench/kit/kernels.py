@@ -71,7 +71,7 @@ def sloth() -> Calls:
     small = board.select(board.benchmarks[:3]).take(range(24))
     return {
         "the shipped leaderboard": lambda: ll.sloth.fit(board),
-        "24 models, 3 benchmarks": lambda: ll.sloth.fit(small, 2),
+        "24 models, 3 benchmarks": lambda: ll.sloth.fit(small, skills=2),
     }
 
 

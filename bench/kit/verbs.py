@@ -176,19 +176,24 @@ def sloth(shared: pathlib.Path) -> Iterator[tuple[str, Any]]:
     """Scaling laws: those that ship, and one of the shipped leaderboard."""
     for name in ("sloth-open-llm-v1", "sloth-open-llm-v2"):
         law = ll.load_law(name)
-        yield f"{name}.new", ll.sloth.estimate(law, params=30e9, tokens=15e12)
-        yield f"{name}.known", ll.sloth.estimate(law, "meta-llama-3", params=30e9, tokens=15e12)
-        yield f"{name}.skills", ll.skills.estimate(law, "loading")
-        yield f"{name}.allocate", ll.skills.allocate(law, [1e23])
+        yield f"{name}.new", ll.sloth.estimate(law, size=30e9, tokens=15e12)
+        yield f"{name}.known", ll.sloth.estimate(law, family="meta-llama-3", size=30e9, tokens=15e12)
+        yield f"{name}.skills", ll.skills.estimate(law, of="loading")
+        yield f"{name}.allocate", ll.skills.allocate(law, flops=[1e23])
     law = ll.load_law("sloth-open-llm-v1")
     random = np.random.default_rng(0)
     models = list(law.rows)[:20]
     scores = {model: float(x) for model, x in zip(models, random.uniform(0.1, 0.6, 20), strict=True)}
-    yield "downstream", ll.downstream.estimate(ll.downstream.fit(law, scores), params=30e9, tokens=15e12)
+    yield "downstream", ll.downstream.estimate(ll.downstream.fit(law, scores=scores), size=30e9, tokens=15e12)
     chance = random.beta(1, 2, 12)
     tries = random.binomial(10, chance[None] * np.linspace(0.4, 1, 20)[:, None])
-    yield "passk", ll.passk.estimate(ll.passk.fit(law, tries, 10, models), params=30e9, tokens=15e12, k=[1, 5])
-    yield "observed", ll.passk.observed(tries, 10, models, k=5)
+    yield (
+        "passk",
+        ll.passk.estimate(
+            ll.passk.fit(law, successes=tries, tries=10, models=models), size=30e9, tokens=15e12, k=[1, 5]
+        ),
+    )
+    yield "observed", ll.passk.observed(tries, tries=10, models=models, k=5)
 
 
 @part
@@ -197,11 +202,11 @@ def sloth_fit(shared: pathlib.Path) -> Iterator[tuple[str, Any]]:
     board = ll.read_leaderboard("sloth-open-llm")
     board = board.select(list(board.benchmarks)[:6])
     for skills, link in ((1, "logistic"), (2, "monotone")):
-        law = ll.sloth.fit(board, skills, link=link)
-        yield f"{skills}.{link}", ll.sloth.estimate(law, params=30e9, tokens=15e12)
+        law = ll.sloth.fit(board, skills=skills, link=link)
+        yield f"{skills}.{link}", ll.sloth.estimate(law, size=30e9, tokens=15e12)
     few = board.hide(np.arange(len(board.models)) % 2 == 0)
-    yield "left_out", ll.sloth.left_out(few, 1, folds=2)
-    yield "paper", ll.sloth_paper.estimate(ll.sloth_paper.fit(board, 2), params=30e9, tokens=15e12)
+    yield "left_out", ll.sloth.left_out(few, skills=1, folds=2)
+    yield "paper", ll.sloth_paper.estimate(ll.sloth_paper.fit(board, skills=2), size=30e9, tokens=15e12)
 
 
 @part

@@ -44,7 +44,7 @@ def downstream(seed: int) -> bool:
     law, skill = made.law(seed + 100)
     random = np.random.default_rng(seed)
     score = scores(law, skill, random.normal([0.8, 0], 0.6), seed, group=0.3)
-    found = ll.downstream.estimate(ll.downstream.fit(law, known(law, score)), made.targets(law)[:1])
+    found = ll.downstream.estimate(ll.downstream.fit(law, scores=known(law, score)), family=made.targets(law)[:1])
     truth = score[~law.params.seen.any(1)][0]
     return bool(found.low[0] <= truth <= found.high[0])
 
@@ -53,8 +53,8 @@ def passk(seed: int) -> bool:
     """Whether the 95% interval of the first hidden model's pass@k holds it; k in turn."""
     law, at, successes, chance = tried(seed + 200)
     k = KS[seed % 3]
-    fit = ll.passk.fit(law, successes, TRIES, [law.rows[i] for i in at])
-    found = ll.passk.estimate(fit, made.targets(law)[:1], k=k, draws=500)
+    fit = ll.passk.fit(law, successes=successes, tries=TRIES, models=[law.rows[i] for i in at])
+    found = ll.passk.estimate(fit, family=made.targets(law)[:1], k=k, draws=500)
     truth = (1 - (1 - chance[~law.params.seen.any(1)][0]) ** k).mean()
     return bool(found.low[0] <= truth <= found.high[0])
 

@@ -19,17 +19,17 @@ def hidden(seed: int) -> list[float]:
     """Of each hidden model, the share of benchmarks whose 95% interval holds the score."""
     truth = leaderboard(seed)
     away = np.isin(np.arange(len(truth.models)), HIDDEN)
-    fit = ll.sloth.fit(truth.hide(away), 1)
+    fit = ll.sloth.fit(truth.hide(away), skills=1)
     test = truth.take(np.flatnonzero(away))
     facts = zip(test.families, test.params.tolist(), test.tokens.tolist(), strict=True)
-    found = ll.sloth.estimate(fit, [sloth.Target(*one) for one in facts])
+    found = ll.sloth.estimate(fit, family=[sloth.Target(*one) for one in facts])
     inside = (found.low <= test.scores.ravel()) & (test.scores.ravel() <= found.high)
     return inside.reshape(test.scores.shape).mean(1).tolist()
 
 
 def skills(seed: int) -> tuple[int, int]:
     """How many of 3 loadings, and of 9 families' efficiencies, 95% intervals hold."""
-    law = ll.sloth.fit(leaderboard(seed), 1)
+    law = ll.sloth.fit(leaderboard(seed), skills=1)
     random = np.random.default_rng(seed)  # as in `leaderboard`: sizes, tokens, families, models, then loadings
     size = np.tile(np.geomspace(1, 70, 3), 9) * np.exp(0.2 * random.normal(size=27))
     tokens = np.exp(random.normal(0.5, 0.8, 9))[np.repeat(np.arange(9), 3)]
@@ -37,8 +37,8 @@ def skills(seed: int) -> tuple[int, int]:
     skill = 0.7 * np.log(size / 7) / 1.3 + 0.6 * np.log(tokens / 2) + np.repeat(family, 3)
     skill = skill + 0.25 * random.normal(size=27)
     truth = random.uniform(0.6, 1.2, 3) * skill.std()
-    loading = ll.skills.estimate(law, "loading")
-    efficiency = ll.skills.estimate(law, "efficiency")
+    loading = ll.skills.estimate(law, of="loading")
+    efficiency = ll.skills.estimate(law, of="efficiency")
     there = family / skill.std()
     there = there + (efficiency.value - there).mean()
     return (

@@ -42,8 +42,10 @@ def drawn(seed: int = 0, families: int = 10, each: int = 3, noise: float = 0.02)
 def held(seed: int, inputs: str) -> bool:
     """Whether the interval of the hidden model's first score holds it."""
     truth = drawn(seed)
-    fit = published.fit(truth.hide(np.arange(30) == 2), 1, inputs=inputs, starts=2)
-    found = published.estimate(fit, "family-0", float(truth.params[2]), float(truth.tokens[2]), level=LEVEL)
+    fit = published.fit(truth.hide(np.arange(30) == 2), skills=1, inputs=inputs, starts=2)
+    found = published.estimate(
+        fit, family="family-0", size=float(truth.params[2]), tokens=float(truth.tokens[2]), level=LEVEL
+    )
     return bool(found.low[0] <= truth.scores[2, 0] <= found.high[0])
 
 

@@ -66,8 +66,8 @@ def predicted(law: ll.FitResult, name: str, scores: dict[str, float], test: ll.L
     targets = [
         sloth.Target(*one) for one in zip(test.families, test.params.tolist(), test.tokens.tolist(), strict=True)
     ]
-    fit = ll.downstream.fit(law, scores, name=name)
-    found = {level: ll.downstream.estimate(fit, targets, level=level) for level in LEVELS}
+    fit = ll.downstream.fit(law, scores=scores, name=name)
+    found = {level: ll.downstream.estimate(fit, family=targets, level=level) for level in LEVELS}
     ours = found[LEVELS[0]].value
     return {
         "models": list(test.models),
@@ -86,7 +86,7 @@ def fitted(board: ll.Leaderboard, skills: int, name: str, folder: pathlib.Path |
     """The law of a leaderboard, kept in a folder, or taken from there."""
     if folder is not None and (folder / name).is_dir():
         return ll.load(folder / name)  # pyright: ignore[reportReturnType]
-    law = sloth.fit(board, skills)
+    law = sloth.fit(board, skills=skills)
     if folder is not None:
         ll.save(law, folder / name)
     return law
@@ -135,12 +135,12 @@ def tried(law: ll.FitResult) -> list[dict]:
     out = []
     for test in ("starcoder2-15b", "deepseek-coder-33b-base"):
         known, at = [name for name in right if name != test], law.rows.index(test)
-        fit = ll.passk.fit(law, np.stack([right[name] for name in known]), 10, known)
+        fit = ll.passk.fit(law, successes=np.stack([right[name] for name in known]), tries=10, models=known)
         target = sloth.Target(
             law.names("families", law.params.family)[at], float(law.params.size[at]), float(law.params.tokens[at])
         )
-        ours = ll.passk.estimate(fit, [target], k=(1, 5, 10))
-        truth = ll.passk.observed(right[test][None], 10, [test], k=(1, 5, 10))
+        ours = ll.passk.estimate(fit, family=[target], k=(1, 5, 10))
+        truth = ll.passk.observed(right[test][None], tries=10, models=[test], k=(1, 5, 10))
         numbers = {word: getattr(ours, word).round(4).tolist() for word in ("value", "low", "high")}
         out.append({"model": test, "k": [1, 5, 10], "observed": truth.value.round(4).tolist()} | numbers)
         print(out[-1], flush=True)

@@ -44,11 +44,11 @@ def predicted(law: str, known: ll.Leaderboard, test: ll.Leaderboard, families: t
     targets = [sloth.Target(name, size, tokens, instruct=tuned) for name, size, tokens, tuned in facts]
     if law == "ours d=3":
         fit = sloth.fit(known)
-        found = [sloth.estimate(fit, targets, level=level) for level in LEVELS]
+        found = [sloth.estimate(fit, family=targets, level=level) for level in LEVELS]
     else:
         skills, words = LAWS[law]
-        fit = published.fit(known, skills, starts=STARTS, **words)
-        found = [published.estimate(fit, targets, level=level) for level in LEVELS]
+        fit = published.fit(known, skills=skills, starts=STARTS, **words)
+        found = [published.estimate(fit, family=targets, level=level) for level in LEVELS]
     truth = test.scores.ravel()
     return {
         "error": 100 * float(np.abs(found[0].value - truth).mean()),

@@ -25,7 +25,7 @@ def error(families: int, seed: int) -> float:
     table = pd.DataFrame(facts | {"params": size * 1e9, "tokens": tokens * 1e12})
     table[[f"bench-{j}" for j in range(6)]] = np.clip(score, 0, 1)
     board = ll.Leaderboard.from_frame(table, floors={f"bench-{j}": 0.2 for j in range(6)})
-    found = ll.skills.rotate(ll.sloth.fit(board, 2)).loadings
+    found = ll.skills.rotate(ll.sloth.fit(board, skills=2)).loadings
     truth = LOADING * skill.std(0)
     return min(float(np.sqrt(((found[:, order] - truth) ** 2).mean())) for order in ([0, 1], [1, 0]))
 

@@ -62,7 +62,7 @@ def measured(name: str, given: int, settings: Settings) -> dict:
         if settings.only_complete:
             known = known.hide(~known.seen.all(1))
         began = time.process_time()
-        fit = sloth.fit(known, settings.skills, link=settings.link)
+        fit = sloth.fit(known, skills=settings.skills, link=settings.link)
         seconds.append(time.process_time() - began)
         status.append(fit.status)
         test = board.take([board.models.index(model) for model in dict.fromkeys(group.model)])
@@ -71,12 +71,12 @@ def measured(name: str, given: int, settings: Settings) -> dict:
         targets = [
             sloth.Target(*row) for row in zip(test.families, test.params.tolist(), test.tokens.tolist(), strict=True)
         ]
-        found = {level: sloth.estimate(fit, targets, level=level) for level in LEVELS}
+        found = {level: sloth.estimate(fit, family=targets, level=level) for level in LEVELS}
         value = found[LEVELS[0]].value.reshape(test.scores.shape)
         missed[group.test_group.iloc[0]] = 100 * float(np.abs(value - test.scores).mean())
         held = [((e.low <= test.scores.ravel()) & (test.scores.ravel() <= e.high)) for e in found.values()]
         wide = [100 * (e.high - e.low) for e in found.values()]
-        ratio = np.repeat([t.params / largest[t.family] for t in targets], len(board.benchmarks))
+        ratio = np.repeat([t.size / largest[t.family] for t in targets], len(board.benchmarks))
         cells.append(np.stack([*held, *wide, ratio]))
     return {
         "mae": float(np.mean(list(missed.values()))),

@@ -25,7 +25,7 @@ LINKS: tuple[Literal["monotone", "logistic"], ...] = ("monotone", "logistic")
 EXPLAINED: tuple[Literal["loading", "efficiency"], ...] = ("loading", "efficiency")
 NUMBER = re.compile(r"(\d+\.?\d*)(?:(e[+-]?\d+)|([MBT]))?", re.IGNORECASE)
 UNITS = {"": 1.0, "M": 1e6, "B": 1e9, "T": 1e12}
-LEAST = {"params": (1e6, "7e9 or 7B"), "tokens": (1e8, "2e12 or 2T")}  # a count below is in another unit
+LEAST = {"size": (1e6, "7e9 or 7B"), "tokens": (1e8, "2e12 or 2T")}  # a count below is in another unit
 POINTS, REACH, SPAN = 25, 1.5, 30.0  # of a line: points; beyond its models, a factor; the least range of parameters
 SHOWN = 4  # families in a picture where none is asked for
 
@@ -123,7 +123,7 @@ def sloth(
     """
     targets = _targets(predict or (), instruct)
     message = (
-        "nothing is asked for; give --predict family:params:tokens, as --predict llama-3:70B:15T, or --explain, "
+        "nothing is asked for; give --predict family:size:tokens, as --predict llama-3:70B:15T, or --explain, "
         "--left-out, --out or --plot"
     )
     require(bool(targets or explain or left_out or out or plot), message)
@@ -147,7 +147,7 @@ def sloth(
             fit = _fitted(board, skills, link, seed or 0, strict, wait)
         fit = dataclasses.replace(fit, source=typed.stamped(fit.source, fit.settings["seed"]))
         wait.say("predicting")
-        found = ll.sloth.estimate(fit, targets, level=level) if targets else _nothing(fit, level)
+        found = ll.sloth.estimate(fit, family=targets, level=level) if targets else _nothing(fit, level)
         content = found.to_dict() | {"fit": ll.report.sloth_tables.facts(fit)}
         tables = ll.report.sloth_tables.tables(fit, found)
         if explain:
@@ -186,18 +186,18 @@ def _fitted(
     words: dict[str, Any] = {"seed": seed, "strict": strict, "tell": wait.tell}
     count, words["link"] = _form(board, skills, link, wait, words)
     wait.say(f"fitting {len(board.models):,} models x {len(board.benchmarks)} benchmarks; compiling first")
-    return ll.sloth.fit(board, count, **words)
+    return ll.sloth.fit(board, skills=count, **words)
 
 
 def _explained(fit: "ll.FitResult", level: float) -> "dict[str, ll.Estimate]":
     """What benchmarks ask of each skill, and what families have beyond size."""
-    return {of: ll.skills.estimate(fit, of, level=level, seed=fit.settings["seed"]) for of in EXPLAINED}
+    return {of: ll.skills.estimate(fit, of=of, level=level, seed=fit.settings["seed"]) for of in EXPLAINED}
 
 
 def _checked(fit: "ll.FitResult", board: "ll.Leaderboard", level: float, strict: bool, wait: Waiting) -> "ll.Estimate":
     """The larger models of families left out, predicted by laws of the same form."""
     words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": strict, "tell": wait.tell}
-    found = ll.sloth.left_out(board, fit.settings["skills"], level=level, **words)
+    found = ll.sloth.left_out(board, skills=fit.settings["skills"], level=level, **words)
     return dataclasses.replace(found, source=fit.source)
 
 
@@ -210,7 +210,7 @@ def _form(
         return min(SKILLS, known) if skills is None else int(skills), link or LINKS[0]
     wait.say("choosing the number of skills and the link; compiling first")
     tried = range(1, min(SKILLS, known) + 1)
-    chosen = ll.sloth.choose(board, tried, [link] if link else LINKS, **words)  # type: ignore[list-item]
+    chosen = ll.sloth.choose(board, skills=tried, link=[link] if link else LINKS, **words)  # type: ignore[list-item]
     print(f"chosen by {chosen.why[0]}", file=sys.stderr)
     ((count, curve),) = chosen.items
     return int(count), curve
@@ -221,10 +221,10 @@ def _targets(words: Sequence[str], instruct: bool | None) -> "list[Target]":
     found = []
     for word in words:
         parts = word.rsplit(":", 2)
-        message = f"--predict {word}: family:params:tokens is wanted, as llama-3:70e9:15e12 or llama-3:70B:15T"
+        message = f"--predict {word}: family:size:tokens is wanted, as llama-3:70e9:15e12 or llama-3:70B:15T"
         require(len(parts) == 3 and bool(parts[0].strip()), message)
-        params, tokens = (_count(text, name, word) for text, name in zip(parts[1:], LEAST, strict=True))
-        found.append(ll.sloth.Target(parts[0].strip(), params, tokens, instruct=instruct))
+        size, tokens = (_count(text, name, word) for text, name in zip(parts[1:], LEAST, strict=True))
+        found.append(ll.sloth.Target(parts[0].strip(), size, tokens, instruct=instruct))
     return list({str(target): target for target in found}.values())
 
 
@@ -302,10 +302,12 @@ def _draw(
 ) -> None:
     """A line for each family and number of tokens, over the sizes of its models and of what is asked for."""
     shown = {target.family for target in targets}
-    sizes = [*board.params[[name in shown for name in board.families]], *(target.params for target in targets)]
+    sizes = [*board.params[[name in shown for name in board.families]], *(target.size for target in targets)]
     low, high = min(sizes) / REACH, max(sizes) * REACH
     more = max(1.0, SPAN / (high / low)) ** 0.5
-    grid = np.geomspace(max(low / more, LEAST["params"][0]), high * more, POINTS)
+    grid = np.geomspace(max(low / more, LEAST["size"][0]), high * more, POINTS)
     lines = {(target.family, target.tokens): target for target in targets}.values()
-    curve = ll.sloth.estimate(fit, [line._replace(params=float(x)) for line in lines for x in grid], level=found.level)
+    curve = ll.sloth.estimate(
+        fit, family=[line._replace(size=float(x)) for line in lines for x in grid], level=found.level
+    )
     ll.report.sloth_plots.curves(curve, board, found if found.rows else None, name)

@@ -45,7 +45,7 @@ def curves(
     """A panel a benchmark: score against parameters, with a line and band for each family and number of tokens.
 
     Args:
-        estimate: over a grid of parameters, rows "family:params:tokens".
+        estimate: over a grid of parameters, rows "family:size:tokens".
         board: whose models of these families are drawn as dots, hollow where trained on other numbers of tokens.
         targets: predictions to mark.
         path: write the picture here (png, svg or pdf).
@@ -110,7 +110,7 @@ def _curves(
             axes.plot(x, targets.value[here], color=colour, **KINDS["asked for"])
             marks |= {"asked for"} if len(x) else set()
     axes.set_xscale("log")
-    found = [p.params for p in map(parts, estimate.rows)]
+    found = [p.size for p in map(parts, estimate.rows)]
     axes.set_xlim(min(found), max(found))
     _counts(axes.xaxis, found)
     style.clean(axes)
@@ -135,7 +135,7 @@ def _dots(
 def _line(estimate: Estimate, benchmark: str, family: str, tokens: float) -> tuple[np.ndarray, np.ndarray]:
     """Entries of one line in the order of their parameters, and these."""
     found = [
-        (p.params, i)
+        (p.size, i)
         for i, (p, group) in enumerate(zip(map(parts, estimate.rows), estimate.group, strict=True))
         if group == benchmark and (p.family, p.tokens) == (family, tokens)
     ]
@@ -217,7 +217,7 @@ def levels(
     """Lines of equal predicted score over parameters and tokens; dashed lines of equal compute, 6 x both.
 
     Args:
-        estimate: over a grid of parameters and tokens, rows "family:params:tokens".
+        estimate: over a grid of parameters and tokens, rows "family:size:tokens".
         board: whose models of the family are drawn as dots, with their observed score.
         family: to show.
         benchmark: to show.
@@ -268,7 +268,7 @@ def levels(
 def _grid(estimate: Estimate, family: str, benchmark: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Parameters, tokens, and scores (tokens, params) of one family on one benchmark."""
     found = {
-        (p.params, p.tokens): float(value)
+        (p.size, p.tokens): float(value)
         for p, group, value in zip(map(parts, estimate.rows), estimate.group, estimate.value, strict=True)
         if (p.family, group) == (family, benchmark)
     }

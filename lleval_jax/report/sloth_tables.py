@@ -19,10 +19,10 @@ CLEAR = "*: the interval does not hold 0"
 
 
 class Parts(NamedTuple):
-    """A target as its row names it: "family:params:tokens"."""
+    """A target as its row names it: "family:size:tokens"."""
 
     family: str
-    params: float
+    size: float
     tokens: float
 
 
@@ -36,7 +36,7 @@ def parts(row: str) -> Parts:
     try:
         return Parts(words[0], float(words[1]), float(words[2]))
     except (IndexError, ValueError):
-        require(False, f"row {row!r} is not named family:params:tokens")
+        require(False, f"row {row!r} is not named family:size:tokens")
         raise
 
 
@@ -141,7 +141,7 @@ def _about(fit: FitResult, target: Parts) -> list[str]:
     else:
         ends = " to ".join(dict.fromkeys(map(short, (own.min(), own.max()))))
         said = [f"{target.family}: {len(own)} models in the leaderboard, of {ends} parameters"]
-    for count, known, word in ((target.params, size, "parameters"), (target.tokens, tokens, "tokens")):
+    for count, known, word in ((target.size, size, "parameters"), (target.tokens, tokens, "tokens")):
         low, high = known.min(), known.max()
         if not 0.999 * low <= count <= 1.001 * high:
             said.append(f"{short(count)} {word} are outside of the leaderboard's {short(low)} to {short(high)}")

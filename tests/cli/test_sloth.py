@@ -52,8 +52,8 @@ def _shell(folder: pathlib.Path) -> None:
     law = ll.load(folder / "law")
     loose = dataclasses.replace(law, ended=dataclasses.replace(law.ended, status="not converged"))
     ll.save(loose, folder / "loose")
-    ll.save(ll.sloth.estimate(loose, "family-0", 5e9, 2e12), folder / "estimate")
-    ll.save(ll.sloth_paper.fit(ll.read_leaderboard(folder / "board.csv"), 1, inputs="pca"), folder / "published")
+    ll.save(ll.sloth.estimate(loose, family="family-0", size=5e9, tokens=2e12), folder / "estimate")
+    ll.save(ll.sloth_paper.fit(ll.read_leaderboard(folder / "board.csv"), skills=1, inputs="pca"), folder / "published")
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture) -> None:
@@ -90,7 +90,7 @@ def test_a_kept_law_answers_alike_and_at_once(place: pathlib.Path, capsys: pytes
     assert found["estimates"] == first["estimates"]
     assert found["source"]["files"] == first["source"]["files"]
     assert found["source"]["command"].startswith(f"lleval sloth {place}/law")
-    direct = ll.sloth.estimate(law, "family-0", 5e9, 2e12)
+    direct = ll.sloth.estimate(law, family="family-0", size=5e9, tokens=2e12)
     assert direct.value.tolist() == [one["value"] for one in found["estimates"]]
     assert direct.high.tolist() == [one["high"] for one in found["estimates"]]
 
@@ -102,7 +102,7 @@ def test_a_law_that_ships_answers_by_name(
     monkeypatch.chdir(tmp_path)
     assert run(["sloth", "sloth-open-llm-v1", "--predict", "meta-llama-3:30B:15T", "--json", "-"]) == OK
     found = json.loads(capsys.readouterr().out)
-    direct = ll.sloth.estimate(ll.load_law("sloth-open-llm-v1"), "meta-llama-3", 30e9, 15e12)
+    direct = ll.sloth.estimate(ll.load_law("sloth-open-llm-v1"), family="meta-llama-3", size=30e9, tokens=15e12)
     assert [one["value"] for one in found["estimates"]] == direct.value.tolist()
     assert found["source"]["cite"] == ["polo2024sloth"]
     (tmp_path / "sloth-open-llm-v1").write_text("model,family\n")
@@ -130,7 +130,7 @@ def test_a_picture_alone_shows_the_families_of_most_sizes(place: pathlib.Path) -
     assert isinstance(law, ll.FitResult)
     found = verb._largest(law)
     assert [target.family for target in found] == [f"family-{i}" for i in range(4)]
-    assert found[0].params == drawn().params[:3].max()
+    assert found[0].size == drawn().params[:3].max()
 
 
 def test_skills_and_families_are_explained(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
@@ -144,7 +144,7 @@ def test_skills_and_families_are_explained(place: pathlib.Path, capsys: pytest.C
     assert found["estimates"] == []
     law = ll.load(place / "law")
     assert isinstance(law, ll.FitResult)
-    assert found["skills"]["efficiency"]["estimates"] == ll.skills.estimate(law, "efficiency").to_dict()["estimates"]
+    assert found["skills"]["efficiency"]["estimates"] == ll.skills.estimate(law, of="efficiency").to_dict()["estimates"]
     assert [one["row"] for one in found["skills"]["loading"]["estimates"]] == [f"bench-{j}" for j in range(3)]
 
 
@@ -211,23 +211,23 @@ def test_a_family_may_hold_colons() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["none.csv"], "nothing is asked for; give --predict family:params:tokens, as --predict llama-3:70B:15T"),
+        (["none.csv"], "nothing is asked for; give --predict family:size:tokens, as --predict llama-3:70B:15T"),
         (["none.csv", "--predict", "new:7B:2T"], "there is no file none.csv, and no leaderboard .*sloth-open-llm"),
         (["sloth-open-llm-v3", "--predict", "new:7B:2T"], "there are: .*; did you mean .*'sloth-open-llm-v2'"),
         (["sloth-open-llm-v1", *FIT], "sloth-open-llm-v1 is a law that is fitted already .*; leave out --skills"),
         (
             ["{board}", "--predict", "family-1:7e9"],
-            "--predict family-1:7e9: family:params:tokens is wanted, as llama-3",
+            "--predict family-1:7e9: family:size:tokens is wanted, as llama-3",
         ),
-        (["{board}", "--predict", ":7e9:2e12"], "family:params:tokens is wanted"),
+        (["{board}", "--predict", ":7e9:2e12"], "family:size:tokens is wanted"),
         (
             ["{board}", "--predict", "new:7Q:2T"],
-            "--predict new:7Q:2T: params is '7Q'; a count such as 7e9 or 7B is wanted",
+            "--predict new:7Q:2T: size is '7Q'; a count such as 7e9 or 7B is wanted",
         ),
-        (["{board}", "--predict", "new:-7B:2T"], "params is '-7B'; a count"),
-        (["{board}", "--predict", "new:nan:2T"], "params is 'nan'; a count"),
-        (["{board}", "--predict", "new:7e9B:2T"], "params is '7e9B'; a count"),
-        (["{board}", "--predict", "new:7e999:2T"], "params is inf; a count"),
+        (["{board}", "--predict", "new:-7B:2T"], "size is '-7B'; a count"),
+        (["{board}", "--predict", "new:nan:2T"], "size is 'nan'; a count"),
+        (["{board}", "--predict", "new:7e9B:2T"], "size is '7e9B'; a count"),
+        (["{board}", "--predict", "new:7e999:2T"], "size is inf; a count"),
         (
             ["{board}", "--predict", "new:7B:15"],
             "--predict new:7B:15: tokens is 15; a count such as 2e12 or 2T is wanted",

@@ -47,17 +47,17 @@ def of_prompts(fit: ll.FitResult) -> list[ll.Estimate]:
 
 ESTIMATES: dict[str, Callable] = {
     "bank": of_bank,
-    "downstream": lambda fit: [downstream.estimate(fit, TARGETS)],
+    "downstream": lambda fit: [downstream.estimate(fit, family=TARGETS)],
     "irt": of_items,
-    "passk": lambda fit: [passk.estimate(fit, TARGETS, k=(1, 5), draws=50)],
+    "passk": lambda fit: [passk.estimate(fit, family=TARGETS, k=(1, 5), draws=50)],
     "pepr": lambda fit: [pepr.estimate(fit), pepr.estimate(fit, "all")],
     "prompts": of_prompts,
     "prompts_one_model": lambda fit: [prompts.estimate(fit, what=("mean",), per_prompt=True)],
     "prompts_published": lambda fit: [prompts.estimate(fit, what=("mean",), per_prompt=True)],
     "refresh": lambda fit: [refresh.estimate(fit, version="feb")],
     "refresh_published": lambda fit: [refresh_published.estimate(fit, 1)],
-    "sloth": lambda fit: [sloth.estimate(fit, TARGETS)],
-    "sloth_published": lambda fit: [sloth_published.estimate(fit, TARGETS)],
+    "sloth": lambda fit: [sloth.estimate(fit, family=TARGETS)],
+    "sloth_published": lambda fit: [sloth_published.estimate(fit, family=TARGETS)],
 }
 
 

@@ -43,9 +43,7 @@ def a_fit(status: str = "ok") -> ll.FitResult:
 def an_estimate(rows: list[str], groups: tuple[str, ...] = ("MMLU", "GSM8K"), status: str = "ok") -> ll.Estimate:
     """Scores that grow with parameters and tokens."""
     keys = [(row, group) for row in rows for group in groups]
-    value = np.array(
-        [0.1 * np.log10(sloth_tables.parts(r).params * sloth_tables.parts(r).tokens) - 1.6 for r, _ in keys]
-    )
+    value = np.array([0.1 * np.log10(sloth_tables.parts(r).size * sloth_tables.parts(r).tokens) - 1.6 for r, _ in keys])
     return ll.Estimate(
         target="score",
         method="sloth d=2 monotone",
@@ -64,7 +62,7 @@ def an_estimate(rows: list[str], groups: tuple[str, ...] = ("MMLU", "GSM8K"), st
 def test_rows_are_taken_apart_from_the_right() -> None:
     assert sloth_tables.parts("a:x:7e10:1.5e13") == ("a:x", 7e10, 1.5e13)
     for row in ("model-a", "a:b", "a:7B:2T"):
-        with pytest.raises(ll.BadInput, match="is not named family:params:tokens"):
+        with pytest.raises(ll.BadInput, match="is not named family:size:tokens"):
             sloth_tables.parts(row)
 
 

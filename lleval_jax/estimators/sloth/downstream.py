@@ -24,6 +24,7 @@ from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
 from lleval_jax.values.params import DownstreamParams, SlothParams, Units
 from lleval_jax.values.results import Estimate, FitResult
@@ -37,8 +38,8 @@ POINTS = 101  # equally likely logits that an interval is taken from
 
 def fit(
     law: FitResult[SlothParams],
-    scores: Mapping[str, float],
     *,
+    scores: Mapping[str, float],
     name: str = "score",
     floor: float = 0.0,
     strict: bool = False,
@@ -90,12 +91,13 @@ def fit(
     )
 
 
+@renamed(params="size")
 def estimate(
     fit: FitResult[DownstreamParams],
-    family: str | Sequence[sloth.Target] = sloth.NEW,
-    params: float = sloth.MIDDLE[0],
-    tokens: float = sloth.MIDDLE[1],
     *,
+    family: str | Sequence[sloth.Target] = sloth.NEW,
+    size: float = sloth.MIDDLE[0],
+    tokens: float = sloth.MIDDLE[1],
     lineage: str | None = None,
     instruct: bool | None = None,
     level: float = 0.95,
@@ -106,22 +108,22 @@ def estimate(
         fit: from `fit`.
         family: a family of the law's leaderboard, or "new"; or a list of `sloth.Target`s. As in `ll.sloth.estimate`,
             like the next four.
-        params: of the model, a count.
+        size: of the model, a count of parameters.
         tokens: that it is trained on, a count.
         lineage: of a new family.
         instruct: whether tuned to follow instructions.
         level: coverage of the intervals. They hold how unsure the target's skills are, the regression, and the noise.
 
     Returns:
-        One entry a target: row "family:params:tokens", group the score's name; `n_seen` is the number of models whose
+        One entry a target: row "family:size:tokens", group the score's name; `n_seen` is the number of models whose
         score was known.
 
     Raises:
-        BadInput: the family is not known (the nearest names are given), or params or tokens are no plausible counts.
+        BadInput: the family is not known (the nearest names are given), or size or tokens are no plausible counts.
     """
     require_level(level)
     p, known, law = fit.params, fit.axes, fit.params.law
-    targets = sloth.wanted(law, family, params, tokens, lineage, instruct)
+    targets = sloth.wanted(law, family, size, tokens, lineage, instruct)
     mean, cov = p.units.of(*sloth.skills_of(law, targets))
     families, lineages = [t.family for t in targets], [str(t.lineage) for t in targets]
     design = _design(mean, np.array([bool(t.instruct) for t in targets]), families, lineages, known)

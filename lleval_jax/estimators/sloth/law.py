@@ -41,7 +41,7 @@ class Target(NamedTuple):
     """A model to predict: a known family or "new", parameters and tokens as counts, perhaps what it is tuned from."""
 
     family: str
-    params: float
+    size: float
     tokens: float
     lineage: str | None = None
     instruct: bool | None = None
@@ -53,8 +53,8 @@ class Target(NamedTuple):
 @renamed(report="tell")
 def fit(
     leaderboard: Leaderboard,
-    skills: int = SKILLS,
     *,
+    skills: int = SKILLS,
     link: Link = "monotone",
     seed: int = 0,
     strict: bool = False,
@@ -86,8 +86,8 @@ def fit(
 @renamed(report="tell")
 def fit_many(
     leaderboards: Sequence[Leaderboard],
-    skills: int,
     *,
+    skills: int = SKILLS,
     link: Link = "monotone",
     seed: int = 0,
     strict: bool = False,
@@ -171,12 +171,13 @@ def _result(
     )
 
 
+@renamed(params="size")
 def estimate(
     fit: FitResult[SlothParams],
-    family: str | Sequence[Target] = NEW,
-    params: float = MIDDLE[0],
-    tokens: float = MIDDLE[1],
     *,
+    family: str | Sequence[Target] = NEW,
+    size: float = MIDDLE[0],
+    tokens: float = MIDDLE[1],
     lineage: str | None = None,
     instruct: bool | None = None,
     level: float = 0.95,
@@ -186,20 +187,20 @@ def estimate(
     Args:
         fit: from `fit`.
         family: a family of the leaderboard, or "new" for one of which nothing is known; or a list of `Target`s.
-        params: of the model, a count.
+        size: of the model, a count of parameters.
         tokens: that it is trained on, a count.
         lineage: what a new family's pretraining is shared with; None: with nothing. Known families have theirs.
         instruct: whether tuned to follow instructions; None: as the family's models are.
         level: coverage of the intervals.
 
     Returns:
-        One entry a target and benchmark: row "family:params:tokens", group the benchmark; `n_seen` is the number of
+        One entry a target and benchmark: row "family:size:tokens", group the benchmark; `n_seen` is the number of
         models whose score on it was known.
 
     Raises:
-        BadInput: the family is not known (the nearest names are given), or params or tokens are no plausible counts.
+        BadInput: the family is not known (the nearest names are given), or size or tokens are no plausible counts.
     """
-    targets = wanted(fit, family, params, tokens, lineage, instruct)
+    targets = wanted(fit, family, size, tokens, lineage, instruct)
     require_level(level)
     with precise("float64"):
         found = _predicted(fit, targets, _posterior)
@@ -221,13 +222,13 @@ def estimate(
 def wanted(
     fit: FitResult[SlothParams],
     family: str | Sequence[Target],
-    params: float,
+    size: float,
     tokens: float,
     lineage: str | None = None,
     instruct: bool | None = None,
 ) -> list[Target]:
     """The targets that the words of `estimate` stand for, with their lineage and tuning; errors as there."""
-    targets = [Target(family, params, tokens, lineage, instruct)] if isinstance(family, str) else list(family)
+    targets = [Target(family, size, tokens, lineage, instruct)] if isinstance(family, str) else list(family)
     require(bool(targets), "there is nothing to predict; give at least one target")
     return [_checked(target, fit) for target in targets]
 
@@ -268,7 +269,7 @@ def _checked(target: Target, fit: FitResult[SlothParams]) -> Target:
 
 def require_target(target: Target, families: Sequence[str]) -> None:
     """`BadInput` unless parameters and tokens are plausible counts, and the family is one of these or new."""
-    for name, count, least, unit in (("params", target.params, 1e6, "7e9"), ("tokens", target.tokens, 1e8, "2e12")):
+    for name, count, least, unit in (("size", target.size, 1e6, "7e9"), ("tokens", target.tokens, 1e8, "2e12")):
         fine = bool(np.isfinite(count)) and count >= least
         require(fine, f"{target}: {name} is {count:g}; a count such as {unit} is wanted")
     require(target.family == NEW or target.family in families, _unknown("family", target.family, families))
@@ -298,7 +299,7 @@ def _predicted_some(fit: FitResult[SlothParams], targets: Sequence[Target], of: 
     members = [[*np.flatnonzero(lineages == target.lineage), count + i] for i, target in enumerate(filled)]
     at, group = np.concatenate(members), np.repeat(np.arange(TOGETHER), [len(one) for one in members])
     params, tokens, instruct = zip(
-        *((target.params, target.tokens, bool(target.instruct)) for target in filled), strict=True
+        *((target.size, target.tokens, bool(target.instruct)) for target in filled), strict=True
     )
     columns = inputs(np.append(p.size, params), np.append(p.tokens, tokens), np.append(p.instruct, instruct))
     blank = np.zeros((TOGETHER, len(fit.items)))

@@ -26,6 +26,7 @@ from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
 from lleval_jax.values.params import PasskParams, SlothParams
 from lleval_jax.values.results import Estimate, FitResult, Source
@@ -37,10 +38,10 @@ DRAWS = 2000
 
 def fit(
     law: FitResult[SlothParams],
+    *,
     successes: np.ndarray,
     tries: np.ndarray | int,
     models: Sequence[str],
-    *,
     questions: Sequence[str] | None = None,
     strict: bool = False,
 ) -> FitResult[PasskParams]:
@@ -105,12 +106,13 @@ def fit(
     )
 
 
+@renamed(params="size")
 def estimate(
     fit: FitResult[PasskParams],
-    family: str | Sequence[sloth.Target] = sloth.NEW,
-    params: float = sloth.MIDDLE[0],
-    tokens: float = sloth.MIDDLE[1],
     *,
+    family: str | Sequence[sloth.Target] = sloth.NEW,
+    size: float = sloth.MIDDLE[0],
+    tokens: float = sloth.MIDDLE[1],
     k: int | Sequence[int] = (1, 10, 100),
     lineage: str | None = None,
     instruct: bool | None = None,
@@ -123,7 +125,7 @@ def estimate(
     Args:
         fit: from `fit`.
         family: a family of the law's leaderboard, or "new"; or a list of `sloth.Target`s. As in `ll.sloth.estimate`.
-        params: of the model, a count.
+        size: of the model, a count of parameters.
         tokens: that it is trained on, a count.
         k: numbers of tries.
         lineage: of a new family.
@@ -133,17 +135,17 @@ def estimate(
         seed: of the draws, which are the same for all k.
 
     Returns:
-        One entry a target and k: row "family:params:tokens", group "pass@k"; `n_seen` is the number of tries learned
+        One entry a target and k: row "family:size:tokens", group "pass@k"; `n_seen` is the number of tries learned
         from.
 
     Raises:
-        BadInput: the family is not known, params or tokens are no plausible counts, or k is no number of tries.
+        BadInput: the family is not known, size or tokens are no plausible counts, or k is no number of tries.
     """
     require_level(level)
     require(draws >= 2, f"draws is {draws}; an interval needs at least 2, and some hundreds to be steady")
     many, p = _some(k), fit.params
     law = p.law
-    targets = sloth.wanted(law, family, params, tokens, lineage, instruct)
+    targets = sloth.wanted(law, family, size, tokens, lineage, instruct)
     mean, cov = p.units.of(*sloth.skills_of(law, targets))
     with precise("float64"):
         fixed = p.question, p.pull, _root(p.shared), _root(p.alone)
@@ -169,9 +171,9 @@ def estimate(
 
 def observed(
     successes: np.ndarray,
+    *,
     tries: np.ndarray | int,
     models: Sequence[str],
-    *,
     k: int | Sequence[int] = (1, 10, 100),
     level: float = 0.95,
 ) -> Estimate:

@@ -22,6 +22,7 @@ from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth.law import CITE, MIDDLE, NEW, Target, require_target
 from lleval_jax.estimators.sloth.published_kernel import Found, Search, components, predicted
 from lleval_jax.layout import published as layout
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.params import SlothPaperParams, coded
@@ -41,8 +42,8 @@ FEWEST_LANES = 16  # predictions at least that are made in one call: few or many
 
 def fit(
     leaderboard: Leaderboard,
-    skills: int = 3,
     *,
+    skills: int = 3,
     inputs: Inputs = "translog",
     intercept: Intercept = "family",
     link: Link = "logistic",
@@ -144,12 +145,13 @@ def _result(
     )
 
 
+@renamed(params="size")
 def estimate(
     fit: FitResult[SlothPaperParams],
-    family: str | Sequence[Target] = NEW,
-    params: float = MIDDLE[0],
-    tokens: float = MIDDLE[1],
     *,
+    family: str | Sequence[Target] = NEW,
+    size: float = MIDDLE[0],
+    tokens: float = MIDDLE[1],
     level: float = 0.95,
 ) -> Estimate:
     """What a model will score on each benchmark by a published law, with intervals for the score to be observed.
@@ -162,19 +164,19 @@ def estimate(
     Args:
         fit: from `fit`.
         family: a family of the leaderboard, or "new"; or a list of `Target`s, whose lineage and tuning are not used.
-        params: of the model, a count.
+        size: of the model, a count of parameters.
         tokens: that it is trained on, a count.
         level: coverage of the intervals.
 
     Returns:
-        One entry a target and benchmark, in [0, 1]: row "family:params:tokens", group the benchmark; `n_seen` is the
+        One entry a target and benchmark, in [0, 1]: row "family:size:tokens", group the benchmark; `n_seen` is the
         number of models whose score on it was known.
 
     Raises:
-        BadInput: the family is not known (the nearest names are given), params or tokens are no plausible counts, or
+        BadInput: the family is not known (the nearest names are given), size or tokens are no plausible counts, or
             the family is new and there are no two families to learn from.
     """
-    targets = [Target(family, params, tokens)] if isinstance(family, str) else list(family)
+    targets = [Target(family, size, tokens)] if isinstance(family, str) else list(family)
     require(bool(targets), "there is nothing to predict; give at least one target")
     require_level(level)
     for target in targets:

@@ -44,7 +44,7 @@ class _View(NamedTuple):
     plain: np.ndarray
 
 
-def rotate(law: FitResult[SlothParams], by: By = "geomin", *, seed: int = 0) -> Rotation:
+def rotate(law: FitResult[SlothParams], *, by: By = "geomin", seed: int = 0) -> Rotation:
     """Loadings (logits a standard deviation of a skill), skills of the known models and the correlation of skills.
 
     Args:
@@ -60,8 +60,8 @@ def rotate(law: FitResult[SlothParams], by: By = "geomin", *, seed: int = 0) -> 
 
 def estimate(
     law: FitResult[SlothParams],
-    of: Literal["loading", "skill", "efficiency"] = "skill",
     *,
+    of: Literal["loading", "skill", "efficiency"] = "skill",
     by: By = "geomin",
     level: float = 0.95,
     seed: int = 0,
@@ -113,9 +113,9 @@ def estimate(
 
 def allocate(
     law: FitResult[SlothParams],
+    *,
     flops: float | Sequence[float],
     of: Literal["benchmark", "skill"] = "benchmark",
-    *,
     by: By = "geomin",
     level: float = 0.95,
     seed: int = 0,

@@ -19,8 +19,8 @@ from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 @renamed(report="tell")
 def left_out(
     leaderboard: Leaderboard,
-    skills: int = SKILLS,
     *,
+    skills: int = SKILLS,
     link: Link = "monotone",
     known: int = 1,
     folds: int = 5,
@@ -57,7 +57,7 @@ def left_out(
     require_fit(leaderboard, skills, link)
     hidden = _dealt(leaderboard, known, folds, seed)
     boards = [leaderboard.hide(one) for one in hidden]
-    laws = fit_many(boards, skills, link=link, seed=seed, strict=strict, tell=tell, precision=precision)
+    laws = fit_many(boards, skills=skills, link=link, seed=seed, strict=strict, tell=tell, precision=precision)
     parts = [_predicted(leaderboard, law, np.flatnonzero(one), level) for law, one in zip(laws, hidden, strict=True)]
     names, group, value, low, high, spread, n_seen, status = map(np.concatenate, zip(*parts, strict=True))
     return Estimate(
@@ -79,9 +79,9 @@ def left_out(
 @renamed(report="tell")
 def choose(
     leaderboard: Leaderboard,
+    *,
     skills: Sequence[int] = (1, 2, 3),
     link: Sequence[Link] = ("monotone", "logistic"),
-    *,
     known: int = 1,
     folds: int = 5,
     seed: int = 0,
@@ -113,7 +113,7 @@ def choose(
     tried: list[tuple[int, Link]] = [(d, curve) for d in dict.fromkeys(skills) for curve in dict.fromkeys(link)]
     require(len(tried) > 1, "there is nothing to choose from; give two or more numbers of skills or links")
     words: dict[str, Any] = {"known": known, "folds": folds, "seed": seed, "strict": strict, "tell": tell}
-    each = [left_out(leaderboard, d, link=curve, precision=precision, **words) for d, curve in tried]
+    each = [left_out(leaderboard, skills=d, link=curve, precision=precision, **words) for d, curve in tried]
     errors = [_errors(leaderboard, found) for found in each]
     order = np.argsort([error.mean() for error in errors], kind="stable")
     best = errors[order[0]]
@@ -151,7 +151,7 @@ def _predicted(
     """Columns of an estimate of hidden models where their scores are known."""
     facts = zip(*(column[test].tolist() for column in (board.params, board.tokens)), strict=True)
     targets = [Target(board.families[i], *fact) for i, fact in zip(test, facts, strict=True)]
-    found, seen = estimate(law, targets, level=level), board.seen[test].ravel()
+    found, seen = estimate(law, family=targets, level=level), board.seen[test].ravel()
     names = np.repeat(np.asarray(board.models, object)[test], len(board.benchmarks))
     columns = found.group, found.value, found.low, found.high, found.std_error, found.n_seen, found.status
     return names[seen], *(np.asarray(column)[seen] for column in columns)

@@ -25,7 +25,7 @@ def world():
 @pytest.fixture(scope="module")
 def fit(world) -> ll.FitResult:
     law, score = world
-    return ll.downstream.fit(law, known(law, score), name="HumanEval")
+    return ll.downstream.fit(law, scores=known(law, score), name="HumanEval")
 
 
 def cells(rows=300, k=3, floor=0.1, cov=0.0):
@@ -94,7 +94,7 @@ def test_quantiles_of_a_mixture():
 
 def test_hidden_models_are_foretold(world, fit):
     law, score = world
-    found = ll.downstream.estimate(fit, worlds.targets(law))
+    found = ll.downstream.estimate(fit, family=worlds.targets(law))
     truth = score[~law.params.seen.any(1)]
     assert fit.status == "ok"
     assert found.rows == tuple(map(str, worlds.targets(law)))
@@ -105,8 +105,8 @@ def test_hidden_models_are_foretold(world, fit):
 
 
 def test_wider_at_a_higher_level_and_for_what_is_less_known(fit):
-    def width(*words, **more):
-        found = ll.downstream.estimate(fit, *words, **more)
+    def width(family, size, tokens, **more):
+        found = ll.downstream.estimate(fit, family=family, size=size, tokens=tokens, **more)
         return float((found.high - found.low)[0])
 
     inside = width("family-5", 7e9, 2e12)
@@ -116,8 +116,8 @@ def test_wider_at_a_higher_level_and_for_what_is_less_known(fit):
 
 def test_several_targets_are_as_one_at_a_time(fit):
     both = [sloth.Target("family-3", 5e9, 2e12), sloth.Target("new", 5e9, 2e12)]
-    together = ll.downstream.estimate(fit, both)
-    alone = [ll.downstream.estimate(fit, [one]) for one in both]
+    together = ll.downstream.estimate(fit, family=both)
+    alone = [ll.downstream.estimate(fit, family=[one]) for one in both]
     np.testing.assert_allclose(together.high, [one.high[0] for one in alone], atol=1e-9)
 
 
@@ -126,17 +126,17 @@ def test_what_a_family_scores_beyond_its_skills_is_foretold_of_its_other_models(
     raised = np.where(
         np.asarray(law.names("families", law.params.family)) == "family-0", np.minimum(score + 0.25, 1), score
     )
-    other = ll.downstream.fit(law, known(law, raised))
+    other = ll.downstream.fit(law, scores=known(law, raised))
     target = worlds.targets(law)[0]
     assert target.family == "family-0"
-    lift = ll.downstream.estimate(other, [target]).value - ll.downstream.estimate(fit, [target]).value
+    lift = ll.downstream.estimate(other, family=[target]).value - ll.downstream.estimate(fit, family=[target]).value
     assert 0.05 < lift[0] < 0.35
 
 
 def test_kept_and_loaded_it_says_the_same(fit, tmp_path):
     again = ll.load(ll.save(fit, tmp_path / "fit"))
     assert isinstance(again, ll.FitResult)
-    first, second = (ll.downstream.estimate(one, "family-1", 3e10, 2e12) for one in (fit, again))
+    first, second = (ll.downstream.estimate(one, family="family-1", size=3e10, tokens=2e12) for one in (fit, again))
     assert first.to_dict() == second.to_dict()
 
 
@@ -152,19 +152,19 @@ def test_kept_and_loaded_it_says_the_same(fit, tmp_path):
 def test_bad_scores(world, change, message):
     law, score = world
     with pytest.raises(ll.BadInput, match=message):
-        ll.downstream.fit(law, known(law, score) | change)
+        ll.downstream.fit(law, scores=known(law, score) | change)
 
 
 def test_too_little_to_learn_from(world, fit):
     law, score = world
     with pytest.raises(ll.BadInput, match="scores of 3 models are given; with 2 skills 4 are needed"):
-        ll.downstream.fit(law, dict(list(known(law, score).items())[:3]))
+        ll.downstream.fit(law, scores=dict(list(known(law, score).items())[:3]))
     with pytest.raises(ll.BadInput, match=r"all 28 models score 0.5"):
-        ll.downstream.fit(law, dict.fromkeys(known(law, score), 0.5))
+        ll.downstream.fit(law, scores=dict.fromkeys(known(law, score), 0.5))
     with pytest.raises(ll.BadInput, match="floor is 25"):
-        ll.downstream.fit(law, known(law, score), floor=25)
+        ll.downstream.fit(law, scores=known(law, score), floor=25)
     with pytest.raises(ll.BadInput, match="'famly-3' is not in the leaderboard; did you mean 'family-"):
-        ll.downstream.estimate(fit, "famly-3", 7e9, 2e12)
+        ll.downstream.estimate(fit, family="famly-3", size=7e9, tokens=2e12)
 
 
 @pytest.mark.slow
@@ -174,7 +174,7 @@ def test_slopes_recover_when_a_law_knows_skills_well():
     units, mean, _ = law_skills.of_models(law)
     raw = mean @ np.linalg.inv(units.turn).T + units.middle
     score = scores(law, raw, seed=4)
-    p = ll.downstream.fit(law, known(law, score)).params
+    p = ll.downstream.fit(law, scores=known(law, score)).params
     slope, sd = p.weight @ p.mean[:, :2], np.sqrt(p.weight @ np.diagonal(p.cov, axis1=1, axis2=2)[:, :2])
     assert (np.abs(slope - [0.8, 0.5]) < 4.5 * sd + 0.02).all()
     assert (sd < 0.1).all()

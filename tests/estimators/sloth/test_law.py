@@ -20,13 +20,13 @@ def board() -> ll.Leaderboard:
 
 @pytest.fixture(scope="module")
 def law(board, fitted) -> ll.FitResult:
-    return fitted("sloth-law", lambda: ll.sloth.fit(board, 1))
+    return fitted("sloth-law", lambda: ll.sloth.fit(board, skills=1))
 
 
 def test_a_hidden_model_is_foretold(law):
     truth = leaderboard()
     target = sloth.Target("family-0", float(truth.params[2]), float(truth.tokens[2]))
-    found = ll.sloth.estimate(law, [target])
+    found = ll.sloth.estimate(law, family=[target])
     assert law.status == "ok"
     assert found.group == truth.benchmarks
     assert (found.low <= truth.scores[2]).all()
@@ -44,8 +44,8 @@ def test_targets_are_named_as_they_are_typed():
 def test_less_known_is_less_sure(law):
     """In the family's own size, far beyond it, and a family that is new; and wider at a higher level."""
 
-    def width(*words, **more):
-        found = ll.sloth.estimate(law, *words, **more)
+    def width(family, size, tokens, **more):
+        found = ll.sloth.estimate(law, family=family, size=size, tokens=tokens, **more)
         return (found.high - found.low).mean()
 
     inside = width("family-3", 5e9, 2e12)
@@ -56,17 +56,17 @@ def test_less_known_is_less_sure(law):
 
 def test_larger_and_longer_trained_scores_more(law):
     targets = [sloth.Target("new", size, 2e12) for size in (1e9, 7e9, 7e10)]
-    by_size = ll.sloth.estimate(law, targets).value.reshape(3, -1)
+    by_size = ll.sloth.estimate(law, family=targets).value.reshape(3, -1)
     assert (np.diff(by_size, axis=0) > 0).all()
     targets = [sloth.Target("new", 7e9, tokens) for tokens in (5e11, 2e12, 8e12)]
-    assert (np.diff(ll.sloth.estimate(law, targets).value.reshape(3, -1), axis=0) > 0).all()
+    assert (np.diff(ll.sloth.estimate(law, family=targets).value.reshape(3, -1), axis=0) > 0).all()
 
 
 def test_several_targets_are_as_one_at_a_time(law):
     targets = [sloth.Target("family-3", 5e9, 2e12), sloth.Target("new", 5e9, 2e12)]
-    both = ll.sloth.estimate(law, targets)
+    both = ll.sloth.estimate(law, family=targets)
     for i, target in enumerate(targets):
-        alone = ll.sloth.estimate(law, [target])
+        alone = ll.sloth.estimate(law, family=[target])
         np.testing.assert_allclose(alone.value, both.value[3 * i : 3 * i + 3], atol=1e-6)
         np.testing.assert_allclose(alone.high, both.high[3 * i : 3 * i + 3], atol=1e-6)
 
@@ -75,7 +75,7 @@ def test_kept_and_loaded_it_says_the_same(law, tmp_path):
     ll.save(law, tmp_path / "law")
     again = ll.load(tmp_path / "law")
     assert isinstance(again, ll.FitResult)
-    first, second = (ll.sloth.estimate(one, "family-1", 3e10, 2e12) for one in (law, again))
+    first, second = (ll.sloth.estimate(one, family="family-1", size=3e10, tokens=2e12) for one in (law, again))
     np.testing.assert_array_equal(first.value, second.value)
     np.testing.assert_array_equal(first.low, second.low)
 
@@ -84,21 +84,23 @@ def test_kept_and_loaded_it_says_the_same(law, tmp_path):
     ("words", "message"),
     [
         (("famly-3", 7e9, 2e12), "'famly-3' is not in the leaderboard; did you mean 'family-"),
-        (("family-3", 7, 2e12), "params is 7; a count such as 7e9 is wanted"),
+        (("family-3", 7, 2e12), "size is 7; a count such as 7e9 is wanted"),
         (("family-3", 7e9, 15), "tokens is 15; a count such as 2e12 is wanted"),
-        (("family-3", float("nan"), 2e12), "params is nan"),
+        (("family-3", float("nan"), 2e12), "size is nan"),
         (([],), "nothing to predict"),
     ],
 )
 def test_bad_targets(law, words, message):
     with pytest.raises(ll.BadInput, match=message):
-        ll.sloth.estimate(law, *words)
+        ll.sloth.estimate(law, **dict(zip(("family", "size", "tokens"), words, strict=False)))
 
 
 def test_a_lineage_must_be_known(law):
     with pytest.raises(ll.BadInput, match="lineage 'other' is not in the leaderboard"):
-        ll.sloth.estimate(law, "new", 7e9, 2e12, lineage="other")
-    apart, related = (ll.sloth.estimate(law, "new", 5e9, 2e12, lineage=name) for name in (None, "family-3"))
+        ll.sloth.estimate(law, family="new", size=7e9, tokens=2e12, lineage="other")
+    apart, related = (
+        ll.sloth.estimate(law, family="new", size=5e9, tokens=2e12, lineage=name) for name in (None, "family-3")
+    )
     assert (related.high - related.low).mean() < (apart.high - apart.low).mean()
 
 
@@ -112,14 +114,14 @@ def test_bad_leaderboards(board):
     with pytest.raises(ll.BadInput, match="has 3 models; a law needs at least 4"):
         ll.sloth.fit(flat.take([0, 1, 2]))
     with pytest.raises(ll.BadInput, match="skills is 4; with 3 benchmarks"):
-        ll.sloth.fit(flat, 4)
+        ll.sloth.fit(flat, skills=4)
     with pytest.raises(ll.BadInput, match="link 'probit' is not known; there are .*logistic"):
         ll.sloth.fit(flat, link="probit")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture(scope="module")
 def foretold(board) -> ll.Estimate:
-    return ll.sloth.left_out(board, 1, folds=2)
+    return ll.sloth.left_out(board, skills=1, folds=2)
 
 
 def test_left_out_are_the_larger_models_of_each_family_with_their_known_scores(board, foretold):
@@ -140,15 +142,15 @@ def test_left_out_knows_no_hidden_score(board, foretold):
     other = board.scores.copy()
     there = [i for i, model in enumerate(board.models) if board.lineages[i] == lineage and model in foretold.rows]
     other[there] = 1 - other[there]
-    again = ll.sloth.left_out(dataclasses.replace(board, scores=other), 1, folds=2)
+    again = ll.sloth.left_out(dataclasses.replace(board, scores=other), skills=1, folds=2)
     at = [i for i, row in enumerate(foretold.rows) if row in {board.models[j] for j in there}]
     np.testing.assert_allclose(again.value[at], foretold.value[at], atol=1e-9)
     assert np.abs(np.delete(again.value, at) - np.delete(foretold.value, at)).max() > 1e-6
 
 
 def test_the_law_is_chosen_that_errs_least(board, foretold):
-    chosen = ll.sloth.choose(board, [1], folds=2)
-    other = ll.sloth.left_out(board, 1, link="logistic", folds=2)
+    chosen = ll.sloth.choose(board, skills=[1], folds=2)
+    other = ll.sloth.left_out(board, skills=1, link="logistic", folds=2)
     truth = {name: scores for name, scores in zip(board.models, board.scores, strict=True)}
 
     def error(found: ll.Estimate) -> float:
@@ -167,11 +169,11 @@ def test_the_law_is_chosen_that_errs_least(board, foretold):
 
 def test_bad_words_of_leaving_out(board):
     with pytest.raises(ll.BadInput, match="folds is 40; it must lie in 2 to 9"):
-        ll.sloth.left_out(board, 1, folds=40)
+        ll.sloth.left_out(board, skills=1, folds=40)
     with pytest.raises(ll.BadInput, match="known is 0"):
-        ll.sloth.left_out(board, 1, known=0)
+        ll.sloth.left_out(board, skills=1, known=0)
     with pytest.raises(ll.BadInput, match="nothing to choose from"):
-        ll.sloth.choose(board, [1], ["logistic"])
+        ll.sloth.choose(board, skills=[1], link=["logistic"])
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def drawn():
 @pytest.fixture(scope="module")
 def fit(drawn) -> ll.FitResult:
     law, at, successes, _ = drawn
-    return ll.passk.fit(law, successes, 100, [law.rows[i] for i in at])
+    return ll.passk.fit(law, successes=successes, tries=100, models=[law.rows[i] for i in at])
 
 
 def log_prior(unknown, tried, scales):
@@ -104,7 +104,7 @@ def test_covariances_are_those_of_one_large_inverse(ended):
 
 def test_planned_models_are_foretold(drawn, fit):
     law, _, _, chance = drawn
-    found = ll.passk.estimate(fit, worlds.targets(law), k=KS, draws=500)
+    found = ll.passk.estimate(fit, family=worlds.targets(law), k=KS, draws=500)
     truth = np.stack([(1 - (1 - chance) ** k).mean(1) for k in KS], 1)[~law.params.seen.any(1)]
     assert fit.status == "ok"
     assert found.rows == tuple(str(target) for target in worlds.targets(law) for _ in KS)
@@ -150,7 +150,7 @@ def test_unbiased_as_by_enumeration():
     for c, k in itertools.product(range(n + 1), range(1, n + 1)):
         tries = [1] * c + [0] * (n - c)
         share = np.mean([any(one) for one in itertools.combinations(tries, k)])
-        found = ll.passk.observed(np.array([[c, c]]), n, ["one"], k=k)
+        found = ll.passk.observed(np.array([[c, c]]), tries=n, models=["one"], k=k)
         np.testing.assert_allclose(found.value, share, atol=1e-12)
     for p, k in itertools.product((0.1, 0.6), (1, 4)):
         mean = sum(stats.binom.pmf(c, n, p) * passk._unbiased(c, n, k)[0] for c in range(n + 1))
@@ -159,7 +159,7 @@ def test_unbiased_as_by_enumeration():
 
 def test_unbiased_over_questions_some_of_which_were_not_tried():
     successes, tries = np.array([[3, 0, 10], [0, 0, 2]]), np.array([[10, 10, 10], [0, 10, 20]])
-    found = ll.passk.observed(successes, tries, ["one", "two"], k=(1, 5))
+    found = ll.passk.observed(successes, tries=tries, models=["one", "two"], k=(1, 5))
     np.testing.assert_allclose(found.value[[0, 2]], [(0.3 + 0 + 1) / 3, (0 + 0.1) / 2])
     assert found.rows == ("one", "one", "two", "two")
     assert ((found.low < found.value) & (found.value < found.high)).all()
@@ -169,7 +169,9 @@ def test_unbiased_over_questions_some_of_which_were_not_tried():
 def test_kept_and_loaded_it_says_the_same(fit, tmp_path):
     again = ll.load(ll.save(fit, tmp_path / "fit"))
     assert isinstance(again, ll.FitResult)
-    first, second = (ll.passk.estimate(one, "family-1", 3e10, 2e12, draws=500) for one in (fit, again))
+    first, second = (
+        ll.passk.estimate(one, family="family-1", size=3e10, tokens=2e12, draws=500) for one in (fit, again)
+    )
     assert first.to_dict() == second.to_dict()
 
 
@@ -194,11 +196,11 @@ def test_bad_tries(drawn, change, message):
 def test_bad_numbers(drawn, fit):
     law, at, successes, _ = drawn
     with pytest.raises(ll.BadInput, match="3 models tried; with 2 skills 4 are needed"):
-        ll.passk.fit(law, successes[:3], 100, [law.rows[i] for i in at[:3]])
+        ll.passk.fit(law, successes=successes[:3], tries=100, models=[law.rows[i] for i in at[:3]])
     with pytest.raises(ll.BadInput, match="k is 0; numbers of tries are at least 1"):
         ll.passk.estimate(fit, k=0)
     with pytest.raises(ll.BadInput, match="k is 101, but some questions were tried 100 times"):
-        ll.passk.observed(successes, 100, [law.rows[i] for i in at], k=101)
+        ll.passk.observed(successes, tries=100, models=[law.rows[i] for i in at], k=101)
 
 
 @pytest.mark.slow

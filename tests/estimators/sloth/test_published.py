@@ -32,7 +32,7 @@ MORE = [*MORE[::17], ("pca", "shared", "logistic", "chance", "huber")]  # 17: ev
 
 def learned(board, setting, skills=2, **more):
     items = {name: 100 for name in board.benchmarks}
-    return published.fit(board, skills, **dict(zip(WORDS, setting, strict=True)), items=items, starts=2, **more)
+    return published.fit(board, skills=skills, **dict(zip(WORDS, setting, strict=True)), items=items, starts=2, **more)
 
 
 @functools.cache
@@ -46,7 +46,7 @@ EVERY = pytest.mark.parametrize("setting", ALL, ids=lambda setting: "-".join(set
 
 
 def predicted(fit, level=0.95):
-    return published.estimate(fit, TARGETS, level=level)
+    return published.estimate(fit, family=TARGETS, level=level)
 
 
 @EVERY
@@ -117,7 +117,7 @@ def test_squared_loss_is_least_squares():
     start = np.random.default_rng(0).normal(size=len(sd))
     end = optimize.least_squares(residuals, start, method="trf", xtol=1e-14, ftol=1e-14, gtol=1e-12)
     targets = [published.Target(*row) for row in zip(board.families, board.params, board.tokens, strict=True)]
-    found = published.estimate(fit, targets[:2]).value.reshape(2, -1)
+    found = published.estimate(fit, family=targets[:2]).value.reshape(2, -1)
     np.testing.assert_allclose(found, scores(end.x)[:2], atol=1e-6)
 
 
@@ -134,7 +134,7 @@ def test_pca_is_linear_regression():
     best = np.linalg.lstsq(design, parts, rcond=None)[0]
     at = np.zeros(len(names) + 1)
     at[0], at[1 + names.index("family-3")] = np.log(3e10) + np.log(2e12), 1
-    found = published.estimate(fit, [TARGETS[0]])
+    found = published.estimate(fit, family=[TARGETS[0]])
     np.testing.assert_allclose(found.value, at @ best @ axes.T + mean, atol=1e-9)
     left = parts - design @ best
     free = len(parts) - design.shape[1]
@@ -152,8 +152,10 @@ def test_pca_with_family_slopes_finds_lines_of_families():
     part = 0.02 * random.uniform(0.5, 1.5, 10)[family] * (flops - flops.mean()) + 0.05 * random.normal(size=10)[family]
     lines = board.to_frame().assign(**{f"bench-{j}": 0.5 + (0.5 + j / 4) * part for j in range(3)})
     hidden = np.arange(30) == 2
-    fit = published.fit(ll.Leaderboard.from_frame(lines).hide(hidden), 1, inputs="pca", intercept="family slopes")
-    found = published.estimate(fit, "family-0", float(board.params[2]), float(board.tokens[2]))
+    fit = published.fit(
+        ll.Leaderboard.from_frame(lines).hide(hidden), skills=1, inputs="pca", intercept="family slopes"
+    )
+    found = published.estimate(fit, family="family-0", size=float(board.params[2]), tokens=float(board.tokens[2]))
     np.testing.assert_allclose(found.value, lines.iloc[2][list(board.benchmarks)].to_numpy(float), atol=1e-9)
     assert (found.high - found.low).max() < 1e-6
 
@@ -161,7 +163,7 @@ def test_pca_with_family_slopes_finds_lines_of_families():
 def test_a_family_of_which_no_model_is_known_is_new():
     board = drawn().hide(np.arange(30) < 3)
     fit = learned(board, PCA)
-    first, second = (published.estimate(fit, name, 3e10, 2e12) for name in ("family-0", "new"))
+    first, second = (published.estimate(fit, family=name, size=3e10, tokens=2e12) for name in ("family-0", "new"))
     np.testing.assert_array_equal(first.value, second.value)
     np.testing.assert_array_equal(first.low, second.low)
 
@@ -206,7 +208,7 @@ def test_bad_leaderboards():
     holes = ll.Leaderboard.from_frame(frame.assign(**{"bench-1": frame["bench-1"].where(frame.index < 3)}))
     with pytest.raises(ll.BadInput, match="has 3 models without a missing score"):
         published.fit(holes, inputs="pca")
-    one = published.fit(ll.Leaderboard.from_frame(frame.assign(family="only")), 2, inputs="pca")
+    one = published.fit(ll.Leaderboard.from_frame(frame.assign(family="only")), skills=2, inputs="pca")
     with pytest.raises(ll.BadInput, match="a new family needs two known ones to learn from"):
         published.estimate(one)
 
@@ -215,14 +217,14 @@ def test_bad_leaderboards():
     ("words", "message"),
     [
         (("famly-3", 7e9, 2e12), "'famly-3' is not in the leaderboard; did you mean 'family-"),
-        (("family-3", 7, 2e12), "params is 7; a count such as 7e9 is wanted"),
+        (("family-3", 7, 2e12), "size is 7; a count such as 7e9 is wanted"),
         (("family-3", 7e9, 15), "tokens is 15; a count such as 2e12 is wanted"),
         (([],), "nothing to predict"),
     ],
 )
 def test_bad_targets(words, message):
     with pytest.raises(ll.BadInput, match=message):
-        published.estimate(law(PCA), *words)
+        published.estimate(law(PCA), **dict(zip(("family", "size", "tokens"), words, strict=False)))
 
 
 @pytest.mark.slow

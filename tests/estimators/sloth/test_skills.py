@@ -63,17 +63,19 @@ def turned() -> ll.FitResult:
 @pytest.mark.parametrize("by", ["geomin", "oblimin", "varimax"])
 def test_turning_raw_skills_changes_nothing(law, turned, by):
     for of in ("skill", "efficiency"):
-        first, second = (ll.skills.estimate(one, of, by=by) for one in (law, turned))
+        first, second = (ll.skills.estimate(one, of=of, by=by) for one in (law, turned))
         np.testing.assert_allclose(first.value, second.value, atol=1e-4)
         np.testing.assert_allclose(first.high, second.high, atol=1e-4)
         assert first.group == second.group
-    np.testing.assert_allclose(ll.skills.rotate(law, by).loadings, ll.skills.rotate(turned, by).loadings, atol=1e-4)
+    np.testing.assert_allclose(
+        ll.skills.rotate(law, by=by).loadings, ll.skills.rotate(turned, by=by).loadings, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("by", ["geomin", "varimax"])
 def test_units_signs_and_what_they_foretell(law, by):
     """Skills have variance 1 over models, uncertainty counted; loadings times skills make of logits what raw do."""
-    found, view = ll.skills.rotate(law, by), ll.skills.estimate(law, "skill", by=by)
+    found, view = ll.skills.rotate(law, by=by), ll.skills.estimate(law, of="skill", by=by)
     sd = view.std_error.reshape(-1, 2)
     np.testing.assert_allclose((found.ability**2).mean(0) + (sd**2).mean(0), 1, atol=1e-9)
     np.testing.assert_allclose(found.ability, view.value.reshape(-1, 2))
@@ -94,13 +96,13 @@ def test_units_signs_and_what_they_foretell(law, by):
 
 
 def test_levels_widen_and_words_are_checked(law):
-    narrow, wide = (ll.skills.estimate(law, "skill", level=level) for level in (0.5, 0.95))
+    narrow, wide = (ll.skills.estimate(law, of="skill", level=level) for level in (0.5, 0.95))
     assert (wide.high - wide.low > narrow.high - narrow.low).all()
-    assert ll.skills.estimate(law, "efficiency").rows[:4:2] == ("family-0", "family-1")
+    assert ll.skills.estimate(law, of="efficiency").rows[:4:2] == ("family-0", "family-1")
     with pytest.raises(ll.BadInput, match="of 'skils' is not known; there are .*skill.*did you mean 'skill'"):
-        ll.skills.estimate(law, "skils")  # pyright: ignore[reportArgumentType]
+        ll.skills.estimate(law, of="skils")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ll.BadInput, match="rotation 'promax' is not known"):
-        ll.skills.rotate(law, "promax")  # pyright: ignore[reportArgumentType]
+        ll.skills.rotate(law, by="promax")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_budget_is_spent_where_the_logit_is_largest(law):
@@ -108,7 +110,7 @@ def test_a_budget_is_spent_where_the_logit_is_largest(law):
     p = law.params
     sure = dataclasses.replace(law, params=p._replace(slope_cov=np.zeros_like(p.slope_cov)))
     budget = 6 * 7e9 * 2e12
-    found = ll.skills.allocate(sure, budget)
+    found = ll.skills.allocate(sure, flops=budget)
     slopes = p.slope.reshape(len(pooled.INPUTS), -1)
     by_logit = slopes[:, :2] @ p.loading.T + slopes[:, 2:]
     low, high = max(p.size.min(), budget / 6 / p.tokens.max()), min(p.size.max(), budget / 6 / p.tokens.min())
@@ -124,14 +126,14 @@ def test_a_budget_is_spent_where_the_logit_is_largest(law):
         assert abs(np.log(found.value[j] * 1e9 / best)) < 2 * np.log(high / low) / 399
         assert found.status[j] == ("ok" if inner.fun < min(ends) - 1e-9 else "at the edge of what is known")
     assert (found.low == found.value).all()
-    assert (ll.skills.allocate(law, [budget, 2 * budget]).high >= found.value.min()).all()
-    of_skills = ll.skills.allocate(law, budget, "skill")
+    assert (ll.skills.allocate(law, flops=[budget, 2 * budget]).high >= found.value.min()).all()
+    of_skills = ll.skills.allocate(law, flops=budget, of="skill")
     assert of_skills.group == ll.skills.rotate(law).names
     assert ((low <= of_skills.low * 1e9 * 1.001) & (of_skills.high * 1e9 <= high * 1.001)).all()
     with pytest.raises(ll.BadInput, match="of 'model' is not known; there are .*benchmark"):
-        ll.skills.allocate(law, budget, "model")  # pyright: ignore[reportArgumentType]
+        ll.skills.allocate(law, flops=budget, of="model")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ll.BadInput, match="a budget of 1e.30 operations is outside of what is known"):
-        ll.skills.allocate(law, 1e30)
+        ll.skills.allocate(law, flops=1e30)
 
 
 @pytest.mark.slow
