@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.shell import options, output, typed
+from lleval_jax.cli.shell import options
+from lleval_jax.cli.shell.commands import Group
+from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table
 
-bank = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Banks of calibrated items: list, show, verify.")
+bank = typer.Typer(cls=Group, rich_markup_mode=None, help="Banks of calibrated items: list, show, verify.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a bank, or its folder.", show_default=False)]
 
 
-@bank.command("list")
 def list_(json: options.Json = None) -> None:
     """The banks that come with the package.
 
     Example: lleval bank list
     """
-    typed.file_for(json)
-    banks = [_facts(ll.load_bank(folder)) for folder in ll.list_banks().values()]
-    head = ("name", "version", "items", "abilities", "groups", "anchors", "models")
-    lines = tuple(tuple(str(facts[name]) for name in head) for facts in banks)
-    remarks = () if banks else ("none; make one with 'lleval calibrate'",)
-    table = ll.report.text.Table("banks", head, lines, remarks)
-    output.write([table], {"schema": "lleval/banks/1", "banks": banks}, json)
+    with verb("reading the banks", Outputs(json=json), computes=False) as run:
+        banks = [_facts(ll.load_bank(folder)) for folder in ll.list_banks().values()]
+        head = ("name", "version", "items", "abilities", "groups", "anchors", "models")
+        lines = tuple(tuple(str(facts[name]) for name in head) for facts in banks)
+        remarks = () if banks else ("none; make one with 'lleval calibrate'",)
+        table = ll.report.text.Table("banks", head, lines, remarks)
+        run.show([table], {"schema": "lleval/banks/1", "banks": banks})
 
 
-@bank.command(no_args_is_help=True)
 def show(
     name: Name,
     anchors: Annotated[
@@ -43,21 +43,18 @@ def show(
 
     Example: lleval bank show livexiv-vqa --anchors
     """
-    typed.file_for(json)
-    found = ll.load_bank(name)
-    if anchors:
-        require(json is None, "--anchors prints item names and nothing else; leave out --json")
-        require(
-            bool(found.anchor_items),
-            f"bank {found.name!r} has no anchors; choose some with 'lleval calibrate'",
-        )
-        print("\n".join(found.anchor_items))
-        return
-    facts = _facts(found)
-    output.write([_table(found, facts)], {"schema": "lleval/banks/1", "banks": [facts]}, json)
+    require(not (anchors and json), "--anchors prints item names and nothing else; leave out --json")
+    with verb("reading the bank", Outputs(json=json), computes=False) as run:
+        found = ll.load_bank(name)
+        if anchors:
+            none = f"bank {found.name!r} has no anchors; choose some with 'lleval calibrate'"
+            require(bool(found.anchor_items), none)
+            run.list(found.anchor_items)
+            return
+        facts = _facts(found)
+        run.show([_table(found, facts)], {"schema": "lleval/banks/1", "banks": [facts]})
 
 
-@bank.command(no_args_is_help=True)
 def verify(
     folder: Annotated[
         pathlib.Path,
@@ -69,10 +66,15 @@ def verify(
 
     Example: lleval bank verify models/my-bench
     """
-    typed.file_for(json)
-    files = ll.verify(folder)
-    table = ll.report.text.Table(f"{folder}: whole", ("file", "hash"), tuple(files.items()), left=2)
-    output.write([table], {"schema": "lleval/verify/1", "files": files}, json)
+    with verb("checking the folder", Outputs(json=json), computes=False) as run:
+        files = ll.verify(folder)
+        table = ll.report.text.Table(f"{folder}: whole", ("file", "hash"), tuple(files.items()), left=2)
+        run.show([table], {"schema": "lleval/verify/1", "files": files})
+
+
+options.add(bank, list_, "list", no_args_is_help=False)
+options.add(bank, show)
+options.add(bank, verify)
 
 
 def _facts(found: "ll.ItemBank") -> dict[str, Any]:

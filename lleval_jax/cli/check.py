@@ -1,5 +1,7 @@
 """`lleval check`: can these answers be fitted, does the fit hold, and which items are wrong?"""
 
+import dataclasses
+import functools
 import pathlib
 import warnings
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.shell import inputs as given
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import Waiting, waiting
+from lleval_jax.cli.shell import options, typed
+from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.curves import Model
 from lleval_jax.errors import require
 
@@ -42,7 +43,6 @@ Rotate = Annotated[
     Literal["varimax", "oblimin", "geomin"], typer.Option(help="Rotation where there are several abilities.")
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all that is drawn at random.")]
-StrictCheck = Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there is a warning before the fit.")]
 
 
 def check(
@@ -54,7 +54,7 @@ def check(
     rotate: Rotate = "oblimin",
     plot: options.Plot = None,
     reading: options.Reading = options.AS_WRITTEN,
-    strict: StrictCheck = False,
+    strict: options.Strict = False,
     seed: Seed = 0,
     json: options.Json = None,
 ) -> None:
@@ -65,67 +65,65 @@ def check(
       lleval check bank:livexiv-vqa
       lleval check answers.parquet --recover --plot check.png --json check.json
     """
-    typed.file_for(json)
-    typed.picture_for(plot)
-    with waiting("reading answers") as wait:
-        responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
+    with verb("reading answers", Outputs(json=json, plot=plot), strict=strict, seed=seed) as run:
+        responses = run.answers(inputs, reading)
         member = families(family, responses.rows)
-        wait.say(f"looking at {len(responses.rows):,} models x {len(responses.items):,} items")
+        run.say(f"looking at {len(responses.rows):,} models x {len(responses.items):,} items")
         wanted = 1 if dims == "auto" else int(dims)
         guard = ll.estimable.check(responses, model=model, dims=wanted, seed=seed)
-        fit = found = None
-        more: dict[str, Any] = {}
+        tables, more, fit, found = [ll.report.trust.guard(guard)], {}, None, None
         if guard.models >= FEWEST:
-            fit, found, more = _after(responses, guard, model, dims, member, recover, rotate, seed, wait)
-        if plot is not None and fit is not None and found is not None:
-            wait.say("drawing")
-            with output.picture(plot) as name:
-                ll.report.plot.examination(guard, fit, found, name)
-    content = ll.report.trust.content(guard, fit, found, **more)
-    content["source"] = typed.stamped(responses.source, seed).to_dict()
-    tables = [ll.report.trust.guard(guard)]
-    if fit is not None and found is not None:
-        tables += [ll.report.trust.summary(fit, found, **more), ll.report.trust.items(found)]
-    output.write(tables, content, json)
-    if strict and not guard.ok:
-        raise typer.Exit(1)
+            asked = Asked(model, dims, member, recover, rotate)
+            fit, found, more = _examined(responses, guard, asked, run)
+            tables += [ll.report.trust.summary(fit, found, **more), ll.report.trust.items(found)]
+            run.draw(functools.partial(ll.report.plot.examination, guard, fit, found))
+        content = ll.report.trust.content(guard, fit, found, **more)
+        content["source"] = run.stamped(responses).source.to_dict()
+        run.fails(not guard.ok)
+        run.show(tables, content)
 
 
-def _after(
-    responses: Any,
-    guard: "ll.Guard",
-    model: str,
-    dims: str | int,
-    member: dict[str, str] | None,
-    recover: bool,
-    rotate: str,
-    seed: int,
-    wait: Waiting,
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a user asked to be examined."""
+
+    model: str
+    dims: int | str
+    families: dict[str, str] | None
+    recover: bool
+    rotate: Any
+
+    def dims_of(self, model: str, found: int | None) -> int:
+        """How many abilities to fit: several only where the curve has a slope."""
+        return (found or 1 if self.dims == "auto" else int(self.dims)) if model == "2pl" else 1
+
+
+def _examined(
+    responses: Any, guard: "ll.Guard", asked: Asked, run: Run
 ) -> "tuple[ll.FitResult, Examination, dict[str, Any]]":
     """The fit, what the answers say against it, and what was asked for besides."""
-    chosen: Any = guard.safe if model == "auto" else model
+    model: Any = guard.safe if asked.model == "auto" else asked.model
+    size = f"{len(responses.rows):,} models x {len(responses.items):,} items"
     more: dict[str, Any] = {"dims": None}
     if min(guard.models, guard.items) >= COMPARED:
-        wait.say("comparing numbers of abilities on held-out answers; compiling first")
-        more["dims"] = ll.irt.choose_dims(responses, seed=seed)
-    if dims == "auto":
-        dims = more["dims"] or 1
-    dims = int(dims) if chosen == "2pl" else 1
-    wait.say(f"fitting {chosen} to {len(responses.rows):,} models x {len(responses.items):,} items; compiling first")
+        run.say("comparing numbers of abilities on held-out answers; compiling first")
+        more["dims"] = ll.irt.choose_dims(responses, seed=run.seed)
+    dims = asked.dims_of(model, more["dims"])
+    run.say(f"fitting {model} to {size}; compiling first")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # whether it converged stands in the table
-        fitting: dict[str, Any] = {"model": chosen, "dims": dims, "seed": seed, "tol": NEAR, "tell": wait.tell}
-        fit = ll.irt.fit(responses, standard_errors=False, **fitting)
-        wait.say("examining the items")
+        words: dict[str, Any] = {"model": model, "dims": dims, "seed": run.seed, "tol": NEAR, "tell": run.tell}
+        fit = ll.irt.fit(responses, standard_errors=False, **words)
+        run.say("examining the items")
         share = guard.distinct / guard.models
-        found = ll.itemfit.examine(fit, responses=responses, family=member, distinct=share, seed=seed)
+        found = ll.itemfit.examine(fit, responses=responses, family=asked.families, distinct=share, seed=run.seed)
         if dims > 1:
-            more["rotation"] = ll.rotation.rotate(fit, by=rotate, seed=seed)  # type: ignore[arg-type]
-        if recover:
-            wait.say("fitting shuffled answers")
-            more["shuffled"] = ll.controls.shuffled(fit, responses=responses, seed=seed)
-            wait.say("fitting answers simulated from the fit")
-            more["recovery"] = ll.controls.recovery(fit, responses=responses, seed=seed)
+            more["rotation"] = ll.rotation.rotate(fit, by=asked.rotate, seed=run.seed)
+        if asked.recover:
+            run.say("fitting shuffled answers")
+            more["shuffled"] = ll.controls.shuffled(fit, responses=responses, seed=run.seed)
+            run.say("fitting answers simulated from the fit")
+            more["recovery"] = ll.controls.recovery(fit, responses=responses, seed=run.seed)
     return fit, found, more
 
 

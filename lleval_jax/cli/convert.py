@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.shell import inputs as given
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.cli.shell import options, typed
+from lleval_jax.cli.shell.verb import Outputs, verb
 
 Out = Annotated[pathlib.Path, typer.Option(metavar="PATH", help="The table's file, or the folder for Every Eval Ever.")]
 Format = Annotated[Literal["parquet", "eee"], typer.Option(help="A long table, or Every Eval Ever.")]
@@ -31,16 +30,15 @@ def convert(
     """
     from lleval_jax.data.write import require_place  # not needed for --help
 
-    typed.file_for(json)
     require_place(out, format)
     typed.require_writable(out)
-    with waiting("reading answers") as wait:
-        responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
-        wait.say("writing")
+    with verb("reading answers", Outputs(json=json), strict=strict, computes=False) as run:
+        responses = run.answers(inputs, reading)
+        run.say("writing")
         ll.write(responses, out, format=format)
-    seen = int(responses.n_seen.sum())
-    facts = {"models": len(responses.rows), "items": len(responses.items), "answers": seen, "out": str(out)}
-    lines = tuple((name, f"{value:,}" if isinstance(value, int) else value) for name, value in facts.items())
-    table = ll.report.text.Table(f"written to {out}", ("what", "found"), lines[:3], left=2)
-    content = {"schema": "lleval/convert/1", **facts, "format": format, "source": responses.source.to_dict()}
-    output.write([table], content, json)
+        seen = int(responses.n_seen.sum())
+        facts = {"models": len(responses.rows), "items": len(responses.items), "answers": seen, "out": str(out)}
+        lines = tuple((name, f"{value:,}" if isinstance(value, int) else value) for name, value in facts.items())
+        table = ll.report.text.Table(f"written to {out}", ("what", "found"), lines[:3], left=2)
+        content = {"schema": "lleval/convert/1", **facts, "format": format, "source": responses.source.to_dict()}
+        run.show([table], content)

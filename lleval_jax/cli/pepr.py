@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.cli.shell import options
+from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ Input = Annotated[
         show_default=False,
     ),
 ]
-Size = Annotated[list[int], typer.Option("--size", metavar="N", help="Elements to take, exactly; may be given again.")]
+Size = Annotated[list[int], typer.Option("-k", metavar="K", help="Elements to take, exactly; may be given again.")]
 Pairs = Annotated[
     bool, typer.Option("--pairs", help="Columns preferred, rejected in place of logprob; 'full' is not needed.")
 ]
@@ -58,7 +58,7 @@ Seed = Annotated[int, typer.Option(help="Seed of the bootstrap draws.")]
 
 def pepr(
     input: Input,
-    size: Size = [3],  # noqa: B006
+    k: Size = [3],  # noqa: B006
     pairs: Pairs = False,
     per: Per = "auto",
     ridge: Ridge = "0",
@@ -71,43 +71,42 @@ def pepr(
     out: Out = None,
     json: options.Json = None,
 ) -> None:
-    """What each element of a prompt does, and the best combination of exactly --size of them (PEPR).
+    """What each element of a prompt does, and the best combination of exactly -k of them (PEPR).
 
     The log-probability of a text under several elements is taken to be a weighted mean of those under each alone.
     The weights follow from texts scored under every element and under the full prompt, and foretell all combinations.
 
     Examples, the second with a combination whose score is wanted:
 
-      lleval pepr scores.csv --size 3 --plot elements.png
-      lleval pepr scores.parquet --size 2 --subset examples+rules --json -
+      lleval pepr scores.csv -k 3 --plot elements.png
+      lleval pepr scores.parquet -k 2 --subset examples+rules --json -
     """
-    typed.file_for(json)
-    typed.picture_for(plot)
-    if out is not None:
-        typed.place_for(out, "fit")
-    with waiting("reading log-probabilities") as wait:
+    outputs = Outputs(json=json, plot=plot, folder=out, kind="fit")
+    with verb("reading log-probabilities", outputs, strict=strict, seed=seed) as run:
         scores = ll.read_logprobs(input, pairs=pairs or None)
-        known = len(scores.elements)
-        for one in size:
-            require(1 <= one <= known, f"--size is {one}; {input} has {known} elements: {', '.join(scores.elements)}")
+        _require_size(k, scores.elements)
         _require_elements(subset or (), scores.elements)
-        wait.say("fitting; compiling first")
+        run.say("fitting; compiling first")
         words = {"per": None if per == "auto" else per, "ridge": ridge, "scale": scale, "seed": seed, "strict": strict}
-        fit = ll.pepr.fit(scores, **words)  # type: ignore[arg-type]
-        chosen = ll.pepr.choose(fit, size, level=level)
+        fit = run.stamped(ll.pepr.fit(scores, **words))  # type: ignore[arg-type]
+        run.say("choosing elements")
+        chosen = ll.pepr.choose(fit, k, level=level)
         weight = ll.pepr.estimate(fit, level=level)
         wanted = list(dict.fromkeys([*map("+".join, chosen.items), *(subset or ()), *ll.pepr.scored(fit)]))
         score = ll.pepr.estimate(fit, wanted, level=level)
-        if plot is not None:
-            wait.say("drawing")
-            _draw(fit, weight, level, plot)
-    found = ll.pepr.check(fit)
-    content = ll.report.pepr.content(fit, chosen, weight, score, found)
-    content["source"] = typed.stamped(chosen.source, seed).to_dict()
-    if out is not None:
-        ll.save(fit, out)
-    show = ll.report.pepr
-    output.write([show.weights(fit, weight), show.scores(fit, score), show.choice(chosen)], content, json)
+        run.draw(lambda path: _draw(fit, weight, level, path))
+        run.keep(fit)
+        show = ll.report.pepr
+        content = show.content(fit, chosen, weight, score, ll.pepr.check(fit))
+        content["source"] = fit.source.to_dict()
+        run.show([show.weights(fit, weight), show.scores(fit, score), show.choice(chosen)], content)
+
+
+def _require_size(size: Sequence[int], elements: Sequence[str]) -> None:
+    """`BadInput` for more elements than there are."""
+    for one in size:
+        message = f"-k is {one}; the table has {len(elements)} elements: {', '.join(elements)}"
+        require(1 <= one <= len(elements), message)
 
 
 def _require_elements(subsets: Sequence[str], elements: Sequence[str]) -> None:
@@ -118,9 +117,8 @@ def _require_elements(subsets: Sequence[str], elements: Sequence[str]) -> None:
         members_of(name, elements)
 
 
-def _draw(fit: "FitResult", weight: "Estimate", level: float, path: pathlib.Path) -> None:
+def _draw(fit: "FitResult", weight: "Estimate", level: float, path: str) -> None:
     best = ll.pepr.choose(fit, range(1, len(fit.items) + 1))
     scores = ll.pepr.estimate(fit, best.items, level=level)
     scored = ll.pepr.estimate(fit, "scored", level=level)
-    with output.picture(path) as name:
-        ll.report.pepr.plot(fit, weight, scores, scored, name)
+    ll.report.pepr.plot(fit, weight, scores, scored, path)

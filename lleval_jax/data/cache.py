@@ -27,23 +27,13 @@ import numpy as np
 from lleval_jax.data import writing
 from lleval_jax.data.answers import Answers, Options
 from lleval_jax.data.notes import Left, Note
+from lleval_jax.places import cache_folder
 
 SMALLEST = 1 << 20  # bytes; a smaller file is quicker parsed than looked up
 LARGEST = 1 << 31  # bytes that all entries may take; the least recently used go first
 SETTLED = 3.0  # seconds that a file must have been left alone before its hash was taken, to be trusted by its times
+folder = cache_folder  # where entries are kept
 ARRAYS = ("row", "item", "score", "weight", "line", "content", "number")
-
-
-def folder() -> pathlib.Path | None:
-    """Where entries are kept: LLEVAL_CACHE, else lleval in the user's cache folder; None if it is "off"."""
-    asked = os.environ.get("LLEVAL_CACHE", "")
-    if asked.lower() in ("off", "0", "no", "false"):
-        return None
-    try:
-        home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    except RuntimeError:  # no home
-        return None
-    return pathlib.Path(asked) if asked else home / "lleval"
 
 
 def key(

@@ -1,11 +1,13 @@
 """Results as text: tables for a terminal or a log."""
 
 import dataclasses
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from lleval_jax.report import style
@@ -13,7 +15,9 @@ from lleval_jax.report.compare import difference
 from lleval_jax.values.ranks import Ranks
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
+from lleval_jax.words import visible
 
+SHORTEST = 12  # cells that a name keeps on a narrow terminal
 Truth = Mapping[tuple[str, str], float]  # (row, group) -> the score, where it is known
 
 
@@ -31,33 +35,70 @@ class Table:
     left: int = 1
 
     def __str__(self) -> str:
-        """Plain text, columns aligned, nothing cut."""
-        rows = (self.head, *self.lines) if self.lines else ()
-        width = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        body = [
-            "  ".join(
-                _place(cell, w, i < self.left) for i, (cell, w) in enumerate(zip(line, width, strict=True))
-            ).rstrip()
-            for line in rows
-        ]
-        return "\n".join([self.title, *body, *self.remarks])
+        """Plain text, columns aligned, nothing cut; names as `lleval_jax.words.visible` shows them."""
+        return "\n".join([visible(self.title), *_aligned(self._rows(), self.left), *map(visible, self.remarks)])
+
+    def _rows(self) -> list[list[str]]:
+        """Headings and lines as they are shown."""
+        return [[visible(cell) for cell in row] for row in (self.head, *self.lines)] if self.lines else []
+
+    def cut(self, width: int) -> "Table":
+        """With the names of the first `left` columns cut in the middle until lines fit, the widest first."""
+        head, *lines = _fitted(self._rows(), self.left, width)
+        return dataclasses.replace(self, head=tuple(head), lines=tuple(map(tuple, lines)))
 
 
-def show(table: Table, console: Console) -> None:
-    """Print a table: drawn on a terminal that is wide enough, plain text in a file or a pipe."""
-    plain = str(table)
-    fits = max(map(len, plain.splitlines())) <= console.width - 2 * len(table.head)
-    if not (table.lines and fits and console.is_terminal):
-        console.out(plain, highlight=False)
+def show(table: Table, width: int | None = None) -> None:
+    """Print a table: on a terminal with long names cut in the middle; in a file or a pipe nothing is cut.
+
+    Args:
+        table: what to print.
+        width: cells of the terminal; None: as wide as stdout is, if that is a terminal.
+    """
+    if width is None and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    if width is None or not table.lines:
+        print(table)
         return
-    drawn = RichTable(title=Text(table.title), title_justify="left", box=None, pad_edge=False)
-    for i, name in enumerate(table.head):
-        drawn.add_column(Text(name), justify="left" if i < table.left else "right", no_wrap=True)
-    for line in table.lines:
-        drawn.add_row(*map(Text, line))
-    console.print(drawn)
-    for remark in table.remarks:
-        console.out(remark, highlight=False)
+    console = Console(width=width, highlight=False)
+    title, head, *rest = str(table.cut(width)).splitlines()
+    for line, style_ in ((title, "italic"), (head, "bold"), *((line, "") for line in rest)):
+        console.print(Text(line, style_), soft_wrap=True)
+
+
+def _aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Lines with columns below each other, the first `left` to the left."""
+    widths = _widths(rows)
+    return ["  ".join(_place(cell, widths[i], i < left) for i, cell in enumerate(row)).rstrip() for row in rows]
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Of each column, in cells of a terminal: a Chinese character takes two."""
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+
+
+def _fitted(rows: list[list[str]], left: int, width: int) -> list[list[str]]:
+    """The names of the first `left` columns cut in the middle until the lines fit, the widest first."""
+    widths = _widths(rows)
+    room = width - 2 * (len(widths) - 1)
+    while left and (over := sum(widths) - room) > 0:
+        widest = max(range(left), key=lambda i: widths[i])
+        if widths[widest] <= SHORTEST:
+            break
+        widths[widest] = max(SHORTEST, widths[widest] - over)
+    return [[cut(cell, widths[i]) if i < left else cell for i, cell in enumerate(row)] for row in rows]
+
+
+def cut(name: str, width: int) -> str:
+    """A name in at most so many cells of a terminal, without its middle: beginnings and ends differ most."""
+    if cell_len(name) <= width:
+        return name
+    head, tail, half = name, name, (width - 1) // 2
+    while cell_len(tail) > half:
+        tail = tail[1:]
+    while cell_len(head) + 1 + cell_len(tail) > width:
+        head = head[:-1]
+    return f"{head}…{tail}"
 
 
 def table(estimate: Estimate, truth: Truth | None = None) -> Table:
@@ -139,4 +180,5 @@ def _verdict(found: Estimate, i: int, first: str, second: str) -> str:
 
 
 def _place(cell: str, width: int, left: bool) -> str:
-    return f"{cell:<{width}}" if left else f"{cell:>{width}}"
+    space = " " * (width - cell_len(cell))
+    return cell + space if left else space + cell

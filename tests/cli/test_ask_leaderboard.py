@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from lleval_jax.cli.main import BAD_INPUT, OK, run
+from lleval_jax.cli.main import run
+from lleval_jax.cli.shell.status import BAD_INPUT, OK
 
 ASK = ["ask", "demo:livexiv-vqa", "--bank", "livexiv-vqa", "--leaderboard"]
 

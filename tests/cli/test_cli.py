@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import warnings
 
 import numpy as np
@@ -16,8 +15,10 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax.cli import calibrate as calibrate_verb
-from lleval_jax.cli.main import BAD_INPUT, FAILED, INTERRUPTED, OK, app, run
-from lleval_jax.cli.shell import output, waiting
+from lleval_jax.cli.app import app
+from lleval_jax.cli.main import run
+from lleval_jax.cli.shell import output
+from lleval_jax.cli.shell.status import BAD_INPUT, FAILED, INTERRUPTED, OK
 from lleval_jax.data import simulate
 
 CLI = pathlib.Path(calibrate_verb.__file__).parent
@@ -292,18 +293,6 @@ def test_a_reader_that_goes_away_is_no_error(place: pathlib.Path) -> None:
     assert done.stderr == ""
 
 
-def test_waiting_in_a_log_speaks_from_the_first_second(capsys, monkeypatch) -> None:
-    monkeypatch.setattr(waiting, "SOON", 0.05)
-    monkeypatch.setattr(waiting, "EVERY", 0.05)
-    with waiting.waiting("reading") as wait:
-        time.sleep(0.2)
-        wait.tell(ll.Progress("fitting", 24, error=0.0123, unit="steps"))
-        time.sleep(0.2)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "reading (0 s)"
-    assert lines[-1] == "fitting: step 24, error 0.012 (0 s)"
-
-
 @pytest.mark.slow
 def test_calibrate_says_what_was_found(place: pathlib.Path, tmp_path: pathlib.Path, capsys) -> None:
     out, result = tmp_path / "my-bench", tmp_path / "choice.json"
@@ -478,8 +467,8 @@ def test_every_verb_that_draws_is_listed() -> None:
     "file", [file for file in sorted(CLI.rglob("*.py")) if "    plot: " in file.read_text()], ids=lambda file: file.stem
 )
 def test_a_verb_draws_whole_pictures_only(file: pathlib.Path) -> None:
-    said = f"{file}: draw within `with output.picture(plot) as name`, so that no half picture is left"
-    assert "with output.picture(" in file.read_text(), said
+    said = f"{file}: draw by `run.draw(...)`, so that no half picture is left"
+    assert "run.draw(" in file.read_text() or "with output.picture(" in file.read_text(), said
 
 
 @pytest.mark.parametrize("words", DRAWING)

@@ -7,7 +7,8 @@ import re
 import pytest
 
 import lleval_jax as ll
-from lleval_jax.cli.main import BAD_INPUT, OK, run
+from lleval_jax.cli.main import run
+from lleval_jax.cli.shell.status import BAD_INPUT, OK
 from lleval_jax.data import simulate_logprobs
 
 TRUE = {"task": 0.4, "examples": 0.3, "tone": 0.2, "rules": 0.1, "role": 0.0, "date": 0.0}
@@ -24,11 +25,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture) -> None:
     assert run(["pepr", "--help"]) == OK
-    assert re.search(r"lleval pepr scores.csv --size 3", capsys.readouterr().out)
+    assert re.search(r"lleval pepr scores.csv -k 3", capsys.readouterr().out)
 
 
 def test_json_is_a_choice_with_estimates(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
-    words = ["pepr", f"{place}/scores.csv", "--size", "2", "--subset", "examples+tone", "--json", "-"]
+    words = ["pepr", f"{place}/scores.csv", "-k", "2", "--subset", "examples+tone", "--json", "-"]
     assert run(words) == OK
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "lleval/choice/1"
@@ -46,7 +47,7 @@ def test_json_is_a_choice_with_estimates(place: pathlib.Path, capsys: pytest.Cap
 def test_tables_picture_and_fit(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("matplotlib")
     out = tmp_path / "fit"
-    words = ["pepr", f"{place}/scores.csv", "--size", "1", "--size", "2", "--plot", f"{tmp_path}/a.svg"]
+    words = ["pepr", f"{place}/scores.csv", "-k", "1", "-k", "2", "--plot", f"{tmp_path}/a.svg"]
     assert run([*words, "--out", str(out)]) == OK
     shown = capsys.readouterr().out
     for word in ("weights by pepr-r", "explained:", "predicted", "best of size 1", "no other 2 better in"):
@@ -56,7 +57,7 @@ def test_tables_picture_and_fit(place: pathlib.Path, tmp_path: pathlib.Path, cap
 
 
 def test_a_fit_that_is_not_linear_warns_on_stderr(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
-    assert run(["pepr", f"{place}/acting.csv", "--size", "2"]) == OK
+    assert run(["pepr", f"{place}/acting.csv", "-k", "2"]) == OK
     said = capsys.readouterr()
     assert "warning: the weighted mean does not hold" in said.err
     assert "the model is not linear" in said.out
@@ -65,7 +66,7 @@ def test_a_fit_that_is_not_linear_warns_on_stderr(place: pathlib.Path, capsys: p
 
 @pytest.mark.slow
 def test_pairs_are_read_where_there_is_nothing_else(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
-    assert run(["pepr", f"{place}/pairs.csv", "--size", "2", "--scale", "auto", "--json", "-"]) == OK
+    assert run(["pepr", f"{place}/pairs.csv", "-k", "2", "--scale", "auto", "--json", "-"]) == OK
     found = json.loads(capsys.readouterr().out)
     assert (found["method"], found["target"]) == ("pepr-p", "margin in log-probability")
 
@@ -75,8 +76,8 @@ def test_pairs_are_read_where_there_is_nothing_else(place: pathlib.Path, capsys:
     [
         (["none.csv"], "there is no file none.csv"),
         (
-            ["{place}/scores.csv", "--size", "7"],
-            "--size is 7; .* has 6 elements: task, examples, tone, rules, role, date",
+            ["{place}/scores.csv", "-k", "7"],
+            "-k is 7; .* has 6 elements: task, examples, tone, rules, role, date",
         ),
         (["{place}/scores.csv", "--subset", "task+x"], "combination 'task.x' names 'x', which is no element"),
         (["{place}/scores.csv", "--ridge", "much"], "'much' is neither 'auto' nor a number"),

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 import lleval_jax as ll
-from lleval_jax.cli.main import BAD_INPUT, OK, run
+from lleval_jax.cli.main import run
 from lleval_jax.cli.prompts import grids
 from lleval_jax.cli.shell.options import AS_WRITTEN
+from lleval_jax.cli.shell.status import BAD_INPUT, OK
 from lleval_jax.estimators import prompts as estimator
 from lleval_jax.values.params import coded
 from lleval_jax.values.progress import silent

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import lleval_jax as ll
-from lleval_jax.cli.main import BAD_INPUT, FAILED, OK, run
+from lleval_jax.cli.main import run
+from lleval_jax.cli.shell.status import BAD_INPUT, FAILED, OK
 
 MODELS = [f"{family}-{size}b" for family in ("ant", "bee", "cat", "dog", "elk", "fox") for size in (1, 7)]
 RUN = ["ant-1b", "cat-7b", "fox-1b"]

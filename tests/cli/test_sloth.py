@@ -11,7 +11,8 @@ import pytest
 
 import lleval_jax as ll
 from lleval_jax.cli import sloth as verb
-from lleval_jax.cli.main import BAD_INPUT, FAILED, OK, run
+from lleval_jax.cli.main import run
+from lleval_jax.cli.shell.status import BAD_INPUT, FAILED, OK
 
 FAMILIES, EACH = 9, 3
 FIT = ["--predict", "family-0:5B:2T", "--skills", "1"]

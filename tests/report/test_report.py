@@ -4,7 +4,6 @@ import pathlib
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import lleval_jax as ll
 from lleval_jax.report import compare, plot, text
@@ -80,18 +79,23 @@ def test_the_truth_stands_beside_the_estimate() -> None:
     assert found.remarks == ("1 of 2 intervals hold the truth; mean absolute error 0.155",)
 
 
-def test_names_are_printed_as_they_are_on_a_terminal_and_in_a_file(capsys: pytest.CaptureFixture) -> None:
-    for terminal in (True, False):
-        text.show(
-            text.leaderboard(an_estimate(), compare.ranks(an_estimate())),
-            Console(force_terminal=terminal, width=200),
-        )
+def test_marks_in_names_mean_nothing_on_a_terminal_and_in_a_file(capsys: pytest.CaptureFixture) -> None:
+    for width in (200, None):
+        text.show(text.leaderboard(an_estimate(), compare.ranks(an_estimate())), width)
         assert "[bold]model-2" in capsys.readouterr().out
 
 
 def test_a_narrow_terminal_loses_nothing(capsys: pytest.CaptureFixture) -> None:
-    text.show(text.table(an_estimate()), Console(force_terminal=True, width=20))
+    text.show(text.table(an_estimate()), 20)
     assert "[0.541, 0.659]" in capsys.readouterr().out
+
+
+def test_a_long_name_makes_room_on_a_narrow_terminal(capsys: pytest.CaptureFixture) -> None:
+    long = text.Table("t", ("model", "score"), (("meta-llama/Meta-Llama-3-70B-Instruct", "0.5"), ("a", "0.25")))
+    text.show(long, 30)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "meta-llama/…0B-Instruct    0.5"
+    assert max(map(len, lines)) == 30
 
 
 def test_the_comparison_says_what_it_cannot_tell() -> None:

@@ -7,13 +7,13 @@ from lleval_jax.cli.refresh.choose import choose
 from lleval_jax.cli.refresh.estimate import estimate
 from lleval_jax.cli.refresh.link import link
 from lleval_jax.cli.shell import options
-from lleval_jax.cli.shell.shown import help_of
+from lleval_jax.cli.shell.commands import Group
 
 refresh = typer.Typer(
+    cls=Group,
     rich_markup_mode=None,
-    no_args_is_help=True,
     help="A new version of a benchmark for the price of a few models: whom to run ('choose'), the scores of all "
     "('estimate'), whether rows mean the same models ('check'), two banks on one scale ('link').",
 )
 for verb in (choose, estimate, check, link):
-    refresh.command(help=help_of(verb), no_args_is_help=True)(options.reads(verb))
+    options.add(refresh, verb)

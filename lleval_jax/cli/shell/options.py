@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from lleval_jax.cli.shell import typed
+from lleval_jax.cli.shell import config_file, speaking, typed
+from lleval_jax.cli.shell.commands import Verb
+from lleval_jax.cli.shell.shown import help_of
 
 Inputs = Annotated[
     list[str],
@@ -52,7 +54,10 @@ Repeated = Annotated[
 ]
 Strict = Annotated[
     bool,
-    typer.Option("--strict", help="Make an error of every warning about the data and of a fit not converged."),
+    typer.Option(
+        "--strict",
+        help="Warnings are errors: about the data, of a fit not converged, and what a check finds (exit status 1).",
+    ),
 ]
 
 
@@ -70,6 +75,37 @@ class Reading:
 AS_WRITTEN = Reading()
 
 
+@dataclasses.dataclass(frozen=True)
+class Common:
+    """What every verb can be told. The callbacks do what is asked, so no verb sees these."""
+
+    config: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            callback=config_file.load,
+            is_eager=True,
+            help="Options from a TOML file: long names without dashes; what is typed wins.",
+        ),
+    ] = None
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", callback=speaking.quiet, help="No progress and no notes; warnings stay.")
+    ] = False
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", callback=speaking.wordy, help="Also each part of the work and its time."),
+    ] = False
+    debug: Annotated[bool, typer.Option("--debug", help="The traceback of an error.")] = False
+
+
+def add(app: typer.Typer, verb: Callable[..., None], name: str | None = None, **words: Any) -> None:
+    """A verb of `app`: with the options that all share, and its docstring as help."""
+    without, cls = words.pop("without", ()), words.pop("cls", Verb)
+    words = {"no_args_is_help": True} | words
+    app.command(name, cls=cls, help=help_of(verb), **words)(reads(verb, without=without))
+
+
 def reads(verb: Callable[..., None], *, without: Collection[str] = ()) -> Callable[..., None]:
     """The verb as typer sees it: where a parameter is a dataclass of options, such as `Reading`, these stand.
 
@@ -78,14 +114,17 @@ def reads(verb: Callable[..., None], *, without: Collection[str] = ()) -> Callab
     known = inspect.signature(verb).parameters
     groups: dict[str, Any] = {n: p.annotation for n, p in known.items() if dataclasses.is_dataclass(p.annotation)}
     words = {name: _options(group, without) for name, group in groups.items()}
+    common = _options(Common, ())
 
     @functools.wraps(verb)
     def typed_verb(**given: object) -> None:
+        for parameter in common:
+            given.pop(parameter.name)
         made = {name: group(**{p.name: given.pop(p.name) for p in words[name]}) for name, group in groups.items()}
         verb(**given, **made)
 
     each = [words.get(name, [p.replace(kind=inspect.Parameter.KEYWORD_ONLY)]) for name, p in known.items()]
-    parameters = list(itertools.chain.from_iterable(each))
+    parameters = [*itertools.chain.from_iterable(each), *common]
     typed_verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     typed_verb.__annotations__ = {p.name: p.annotation for p in parameters}
     return typed_verb

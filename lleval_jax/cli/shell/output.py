@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import pathlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import lleval_jax as ll
+from lleval_jax.errors import require
 
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table
@@ -24,17 +26,17 @@ def write(tables: "Sequence[Table]", content: dict[str, Any], path: pathlib.Path
 
 
 def _tables(tables: "Sequence[Table]") -> None:
-    from rich.console import Console  # not needed for --help
-
-    console = Console()
     for i, table in enumerate(tables):
         if i:
-            console.out()
-        ll.report.text.show(table, console)
+            print()
+        ll.report.text.show(table)
 
 
 def lines(items: Sequence[str], path: pathlib.Path) -> None:
-    """One a line."""
+    """One a line; `BadInput` for a name that would be two lines."""
+    broken = [item for item in items if len(item.splitlines()) > 1 or "\0" in item]
+    message = f"{broken and broken[0]!r} cannot be written on one line"
+    require(not broken, message, shell="Take the names from --json.")
     _put("".join(f"{item}\n" for item in items), path)
 
 
@@ -48,7 +50,8 @@ def picture(path: pathlib.Path) -> Iterator[str]:
 
 
 def _json(content: dict[str, Any], path: pathlib.Path) -> None:
-    _put(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+    whole = path != STDOUT or (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    _put(json.dumps(content, indent=1, ensure_ascii=not whole, allow_nan=False) + "\n", path)
 
 
 def _put(text: str, path: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import dataclasses
+import hashlib
 import os
 import pathlib
 import shlex
@@ -13,22 +14,30 @@ import typer
 import lleval_jax as ll
 from lleval_jax.errors import BadInput, require
 
+_FILES: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("files")
 _LINE = contextvars.ContextVar("line", default="")
 
 
 @contextlib.contextmanager
 def remembered(words: Sequence[str]) -> Iterator[None]:
     """Keep the command line for the results made meanwhile."""
-    token = _LINE.set(f"lleval {shlex.join(words)}".strip())
+    line, files = _LINE.set(f"lleval {shlex.join(words)}".strip()), _FILES.set({})
     try:
         yield
     finally:
-        _LINE.reset(token)
+        _LINE.reset(line)
+        _FILES.reset(files)
+
+
+def remember_file(path: pathlib.Path) -> None:
+    """A file of options, whose content belongs to the command line."""
+    _FILES.get()[path.name] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def stamped(source: "ll.Source", seed: int) -> "ll.Source":
     """The source of a result, with the command that made it."""
-    return dataclasses.replace(source, version=ll.__version__, command=_LINE.get(), seed=seed)
+    files = {**source.files, **_FILES.get({})}
+    return dataclasses.replace(source, files=files, version=ll.__version__, command=_LINE.get(), seed=seed)
 
 
 def level(value: float) -> float:

@@ -1,0 +1,52 @@
+"""All verbs of `lleval`."""
+
+from typing import Annotated
+
+import typer
+
+import lleval_jax as ll
+from lleval_jax.cli.ask import ask
+from lleval_jax.cli.bank import bank
+from lleval_jax.cli.calibrate import calibrate
+from lleval_jax.cli.check import check
+from lleval_jax.cli.convert import convert
+from lleval_jax.cli.estimate import estimate
+from lleval_jax.cli.pepr import pepr
+from lleval_jax.cli.prompts.quantiles import prompts
+from lleval_jax.cli.refresh.group import refresh
+from lleval_jax.cli.shell import options
+from lleval_jax.cli.shell.commands import Group
+from lleval_jax.cli.sloth import sloth
+
+app = typer.Typer(
+    name="lleval",
+    cls=Group,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (estimate, calibrate, check, ask, convert, pepr, sloth):
+    options.add(app, verb)
+app.add_typer(prompts, name="prompts")
+app.add_typer(refresh, name="refresh")
+app.add_typer(bank, name="bank")
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(ll.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def lleval(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """How good is a language model on the whole benchmark, from few answers, and how sure is that?
+
+    Example, with answers that come with the package:
+
+      lleval estimate demo:livexiv-vqa --bank livexiv-vqa
+    """

@@ -1,0 +1,24 @@
+"""Words that Python and the shell share, and text that is safe to show. Imports nothing that takes time to load.
+
+Help must not load JAX, so what both faces say stands here and not with the estimators.
+"""
+
+import re
+
+# Control characters (C0, DEL, C1), line and paragraph separators, bidirectional marks, characters without width that
+# hide a difference, surrogates (of file names that are not UTF-8), tags. U+200C and U+200D stay: scripts and emoji
+# are written with them.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Text with all that could steer a terminal, break a line or turn its direction as an escape.
+
+    Example:
+        >>> print(visible("red \x1b[31m model"))
+        red \x1b[31m model
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
