@@ -15,13 +15,15 @@ from lleval_jax.values import Anchors, Calibration, Estimate, FitResult, ItemBan
 from lleval_jax.values.params import REGISTERED, SlothParams
 from lleval_jax.values.results import SCHEMA as ESTIMATE_SCHEMA
 from lleval_jax.values.results import Ended
+from lleval_jax.values.trust import LeftOut, Verdict
 
 SCHEMAS = {"bank": "lleval/bank/2", "fit": "lleval/fit/2", "estimate": ESTIMATE_SCHEMA}
 CLASSES = {"bank": ItemBank, "fit": FitResult}
 SHIPPED = {"bank": "bank", "law": "fit"}  # what is found by name, and the kind that its folder holds
-RECORDS = {cls.__name__: cls for cls in (ItemBank, FitResult, Ended, Anchors, Calibration)}  # beside registered params
+RECORDS = {cls.__name__: cls for cls in (ItemBank, FitResult, Ended, Anchors, Calibration, Verdict, LeftOut)}
 MAPPING = "mapping"  # the class that a mapping of arrays is stored under
 ARRAY = {"array": True}  # stands in the JSON for what lies among the arrays
+UNPACKED = ("bool", "float32", "float64")  # types of arrays that are stored as bits
 APART = ("class", "schema", "packed", "arrays", "sha256")  # what the JSON of a value holds beside its fields
 PACKAGE = pathlib.Path(__file__).parents[1]
 BANK_FOLDERS = (PACKAGE / "models", PACKAGE.parent / "models")  # of the installed package, of the checkout
@@ -77,8 +79,8 @@ def load(folder: str | os.PathLike[str]) -> Value:
         if facts["schema"] == schema_1.SCHEMAS[kind]:
             facts, arrays = schema_1.TRANSLATED[kind](facts, arrays)
         return _made(facts, "", arrays)
-    except BadInput:
-        raise
+    except BadInput as error:
+        raise BadInput(f"{place / kind}.json: {error.what}", python=error.python, shell=error.shell) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"{type(error).__name__}: {error}"
         raise BadInput(f"{place / kind}.json does not describe a {kind} ({what})") from error
@@ -268,7 +270,7 @@ def _pack(arrays: archive.Arrays) -> dict[str, Any]:
     """
     packed = {}
     for name, found in list(arrays.items()):
-        answers = name == "calibration.answers"
+        answers = name == "calibration.answers" and found.dtype.name in UNPACKED
         if found.dtype == bool or (answers and bool(((found == 0) | (found == 1)).all())):
             packed[name] = {"shape": list(found.shape), "dtype": found.dtype.name}
             arrays[name] = np.packbits(found.astype(bool))
@@ -280,8 +282,14 @@ def _pack(arrays: archive.Arrays) -> dict[str, Any]:
 def _unpack(arrays: archive.Arrays, packed: dict[str, Any]) -> None:
     """Undo `_pack`, in place."""
     for name, fact in packed.items():
-        bits = np.unpackbits(arrays[name], count=math.prod(fact["shape"]))
-        arrays[name] = bits.reshape(fact["shape"]).astype(fact["dtype"])
+        shape, found = fact["shape"], arrays[name]
+        counts = all(isinstance(length, int) and length >= 0 for length in shape)
+        require(counts and found.dtype == np.uint8 and found.ndim == 1, f"{name} is not an array of packed bits")
+        require(fact["dtype"] in UNPACKED, f"{name} is packed as {fact['dtype']!r}; known are {', '.join(UNPACKED)}")
+        bits, held = math.prod(shape), 8 * found.size
+        whole = held - 8 < bits <= held
+        require(whole, f"{name} has shape {tuple(shape)}, which is {bits:,} bits; the file holds {held:,}")
+        arrays[name] = np.unpackbits(found, count=bits).reshape(shape).astype(fact["dtype"])
 
 
 def _plain(value: Any, where: str) -> Any:

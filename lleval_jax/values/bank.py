@@ -7,10 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from lleval_jax.errors import require
+from lleval_jax.values import rules
 from lleval_jax.values.params import register
 from lleval_jax.values.results import Source
+from lleval_jax.values.rules import Covariance, Flag, Index, Positive, Rule, Share, Shares, Whole, checked
+from lleval_jax.values.trust import Verdict
 
 
+@checked(index=Whole("anchors", low=0), weight=Shares("anchors"), mix=Share("1"))
 @dataclasses.dataclass(frozen=True, eq=False)
 class Anchors:
     """The few items to ask.
@@ -27,11 +31,11 @@ class Anchors:
     mix: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(1))
 
     def __post_init__(self) -> None:
+        rules.require_arrays("anchors", self, {})
         require(len(np.unique(self.index)) == len(self.index), "anchors must all be different items")
-        require(self.weight.shape == self.index.shape, "one weight per anchor")
-        require(bool(np.isclose(self.weight.sum(), 1.0, atol=1e-4)), "anchor weights must sum to 1")
 
 
+@checked(answers=Share("models", "items"), seen=Flag("models", "items"), full=Share("models", "targets"))
 @dataclasses.dataclass(frozen=True, eq=False)
 class Calibration:
     """What is known of the calibration models: it teaches the step from answers to the full score.
@@ -50,12 +54,19 @@ class Calibration:
     outside: bool = False
 
     def __post_init__(self) -> None:
-        require(self.answers.shape == self.seen.shape, "answers and seen must have one shape")
-        require(len(self.rows) == len(self.answers) == len(self.full), "one row of answers and scores per model")
-        require(bool(np.isfinite(self.full).all()), "full scores must be finite numbers")
+        rules.require_names("calibration: rows", self.rows, unique=False)
+        rules.require_arrays("calibration", self, {"models": len(self.rows)})
 
 
 @register
+@checked(
+    models=Index("used", of="models"),
+    coef=Rule("items", "3"),
+    phi=Rule(low=0),
+    single=Rule("items", "2"),
+    ability=Rule("used"),
+    widen=Positive("targets"),
+)
 class Learned(NamedTuple):
     """What the default estimator learned of the items from the calibration models, for kriging.
 
@@ -76,6 +87,7 @@ class Learned(NamedTuple):
 
 
 @register
+@checked(bias=Rule("targets", low=-1, high=1), df=Positive())
 class Misfit(NamedTuple):
     """Errors of the estimators on models left out of the item fit.
 
@@ -94,7 +106,21 @@ class Misfit(NamedTuple):
         return self.width.get(method, np.ones(len(self.bias)))
 
 
+WIDTH = Positive("targets")  # of each method in `Misfit.width`
+
+
 @register
+@checked(
+    length=Positive("lengths"),
+    widen=Positive("lengths"),
+    pair=Positive("lengths"),
+    tail=Positive("2"),
+    phi=Rule("1", low=0),
+    models=Rule("1", low=0),
+    level=Share("levels"),
+    always=Rule("levels", low=0),
+    always_pair=Rule("levels", low=0),
+)
 class Replayed(NamedTuple):
     """What sessions on models left out of the fit taught; kept in a bank.
 
@@ -120,6 +146,17 @@ class Replayed(NamedTuple):
     always_pair: np.ndarray
 
 
+@checked(
+    slope=Rule("items", "dims"),
+    intercept=Rule("items"),
+    floor=Share("items"),
+    ceiling=Share("items"),
+    weight=Shares("items"),
+    group=Index("items", of="groups"),
+    covariance=Covariance("items", "dims + 1", "dims + 1"),
+    prior_mean=Rule("dims"),
+    prior_cov=Covariance("dims", "dims"),
+)
 @dataclasses.dataclass(frozen=True, eq=False)
 class ItemBank:
     """Calibrated items of one benchmark.
@@ -141,6 +178,9 @@ class ItemBank:
     learned     what the default estimator learned from them, if kept
     misfit      errors of the estimators on models left out of the fit, if kept
     replayed    errors of adaptive sessions of models left out of the fit, if kept
+    verdict     what speaks against its intervals, if that was examined
+
+    What must be true of each array stands above its class, and is checked when a bank is made or loaded.
     """
 
     name: str
@@ -161,34 +201,61 @@ class ItemBank:
     learned: Learned | None = None
     misfit: Misfit | None = None
     replayed: Replayed | None = None
+    verdict: Verdict | None = None
     source: Source = dataclasses.field(default_factory=Source)
 
     def __post_init__(self) -> None:
-        n, d = len(self.items), self.slope.shape[-1]
-        shapes = {
-            "slope": (n, d),
-            "intercept": (n,),
-            "floor": (n,),
-            "ceiling": (n,),
-            "weight": (n,),
-            "group": (n,),
-            "covariance": (n, d + 1, d + 1),
-            "prior_mean": (d,),
-            "prior_cov": (d, d),
-        }
-        for name, shape in shapes.items():
-            found = getattr(self, name).shape
-            require(found == shape, f"bank {self.name!r}: {name} has shape {found}; expected {shape}")
-        require(len(set(self.items)) == n, f"bank {self.name!r}: item names must be unique")
-        require(bool(np.isclose(self.weight.sum(), 1.0, atol=1e-4)), f"bank {self.name!r}: weights must sum to 1")
-        if self.calibration is not None:
-            found = self.calibration.answers.shape[1]
-            require(found == n, f"bank {self.name!r}: calibration answers {found} items of {n}")
+        owner, sizes = f"bank {self.name!r}", {"items": len(self.items), "groups": len(self.groups)}
+        require(np.ndim(self.slope) == 2, f"{owner}: slope has shape {np.shape(self.slope)}; expected (items, dims)")
+        sizes |= {"dims": np.shape(self.slope)[1], "dims + 1": np.shape(self.slope)[1] + 1}
+        rules.require_names(f"{owner}: item names", self.items)
+        rules.require_names(f"{owner}: groups", self.groups)
+        rules.require_arrays(owner, self, sizes)
+        over = np.flatnonzero(self.floor > self.ceiling)[:1]
+        require(not len(over), f"{owner}: floor must not be above ceiling; at {over[:1]} it is")
+        mass = np.bincount(self.group, self.weight, len(self.groups))
+        require(
+            bool((mass > 0).all()), f"{owner}: each group must have some weight; {_first(self.groups, mass)} has none"
+        )
+        self._require_parts(owner, sizes | {"targets": len(self.targets)})
+
+    def _require_parts(self, owner: str, sizes: rules.Sizes) -> None:
+        """Parts that were made by themselves belong to this bank."""
+        if self.anchors is not None:
+            where = Index("anchors", of="items")
+            where.require(f"{owner}: anchors: index", np.asarray(self.anchors.index), dict(sizes))
+        known = self.calibration
+        if known is not None:
+            answered, full = known.answers.shape[1], known.full.shape[1]
+            require(
+                answered == sizes["items"], f"{owner}: calibration: answers to {answered} items of {sizes['items']}"
+            )
+            many = sorted({1, sizes["targets"]} if known.outside else {sizes["targets"]})
+            require(
+                full in many, f"{owner}: calibration: full has {full} columns; expected {' or '.join(map(str, many))}"
+            )
+            sizes = sizes | {"models": len(known.rows)}
+        require(
+            self.learned is None or known is not None, f"{owner}: learned needs the calibration that it learned from"
+        )
+        for name in ("learned", "misfit", "replayed"):
+            rules.require_arrays(f"{owner}: {name}", getattr(self, name), sizes)
+        for method, width in ({} if self.misfit is None else self.misfit.width).items():
+            WIDTH.require(f"{owner}: misfit: width of {method!r}", np.asarray(width), dict(sizes))
 
     @property
     def dims(self) -> int:
         """Number of abilities."""
         return self.slope.shape[1]
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader of its estimates must know, in sentences; empty where nothing speaks against them."""
+        said = () if self.verdict is None else self.verdict.caveats
+        made = self.calibration
+        if made is None or made.outside or self.misfit is not None:
+            return said
+        return (*said, f"The intervals of bank {self.name!r} were not checked on models left out of its calibration")
 
     @property
     def anchor_items(self) -> tuple[str, ...]:
@@ -204,6 +271,10 @@ class ItemBank:
     def target_weight(self) -> np.ndarray:
         """(targets, items) each item's share in the score of each target; rows sum to 1."""
         return target_weight(self.weight, self.group, len(self.groups))
+
+
+def _first(names: tuple[str, ...], mass: np.ndarray) -> str:
+    return repr(names[int(np.argmin(mass))])
 
 
 def target_weight(weight: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:

@@ -1,6 +1,8 @@
 """What each method learns: a NamedTuple of numpy arrays each, known to the store by its name.
 
 Whole numbers that point at names are indices into an axis of the fit: `fit.names("families", fit.params.family)`.
+Above each class stands what must be true of its arrays (`values.rules`), checked when a fit is made or loaded: "rows"
+and "items" are the fit's first two axes, others go by their names.
 """
 
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from lleval_jax.values.results import FitResult
+from lleval_jax.values.rules import Covariance, Flag, Index, Positive, Rule, Share, Shares, Whole, checked
 
 Params = TypeVar("Params", bound=type)
 REGISTERED: dict[str, type] = {}
@@ -27,6 +30,17 @@ def coded(names: Sequence[str] | np.ndarray) -> tuple[np.ndarray, tuple[str, ...
 
 
 @register
+@checked(
+    slope=Rule("items", "dims"),
+    intercept=Rule("items"),
+    floor=Share("items"),
+    ceiling=Share("items"),
+    ability=Rule("rows", "dims"),
+    ability_cov=Covariance("rows", "dims", "dims"),
+    covariance=Covariance("items", "parameters", "parameters"),
+    group=Index("items", of="groups"),
+    n_seen=Rule("rows", low=0),
+)
 class IrtParams(NamedTuple):
     """A fitted IRT model, numpy arrays.
 
@@ -53,6 +67,23 @@ class IrtParams(NamedTuple):
 
 
 @register
+@checked(
+    draws=Rule("draws", "rows"),
+    level=Rule(),
+    effect=Rule("rows"),
+    effect_sd=Rule("rows", low=0),
+    example=Rule("items"),
+    coef=Rule("features"),
+    coef_sd=Rule("features", low=0),
+    scale=Rule("kinds", low=0),
+    scale_low=Rule("kinds", low=0),
+    scale_high=Rule("kinds", low=0),
+    dispersion=Rule(low=0),
+    answered=Rule("rows", low=0),
+    example_var=Rule("items", low=0),
+    model=Index("rows", of="models"),
+    prompt=Index("rows", of="templates"),
+)
 class PromptParams(NamedTuple):
     """What `fit` learned.
 
@@ -90,6 +121,26 @@ class PromptParams(NamedTuple):
 
 
 @register
+@checked(
+    loading=Rule("items", "skills"),
+    shared=Rule("effects"),
+    own=Rule("effects"),
+    noise=Rule("items"),
+    centre=Rule("items"),
+    bend=Rule("items"),
+    floor=Share("items"),
+    size=Positive("rows"),
+    tokens=Positive("rows"),
+    instruct=Flag("rows"),
+    score=Share("rows", "items"),
+    seen=Flag("rows", "items"),
+    logit=Rule("rows", "items"),
+    worth=Rule("rows", "items", low=0),
+    slope=Rule("slopes"),
+    slope_cov=Covariance("slopes", "slopes"),
+    family=Index("rows", of="families"),
+    lineage=Index("rows", of="lineages"),
+)
 class SlothParams(NamedTuple):
     """A law and the leaderboard it was learned from.
 
@@ -130,6 +181,10 @@ class SlothParams(NamedTuple):
 
 
 @register
+@checked(
+    middle=Rule("skills"),
+    turn=Rule("skills", "skills"),
+)
 class Units(NamedTuple):
     """Raw skills become turn @ (skill - middle): turn (skills, skills), middle (skills,)."""
 
@@ -142,6 +197,14 @@ class Units(NamedTuple):
 
 
 @register
+@checked(
+    weight=Shares("pairs"),
+    noise=Rule("pairs", low=0),
+    groups=Rule("pairs", low=0),
+    mean=Rule("pairs", "unknowns"),
+    cov=Covariance("pairs", "unknowns", "unknowns"),
+    score=Rule("rows"),
+)
 class DownstreamParams(NamedTuple):
     """A regression on the skills of a law, at each likely pair of scales.
 
@@ -166,6 +229,18 @@ class DownstreamParams(NamedTuple):
 
 
 @register
+@checked(
+    skill=Rule("rows", "skills"),
+    beside=Rule("rows"),
+    mean=Rule("slopes"),
+    question=Rule("items", "slopes"),
+    spread=Covariance("slopes", "slopes"),
+    own=Rule("2", low=0),
+    shared=Covariance("shared", "shared"),
+    alone=Covariance("items", "slopes", "slopes"),
+    pull=Rule("items", "slopes", "shared"),
+    tried=Rule("rows", low=0),
+)
 class PasskParams(NamedTuple):
     """Questions as they hang on the skills of a law.
 
@@ -198,6 +273,19 @@ class PasskParams(NamedTuple):
 
 
 @register
+@checked(
+    mode=Rule("laws", "unknowns"),
+    cov=Covariance("laws", "unknowns", "unknowns"),
+    noise=Rule("items", low=0),
+    freedom=Rule("items"),
+    floor=Share("items"),
+    items=Rule("items", low=0),
+    size=Positive("rows"),
+    tokens=Positive("rows"),
+    score=Share("rows", "items"),
+    seen=Flag("rows", "items"),
+    family=Index("rows", of="families"),
+)
 class SlothPaperParams(NamedTuple):
     """A law, how well it is known, and the leaderboard it was learned from.
 
@@ -226,6 +314,15 @@ class SlothPaperParams(NamedTuple):
 
 
 @register
+@checked(
+    right=Rule("rows", "items", low=0),
+    asked=Rule("rows", "items", low=0),
+    total=Rule("items", low=0),
+    version=Index("items", of="versions"),
+    domain=Index("items", of="domains"),
+    product=Rule("rows", "rows"),
+    common=Rule("rows", "rows", low=0),
+)
 class Chain(NamedTuple):
     """All that matters of the answers to versions so far, in order of time; a cell is a domain of a version.
 
@@ -248,6 +345,14 @@ class Chain(NamedTuple):
 
 
 @register
+@checked(
+    loading=Rule("rows", "dims"),
+    model_size=Rule("model sizes"),
+    shift_size=Rule("width", "shift sizes"),
+    spread=Rule("rows"),
+    model_doubt=Rule("model sizes", low=0),
+    shift_doubt=Rule("width", "shift sizes", low=0),
+)
 class RefreshParams(NamedTuple):
     """A fitted chain of versions.
 
@@ -266,6 +371,15 @@ class RefreshParams(NamedTuple):
 
 
 @register
+@checked(
+    theta=Rule("rows"),
+    beta=Rule("items"),
+    version=Index("items", of="versions"),
+    scores=Share("rows", "items"),
+    seen=Flag("rows", "items"),
+    domain=Index("items", of="domains"),
+    beta_var=Rule("items", low=0),
+)
 class RefreshPaperParams(NamedTuple):
     """A fitted Rasch model and the answers it was fitted to.
 
@@ -288,6 +402,27 @@ class RefreshPaperParams(NamedTuple):
 
 
 @register
+@checked(
+    weight=Shares("items"),
+    free=Rule("items"),
+    value=Rule("items"),
+    noise=Rule("2", low=0),
+    df=Rule(low=0),
+    scale=Positive(),
+    ridge=Rule(low=0),
+    drawn_weight=Rule("draws", "items"),
+    drawn_value=Rule("draws", "items"),
+    member=Rule("subsets", "items", low=0, high=1),
+    observed=Rule("subsets"),
+    subset_p=Share("subsets"),
+    pattern_p=Share(),
+    condition=Rule(low=0),
+    r2=Rule("2"),
+    twin=Whole("items", low=0),
+    covariance=Covariance("items", "items"),
+    fitted=Rule("rows", low=0, high=1),
+    false_alarm=Share(),
+)
 class PeprParams(NamedTuple):
     """What PEPR learned, numpy arrays.
 

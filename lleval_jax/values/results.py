@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import require, require_level
+from lleval_jax.values import rules
 
 SCHEMA = "lleval/estimate/1"
 CHOICE_SCHEMA = "lleval/choice/1"
+NOT_FINITE = "not finite"  # the word of `types.Status`, which loads JAX
 Params = TypeVar("Params")
 
 
@@ -88,6 +90,11 @@ class FitResult(Generic[Params]):
 
     def __post_init__(self) -> None:
         require(len(self.axes) > 1, f"axes are {list(self.axes)}; a fit has two at least, rows and items")
+        for axis, names in self.axes.items():
+            rules.require_names(f"axis {axis!r}", names, unique=False)
+        if self.status != NOT_FINITE:  # one lane of many may have run away; its status says so
+            sizes = {axis: len(names) for axis, names in self.axes.items()}
+            rules.require_arrays(self.method, self.params, {"rows": len(self.rows), "items": len(self.items)} | sizes)
 
     @property
     def rows(self) -> tuple[str, ...]:

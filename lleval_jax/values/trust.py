@@ -1,6 +1,7 @@
 """What was found when answers and fits were examined: findings with advice, one type per examination."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -73,6 +74,71 @@ class Guard:
         head = f"{self.models} models ({self.distinct} distinct) x {self.items} items: {self.asked}"
         told = "can be fitted" if self.safe == self.asked else f"cannot be fitted safely; {self.safe} can"
         return "\n".join([f"{head} {told}", *map(str, self.findings)])
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """How many intervals contain the score, of models left out of a calibration; or why this was not seen.
+
+    inside   intervals that contain the known score, of `of`
+    error    mean absolute error of the estimates; `bias` is the mean signed one, below 0 where they are too low
+    level    of the intervals
+    why_not  why nothing was checked; empty where it was
+    """
+
+    inside: int = 0
+    of: int = 0
+    error: float = 0.0
+    bias: float = 0.0
+    level: float = 0.95
+    why_not: str = ""
+
+    @property
+    def poor(self) -> bool:
+        """Whether so few intervals contain the score that chance would show it in less than one case in a hundred."""
+        return self.of > 0 and _at_most(self.inside, self.of, self.level) < 0.01
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        if self.why_not:
+            return f"skipped: {self.why_not}"
+        return (
+            f"{self.inside} of {self.of} {100 * self.level:.4g}% intervals contain the score; "
+            f"mean absolute error {self.error:.3f}, bias {self.bias:+.3f}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What speaks against the intervals of a bank: seen before its fit, and on models left out of it.
+
+    models     calibration models, near-copies counted once
+    warnings   sentences; empty where the answers could teach what was fitted
+    random     models left out at random; None where this was not tried
+    strongest  the strongest models left out: what a bank says of models above all that it was made from
+    """
+
+    models: int
+    warnings: tuple[str, ...] = ()
+    random: LeftOut | None = None
+    strongest: LeftOut | None = None
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """The warnings, and what models left out showed against the intervals."""
+        said = [*self.warnings]
+        for found, who in ((self.random, "models left out"), (self.strongest, "the strongest models left out")):
+            if found is not None and found.poor:
+                said.append(f"For {who} of the calibration, {found}")
+        return tuple(said)
+
+
+def _at_most(inside: int, of: int, level: float) -> float:
+    """Probability that at most so many of `of` intervals contain the score if each does with probability `level`."""
+    return sum(math.comb(of, i) * level**i * (1 - level) ** (of - i) for i in range(inside + 1))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ class Rests(NamedTuple):
 def bank(version="1", items=11, dims=2, *, binary=True, seed=0):
     draw = np.random.default_rng(seed)
     answers = draw.random((3, items))
+    root = draw.random((items, dims + 1, dims + 1))
     return ItemBank(
         name="tiny",
         version=version,
@@ -40,7 +41,7 @@ def bank(version="1", items=11, dims=2, *, binary=True, seed=0):
         weight=np.full(items, 1 / items),
         group=np.arange(items) % 2,
         groups=("a", "b"),
-        covariance=draw.random((items, dims + 1, dims + 1)),
+        covariance=root @ np.swapaxes(root, 1, 2),
         prior_mean=np.zeros(dims),
         prior_cov=np.eye(dims),
         anchors=Anchors(np.array([1, 4]), np.array([0.25, 0.75]), "irt"),
@@ -55,10 +56,10 @@ def bank(version="1", items=11, dims=2, *, binary=True, seed=0):
     )
 
 
-def fit(found):
+def fit(found, **axes):
     return FitResult(
         params=found,
-        axes={"models": ("a",), "items": ("i", "j")},
+        axes={"models": ("a",), "items": ("i", "j")} | axes,
         ended=Ended("ok", 3, float("-inf")),
         method="2pl",
         settings={"dims": 1, "tol": np.float32(0.5), "nodes": [1, 2]},
@@ -67,6 +68,18 @@ def fit(found):
 
 def fit_on_a_fit():
     return fit(Rests(np.ones(2), fit(Curve(np.ones((2, 1)), np.zeros(2)))))
+
+
+def law_of_one():
+    """A law of one model, two benchmarks and one skill."""
+    one, two, cells = np.ones(1), np.ones(2), np.ones((1, 2))
+    known, first = np.ones(1, bool), np.zeros(1, int)
+    learned = SlothParams(
+        loading=np.ones((2, 1)), shared=one, own=one, noise=two, centre=two, bend=two, floor=np.zeros(2), size=one,
+        tokens=one, instruct=known, score=cells, seen=cells > 0, logit=cells, worth=cells, slope=one,
+        slope_cov=np.eye(1), family=first, lineage=first,
+    )  # fmt: skip
+    return fit(learned, families=("f",), lineages=("f",))
 
 
 def estimate():
@@ -214,7 +227,7 @@ def test_banks_are_found_by_name(tmp_path, monkeypatch):
 
 def test_laws_are_found_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "BANK_FOLDERS", (tmp_path / "package", tmp_path / "checkout"))
-    law = fit(SlothParams(*[np.ones(1)] * len(SlothParams._fields)))
+    law = law_of_one()
     data.save(law, tmp_path / "checkout" / "board-v1")
     data.save(dataclasses.replace(law, ended=Ended("ok", 5, 0.0)), tmp_path / "package" / "board-v1")
     data.save(bank(), tmp_path / "package" / "tiny")
