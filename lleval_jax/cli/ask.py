@@ -109,6 +109,7 @@ def ask(
             tables, so_far = ([], {}) if responses is None else _so_far(responses, known, compare, level)
     chosen = dataclasses.replace(chosen, source=typed.stamped(chosen.source, seed))
     content = chosen.to_dict() | {"enough": chosen.enough, "checked": known.replayed is not None} | so_far
+    content["caveats"] = list(known.caveats)
     if out is not None:
         output.lines(_once(chosen.items), out)
     output.write(tables + _shown(chosen, known), content, json)
@@ -192,8 +193,9 @@ def _shown(chosen: "ll.Choice", bank: "ll.ItemBank") -> list["Table"]:
         lines += [(name, item, group[item]) for item in items]
         remarks += [] if items else [f"{name}: enough, {why}"]
     if bank.replayed is None:
-        remarks.append("this bank has replayed no sessions, so intervals rest on its item curves alone;")
-        remarks.append("make it with 'lleval calibrate --replay' to have them checked on models left out")
+        remarks.append("Adaptive intervals of this bank are not validated.")
+        remarks.append("Run 'lleval calibrate --replay' to calibrate them on held-out models.")
+    remarks += bank.caveats
     if lines:
         return [ll.report.text.Table("ask next", ("model", "item", "group"), tuple(lines), tuple(remarks), 3)]
     return [ll.report.text.Table("enough", ("model", "why"), tuple(zip(chosen.rows, chosen.why, strict=True)), (), 2)]

@@ -256,6 +256,7 @@ def _estimate(facts: dict[str, Any], place: pathlib.Path) -> Estimate:
             n_seen=np.array([entry["n_seen"] for entry in entries], np.int64),
             status=tuple(columns["status"]),
             source=_source(facts["source"]),
+            caveats=tuple(facts.get("caveats", ())),
             **numbers,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -159,6 +159,7 @@ def _lay_out(
         remarks = (_score_card(estimate, truth, held),)
     if any(estimate.status[i] != "ok" for i in entries):
         columns["status"] = [estimate.status[i] for i in entries]
+    remarks = (*remarks, *estimate.caveats)
     left = 2 if "group" in columns else 1
     return Table(title, tuple(columns), tuple(zip(*columns.values(), strict=True)), remarks, left)
 

@@ -87,7 +87,7 @@ class Learned(NamedTuple):
 
 
 @register
-@checked(bias=Rule("targets", low=-1, high=1), df=Positive())
+@checked(bias=Rule("targets"), df=Positive())
 class Misfit(NamedTuple):
     """Errors of the estimators on models left out of the item fit.
 
@@ -235,9 +235,8 @@ class ItemBank:
                 full in many, f"{owner}: calibration: full has {full} columns; expected {' or '.join(map(str, many))}"
             )
             sizes = sizes | {"models": len(known.rows)}
-        require(
-            self.learned is None or known is not None, f"{owner}: learned needs the calibration that it learned from"
-        )
+        else:
+            sizes = sizes | {"models": np.iinfo(int).max}  # what was learned may be kept without the models
         for name in ("learned", "misfit", "replayed"):
             rules.require_arrays(f"{owner}: {name}", getattr(self, name), sizes)
         for method, width in ({} if self.misfit is None else self.misfit.width).items():
@@ -255,7 +254,7 @@ class ItemBank:
         made = self.calibration
         if made is None or made.outside or self.misfit is not None:
             return said
-        return (*said, f"The intervals of bank {self.name!r} were not checked on models left out of its calibration")
+        return (*said, f"the intervals of bank {self.name!r} were not checked on models left out of its calibration")
 
     @property
     def anchor_items(self) -> tuple[str, ...]:

@@ -143,6 +143,7 @@ class Estimate:
     std_error         (entries,)  half width of a 68% interval, same unit
     n_seen            (entries,)  answers used
     status            (entries,)  "ok", or what went wrong
+    caveats           what a reader must know of all entries, in sentences: too few models behind the bank, ...
     """
 
     target: str
@@ -157,13 +158,21 @@ class Estimate:
     n_seen: np.ndarray
     status: tuple[str, ...]
     source: Source = dataclasses.field(default_factory=Source)
+    caveats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("group", "value", "low", "high", "std_error", "n_seen", "status"):
             found = len(getattr(self, name))
             require(found == len(self.rows), f"{name} has {found} entries; there are {len(self.rows)} rows")
         require_level(self.level)
-        require(bool(np.all((self.low <= self.value) & (self.value <= self.high))), "low <= value <= high fails")
+        self._require_ordered()
+
+    def _require_ordered(self) -> None:
+        """Each value lies inside its interval, and none is NaN."""
+        wrong = np.flatnonzero(~((self.low <= self.value) & (self.value <= self.high)))[:1]
+        for i in wrong:
+            found = f"{self.value[i]:g} is not inside its interval [{self.low[i]:g}, {self.high[i]:g}]"
+            require(False, f"{self.target} of {self.rows[i]!r} ({self.group[i]}): low <= value <= high fails; {found}")
 
     @classmethod
     def crossed(
@@ -224,6 +233,7 @@ class Estimate:
             "method": self.method,
             "level": self.level,
             "estimates": entries,
+            "caveats": list(self.caveats),
             "source": self.source.to_dict(),
         }
 
@@ -237,7 +247,7 @@ class Estimate:
         ):
             note = "" if status == "ok" else f"  ({status})"
             lines.append(f"{name:<{width}}  {v:.3f}  [{low:.3f}, {high:.3f}]  from {n} answers{note}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.caveats])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from lleval_jax.errors import require
 Kept = TypeVar("Kept", bound=type)
 Sizes = dict[str, int]
 SLACK = 1e-5  # what rounding in float32 may add to a share, or to a sum of shares
-TINY = 1e-200  # stands for a variance of zero where matrices are scaled to correlations
+TINY = 1e-9  # variances are at least this part of the largest where matrices are scaled to correlations
 LEAST = 1e-3  # by which rounding in float32 may push an eigenvalue of a correlation matrix below zero
 RULES: dict[type, Mapping[str, "Rule"]] = {}
 
@@ -126,7 +126,7 @@ class Covariance(Rule):
         cov = found.astype(float)
         variance = np.diagonal(cov, axis1=-2, axis2=-1)
         _require_each(name, variance >= 0, variance, "must have no negative variance")
-        sd = np.sqrt(np.maximum(variance, TINY))
+        sd = np.sqrt(np.maximum(variance, TINY * variance.max(-1, keepdims=True, initial=0) + np.finfo(float).tiny))
         scaled = cov / sd[..., :, None] / sd[..., None, :]
         _require_each(name, np.abs(scaled - np.swapaxes(scaled, -1, -2)) <= LEAST, cov, "must be symmetric")
         least = _least_eigenvalue(scaled)

@@ -132,7 +132,7 @@ class Verdict:
         said = [*self.warnings]
         for found, who in ((self.random, "models left out"), (self.strongest, "the strongest models left out")):
             if found is not None and found.poor:
-                said.append(f"For {who} of the calibration, {found}")
+                said.append(f"{who} of the calibration: {found}")
         return tuple(said)
 
 

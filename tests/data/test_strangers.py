@@ -21,7 +21,9 @@ from lleval_jax.values.trust import LeftOut, Verdict
 from tests.data.test_store import law_of_one
 
 ITEMS, MODELS = 6, 4
-UNBOUNDED = re.compile(r"slope|intercept|prior_mean|coef|single|ability|loading|shared|own|noise|centre|bend|logit")
+UNBOUNDED = re.compile(
+    r"slope|intercept|bias|prior_mean|coef|single|ability|loading|shared|own|noise|centre|bend|logit"
+)
 
 
 def whole_bank() -> ItemBank:

@@ -221,9 +221,9 @@ def estimate_of(here: Responses, bank: ItemBank, now: State, level: float) -> Es
     """What is believed, as scores with intervals; what was answered bounds them."""
     error = np.sqrt(np.maximum(now.variance, 0)) * widen_of(bank, here.n_seen)
     half = reach_of(bank, level) * error
-    sure = (here.scores * here.seen).astype(float) @ bank.target_weight[0]
-    most = np.minimum(sure + 1 - here.seen @ bank.target_weight[0], 1)
-    value = np.clip(now.value, sure, np.maximum(most, sure))
+    sure = np.clip((here.scores * here.seen).astype(float) @ bank.target_weight[0], 0, 1)
+    most = np.clip(sure + 1 - here.seen @ bank.target_weight[0], sure, 1)
+    value = np.clip(now.value, sure, most)
     n = len(here.rows)
     return Estimate(
         target="accuracy",
@@ -231,13 +231,14 @@ def estimate_of(here: Responses, bank: ItemBank, now: State, level: float) -> Es
         rows=here.rows,
         group=("all",) * n,
         value=value,
-        low=np.minimum(np.clip(value - half, sure, None), value),
-        high=np.maximum(np.clip(value + half, None, most), value),
+        low=np.maximum(value - half, sure),
+        high=np.minimum(value + half, most),
         level=level,
         std_error=error,
         n_seen=here.n_seen,
         status=("ok",) * n,
         source=here.source.merge(Source(bank=bank.name, cite=CITE)),
+        caveats=bank.caveats,
     )
 
 
@@ -258,6 +259,7 @@ def _difference(here: Responses, bank: ItemBank, now: State, level: float) -> Es
         n_seen=here.n_seen[:1],
         status=("ok",),
         source=here.source.merge(Source(bank=bank.name, cite=CITE)),
+        caveats=bank.caveats,
     )
 
 

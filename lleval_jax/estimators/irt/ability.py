@@ -12,6 +12,7 @@ from lleval_jax.core.irt import irf, scoring
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, DataWarning, outside, require_known, require_level
+from lleval_jax.estimators.irt.guard import FEWEST
 from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
 from lleval_jax.values.bank import ItemBank
@@ -71,6 +72,7 @@ def estimate(
         n_seen=np.repeat(here.n_seen, len(names)),
         status=tuple(Status(int(s)).word for s in status for _ in names),
         source=here.source.merge(Source(bank=bank.name, cite=("lord1980",))),
+        caveats=bank.caveats,
     )
 
 
@@ -92,12 +94,25 @@ def known_answers(responses: Responses | SparseResponses, bank: ItemBank, strict
         if strict:
             raise BankMismatch(f"{found}; drop their answers, or name them as the bank does")
         warnings.warn(f"{found}; their answers were left out", DataWarning, stacklevel=outside())
+    _require_calibrated(bank)
     part = responses.select(bank.items)
     part = as_dense(part)
     empty = [row for row, n in zip(part.rows, part.n_seen, strict=True) if n == 0]
     if empty:
         raise BankMismatch(f"{empty[0]!r} answered no item of bank {bank.name!r} ({len(empty)} such rows); drop it")
     return part
+
+
+def _require_calibrated(bank: ItemBank) -> None:
+    """`BankMismatch` for a bank of so few models that its items are what the prior says of any item."""
+    made = bank.calibration
+    if made is None or made.outside or len(made.rows) >= FEWEST:
+        return
+    few = f"{len(made.rows)} model{'s' * (len(made.rows) != 1)}"
+    what = (
+        f"bank {bank.name!r} was calibrated with {few}; at least {FEWEST} are needed for intervals that can be trusted"
+    )
+    raise BankMismatch(f"{what}. Calibrate with more, or estimate without a bank")
 
 
 def score(here: Responses, bank: ItemBank, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

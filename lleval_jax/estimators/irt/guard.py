@@ -29,12 +29,14 @@ from lleval_jax.estimators.irt import copies
 from lleval_jax.types import Array
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.sparse import SparseResponses, as_dense
-from lleval_jax.values.trust import NAMED, Finding, Guard
+from lleval_jax.values.trust import NAMED, Finding, Guard, Verdict
 
 ENOUGH = 0.5  # reliability of the median item's parameters
 RELIABLE = 0.3  # of the rows' standing: below it the rows hardly differ by more than chance
 FEW = 0.05  # share of rows or items that may be useless before it is a warning
 FEWEST = 5  # models below which not even difficulties are worth fitting
+SOUND = 30  # models below which a bank says with every estimate how few it was made from
+GRAVE = ("too few models", "too few items", "nothing in common", "disconnected", "copies")  # what a bank repeats
 COPIED = 0.1  # share of rows that may be copies before it is a warning
 SEVERAL = 512  # items that tell what the median item learns; shorter sets are repeated up to it
 ROWS, ITEMS = 6000, 1024  # at most so many are compared; larger sets are sampled
@@ -89,6 +91,30 @@ def check(responses: Answers, *, model: Literal["auto", Model] | Curve = "2pl", 
     clusters = tuple(tuple(part.rows[i] for i in cluster) for cluster in copied.clusters)
     shape = len(whole.rows), len(whole.items)
     return Guard(asked, dims, safe, tuple(found), *shape, distinct, clusters, worth["2pl"], abilities)
+
+
+def verdict(found: Guard) -> Verdict:
+    """What a bank that is made from these answers must repeat with every estimate.
+
+    Raises:
+        BadInput: so few models that nothing can be calibrated.
+    """
+    require_models(found.models, found.distinct)
+    said = [f"{one.found}; {one.advice}" if one.advice else one.found for one in found.warnings if one.name in GRAVE]
+    if found.distinct < SOUND:
+        said.insert(0, f"only {_models(found.models, found.distinct)} for calibration; at least {SOUND} are advised")
+    return Verdict(found.distinct, tuple(said))
+
+
+def require_models(models: int, distinct: int | None = None) -> None:
+    """`BadInput` if a bank cannot be made from so few models, near-copies counted once."""
+    distinct = models if distinct is None else distinct
+    require(distinct >= FEWEST, f"{_models(models, distinct)} cannot be calibrated; at least {FEWEST} are needed")
+
+
+def _models(models: int, distinct: int) -> str:
+    """As a sentence counts them."""
+    return f"{models} model{'s' * (models != 1)}" + (f" ({distinct} distinct)" if distinct < models else "")
 
 
 def teaches(model: str, dims: int, mean: np.ndarray, models: np.ndarray, seed: int = 0) -> float:
@@ -211,9 +237,9 @@ def _constant(whole: Responses | SparseResponses, tally: _Tally) -> list[Finding
         words = ("right for all models", "wrong for all") if what == "items" else ("all right", "all wrong")
         found = f"{len(which)} of {len(asked)} {what} do not vary: {all_right.sum()} {words[0]}, "
         found += f"{all_wrong.sum()} {words[1]}"
-        advice = "they tell no models apart: leave them out of the fit, or ask models that differ on them"
+        advice = "they carry no information: drop them, or add models that differ on them"
         if what == "models":
-            advice = "their abilities are known only to lie beyond the items: ask them harder or easier ones"
+            advice = "their abilities have no finite estimate: add harder or easier items"
         out.append(_finding(f"constant {what}", found, advice, which, names, share))
     return out
 
@@ -301,31 +327,36 @@ def _informative(whole: Responses | SparseResponses, abilities: float) -> list[F
     """Models that do not differ by more than chance."""
     if abilities >= RELIABLE:
         return []
-    found = f"the models differ hardly more than by chance: their scores have reliability {abilities:.2f}"
-    advice = "no slope can be learned from what has no common direction: ask more items, or models further apart"
+    found = f"scores are no more consistent than chance (reliability {abilities:.2f})"
+    advice = "add items, or more diverse models"
     return [Finding("nothing in common", "warning", found, advice, len(whole.rows))]
 
 
 def _enough(whole, asked: str, dims: int, safe: str, distinct: int, worth: float) -> list[Finding]:
     """Too few models or items for what is asked."""
     out, models = [], len(whole.rows)
-    those = f"these {models} models" + (f" ({distinct} distinct)" if distinct < models else "")
+    those = _models(models, distinct)
     if distinct < FEWEST:
-        found = f"with {those} not even difficulties can be told from luck"
-        out.append(Finding("too few models", "warning", found, f"it takes {FEWEST} models at least", models))
+        found = f"{those} cannot be calibrated"
+        out.append(Finding("too few models", "warning", found, f"at least {FEWEST} are needed", models))
     elif safe != asked:
-        what = {"2pl": "slopes are", "3pl": "floors are", "4pl": "ceilings are"}.get(asked, "difficulties are")
-        found = f"with {those} {what} not identifiable: the median item's would have reliability {max(worth, 0):.2f}"
-        fewer = "Rasch, or share slopes" if CURVES[safe].shared_slope else safe.upper()
-        out.append(Finding("too few models", "warning", found, f"fit {fewer}, or add models", models))
+        what = {"2pl": "discriminations", "3pl": "guessing floors", "4pl": "ceilings"}.get(asked, "difficulties")
+        found = f"{what} of a {_title(asked)} model are not identifiable from {those} "
+        found += f"(reliability of the median item {max(worth, 0):.2f}); a {_title(safe)} model is"
+        out.append(Finding("too few models", "warning", found, f"fit {_title(safe)}, or add models", models))
     elif worth < ENOUGH:
-        found = f"with {those} difficulties are not identifiable: the median item's has reliability {max(worth, 0):.2f}"
+        found = f"difficulties are not identifiable from {those} (reliability of the median item {max(worth, 0):.2f})"
         out.append(Finding("too few models", "warning", found, "add models", models))
     if len(whole.items) < 2 * dims + 1:
-        found = f"{len(whole.items)} items cannot hold {dims} abilities apart"
-        advice = f"it takes {2 * dims + 1} items at least: ask more, or fit fewer abilities"
+        found = f"{len(whole.items)} items cannot identify {dims} abilit{'y' if dims == 1 else 'ies'}"
+        advice = f"at least {2 * dims + 1} are needed: add items, or fit fewer abilities"
         out.append(Finding("too few items", "warning", found, advice, len(whole.items)))
     return out
+
+
+def _title(model: str) -> str:
+    """A model as a sentence names it."""
+    return "Rasch" if CURVES[model].shared_slope else model.upper()
 
 
 def _finding(name: str, found: str, advice: str, which: np.ndarray, names: tuple[str, ...], share: float) -> Finding:

@@ -1,6 +1,7 @@
 """Which items to ask: the few whose answers tell most about the whole benchmark."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,21 +10,23 @@ import pandas as pd
 from scipy.special import expit
 
 from lleval_jax.core.linalg import cluster
-from lleval_jax.errors import BadInput, require, require_known
+from lleval_jax.errors import BadInput, DataWarning, outside, require, require_known
 from lleval_jax.estimators import irt
+from lleval_jax.estimators.irt.guard import check as examine
+from lleval_jax.estimators.irt.guard import require_models, verdict
 from lleval_jax.estimators.tiny import kriging, linear, plans
 from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS
-from lleval_jax.estimators.tiny.score import methods
+from lleval_jax.estimators.tiny.score import WIDEN_DF, methods
 from lleval_jax.values.bank import Anchors, Calibration, ItemBank, Misfit
 from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses, as_dense
+from lleval_jax.values.trust import Guard, Verdict
 
 ENOUGH_TO_MIX = 40  # models: fewer cannot teach a regression on many answers, nor how much to trust it
 FEW_MODELS = 300  # up to which their say in the choice of anchors would flatter a regression
-WIDEN_DF = 4.0  # prior strength of the nominal width, in models
 
 
 class Problem(NamedTuple):
@@ -50,6 +53,9 @@ def choose(
     name: str = "bench",
     version: str = "1",
     seed: int = 0,
+    check: bool = True,
+    guard: Guard | None = None,
+    early: Callable[[ItemBank], object] | None = None,
     tell: Tell = silent,
 ) -> ItemBank:
     """A bank from a fit: its items, the k anchors to ask, and what the calibration models teach.
@@ -65,16 +71,27 @@ def choose(
         name: of the bank.
         version: of the bank.
         seed: of the random parts.
+        check: refit without some models, and learn from these how wide the intervals must be. Without it they are as
+            wide as each method says, which every estimate from the bank repeats.
+        guard: from `estimable.check` of the answers, where that was made and told already.
+        early: called with the bank as it is before the check, so that it can be saved.
         tell: called with a word before each longer part.
 
     Raises:
-        BadInput: an unknown rule, more anchors than items, or full scores that fit no model.
+        BadInput: an unknown rule, more anchors than items, full scores that fit no model, or fewer than 5 models.
+
+    Warns:
+        DataWarning: so few models, or answers with so little in common, that estimates cannot be trusted; the bank's
+            `verdict` says so, and each estimate repeats it. Not where a `guard` is given.
     """
     require_known(by, ("auto", *METHODS), "by")
     items = len(fit.items)
     require(k is None or 0 < k <= items, f"{k} anchors were asked for; the bank has {items} items")
+    require_models(len(fit.rows))
     answers = None if responses is None else _aligned(responses, fit)
     bank = _bank(fit, answers, full_scores, balance, name, version)
+    if answers is not None:
+        bank = dataclasses.replace(bank, verdict=_verdict(answers, fit, guard))
     known = bank.calibration
     complete = np.zeros(0, int) if known is None else np.flatnonzero(known.seen.all(1))
     learns = len(complete) >= FEWEST_MODELS and known is not None and not known.outside
@@ -96,7 +113,9 @@ def choose(
         scores = np.zeros((0, items)) if known is None else plans.filled(known.answers, known.seen)
         index, share = METHODS[rule](Problem(bank, scores, k, rng))
         bank = dataclasses.replace(bank, anchors=Anchors(index, share, rule))
-    if answers is None or known is None or known.outside or len(complete) < FEWEST_MODELS:
+    if early is not None:
+        early(bank)
+    if not check or answers is None or known is None or known.outside or len(complete) < FEWEST_MODELS:
         return bank
     tell(Progress("checking the fit on models left out of it"))
     misfit, head_error = _misfit(bank, fit, answers, complete, seed)
@@ -176,6 +195,16 @@ def _best(worth: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """The k best items; each stands for the items nearest to it in slope and intercept."""
     index = np.argsort(-worth, kind="stable")[: problem.k]
     return index, cluster.shares(plans.parameters(problem.bank), problem.bank.weight, index)
+
+
+def _verdict(answers: Responses, fit: FitResult, guard: Guard | None) -> Verdict:
+    """What speaks against a fit; said once, here or by whoever made the guard."""
+    if guard is not None:
+        return verdict(guard)
+    found = verdict(examine(answers, model=fit.settings["model"], dims=fit.settings["dims"]))
+    if found.warnings:
+        warnings.warn(". ".join(found.warnings), DataWarning, stacklevel=outside())
+    return found
 
 
 def _aligned(responses: Responses | SparseResponses, fit: FitResult) -> Responses:

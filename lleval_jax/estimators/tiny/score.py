@@ -33,6 +33,7 @@ from lleval_jax.values.results import Estimate, Source
 from lleval_jax.values.sparse import SparseResponses
 
 CITE = ("polo2024tiny",)
+WIDEN_DF = 4.0  # prior strength of the nominal width, in models
 GROUP = "lleval_jax.methods"  # of the entry points by which other packages bring a `Method`, under its name
 
 
@@ -88,6 +89,7 @@ def estimate(
         n_seen=np.repeat(here.n_seen, len(names)),
         status=("ok",) * (n * len(names)),
         source=here.source.merge(Source(bank=bank.name, seed=seed, cite=chosen.cite)),
+        caveats=bank.caveats,
     )
 
 
@@ -192,9 +194,8 @@ def _certain(found: Spread, here: Responses, bank: ItemBank, targets: np.ndarray
     low, high = np.zeros_like(found.value), np.ones_like(found.value)
     if bank.calibration is None or not bank.calibration.outside:
         w = bank.target_weight[targets]
-        low = (here.scores * here.seen).astype(float) @ w.T
-        high = np.minimum(low + 1 - here.seen @ w.T, 1)
-        low = np.minimum(low, high)
+        low = np.clip((here.scores * here.seen).astype(float) @ w.T, 0, 1)
+        high = np.clip(low + 1 - here.seen @ w.T, low, 1)
     value = np.clip(found.value, low, high)
     lower = np.minimum(np.clip(found.low, low, high), value)
     return Spread(value, found.std_error, lower, np.maximum(np.clip(found.high, low, high), value))
@@ -213,9 +214,13 @@ def _student(value: np.ndarray, sd: np.ndarray, df: float, level: float) -> Spre
 
 
 def _widen(bank: ItemBank, name: str, targets: np.ndarray) -> tuple[np.ndarray, float]:
-    """Left-out error in units of the nominal one, (targets,), and its degrees of freedom."""
+    """Left-out error in units of the nominal one, (targets,), and its degrees of freedom.
+
+    Of a bank that was not checked, the nominal one, known no better than its models tell.
+    """
     if bank.misfit is None:
-        return np.ones(len(targets)), np.inf
+        known = bank.calibration
+        return np.ones(len(targets)), np.inf if known is None else WIDEN_DF + len(known.rows)
     return bank.misfit.width_of(name)[targets], float(bank.misfit.df)
 
 

@@ -33,12 +33,31 @@ def test_few_models_get_rasch() -> None:
     found = guard.check(simulate(16, 200, seed=2)[0])
     assert names(found) == {"too few models"}
     assert found.safe == "rasch"
-    assert "with these 16 models slopes are not identifiable" in str(found)
-    assert "Rasch, or share slopes" in str(found)
+    assert "discriminations of a 2PL model are not identifiable from 16 models" in str(found)
+    assert "fit Rasch, or add models" in str(found)
 
 
 def test_four_models_teach_nothing() -> None:
-    assert "not even difficulties" in str(guard.check(simulate(4, 50, seed=2)[0], model="rasch"))
+    found = guard.check(simulate(4, 50, seed=2)[0], model="rasch")
+    assert "4 models cannot be calibrated; at least 5 are needed" in str(found)
+    with pytest.raises(BadInput, match="^4 models cannot be calibrated; at least 5 are needed$"):
+        guard.verdict(found)
+
+
+def test_copies_are_no_models() -> None:
+    scores = np.repeat(simulate(3, 200, seed=2)[0].scores, 4, axis=0)
+    with pytest.raises(BadInput, match=r"^12 models \(3 distinct\) cannot be calibrated; at least 5 are needed$"):
+        guard.verdict(guard.check(Responses.build(scores)))
+
+
+def test_a_verdict_says_what_intervals_depend_on() -> None:
+    assert guard.verdict(guard.check(simulate(150, 60, seed=1)[0])).caveats == ()
+    few = guard.verdict(guard.check(simulate(29, 60, seed=1)[0], model="rasch"))
+    assert few.caveats == ("only 29 models for calibration; at least 30 are advised",)
+    chance = np.random.default_rng(0).integers(0, 2, (50, 2)).astype(float)
+    said = "\n".join(guard.verdict(guard.check(Responses.build(chance))).caveats)
+    assert "scores are no more consistent than chance" in said
+    assert "2 items cannot identify 1 ability" in said
 
 
 def test_copies_count_once() -> None:
@@ -157,7 +176,9 @@ def test_more_parameters_take_more_models() -> None:
 
 
 def test_auto_fits_what_is_safe() -> None:
-    with pytest.warns(DataWarning, match="falls back to rasch: with these 17 models slopes are not identifiable"):
+    with pytest.warns(
+        DataWarning, match="falls back to rasch: discriminations of a 2PL model are not identifiable from 17 models"
+    ):
         fit = irt.fit(simulate(17, 80, seed=11)[0], model="auto", standard_errors=False)
     assert fit.settings["model"] == "rasch"
     assert fit.settings["asked_model"] == "auto"

@@ -50,7 +50,8 @@ def test_names_say_general_and_number_what_repeats() -> None:
 
 def test_what_cannot_be_rotated_is_refused() -> None:
     fit = fitted()
-    one = fit.params._replace(slope=fit.params.slope[:, :1])
+    p = fit.params
+    one = p._replace(slope=p.slope[:, :1], ability=p.ability[:, :1], ability_cov=p.ability_cov[:, :1, :1])
     with pytest.raises(BadInput, match="nothing to rotate"):
         rotation.rotate(dataclasses.replace(fit, params=one))
     with pytest.raises(BadInput, match="rotation 'promax' is not known"):

@@ -136,9 +136,12 @@ def brute_force(theta, beta, k) -> set[int]:
 
 def made(theta, beta) -> ll.FitResult:
     """A fit with these abilities and difficulties."""
-    rows = tuple(f"m{i}" for i in range(len(theta)))
-    params = fitted().params._replace(theta=np.float32(theta), beta=np.float32(beta))
-    return dataclasses.replace(fitted(), params=params, axes={**fitted().axes, "models": rows})
+    rows, items = (tuple(f"{word}{i}" for i in range(len(part))) for word, part in (("m", theta), ("q", beta)))
+    known, cells = fitted().params, np.zeros((len(rows), len(items)))
+    one_each = {name: np.resize(getattr(known, name), len(items)) for name in ("version", "domain", "beta_var")}
+    params = known._replace(theta=np.float32(theta), beta=np.float32(beta), scores=cells, seen=cells > 0, **one_each)
+    axes = fitted().axes
+    return dataclasses.replace(fitted(), params=params, axes=axes | {"models": rows, list(axes)[1]: items})
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -16,6 +16,7 @@ from lleval_jax.estimators.tiny import score as tiny
 from lleval_jax.values import Responses
 
 MODELS, ITEMS, K, GROUPS = 24, 48, 12, 2
+pytestmark = pytest.mark.filterwarnings("ignore:only 24 models for calibration")
 
 
 @functools.cache

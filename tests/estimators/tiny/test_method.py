@@ -11,7 +11,7 @@ import pytest
 import worlds
 
 import lleval_jax as ll
-from lleval_jax.errors import BadInput, BankMismatch
+from lleval_jax.errors import BadInput, BankMismatch, DataWarning
 from lleval_jax.estimators import tiny
 from lleval_jax.estimators.tiny import anchors
 
@@ -54,7 +54,8 @@ def test_calibration_learns_how_wide_a_new_method_is(package):
     """And nothing else changes. The method says 0.01, where twelve answers are off by far more."""
     was = worlds.bank()
     package()
-    bank = anchors.choose(worlds.items(), responses=worlds.known(), k=worlds.K, name="tests", seed=3)
+    with pytest.warns(DataWarning, match="models for calibration"):
+        bank = anchors.choose(worlds.items(), responses=worlds.known(), k=worlds.K, name="tests", seed=3)
     assert list(bank.misfit.width) == ["weighted", "pirt", "mine", "head"]
     for name, width in was.misfit.width.items():
         np.testing.assert_array_equal(bank.misfit.width[name], width)
