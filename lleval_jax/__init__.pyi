@@ -53,10 +53,12 @@ from lleval_jax.values import FitResult as FitResult
 from lleval_jax.values import Guard as Guard
 from lleval_jax.values import ItemBank as ItemBank
 from lleval_jax.values import Leaderboard as Leaderboard
+from lleval_jax.values import LeftOut as LeftOut
 from lleval_jax.values import Progress as Progress
 from lleval_jax.values import Responses as Responses
 from lleval_jax.values import Source as Source
 from lleval_jax.values import SparseResponses as SparseResponses
+from lleval_jax.values import Verdict as Verdict
 
 __all__ = ["bandit", "estimable", "itemfit", "refresh_paper", "sessions", "sloth_paper"]  # named unlike their modules
 __version__: str

@@ -2,25 +2,33 @@
 
 import dataclasses
 import pathlib
-from typing import TYPE_CHECKING, Annotated, Any
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.left_out import Held, held_out
+from lleval_jax.cli.left_out import RANDOM, STRONGEST, Tried, known_scores, left_out
 from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.waiting import waiting
 from lleval_jax.curves import Model
+from lleval_jax.errors import require
 
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table
 
 CHOICE = "lleval/choice/1"
+FEW = "too few models"  # the guard's name for it
+USUAL = 100  # anchors, where a bank has so many items
 
 Out = Annotated[pathlib.Path, typer.Option(metavar="DIR", help="Keep the bank in this folder.")]
-Function = Annotated[Model, typer.Option("--model", help="Item response function.")]
+Function = Annotated[
+    Literal["auto", Model],
+    typer.Option("--model", help="Item response function; 'auto': 2pl where its slopes are identifiable, else rasch."),
+]
 Dims = Annotated[
     str,
     typer.Option(
@@ -29,7 +37,10 @@ Dims = Annotated[
         help="Abilities; 'auto': the fewest that predict as well as any.",
     ),
 ]
-Anchors = Annotated[int, typer.Option(metavar="K", min=1, help="Items to choose for asking new models.")]
+Anchors = Annotated[
+    int | None,
+    typer.Option(metavar="K", min=1, help="Items to choose for asking new models; by default 100, or all of fewer."),
+]
 By = Annotated[
     str,
     typer.Option(help="How to choose them: auto, random, correctness, irt, information, disagreement, spread."),
@@ -46,11 +57,17 @@ Scores = Annotated[
 ]
 Check = Annotated[
     bool,
-    typer.Option("--check/--no-check", help="Leave models out and see whether intervals hold their scores."),
+    typer.Option(
+        "--check/--no-check", help="Leave models out, and see whether the intervals contain their scores; after saving."
+    ),
 ]
 Replay = Annotated[
     bool,
-    typer.Option("--replay", help="Replay adaptive sessions of models left out, to check the intervals of 'ask'."),
+    typer.Option("--replay", help="Replay adaptive sessions of models left out, to calibrate the intervals of 'ask'."),
+]
+Plot = Annotated[
+    pathlib.Path | None,
+    typer.Option("--plot", metavar="PATH", help="Draw what the check shows (png, svg, pdf); needs the extra 'plot'."),
 ]
 Float64 = Annotated[bool, typer.Option("--float64", help="Fit in double precision.")]
 Seed = Annotated[int, typer.Option(help="Seed of starts, of held-out cells and of chosen anchors.")]
@@ -59,9 +76,9 @@ Seed = Annotated[int, typer.Option(help="Seed of starts, of held-out cells and o
 def calibrate(
     inputs: options.Inputs,
     out: Out,
-    model: Function = "2pl",
+    model: Function = "auto",
     dims: Dims = "1",
-    anchors: Anchors = 100,
+    anchors: Anchors = None,
     by: By = "auto",
     balance: Balance = False,
     name: Name = None,
@@ -70,6 +87,7 @@ def calibrate(
     check: Check = True,
     replay: Replay = False,
     float64: Float64 = False,
+    plot: Plot = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
@@ -78,6 +96,8 @@ def calibrate(
 ) -> None:
     """Fit the items of a benchmark from many models' answers, and choose the few to ask new models.
 
+    The bank is saved first, then checked on models left out of it; what that shows is added to the bank.
+
     Examples, the first with the answers that a shipped bank was made from:
 
       lleval calibrate bank:livexiv-vqa --anchors 50 --out my-bench
@@ -85,31 +105,89 @@ def calibrate(
     """
     typed.place_for(out, "bank")
     typed.file_for(json)
+    typed.picture_for(plot)
+    require(check or plot is None, "--plot draws what the check shows; leave out --no-check")
     precision = "float64" if float64 else "float32"
-    fitting: dict[str, Any] = {"model": model, "dims": dims, "precision": precision, "seed": seed, "strict": strict}
-    choosing: dict[str, Any] = {"k": anchors, "by": by, "seed": seed, "version": bank_version, "balance": balance}
-    choosing["name"] = name or out.absolute().name
+    fitting: dict[str, Any] = {"dims": dims, "precision": precision, "seed": seed, "strict": strict}
+    choosing: dict[str, Any] = {"by": by, "seed": seed, "version": bank_version, "balance": balance}
+    choosing |= {"name": name or out.absolute().name, "check": check}
+
+    def keep(bank: "ll.ItemBank") -> "ll.ItemBank":
+        bank = dataclasses.replace(bank, source=typed.stamped(bank.source, seed))
+        ll.save(bank, out)
+        return bank
+
     with waiting("reading answers") as wait:
         choosing["full_scores"] = None if scores is None else ll.read_scores(scores)
         responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
-        wait.say(f"fitting {len(responses.rows)} models x {len(responses.items)} items; compiling first")
+        choosing["k"] = _anchors(anchors, len(responses.items))
+        wait.say(f"examining {len(responses.rows):,} models x {len(responses.items):,} items")
+        choosing["guard"] = guard = _examined(responses, model, dims, seed, strict)
+        fitting |= {"model": guard.asked} | ({"dims": 1} if model == "auto" and guard.asked != "2pl" else {})
+        wait.say(f"fitting {len(responses.rows):,} models x {len(responses.items):,} items; compiling first")
         fit = ll.irt.fit(responses, tell=wait.tell, **fitting)
         wait.say("choosing anchors")
-        bank = ll.anchors.choose(fit, responses=responses, tell=wait.tell, **choosing)
+        bank = keep(ll.anchors.choose(fit, responses=responses, early=keep, tell=wait.tell, **choosing))
         if replay:
-            bank = ll.sessions.prepare(bank, fit=fit, responses=responses, seed=seed, tell=wait.tell)
-        bank = dataclasses.replace(bank, source=typed.stamped(bank.source, seed))
-        held = held_out(responses, bank, fitting, choosing, level, wait) if check else None
-        wait.say("writing")
-        ll.save(bank, out)
+            bank = keep(ll.sessions.prepare(bank, fit=fit, responses=responses, seed=seed, tell=wait.tell))
+        tried: list[Tried] = []
+        for found in left_out(responses, bank, fitting, choosing, level, wait) if check else ():
+            tried.append(found)
+            bank = keep(_checked(bank, found))
+        if plot is not None:
+            _draw(bank, tried, plot)
     summary = _summary(fit, bank)
-    output.write([_table(summary, held, out)], _content(bank, summary, held), json)
+    output.write([_table(summary, tried, bank.caveats, out)], _content(bank, summary, tried), json)
 
 
-def _content(bank: "ll.ItemBank", summary: dict[str, Any], held: Held | None) -> dict[str, Any]:
+def _anchors(asked: int | None, items: int) -> int:
+    """How many anchors; more than items are refused before the fit."""
+    require(asked is None or asked <= items, f"--anchors is {asked}; there are {items} items")
+    return min(USUAL, items) if asked is None else asked
+
+
+def _examined(responses: Any, model: Any, dims: Any, seed: int, strict: bool) -> "ll.Guard":
+    """The guard of the model that is to be fitted; what it warns of is said, and with --strict refused."""
+    words: dict[str, Any] = {"dims": 1 if dims == "auto" else int(dims), "seed": seed}
+    found = ll.estimable.check(responses, model=model, **words)
+    said = [f"{one.found}; {one.advice}" if one.advice else one.found for one in found.warnings]
+    if model == "auto" and found.safe != found.asked:
+        said = [
+            f"{one.found}, and is fitted" if one.name == FEW else text
+            for one, text in zip(found.warnings, said, strict=True)
+        ]
+        safe: Any = found.safe
+        found = ll.estimable.check(responses, model=safe, **words | {"dims": 1})
+    said += [one for one in ll.estimable.verdict(found).warnings if one not in said]
+    require(not (strict and said), f"{'; '.join(said)} (--strict)")
+    for one in said:
+        warnings.warn(one, ll.DataWarning, stacklevel=1)
+    return found
+
+
+def _draw(bank: "ll.ItemBank", tried: Sequence[Tried], plot: pathlib.Path) -> None:
+    """Predicted against true scores of the models left out."""
+    found = {one.who: one.estimate for one in tried if one.estimate is not None}
+    require(bool(found), f"--plot: {tried[0].found.why_not if tried else ''}; there is nothing to draw")
+    truth = {(row, "all"): score for row, score in known_scores(bank).items()}
+    with output.picture(plot) as name:
+        ll.report.plot.left_out(found, truth, name)
+
+
+def _checked(bank: "ll.ItemBank", tried: Tried) -> "ll.ItemBank":
+    """The bank with what a check has shown in its verdict."""
+    shown: Any = {"random" if tried.who == RANDOM else "strongest": tried.found}
+    return (
+        bank if bank.verdict is None else dataclasses.replace(bank, verdict=dataclasses.replace(bank.verdict, **shown))
+    )
+
+
+def _content(bank: "ll.ItemBank", summary: dict[str, Any], tried: Sequence[Tried]) -> dict[str, Any]:
     """The anchors as a choice, with what a reader must know of the bank."""
     content = {"schema": CHOICE, "items": list(bank.anchor_items), "why": f"anchors of bank {bank.name!r}"}
-    content |= {"bank": summary, "check": None if held is None else held.to_dict()}
+    checks = {one.who: one.found.to_dict() for one in tried}
+    content |= {"bank": summary, "check": checks.get(RANDOM), "check_strongest": checks.get(STRONGEST)}
+    content["caveats"] = list(bank.caveats)
     return content | {"source": bank.source.to_dict()}
 
 
@@ -129,21 +207,25 @@ def _summary(fit: Any, bank: "ll.ItemBank") -> dict[str, Any]:
     }
 
 
-def _table(summary: dict[str, Any], held: Held | None, out: pathlib.Path) -> "Table":
-    share = summary["negative_slopes"] / max(1, summary["items"])
+def _table(summary: dict[str, Any], tried: Sequence[Tried], caveats: tuple[str, ...], out: pathlib.Path) -> "Table":
+    curve, engine = summary["method"].split(", ")
+    name, dims = curve.split(" ")[0], summary["dims"]
+    ended = "converged" if summary["status"] == "ok" else summary["status"]
+    way = {"marginal": "marginal ML"}.get(engine, engine)
+    model = f"{'Rasch' if name == 'rasch' else name.upper()}, {dims} dimension{'s' * (dims > 1)}, {way}"
     lines = [
         ("models", f"{summary['models']:,}"),
         ("items", f"{summary['items']:,}"),
-        ("abilities", str(summary["dims"])),
-        (
-            "negative slopes",
-            f"{summary['negative_slopes']:,} ({share:.1%}): better models fail these more often",
-        ),
-        ("fit", f"{summary['method']}: {summary['status']} after {summary['steps']} steps"),
+        ("model", f"{model}, {ended} after {summary['steps']} iterations"),
+        ("items with negative discrimination", f"{summary['negative_slopes']:,}"),
         ("anchors", f"{summary['anchors']:,} by {summary['by']}"),
-        ("interval check", "not made (--no-check)" if held is None else str(held)),
+        *((one.who, str(one.found)) for one in tried),
     ]
-    remark = f"what to run on a new model: lleval bank show {out} --anchors"
+    if not tried:
+        lines.append(("check on models left out", "skipped (--no-check)"))
+    every = summary["anchors"] == summary["items"]
+    remarks = (*caveats, *(["The anchors are all items; choose fewer with --anchors to save answers"] if every else []))
+    remarks += (f"What to run on a new model: lleval bank show {out} --anchors",)
     return ll.report.text.Table(
-        f"bank {summary['name']!r}, kept in {out}", ("what", "found"), tuple(lines), (remark,), left=2
+        f"bank {summary['name']!r}, saved in {out}", ("", "found"), tuple(lines), remarks, left=2
     )

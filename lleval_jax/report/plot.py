@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib import util
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ MARKS = {  # flag -> colour and marker
     "differs between families": (style.GREEN, "D"),
     "curve does not fit": (style.GREY, "^"),
 }
+MISSED = "interval misses the score"
 WEAK = 0.15  # spread of Q3 by chance above which only the strongest pairs can be seen
 
 
@@ -66,6 +68,45 @@ def forest(
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
     drawn.head(_of(estimate, here, group) if title is None else title, [estimate.status[i] for i in here])
+    drawn.finish(path)
+    return axes
+
+
+def left_out(
+    found: Mapping[str, Estimate],
+    truth: Truth,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Predicted against true scores of models left out of a bank, with intervals: on the line is right.
+
+    Args:
+        found: which models were left out -> estimates of their scores.
+        truth: (row, group) -> true score, of each row.
+        path: write the picture here (png, svg or pdf).
+        ax: draw in these axes.
+    """
+    drawn = style.canvas(ax, (5.4, 5.4))
+    axes, level = drawn.panel, next(iter(found.values())).level
+    for (who, one), colour, marker in zip(found.items(), (DOT, style.AMBER), style.MARKERS, strict=False):
+        true = np.array([truth[row, WHOLE] for row in one.rows])
+        inside = (one.low <= true) & (true <= one.high)
+        label = f"{who}: {inside.sum()} of {len(true)} {100 * level:.4g}% intervals contain the score"
+        axes.vlines(true, one.low, one.high, color=colour, alpha=0.5, linewidth=2)
+        axes.plot(true, one.value, marker, color=colour, markersize=5, label=label)
+        axes.plot(true[~inside], one.value[~inside], "o", color=TRUE, markersize=11, fillstyle="none", zorder=4)
+    ends = np.array([part for one in found.values() for part in (one.low.min(), one.high.max())])
+    known = np.array(list(truth.values()))
+    low, high = min(ends.min(), known.min()) - 0.02, max(ends.max(), known.max()) + 0.02
+    axes.plot([low, high], [low, high], color="0.6", linewidth=1, zorder=1)
+    axes.plot([], [], "o", color=TRUE, markersize=11, fillstyle="none", label=MISSED)
+    axes.set(
+        xlim=(low, high), ylim=(low, high), xlabel="true score", ylabel="predicted from the anchors", aspect="equal"
+    )
+    style.clean(axes)
+    drawn.legend(*axes.get_legend_handles_labels(), columns=1)
+    drawn.head("Models left out of the calibration")
     drawn.finish(path)
     return axes
 

@@ -50,13 +50,12 @@ def choice(
 
     head, cells: what a cell is called and which there are; out: the file that holds all of them.
     """
-    why = list(dict.fromkeys(why for why in chosen.why if why))
     if not cells:
-        return Table("enough", ("answers", "why"), ((f"{answered:,}", "; ".join(why)),), (), 2)
+        return Table("enough", ("answers", "why"), ((f"{answered:,}", chosen.reason),), (), 2)
     examples = len({cell[-1] for cell in cells})
     title = f"run next: {len(cells):,} cells, {sum(map(bool, chosen.items)):,} prompts on {examples:,} examples"
     rest = f"and {len(cells) - CELLS:,} more; --out FILE writes them all" if len(cells) > CELLS and out is None else ""
-    said = (*(why if len(why) == 1 else ()), rest, f"all written to {out}" if out is not None else "")
+    said = (chosen.reason, rest, f"all written to {out}" if out is not None else "")
     return Table(title, tuple(head), tuple(map(tuple, cells[:CELLS])), tuple(filter(None, said)), len(head))
 
 
@@ -64,11 +63,13 @@ def best(found: Best, most: int = 5) -> Table:
     """The prompts most likely to be the best, and how far the first may be below it: from `bandit.best`."""
     order = np.argsort(-found.chance, kind="stable")[:most]
     lines = [(found.prompts[i], percent(float(found.chance[i]))) for i in order if found.chance[i] > 0]
-    score, sure = found.score, percent(found.probability)
-    within = ", ".join(f"{100 * gap:.1f} with {p:g}" for p, gap in zip(found.at, found.within, strict=True))
-    said = f"{found.prompt} is best with probability {sure}; points below the best, at most: {within}"
-    own = f"it scores {score.value[0]:.3f} {style.interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
-    return Table("best so far", ("prompt", "probability"), tuple(lines), (said, own))
+    score = found.score
+    within = ", ".join(
+        f"{100 * gap:.1f} points with probability {p:g}" for p, gap in zip(found.at, found.within, strict=True)
+    )
+    said = f"{found.sure}. Its regret is at most {within}"
+    own = f"Its score: {score.value[0]:.3f} {style.interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
+    return Table("best so far", ("prompt", "P(best)"), tuple(lines), (said, own))
 
 
 def facts(fit: FitResult) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from lleval_jax.values.trust import Examination as Examination
 from lleval_jax.values.trust import Finding as Finding
 from lleval_jax.values.trust import Guard as Guard
 from lleval_jax.values.trust import ItemReport as ItemReport
+from lleval_jax.values.trust import LeftOut as LeftOut
 from lleval_jax.values.trust import Recovery as Recovery
 from lleval_jax.values.trust import Rotation as Rotation
 from lleval_jax.values.trust import Shuffled as Shuffled
+from lleval_jax.values.trust import Verdict as Verdict

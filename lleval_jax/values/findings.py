@@ -18,15 +18,16 @@ class Best:
     """The prompt named best, and how sure that is. Its posterior mean is the highest, not its observed one.
 
     prompt       its name
-    probability  that no prompt scores higher on all items
+    probability  that no prompt scores higher on all items: that it is best, or tied for it
     score        its score, with interval
     at           probabilities (levels,)
     within       (levels,) its score is at most so far below the best one's, with those probabilities
     gap          how far it is below the best, expected
     prompts      names, (prompts,)
-    chance       (prompts,) probability of being the best; ties are shared
+    chance       (prompts,) probability of being the best; ties are shared, so that they sum to 1
     spent        price of the answers
-    why          why it is enough; empty while it is not
+    why          why it is enough, or why it is not yet
+    enough       whether nothing more needs to be asked
     """
 
     prompt: str
@@ -39,9 +40,10 @@ class Best:
     chance: NDArray
     spent: float
     why: str
+    enough: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types: the estimate of the score, and beside it the choice."""
+        """Plain JSON types: the estimate of the score, and the choice."""
         best = {
             "prompt": self.prompt,
             "probability": self.probability,
@@ -50,14 +52,22 @@ class Best:
             "chance": dict(zip(self.prompts, self.chance.tolist(), strict=True)),
             "spent": self.spent,
             "why": self.why,
+            "enough": self.enough,
         }
         return self.score.to_dict() | {"best": best}
 
+    @property
+    def sure(self) -> str:
+        """The probability that the prompt is best; where ties matter, also that it is best or tied for it."""
+        alone, tied = percent(float(self.chance[self.prompts.index(self.prompt)])), percent(self.probability)
+        also = f"; P(best or tied) = {tied}" if tied != alone else ""
+        return f"{self.prompt}: P(best) = {alone}{also}"
+
     def __str__(self) -> str:
-        found, probability = self.score, f"probability {percent(self.probability)}"
+        found = self.score
         return (
-            f"{self.prompt} is best with {probability}; at most {100 * self.within[-1]:.1f} points below "
-            f"the best with {self.at[-1]:g}\n"
+            f"{self.sure}; its regret is at most {100 * self.within[-1]:.1f} points "
+            f"with probability {self.at[-1]:g}\n"
             f"score {found.value[0]:.3f}  [{found.low[0]:.3f}, {found.high[0]:.3f}]  from {found.n_seen[0]} answers"
         )
 

@@ -257,6 +257,7 @@ class Choice:
     rows   (rows,)  who is asked; empty names stand for a session from nothing
     items  (rows,)  tuples of item names, best first; empty where it is enough
     why    (rows,)  why these, or why it is enough
+    summary  why these, in one sentence, where each row has a reason of its own
     whole  True where each row is asked all items of a version, and `items` names none
     """
 
@@ -265,6 +266,15 @@ class Choice:
     why: tuple[str, ...]
     source: Source = dataclasses.field(default_factory=Source)
     whole: bool = False
+    summary: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why these, or why it is enough, in one sentence."""
+        reasons = list(dict.fromkeys(filter(None, self.why)))
+        if self.summary or len(reasons) < 2:
+            return self.summary or "".join(reasons)
+        return f"{reasons[0]} ({self.rows[0]}); the reasons of the other {len(self.rows) - 1} rows stand with each"
 
     @property
     def enough(self) -> bool:
@@ -282,7 +292,7 @@ class Choice:
             "schema": CHOICE_SCHEMA,
             "rows": list(self.rows),
             "items": list(asked),
-            "why": "; ".join(dict.fromkeys(self.why)),
+            "why": self.reason,
             "choices": each,
             "source": self.source.to_dict(),
         }

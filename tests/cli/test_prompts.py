@@ -254,9 +254,11 @@ def test_the_best_prompt_so_far_and_whom_to_ask(place: pathlib.Path, tmp_path: p
     assert (tmp_path / "next.csv").read_text().splitlines()[1:] == [",".join(cell) for cell in found["cells"]]
     assert found["best"]["prompt"] == found["estimates"][0]["row"]
     assert 0 < found["best"]["probability"] < 0.95
+    assert found["why"] == found["best"]["why"]
+    assert "best, or tied for it, with probability" in found["why"]
     assert _lleval(f"{line} 300") == OK
     shown = capsys.readouterr().out
-    assert shown.startswith("best so far\nprompt     probability\n")
+    assert shown.startswith("best so far\nprompt     P(best)\n")
     assert "the budget of 300 is spent" in shown
     prices = pd.DataFrame({"prompt": grids._simulated(False).rows, "price": 2.0})
     prices.to_csv(tmp_path / "prices.csv", index=False)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -120,9 +121,26 @@ def test_the_best_prompt_with_its_rivals() -> None:
     found = report.best(a_best())
     assert found.lines == (("c", "0.70"), ("a", "0.20"), ("d", "0.10"))
     assert found.remarks == (
-        "c is best with probability 0.70; points below the best, at most: 0.0 with 0.5, 3.1 with 0.99",
-        "it scores 0.600 [0.500, 0.700], from 1,200 answers of its own",
+        "c: P(best) = 0.70. Its regret is at most 0.0 points with probability 0.5, 3.1 points with probability 0.99",
+        "Its score: 0.600 [0.500, 0.700], from 1,200 answers of its own",
     )
+
+
+def test_two_probabilities_on_one_screen_have_two_names() -> None:
+    """Ties are shared in P(best), so that it sums to one over the prompts; P(best or tied) counts them whole."""
+    tied = report.best(dataclasses.replace(a_best(), probability=0.75)).remarks[0]
+    assert tied.startswith("c: P(best) = 0.70; P(best or tied) = 0.75. Its regret")
+    numbers = set(re.findall(r"(?<![\d.])0\.7\d", str(report.best(a_best()))))
+    assert numbers == {"0.70"}
+
+
+def test_the_reason_of_a_choice_is_one_sentence() -> None:
+    each = ll.Choice(("a", "b", "c"), (("x",),) * 3, ("P(best) = 0.01", "P(best) = 0.02", "P(best) = 0.03"))
+    assert each.to_dict()["why"] == "P(best) = 0.01 (a); the reasons of the other 2 rows stand with each"
+    said = dataclasses.replace(each, summary="a leads with 0.30")
+    assert said.to_dict()["why"] == "a leads with 0.30"
+    assert [one["why"] for one in said.to_dict()["choices"]] == list(each.why)
+    assert ll.Choice(("a", "b"), ((), ()), ("enough", "enough")).to_dict()["why"] == "enough"
 
 
 def test_only_the_prompts_of_an_estimate() -> None:

@@ -163,6 +163,7 @@ def choose(state: State) -> Choice:
         items=tuple(tuple(state.responses.items[j] for j in row) for row in items),
         why=tuple(_why(state, int(i)) for i in asked),
         source=source,
+        summary=_not_yet(state),
     )
 
 
@@ -228,7 +229,8 @@ def best(state: State, *, level: float = 0.95) -> Best:
         prompts=state.responses.rows,
         chance=_chance(state.scores),
         spent=state.spent,
-        why=_enough(state),
+        why=_enough(state) or _not_yet(state),
+        enough=bool(_enough(state)),
     )
 
 
@@ -303,7 +305,7 @@ def _enough(state: State) -> str:
         below = _below(state.scores, int(_means(state).argmax()))
         sure = float(np.mean(below <= 0))
         if sure >= state.confidence:
-            return f"{name} is best with probability {percent(sure)}"
+            return f"{name} is best, or tied for it, with probability {percent(sure)}"
         if state.tolerance and float(np.mean(below <= state.tolerance)) >= state.confidence:
             points = 100 * state.tolerance
             return f"{name} is at most {points:g} points below the best with probability {state.confidence:g}"
@@ -375,5 +377,13 @@ def _believe(responses: Responses, state: State) -> tuple[np.ndarray, str]:
 def _why(state: State, prompt: int) -> str:
     if not len(state.scores):
         return "nothing was asked yet"
-    chance = np.mean(_below(state.scores, prompt) <= 0)
-    return f"best with probability {percent(float(chance))} so far"
+    return f"P(best) = {percent(float(_chance(state.scores)[prompt]))} so far"
+
+
+def _not_yet(state: State) -> str:
+    """Why more needs to be asked."""
+    if not len(state.scores):
+        return "nothing was asked yet"
+    sure = float(np.mean(_below(state.scores, int(_means(state).argmax())) <= 0))
+    spent = f"{state.spent:g} of {state.budget:g} are spent"
+    return f"{_leader(state)} is best, or tied for it, with probability {percent(sure)} so far, and {spent}"

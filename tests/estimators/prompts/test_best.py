@@ -177,7 +177,11 @@ def test_best_is_counted_over_draws():
     np.testing.assert_allclose(found.within, [0, 0.1, 0.1, 0.1], atol=1e-7)
     assert found.score.value[0] == pytest.approx(0.6)
     assert found.score.rows == ("p1",)
-    assert "p1 is best with probability 0.75; at most 10.0 points below the best with 0.99" in str(found)
+    assert str(found).startswith(
+        "p1: P(best) = 0.62; P(best or tied) = 0.75; its regret is at most 10.0 points with probability 0.99"
+    )
+    assert found.why == "p1 is best, or tied for it, with probability 0.75 so far, and 1 of 100 are spent"
+    assert not found.enough
     assert found.to_dict()["best"]["chance"]["p0"] == 0.375
 
 
@@ -188,7 +192,7 @@ def test_it_stops_when_sure():
     sure = best.choose(believing(near + np.array([[0.1, 0]])))
     assert sure.enough
     assert sure.rows == ("p0",)
-    assert sure.why == ("p0 is best with probability over 0.99",)
+    assert sure.why == ("p0 is best, or tied for it, with probability over 0.99",)
     close = best.choose(believing(near, tolerance=0.05))
     assert close.why[0].endswith("is at most 5 points below the best with probability 0.95")
 

@@ -1,0 +1,116 @@
+"""`lleval calibrate`: what it refuses before the fit, what it saves when, and what a bank and its estimates repeat."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+import lleval_jax as ll
+from lleval_jax.cli import calibrate as verb
+from lleval_jax.cli import left_out
+from lleval_jax.cli.main import BAD_INPUT, INTERRUPTED, OK, run
+from lleval_jax.data import simulate
+
+ITEMS = 60
+
+
+def written(place: pathlib.Path, models: int, items: int = ITEMS) -> str:
+    path = place / f"{models}x{items}.csv"
+    simulate(models, items, seed=models)[0].to_frame().to_csv(path, index=False)
+    return str(path)
+
+
+def must_not(*_, **__) -> None:
+    raise AssertionError("this was to be refused before")
+
+
+@pytest.mark.parametrize(("models", "said"), [(1, "1 model"), (4, "4 models")])
+def test_too_few_models_are_refused_before_the_fit(tmp_path, capsys, monkeypatch, models, said):
+    monkeypatch.setattr(ll.irt, "fit", must_not)
+    assert run(["calibrate", written(tmp_path, models), "--out", f"{tmp_path}/bank"]) == BAD_INPUT
+    assert f"error: {said} cannot be calibrated; at least 5 are needed" in capsys.readouterr().err
+    assert not (tmp_path / "bank").exists()
+
+
+def test_strict_makes_errors_of_the_warnings(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(ll.irt, "fit", must_not)
+    assert run(["calibrate", written(tmp_path, 12), "--strict", "--out", f"{tmp_path}/bank"]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert "discriminations of a 2PL model are not identifiable from 12 models" in said
+    assert "only 12 models for calibration; at least 30 are advised" in said
+
+
+def test_chance_is_no_common_ability(tmp_path, capsys, monkeypatch):
+    """Two items that 50 models answer by chance; with --strict nothing is fitted."""
+    monkeypatch.setattr(ll.irt, "fit", must_not)
+    scores = np.random.default_rng(0).integers(0, 2, (50, 2)).astype(float)
+    ll.Responses.build(scores).to_frame().to_csv(tmp_path / "two.csv", index=False)
+    assert run(["calibrate", f"{tmp_path}/two.csv", "--strict", "--out", f"{tmp_path}/bank"]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert "scores are no more consistent than chance" in said
+    assert "2 items cannot identify 1 ability; at least 3 are needed" in said
+
+
+def test_more_anchors_than_items_are_refused_before_the_fit(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(ll.irt, "fit", must_not)
+    words = ["calibrate", written(tmp_path, 12), "--out", f"{tmp_path}/bank"]
+    assert run([*words, "--anchors", "61"]) == BAD_INPUT
+    assert "--anchors is 61; there are 60 items" in capsys.readouterr().err
+    assert verb._anchors(None, 60) == 60
+    assert verb._anchors(None, 101) == 100
+
+
+def interrupted(*_, **__) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_a_bank_is_saved_before_it_is_checked(tmp_path, capsys, monkeypatch):
+    """Ctrl-C in either check leaves a bank that loads, and says that it was not checked."""
+    words = ["calibrate", written(tmp_path, 12), "--anchors", "20", "--out", f"{tmp_path}/bank"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ll.anchors, "_misfit", interrupted)
+        assert run(words) == INTERRUPTED
+    bank = ll.load_bank(tmp_path / "bank")
+    assert bank.misfit is None
+    assert "not checked on models left out" in bank.caveats[-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(verb, "left_out", interrupted)
+        assert run(words) == INTERRUPTED
+    bank = ll.load_bank(tmp_path / "bank")
+    assert bank.misfit is not None
+    assert bank.verdict.random is None
+    assert bank.caveats == ("only 12 models for calibration; at least 30 are advised",)
+    capsys.readouterr()
+    assert run(["estimate", written(tmp_path, 12), "--bank", f"{tmp_path}/bank", "--json", f"{tmp_path}/e.json"]) == OK
+    assert bank.caveats[0] in capsys.readouterr().out
+    assert json.loads((tmp_path / "e.json").read_text())["caveats"] == list(bank.caveats)
+    assert run(["ask", "--bank", f"{tmp_path}/bank", "--json", "-"]) == OK
+    assert json.loads(capsys.readouterr().out)["caveats"] == list(bank.caveats)
+
+
+@pytest.mark.slow
+def test_no_check_checks_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(ll.anchors, "_misfit", must_not)
+    monkeypatch.setattr(verb, "left_out", must_not)
+    words = ["calibrate", written(tmp_path, 12), "--anchors", "20", "--no-check", "--out", f"{tmp_path}/bank"]
+    assert run(words) == OK
+    said = capsys.readouterr().out
+    assert "skipped (--no-check)" in said
+    assert "were not checked on models left out of its calibration" in said
+
+
+@pytest.mark.slow
+def test_anchors_that_are_all_items_are_no_evidence(tmp_path, capsys):
+    assert run(["calibrate", written(tmp_path, 12, 20), "--out", f"{tmp_path}/bank"]) == OK
+    said = capsys.readouterr().out
+    assert said.count("skipped: the anchors are all items, so nothing is predicted") == 2
+    assert "choose fewer with --anchors" in said
+
+
+def test_models_are_drawn_by_name():
+    truth = {f"m{i}": float(i) for i in range(40)}
+    backwards = dict(reversed(truth.items()))
+    assert left_out._drawn(truth, 40, 3) == left_out._drawn(backwards, 40, 3)
+    assert left_out._best(backwards, 40) == [f"m{i}" for i in range(39, 31, -1)]
