@@ -1,11 +1,16 @@
-"""Files as bytes: the first of them, the lines of plain and gzip files, the members of a zip, all capped."""
+"""Files as bytes: the first of them, the lines of plain and compressed files, the members of a zip, all capped."""
 
+import bz2
+import codecs
+import collections
 import contextlib
 import contextvars
 import functools
 import gzip
 import io
 import json
+import lzma
+import os
 import pathlib
 import re
 import struct
@@ -29,6 +34,14 @@ TEXT, ARRAYS = (1 << 26, 200), (1 << 24, 100)  # what may come of a compressed f
 LARGEST_JSON = 1 << 32  # of a file that is one JSON value and must be held whole
 ZSTD = 93  # method number of zstd in a zip; Python's own zipfile reads it from 3.14 on
 
+MAGIC = {  # how compressed files begin
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17\x72\x45\x38\x50\x90)"),
+    "xz": re.compile(rb"\xfd7zXZ\x00"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+}
+SUFFIXES = (".gz", ".bz2", ".xz", ".zst")  # as they are named
+DECOMPRESSION = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)  # what is raised of a damaged one
 WATCHED = 1000  # lines
 _WATCH: contextvars.ContextVar[Callable[[int], None] | None] = contextvars.ContextVar("watch", default=None)
 Kind = TypeVar("Kind")
@@ -46,7 +59,7 @@ DAMAGED = (
         SyntaxError,
     ),
     *(EOFError, OSError, MemoryError),
-    *(struct.error, zlib.error, zipfile.BadZipFile, zstandard.ZstdError, pa.ArrowException),
+    *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError, pa.ArrowException),
 )
 
 
@@ -62,17 +75,23 @@ def damage(file: str) -> Iterator[None]:
         raise BadFile(f"{file} is damaged or cut short ({what}). Copy or write it again.") from error
 
 
+def codec(first: bytes) -> str:
+    """How a file is compressed that begins so: "gzip", "bzip2", "xz" or "zstd"; "" where it is not."""
+    return next((name for name, magic in MAGIC.items() if magic.match(first)), "")
+
+
+def plain_name(path: pathlib.Path) -> str:
+    """The name of what is compressed: "a.csv" of "a.csv.gz"."""
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
 def head(path: pathlib.Path) -> bytes:
-    """The first bytes, decompressed if the file is a gzip; b"" of a gzip that cannot be read."""
-    with path.open("rb") as stream:
-        first = stream.read(HEAD)
-    if not first.startswith(b"\x1f\x8b"):
-        return first
-    decompressor = zlib.decompressobj(wbits=31)
-    try:
-        return decompressor.decompress(first, HEAD)
-    except zlib.error:
-        return b""
+    """The first bytes, decompressed; b"" of a compressed file that cannot be read."""
+    found = b""
+    with open_plain(path) as stream, contextlib.suppress(BadInput, *DECOMPRESSION):
+        while len(found) < HEAD and (more := stream.read1(HEAD - len(found))):
+            found += more
+    return found
 
 
 @functools.lru_cache(maxsize=4)  # each format asks
@@ -98,36 +117,47 @@ def top_keys(head: bytes) -> frozenset[str]:
     return frozenset(found)
 
 
-def open_plain(path: pathlib.Path) -> IO[bytes]:
-    """The bytes of a file; of a gzip decompressed, as many as are allowed."""
+def open_plain(path: pathlib.Path) -> io.BufferedReader:
+    """The bytes of a file, decompressed, as many as are allowed."""
     with path.open("rb") as stream:
-        is_gzip = stream.read(2) == b"\x1f\x8b"
-    return io.BufferedReader(_Unzipped(path), 1 << 20) if is_gzip else path.open("rb")
+        how = codec(stream.read(16))
+    return io.BufferedReader(_Decompressed(path, how), 1 << 20) if how else path.open("rb")
 
 
-class _Unzipped(io.RawIOBase):
-    """The content of a gzip; `BadInput` where more comes of it than is allowed."""
+class _Decompressed(io.RawIOBase):
+    """The content of a compressed file; `BadInput` where more comes of it than is allowed."""
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self.name, self.most, self.inner = path.name, allowed(path, TEXT), gzip.open(path)
+    def __init__(self, path: pathlib.Path, how: str) -> None:
+        self.name, self.most, self.inner = path.name, allowed(path, TEXT), OPEN[how](path)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        count = self.inner.readinto(buffer)  # type: ignore[attr-defined]
-        self.most -= count
+        found = self.inner.read1(min(len(buffer), 1 << 16))
+        self.most -= len(found)
         if self.most < 0:
             raise BadInput(f"{self.name} is more than {TEXT[1]} times as large once decompressed; refused as a bomb")
-        return count
+        buffer[: len(found)] = found
+        return len(found)
 
     def close(self) -> None:
         self.inner.close()
         super().close()
 
 
+def _zstd(path: pathlib.Path) -> Any:
+    """By Arrow: unlike the package zstandard it notices that a stream is cut short."""
+    return pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd")
+
+
+OPEN: dict[str, Callable[[pathlib.Path], Any]] = {
+    "gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open, "zstd": _zstd,
+}  # fmt: skip
+
+
 def whole(path: pathlib.Path) -> bytes:
-    """All bytes of a file that must be held whole, of a gzip decompressed."""
+    """All bytes of a file that must be held whole, decompressed."""
     most = min(LARGEST_JSON, allowed(path, TEXT))
     with open_plain(path) as stream:
         content = stream.read(most + 1)
@@ -153,7 +183,7 @@ def allowed(path: pathlib.Path, kind: tuple[int, int]) -> int:
 
 
 def lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
-    """(number, bytes) of each line that is not blank, from 1. A gzip is read as its content."""
+    """(number, bytes) of each line that is not blank, from 1. A compressed file is read as its content."""
     with damage(path.name), open_plain(path) as stream:
         number, total, watch = 0, 0, _WATCH.get()
         while line := stream.readline(LONGEST_LINE):
@@ -215,9 +245,46 @@ def _converted(where: str, found: Any, kind: type[Kind]) -> Kind:
 
 
 def snippet(line: bytes, length: int = 80) -> str:
-    """The beginning of some bytes, fit to print."""
-    text = line[:length].decode("utf-8", "replace").rstrip("\r\n")
+    """The beginning of some bytes, fit to print: of bytes that are no text, only that they are none."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    text = decode(line[:length], final=len(line) <= length).rstrip("\r\n")
+    if any(ord(letter) < 32 and letter not in "\t\r\n" or letter in "\x7f\ufffd" for letter in text):
+        return "with bytes that are no text"
     return repr(text + ("..." if len(line) > length else ""))
+
+
+def decoded(file: str, stream: IO[bytes], encoding: str) -> Iterator[str]:
+    """The text of a stream, piece by piece. `BadInput` names the first byte that is not in this encoding."""
+    decoder, done, line = codecs.getincrementaldecoder(encoding)(), 0, 1
+    while True:
+        block = stream.read(1 << 20)
+        before = done - len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            byte, line = error.object[error.start], line + error.object[: error.start].count(b"\n")
+            where = f"{file}: byte 0x{byte:02X} at position {before + error.start} (line {line})"
+            raise BadInput(
+                f"{where} is not {encoding.upper()}: the text has another encoding, or is damaged.",
+                python="Say which: encoding='latin-1', for example.",
+                shell="Say which: --encoding latin-1, for example.",
+            ) from error
+        yield text
+        done, line = done + len(block), line + text.count("\n")
+        if not block:
+            return
+
+
+@contextlib.contextmanager
+def in_utf8(path: pathlib.Path) -> Iterator[None]:
+    """Where a reader cannot decode a text, say which byte is not UTF-8."""
+    try:
+        yield
+    except BadInput as error:
+        if re.search("utf-?8", str(error), re.IGNORECASE) and b"\0" not in head(path):
+            with damage(path.name), open_plain(path) as stream:
+                collections.deque(decoded(path.name, stream, "utf-8"), maxlen=0)
+        raise
 
 
 def members(path: pathlib.Path) -> frozenset[str]:
@@ -240,6 +307,7 @@ class Zip(zipfile.ZipFile):
         """One member, decompressed, if it keeps to the size it says."""
         info, where = self.getinfo(name), f"{self.path.name}: {name}"
         size = info.file_size
+        require(not info.flag_bits & 1, f"{where} is encrypted; unpack it first")
         require(size <= self.most, f"{where} says it is {size} bytes; refused as too large for this zip")
         if info.compress_type != ZSTD:
             with self.open(info) as stream:

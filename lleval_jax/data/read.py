@@ -1,6 +1,5 @@
 """`read`: from files of any known format to one response matrix."""
 
-import glob
 import os
 import pathlib
 import warnings
@@ -9,7 +8,7 @@ from importlib import metadata
 from typing import Literal
 
 from lleval_jax.data import cache as cache_of
-from lleval_jax.data import files, parallel
+from lleval_jax.data import files, finding, opening, parallel
 from lleval_jax.data.answers import Options, Repeats
 from lleval_jax.data.formats import registry
 from lleval_jax.data.formats.format import Format
@@ -24,6 +23,7 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @renamed(report="tell")
+@opening.shelved
 def read(
     paths: Paths,
     *,
@@ -33,6 +33,7 @@ def read(
     scale: tuple[float, float] | None = None,
     no_answer: Literal["zero", "missing"] = "zero",
     repeats: Repeats = "count",
+    encoding: str | None = None,
     strict: bool = False,
     cache: bool = True,
     workers: int | None = None,
@@ -42,6 +43,10 @@ def read(
 
     The content of a file tells its format, never its name. All answers become one matrix; models and items
     are joined by name. `SparseResponses` come back where a large matrix holds few answers.
+
+    A file may be compressed (gzip, bzip2, xz, zstd), an archive of files (zip, tar), a pipe, or elsewhere:
+    "https://...", "s3://bucket/logs/", "gs://...", "hf://datasets/..."; "-" is stdin. What comes from elsewhere is
+    brought whole before anything is read.
 
     Args:
         paths: what to read.
@@ -55,6 +60,7 @@ def read(
         repeats: what several answers of one model to one question are (epochs, trials, several runs): "count": k of n,
             the mean as score and n as weight; "first": the first alone; "error": a `BadInput`. Files that agree on
             every answer they share are copies, and count once.
+        encoding: of text that is not UTF-8 and does not say its encoding itself, as UTF-16 does: "latin-1", "cp1252".
         strict: raise `BadInput` for everything that would be a `DataWarning`.
         cache: keep what was parsed of large files for the next time, see `data/cache.py`; LLEVAL_CACHE=off says never.
         workers: processes that parse files; None: as many as there are cores where the files are large, else one.
@@ -69,7 +75,7 @@ def read(
             disagree. The message names the file and line.
     """
     options = Options(metric, filter, rows, scale, no_answer, repeats)
-    found, base = _find(paths)
+    found, base = _find(paths, encoding, cache_of.folder() if cache else None, tell)
     named = dict(found)
     notes: dict[Note, list[str]] = {}
     place = cache_of.folder() if cache else None
@@ -88,7 +94,7 @@ def read(
         answers, content = result
         parts.append(answers)
         name = _name(path, base)
-        hashes[name] = content
+        hashes[name] = _own_hash(path, content)
         left += [(format.title, name, each) for each in answers.left]
         for note in answers.notes:
             notes.setdefault(note, []).append(name)
@@ -110,7 +116,7 @@ def _format(path: pathlib.Path, named: bool, notes: dict[Note, list[str]]) -> Fo
     """The format of a file; None where it is not known. `BadInput` where the file was `named` itself."""
     head = _head(path)
     if not head and not path.stat().st_size:
-        require(not named, f"{path} is empty")
+        require(not named, f"{opening.origin(path)} is empty")
         notes.setdefault(Note("is empty and was skipped"), []).append(path.name)
         return None
     known = registry.of(head, path)
@@ -149,35 +155,45 @@ def _reading(done: int, total: int) -> Progress:
     return Progress("reading answers", done, total, unit="bytes")
 
 
-def _find(paths: Paths) -> tuple[list[tuple[pathlib.Path, bool]], pathlib.Path]:
+def _find(
+    paths: Paths, encoding: str | None, place: pathlib.Path | None, tell: Tell
+) -> tuple[list[tuple[pathlib.Path, bool]], pathlib.Path]:
     """([(file, whether it was named itself)], the folder that holds them all)."""
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     require(bool(several), "no path was given")
+    opening.require_encoding(encoding)
     found: dict[pathlib.Path, bool] = {}
     for text in several:
-        try:
-            inside, named = _expand(os.fspath(text))
-        except BadInput:
-            raise
-        except (ValueError, OSError) as error:
-            raise BadInput(f"cannot look for {text!r}: {error}") from error
-        for path in inside:
-            found[path] = found.get(path, False) or named
-    base = os.path.commonpath([os.path.abspath(path.parent) for path in found])
-    return list(found.items()), pathlib.Path(base)
+        inside, named = _expand(os.fspath(text), tell)
+        for each in inside:
+            plain = opening.plain(
+                each, named=named, keeps=lambda head, path: _is_log(head, path, place), encoding=encoding
+            )
+            for path in plain if plain == [each] else _answers(plain):
+                found[path] = found.get(path, False) or (named and len(plain) == 1)
+    origins = [opening.origin(path).file for path in found]
+    folders = [os.path.abspath(origin.parent) for origin in origins if origin is not None]
+    distinct = set(finding.distinct(list(found)))
+    return [each for each in found.items() if each[0] in distinct], pathlib.Path(os.path.commonpath(folders or ["/"]))
 
 
-def _expand(text: str) -> tuple[list[pathlib.Path], bool]:
-    """(files, whether `text` is one file's name) of a path, a folder or a glob."""
-    path = pathlib.Path(text).expanduser()
-    if path.is_file():
-        return [path], True
-    is_folder = path.is_dir()
-    inside = path.rglob("*") if is_folder else map(pathlib.Path, glob.glob(str(path), recursive=True))
-    found = sorted(each for each in inside if each.is_file() and not each.name.startswith("."))
-    kind = "no file in the folder" if is_folder else "no such file, folder or glob:"
-    require(bool(found), f"{kind} {text}. The current folder is {pathlib.Path.cwd()}.")
-    return [each for each in found if len(found) == 1 or not registry.is_companion(each)], False
+def _expand(text: str, tell: Tell) -> tuple[list[pathlib.Path], bool]:
+    """(files, whether `text` is one file's name) of a path, a folder, a glob, an address or "-"."""
+    brought = opening.brought(text, tell)
+    if brought is not None:
+        return _answers(brought), len(brought) == 1
+    found, named = finding.find(opening.local(text))
+    return found if named else _answers(found), named
+
+
+def _answers(found: list[pathlib.Path]) -> list[pathlib.Path]:
+    """The files without those that programs write beside their answers; one alone stays."""
+    return [each for each in found if len(found) == 1 or not registry.is_companion(each)]
+
+
+def _is_log(head: bytes, path: pathlib.Path, place: pathlib.Path | None) -> bool:
+    """Whether a zip is a file of answers itself, such as an Inspect log or a matrix."""
+    return (registry.remembered(path, place) or registry.of(head, path)) is not None
 
 
 def _head(path: pathlib.Path) -> bytes:
@@ -193,14 +209,15 @@ def _unknown(path: pathlib.Path, head: bytes) -> str:
     kind = "a file that begins"
     with path.open("rb") as stream:
         raw = stream.read(64)
-    if raw.startswith(b"PK"):
-        inside = sorted(files.members(path))[:8]
-        kind = f"a zip that holds {inside} and begins" if inside else "a zip that is damaged or cut short, and begins"
-    elif raw.startswith(b"PAR1"):
+    how = files.codec(raw)
+    if raw.startswith(b"PAR1"):
         kind = f"a parquet table with columns {sorted(files.parquet_columns(path, raw))[:12]} that begins"
-    elif raw.startswith(b"\x1f\x8b"):
-        kind = "a gzip that is damaged or" if not head else "a gzip whose content begins"
-    return f"{path} is not in a format that can be read: {kind} {files.snippet(head or raw)}. Known: {_names()}."
+    elif how:
+        kind = f"a {how} file whose content begins" if head else f"a {how} file that is damaged, and begins"
+    elif raw[1::2].count(0) > len(raw) // 4:
+        kind = "text, it seems, in UTF-16 without its mark (give the encoding utf-16-le), that begins"
+    where = opening.origin(path)
+    return f"{where} is not in a format that can be read: {kind} {files.snippet(head or raw)}. Known: {_names()}."
 
 
 def _names() -> str:
@@ -208,8 +225,16 @@ def _names() -> str:
 
 
 def _name(path: pathlib.Path, base: pathlib.Path) -> str:
-    """The file's name relative to what holds all files."""
-    return pathlib.Path(os.path.relpath(os.path.abspath(path), base)).as_posix()
+    """The name of a file relative to what holds all files; of what came from elsewhere, where it came from."""
+    origin = opening.origin(path)
+    own = "" if origin.file is None else pathlib.Path(os.path.relpath(os.path.abspath(origin.file), base)).as_posix()
+    return f"{own}{origin.inner}"
+
+
+def _own_hash(path: pathlib.Path, content: str) -> str:
+    """The hash of the user's file where what was read is all of it, unpacked or in UTF-8."""
+    origin = opening.origin(path)
+    return cache_of.content_hash(origin.file, None) if origin.file not in (None, path) and origin.whole else content
 
 
 def _version() -> str:
@@ -228,4 +253,4 @@ def _say(notes: list[Note], strict: bool) -> None:
             shell=" ".join([*(note.shell for note in notes if note.shell), "(--strict)"]),
         )
     for note in notes:
-        warnings.warn(note.warning(), stacklevel=3)
+        warnings.warn(note.warning(), stacklevel=5)  # past the two that wrap `read`

@@ -95,6 +95,21 @@ def new_folder(place: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
+def passing_folder(above: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
+    """A folder for the time of the block, for its user alone. What a kill leaves of it goes with the next one."""
+    place = above.absolute() / name
+    tidy(place)
+    part, handle = _begun(place, folder=True, mode=0o700)
+    try:
+        yield part
+    finally:
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+        finally:
+            _close(handle)
+
+
+@contextlib.contextmanager
 def kept(folder: pathlib.Path) -> Iterator[None]:
     """A folder to write in, made where there is none, and nobody else writes in it meanwhile.
 
@@ -126,6 +141,11 @@ def locked(folder: pathlib.Path, *, shared: bool = False, seconds: float | None 
         yield
     finally:
         _close(handle)
+
+
+def is_passing(path: pathlib.Path) -> bool:
+    """Whether a file lies in a passing folder, or is a part."""
+    return IS_PART.search(os.fspath(path)) is not None
 
 
 def files_in(folder: pathlib.Path) -> list[str]:
@@ -181,12 +201,12 @@ def _part(path: pathlib.Path, private: bool, lasting: bool) -> Iterator[tuple[pa
                 _close(handle)
 
 
-def _begun(place: pathlib.Path, *, mode: int = 0o666, folder: bool = False) -> tuple[pathlib.Path, int]:
+def _begun(place: pathlib.Path, *, mode: int = 0o777, folder: bool = False) -> tuple[pathlib.Path, int]:
     """(a new part of `place`, the handle that holds its lock; -1 where a folder has none)."""
     while True:
         part = place.with_name(f".{place.stem[:40]}.{secrets.token_hex(6)}{place.suffix}")
         if folder:
-            part.mkdir()
+            part.mkdir(mode)
             handle = -1 if fcntl is None else os.open(part, os.O_RDONLY)
         else:
             handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), mode)

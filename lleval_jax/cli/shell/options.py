@@ -52,6 +52,10 @@ Repeated = Annotated[
     Literal["count", "first", "error"],
     typer.Option("--repeats", help="Several answers to one question (epochs, runs): k of n, the first, or an error."),
 ]
+Encoding = Annotated[
+    str | None,
+    typer.Option("--encoding", metavar="NAME", help="Of text that is not UTF-8 or UTF-16: latin-1, cp1252, ..."),
+]
 Strict = Annotated[
     bool,
     typer.Option(
@@ -70,6 +74,7 @@ class Reading:
     scale: Scale = None
     no_answer: NoAnswer = "zero"
     repeats: Repeated = "count"
+    encoding: Encoding = None
 
 
 AS_WRITTEN = Reading()

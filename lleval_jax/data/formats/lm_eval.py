@@ -112,14 +112,14 @@ def documents(path: pathlib.Path) -> dict[int, str]:
 
 def task_name(path: pathlib.Path) -> str:
     """The task in `samples_<task>_<date>.jsonl`."""
-    stem = path.name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".json")
+    stem = files.plain_name(path).removesuffix(".jsonl").removesuffix(".json")
     return DATE.sub("", stem).removeprefix("samples_") or stem
 
 
 def model_name(path: pathlib.Path) -> str:
     """The model, which the log does not name: from the totals beside it, else the folder's name."""
     beside = sorted(other for other in path.parent.glob("results*.json") if other.is_file())
-    date = DATE.search(path.name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".json"))
+    date = DATE.search(files.plain_name(path).removesuffix(".jsonl").removesuffix(".json"))
     same_run = [other for other in beside if date and date.group() in other.name]
     for results in (same_run or beside)[::-1]:
         try:

@@ -31,7 +31,7 @@ def recognises(head: bytes, path: pathlib.Path) -> bool:
 
 def beside(path: pathlib.Path) -> tuple[str, ...]:
     """(dataset, model), which only the path tells."""
-    return path.name.removesuffix(".gz").removesuffix(".json"), path.resolve().parent.name or "model"
+    return files.plain_name(path).removesuffix(".json"), path.resolve().parent.name or "model"
 
 
 def read(path: pathlib.Path, options: Options) -> Answers:

@@ -136,7 +136,7 @@ def tried(
 def _read(path: pathlib.Path, format: Format, options: Options) -> Answers:
     """The answers as the reader finds them, moved to [0, 1]. `BadInput` says which reader spoke."""
     try:
-        with files.damage(path.name):
+        with files.damage(path.name), files.in_utf8(path):
             found = format.read(path, options).scaled(options.scale)
         if not len(found.row):
             raise BadFile(f"{path.name} holds no answer that was scored")
