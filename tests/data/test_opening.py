@@ -243,7 +243,7 @@ def test_another_encoding_is_named_with_its_first_byte(tmp_path):
     with pytest.raises(BadInput, match="encoding 'latn-1' is not known; did you mean 'latin-1'"):
         data.read(tmp_path / "latin.csv", encoding="latn-1")
     (tmp_path / "a.jsonl").write_bytes('{"model": "Modèle", "item": "i", "score": 1}\n'.encode("cp1252"))
-    with pytest.raises(BadInput, match=r"a.jsonl: byte 0xE8 at position 15 \(line 1\) is not UTF-8"):
+    with pytest.raises(BadInput, match=r"a.jsonl: byte 0xE8 at position 14 \(line 1\) is not UTF-8"):
         data.read(tmp_path / "a.jsonl")
     (tmp_path / "no mark.csv").write_bytes(text.encode("utf-16-le"))
     with pytest.raises(BadInput, match="UTF-16 without its mark"):
