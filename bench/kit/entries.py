@@ -104,6 +104,14 @@ ENTRIES: dict[str, Entry] = {
             FORMS,
         ),
         Entry(
+            "tiny.stronger",
+            "models above all calibration models, and below: the defaults, AIPW and the plain mean",
+            8,
+            "stronger",
+            {"sets": SIMULATED, "splits": 1, "items": 20},
+            ("shared:data/new_models/mmlu.npz",),
+        ),
+        Entry(
             "tiny.published",
             "tinyBenchmarks as published, compared with its own stored rows",
             8,

@@ -247,6 +247,7 @@ def _estimate(facts: dict[str, Any], place: pathlib.Path) -> Estimate:
         entries = facts["estimates"]
         columns = {name: [entry[name] for entry in entries] for name in ("row", "group", "status")}
         numbers = {name: np.array([e[name] for e in entries], float) for name in ("value", "low", "high", "std_error")}
+        _open_ended(numbers)
         return Estimate(
             target=facts["target"],
             method=facts["method"],
@@ -257,10 +258,19 @@ def _estimate(facts: dict[str, Any], place: pathlib.Path) -> Estimate:
             status=tuple(columns["status"]),
             source=_source(facts["source"]),
             caveats=tuple(facts.get("caveats", ())),
+            remark=tuple(entry.get("remark", "") for entry in entries),
             **numbers,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{place} does not describe an estimate ({type(error).__name__}: {error})") from error
+
+
+def _open_ended(numbers: dict[str, np.ndarray]) -> None:
+    """Infinite where the JSON has null, in place."""
+    low, high, value, error = (numbers[name] for name in ("low", "high", "value", "std_error"))
+    value[np.isnan(value) & np.isnan(high)] = np.inf
+    value[np.isnan(value) & np.isnan(low)] = -np.inf
+    low[np.isnan(low)], high[np.isnan(high)], error[np.isnan(error)] = -np.inf, np.inf, np.inf
 
 
 def _pack(arrays: archive.Arrays) -> dict[str, Any]:

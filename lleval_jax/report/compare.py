@@ -38,6 +38,7 @@ def difference(estimate: Estimate, first: str, second: str) -> Estimate:
         std_error=error,
         n_seen=np.minimum(estimate.n_seen[a], estimate.n_seen[b]),
         status=tuple(_worse(estimate.status[i], estimate.status[j]) for i, j in zip(a, b, strict=True)),
+        remark=(),
     )
 
 

@@ -19,6 +19,7 @@ from lleval_jax.words import visible
 
 SHORTEST = 12  # cells that a name keeps on a narrow terminal
 Truth = Mapping[tuple[str, str], float]  # (row, group) -> the score, where it is known
+NAMED = 5  # rows named before a remark
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,8 +161,25 @@ def _lay_out(
     if any(estimate.status[i] != "ok" for i in entries):
         columns["status"] = [estimate.status[i] for i in entries]
     remarks = (*remarks, *estimate.caveats)
+    remarks += _remarks(estimate, entries)
     left = 2 if "group" in columns else 1
     return Table(title, tuple(columns), tuple(zip(*columns.values(), strict=True)), remarks, left)
+
+
+def _remarks(estimate: Estimate, entries: Sequence[int]) -> tuple[str, ...]:
+    """What a reader must know, with whom it is said of: a line for each remark."""
+    said: dict[str, list[str]] = {}
+    for i in entries:
+        if estimate.remark[i]:
+            where = "" if estimate.group[i] == WHOLE else f" / {estimate.group[i]}"
+            said.setdefault(estimate.remark[i], []).append(f"{estimate.rows[i]}{where}")
+    return tuple(f"{_first(names)}: {remark}" for remark, names in said.items())
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def _score_card(estimate: Estimate, truth: Truth, held: Mapping[tuple[str, str], bool]) -> str:

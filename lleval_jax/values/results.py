@@ -1,6 +1,7 @@
 """What a user takes home: a number, its interval, and where both came from."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -144,6 +145,9 @@ class Estimate:
     n_seen            (entries,)  answers used
     status            (entries,)  "ok", or what went wrong
     caveats           what a reader must know of all entries, in sentences: too few models behind the bank, ...
+    remark            (entries,)  what a reader must know of an entry, "" where there is nothing; () stands for that
+
+    An end of an interval that the data do not bound is infinite, and so is a maximum likelihood that has no maximum.
     """
 
     target: str
@@ -159,9 +163,11 @@ class Estimate:
     status: tuple[str, ...]
     source: Source = dataclasses.field(default_factory=Source)
     caveats: tuple[str, ...] = ()
+    remark: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("group", "value", "low", "high", "std_error", "n_seen", "status"):
+        object.__setattr__(self, "remark", self.remark or ("",) * len(self.rows))
+        for name in ("group", "value", "low", "high", "std_error", "n_seen", "status", "remark"):
             found = len(getattr(self, name))
             require(found == len(self.rows), f"{name} has {found} entries; there are {len(self.rows)} rows")
         require_level(self.level)
@@ -210,23 +216,22 @@ class Estimate:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """One line an entry."""
-        return pd.DataFrame(
-            {
-                "row": self.rows,
-                "group": self.group,
-                "value": self.value,
-                "low": self.low,
-                "high": self.high,
-                "std_error": self.std_error,
-                "n_seen": self.n_seen,
-                "status": self.status,
-            }
-        )
+        """One line an entry; with a column of remarks where there are any."""
+        columns = {
+            "row": self.rows,
+            "group": self.group,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "std_error": self.std_error,
+            "n_seen": self.n_seen,
+            "status": self.status,
+        }
+        return pd.DataFrame(columns | ({"remark": self.remark} if any(self.remark) else {}))
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of an estimate, schema `lleval/estimate/1`."""
-        entries = self.to_frame().to_dict(orient="records")
+        """The JSON of an estimate, schema `lleval/estimate/1`; what is infinite becomes null."""
+        entries = [_entry(line) for line in self.to_frame().to_dict(orient="records")]
         return {
             "schema": SCHEMA,
             "target": self.target,
@@ -242,12 +247,23 @@ class Estimate:
         names = [r if g == "all" else f"{r} / {g}" for r, g in zip(self.rows, self.group, strict=True)]
         width = max(map(len, names), default=0)
         lines = [f"{self.target} by {self.method}, {self.level:.0%} intervals"]
-        for name, v, low, high, n, status in zip(
-            names, self.value, self.low, self.high, self.n_seen, self.status, strict=True
+        for name, v, low, high, n, status, remark in zip(
+            names, self.value, self.low, self.high, self.n_seen, self.status, self.remark, strict=True
         ):
-            note = "" if status == "ok" else f"  ({status})"
+            words = "; ".join(filter(None, ("" if status == "ok" else status, remark)))
+            note = f"  ({words})" if words else ""
             lines.append(f"{name:<{width}}  {v:.3f}  [{low:.3f}, {high:.3f}]  from {n} answers{note}")
         return "\n".join([*lines, *self.caveats])
+
+
+def _entry(line: dict[Any, Any]) -> dict[str, Any]:
+    """An entry as JSON has it: no empty remark, null for what is infinite."""
+    numbers = ("value", "low", "high", "std_error")
+    return {
+        str(name): None if name in numbers and not math.isfinite(found) else found
+        for name, found in line.items()
+        if name != "remark" or found
+    }
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, DataWarning, outside, require_known, require_level
 from lleval_jax.estimators.irt.guard import FEWEST
+from lleval_jax.estimators.irt import unbounded
 from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
 from lleval_jax.values.bank import ItemBank
@@ -23,7 +24,7 @@ from lleval_jax.values.sparse import SparseResponses, as_dense
 METHODS = {
     "map": "most probable ability under the calibration models' distribution",
     "eap": "posterior mean under the calibration models' distribution",
-    "mle": "maximum likelihood; all-right and all-wrong rows end at the border of the scale",
+    "mle": "maximum likelihood; rows that are all right or all wrong have none, and an interval open on that side",
     "wle": "Warm's weighted likelihood: no prior, less bias, always finite",
 }
 BATCH = 2048  # rows scored at once
@@ -44,7 +45,8 @@ def estimate(
         responses: answers to any items of the bank.
         bank: calibrated items.
         by: one of `METHODS`. MAP and EAP are Lord's (1980) and Bock & Mislevy's (1982), WLE is Warm's (1989).
-        level: coverage of the normal interval.
+        level: coverage of the normal interval. A row without a finite maximum likelihood has a likelihood ratio
+            interval, open on the side that its answers do not bound, and the status "no finite maximum".
         strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
 
     Raises:
@@ -57,6 +59,15 @@ def estimate(
     value, cov, status = score(here, bank, by)
     std_error = np.sqrt(np.maximum(np.diagonal(cov, axis1=1, axis2=2), 0))
     half = NormalDist().inv_cdf(0.5 + level / 2) * std_error
+    low, high, words = value - half, value + half, [Status(int(s)).word for s in status]
+    if by == "mle":
+        value, std_error, low, high = (np.array(part, float) for part in (value, std_error, low, high))
+        weight = here.seen * here.weight
+        side = unbounded.sides(bank, here.scores, weight, value)
+        for r in np.flatnonzero(side.any(1) | unbounded.held(value)):
+            found = unbounded.ends(bank, here.scores[r], weight[r], value[r], side[r], level)
+            value[r], low[r], high[r], words[r] = found
+            std_error[r] = np.where(np.isfinite(high[r] - low[r]), std_error[r], np.inf)
     names = ["ability"] if bank.dims == 1 else [f"ability-{d + 1}" for d in range(bank.dims)]
     n = len(here.rows)
     return Estimate(
@@ -65,12 +76,12 @@ def estimate(
         rows=tuple(row for row in here.rows for _ in names),
         group=tuple(names * n),
         value=value.ravel(),
-        low=(value - half).ravel(),
-        high=(value + half).ravel(),
+        low=low.ravel(),
+        high=high.ravel(),
         level=level,
         std_error=std_error.ravel(),
         n_seen=np.repeat(here.n_seen, len(names)),
-        status=tuple(Status(int(s)).word for s in status for _ in names),
+        status=tuple(word for word in words for _ in names),
         source=here.source.merge(Source(bank=bank.name, cite=("lord1980",))),
         caveats=bank.caveats,
     )

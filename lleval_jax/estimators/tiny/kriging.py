@@ -10,6 +10,10 @@ that embedding (Vivek et al. 2023; Maia Polo et al. 2024), and the residuals of 
 others by simple kriging (Matheron 1963). How wide the interval must be is learned from models left out of everything,
 the choice of their anchors included.
 
+Beyond the calibration models' scores the curves are extrapolated, and may be wrong by the same on all items. That
+offset has a prior sd in proportion to how far the estimate lies beyond; the mean residual of the answered items tells
+it, as in a doubly robust mean (AIPW; Robins, Rotnitzky & Zhao 1994), and what it leaves open widens the interval.
+
 On the host in float64: with few models and one pattern of answers, compiling would cost more than computing.
 """
 
@@ -19,6 +23,7 @@ import numpy as np
 from scipy.special import expit
 
 from lleval_jax.core.linalg import cluster
+from lleval_jax.estimators.tiny.reach import Reach, beyond, reach
 from lleval_jax.values.bank import Learned
 
 FACTORS, SWEEPS, NEWTON = 2, 25, 25
@@ -30,6 +35,8 @@ SHIFT = 0.25  # prior variance of a new model's shift common to all items, in lo
 RHO = 0.7  # share of the kriged residual that is believed; learning it from few models only adds noise
 WIDEN_DF = 4.0  # prior strength of the nominal width, in models
 TAIL_DF = 12.0  # degrees of freedom of the interval: some models are unlike all others
+BEYOND = 0.25  # prior sd of the curves' common offset, as a share of the way beyond the calibration models' scores
+NEAR = 0.3  # a model is outside of what is known if it is by more than so many standard errors of its mean answer
 LEFT_OUT_STARTS = 2
 MOST_MODELS, FOLDS, BLOCK = 128, 9, 1024
 
@@ -68,7 +75,8 @@ def fit(
         near = embedding(curves, scores[~out])
         apart = cluster.untied(near, np.random.default_rng(seed))
         index = cluster.medoids(apart, weight[0], k, rng, LEFT_OUT_STARTS)
-        value[out], variance[out] = _predict(curves, near, weight, index, scores[out][:, index])
+        found = _predict(curves, near, weight, reach(full[~out]), index, scores[out][:, index])
+        value[out], variance[out] = found[0], found[1] + found[2]
     error = full - value
     widen = np.sqrt((WIDEN_DF + (error**2 / (variance + 1e-12)).sum(0)) / (WIDEN_DF + len(error)))
     curves = fit_curves(scores)
@@ -95,12 +103,13 @@ def predict(
     """
     curves = Curves(kept.coef, kept.phi, kept.single, kept.ability)
     near = embedding(curves, calibration[kept.models])
+    ends = reach(calibration[kept.models] @ weight.T)
     value, sd = np.empty((2, len(answers), len(weight)))
     patterns, which = np.unique(seen, axis=0, return_inverse=True)
     for j, pattern in enumerate(patterns):
         rows, index = np.flatnonzero(which.ravel() == j), np.flatnonzero(pattern)
-        value[rows], variance = _predict(curves, near, weight, index, answers[np.ix_(rows, index)])
-        sd[rows] = np.sqrt(variance) * kept.widen[targets]
+        found = _predict(curves, near, weight, ends, index, answers[np.ix_(rows, index)])
+        value[rows], sd[rows] = found[0], np.sqrt(found[1] * kept.widen[targets] ** 2 + found[2])
     return value, sd
 
 
@@ -125,9 +134,14 @@ def embedding(curves: Curves, scores: np.ndarray) -> np.ndarray:
 
 
 def _predict(
-    curves: Curves, near: np.ndarray, weight: np.ndarray, index: np.ndarray, answers: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Answered items, p-IRT of the rest and the kriged residual; and the nominal variance.  (models, targets) each."""
+    curves: Curves, near: np.ndarray, weight: np.ndarray, ends: Reach, index: np.ndarray, answers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Answered items, p-IRT of the rest and the kriged residual; the nominal variance, and that of what lies beyond.
+
+    Each (models, targets). Of the mean residual, what kriging does not carry yet counts by its share of certainty,
+    t^2 / (t^2 + v), t the prior sd of the offset and v the variance of a mean of so many answers. Outside of what is
+    known, answers are as dispersed as the row's own residuals, where that is more than among the known models.
+    """
     coef = np.concatenate([curves.coef, np.ones((len(curves.coef), 1))], axis=1)  # a new model may be better everywhere
     prior = np.append(np.ones(FACTORS), 1 / SHIFT)
     theta, precision = np.zeros((len(answers), len(prior))), np.eye(len(prior))
@@ -138,12 +152,22 @@ def _predict(
     unseen = weight.copy()
     unseen[:, index] = 0
     carry = RHO * _carry(near, unseen, index)
+    value = answers @ weight[:, index].T + p @ unseen.T + residual @ carry.T
+    gap = beyond(value, ends)
+    own = np.maximum((residual**2).mean(1) / np.maximum(spread[:, index].mean(1), 1e-12), curves.phi)[:, None]
+    mean_variance = own * spread[:, index].mean(1)[:, None] / len(index) + 1e-12
+    trust = (BEYOND * gap) ** 2 / ((BEYOND * gap) ** 2 + mean_variance)
+    outside = gap**2 / (gap**2 + NEAR**2 * mean_variance)
+    phi = curves.phi + outside * (own - curves.phi)
+    believed = trust * (unseen.sum(1) - carry.sum(1))
     columns = []
-    for rest, share in zip(unseen, carry, strict=True):
+    for rest, share, more, noise in zip(unseen, carry, believed.T, phi.T, strict=True):
+        share = share + more[:, None] / len(index)
         tilt = (rest * spread) @ coef[:, 1:] - (share * spread[:, index]) @ coef[index, 1:]
-        ability = (tilt * np.linalg.solve(precision, tilt[..., None])[..., 0]).sum(1)
-        columns.append(ability + curves.phi * (spread @ rest**2 + spread[:, index] @ share**2))
-    return answers @ weight[:, index].T + p @ unseen.T + residual @ carry.T, np.stack(columns, 1)
+        ability = (tilt * np.linalg.solve(precision, tilt[..., None])[..., 0]).sum(1) * np.maximum(noise, 1)
+        columns.append(ability + noise * (spread @ rest**2 + (spread[:, index] * share**2).sum(1)))
+    left = BEYOND * gap * (1 - trust) * (unseen.sum(1) - carry.sum(1))
+    return value + believed * residual.mean(1)[:, None], np.stack(columns, 1), left**2
 
 
 def _carry(near: np.ndarray, unseen: np.ndarray, index: np.ndarray) -> np.ndarray:

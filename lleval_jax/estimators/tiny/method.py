@@ -14,12 +14,16 @@ FEWEST_MODELS = 8  # calibration models that a method which learns from them tak
 
 
 class Spread(NamedTuple):
-    """An estimate and how wide it is: value, standard error, low and high, each (rows, targets)."""
+    """An estimate and how wide it is: value, standard error, low and high, each (rows, targets).
+
+    remark  (rows, targets) words for what a reader must know of an estimate, "" where there is nothing; None for none
+    """
 
     value: np.ndarray
     std_error: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    remark: np.ndarray | None = None
 
 
 class Call(Protocol):

@@ -23,7 +23,7 @@ from scipy.stats import t as student
 from lleval_jax import outside
 from lleval_jax.errors import BankMismatch, require_known, require_level
 from lleval_jax.estimators.irt.ability import known_answers
-from lleval_jax.estimators.tiny import kriging, linear, plans
+from lleval_jax.estimators.tiny import kriging, linear, plans, reach
 from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS, LEARNED, MODELS, WHOLE, Method, Spread, require_needs
 from lleval_jax.renamed import renamed
@@ -34,6 +34,9 @@ from lleval_jax.values.sparse import SparseResponses
 
 CITE = ("polo2024tiny",)
 WIDEN_DF = 4.0  # prior strength of the nominal width, in models
+LEAVES = 0.3  # standard errors beyond the known scores at which the head's say begins to go ...
+APART = 2.0  # ... and by how many the head and the curves may differ
+LITTLE = 0.5  # a say that is less is remarked
 GROUP = "lleval_jax.methods"  # of the entry points by which other packages bring a `Method`, under its name
 
 
@@ -90,6 +93,7 @@ def estimate(
         status=("ok",) * (n * len(names)),
         source=here.source.merge(Source(bank=bank.name, seed=seed, cite=chosen.cite)),
         caveats=bank.caveats,
+        remark=reach.remarks(found.value, found.remark, bank, targets),
     )
 
 
@@ -149,15 +153,19 @@ def regression(here: Responses, bank: ItemBank, targets: np.ndarray, level: floa
             out[:, rows, column] = head.estimate(
                 x, known.full[teachers, t], here.scores[np.ix_(rows, index)].astype(float), level, seed
             )
-    return Spread(*out)
+    return _wider(Spread(*out), reach.answers_beyond(here, known))
 
 
 def mixed(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
-    """Mixture of kriged and head; the share was best on models left out."""
+    """Mixture of kriged and head; the share was best on models left out, and less for a model unlike them (`_say`)."""
     share = 0.0 if bank.anchors is None else float(bank.anchors.mix[0])
     a = kriged(here, bank, targets, level, seed)
     b = _stretched(regression(here, bank, targets, level, seed), bank, "head", targets)
-    return Spread(*((1 - share) * x + share * y for x, y in zip(a, b, strict=True)))
+    say = _say(a, b, reach.known_reach(cast(Calibration, bank.calibration), targets))
+    part = share * say
+    remark = np.where((say < LITTLE) & (share > 0), "regression on known models given little weight", "")
+    value, sd, low, high = ((1 - part) * x + part * y for x, y in zip(a[:4], b[:4], strict=True))
+    return Spread(value, sd, low, high, remark)
 
 
 METHODS: dict[str, Method] = {
@@ -198,14 +206,35 @@ def _certain(found: Spread, here: Responses, bank: ItemBank, targets: np.ndarray
         high = np.clip(low + 1 - here.seen @ w.T, low, 1)
     value = np.clip(found.value, low, high)
     lower = np.minimum(np.clip(found.low, low, high), value)
-    return Spread(value, found.std_error, lower, np.maximum(np.clip(found.high, low, high), value))
+    return Spread(value, found.std_error, lower, np.maximum(np.clip(found.high, low, high), value), found.remark)
 
 
 def _stretched(found: Spread, bank: ItemBank, name: str, targets: np.ndarray) -> Spread:
     """As wide as a method's errors on models left out."""
-    wide = _widen(bank, name, targets)[0]
-    value, sd, low, high = found
-    return Spread(value, sd * wide, value - wide * (value - low), value + wide * (high - value))
+    return _times(found, _widen(bank, name, targets)[0])
+
+
+def _times(found: Spread, wide: np.ndarray) -> Spread:
+    value, sd, low, high, remark = found
+    return Spread(value, sd * wide, value - wide * (value - low), value + wide * (high - value), remark)
+
+
+def _wider(found: Spread, more: np.ndarray) -> Spread:
+    """With one more error, independent of the rest, whose standard deviation is (rows,)."""
+    sd = np.maximum(found.std_error, 1e-9)
+    return _times(found, np.hypot(1, more[:, None] / sd))
+
+
+def _say(a: Spread, b: Spread, ends: reach.Reach) -> np.ndarray:
+    """(rows, targets) from 1 to 0: what say the head has, as a share of that which was best on models left out.
+
+    A regression takes scores that it has not met for nearer to those that it has. So its say goes as the kriged
+    estimate leaves the range of the known scores, in units of its error; and where the two differ by more than their
+    errors allow.
+    """
+    left = reach.beyond(a.value, ends) / np.maximum(LEAVES * a.std_error, 1e-9)
+    apart = np.abs(a.value - b.value) / np.maximum(np.hypot(a.std_error, b.std_error), 1e-9)
+    return np.exp(-0.5 * (left**2 + np.maximum(apart - APART, 0) ** 2))
 
 
 def _student(value: np.ndarray, sd: np.ndarray, df: float, level: float) -> Spread:

@@ -81,7 +81,7 @@ def test_the_estimate_is_scipys(method, repeats):
         assert abs(got.value[r] - best) < known(got)[r]
 
 
-@pytest.mark.parametrize("method", ability.METHODS)
+@pytest.mark.parametrize("method", [method for method in ability.METHODS if method != "mle"])
 def test_all_right_and_all_wrong_are_finite_and_ordered(method):
     bank = a_bank()
     scores = np.stack([np.zeros(40), np.arange(40) % 2, np.ones(40)]).astype(np.float32)
@@ -90,6 +90,49 @@ def test_all_right_and_all_wrong_are_finite_and_ordered(method):
         assert np.isfinite(part).all()
     assert got.value[0] < got.value[1] < got.value[2]
     assert got.status[1] == "ok"
+
+
+EXTREMES = np.stack([np.ones(20), np.zeros(20), np.arange(20) % 2])
+
+
+def test_all_right_and_all_wrong_have_no_finite_maximum_likelihood(tmp_path):
+    """The interval is open on the side that the data do not bound; both extremes are treated alike."""
+    bank = a_bank(20)
+    bank = dataclasses.replace(bank, intercept=np.zeros(20, np.float32))
+    got = ability.estimate(Responses.build(EXTREMES, items=bank.items), bank=bank, by="mle")
+    assert got.status == ("no finite maximum", "no finite maximum", "ok")
+    np.testing.assert_array_equal(got.value[:2], [np.inf, -np.inf])
+    np.testing.assert_array_equal([got.high[0], got.low[1]], [np.inf, -np.inf])
+    np.testing.assert_allclose(got.low[0], -got.high[1], atol=1e-6)
+    loglik = -np.logaddexp(0, -bank.slope[:, 0].astype(float) * got.low[0]).sum()  # its supremum is 0
+    np.testing.assert_allclose(-2 * loglik, stats.chi2.ppf(0.95, 1), rtol=1e-6)
+    assert np.isfinite([got.value[2], got.low[2], got.high[2], got.std_error[2]]).all()
+    entries = json.loads(json.dumps(got.to_dict(), allow_nan=False))["estimates"]
+    assert [entry["high"] is None for entry in entries] == [True, False, False]
+    assert [entry["low"] is None for entry in entries] == [False, True, False]
+    back = data.load(data.save(got, tmp_path / "estimate"))
+    for field in ("value", "low", "high", "std_error"):
+        np.testing.assert_array_equal(getattr(back, field), getattr(got, field))
+    assert "no finite maximum" in str(got)
+
+
+def test_a_row_worse_than_guessing_has_no_finite_maximum_likelihood():
+    """With a floor of .25, 3 of 20 right is most likely at the lowest ability."""
+    bank = dataclasses.replace(a_bank(20), floor=np.full(20, 0.25, np.float32))
+    scores = (np.arange(20) % 20 < np.array([[3], [12]])).astype(np.float32)
+    got = ability.estimate(Responses.build(scores, items=bank.items), bank=bank, by="mle")
+    assert got.status == ("no finite maximum", "ok")
+    assert (got.low[0], got.value[0]) == (-np.inf, -np.inf)
+    assert got.high[0] < got.value[1]
+
+
+def test_of_two_abilities_all_right_answers_bound_neither():
+    """Either may be low if the other is high enough."""
+    bank = a_bank(20, dims=2)
+    got = ability.estimate(Responses.build(EXTREMES[:1], items=bank.items), bank=bank, by="mle")
+    assert got.status == ("no finite maximum",) * 2
+    assert np.isinf(got.high).all()
+    assert np.isinf(got.low).all()
 
 
 @pytest.mark.parametrize("method", ability.METHODS)

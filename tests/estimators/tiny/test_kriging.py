@@ -70,14 +70,15 @@ def test_all_items_may_be_anchors():
 def test_the_prediction_is_the_formula(learned):
     """Value and variance, with loops over items and numerical abilities."""
     kept, index, _, _ = learned
-    new, _ = answers(3, seed=1)
-    w = weights()
-    value, sd = predict(kept, new, seen_of(3, index))
+    new = np.concatenate([answers(3, seed=1)[0], np.ones((1, ITEMS)), np.arange(ITEMS)[None] % 9 == 0])
+    w, gaps = weights(), []
+    value, sd = predict(kept, new, seen_of(5, index))
     near = kriging.embedding(kriging.Curves(kept.coef, kept.phi, kept.single, kept.ability), answers()[0][kept.models])
     slope = np.concatenate([kept.coef[:, 1:], np.ones((ITEMS, 1))], axis=1)
     prior = np.array([1.0, 1.0, 1 / kriging.SHIFT])
     rest = [i for i in range(ITEMS) if i not in set(index.tolist())]
-    for r in range(3):
+    known = answers()[0][kept.models] @ w.T
+    for r in range(5):
         theta = np.zeros(3)
         for _ in range(200):  # plain Newton
             p = 1 / (1 + np.exp(-(kept.coef[:, 0] + slope @ theta)))
@@ -90,13 +91,25 @@ def test_the_prediction_is_the_formula(learned):
             kernel = np.exp(-d / (2 * (whole @ d.min(1)) / whole.sum()))
             carry = kriging.RHO * np.linalg.solve(kernel[index] + np.eye(K), kernel.T @ free)
             expected = w[t, index] @ new[r, index] + sum(w[t, i] * p[i] for i in rest) + carry @ (new[r] - p)[index]
+            gap = max(expected - known[:, t].max(), known[:, t].min() - expected, 0)
+            gaps.append(gap)
+            own = max(sum((new[r] - p)[index] ** 2) / sum((p * (1 - p))[index]), kept.phi)
+            of_mean = own * (p * (1 - p))[index].mean() / K + 1e-12
+            trust = (kriging.BEYOND * gap) ** 2 / ((kriging.BEYOND * gap) ** 2 + of_mean)
+            outside = gap**2 / (gap**2 + kriging.NEAR**2 * of_mean)
+            phi, left = kept.phi + outside * (own - kept.phi), free.sum() - carry.sum()
+            expected += trust * left * (new[r] - p)[index].mean()
+            carry = carry + trust * left / K
             tilt = sum(w[t, i] * p[i] * (1 - p[i]) * slope[i] for i in rest)
             tilt = tilt - sum(c * p[i] * (1 - p[i]) * slope[i] for c, i in zip(carry, index, strict=True))
             noise = sum(free[i] ** 2 * p[i] * (1 - p[i]) for i in rest)
             noise += sum(c**2 * p[i] * (1 - p[i]) for c, i in zip(carry, index, strict=True))
-            variance = tilt @ np.linalg.solve(info, tilt) + kept.phi * noise
+            variance = max(phi, 1) * tilt @ np.linalg.solve(info, tilt) + phi * noise
+            offset = kriging.BEYOND * gap * (1 - trust) * left
             np.testing.assert_allclose(value[r, t], expected, atol=1e-6)
-            np.testing.assert_allclose(sd[r, t], np.sqrt(variance) * kept.widen[t], rtol=1e-5)
+            np.testing.assert_allclose(sd[r, t] ** 2, variance * kept.widen[t] ** 2 + offset**2, rtol=1e-5)
+    assert max(gaps) > 0
+    assert min(gaps) == 0
 
 
 def test_order_of_rows_items_and_targets_changes_nothing(learned):
