@@ -75,7 +75,7 @@ def bank_of(answers: np.ndarray, items: int) -> ll.ItemBank:
     known = ll.Responses.build(answers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ll.anchors.choose(ll.irt.fit(known), known, k=min(items, answers.shape[1]))
+        return ll.anchors.choose(ll.irt.fit(known), responses=known, k=min(items, answers.shape[1]))
 
 
 def tried(name: str, protocol: str, settings: Settings) -> dict[str, list[np.ndarray]]:

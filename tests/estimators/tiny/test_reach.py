@@ -63,7 +63,7 @@ def extremes(value):
 
 @pytest.mark.parametrize(("answer", "place"), [(1.0, "above"), (0.0, "below")])
 def test_a_model_beyond_all_known_rests_on_its_own_answers_and_the_output_says_so(answer, place):
-    here = anchors.anchors_only(extremes(answer), bank())
+    here = anchors.anchors_only(extremes(answer), bank=bank())
     found = {method: tiny.estimate(here, bank=bank(), by=method) for method in ("kriged", "head", "mixed")}
     np.testing.assert_allclose(found["mixed"].value, found["kriged"].value, atol=1e-3)
     assert abs(found["head"].value[0] - found["kriged"].value[0]) > 0.01
@@ -76,7 +76,7 @@ def test_a_model_beyond_all_known_rests_on_its_own_answers_and_the_output_says_s
 
 def test_a_model_among_the_known_ones_has_no_remark():
     usual = Responses.build(bank().calibration.answers[:1].astype(float), rows=("usual",), items=bank().items)
-    here = anchors.anchors_only(usual, bank())
+    here = anchors.anchors_only(usual, bank=bank())
     found = tiny.estimate(here, bank=bank(), by="kriged", groups=True)
     assert found.remark[found.group.index(WHOLE)] == ""
     assert "remark" not in found.to_dict()["estimates"][0]
