@@ -12,8 +12,8 @@ from lleval_jax.core.irt import irf, scoring
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, DataWarning, outside, require_known, require_level
-from lleval_jax.estimators.irt.guard import FEWEST
 from lleval_jax.estimators.irt import unbounded
+from lleval_jax.estimators.irt.guard import FEWEST
 from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
 from lleval_jax.values.bank import ItemBank
