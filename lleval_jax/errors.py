@@ -14,7 +14,7 @@ class _TwoFaced(Exception):
     """What is wrong, and what to do about it in the words of Python and of the shell, where these differ."""
 
     def __init__(self, what: str = "", *, python: str = "", shell: str = "") -> None:
-        super().__init__(what)
+        super().__init__(what)  # type: ignore[call-arg]  # an exception comes next in each class
         self.what, self.python, self.shell = what, python, shell
 
     def __str__(self) -> str:

@@ -145,10 +145,10 @@ def abilities(precision: str, small: bool) -> Work:
 
     @jax.jit
     def double(scores: Any, bank: irf.Items) -> tuple[Any, ...]:
-        belief = scoring.Belief(jnp.zeros(dims), jnp.eye(dims))
+        posterior = scoring.Normal(jnp.zeros(dims), jnp.eye(dims))
 
         def one(row: Any) -> tuple[Any, ...]:
-            found = scoring.mode(irf.Curve(dims=dims), bank, scoring.Answers(row, jnp.ones_like(row)), belief)
+            found = scoring.mode(irf.Curve(dims=dims), bank, scoring.Answers(row, jnp.ones_like(row)), posterior)
             return found.value, found.covariance, found.status
 
         return jax.lax.map(one, scores, batch_size=ability.BATCH)

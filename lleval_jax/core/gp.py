@@ -146,7 +146,7 @@ def exclusion_path(block: Array, alpha: Array) -> tuple[Array, Array]:
 
     Leaving out a set G that holds row 0 gives residual [A^-1 alpha]_0 and variance [A^-1]_00 with A = (K^-1)_GG, the
     block form of R&W 5.12. With A = L L' and v = L^-1 e_0, w = L^-1 alpha, both are sums over the leading entries of
-    v w and v v, so one Cholesky factor holds the whole path.  (g, g), (g,) -> (g,), (g,).
+    v w and v v, so one Cholesky factor gives the whole path.  (g, g), (g,) -> (g,), (g,).
     """
     root = jnp.linalg.cholesky(block)
     v = solve_triangular(root, jnp.zeros(len(alpha)).at[0].set(1.0), lower=True)

@@ -1,6 +1,6 @@
 """Adaptive sessions with lm-eval: choose documents, run lm-eval on them with `--samples`, read, choose again.
 
-Each round starts lm-eval anew, which loads the model again: `batch` weighs that against answers saved.
+Each round starts lm-eval again, which loads the model again: `batch` weighs that against answers saved.
 """
 
 import dataclasses

@@ -66,7 +66,7 @@ def codes(names: Sequence[str] | np.ndarray) -> np.ndarray:
 
 
 def law_of(p: SlothParams) -> Law:
-    """What is learned beside the effects."""
+    """What is learned apart from the effects."""
     return Law(*map(jnp.asarray, p[: len(Law._fields)]))
 
 

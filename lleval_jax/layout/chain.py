@@ -122,7 +122,7 @@ def main_effects(chain: Chain) -> tuple[np.ndarray, np.ndarray]:
 def logits(chain: Chain, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(models, cells) logits and their variances, of the normal that stands for a cell's answers.
 
-    Laplace's method: the likelihood is expanded where it is highest together with the belief that logits lie `ROOM`
+    Laplace's method: the likelihood is expanded where it is highest together with a prior that logits lie `ROOM`
     about `middle`, their main effects. Where answers are many that is the logit of their share; where they are few, all
     right or all wrong, that logit and its variance would say more than they do.
     """

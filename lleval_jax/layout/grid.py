@@ -21,7 +21,7 @@ APART = 0.3  # of what a prompt does to one model and not to the others
 MODELS = 0.7  # of models, where there are several
 HARD = 1.5  # of examples
 TELLS = 0.5  # of the part that features of examples explain
-LOOSE = 1.5  # how many effects that belief is worth
+LOOSE = 1.5  # how many effects that prior is worth
 FIRM = 2.0  # the same of examples' effects, which are never small
 OPEN = 1.0  # the same of what features explain, which may be nothing
 SPREADS = 1.2  # effects draw shares toward one half: the logit about which they lie is so many times that of the share
@@ -60,7 +60,7 @@ SAME_DESIGN: Any = Grid(Design(None, None, None, None, None, 0), Cells(0, 0, 0, 
 def matrix(features: Features | None, names: Sequence[str], what: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Standardised columns that vary, (len(names), k), and what they are called.
 
-    A frame whose index holds the names is put in their order; anything else is taken as it stands.
+    A frame whose index has the names is put in their order; anything else is taken in its own order.
     """
     if features is None:
         return np.zeros((len(names), 0)), ()
@@ -138,14 +138,14 @@ def _design(
 ) -> tuple[Design, tuple[str, ...]]:
     """How coefficients act, the offset left at 0, and the names of the scales."""
     n, (items, q) = len(features), columns.shape
-    parts, kinds, beliefs, own = _row_effects(features, models, prompts, n)
+    parts, kinds, priors, own = _row_effects(features, models, prompts, n)
     loads = np.concatenate([np.ones((n, 1)), *parts], axis=1)
     sizes = [1] + [part.shape[1] for part in parts]
     if q:
         kinds, sizes = (*kinds, "example features"), [*sizes, q]
-        beliefs = [*beliefs, (TELLS / np.sqrt(q), OPEN)]
+        priors = [*priors, (TELLS / np.sqrt(q), OPEN)]
     name, size_of_own = own
-    size, worth = np.transpose([*beliefs, (size_of_own, LOOSE), (HARD, FIRM)])
+    size, worth = np.transpose([*priors, (size_of_own, LOOSE), (HARD, FIRM)])
     kind = np.zeros((sum(sizes), len(kinds)))
     ends = np.cumsum(sizes)
     for h in range(len(kinds)):
@@ -198,28 +198,28 @@ def room(cells: int) -> int:
 def _row_effects(
     features: np.ndarray, models: Sequence[str] | None, prompts: Sequence[str] | None, n: int
 ) -> tuple[list[np.ndarray], tuple[str, ...], list[tuple[float, float]], tuple[str, float]]:
-    """Loadings of the row effects, their kinds, each kind's likeliest size and how many effects that belief is worth.
+    """Loadings of the row effects, their kinds, each kind's likeliest size and how many effects that prior is worth.
 
     And the name and likeliest size of what is each row's own.
     """
     parts: list[np.ndarray] = []
     kinds: list[str] = []
-    beliefs: list[tuple[float, float]] = []
+    priors: list[tuple[float, float]] = []
 
     def add(name: str, loads: np.ndarray, size: float, worth: float = LOOSE) -> None:
         parts.append(loads)
         kinds.append(name)
-        beliefs.append((size, worth))
+        priors.append((size, worth))
 
     explained = features.shape[1] > 0
     rest = REST if explained else BETWEEN
     if explained:
         add("features", features, EXPLAINED / np.sqrt(features.shape[1]), OPEN)
     if models is None:
-        return parts, tuple(kinds), beliefs, ("prompt", rest)
+        return parts, tuple(kinds), priors, ("prompt", rest)
     add("model", one_hot(models), MODELS)
     add("prompt", one_hot(prompts if prompts is not None else range(n)), rest)
-    return parts, tuple(kinds), beliefs, ("model x prompt", APART)
+    return parts, tuple(kinds), priors, ("model x prompt", APART)
 
 
 def one_hot(names: Sequence[Any]) -> np.ndarray:

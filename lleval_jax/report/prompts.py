@@ -29,7 +29,7 @@ def table(fit: FitResult, estimate: Estimate, truth: Truth | None = None) -> Tab
 
 
 def comparison(difference: Estimate, first: str, second: str, probability: float, won: Estimate | None = None) -> Table:
-    """The difference of two prompts, or two models, how surely one is better, and under how many prompts."""
+    """The difference of two prompts, or two models, the probability that one is better, and under how many prompts."""
     better, sure = (first, probability) if probability >= 0.5 else (second, 1 - probability)
     lines = [(difference.rows[0], f"{difference.value[0]:.3f}", style.interval(difference, 0))]
     if won is not None:
@@ -73,7 +73,7 @@ def best(found: Best, most: int = 5) -> Table:
 
 
 def facts(fit: FitResult) -> dict[str, Any]:
-    """What was learned beside the scores, for the JSON: sizes of effects in logits, and what was answered."""
+    """What was learned besides the scores, for the JSON: sizes of effects in logits, and what was answered."""
     p = fit.params
     sizes = zip(fit.axes["kinds"], p.scale, p.scale_low, p.scale_high, strict=True)
     effects = zip(fit.axes["features"], p.coef, p.coef_sd, strict=True)

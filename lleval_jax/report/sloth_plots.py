@@ -98,7 +98,7 @@ def _curves(
     for (family, tokens), colour in colours.items():
         at, size = _line(estimate, benchmark, family, tokens)
         axes.fill_between(size, estimate.low[at], estimate.high[at], color=colour, alpha=0.1, linewidth=0)
-        for edge in (estimate.low, estimate.high):  # bands that overlap are told apart by their edges
+        for edge in (estimate.low, estimate.high):  # edges show where bands overlap
             axes.plot(size, edge[at], color=colour, linewidth=0.8, linestyle=(0, (3, 2)))
         axes.plot(size, estimate.value[at], color=colour, linewidth=1.8)
         rivals = [own for name, own in colours if name == family]

@@ -15,7 +15,7 @@ UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
 COVERS = "an interval is for the score that will be observed; models: those whose score on the benchmark was known"
 LEFT_OUT = "hidden in turn: of a fifth of the families all models but the smallest; error: mean absolute, in points"
-CLEAR = "*: the interval does not hold 0"
+CLEAR = "*: the interval does not contain 0"
 
 
 class Parts(NamedTuple):

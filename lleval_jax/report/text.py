@@ -128,7 +128,7 @@ def comparison(estimate: Estimate, first: str, second: str) -> Table:
 
 
 def inside(estimate: Estimate, truth: Truth) -> dict[tuple[str, str], bool]:
-    """(row, group) -> whether the interval holds the known score, where one is known."""
+    """(row, group) -> whether the interval contains the known score, where one is known."""
     entries = zip(estimate.rows, estimate.group, estimate.low, estimate.high, strict=True)
     return {(r, g): bool(low <= truth[r, g] <= high) for r, g, low, high in entries if (r, g) in truth}
 
@@ -185,7 +185,7 @@ def _first(names: Sequence[str]) -> str:
 def _score_card(estimate: Estimate, truth: Truth, held: Mapping[tuple[str, str], bool]) -> str:
     keys = zip(estimate.rows, estimate.group, estimate.value, strict=True)
     errors = [abs(value - truth[r, g]) for r, g, value in keys if (r, g) in truth]
-    count = f"{sum(held.values())} of {len(held)} intervals hold the truth"
+    count = f"{sum(held.values())} of {len(held)} intervals contain the truth"
     return f"{count}; mean absolute error {np.mean(errors):.3f}"
 
 

@@ -21,7 +21,7 @@ def guard(found: Guard) -> Table:
     clusters = [f"near-copies: {_few(cluster)}" for cluster in found.clusters[:PAIRS]]
     what = f"{found.models:,} models ({found.distinct:,} distinct) x {found.items:,} items, {found.asked} asked for"
     if found.ok:
-        verdict = "nothing speaks against fitting it"
+        verdict = "it can be fitted"
     else:
         verdict = f"{found.safe} is safe" if found.safe != found.asked else "it can be, with the warnings below"
     lines = lines or [("-", "-", "nothing")]
@@ -49,21 +49,21 @@ def summary(
     if rotation is not None:
         lines.append((f"dimensions ({rotation.by})", "; ".join(rotation.names)))
     if depend.compared:
-        told = f"{depend.beyond:,} of {depend.compared:,} pairs go together beyond ability"
-        lines.append(("local dependence", f"{told}; spread {depend.spread:.3f}, by chance {depend.chance:.3f}"))
+        said = f"{depend.beyond:,} of {depend.compared:,} pairs flagged (Yen's Q3)"
+        lines.append(("local dependence", f"{said}; spread {depend.spread:.3f}, by chance {depend.chance:.3f}"))
     bad = sum(map(bool, found.items.flags))
     words = ", ".join(f"{n:,} {name}" for name, n in count.items() if n)
     lines.append(("items with something wrong", f"{bad:,} of {len(found.items.items):,}" + (f": {words}" * bool(bad))))
     if shuffled is not None:
-        lines.append(("answers dealt anew", _control(shuffled)))
+        lines.append(("negative control (shuffled answers)", _control(shuffled)))
     if recovery is not None:
         lines += _recovered(recovery)
-    pairs = [f"go together: {a}, {b} ({r:.2f})" for a, b, r in depend.pairs[:PAIRS]]
+    pairs = [f"dependent: {a}, {b} ({r:.2f})" for a, b, r in depend.pairs[:PAIRS]]
     return Table("after the fit", ("what", "found"), tuple(lines), tuple(pairs), left=2)
 
 
 def items(found: Examination, most: int = ITEMS) -> Table:
-    """The gravest items: what is wrong with these questions."""
+    """The most serious items: what is wrong with these questions."""
     report = found.items
     flagged = report.flagged
     lines = []

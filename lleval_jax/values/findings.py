@@ -1,4 +1,4 @@
-"""What methods found beside scores: the best prompt, a distribution, a link of banks, suspicions, rows gone wrong."""
+"""Results other than scores: the best prompt, a distribution, a link of banks, flagged families, mislabelled rows."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ KINDS = "exchanged", "fits no row", "constant block", "same answers"  # of what 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Best:
-    """The prompt named best, and how sure that is. Its posterior mean is the highest, not its observed one.
+    """The prompt named best, with its probability. Its posterior mean is the highest, not its observed one.
 
     prompt       its name
     probability  that no prompt scores higher on all items: that it is best, or tied for it
@@ -89,7 +89,7 @@ class Distribution:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Linked:
-    """The new bank on the old bank's scale, and how sure that is.
+    """The new bank on the old bank's scale, with standard errors.
 
     scale, shift  of ability: old = scale * new + shift
     covariance    (2, 2) of the two: the link's own error, which all items of `bank` share and its covariance leaves out
@@ -132,7 +132,7 @@ class Linked:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Suspicion:
-    """Which families do better somewhere than their scores elsewhere and the others foretell.
+    """Which families do better somewhere than their scores elsewhere and the other families predict.
 
     estimate    one entry a family and version (or version/domain): its excess, a share in [-1, 1], in the middle of
                 what the laws of drift say, and the larger standard error; intervals cover those of either law and
@@ -161,7 +161,7 @@ class Suspicion:
         }
 
     def __str__(self) -> str:
-        who = ", ".join(self.flagged) or "nobody"
+        who = ", ".join(self.flagged) or "none"
         lines = [f"flagged at {100 * self.alarm:.3g}% false alarms over all families: {who}"]
         for at in np.argsort(self.p_values, kind="stable")[:5]:
             e = self.estimate

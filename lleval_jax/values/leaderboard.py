@@ -78,7 +78,7 @@ class Leaderboard:
             have = ", ".join(map(str, frame.columns))
             require(name in frame.columns, f"the leaderboard has no column {name!r}; it has {have}")
         require(len(frame) > 0, "the leaderboard has no rows")
-        told: list[str] = []
+        notes: list[str] = []
         names = {name: _names(frame[name], name, where) for name in ("model", "family")}
         lineages = names["family"]
         if "base_family" in frame.columns:
@@ -86,20 +86,20 @@ class Leaderboard:
         again = pd.Series(names["model"]).duplicated().to_numpy().nonzero()[0]
         for row in again[:1]:
             raise BadInput(f"{where(row)}: model {names['model'][row]!r} stands there a second time; keep one")
-        params = _counts(frame["params"], "params", where, told)
-        tokens = _counts(frame["tokens"], "tokens", where, told)
+        params = _counts(frame["params"], "params", where, notes)
+        tokens = _counts(frame["tokens"], "tokens", where, notes)
         instruct = _flags(frame["instruct"], where) if "instruct" in frame.columns else np.zeros(len(frame), bool)
-        tokens = _borrowed(tokens, lineages, names["model"], told)
+        tokens = _borrowed(tokens, lineages, names["model"], notes)
         benchmarks = [str(n) for n in frame.columns if n not in FACTS and pd.api.types.is_numeric_dtype(frame[n])]
-        require(bool(benchmarks), "the leaderboard has no column of scores beside params and tokens")
-        found = [_scores(frame[name].to_numpy(float), name, where, told) for name in benchmarks]
+        require(bool(benchmarks), "the leaderboard has no column of scores besides params and tokens")
+        found = [_scores(frame[name].to_numpy(float), name, where, notes) for name in benchmarks]
         scores = np.stack(found, 1)
         seen = np.isfinite(scores)
         keep = np.isfinite(params) & np.isfinite(tokens) & seen.any(1)
-        _tell_left_out(np.asarray(names["model"], object)[~keep], told)
+        _tell_left_out(np.asarray(names["model"], object)[~keep], notes)
         require(bool(keep.any()), "no row has params, tokens and a score")
         floor = np.array([(floors or {}).get(name, 0.0) for name in benchmarks])
-        _say(told, strict)
+        _say(notes, strict)
 
         def kept(values: Sequence[str]) -> tuple[str, ...]:
             return tuple(value for value, good in zip(values, keep, strict=True) if good)
@@ -187,7 +187,7 @@ def _names(column: pd.Series, name: str, where: Place) -> list[str]:
     return found
 
 
-def _counts(column: pd.Series, name: str, where: Place, told: list[str]) -> np.ndarray:
+def _counts(column: pd.Series, name: str, where: Place, notes: list[str]) -> np.ndarray:
     """Counts, NaN where not known; a column that is plainly in billions or trillions is put right."""
     found = pd.to_numeric(column, errors="coerce").to_numpy(float)
     for row in np.flatnonzero(np.isnan(found) & column.notna().to_numpy() & (np.array(_texts(column)) != ""))[:1]:
@@ -199,7 +199,7 @@ def _counts(column: pd.Series, name: str, where: Place, told: list[str]) -> np.n
         return found
     unit, word, most = UNITS[name]
     if known.max() <= most:
-        told.append(f"{name} from {known.min():g} to {known.max():g} are taken as {word}; write counts, as {unit:g}")
+        notes.append(f"{name} from {known.min():g} to {known.max():g} are taken as {word}; write counts, as {unit:g}")
         return found * unit
     small = int(np.flatnonzero(found < FEWEST[name])[0])
     raise BadInput(
@@ -216,7 +216,7 @@ def _flags(column: pd.Series, where: Place) -> np.ndarray:
     return np.array(found, bool)
 
 
-def _borrowed(tokens: np.ndarray, lineages: Sequence[str], models: Sequence[str], told: list[str]) -> np.ndarray:
+def _borrowed(tokens: np.ndarray, lineages: Sequence[str], models: Sequence[str], notes: list[str]) -> np.ndarray:
     """Unknown tokens: the median of the lineage's, where there are any."""
     missing = np.isnan(tokens)
     if not missing.any():
@@ -225,17 +225,17 @@ def _borrowed(tokens: np.ndarray, lineages: Sequence[str], models: Sequence[str]
     lent = missing & ~np.isnan(median)
     if lent.any():
         first = models[int(np.flatnonzero(lent)[0])]
-        told.append(f"{lent.sum()} models have no tokens; the median of their lineage stands in (first: {first!r})")
+        notes.append(f"{lent.sum()} models have no tokens; the median of their lineage stands in (first: {first!r})")
     return np.where(lent, median, tokens)
 
 
-def _scores(found: np.ndarray, name: str, where: Place, told: list[str]) -> np.ndarray:
+def _scores(found: np.ndarray, name: str, where: Place, notes: list[str]) -> np.ndarray:
     """Scores in [0, 1], NaN where not known; a column in percent is put right."""
     known = found[~np.isnan(found)]
     require(len(known) > 0, f"benchmark {name!r} has no scores; leave the column out")
     most = float(known.max())
     if 1 < most <= 100 and known.min() >= 0 and np.median(known) > 1:
-        told.append(f"scores of {name!r} reach {most:g} and are taken as percent; write them in [0, 1]")
+        notes.append(f"scores of {name!r} reach {most:g} and are taken as percent; write them in [0, 1]")
         return found / 100
     for row in np.flatnonzero(~np.isnan(found) & ~((found >= 0) & (found <= 1)))[:1]:
         raise BadInput(
@@ -245,13 +245,13 @@ def _scores(found: np.ndarray, name: str, where: Place, told: list[str]) -> np.n
     return found
 
 
-def _tell_left_out(names: np.ndarray, told: list[str]) -> None:
+def _tell_left_out(names: np.ndarray, notes: list[str]) -> None:
     if len(names):
-        told.append(f"{len(names)} models lack params, tokens or all scores and were left out (first: {names[0]!r})")
+        notes.append(f"{len(names)} models lack params, tokens or all scores and were left out (first: {names[0]!r})")
 
 
-def _say(told: Sequence[str], strict: bool) -> None:
-    for message in told:
+def _say(notes: Sequence[str], strict: bool) -> None:
+    for message in notes:
         if strict:
             raise BadInput(message)
         warnings.warn(message, DataWarning, stacklevel=3)

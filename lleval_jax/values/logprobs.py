@@ -129,7 +129,7 @@ def columns(pairs: bool) -> tuple[str, ...]:
 
 
 def pairs_of(found: Sequence[str] | pd.Index) -> bool:
-    """Whether a table with these columns holds pairs, if nobody says so."""
+    """Whether a table with these columns holds pairs, if it is not said."""
     return "logprob" not in found and any(side in found for side in SIDES)
 
 

@@ -145,7 +145,7 @@ class SlothParams(NamedTuple):
     """A law and the leaderboard it was learned from.
 
     loading        (benchmarks, skills)   how much of each skill a benchmark asks
-    shared, own    (effects,)  log sds of effects through the skills and beside them; `INPUTS`, then `NESTED`
+    shared, own    (effects,)  log sds of effects through the skills and direct; `INPUTS`, then `NESTED`
     noise          (benchmarks,)  log sd of a score around the law
     centre         (benchmarks,)  logit of an average model
     bend           (benchmarks,)  of the link: log slope far below zero
@@ -154,7 +154,7 @@ class SlothParams(NamedTuple):
     instruct       (rows,)  whether tuned to follow instructions
     score, seen    (rows, benchmarks)  in [0, 1], and whether known
     logit, worth   (rows, benchmarks)  posterior mean, and how much the score counts (1: as a normal one)
-    slope          (inputs x (skills + benchmarks),)  posterior mean of slopes that all share; through skills, beside
+    slope          (inputs x (skills + benchmarks),)  posterior mean of slopes that all share; through skills, direct
     slope_cov      the same, squared
     family         (rows,)  index into the axis "families"
     lineage        (rows,)  index into the axis "lineages"
@@ -245,12 +245,12 @@ class PasskParams(NamedTuple):
     """Questions as they hang on the skills of a law.
 
     skill     (models, skills)   of those that tried, in `units`, given their tries too
-    beside    (models,)          what they have beside their skills, in logits
+    residual  (models,)          beyond their skills, in logits
     mean      (k,)               over questions, of (intercept, slopes)
     question  (questions, k)     intercept and slopes
     spread    (k, k)             covariance over questions
     own       (2,)               variances of what a model, and a cell, has of its own
-    shared    (shared, shared)   covariance of skills, `beside` and `mean`
+    shared    (shared, shared)   covariance of skills, `residual` and `mean`
     alone     (questions, k, k)  covariance of a question given those
     pull      (questions, k, shared)  minus how a question's mean moves with those
     tried     (models,)          tries learned from
@@ -259,7 +259,7 @@ class PasskParams(NamedTuple):
     """
 
     skill: np.ndarray
-    beside: np.ndarray
+    residual: np.ndarray
     mean: np.ndarray
     question: np.ndarray
     spread: np.ndarray

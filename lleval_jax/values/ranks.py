@@ -1,4 +1,4 @@
-"""Who is ahead, and how surely: the ranks that rows of a leaderboard may have.
+"""Who is ahead, with probabilities: the ranks that rows of a leaderboard may have.
 
 `Ranks` is what every leaderboard knows. `Ranking` adds each pair of rows, for who is asked next; `Standing` adds the
 probability of each rank, where scores of all rows are drawn together.
@@ -64,7 +64,7 @@ class Ranking(Ranks):
 class Standing(Ranks):
     """A leaderboard and the probability of each rank.
 
-    ranks   1 is the best; the value is the rank by score, the interval holds the rank of each model by itself
+    ranks   1 is the best; the value is the rank by score, the interval is for the rank of each model by itself
     chance  (models, models)  that a model (rows) has a rank (columns, from 1)
     holds   (models,)         that the rank by score is the model's true one
     """

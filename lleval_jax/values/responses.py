@@ -27,7 +27,7 @@ class Responses:
     source  which files this came from
     origins the file and line of each answer, (rows, items); None where they are not known
     parts   what each row is: (rows,) names of "model" and, where a row is one, of "prompt", of which its name is the
-            label; "" where nobody says. Empty where the rows came from plain arrays
+            label; "" where it is not known. Empty where the rows came from plain arrays
 
     Build one from plain arrays with `Responses.build`, which fills in names and takes NaN as missing.
     """

@@ -294,7 +294,7 @@ class Choice:
 
     @property
     def enough(self) -> bool:
-        """Whether nobody needs to be asked anything more."""
+        """Whether no more questions are needed."""
         return not any(self.items) and not (self.whole and self.rows)
 
     def to_dict(self) -> dict[str, Any]:

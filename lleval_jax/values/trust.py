@@ -63,7 +63,7 @@ class Guard:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing speaks against fitting what was asked."""
+        """Whether the model asked for can be fitted."""
         return not self.warnings
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,8 +72,8 @@ class Guard:
 
     def __str__(self) -> str:
         head = f"{self.models} models ({self.distinct} distinct) x {self.items} items: {self.asked}"
-        told = "can be fitted" if self.safe == self.asked else f"cannot be fitted safely; {self.safe} can"
-        return "\n".join([f"{head} {told}", *map(str, self.findings)])
+        verdict = "can be fitted" if self.safe == self.asked else f"cannot be fitted safely; {self.safe} can"
+        return "\n".join([f"{head} {verdict}", *map(str, self.findings)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +147,7 @@ class ItemReport:
 
     flags      what is wrong with it, worst first; empty for a sound item
     answers    how many models answered
-    right      mean score; 0 where nobody answered
+    right      mean score; 0 where not answered
     slope      of the item on the ability that the other answers show, in logits a standard deviation of ability
     error      its standard error
     wrong_key  posterior probability that the key is wrong
@@ -171,7 +171,7 @@ class ItemReport:
 
     @property
     def flagged(self) -> list[int]:
-        """Positions of the items with a flag, the gravest flags first, then those with most flags."""
+        """Positions of the items with a flag, the most serious flags first, then those with most flags."""
         order = {name: rank for rank, name in enumerate(FLAGS)}
         bad = [i for i, flags in enumerate(self.flags) if flags]
         return sorted(bad, key=lambda i: (order[self.flags[i][0]], -len(self.flags[i]), self.slope[i]))
@@ -220,7 +220,7 @@ class Examination:
     """A fit examined against the answers it was made from.
 
     items        what is wrong with which item
-    dependence   items that go together beyond ability
+    dependence   local dependence: items more alike than ability explains
     reliability  (dims,) share of the variance of the abilities that is not posterior variance
     split_half   correlation of the scores on two random halves of the items, stepped up (Spearman-Brown)
     scale        (points,) abilities along the main direction, and the test's `information` there
@@ -236,7 +236,7 @@ class Examination:
 
 @dataclasses.dataclass(frozen=True)
 class Shuffled:
-    """The negative control: each item's answers dealt anew to the models, then the same fit.
+    """The negative control: each item's answers shuffled over the models, then the same fit.
 
     gain, gain_shuffled      log likelihood an answer above that of the items' means alone, in nats
     slopes, slopes_shuffled  root mean square of the slopes

@@ -144,8 +144,8 @@ def items(count=7, dims=2):
 
 
 def ability(fn, slope):
-    answers, belief = scoring.Answers(unit(7), unit(7)), scoring.Belief(unit(2), identity(2))
-    return fn(irf.Curve(dims=2), items()._replace(slope=slope), answers, belief)
+    answers, posterior = scoring.Answers(unit(7), unit(7)), scoring.Normal(unit(2), identity(2))
+    return fn(irf.Curve(dims=2), items()._replace(slope=slope), answers, posterior)
 
 
 def pool():
@@ -153,9 +153,9 @@ def pool():
 
 
 def asked(mean):
-    belief = sequential.Belief(mean, identity(2, (3,)))
-    seen = sequential.outlook(irf.Curve(dims=2), pool(), belief, unit(3, 7) > 1, unit(3))
-    return sequential.choose("score", pool(), belief, seen, unit(3, 7) > 0, 2, KEY)
+    posterior = sequential.Normal(mean, identity(2, (3,)))
+    seen = sequential.outlook(irf.Curve(dims=2), pool(), posterior, unit(3, 7) > 1, unit(3))
+    return sequential.choose("score", pool(), posterior, seen, unit(3, 7) > 0, 2, KEY)
 
 
 def versions(models=3, cells=4):

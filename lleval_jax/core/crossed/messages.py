@@ -8,7 +8,7 @@ rows x columns. Here a cell sends its row and its column a normal message each, 
 alone: what the row knows without this cell, a_i ~ N(m, V), and the column, v_j ~ N(m', V'), are taken as independent.
 With Z the chance of the answer given a logit N(M, S), M = m + m', S = V + V', and g = d log Z / dM, h = - dg / dM,
 
-    the row is told    precision  h / (1 - h V),   precision times mean  (g + h m) / (1 - h V)
+    message to the row    precision  h / (1 - h V),   precision times mean  (g + h m) / (1 - h V)
 
 and the column the same with m', V'. Where few cells are answered, ways from a cell back to itself are long, and the
 independence is nearly true. `core.crossed.joint` takes the joint posterior once, from the sites that messages amount
@@ -71,7 +71,7 @@ def start(design: Design, cells: Cells) -> Messages:
 
 @full_precision
 def settle(design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"]) -> Sites:
-    """A fixed number of sweeps: a grid's result does not depend on what it is solved beside."""
+    """A fixed number of sweeps: a grid's result does not depend on the other grids."""
 
     def one(now: tuple[Messages, Sites], _: None) -> tuple[tuple[Messages, Sites], None]:
         return pass_on(design, cells, nodes, mass, now[0]), None

@@ -1,7 +1,7 @@
-"""How rows' own effects are distributed: a mixture of two normals, learned beside them by many short Markov chains.
+"""How rows' own effects are distributed: a mixture of two normals, learned with them by many short Markov chains.
 
 Templates of real benchmarks do not differ normally: most are about as good, and some fail. Of 325 pairs of a task and a
-model of Mizrahi et al. (2024, *State of what art?*, arXiv:2401.00595) 287 are told better by two normals than by one
+model of Mizrahi et al. (2024, *State of what art?*, arXiv:2401.00595) 287 are fitted better by two normals than by one
 (BIC), with a quarter of the templates in the smaller. Under one normal, quantiles over prompts come out wrong there.
 
 Given the columns, a row's answers depend on its own effect alone, so its likelihood is a line of a table over nodes,
@@ -34,12 +34,12 @@ TINY = 1e-30  # of a row's likelihood relative to its largest
 BULK = 0.6  # likeliest sd of the first part, in sds of a single normal
 CERTAIN = 0.5  # the common level's logistic is beta distributed with this, twice (Jeffreys)
 APART = 3.0  # sd of how far the other part lies from the first
-OTHER_SD, OTHER_WORTH = 1.1, 1.5  # likeliest sd of the other part, and how many effects that belief is worth
+OTHER_SD, OTHER_WORTH = 1.1, 1.5  # likeliest sd of the other part, and how many effects that prior is worth
 RARE = (0.7, 2.5)  # beta density of the other part's share
 NONE, NO_ODDS = 0.2, -8.0  # how probably there is no other part: log odds about these, one prompt in 3,000
 BEGIN = -4.0  # log odds of the other part where chains begin
 SPREAD = (0.5, 0.5, 3.0, 1.5, 0.5)  # of the chains where they begin
-PACE, LEAP, NOISE = 2.38 / math.sqrt(2 * len(SPREAD)), 0.1, 1e-2  # of a difference; how often a whole one; beside it
+PACE, LEAP, NOISE = 2.38 / math.sqrt(2 * len(SPREAD)), 0.1, 1e-2  # of a difference; how often a whole one; added noise
 
 
 class Mixture(NamedTuple):

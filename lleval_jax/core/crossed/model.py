@@ -2,7 +2,7 @@
 
     P(y_ij = 1) = sigmoid(offset + a_i + z_j' psi + v_j)      a = B c + u,   c, u, v ~ N(0, scale^2)
 
-PromptEval's extended Rasch model (Maia Polo et al. 2024, section 3.2) with residual effects beside the covariates, each
+PromptEval's extended Rasch model (Maia Polo et al. 2024, section 3.2) with residual effects and covariates, each
 kind of effect with a scale of its own. Given few answers a row or column, the posterior's mode says little of its
 mean and less of its spread, and variances learned from it come out too small; expectation propagation (Minka 2001)
 matches the mean and variance of each answer's logit instead. A site is the normal factor that stands for one answer,
@@ -195,7 +195,7 @@ def posterior(
     weight = jnp.zeros((n, len(z)), size.dtype).at[row, column].add(precision)
     down, across = weight.sum(0), weight.sum(1)
     by_column = jnp.zeros(len(z), size.dtype).at[column].add(shift)
-    told = jnp.concatenate([jnp.zeros(n, size.dtype).at[row].add(shift), z.T @ by_column])
+    message = jnp.concatenate([jnp.zeros(n, size.dtype).at[row].add(shift), z.T @ by_column])
     column_var_given = variance / (1 + variance * down)
     effects_on_column = jnp.concatenate([weight, z.T * down[None, :]]) if q else weight
     of_rows = jnp.diag(jnp.concatenate([across, jnp.zeros(q, size.dtype)]))
@@ -210,7 +210,7 @@ def posterior(
     residual_on_coef = residual_cov_given @ heard[:n]
     through = loading.at[:n].add(-residual_on_coef)  # how the effects follow the coefficients once u has answered
     spread, grown = sweep.inverse(jnp.eye(len(size), dtype=size.dtype) + through.T @ heard)
-    toward = told - effects_on_column @ (column_var_given * by_column)
+    toward = message - effects_on_column @ (column_var_given * by_column)
     first = residual_cov_given @ toward[:n]
     coef = spread @ (through.T @ toward)
     residual = first - residual_on_coef @ coef
@@ -332,7 +332,7 @@ def tilt(
 def propagate(
     design: Design, cells: Cells, nodes: Float[Array, " nodes"], mass: Float[Array, " nodes"], at: State
 ) -> tuple[State, Array]:
-    """One sweep: the posterior, then sites by moments and scales by Newton from it.  -> (next belief, - largest move).
+    """One sweep: the posterior, then sites by moments and scales by Newton from it.  -> (the next, - largest move).
 
     A fixed point is a solution; `solvers.anderson` finds it in 10 to 20 sweeps, and goes back where the second number
     falls. Sites lag behind the scales by a sweep, so a whole Newton step overshoots; `PACE` of one does not.

@@ -244,7 +244,7 @@ def _expand(task: Task, data: Data, mass: Array, now: Unknowns) -> Unknowns:
 
 
 def posterior_information(info: Float[Array, "items width width"], prior: Prior) -> Float[Array, "items width width"]:
-    """Information plus the prior's, and a whisper of ridge so that an item nobody answered stays put."""
+    """Information plus the prior's, and a tiny ridge, so that an item without answers stays where it is."""
     width = info.shape[-1]
     whisper = 1e-7 * (1 + jnp.trace(info, axis1=-2, axis2=-1) / width)
     eye = jnp.eye(width, dtype=info.dtype)
@@ -266,7 +266,7 @@ def _learn(task: Task, data: Data, now: Unknowns, free: Array, spread: Array) ->
     count = jnp.sum(w)
     mean = jnp.sum(w * free, 0) / count
     second = jnp.sum(w * ((free - mean[None, :]) ** 2 + jnp.diagonal(spread, axis1=1, axis2=2)), 0)
-    usual, worth = 1.0, 2.0  # two items' worth of belief that the spread is 1
+    usual, worth = 1.0, 2.0  # a prior that the spread is 1, worth two items
     log_sd = 0.5 * jnp.log((second + worth * usual) / (count + worth))
     if task.curve.shared_slope:
         held = jnp.arange(len(mean)) < task.curve.dims

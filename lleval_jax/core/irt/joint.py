@@ -34,7 +34,7 @@ class Normals(NamedTuple):
         return (self.mean[:, :, None] * self.mean[:, None, :] + self.cov).reshape(n, k * k)
 
 
-class Beliefs(NamedTuple):
+class Posterior(NamedTuple):
     """What a joint fit moves.
 
     rows      ability with a constant one at the end, (rows, dims + 1)
@@ -62,8 +62,8 @@ class Data(NamedTuple):
     active: Array
 
 
-def start(data: Data, ability: Array, items: Array) -> Beliefs:
-    """Beliefs around starting values (rows, dims) and (items, dims + 1), usually from an SVD."""
+def start(data: Data, ability: Array, items: Array) -> Posterior:
+    """Posterior around starting values (rows, dims) and (items, dims + 1), usually from an SVD."""
     one = jnp.ones_like(ability[:, :1])
     width = items.shape[1]
     eye = jnp.eye(width, dtype=items.dtype)
@@ -72,10 +72,10 @@ def start(data: Data, ability: Array, items: Array) -> Beliefs:
     rows = Normals(jnp.concatenate([ability, one], 1), jnp.broadcast_to(0.1 * held, (len(ability), width, width)))
     spread = jnp.broadcast_to(0.05 * eye, (len(items), width, width))
     variance = jnp.append(jnp.where(data.active > 0, 1, ABSENT), 1).astype(items.dtype)
-    return Beliefs(rows, Normals(items, spread), jnp.zeros(width, items.dtype), variance)
+    return Posterior(rows, Normals(items, spread), jnp.zeros(width, items.dtype), variance)
 
 
-def bend(data: Data, now: Beliefs) -> tuple[Array, Array]:
+def bend(data: Data, now: Posterior) -> tuple[Array, Array]:
     """Curvature of the parabola in each cell, and the mean logit; both in the cells' layout."""
     middle = data.cells.at_cells(now.rows.mean, now.items.mean)
     square = data.cells.at_cells(now.rows.second(), now.items.second())
@@ -89,7 +89,7 @@ class Alternating:
 
     learn: bool = True
 
-    def init(self, fn, x: Beliefs) -> Step:
+    def init(self, fn, x: Posterior) -> Step:
         """Nothing is known of the error yet."""
         big = jnp.asarray(jnp.finfo(x.mean.dtype).max, x.mean.dtype)
         return Step(x, jnp.asarray(0.0, x.mean.dtype), big, None)
@@ -102,14 +102,14 @@ class Alternating:
         middle = now.x._replace(rows=rows)
         items = _update_items(data, middle)
         mean, variance = _learn(data, items) if self.learn else (now.x.mean, now.x.variance)
-        x = _whiten(data, Beliefs(rows, items, mean, variance))
+        x = _whiten(data, Posterior(rows, items, mean, variance))
         shift = data.item_weight[:, None] * (x.items.mean - now.x.items.mean)
         error = jnp.sqrt(jnp.sum(shift**2) / jnp.sum(data.item_weight))
         return Step(x, now.value, error, None)
 
 
 @full_precision
-def bound(data: Data, now: Beliefs) -> Array:
+def bound(data: Data, now: Posterior) -> Array:
     """Expected log likelihood under the parabola bound: for the report; the loop stops on moves."""
     _, middle = bend(data, now)
     square = data.cells.at_cells(now.rows.second(), now.items.second())
@@ -118,7 +118,7 @@ def bound(data: Data, now: Beliefs) -> Array:
     return jnp.sum(fit - data.cells.weights() * (jax.nn.softplus(touch) - 0.5 * touch))
 
 
-def _update_rows(data: Data, now: Beliefs) -> Normals:
+def _update_rows(data: Data, now: Posterior) -> Normals:
     """Ridge regression of each row on the items, the prior N(0, I)."""
     dims = now.items.mean.shape[1] - 1
     curve, _ = bend(data, now)
@@ -134,7 +134,7 @@ def _update_rows(data: Data, now: Beliefs) -> Normals:
     return Normals(jnp.concatenate([value, one], 1), full)
 
 
-def _update_items(data: Data, now: Beliefs) -> Normals:
+def _update_items(data: Data, now: Posterior) -> Normals:
     """Ridge regression of each item on the rows, under the item prior."""
     width = now.items.mean.shape[1]
     curve, _ = bend(data, now)
@@ -157,7 +157,7 @@ def _learn(data: Data, items: Normals) -> tuple[Array, Array]:
     return mean, jnp.where(jnp.append(data.active, 1) > 0, variance, ABSENT)
 
 
-def _whiten(data: Data, now: Beliefs) -> Beliefs:
+def _whiten(data: Data, now: Posterior) -> Posterior:
     """Fold the abilities' mean into the intercepts: the prior says they are centred."""
     w = data.row_weight[:, None]
     centre = (jnp.sum(w * now.rows.mean, 0) / jnp.sum(w)).at[-1].set(0)

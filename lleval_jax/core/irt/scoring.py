@@ -26,7 +26,7 @@ class Answers(NamedTuple):
     weight: Array
 
 
-class Belief(NamedTuple):
+class Normal(NamedTuple):
     """Normal prior on ability: mean (dims,), precision (dims, dims). Zero precision is no prior."""
 
     mean: Array
@@ -80,20 +80,20 @@ class Scoring:
 
 
 @full_precision
-def mode(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *, warm: bool = False) -> Ability:
+def mode(curve: irf.Curve, items: irf.Items, answers: Answers, prior: Normal, *, warm: bool = False) -> Ability:
     """Most probable ability: MAP, or maximum likelihood (zero precision), or Warm's weighted likelihood."""
 
     def objective(x: Array) -> tuple[Array, Array, Array]:
         value, grad, info = _loglik(curve, items, answers, x)
-        gap = x - belief.mean
-        value = value - 0.5 * gap @ belief.precision @ gap
-        grad = grad - belief.precision @ gap
+        gap = x - prior.mean
+        value = value - 0.5 * gap @ prior.precision @ gap
+        grad = grad - prior.precision @ gap
         if warm:
             bonus, slope = jax.value_and_grad(lambda t: 0.5 * _log_information(curve, items, answers, t))(x)
             value, grad = value + bonus, grad + slope
-        return value, grad, info + belief.precision
+        return value, grad, info + prior.precision
 
-    start = jnp.clip(belief.mean, -FARTHEST, FARTHEST)
+    start = jnp.clip(prior.mean, -FARTHEST, FARTHEST)
     tol = 100 * float(jnp.finfo(start.dtype).eps) ** 0.5 if start.dtype == jnp.float32 else 1e-7
     end = solve(Scoring(curve, warm), objective, start, tol=tol, max_steps=50)
     _, _, info = objective(end.x)
@@ -101,9 +101,9 @@ def mode(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *
 
 
 @full_precision
-def mean(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *, per_dim: int = 21) -> Ability:
+def mean(curve: irf.Curve, items: irf.Items, answers: Answers, prior: Normal, *, per_dim: int = 21) -> Ability:
     """Posterior mean and covariance (EAP) by Gauss-Hermite quadrature around the mode (Liu & Pierce 1994)."""
-    at = mode(curve, items, answers, belief)
+    at = mode(curve, items, answers, prior)
     dims = at.value.shape[0]
     axis, weight = np.polynomial.hermite_e.hermegauss(per_dim)
     grid = np.stack(np.meshgrid(*[axis] * dims, indexing="ij"), -1).reshape(-1, dims)
@@ -112,7 +112,7 @@ def mean(curve: irf.Curve, items: irf.Items, answers: Answers, belief: Belief, *
 
     def density(x: Array) -> Array:
         value = likelihood.bernoulli(curve, items, x, answers.scores, answers.weight)
-        return value + likelihood.gaussian(x, belief.mean, belief.precision)
+        return value + likelihood.gaussian(x, prior.mean, prior.precision)
 
     log_mass = jax.vmap(density)(nodes) + jnp.asarray(log_weight + 0.5 * (grid**2).sum(1), at.value.dtype)
     mass = jax.nn.softmax(log_mass)

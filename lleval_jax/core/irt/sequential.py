@@ -47,7 +47,7 @@ class Pool(NamedTuple):
     doubt: Array
 
 
-class Belief(NamedTuple):
+class Normal(NamedTuple):
     """What is believed of the rows' abilities: mean (rows, dims), covariance (rows, dims, dims)."""
 
     mean: Array
@@ -74,31 +74,31 @@ class Outlook(NamedTuple):
 
 @full_precision
 def outlook(
-    curve: irf.Curve, pool: Pool, belief: Belief, asked: Bool[Array, "rows items"], right: Float[Array, " rows"]
+    curve: irf.Curve, pool: Pool, posterior: Normal, asked: Bool[Array, "rows items"], right: Float[Array, " rows"]
 ) -> Outlook:
-    """Predictions at the present belief.
+    """Predictions at the present posterior.
 
     asked  (rows, items)  True where answered
     right  (rows,)        sum of weight times answer over what was answered
     """
     items = pool.items
-    z = belief.mean @ items.slope.T + items.intercept[None, :]
+    z = posterior.mean @ items.slope.T + items.intercept[None, :]
     span = (items.ceiling - items.floor)[None, :]
     s = jax.nn.sigmoid(z)
     p, by_z = (s, s * (1 - s)) if curve.logistic else (items.floor[None, :] + span * s, span * s * (1 - s))
-    noise = pool.phi * p * (1 - p) + by_z**2 * _doubt(belief.mean, pool.doubt)
+    noise = pool.phi * p * (1 - p) + by_z**2 * _doubt(posterior.mean, pool.doubt)
     left = jnp.where(asked, 0, pool.weight[None, :])
     pull = (left * by_z) @ items.slope
-    reach = _quadratic(items.slope, belief.covariance)
+    reach = _quadratic(items.slope, posterior.covariance)
     shrunk = jax.nn.sigmoid(z / jnp.sqrt(1 + jnp.pi / 8 * reach))  # the posterior mean of the curve
     mean = shrunk if curve.logistic else items.floor[None, :] + span * shrunk
     value = right + jnp.sum(left * mean, 1)
-    variance = jnp.einsum("rd,rde,re->r", pull, belief.covariance, pull) + jnp.sum(left**2 * noise, 1)
+    variance = jnp.einsum("rd,rde,re->r", pull, posterior.covariance, pull) + jnp.sum(left**2 * noise, 1)
     return Outlook(p, by_z, noise, value, variance, pull)
 
 
 def gain(
-    rule: str, pool: Pool, belief: Belief, seen: Outlook, pull: Float[Array, "rows dims"], order: bool = False
+    rule: str, pool: Pool, posterior: Normal, seen: Outlook, pull: Float[Array, "rows dims"], order: bool = False
 ) -> Float[Array, "rows items"]:
     """(rows, items) what asking each item is worth, for its price.
 
@@ -106,12 +106,12 @@ def gain(
     only the order of a row's items means something, which at equal prices saves a logarithm of each.
     """
     slope = pool.items.slope
-    reach = seen.by_z**2 * _quadratic(slope, belief.covariance)
+    reach = seen.by_z**2 * _quadratic(slope, posterior.covariance)
     price = 1.0 if pool.price is None else pool.price[None, :]
     if rule == "information":
         odds = reach / (seen.noise + TINY)
         return odds if order and pool.price is None else jnp.log1p(odds) / price
-    toward = jnp.einsum("rde,re->rd", belief.covariance, pull) @ slope.T
+    toward = jnp.einsum("rde,re->rd", posterior.covariance, pull) @ slope.T
     covariance = seen.by_z * toward + pool.weight[None, :] * seen.noise
     return covariance**2 / (reach + seen.noise + TINY) / price
 
@@ -120,7 +120,7 @@ def gain(
 def choose(
     rule: str,
     pool: Pool,
-    belief: Belief,
+    posterior: Normal,
     seen: Outlook,
     allowed: Bool[Array, "rows items"],
     size: int,
@@ -131,7 +131,7 @@ def choose(
     """The next `size` items of each row, greedily, each counted as answered as expected.  -> (rows, size).
 
     allowed (rows, items); `exposure` > 1 draws each from the best so many (Kingsbury & Zara 1989), so that no item is
-    asked of everybody; `together` consecutive rows are asked the same items, those best for the sum.
+    asked of all rows; `together` consecutive rows are asked the same items, those best for the sum.
     """
     rows = jnp.arange(len(allowed))
 
@@ -140,7 +140,7 @@ def choose(
         if rule == "random":
             worth = jax.random.uniform(key, allowed.shape)
         else:
-            worth = gain(rule, pool, Belief(belief.mean, covariance), seen, pull, together == 1)
+            worth = gain(rule, pool, Normal(posterior.mean, covariance), seen, pull, together == 1)
         worth = jnp.where(allowed, worth, -1)
         if together > 1:
             worth = worth.reshape(-1, together, worth.shape[1]).sum(1)
@@ -158,13 +158,13 @@ def choose(
         pull = pull - (pool.weight[item] * by_z)[:, None] * slope
         return (covariance, pull, allowed.at[rows, item].set(False)), item
 
-    begin, keys = (belief.covariance, seen.pull, allowed), jax.random.split(key, size)
+    begin, keys = (posterior.covariance, seen.pull, allowed), jax.random.split(key, size)
     if size == 1:  # outside of a loop, what the outlook has computed need not be computed again
         return pick(begin, keys[0])[1][:, None]
     return jax.lax.scan(pick, begin, keys)[1].T
 
 
-def predict_variance(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -> Array:
+def predict_variance(pool: Pool, posterior: Normal, seen: Outlook, picked: Array) -> Array:
     """The score's variance after each of the picked items (rows, size), each answered as expected.  -> (rows, size)."""
     rows = jnp.arange(len(picked))
 
@@ -179,20 +179,20 @@ def predict_variance(pool: Pool, belief: Belief, seen: Outlook, picked: Array) -
         variance = variance - shared**2 / own
         return (covariance, pull, variance), variance
 
-    return jax.lax.scan(ask, (belief.covariance, seen.pull, seen.variance), picked.T)[1].T
+    return jax.lax.scan(ask, (posterior.covariance, seen.pull, seen.variance), picked.T)[1].T
 
 
 def learn(
     curve: irf.Curve,
     items: irf.Items,
-    prior: Belief,
+    prior: Normal,
     start: Float[Array, "rows dims"],
     scores: Float[Array, "rows k"],
     weight: Float[Array, "rows k"],
     phi: Float[Array, ""],
     doubt: Float[Array, "rows k lines lines"],
     steps: int,
-) -> Belief:
+) -> Normal:
     """Most probable ability and its covariance, by Fisher scoring from `start` (rows, dims).
 
     items   (rows, k, ...)  parameters of what each row answered
@@ -218,7 +218,7 @@ def learn(
         return jnp.clip(mean + jnp.clip(move, -1.5, 1.5), -FARTHEST, FARTHEST), covariance
 
     mean, covariance = jax.lax.scan(scoring, start, None, length=steps)
-    return Belief(mean, covariance[-1])
+    return Normal(mean, covariance[-1])
 
 
 def _doubt(mean: Array, doubt: Array) -> Array:

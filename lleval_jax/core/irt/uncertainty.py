@@ -129,7 +129,7 @@ def _thin_column(curve: irf.Curve, nodes: Array, root: Array, free: Array, asked
 
 
 def _chunks(inputs: tuple[Array, ...], size: int) -> tuple[Array, ...]:
-    """Zero-padded to (chunks, size, ...); a zero item asks nobody and adds nothing."""
+    """Zero-padded to (chunks, size, ...); a zero item has no answers and adds nothing."""
     items = inputs[0].shape[0]
     size = min(size, items)
     short = -items % size

@@ -177,9 +177,11 @@ def information(sizes: Sizes, panel: Panel) -> Array:
     known = _known(_blocks(sizes, panel))
     push = jax.jacfwd(lambda x: jnp.einsum("bcd,bd->bc", _blocks(whole(x), panel).cov, known.pull))(flat)
     weighed = jnp.einsum("bcd,bds->bcs", known.weight, push)
-    told = jnp.einsum("bk,bcs->kcs", known.basis, weighed)
-    all_told = jnp.einsum("bcs,bct->st", push, weighed) - jnp.einsum("kcs,kcld,ldt->st", told, known.shifts, told)
-    return all_told / 2
+    message = jnp.einsum("bk,bcs->kcs", known.basis, weighed)
+    explained = jnp.einsum("bcs,bct->st", push, weighed) - jnp.einsum(
+        "kcs,kcld,ldt->st", message, known.shifts, message
+    )
+    return explained / 2
 
 
 class _Blocks(NamedTuple):
@@ -247,8 +249,8 @@ def _known(blocks: _Blocks) -> _Known:
 
 def _on_shifts(basis: Array, weight: Array) -> Array:
     """(width x cells, the same) what blocks' weights on logits are on shifts."""
-    told = jnp.einsum("bk,bl,bcd->kcld", basis, basis, weight)
-    return told.reshape(told.shape[0] * told.shape[1], -1)
+    message = jnp.einsum("bk,bl,bcd->kcld", basis, basis, weight)
+    return message.reshape(message.shape[0] * message.shape[1], -1)
 
 
 def _moved(known: _Known) -> Array:

@@ -9,7 +9,7 @@ a family and of the model alone. Each effect is normal over benchmarks with the 
 
     shared_e^2 L L' + own_e^2 diag(L L'),        L (benchmarks, skills) the loadings,
 
-so that it acts through the skills, as in the paper, and a little beside them. Given L and the sizes of effects all is
+so that it acts through the skills, as in the paper, and a little directly. Given L and the sizes of effects all is
 normal but for the link, which is taken linear where the posterior lies (Gauss-Newton, Laplace's method); L, the sizes,
 the links and the noise maximise the evidence. Scores far off count less (Student's t with `FREEDOM` degrees).
 
@@ -36,7 +36,7 @@ REACH = 1.0  # a logit moves at most so far in a step
 # What is believed beforehand of sizes of effects, in logits: likeliest values, each times or over e with sd 1.
 SHARED = (0.7, 0.7, 0.15, 0.15, 0.3, 0.15)
 OWNED = (0.5, 0.15, 0.3, 0.15, 0.15)
-BESIDE = 0.5  # effects beside the skills, relative to those through them
+DIRECT = 0.5  # effects that bypass the skills, relative to those through them
 NOISE, NOISE_SD = 0.015, 0.5  # of scores; sd of its log
 CENTRE_SD, LOADING_SD, BEND_SD = 2.0, 1.0, 0.5
 
@@ -59,11 +59,11 @@ class Rows(NamedTuple):
 
 
 class Law(NamedTuple):
-    """What is learned beside the effects themselves.
+    """What is learned apart from the effects themselves.
 
     loading  (benchmarks, skills)
     shared   (effects,)       log sizes of effects through the skills, those of `INPUTS` and then of `NESTED`
-    own      (effects,)       beside them
+    own      (effects,)       directly
     noise    (benchmarks,)    log sd of a score
     centre   (benchmarks,)    logit of an average model
     bend     (benchmarks,)    of the link: log slope far below zero
@@ -110,7 +110,7 @@ def start(rate: Float[Array, " benchmarks"], skills: int, key: Array) -> Law:
     return Law(
         loading=first + 0.2 * jax.random.normal(key, first.shape, dtype),
         shared=sizes,
-        own=sizes + math.log(BESIDE),
+        own=sizes + math.log(DIRECT),
         noise=jnp.full(benchmarks, math.log(NOISE), dtype),
         centre=jax.scipy.special.logit(jnp.clip(rate, 0.03, 0.9)),
         bend=jnp.zeros(benchmarks, dtype),
@@ -160,27 +160,27 @@ class Skills(NamedTuple):
 class _Lineages(NamedTuple):
     """What scores say of lineages, shared slopes apart; logits are counted from the centre.
 
-    A logit is u + o: u through skills and shared slopes, o beside them, with covariance `beside` and known apart for
-    each benchmark. Skills are t + inputs x slopes.
+    A logit is u + o: u through skills and shared slopes, o the residual, with covariance `residual`, independent
+    over benchmarks. Skills are t + inputs x slopes.
 
     way      (benchmarks, m)                        by which skills and slopes enter a logit: loadings, then ones
-    beside   (lineages, benchmarks, rows, rows)     covariance of o beforehand
+    residual   (lineages, benchmarks, rows, rows)     covariance of o beforehand
     weight   (lineages, benchmarks, rows, rows)     precision of scores as measures of u
     pull     (lineages, benchmarks, rows)           weight times measures
     before   (lineages, rows, rows)                 precision of t beforehand, the same for each skill
     skill    (lineages, rows, skills, rows, skills) covariance of t given the shared slopes
-    told     (lineages, rows, skills)               what scores say of t
+    message     (lineages, rows, skills)               what scores say of t
     mixed    (lineages, rows, skills, inputs, m)    of t and the slopes
     fit      ()                                     -2 log density, shared slopes apart
     """
 
     way: Array
-    beside: Array
+    residual: Array
     weight: Array
     pull: Array
     before: Array
     skill: Array
-    told: Array
+    message: Array
     mixed: Array
     fit: Array
 
@@ -193,12 +193,12 @@ def _lineages(rows: Rows, law: Law, at: At, floor: Array) -> _Lineages:
     root = jnp.where(rows.seen, jnp.exp(sharp), 0)
     steep = jnp.swapaxes(root * slope, 1, 2)
     miss = jnp.swapaxes(root * (rows.score - score + slope * (at.logit - law.centre[None, None])), 1, 2)
-    through, beside = nested(rows, law)
+    through, residual = nested(rows, law)
     length = jnp.sum(law.loading**2, 1)
-    beside = length[None, :, None, None] * beside[:, None]
+    residual = length[None, :, None, None] * residual[:, None]
     dtype = law.loading.dtype
     eye = jnp.eye(count, dtype=dtype)
-    kept, log_det = jax.vmap(jax.vmap(inverse))(eye[None, None] + steep[..., :, None] * beside * steep[..., None, :])
+    kept, log_det = jax.vmap(jax.vmap(inverse))(eye[None, None] + steep[..., :, None] * residual * steep[..., None, :])
     weight = steep[..., :, None] * kept * steep[..., None, :]
     solved = jnp.einsum("gjrs,gjs->gjr", kept, miss)
     pull = steep * solved
@@ -208,11 +208,13 @@ def _lineages(rows: Rows, law: Law, at: At, floor: Array) -> _Lineages:
     precision = precision + jnp.einsum("gjrs,jk,jl->grksl", weight, law.loading, law.loading)
     skill, log_after = jax.vmap(inverse)(precision.reshape(lineages, count * skills, -1))
     skill = skill.reshape(precision.shape)
-    told = jnp.einsum("gjr,jk->grk", pull, law.loading)
-    fit = fit + skills * jnp.sum(log_before) + jnp.sum(log_after) - jnp.einsum("grk,grksl,gsl->", told, skill, told)
+    message = jnp.einsum("gjr,jk->grk", pull, law.loading)
+    fit = (
+        fit + skills * jnp.sum(log_before) + jnp.sum(log_after) - jnp.einsum("grk,grksl,gsl->", message, skill, message)
+    )
     way = jnp.concatenate([law.loading, jnp.eye(benchmarks, dtype=dtype)], 1)
     mixed = jnp.einsum("gjrs,gsx,jk,jm->grkxm", weight, rows.inputs, law.loading, way)
-    return _Lineages(way, beside, weight, pull, before, skill, told, mixed, fit)
+    return _Lineages(way, residual, weight, pull, before, skill, message, mixed, fit)
 
 
 def _kin(rows: Rows) -> tuple[Array, Array]:
@@ -222,15 +224,15 @@ def _kin(rows: Rows) -> tuple[Array, Array]:
 
 
 def nested(rows: Rows, law: Law) -> tuple[Array, Array]:
-    """Covariances of a lineage's effects, (lineages, rows, rows): through a skill, and beside."""
+    """Covariances of a lineage's effects, (lineages, rows, rows): through a skill, and direct."""
     together, family = _kin(rows)
     size = rows.inputs[:, :, 0]
     sizes = size[:, :, None] * size[:, None, :]
     alone = together * jnp.eye(together.shape[1], dtype=together.dtype)[None]
     over_rows = jnp.stack([together, together * sizes, family, family * sizes, alone])
     after = slice(len(INPUTS), None)
-    through, beside = (jnp.einsum("e,egrs->grs", jnp.exp(2 * x[after]), over_rows) for x in (law.shared, law.own))
-    return through, beside
+    through, residual = (jnp.einsum("e,egrs->grs", jnp.exp(2 * x[after]), over_rows) for x in (law.shared, law.own))
+    return through, residual
 
 
 def _slopes(known: _Lineages, rows: Rows, law: Law) -> tuple[Slopes, Array]:
@@ -239,7 +241,7 @@ def _slopes(known: _Lineages, rows: Rows, law: Law) -> tuple[Slopes, Array]:
     turned = jnp.einsum("grksl,gslxm->grkxm", known.skill, known.mixed)
     seen = jnp.einsum("gjrs,grx,gsy->jxy", known.weight, inputs, inputs)
     precision = jnp.einsum("jxy,jm,jn->xmyn", seen, way, way) - jnp.einsum("grkxm,grkyn->xmyn", known.mixed, turned)
-    pull = jnp.einsum("gjr,grx,jm->xm", known.pull, inputs, way) - jnp.einsum("grk,grkxm->xm", known.told, turned)
+    pull = jnp.einsum("gjr,grx,jm->xm", known.pull, inputs, way) - jnp.einsum("grk,grkxm->xm", known.message, turned)
     shared, own = (jnp.exp(x[: len(INPUTS)]) for x in (law.shared, law.own))
     ones = jnp.ones_like(law.loading[0])
     length = jnp.sqrt(jnp.sum(law.loading**2, 1))
@@ -317,7 +319,7 @@ def skills(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> Skills
 def _skill(known: _Lineages, shared: Slopes) -> Array:
     """Mean of t, (lineages, rows, skills)."""
     slope = shared.mean.reshape(len(INPUTS), -1)
-    return jnp.einsum("grksl,gsl->grk", known.skill, known.told - jnp.einsum("grkxm,xm->grk", known.mixed, slope))
+    return jnp.einsum("grksl,gsl->grk", known.skill, known.message - jnp.einsum("grkxm,xm->grk", known.mixed, slope))
 
 
 def _mean(known: _Lineages, rows: Rows, law: Law, shared: Slopes) -> Array:
@@ -326,15 +328,15 @@ def _mean(known: _Lineages, rows: Rows, law: Law, shared: Slopes) -> Array:
     skill = jnp.einsum("grk,jk->gjr", _skill(known, shared), law.loading)
     common = jnp.einsum("grx,xm,jm->gjr", rows.inputs, slope, known.way) + skill
     left = known.pull - jnp.einsum("gjrs,gjs->gjr", known.weight, common)
-    own = jnp.einsum("gjrs,gjs->gjr", known.beside, left)
+    own = jnp.einsum("gjrs,gjs->gjr", known.residual, left)
     return law.centre[None, None] + jnp.swapaxes(common + own, 1, 2)
 
 
 def _roots(known: _Lineages, rows: Rows) -> tuple[Array, Array, Array]:
     """How logits vary: alone (lineages, benchmarks, rows), with t (.., rows, skills), with slopes (.., inputs, m)."""
-    skills = known.told.shape[2]
-    gain = jnp.einsum("gjrs,gjst->gjrt", known.beside, known.weight)
-    alone = jnp.diagonal(known.beside, axis1=2, axis2=3) - jnp.einsum("gjrs,gjsr->gjr", gain, known.beside)
+    skills = known.message.shape[2]
+    gain = jnp.einsum("gjrs,gjst->gjrt", known.residual, known.weight)
+    alone = jnp.diagonal(known.residual, axis1=2, axis2=3) - jnp.einsum("gjrs,gjsr->gjr", gain, known.residual)
     rest = jnp.eye(gain.shape[2], dtype=gain.dtype)[None, None] - gain
     skill = jnp.einsum("gjrs,jk->gjrsk", rest, known.way[:, :skills])
     turned = jnp.einsum("grksl,gslxm->grkxm", known.skill, known.mixed)

@@ -27,15 +27,15 @@ from lleval_jax.types import Array
 class Params(NamedTuple):
     """All unknowns.
 
-    slope   (inputs, skills + benchmarks)  that all share: through each skill, then on each benchmark beside
+    slope   (inputs, skills + benchmarks)  that all share: through each skill, then directly on each benchmark
     skill   (lineages, rows, skills)       of models, slopes apart: lineage, family and model together
-    beside  (lineages, rows, benchmarks)   the same beside the skills, in logits
+    residual  (lineages, rows, benchmarks)   residuals beyond the skills, in logits
     law     Law
     """
 
     slope: Array
     skill: Array
-    beside: Array
+    residual: Array
     law: Law
 
 
@@ -67,11 +67,11 @@ def log_joint(
     sd = [shared * jnp.ones((1, law.loading.shape[1])), own * jnp.sqrt(length)[None]]
     slopes = jnp.sum(norm.logpdf(params.slope, 0.0, jnp.concatenate(sd, 1)))
     padding = (1 - rows.real)[:, :, None] * jnp.eye(rows.real.shape[1])[None]
-    through, beside = nested(rows, law)
+    through, residual = nested(rows, law)
     over_skills = jnp.broadcast_to((through + padding)[:, None], (*params.skill.shape[::2], *through.shape[1:]))
-    over_benchmarks = length[None, :, None, None] * beside[:, None] + padding[:, None]
+    over_benchmarks = length[None, :, None, None] * residual[:, None] + padding[:, None]
     effects = log_normal(jnp.swapaxes(params.skill, 1, 2), over_skills) + log_normal(
-        jnp.swapaxes(params.beside, 1, 2), over_benchmarks
+        jnp.swapaxes(params.residual, 1, 2), over_benchmarks
     )
     return miss + slopes + effects + log_prior(law, begin, bends) + _prior_constant(law, bends)
 
@@ -80,7 +80,7 @@ def _logits(params: Params, rows: Rows) -> Array:
     """(lineages, rows, benchmarks) by effects and law."""
     law, skills = params.law, params.law.loading.shape[1]
     skill = rows.inputs @ params.slope[:, :skills] + params.skill
-    return law.centre[None, None] + skill @ law.loading.T + rows.inputs @ params.slope[:, skills:] + params.beside
+    return law.centre[None, None] + skill @ law.loading.T + rows.inputs @ params.slope[:, skills:] + params.residual
 
 
 def _log_scores(logit: Array, law: Law, rows: Rows, floor: Array, worth: Array | None) -> Array:

@@ -5,7 +5,7 @@
 
 x are functions of size and training tokens, h_j is the identity or an increasing function that is learned. All
 unknowns have normal priors in the units of standardised inputs, so the best law hardly depends on where the search
-starts: pooling what families share is what foretells (unshrunken fits err by a fifth more). Float64: call inside
+starts: pooling what families share is what predicts (fits without it err by a fifth more). Float64: call inside
 `jax.enable_x64(True)`.
 """
 
@@ -174,7 +174,7 @@ def predict(form: Form, law: Law, inputs: Float[Array, "rows k"], intercept: Flo
 
 
 @full_precision
-def foretell(form: Form, fit: Fit, inputs: Float[Array, "rows k"], intercept: Float[Array, "rows families"]) -> Array:
+def scores(form: Form, fit: Fit, inputs: Float[Array, "rows k"], intercept: Float[Array, "rows families"]) -> Array:
     """Scores (rows, benchmarks): the mean over starts by their share of the evidence."""
     each = jax.vmap(lambda law: predict(form, law, inputs, intercept))(fit.law)
     return jnp.tensordot(fit.weight, each, 1)

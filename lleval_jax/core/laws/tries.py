@@ -3,11 +3,11 @@
     successes_mq ~ Binomial(tries_mq, sigmoid(z_mq + e_mq)),     z_mq = slope_q'skill_m + intercept_q + beside_m
 
 after Sloth (Maia Polo et al. 2024, section 5.4), with all that is unknown normal: skills about what a law says of them,
-slopes and intercepts of questions about their mean over questions, what a model has beside its skills, and what a cell
-has beside all (without e, ten thousand tries would speak of a chance as if the skills were the whole truth).
+slopes and intercepts of questions about their mean over questions, a model's residual beyond its skills, and a cell's
+residual (without e, ten thousand tries would fix a chance as if skills explained all of it).
 
-A step is Gauss-Newton's for all unknowns at once. Questions meet only in what they share (skills, `beside` and the mean
-of questions), so that each has a small system of its own, and e a closed form; the variances follow by EM.
+A step is Gauss-Newton's for all unknowns at once. Questions meet only in what they share (skills, `residual`, the mean of
+questions), so that each has a small system of its own, and e a closed form; the variances follow by EM.
 Float64: call inside `jax.enable_x64(True)`.
 """
 
@@ -26,7 +26,7 @@ from lleval_jax.types import Array, Float
 
 SPREAD = (2.0, 0.7)  # likely sd over questions of an intercept and of a slope, in logits
 MEAN_SD = (3.0, 1.0)  # of their means, beforehand
-BESIDE, BESIDE_WORTH = 0.3, 4.0  # likely sd of what a model has beside its skills, and how many models that counts
+RESIDUAL, RESIDUAL_WORTH = 0.3, 4.0  # prior sd of models' residuals, and how many models that prior counts as
 CELL, CELL_WORTH = 0.2, 10.0  # the same of a cell
 REACH = 2.0  # a logit moves at most so far in a step
 
@@ -36,7 +36,7 @@ class Tried(NamedTuple):
 
     successes, tries  (models, questions)
     skill             (models, dims)        what a law says
-    precision         (models, dims, dims)  and how surely
+    precision         (models, dims, dims)  their precision
     """
 
     successes: Array
@@ -46,10 +46,10 @@ class Tried(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """questions (k, k) covariance of (intercept, slopes) over questions; variances beside () and cell ()."""
+    """questions (k, k) covariance of (intercept, slopes) over questions; variances residual () and cell ()."""
 
     questions: Array
-    beside: Array
+    residual: Array
     cell: Array
 
 
@@ -57,14 +57,14 @@ class Params(NamedTuple):
     """All unknowns, given `Scales`.
 
     skill     (models, dims)
-    beside    (models,)
+    residual    (models,)
     mean      (k,)                 over questions of (intercept, slopes)
     question  (questions, k)
     cell      (questions, models)  what a cell has of its own
     """
 
     skill: Array
-    beside: Array
+    residual: Array
     mean: Array
     question: Array
     cell: Array
@@ -76,10 +76,10 @@ def log_joint(params: Params, tried: Tried, scales: Scales) -> Array:
 
     successes_mq | z ~ Binomial(tries_mq, sigmoid(z_mq)),   z_mq = slope_q . skill_m + intercept_q + beside_m + cell_qm
     skill_m ~ N(law's mean_m, precision_m^-1),   (intercept, slopes)_q ~ N(mean, scales.questions)
-    mean ~ N(0, MEAN_SD^2),   beside_m ~ N(0, scales.beside),   cell_qm ~ N(0, scales.cell)
+    mean ~ N(0, MEAN_SD^2),   beside_m ~ N(0, scales.residual),   cell_qm ~ N(0, scales.cell)
     """
-    skill, beside, mean, question, cell = params
-    z = question[:, 1:] @ skill.T + question[:, :1] + beside[None] + cell
+    skill, residual, mean, question, cell = params
+    z = question[:, 1:] @ skill.T + question[:, :1] + residual[None] + cell
     won, tries = tried.successes.T, tried.tries.T
     ways = gammaln(tries + 1) - gammaln(won + 1) - gammaln(tries - won + 1)
     fits = jnp.sum(ways + won * z - tries * jax.nn.softplus(z))
@@ -87,7 +87,7 @@ def log_joint(params: Params, tried: Tried, scales: Scales) -> Array:
     of_mean = jnp.array([MEAN_SD[0], *[MEAN_SD[1]] * (len(mean) - 1)], mean.dtype)
     of_skill = jnp.linalg.inv(tried.precision)
     effects = log_normal(skill - tried.skill, of_skill) + log_normal(question - mean[None], spread)
-    alone = ((mean, of_mean), (beside, jnp.sqrt(scales.beside)), (cell, jnp.sqrt(scales.cell)))
+    alone = ((mean, of_mean), (residual, jnp.sqrt(scales.residual)), (cell, jnp.sqrt(scales.cell)))
     return fits + effects + sum((jnp.sum(norm.logpdf(x, 0.0, sd)) for x, sd in alone), start=jnp.zeros((), z.dtype))
 
 
@@ -95,16 +95,16 @@ class State(NamedTuple):
     """Where the search is.
 
     skill     (models, dims)
-    beside    (models,)
+    residual    (models,)
     mean      (k,)            over questions of (intercept, slopes)
     question  (questions, k)
     logit     (questions, models)  of chances, cells' own part included
-    scales    what is learned beside
+    scales    standard deviations that are learned
     moved     ()              largest move of a logit or of a log sd in the last step
     """
 
     skill: Array
-    beside: Array
+    residual: Array
     mean: Array
     question: Array
     logit: Array
@@ -113,7 +113,7 @@ class State(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """How sure all is. Shared are skills, model by model, then `beside`, then `mean`.
+    """Posterior covariances. Shared are skills, model by model, then `residual`, then `mean`.
 
     shared  (shared, shared)        covariance
     alone   (questions, k, k)       covariance of a question given what is shared
@@ -132,7 +132,7 @@ def begin(tried: Tried) -> State:
     all_tries = jnp.maximum(jnp.sum(tried.tries), 1)
     share = (jnp.sum(tried.successes) + 1) / (all_tries + 2)
     mean = jnp.zeros(1 + dims, dtype).at[0].set(jax.scipy.special.logit(share))
-    scales = Scales(_likely(dims, dtype), jnp.asarray(BESIDE**2, dtype), jnp.asarray(CELL**2, dtype))
+    scales = Scales(_likely(dims, dtype), jnp.asarray(RESIDUAL**2, dtype), jnp.asarray(CELL**2, dtype))
     return State(
         tried.skill,
         jnp.zeros(models, dtype),
@@ -152,7 +152,7 @@ def _reach(now: State, question: Array) -> tuple[Array, Array, Array]:
     """Of one question: logits by skills (models,), and how they move with what is shared and with the question."""
     models, dims = now.skill.shape
     eye, ones = jnp.eye(models, dtype=question.dtype), jnp.ones((models, 1), question.dtype)
-    z = now.skill @ question[1:] + question[0] + now.beside
+    z = now.skill @ question[1:] + question[0] + now.residual
     by_skill = (eye[:, :, None] * question[None, None, 1:]).reshape(models, -1)
     shared = jnp.concatenate([by_skill, eye, jnp.zeros((models, 1 + dims), question.dtype)], 1)
     return z, shared, jnp.concatenate([ones, now.skill], 1)
@@ -165,7 +165,7 @@ class _Question(NamedTuple):
     pull: Array
     step: Array
     information: Array
-    told: Array
+    message: Array
 
 
 def _weights(now: State, z: Array, logit: Array, successes: Array, tries: Array) -> tuple[Array, Array, Array]:
@@ -199,11 +199,11 @@ def _whole(tried: Tried, now: State) -> tuple[_Question, Array, Array]:
     found = jax.vmap(_question, (None, None, 0, 0, 0, 0))(now, inner, *asked)
     means = jnp.array([MEAN_SD[0], *[MEAN_SD[1]] * dims], inner.dtype) ** -2
     before = jax.scipy.linalg.block_diag(
-        *tried.precision, jnp.eye(models, dtype=inner.dtype) / now.scales.beside, jnp.diag(means)
+        *tried.precision, jnp.eye(models, dtype=inner.dtype) / now.scales.residual, jnp.diag(means)
     )
-    gone = jnp.concatenate([(now.skill - tried.skill).ravel(), now.beside, now.mean])
+    gone = jnp.concatenate([(now.skill - tried.skill).ravel(), now.residual, now.mean])
     cov = jnp.linalg.inv(jnp.sum(found.information, 0) + before)
-    return found, (cov + cov.T) / 2, cov @ (jnp.sum(found.told, 0) - before @ gone)
+    return found, (cov + cov.T) / 2, cov @ (jnp.sum(found.message, 0) - before @ gone)
 
 
 def step(tried: Tried, now: State) -> State:
@@ -212,9 +212,9 @@ def step(tried: Tried, now: State) -> State:
     found, shared, move = _whole(tried, now)
     own = found.step - jnp.einsum("qks,s->qk", found.pull, move)
     skill = now.skill + move[: models * dims].reshape(models, dims)
-    beside = now.beside + move[models * dims : models * (dims + 1)]
+    residual = now.residual + move[models * dims : models * (dims + 1)]
     mean, question = now.mean + move[models * (dims + 1) :], now.question + own
-    moved = now._replace(skill=skill, beside=beside, mean=mean, question=question)
+    moved = now._replace(skill=skill, residual=residual, mean=mean, question=question)
 
     def cells(old: Array, new: Array, logit: Array, *known: Array) -> tuple[Array, ...]:
         """New logits of a question, and mean squares of what cells have of their own."""
@@ -232,7 +232,7 @@ def step(tried: Tried, now: State) -> State:
     known = tried.successes.T, tried.tries.T, own, found.alone, found.pull
     logit, square = jax.vmap(cells)(now.question, question, now.logit, *known)
     scales = _scales(tried, moved, Posterior(shared, found.alone, found.pull), square)
-    before, after = (jnp.stack([*jnp.diagonal(one.questions), one.beside, one.cell]) for one in (now.scales, scales))
+    before, after = (jnp.stack([*jnp.diagonal(one.questions), one.residual, one.cell]) for one in (now.scales, scales))
     largest = jnp.maximum(jnp.max(jnp.abs(logit - now.logit)), jnp.max(jnp.abs(jnp.log(after / before))) / 2)
     return moved._replace(logit=logit, scales=scales, moved=largest)
 
@@ -245,18 +245,18 @@ def _scales(tried: Tried, now: State, sure: Posterior, square: Array) -> Scales:
     spread = away.T @ away + jnp.sum(sure.alone, 0) + jnp.einsum("qks,st,qlt->kl", wide, sure.shared, wide)
     worth = k + 2
     at = slice(models * dims, models * (dims + 1))
-    beside = jnp.sum(now.beside**2) + jnp.sum(jnp.diagonal(sure.shared)[at])
+    residual = jnp.sum(now.residual**2) + jnp.sum(jnp.diagonal(sure.shared)[at])
     seen = (tried.tries.T > 0).astype(away.dtype)
     return Scales(
         (worth * _likely(dims, away.dtype) + (spread + spread.T) / 2) / (worth + questions),
-        (BESIDE_WORTH * BESIDE**2 + beside) / (BESIDE_WORTH + models),
+        (RESIDUAL_WORTH * RESIDUAL**2 + residual) / (RESIDUAL_WORTH + models),
         (CELL_WORTH * CELL**2 + jnp.sum(seen * square)) / (CELL_WORTH + jnp.sum(seen)),
     )
 
 
 @full_precision
 def fit(tried: Tried, *, tol: float = 1e-4, max_steps: int = 2000) -> tuple[State, Posterior, Array]:
-    """Where all lies, how surely, and the steps taken; `moved` below `tol` says that the search has converged."""
+    """The posterior, its covariances and the steps taken; converged if `moved` is below `tol`."""
 
     def next_of(now: State) -> tuple[State, Array]:
         after = step(tried, now)
@@ -274,7 +274,7 @@ class Drawn(NamedTuple):
     pull           (questions, k, shared)  as in `Posterior`
     shared, alone  roots of the covariances of `Posterior`
     skill, root    (dims,), (dims, dims)   mean, and root of the covariance, of the model's skills
-    beside, cell   ()  sds of what a model, and a cell, has of its own
+    residual, cell   ()  sds of what a model, and a cell, has of its own
     """
 
     question: Array
@@ -283,7 +283,7 @@ class Drawn(NamedTuple):
     alone: Array
     skill: Array
     root: Array
-    beside: Array
+    residual: Array
     cell: Array
 
 
@@ -294,7 +294,10 @@ def logits(key: Array, of: Drawn) -> Float[Array, " questions"]:
     alone = jnp.einsum("qkl,ql->qk", of.alone, jax.random.normal(keys[1], of.question.shape, dtype))
     question = of.question - jnp.einsum("qks,s->qk", of.pull, shared) + alone
     skill = of.skill + of.root @ jax.random.normal(keys[2], of.skill.shape, dtype)
-    beside = of.beside * jax.random.normal(keys[3], (), dtype)
+    residual = of.residual * jax.random.normal(keys[3], (), dtype)
     return (
-        question[:, 1:] @ skill + question[:, 0] + beside + of.cell * jax.random.normal(keys[4], alone.shape[:1], dtype)
+        question[:, 1:] @ skill
+        + question[:, 0]
+        + residual
+        + of.cell * jax.random.normal(keys[4], alone.shape[:1], dtype)
     )

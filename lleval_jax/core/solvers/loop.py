@@ -1,7 +1,7 @@
 """The one loop of the device: what goes on there until a tolerance is met is `solve(solver, fn, x0)`, or `advance`.
 
 Loops of a fixed count are plain sweeps and stay what they are (`jax.lax.fori_loop`, `scan`), since they meet no
-tolerance: `laws.pooled.settle` and `crossed.messages.settle`, whose result must not depend on what they run beside;
+tolerance: `laws.pooled.settle` and `crossed.messages.settle`, whose result must not depend on the other lanes;
 `crossed.mixture.learn`, steps of Markov chains; `irt.sequential.learn` and `irt.em.maximise`, a few scoring steps.
 
 Not here, with reasons:

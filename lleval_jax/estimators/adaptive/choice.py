@@ -154,15 +154,15 @@ def pool_of(bank: ItemBank, price: np.ndarray | None = None) -> sequential.Pool:
     return sequential.Pool(items, weight, None if price is None else _prices(bank, price), phi, doubt)
 
 
-def prior_of(bank: ItemBank) -> sequential.Belief:
+def prior_of(bank: ItemBank) -> sequential.Normal:
     """The calibration models' distribution of ability."""
-    return sequential.Belief(jnp.asarray(bank.prior_mean, jnp.float32), jnp.asarray(bank.prior_cov, jnp.float32))
+    return sequential.Normal(jnp.asarray(bank.prior_mean, jnp.float32), jnp.asarray(bank.prior_cov, jnp.float32))
 
 
 class State(NamedTuple):
-    """Belief and outlook of each row, on the host: value and nominal variance (rows,)."""
+    """Normal and outlook of each row, on the host: value and nominal variance (rows,)."""
 
-    belief: sequential.Belief
+    posterior: sequential.Normal
     outlook: sequential.Outlook
     value: np.ndarray
     variance: np.ndarray
@@ -205,16 +205,16 @@ def believe(here: Responses, bank: ItemBank) -> State:
     items = ability.bank_items(bank, asked, k)
     doubt = jnp.asarray(pad(bank.covariance[asked].astype(np.float32), (k, *bank.covariance.shape[1:])))
     data = items, doubt, scores, weight, right, jnp.asarray(seen)
-    belief, outlook = _see(curve_of(bank), pool_of(bank), prior_of(bank), *data)
-    return State(belief, outlook, np.asarray(outlook.value)[:rows], np.asarray(outlook.variance)[:rows])
+    posterior, outlook = _see(curve_of(bank), pool_of(bank), prior_of(bank), *data)
+    return State(posterior, outlook, np.asarray(outlook.value)[:rows], np.asarray(outlook.variance)[:rows])
 
 
 @functools.partial(jit, static_argnames="curve")
 def _see(curve, pool, prior, items, doubt, scores, weight, right, seen):
     each, doubt = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (len(scores), *x.shape)), (items, doubt))
     start = jnp.broadcast_to(prior.mean[None, :], (len(scores), len(prior.mean)))
-    belief = sequential.learn(curve, each, prior, start, scores, weight, pool.phi, doubt, NEWTON)
-    return belief, sequential.outlook(curve, pool, belief, seen, right)
+    posterior = sequential.learn(curve, each, prior, start, scores, weight, pool.phi, doubt, NEWTON)
+    return posterior, sequential.outlook(curve, pool, posterior, seen, right)
 
 
 def estimate_of(here: Responses, bank: ItemBank, now: State, level: float) -> Estimate:
@@ -311,12 +311,12 @@ def _goal(rule: str) -> str:
 def _pick(here: Responses, bank: ItemBank, pool, now: State, free: np.ndarray, how: tuple, seed: int) -> np.ndarray:
     """(rows, size) positions of the items to ask."""
     rule, size, exposure, balance, paired = how
-    rows, padded = len(here.rows), len(now.belief.mean)
+    rows, padded = len(here.rows), len(now.posterior.mean)
     key = jax.random.key(seed)
     together = 2 if paired else 1
     if not balance:
         return np.asarray(
-            _choose(rule, pool, now.belief, now.outlook, _padded(free, padded), size, key, exposure, together)
+            _choose(rule, pool, now.posterior, now.outlook, _padded(free, padded), size, key, exposure, together)
         )[:rows]
     picked, count = np.zeros((rows, size), int), _asked(here, bank)
     free = free.copy()
@@ -326,7 +326,9 @@ def _pick(here: Responses, bank: ItemBank, pool, now: State, free: np.ndarray, h
         lag[np.stack([~free[:, bank.group == g].any(1) for g in range(len(share))], 1)] = -np.inf
         turn = lag.sum(0, keepdims=True).repeat(rows, 0).argmax(1) if paired else lag.argmax(1)
         allowed = _padded(free & (bank.group[None, :] == turn[:, None]), padded)
-        step = _choose(rule, pool, now.belief, now.outlook, allowed, 1, jax.random.fold_in(key, s), exposure, together)
+        step = _choose(
+            rule, pool, now.posterior, now.outlook, allowed, 1, jax.random.fold_in(key, s), exposure, together
+        )
         picked[:, s] = np.asarray(step)[:rows, 0]
         free[np.arange(rows), picked[:, s]] = False
         count[np.arange(rows), turn] += 1
@@ -345,7 +347,9 @@ def _needed(
     if goal.threshold is not None:
         enough = np.maximum(enough, np.abs(now.value - goal.threshold) / always_reach(bank, goal.certainty))
     size = picked.shape[1]
-    variance = np.asarray(_predict_variance(pool, now.belief, now.outlook, pad(picked, (len(now.belief.mean), size))))
+    variance = np.asarray(
+        _predict_variance(pool, now.posterior, now.outlook, pad(picked, (len(now.posterior.mean), size)))
+    )
     length = here.n_seen[:, None] + np.arange(1, size + 1)[None, :]
     error = np.sqrt(np.maximum(variance[: len(picked)], 0)) * widen_of(bank, length)
     reached = error <= enough[:, None]

@@ -146,7 +146,7 @@ def _worth(here: Responses, bank: ItemBank, now: choice.State, found: Ranking, t
     large, and nothing once a gap beyond the tolerance is unlikely.
     """
     gap, error = _gaps(found.scores)
-    gain = np.asarray(_gain(choice.pool_of(bank), now.belief, now.outlook))[: len(gap)]
+    gain = np.asarray(_gain(choice.pool_of(bank), now.posterior, now.outlook))[: len(gap)]
     fall = np.where(here.seen, 0, gain).max(1) * choice.widen_of(bank, here.n_seen) ** 2
     after = np.sqrt(np.maximum(error**2 - fall[:, None], 0))
     likely = np.hypot(gap, error) + tolerance

@@ -191,7 +191,7 @@ def _sessions(
 def _run(
     curve: irf.Curve,
     pool: sequential.Pool,
-    prior: sequential.Belief,
+    prior: sequential.Normal,
     scores: Array,
     seen: Array,
     key: Array,
@@ -207,27 +207,29 @@ def _run(
     free = seen if together == 1 else jnp.repeat(seen.reshape(-1, together, seen.shape[1]).all(1), together, axis=0)
 
     def look(now, key):
-        belief, asked, given, free, done, right = now
-        outlook = sequential.outlook(curve, pool, belief, done, right)
-        picked = sequential.choose(rule, pool, belief, outlook, free, size, key, exposure, together).astype(jnp.int32)
+        posterior, asked, given, free, done, right = now
+        outlook = sequential.outlook(curve, pool, posterior, done, right)
+        picked = sequential.choose(rule, pool, posterior, outlook, free, size, key, exposure, together).astype(
+            jnp.int32
+        )
         count = jnp.sum(given > 0, 1)[:1]
         place = count + jnp.arange(size)
         asked = asked.at[:, place].set(picked)
         given = given.at[:, place].set(1)
         answered = jnp.take_along_axis(scores, asked, 1)
         items, doubt = jax.tree.map(lambda x: x[asked], (pool.items, pool.doubt))
-        belief = sequential.learn(curve, items, prior, belief.mean, answered, given, pool.phi, doubt, NEWTON)
+        posterior = sequential.learn(curve, items, prior, posterior.mean, answered, given, pool.phi, doubt, NEWTON)
         right = right + jnp.sum(pool.weight[picked] * jnp.take_along_axis(scores, picked, 1), 1)
         free, done = free.at[at, picked].set(False), done.at[at, picked].set(True)
-        return (belief, asked, given, free, done, right), (outlook.value, outlook.variance)
+        return (posterior, asked, given, free, done, right), (outlook.value, outlook.variance)
 
     mean = jnp.broadcast_to(prior.mean[None, :], (rows, len(prior.mean)))
     cov = jnp.broadcast_to(prior.covariance[None], (rows, *prior.covariance.shape))
     zero = jnp.zeros((rows, budget), jnp.int32), jnp.zeros((rows, budget), scores.dtype)
-    begin = sequential.Belief(mean, cov), *zero, free, jnp.zeros(seen.shape, bool), jnp.zeros(rows, scores.dtype)
+    begin = sequential.Normal(mean, cov), *zero, free, jnp.zeros(seen.shape, bool), jnp.zeros(rows, scores.dtype)
     end, (value, variance) = jax.lax.scan(look, begin, jax.random.split(key, looks))
-    belief, asked, _, _, done, right = end
-    last = sequential.outlook(curve, pool, belief, done, right)
+    posterior, asked, _, _, done, right = end
+    last = sequential.outlook(curve, pool, posterior, done, right)
     value = jnp.concatenate([value.T, last.value[:, None]], axis=1)
     return asked, value, jnp.concatenate([variance.T, last.variance[:, None]], axis=1)
 
@@ -296,7 +298,7 @@ def _widths(
 
 
 def _scale(z: np.ndarray, df: float) -> np.ndarray:
-    """(lengths,) scale of Student's t by EM (Liu & Rubin 1995), with a few models' worth of belief that it is 1."""
+    """(lengths,) scale of Student's t by EM (Liu & Rubin 1995), with a few models' worth of posterior that it is 1."""
     square = np.ones(z.shape[1])
     for _ in range(50):
         weight = (df + 1) / (df + z**2 / square)

@@ -148,10 +148,10 @@ def bank_items(bank: ItemBank, index: np.ndarray, size: int | None = None) -> ir
     )
 
 
-def prior(bank: ItemBank, method: str = "map") -> scoring.Belief:
+def prior(bank: ItemBank, method: str = "map") -> scoring.Normal:
     """The calibration models' distribution, or nothing for the methods without a prior."""
     precision = np.linalg.inv(bank.prior_cov) * (method in ("map", "eap"))
-    return scoring.Belief(jnp.asarray(bank.prior_mean, jnp.float32), jnp.asarray(precision, jnp.float32))
+    return scoring.Normal(jnp.asarray(bank.prior_mean, jnp.float32), jnp.asarray(precision, jnp.float32))
 
 
 def is_logistic(bank: ItemBank) -> bool:
@@ -160,14 +160,14 @@ def is_logistic(bank: ItemBank) -> bool:
 
 
 @functools.partial(jit, static_argnames=("method", "logistic"))
-def _score(answers: scoring.Answers, items: irf.Items, belief: scoring.Belief, method: str, logistic: bool):
+def _score(answers: scoring.Answers, items: irf.Items, posterior: scoring.Normal, method: str, logistic: bool):
     curve = irf.Curve(dims=items.slope.shape[1], floor=not logistic, ceiling=not logistic)
 
     def one(row: scoring.Answers) -> tuple[Array, Array, Array]:
         if method == "eap":
-            found = scoring.mean(curve, items, row, belief)
+            found = scoring.mean(curve, items, row, posterior)
         else:
-            found = scoring.mode(curve, items, row, belief, warm=method == "wle")
+            found = scoring.mode(curve, items, row, posterior, warm=method == "wle")
         return found.value, found.covariance, found.status
 
     return jax.lax.map(one, answers, batch_size=BATCH)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.irt import em, quadrature
-from lleval_jax.core.irt import joint as beliefs
+from lleval_jax.core.irt import joint as variational
 from lleval_jax.core.precision import Precision, jit, precise
 from lleval_jax.curves import Curve, Model, curve_of, name_of
 from lleval_jax.errors import DataWarning, outside, require
@@ -250,8 +250,8 @@ def _marginal_data(data: layout.Layout, rule: quadrature.Grid | quadrature.Point
     )
 
 
-def _joint_data(data: layout.Layout, dims: int) -> beliefs.Data:
-    return beliefs.Data(data.cells, data.row_weight, data.item_weight, jnp.ones(dims, data.row_weight.dtype))
+def _joint_data(data: layout.Layout, dims: int) -> variational.Data:
+    return variational.Data(data.cells, data.row_weight, data.item_weight, jnp.ones(dims, data.row_weight.dtype))
 
 
 def _lanes(
@@ -274,8 +274,8 @@ def _held_out_loss(data: layout.Layout, held: Held, candidates: Sequence[int], s
     most, dtype = max(candidates), data.row_weight.dtype
     active = np.array([[1.0] * d + [0.0] * (most - d) for d in candidates])
     start = _svd_start(data.cells, data.row_weight, data.item_weight, jax.random.key(seed), most)
-    answers = beliefs.Data(data.cells, data.row_weight, data.item_weight, jnp.asarray(active, dtype))
-    axes = Trial(beliefs.Data(None, None, None, 0), None, None)  # type: ignore[arg-type]
+    answers = variational.Data(data.cells, data.row_weight, data.item_weight, jnp.asarray(active, dtype))
+    axes = Trial(variational.Data(None, None, None, 0), None, None)  # type: ignore[arg-type]
     keys = jax.random.split(jax.random.key(seed), len(candidates))
     loss = np.asarray(solve_many(HeldOut(), Trial(answers, start, held), keys, axes=axes).loss)
     return loss[:, np.bincount(np.asarray(held.row), minlength=loss.shape[1]) > 0]

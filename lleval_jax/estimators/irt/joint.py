@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lleval_jax.core.irt import joint as beliefs
+from lleval_jax.core.irt import joint as variational
 from lleval_jax.core.irt.irf import Items
 from lleval_jax.core.solvers import loop
 from lleval_jax.core.solvers.loop import Progress
@@ -28,19 +28,19 @@ class Joint:
     piece: int = PIECE
     light: bool = False
 
-    def begin(self, data: beliefs.Data, key: Array) -> Progress:
+    def begin(self, data: variational.Data, key: Array) -> Progress:
         """Before the first step."""
         start = layout.svd_start(data.cells, data.row_weight, data.item_weight, key, len(data.active))
-        return loop.begin(beliefs.Alternating(), data, beliefs.start(data, *start))
+        return loop.begin(variational.Alternating(), data, variational.start(data, *start))
 
-    def advance(self, data: beliefs.Data, progress: Progress, at_most: int) -> Progress:
+    def advance(self, data: variational.Data, progress: Progress, at_most: int) -> Progress:
         """`at_most` more steps."""
-        solver = beliefs.Alternating()
+        solver = variational.Alternating()
         return loop.advance(solver, data, progress, tol=self.tol, at_most=at_most, max_steps=self.max_steps)
 
-    def finish(self, data: beliefs.Data, progress: Progress) -> Found:
+    def finish(self, data: variational.Data, progress: Progress) -> Found:
         """Principal axes, orientation and covariances."""
-        now: beliefs.Beliefs = progress.now.x
+        now: variational.Posterior = progress.now.x
         dims = len(data.active)
         slope, intercept, ability = now.items.mean[:, :dims], now.items.mean[:, dims], now.rows.mean[:, :dims]
         axes = _axes(data, slope, ability)
@@ -51,18 +51,18 @@ class Joint:
             covariance=cov if self.standard_errors else jnp.zeros_like(cov),
             ability=ability @ axes,
             ability_cov=jnp.einsum("ab,iac,cd->ibd", axes, now.rows.cov[:, :dims, :dims], axes),
-            loglik=beliefs.bound(data, now),
+            loglik=variational.bound(data, now),
             steps=progress.steps,
             status=progress.status,
             error=progress.now.error,
         )
 
-    def solve(self, data: beliefs.Data, key: Array) -> Found:
+    def solve(self, data: variational.Data, key: Array) -> Found:
         """From the beginning to the end."""
         return whole(self, data, key)
 
 
-def _axes(data: beliefs.Data, slope: Array, ability: Array) -> Array:
+def _axes(data: variational.Data, slope: Array, ability: Array) -> Array:
     """(dims, dims) principal axes of the slopes, each pointing to where the better models are."""
     scatter = jnp.einsum("i,id,ie->de", data.item_weight, slope, slope)
     axes = jnp.linalg.eigh(scatter)[1][:, ::-1]
@@ -82,7 +82,7 @@ class Held(NamedTuple):
 class Trial(NamedTuple):
     """A fit of the other answers in some dimensions, and where all such fits begin: `layout.irt.svd_start`."""
 
-    answers: beliefs.Data
+    answers: variational.Data
     start: tuple[Array, Array]
     held: Held
 
@@ -107,15 +107,15 @@ class HeldOut:
     def solve(self, data: Trial, key: Array) -> Loss:
         """The loss of one trial."""
         known = data.answers
-        begun = beliefs.start(known, *data.start)
-        solver, most = beliefs.Alternating(), self.max_steps
+        begun = variational.start(known, *data.start)
+        solver, most = variational.Alternating(), self.max_steps
         first = loop.begin(solver, known, begun)
         end = loop.advance(solver, known, first, tol=self.tol, at_most=most + 1, max_steps=most)
         loss = _loss(end.now.x, data.held, len(known.row_weight))
         return Loss(loss, end.steps, end.status, end.now.error)
 
 
-def _loss(now: beliefs.Beliefs, held: Held, rows: int) -> Array:
+def _loss(now: variational.Posterior, held: Held, rows: int) -> Array:
     """(rows,) by the posterior mean of the probability."""
     row, item, score, weight = held
     z = jnp.sum(now.rows.mean[row] * now.items.mean[item], axis=1)

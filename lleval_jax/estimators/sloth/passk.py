@@ -3,7 +3,7 @@
 Test-time scaling as in Sloth (Maia Polo et al. 2024, arXiv:2412.06540, section 5.4): models of a law have tried
 questions many times, a question's chance is a logistic curve over skills, and pass@k is the mean over questions of
 1 - (1 - p)^k. See `laws.tries`: how questions differ is learned rather than chosen from a grid, and all that is unsure
-of skills, questions, and models beside their skills goes into the interval.
+of skills, questions, and models' residuals goes into the interval.
 
 Chances are taken to be normal in logits given the question and the model. Where a model's tries at a question resemble
 each other more than that, pass@k for k above 1 comes out too high: on LiveCodeBench half of six intervals missed
@@ -85,11 +85,11 @@ def fit(
     )
     params = PasskParams(
         skill=end.skill,
-        beside=end.beside,
+        residual=end.residual,
         mean=end.mean,
         question=end.question,
         spread=end.scales.questions,
-        own=np.array([end.scales.beside, end.scales.cell]),
+        own=np.array([end.scales.residual, end.scales.cell]),
         shared=sure.shared,
         alone=sure.alone,
         pull=sure.pull,

@@ -9,7 +9,7 @@ from compiled import compiled
 from scipy import optimize
 
 from lleval_jax.core.irt import irf, scoring
-from lleval_jax.core.irt.scoring import Answers, Belief
+from lleval_jax.core.irt.scoring import Answers, Normal
 from lleval_jax.types import Status
 
 CURVE = {"2pl": irf.CURVES["2pl"], "4pl": irf.CURVES["4pl"]}
@@ -32,17 +32,17 @@ def answers(name, rows=5, seed=1):
     return Answers((draw.random((rows, ITEMS)) < p).astype(float), weight)
 
 
-def belief(precision, mean=0.0):
-    return Belief(np.full(1, mean), np.full((1, 1), precision))
+def posterior(precision, mean=0.0):
+    return Normal(np.full(1, mean), np.full((1, 1), precision))
 
 
 @functools.partial(compiled, static_argnames=("curve", "warm"))
-def modes(curve, items, answers, belief, warm):
-    return jax.vmap(lambda a: scoring.mode(curve, items, a, belief, warm=warm))(answers)
+def modes(curve, items, answers, posterior, warm):
+    return jax.vmap(lambda a: scoring.mode(curve, items, a, posterior, warm=warm))(answers)
 
 
-def mode(name, answers, belief, warm=False):
-    return modes(CURVE[name], items_of(name), answers, belief, warm=warm)
+def mode(name, answers, posterior, warm=False):
+    return modes(CURVE[name], items_of(name), answers, posterior, warm=warm)
 
 
 def objective(name, scores, weight, precision, mean, warm):
@@ -68,7 +68,7 @@ METHODS = {"map": (1.0, 0.3, False), "mle": (0.0, 0.0, False), "wle": (0.0, 0.0,
 def test_modes_are_scipys(name, method):
     precision, mean, warm = METHODS[method]
     rows = answers(name)
-    got = mode(name, rows, belief(precision, mean), warm)
+    got = mode(name, rows, posterior(precision, mean), warm)
     assert (got.status == Status.CONVERGED).all()
     for r in range(len(rows.scores)):
         fn = objective(name, rows.scores[r], rows.weight[r], precision, mean, warm)
@@ -84,7 +84,7 @@ def test_modes_are_scipys(name, method):
 def test_the_mean_is_the_integral(name):
     rows = answers(name)
     means = compiled(jax.vmap(scoring.mean, (None, None, 0, None)), static_argnums=0)
-    got = means(CURVE[name], items_of(name), rows, belief(1.0))
+    got = means(CURVE[name], items_of(name), rows, posterior(1.0))
     grid = np.linspace(-8, 8, 4001)
     for r in range(len(rows.scores)):
         value = objective(name, rows.scores[r], rows.weight[r], 1.0, 0.0, False)
@@ -102,7 +102,7 @@ def test_all_right_and_all_wrong_are_finite_and_apart(method, dtype):
     precision, mean, warm = METHODS[method]
     scores = np.array([[1.0] * ITEMS, [0.0] * ITEMS], dtype)
     items = jax.tree.map(lambda x: x.astype(dtype), items_of("2pl"))
-    prior = Belief(np.full(1, mean, dtype), np.full((1, 1), precision, dtype))
+    prior = Normal(np.full(1, mean, dtype), np.full((1, 1), precision, dtype))
     got = modes(CURVE["2pl"], items, Answers(scores, np.ones_like(scores)), prior, warm=warm)
     assert got.value.dtype == got.covariance.dtype == dtype
     assert np.isfinite(got.value).all()
@@ -116,7 +116,7 @@ def test_all_right_and_all_wrong_are_finite_and_apart(method, dtype):
 
 
 def test_a_row_without_answers_keeps_its_belief():
-    prior = Belief(np.array([0.7]), np.array([[4.0]]))
+    prior = Normal(np.array([0.7]), np.array([[4.0]]))
     nothing = Answers(np.zeros((1, ITEMS)), np.zeros((1, ITEMS)))
     got = mode("2pl", nothing, prior)
     np.testing.assert_allclose(got.value[0], 0.7, atol=1e-9)
@@ -126,9 +126,9 @@ def test_a_row_without_answers_keeps_its_belief():
 def test_answers_counted_twice_are_answers_of_weight_two():
     rows = answers("2pl")
     twice = irf.Items(*(np.concatenate([x, x]) for x in items_of("2pl")))
-    want = modes(CURVE["2pl"], twice, Answers(*(np.concatenate([x, x], 1) for x in rows)), belief(0.0), warm=False)
-    heavy = mode("2pl", rows._replace(weight=2 * rows.weight), belief(0.0))
-    once = mode("2pl", rows, belief(0.0))
+    want = modes(CURVE["2pl"], twice, Answers(*(np.concatenate([x, x], 1) for x in rows)), posterior(0.0), warm=False)
+    heavy = mode("2pl", rows._replace(weight=2 * rows.weight), posterior(0.0))
+    once = mode("2pl", rows, posterior(0.0))
     np.testing.assert_allclose(heavy.value, want.value, atol=1e-6)
     np.testing.assert_allclose(heavy.covariance, want.covariance, rtol=1e-5)
     np.testing.assert_allclose(heavy.covariance * 2, once.covariance, rtol=1e-5)
@@ -139,7 +139,7 @@ def test_two_dimensions_are_scipys():
     curve = irf.Curve(dims=2)
     items = constrain(curve, draw.standard_normal((40, 3)))
     scores = (draw.random(40) < 0.6).astype(float)
-    prior = Belief(np.zeros(2), np.eye(2))
+    prior = Normal(np.zeros(2), np.eye(2))
     got = compiled(scoring.mode, static_argnums=0)(curve, items, Answers(scores, np.ones(40)), prior)
     slope, intercept = items.slope, items.intercept
 

@@ -30,14 +30,14 @@ def problem(seed=0, floor=0.0):
     pool = sequential.Pool(items, weight, rng.uniform(1, 3, ITEMS), 0.8, doubt)
     root = rng.normal(size=(ROWS, 2, 2))
     cov = root @ root.transpose(0, 2, 1) + 0.1 * np.eye(2)
-    belief = sequential.Belief(rng.normal(size=(ROWS, 2)), cov)
+    posterior = sequential.Normal(rng.normal(size=(ROWS, 2)), cov)
     asked = rng.random((ROWS, ITEMS)) < 0.3
-    return pool, belief, asked
+    return pool, posterior, asked
 
 
-def joint(pool, belief, seen, asked, row):
+def joint(pool, posterior, seen, asked, row):
     """Covariance matrix of (score, answers) of one row: ability plus noise, nothing simplified."""
-    slope, cov = pool.items.slope, belief.covariance[row]
+    slope, cov = pool.items.slope, posterior.covariance[row]
     left = np.where(asked[row], 0, pool.weight)
     loading = seen.by_z[row][:, None] * slope  # how each answer moves with ability
     answers = loading @ cov @ loading.T + np.diag(seen.noise[row])
@@ -50,11 +50,11 @@ def joint(pool, belief, seen, asked, row):
 @pytest.mark.parametrize("floor", [0.0, 0.2])
 def test_what_an_item_is_worth_is_the_fall_of_the_joint_normals_variance(floor):
     curve = irf.Curve(dims=2, floor=floor > 0)
-    pool, belief, asked = problem(1, floor)
-    seen = outlook(curve, pool, belief, asked, np.zeros(ROWS))
-    got = gain("score", pool, belief, seen, seen.pull) * pool.price
+    pool, posterior, asked = problem(1, floor)
+    seen = outlook(curve, pool, posterior, asked, np.zeros(ROWS))
+    got = gain("score", pool, posterior, seen, seen.pull) * pool.price
     for row in range(ROWS):
-        whole = joint(pool, belief, seen, asked, row)
+        whole = joint(pool, posterior, seen, asked, row)
         np.testing.assert_allclose(seen.variance[row], whole[0, 0], rtol=1e-6)
         free = ~asked[row]
         want = whole[0, 1:] ** 2 / np.diagonal(whole)[1:]
@@ -62,10 +62,10 @@ def test_what_an_item_is_worth_is_the_fall_of_the_joint_normals_variance(floor):
 
 
 def test_information_is_the_fall_of_entropy():
-    pool, belief, asked = problem(2)
-    seen = outlook(CURVE, pool, belief, asked, np.zeros(ROWS))
-    got = gain("information", pool, belief, seen, seen.pull) * pool.price
-    cov, slope = belief.covariance, pool.items.slope
+    pool, posterior, asked = problem(2)
+    seen = outlook(CURVE, pool, posterior, asked, np.zeros(ROWS))
+    got = gain("information", pool, posterior, seen, seen.pull) * pool.price
+    cov, slope = posterior.covariance, pool.items.slope
     for row in range(ROWS):
         for i in range(ITEMS):
             info = seen.by_z[row, i] ** 2 / seen.noise[row, i] * np.outer(slope[i], slope[i])
@@ -74,12 +74,12 @@ def test_information_is_the_fall_of_entropy():
 
 
 def test_a_set_is_chosen_greedily_as_by_conditioning_the_joint_normal():
-    pool, belief, asked = problem(3)
-    seen = outlook(CURVE, pool, belief, asked, np.zeros(ROWS))
-    got = choose("score", pool, belief, seen, ~asked, 3, jax.random.key(0))
+    pool, posterior, asked = problem(3)
+    seen = outlook(CURVE, pool, posterior, asked, np.zeros(ROWS))
+    got = choose("score", pool, posterior, seen, ~asked, 3, jax.random.key(0))
     price = pool.price
     for row in range(ROWS):
-        whole, free, want = joint(pool, belief, seen, asked, row), ~asked[row], []
+        whole, free, want = joint(pool, posterior, seen, asked, row), ~asked[row], []
         for _ in range(3):
             worth = np.where(free, whole[0, 1:] ** 2 / np.diagonal(whole)[1:] / price, -1)
             i = int(worth.argmax())
@@ -92,22 +92,22 @@ def test_a_set_is_chosen_greedily_as_by_conditioning_the_joint_normal():
 
 
 def test_rows_together_are_asked_what_is_best_for_their_sum():
-    pool, belief, asked = problem(4)
+    pool, posterior, asked = problem(4)
     free = np.repeat((~asked).reshape(2, 2, -1).all(1), 2, axis=0)
-    seen = outlook(CURVE, pool, belief, ~free, np.zeros(ROWS))
-    got = choose("score", pool, belief, seen, free, 1, jax.random.key(0), together=2)[:, 0]
-    worth = np.where(free, gain("score", pool, belief, seen, seen.pull), -1)
+    seen = outlook(CURVE, pool, posterior, ~free, np.zeros(ROWS))
+    got = choose("score", pool, posterior, seen, free, 1, jax.random.key(0), together=2)[:, 0]
+    worth = np.where(free, gain("score", pool, posterior, seen, seen.pull), -1)
     assert got.tolist() == np.repeat(worth.reshape(2, 2, -1).sum(1).argmax(1), 2).tolist()
 
 
 def test_exposure_draws_from_the_best_and_nothing_else():
-    pool, belief, asked = problem(5)
-    seen = outlook(CURVE, pool, belief, asked, np.zeros(ROWS))
-    worth = np.where(asked, -1, gain("score", pool, belief, seen, seen.pull))
+    pool, posterior, asked = problem(5)
+    seen = outlook(CURVE, pool, posterior, asked, np.zeros(ROWS))
+    worth = np.where(asked, -1, gain("score", pool, posterior, seen, seen.pull))
     best = np.argsort(-worth, axis=1)[:, :3]
     keys = jax.random.split(jax.random.key(0), 60)
     each = jax.vmap(lambda key, *args: sequential.choose("score", *args, 1, key, 3), (0, None, None, None, None))
-    drawn = compiled(each)(keys, pool, belief, seen, ~asked)
+    drawn = compiled(each)(keys, pool, posterior, seen, ~asked)
     for row in range(ROWS):
         # false alarm: 4 x 3 x (2/3)^60 < 1e-9
         assert set(drawn[:, row, 0].tolist()) == set(best[row].tolist())
@@ -117,28 +117,28 @@ def test_abilities_are_those_of_the_scoring_kernel():
     pool, _, _ = problem(6)
     rng = np.random.default_rng(6)
     scores, weight = rng.integers(0, 2, (ROWS, ITEMS)) * 1.0, rng.integers(0, 3, (ROWS, ITEMS)) * 1.0
-    prior = sequential.Belief(np.array([0.2, -0.1]), np.array([[1.0, 0.3], [0.3, 2.0]]))
+    prior = sequential.Normal(np.array([0.2, -0.1]), np.array([[1.0, 0.3], [0.3, 2.0]]))
     each = irf.Items(*(np.broadcast_to(x, (ROWS, *x.shape)) for x in pool.items))
     sure = np.zeros((ROWS, ITEMS, 3, 3))
     got = learn(CURVE, each, prior, np.zeros((ROWS, 2)), scores, weight, 1.0, sure, 20)
-    belief = scoring.Belief(prior.mean, np.linalg.inv(prior.covariance))
-    mode = jax.vmap(lambda items, answers, belief: scoring.mode(CURVE, items, answers, belief), (None, 0, None))
-    want = compiled(mode)(pool.items, scoring.Answers(scores, weight), belief)
+    posterior = scoring.Normal(prior.mean, np.linalg.inv(prior.covariance))
+    mode = jax.vmap(lambda items, answers, posterior: scoring.mode(CURVE, items, answers, posterior), (None, 0, None))
+    want = compiled(mode)(pool.items, scoring.Answers(scores, weight), posterior)
     np.testing.assert_allclose(got.mean, want.value, atol=1e-5)
     np.testing.assert_allclose(got.covariance, want.covariance, rtol=1e-4)
 
 
 def test_doubt_about_an_item_is_noise_of_its_answers():
-    pool, belief, asked = problem(7)
-    seen = outlook(CURVE, pool, belief, asked, np.zeros(ROWS))
+    pool, posterior, asked = problem(7)
+    seen = outlook(CURVE, pool, posterior, asked, np.zeros(ROWS))
     for row in range(ROWS):
-        x = np.append(belief.mean[row], 1.0)
+        x = np.append(posterior.mean[row], 1.0)
         for i in range(ITEMS):
             p, by_z = seen.p[row, i], seen.by_z[row, i]
             want = 0.8 * p * (1 - p) + by_z**2 * x @ pool.doubt[i] @ x
             np.testing.assert_allclose(seen.noise[row, i], want, rtol=1e-6)
     each, doubt = jax.tree.map(lambda x: np.broadcast_to(x, (ROWS, *x.shape)), (pool.items, pool.doubt))
-    prior = sequential.Belief(np.zeros(2), np.eye(2))
+    prior = sequential.Normal(np.zeros(2), np.eye(2))
     words = np.zeros((ROWS, 2)), np.ones((ROWS, ITEMS)), np.ones((ROWS, ITEMS)), pool.phi
     doubtful = learn(CURVE, each, prior, *words, doubt, 20)
     sure = learn(CURVE, each, prior, *words, 0 * doubt, 20)
@@ -148,11 +148,11 @@ def test_doubt_about_an_item_is_noise_of_its_answers():
 @pytest.mark.parametrize("rule", ["score", "information"])
 @pytest.mark.parametrize("size", [1, 3])
 def test_no_prices_are_equal_prices(rule, size):
-    pool, belief, asked = problem(8)
-    seen = outlook(CURVE, pool, belief, asked, np.zeros(ROWS))
+    pool, posterior, asked = problem(8)
+    seen = outlook(CURVE, pool, posterior, asked, np.zeros(ROWS))
     key = jax.random.key(0)
     free, equal = pool._replace(price=None), pool._replace(price=np.full(ITEMS, 2.0))
-    got, want = (choose(rule, p, belief, seen, ~asked, size, key) for p in (free, equal))
+    got, want = (choose(rule, p, posterior, seen, ~asked, size, key) for p in (free, equal))
     assert got.tolist() == want.tolist()
-    both = [gain(rule, p, belief, seen, seen.pull) for p in (free, equal)]
+    both = [gain(rule, p, posterior, seen, seen.pull) for p in (free, equal)]
     np.testing.assert_allclose(both[0], 2 * both[1], rtol=1e-6)

@@ -39,7 +39,7 @@ def world():
 
 
 def nested(law, inputs):
-    """Covariances over models through a skill, and beside."""
+    """Covariances over models through a skill, and residual."""
     size = np.outer(inputs[:, 0], inputs[:, 0])
     lineage, family = LINEAGE[:, None] == LINEAGE, FAMILY[:, None] == FAMILY
     over = np.stack([lineage, lineage * size, family, family * size, np.eye(len(inputs))])
@@ -50,12 +50,12 @@ def log_effects(params, rows, where):
     """Log density of all effects given the law, model by model."""
     law, at = jax.tree.map(np.asarray, params.law), tuple(where.T)
     length = (law.loading**2).sum(1)
-    through, beside = nested(law, np.asarray(rows.inputs)[at])
+    through, residual = nested(law, np.asarray(rows.inputs)[at])
     sd = np.concatenate(
         [np.exp(law.shared[:6, None]) * np.ones(SKILLS), np.exp(law.own[:6, None]) * np.sqrt(length)], 1
     )
     total = stats.norm.logpdf(np.asarray(params.slope), 0, sd).sum()
-    for values, covs in ((params.skill, [through] * SKILLS), (params.beside, [x * beside for x in length])):
+    for values, covs in ((params.skill, [through] * SKILLS), (params.residual, [x * residual for x in length])):
         for x, cov in zip(np.asarray(values)[at].T, covs, strict=True):
             total += stats.multivariate_normal.logpdf(x, np.zeros(len(x)), cov)
         total += stats.norm.logpdf(np.asarray(values)[np.asarray(rows.real) == 0]).sum()
@@ -78,7 +78,7 @@ def log_law(law, begin):
 
 def logits(params, rows):
     skill = rows.inputs @ params.slope[:, :SKILLS] + params.skill
-    own = rows.inputs @ params.slope[:, SKILLS:] + params.beside
+    own = rows.inputs @ params.slope[:, SKILLS:] + params.residual
     return params.law.centre[None, None] + skill @ params.law.loading.T + own
 
 

@@ -41,7 +41,7 @@ def simulated(families=8, each=4, benchmarks=5, noise=0.02, seed=0):
 
 def fit_and_scores(form, table, key, starts=3):
     fit = published.fit(form, table, key, starts=starts)
-    return fit, published.foretell(form, fit, table.inputs, table.intercept)
+    return fit, published.scores(form, fit, table.inputs, table.intercept)
 
 
 fitted = compiled(fit_and_scores, static_argnames=("form", "starts"))

@@ -25,14 +25,14 @@ def world(seed=0):
 
 def test_it_is_the_sum_of_the_densities_of_its_parts():
     params, tried, scales = world()
-    skill, beside, mean, question, cell = map(np.asarray, params)
-    z = question[:, 1:] @ skill.T + question[:, :1] + beside + cell
+    skill, residual, mean, question, cell = map(np.asarray, params)
+    z = question[:, 1:] @ skill.T + question[:, :1] + residual + cell
     expected = stats.binom.logpmf(np.asarray(tried.successes).T, np.asarray(tried.tries).T, expit(z)).sum()
     for x, middle, precision in zip(skill, *map(np.asarray, tried[2:]), strict=True):
         expected += stats.multivariate_normal.logpdf(x, middle, np.linalg.inv(precision))
     expected += stats.multivariate_normal.logpdf(question, mean, np.asarray(scales.questions)).sum()
     expected += stats.norm.logpdf(mean, 0, [tries.MEAN_SD[0]] + [tries.MEAN_SD[1]] * DIMS).sum()
-    expected += stats.norm.logpdf(beside, 0, 0.3).sum() + stats.norm.logpdf(cell, 0, 0.2).sum()
+    expected += stats.norm.logpdf(residual, 0, 0.3).sum() + stats.norm.logpdf(cell, 0, 0.2).sum()
     np.testing.assert_allclose(jax.jit(tries.log_joint)(params, tried, scales), expected, rtol=1e-11)
 
 

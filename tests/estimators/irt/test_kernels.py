@@ -9,7 +9,7 @@ import pytest
 from compiled import compiled
 
 from lleval_jax.core.irt import em, irf, quadrature
-from lleval_jax.core.irt import joint as beliefs
+from lleval_jax.core.irt import joint as variational
 from lleval_jax.estimators.contract import Stepwise, solve, solve_many
 from lleval_jax.estimators.irt.joint import Joint
 from lleval_jax.estimators.irt.marginal import Marginal
@@ -34,7 +34,7 @@ def marginal(seed=0):
 
 def joint(seed=0):
     data = answers(seed)
-    return beliefs.Data(data.cells, data.row_weight, data.item_weight, jnp.ones(2))
+    return variational.Data(data.cells, data.row_weight, data.item_weight, jnp.ones(2))
 
 
 KERNELS = {

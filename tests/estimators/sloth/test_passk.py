@@ -32,14 +32,14 @@ def fit(drawn) -> ll.FitResult:
 
 
 def log_prior(unknown, tried, scales):
-    """Of (skill, beside, mean, question), without constants."""
-    skill, beside, mean, question = unknown
+    """Of (skill, residual, mean, question), without constants."""
+    skill, residual, mean, question = unknown
     off = skill - tried.skill
     away = question - mean[None]
     means = jnp.array([core.MEAN_SD[0], *[core.MEAN_SD[1]] * tried.skill.shape[1]])
     return -0.5 * (
         jnp.einsum("mi,mij,mj->", off, tried.precision, off)
-        + jnp.sum(beside**2) / scales.beside
+        + jnp.sum(residual**2) / scales.residual
         + jnp.sum((mean / means) ** 2)
         + jnp.einsum("qi,ij,qj->", away, jnp.linalg.inv(scales.questions), away)
     )
@@ -47,8 +47,8 @@ def log_prior(unknown, tried, scales):
 
 def by_skill(unknown):
     """(questions, models) logits."""
-    skill, beside, _, question = unknown
-    return question[:, 1:] @ skill.T + question[:, :1] + beside[None]
+    skill, residual, _, question = unknown
+    return question[:, 1:] @ skill.T + question[:, :1] + residual[None]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def ended():
 def test_the_search_ends_where_the_joint_density_is_flat(ended):
     """With cells' own parts as unknowns of their own; derivatives by JAX."""
     tried, end, _, steps = ended
-    unknown = end.skill, end.beside, end.mean, end.question
+    unknown = end.skill, end.residual, end.mean, end.question
 
     def log_density(unknown, own):
         return core.log_joint(core.Params(*unknown, own), tried, end.scales)
@@ -78,7 +78,7 @@ def test_the_search_ends_where_the_joint_density_is_flat(ended):
 
 def test_covariances_are_those_of_one_large_inverse(ended):
     tried, end, sure, _ = ended
-    unknown = end.skill, end.beside, end.mean, end.question
+    unknown = end.skill, end.residual, end.mean, end.question
     flat, whole = ravel_pytree(unknown)
     chance = special.expit(np.asarray(end.logit))
     sharp = np.asarray(tried.tries).T * chance * (1 - chance)
