@@ -302,7 +302,7 @@ def suspects(found: Suspicion) -> Table:
         for place, i in enumerate(order)
         if place < FEW or found.p_values[i] <= found.alarm
     ]
-    who = ", ".join(found.flagged) or "nobody"
+    who = ", ".join(found.flagged) or "none"
     title = f"families flagged at {100 * found.alarm:.3g}% false alarms over all: {who}"
     return Table(title, ("family", "version", "gain", "interval", "p", "would be seen"), tuple(lines), (GAIN,), 2)
 

@@ -100,7 +100,7 @@ def test_json_in_a_file_leaves_the_table_on_stdout(place: pathlib.Path, tmp_path
     assert all(ENTRY | {"truth", "inside"} == set(entry) for entry in found["estimates"])
     assert [r["best"] for r in found["ranks"]] == sorted(r["best"] for r in found["ranks"])
     shown = capsys.readouterr().out
-    assert "intervals hold the truth" in shown
+    assert "intervals contain the truth" in shown
     assert "sqrt(s1^2 + s2^2)" in shown
     assert os.listdir(tmp_path) == ["result.json"]
 
@@ -410,7 +410,7 @@ def test_check_names_the_wrong_key(doubtful: pathlib.Path, tmp_path: pathlib.Pat
     words = ["check", f"{doubtful}/answers.csv", "--family", f"{doubtful}/families.csv", "--json", str(target)]
     assert run([*words, "--plot", str(picture), "--strict"]) == OK
     shown = capsys.readouterr().out
-    assert "90 models (90 distinct) x 40 items, 2pl asked for: nothing speaks against fitting it" in shown
+    assert "90 models (90 distinct) x 40 items, 2pl asked for: it can be fitted" in shown
     assert re.search(r"mistaken .*key likely wrong", shown)
     found = json.loads(target.read_text())
     assert found["schema"] == "lleval/check/1"

@@ -220,7 +220,7 @@ def test_check_finds_nothing_wrong(place: pathlib.Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "rows of v1, v2, 5% false alarms: nothing is wrong" in said
     assert "left out, with fewer than 3 models: two" in said
-    assert "families flagged at 5% false alarms over all: nobody" in said
+    assert "families flagged at 5% false alarms over all: none" in said
     assert "v2/math" in said
     assert run(["refresh", "check", f"{place}/v1.parquet"]) == OK
     assert "families were not compared" in capsys.readouterr().out

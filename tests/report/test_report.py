@@ -76,7 +76,7 @@ def test_the_truth_stands_beside_the_estimate() -> None:
     truth = {("[bold]model-0", "all"): 0.61, ("[bold]model-2", "all"): 0.5}
     found = text.table(an_estimate(), truth)
     assert [line[-2:] for line in found.lines] == [("0.610", "yes"), ("-", "-"), ("0.500", "no")]
-    assert found.remarks == ("1 of 2 intervals hold the truth; mean absolute error 0.155",)
+    assert found.remarks == ("1 of 2 intervals contain the truth; mean absolute error 0.155",)
 
 
 def test_marks_in_names_mean_nothing_on_a_terminal_and_in_a_file(capsys: pytest.CaptureFixture) -> None:

@@ -6,8 +6,8 @@ after Sloth (Maia Polo et al. 2024, section 5.4), with all that is unknown norma
 slopes and intercepts of questions about their mean over questions, a model's residual beyond its skills, and a cell's
 residual (without e, ten thousand tries would fix a chance as if skills explained all of it).
 
-A step is Gauss-Newton's for all unknowns at once. Questions meet only in what they share (skills, `residual`, the mean of
-questions), so that each has a small system of its own, and e a closed form; the variances follow by EM.
+A step is Gauss-Newton's for all unknowns at once. Questions meet only in what they share (skills, `residual`, the
+mean of questions), so that each has a small system of its own, and e a closed form; the variances follow by EM.
 Float64: call inside `jax.enable_x64(True)`.
 """
 
