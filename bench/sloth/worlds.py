@@ -67,7 +67,7 @@ def law(seed: int, families: int = 10, each: int = 3, benchmarks: int = 6, skill
             whole += size_of[name] * random.normal(size=(count, width))[groups] * np.broadcast_to(by, count)[:, None]
         return whole
 
-    skill, beside = effect(skills), effect(benchmarks) * length * pooled.BESIDE
+    skill, beside = effect(skills), effect(benchmarks) * length * pooled.DIRECT
     centre = random.normal(0, 0.5, benchmarks)
     share = 1 / (1 + np.exp(-(centre + skill @ loading.T + beside)))
     score = np.clip(share + SIZES["noise"] * random.standard_t(4, share.shape), 0, 1)
@@ -77,7 +77,7 @@ def law(seed: int, families: int = 10, each: int = 3, benchmarks: int = 6, skill
     law = pooled.Law(
         *map(
             jnp.asarray,
-            (loading, sizes, sizes + np.log(pooled.BESIDE), np.full(benchmarks, np.log(SIZES["noise"])), centre),
+            (loading, sizes, sizes + np.log(pooled.DIRECT), np.full(benchmarks, np.log(SIZES["noise"])), centre),
         ),
         bend=jnp.zeros(benchmarks),
     )

@@ -46,9 +46,9 @@ def log_joint(
     """Log joint density of scores, effects and law.
 
         y_mj | logit ~ StudentT(FREEDOM, floor_j + (1 - floor_j) sigmoid(h_j(logit_mj)), exp(noise_j))   where seen
-        logit_mj = centre_j + (inputs_m . slope_skills + skill_m) . loading_j + inputs_m . slope_j + beside_mj
+        logit_mj = centre_j + (inputs_m . slope_skills + skill_m) . loading_j + inputs_m . slope_j + residual_mj
         slope_xk ~ N(0, shared_x^2),   slope_xj ~ N(0, own_x^2 |loading_j|^2)
-        skill_.k ~ N(0, S(shared)),    beside_.j ~ N(0, |loading_j|^2 S(own)),   S over the models of a lineage
+        skill_.k ~ N(0, S(shared)),    residual_.j ~ N(0, |loading_j|^2 S(own)),   S over the models of a lineage
         law ~ `log_prior`
 
     Rows of padding have standard normal effects, so that they add nothing but what integrates to one.

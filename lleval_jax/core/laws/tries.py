@@ -1,6 +1,6 @@
 """Questions that models try many times: each model's chance on each question, through skills that are uncertain.
 
-    successes_mq ~ Binomial(tries_mq, sigmoid(z_mq + e_mq)),     z_mq = slope_q'skill_m + intercept_q + beside_m
+    successes_mq ~ Binomial(tries_mq, sigmoid(z_mq + e_mq)),     z_mq = slope_q'skill_m + intercept_q + residual_m
 
 after Sloth (Maia Polo et al. 2024, section 5.4), with all that is unknown normal: skills about what a law says of them,
 slopes and intercepts of questions about their mean over questions, a model's residual beyond its skills, and a cell's
@@ -57,7 +57,7 @@ class Params(NamedTuple):
     """All unknowns, given `Scales`.
 
     skill     (models, dims)
-    residual    (models,)
+    residual  (models,)
     mean      (k,)                 over questions of (intercept, slopes)
     question  (questions, k)
     cell      (questions, models)  what a cell has of its own
@@ -74,9 +74,9 @@ class Params(NamedTuple):
 def log_joint(params: Params, tried: Tried, scales: Scales) -> Array:
     """Log joint density of successes and of all unknowns, given the scales.
 
-    successes_mq | z ~ Binomial(tries_mq, sigmoid(z_mq)),   z_mq = slope_q . skill_m + intercept_q + beside_m + cell_qm
+    successes_mq | z ~ Binomial(tries_mq, sigmoid(z_mq)),   z_mq = slope_q . skill_m + intercept_q + residual_m + cell_qm
     skill_m ~ N(law's mean_m, precision_m^-1),   (intercept, slopes)_q ~ N(mean, scales.questions)
-    mean ~ N(0, MEAN_SD^2),   beside_m ~ N(0, scales.residual),   cell_qm ~ N(0, scales.cell)
+    mean ~ N(0, MEAN_SD^2),   residual_m ~ N(0, scales.residual),   cell_qm ~ N(0, scales.cell)
     """
     skill, residual, mean, question, cell = params
     z = question[:, 1:] @ skill.T + question[:, :1] + residual[None] + cell
@@ -95,7 +95,7 @@ class State(NamedTuple):
     """Where the search is.
 
     skill     (models, dims)
-    residual    (models,)
+    residual  (models,)
     mean      (k,)            over questions of (intercept, slopes)
     question  (questions, k)
     logit     (questions, models)  of chances, cells' own part included
