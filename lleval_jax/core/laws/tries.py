@@ -74,7 +74,7 @@ class Params(NamedTuple):
 def log_joint(params: Params, tried: Tried, scales: Scales) -> Array:
     """Log joint density of successes and of all unknowns, given the scales.
 
-    successes_mq | z ~ Binomial(tries_mq, sigmoid(z_mq)),   z_mq = slope_q . skill_m + intercept_q + residual_m + cell_qm
+    successes_mq | z ~ Binomial(tries_mq, sigmoid(z_mq)),  z_mq = slope_q . skill_m + intercept_q + residual_m + cell_qm
     skill_m ~ N(law's mean_m, precision_m^-1),   (intercept, slopes)_q ~ N(mean, scales.questions)
     mean ~ N(0, MEAN_SD^2),   residual_m ~ N(0, scales.residual),   cell_qm ~ N(0, scales.cell)
     """
