@@ -231,7 +231,7 @@ class DownstreamParams(NamedTuple):
 @register
 @checked(
     skill=Rule("rows", "skills"),
-    beside=Rule("rows"),
+    residual=Rule("rows"),
     mean=Rule("slopes"),
     question=Rule("items", "slopes"),
     spread=Covariance("slopes", "slopes"),
