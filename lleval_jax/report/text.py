@@ -114,15 +114,15 @@ def table(estimate: Estimate, truth: Truth | None = None) -> Table:
 def leaderboard(estimate: Estimate, ranks: Ranks, truth: Truth | None = None) -> Table:
     """The rows of one group, best first, with the ranks that the intervals support."""
     found = _lay_out(style.summary(estimate), estimate, list(ranks.order), ranks=ranks.ranges, truth=truth)
-    remark = "ranks: those that the intervals support, the errors of two rows taken as independent"
+    remark = f"Rank ranges consistent with pairwise {100 * estimate.level:.4g}% intervals, errors taken as independent."
     return dataclasses.replace(found, remarks=(*found.remarks, remark))
 
 
 def comparison(estimate: Estimate, first: str, second: str) -> Table:
     """The difference of two rows, and what it says."""
     found = difference(estimate, first, second)
-    remarks = [_verdict(found, i, first, second) for i in range(len(found.rows))]
-    remarks.append("the errors of the two are taken as independent, sd = sqrt(s1^2 + s2^2): the safe side")
+    remarks = [f"{_verdict(found, i, first, second)}." for i in range(len(found.rows))]
+    remarks.append("Errors treated as independent: what both answers have in common, the bank has taken out.")
     shown = _lay_out(style.summary(found), found, list(range(len(found.rows))))
     return dataclasses.replace(shown, remarks=tuple(remarks))
 
@@ -195,7 +195,8 @@ def _verdict(found: Estimate, i: int, first: str, second: str) -> str:
         return f"{first} is better than {second}{where}"
     if found.high[i] < 0:
         return f"{second} is better than {first}{where}"
-    return f"these answers do not tell {first} and {second} apart{where}"
+    level = f"{100 * found.level:.4g}%"
+    return f"No significant difference between {first} and {second}{where} at the {level} level"
 
 
 def _place(cell: str, width: int, left: bool) -> str:

@@ -116,7 +116,7 @@ def test_ability_is_a_target_of_its_own(place: pathlib.Path, capsys: pytest.Capt
         "--json",
         "-",
     ]
-    assert run([*words, "--method", "wle", "--level", "0.8"]) == OK
+    assert run([*words, "--by", "wle", "--level", "0.8"]) == OK
     found = json.loads(capsys.readouterr().out)
     assert (found["target"], found["method"], found["level"]) == ("ability", "wle", 0.8)
     assert run([*words, "--groups"]) == BAD_INPUT
@@ -135,14 +135,14 @@ def test_an_estimate_is_kept_and_comes_back(place: pathlib.Path, tmp_path: pathl
     [
         (["estimate", "nowhere.csv", "--bank", "{bank}"], "no such file, folder or glob: nowhere.csv"),
         (["estimate", "{answers}", "--bank", "no-such-bank"], "there is no bank 'no-such-bank'"),
-        (["estimate", "{answers}", "--bank", "{bank}", "--method", "magic"], "'magic' is not known"),
+        (["estimate", "{answers}", "--bank", "{bank}", "--by", "magic"], "'magic' is not known"),
         (["estimate", "{answers}", "--bank", "{bank}", "--level", "95"], "did you mean 0.95"),
-        (["estimate", "{answers}", "--bank", "{bank}", "--compare", "row-0", "x"], "no row 'x' to compare"),
+        (["estimate", "{answers}", "--bank", "{bank}", "--compare", "row-0", "x"], "no model 'x' to compare"),
         (["estimate", "{answers}", "--bank", "{bank}", "--truth", "{answers}"], "has two scores"),
         (["estimate", "{answers}", "--bank", "{bank}", "--json", "nowhere/x.json"], "no folder nowhere"),
         (["estimate", "{answers}", "--bank", "{bank}", "--out", "{place}"], "holds no estimate"),
         (["estimate", "demo:nobody", "--bank", "{bank}"], "no demo.parquet for 'nobody'"),
-        (["estimate", "{answers}"], "Missing option '--bank'"),
+        (["estimate", "{answers}", "--by", "kriged"], "without a bank, --by 'kriged' is not known"),
         (["estimate", "{answers}", "--bank", "{bank}", "--colour", "red"], "No such option: --colour"),
         (["calibrate", "{answers}", "--out", "{place}"], "holds no bank"),
         (["calibrate", "{answers}", "--out", "{place}/truth.csv"], "truth.csv is a file"),

@@ -99,7 +99,7 @@ def test_a_long_name_makes_room_on_a_narrow_terminal(capsys: pytest.CaptureFixtu
 
 
 def test_the_comparison_says_what_it_cannot_tell() -> None:
-    assert "do not tell" in text.comparison(an_estimate(), "[bold]model-0", "[bold]model-1").remarks[0]
+    assert "No significant difference" in text.comparison(an_estimate(), "[bold]model-0", "[bold]model-1").remarks[0]
     assert "is better" in text.comparison(an_estimate(), "[bold]model-0", "[bold]model-2").remarks[0]
 
 

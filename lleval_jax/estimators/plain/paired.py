@@ -136,6 +136,7 @@ def ranks(
     *,
     level: float = 0.95,
     cluster: Cluster = None,
+    population: Size = None,
     adjust: str = "holm",
 ) -> Ranks:
     """Models best first, each with the ranks that the paired differences allow.
@@ -148,6 +149,7 @@ def ranks(
         responses: answers of the models; each has one at least.
         level: see above.
         cluster: as in `plain.estimate`.
+        population: as in `plain.estimate`; where all questions were asked, the order is that of the scores.
         adjust: "holm" or "none".
 
     Returns:
@@ -155,10 +157,10 @@ def ranks(
     """
     require_level(level)
     require_known(adjust, ADJUST, "adjust")
-    label = labels(responses, cluster)
+    label, sizes = labels(responses, cluster), population_sizes(responses, population, groups=False)
     each = [answers for answers in each_row(responses) if len(answers.item)]
     score = np.array([answers.score.mean() for answers in each])
-    above, p = _all_pairs(each, label)
+    above, p = _all_pairs(each, label, None if sizes is None else sizes[WHOLE])
     clear = (_holm(p) if adjust == "holm" else p) < 1 - level
     order = np.argsort(-score, kind="stable")
     worst = len(each) - (clear & above).sum(1)
@@ -166,12 +168,12 @@ def ranks(
     return Ranks(order, best[order], worst[order])
 
 
-def _all_pairs(each: list[Answers], label: NDArray | None) -> tuple[NDArray, NDArray]:
+def _all_pairs(each: list[Answers], label: NDArray | None, size: int | None) -> tuple[NDArray, NDArray]:
     """(models, models) whether the first scores higher on common questions, and the p value of the difference."""
     above, p = np.zeros((len(each), len(each)), bool), np.ones((len(each), len(each)))
     for i, one in enumerate(each):
         for j in range(i):
-            pair = _pair(one, each[j], None)
+            pair = _pair(one, each[j], size)
             if len(pair.item):
                 mean = pair.difference.mean()
                 above[i, j], above[j, i] = mean > 0, mean < 0
@@ -181,11 +183,13 @@ def _all_pairs(each: list[Answers], label: NDArray | None) -> tuple[NDArray, NDA
 
 def _quick_test(pair: Pair, label: NDArray | None) -> float:
     """A p value without random draws: exact for right or wrong, else by the standard error of `_adjusted`."""
-    if label is None and pair.right_or_wrong:
+    if label is None and pair.finite is None and pair.right_or_wrong:
         return float(signs.exact(np.array(pair.won), np.array(pair.lost)))
     units = gather(pair.item, pair.difference, label)
-    added = _adjusted(units)
-    return float(2 * stdtr(_df(units), -abs(added.mean) / np.sqrt(added.variance)))
+    error = _error(_adjusted(units), pair.finite)
+    if not error:
+        return float(units.mean == 0)
+    return float(2 * stdtr(_df(units), -abs(units.mean) / error))
 
 
 def _holm(p: NDArray) -> NDArray:

@@ -46,7 +46,7 @@ class Units(NamedTuple):
     @property
     def mean(self) -> float:
         """The mean over all questions."""
-        return float(np.average(self.value, weights=self.share))
+        return float(self.value.mean() if self.single else np.average(self.value, weights=self.share))
 
     @property
     def count(self) -> float:
