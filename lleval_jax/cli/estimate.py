@@ -32,8 +32,8 @@ By = Annotated[
     str | None,
     typer.Option(
         metavar="METHOD",
-        help=f"Without a bank: {', '.join(PLAIN)}. With one: {', '.join((*OWN, *BROUGHT))}; for ability: map "
-        "(default), eap, mle, wle.",
+        help=f"Without --bank: {', '.join(PLAIN)}. For accuracy: {', '.join((*OWN, *BROUGHT))}. "
+        "For ability: map (default), eap, mle, wle.",
     ),
 ]
 Groups = Annotated[bool, typer.Option("--groups", help="Also the score on each part of the benchmark.")]
