@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 import re
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,8 +10,8 @@ import numpy as np
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import Waiting, waiting
+from lleval_jax.cli.shell import options, speaking, typed
+from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import nearest, require
 
 if TYPE_CHECKING:
@@ -127,15 +126,12 @@ def sloth(
         "--left-out, --out or --plot"
     )
     require(bool(targets or explain or left_out or out or plot), message)
-    typed.file_for(json)
-    typed.picture_for(plot)
-    if out is not None:
-        typed.place_for(out, "fit")
     if plot is not None and not left_out:
         _require_few(targets)
+    outputs = Outputs(json=json, plot=plot, folder=out, kind="fit")
     if input is None:
-        print(f"no table is named: {TABLE}, which ships, is used", file=sys.stderr)
-    with waiting("reading the leaderboard") as wait:
+        speaking.note(f"no INPUT is given: using the leaderboard {TABLE}, which comes with the package")
+    with verb("reading the leaderboard", outputs, strict=strict, seed=seed or 0) as run:
         if input is not None and _is_law(input):
             given = {"skills": skills, "link": link, "benchmark": benchmark, "seed": seed, "out": out}
             fit = _kept(input, [f"--{word}" for word, value in given.items() if value is not None], strict)
@@ -144,33 +140,25 @@ def sloth(
         else:
             board = _read(input or TABLE, benchmark, strict)
             _require_known(targets, board.families)
-            fit = _fitted(board, skills, link, seed or 0, strict, wait)
-        fit = dataclasses.replace(fit, source=typed.stamped(fit.source, fit.settings["seed"]))
-        wait.say("predicting")
+            fit = _fitted(board, skills, link, run)
+        fit = run.stamped(fit, fit.settings["seed"])
+        run.say("predicting")
         found = ll.sloth.estimate(fit, family=targets, level=level) if targets else _nothing(fit, level)
         content = found.to_dict() | {"fit": ll.report.sloth_tables.facts(fit)}
         tables = ll.report.sloth_tables.tables(fit, found)
         if explain:
-            wait.say("explaining; compiling first")
+            run.say("explaining; compiling first")
             explained = _explained(fit, level)
             tables += ll.report.sloth_tables.skills(*explained.values())
             content["skills"] = {of: part.to_dict() for of, part in explained.items()}
         check = None
         if left_out:
-            wait.say("leaving families out")
-            check = _checked(fit, board, level, strict, wait)
+            check = _checked(fit, board, level, run)
             tables.append(ll.report.sloth_tables.left_out(check, board))
             content["left_out"] = check.to_dict()
-        if plot is not None:
-            wait.say("drawing")
-            with output.picture(plot) as name:
-                if check is not None:
-                    ll.report.sloth_plots.observed(check, ll.report.sloth_tables.truth_of(board), name)
-                else:
-                    _draw(fit, board, found, targets or _largest(fit), name)
-    if out is not None:
-        ll.save(fit, out)
-    output.write(tables, content, json)
+        run.draw(lambda path: _draw(fit, board, found, targets, check, path))
+        run.keep(fit)
+        run.show(tables, content)
 
 
 def _read(name: str, benchmarks: Sequence[str] | None, strict: bool) -> "ll.Leaderboard":
@@ -179,13 +167,11 @@ def _read(name: str, benchmarks: Sequence[str] | None, strict: bool) -> "ll.Lead
     return board.select(list(dict.fromkeys(benchmarks))) if benchmarks else board
 
 
-def _fitted(
-    board: "ll.Leaderboard", skills: "int | str | None", link: str | None, seed: int, strict: bool, wait: Waiting
-) -> "ll.FitResult":
+def _fitted(board: "ll.Leaderboard", skills: "int | str | None", link: str | None, run: Run) -> "ll.FitResult":
     """The law of a leaderboard."""
-    words: dict[str, Any] = {"seed": seed, "strict": strict, "tell": wait.tell}
-    count, words["link"] = _form(board, skills, link, wait, words)
-    wait.say(f"fitting {len(board.models):,} models x {len(board.benchmarks)} benchmarks; compiling first")
+    words: dict[str, Any] = {"seed": run.seed, "strict": run.strict, "tell": run.tell}
+    count, words["link"] = _form(board, skills, link, run, words)
+    run.say(f"fitting {len(board.models):,} models x {len(board.benchmarks)} benchmarks; compiling first")
     return ll.sloth.fit(board, skills=count, **words)
 
 
@@ -194,24 +180,25 @@ def _explained(fit: "ll.FitResult", level: float) -> "dict[str, ll.Estimate]":
     return {of: ll.skills.estimate(fit, of=of, level=level, seed=fit.settings["seed"]) for of in EXPLAINED}
 
 
-def _checked(fit: "ll.FitResult", board: "ll.Leaderboard", level: float, strict: bool, wait: Waiting) -> "ll.Estimate":
+def _checked(fit: "ll.FitResult", board: "ll.Leaderboard", level: float, run: Run) -> "ll.Estimate":
     """The larger models of families left out, predicted by laws of the same form."""
-    words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": strict, "tell": wait.tell}
+    run.say("leaving families out")
+    words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": run.strict, "tell": run.tell}
     found = ll.sloth.left_out(board, skills=fit.settings["skills"], level=level, **words)
     return dataclasses.replace(found, source=fit.source)
 
 
 def _form(
-    board: "ll.Leaderboard", skills: "int | str | None", link: str | None, wait: Waiting, words: dict[str, Any]
+    board: "ll.Leaderboard", skills: "int | str | None", link: str | None, run: Run, words: dict[str, Any]
 ) -> tuple[int, Any]:
     """The number of skills and the link: as told, as usual, or chosen and said."""
     known = len(board.benchmarks)
     if skills != AUTO:
         return min(SKILLS, known) if skills is None else int(skills), link or LINKS[0]
-    wait.say("choosing the number of skills and the link; compiling first")
+    run.say("choosing the number of skills and the link; compiling first")
     tried = range(1, min(SKILLS, known) + 1)
     chosen = ll.sloth.choose(board, skills=tried, link=[link] if link else LINKS, **words)  # type: ignore[list-item]
-    print(f"chosen by {chosen.why[0]}", file=sys.stderr)
+    speaking.note(f"chosen by {chosen.why[0]}")
     ((count, curve),) = chosen.items
     return int(count), curve
 
@@ -298,6 +285,21 @@ def _largest(fit: "ll.FitResult") -> "list[Target]":
 
 
 def _draw(
+    fit: "ll.FitResult",
+    board: "ll.Leaderboard",
+    found: "ll.Estimate",
+    targets: "Sequence[Target]",
+    check: "ll.Estimate | None",
+    path: str,
+) -> None:
+    """Predicted against observed scores where families were left out; else the curves."""
+    if check is not None:
+        ll.report.sloth_plots.observed(check, ll.report.sloth_tables.truth_of(board), path)
+    else:
+        _curves(fit, board, found, targets or _largest(fit), path)
+
+
+def _curves(
     fit: "ll.FitResult", board: "ll.Leaderboard", found: "ll.Estimate", targets: "Sequence[Target]", name: str
 ) -> None:
     """A line for each family and number of tokens, over the sizes of its models and of what is asked for."""

@@ -149,7 +149,7 @@ def test_choice_by_price_of_a_domain(place: pathlib.Path, capsys: pytest.Capture
 def test_choice_as_a_table(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     """A new model that is forced is said, and counts; the pool is kept to."""
     pairs = [f"{place}/v1.parquet", f"{place}/v2.parquet"]
-    words = ["-k", "1", "--ask", "ranking", "--pool", "ant-1b", "--pool", "bee-7b", "--force", "ant-2b"]
+    words = ["-k", "1", "--ask", "ranking", "--among", "ant-1b", "--among", "bee-7b", "--force", "ant-2b"]
     assert run(["refresh", "choose", *pairs, *words]) == OK
     said = capsys.readouterr()
     assert "warning: --force: 'ant-2b' is in no version, and taken for a new model; did you mean 'ant-" in said.err
@@ -215,7 +215,7 @@ def test_check_names_exchanged_rows(place: pathlib.Path, capsys: pytest.CaptureF
 
 
 def test_check_finds_nothing_wrong(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
-    words = [f"{place}/v1.parquet", f"{place}/v2.parquet", f"{place}/two.parquet", "--by", "domain", "--side", "both"]
+    words = [f"{place}/v1.parquet", f"{place}/v2.parquet", f"{place}/two.parquet", "--per", "domain", "--side", "both"]
     assert run(["refresh", "check", *words, "--strict"]) == OK
     said = capsys.readouterr().out
     assert "rows of v1, v2, 5% false alarms: nothing is wrong" in said
@@ -287,8 +287,8 @@ def test_a_linked_bank_is_kept(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
         (["choose", "{v1}", "-k", "2", "--budget", "3"], "say either -k, how many models, or --budget"),
         (["choose", "{v1}", "--budget", "3"], "--budget needs --price, a table of columns model, price"),
         (["choose", "{v1}", "{v2}", "-k", "13"], "-k is 13; there are 12 models to choose from"),
-        (["choose", "{v1}", "-k", "2", "--pool", "ant-1b"], "-k is 2; there are 1 models to choose from"),
-        (["choose", "{v1}", "-k", "0"], "'-k' / '--models': .* greater than or equal to 1"),
+        (["choose", "{v1}", "-k", "2", "--among", "ant-1b"], "-k is 2; there are 1 models to choose from"),
+        (["choose", "{v1}", "-k", "0"], "'-k': .* greater than or equal to 1"),
         (["choose", "{v1}", "{v1}", "-k", "2"], "v1.parquet is named twice; each INPUT is a version of its own"),
         (["choose", "{v1}", "{place}/copy.parquet", "-k", "2"], "versions 'v1' and 'copy' are the same answers"),
         (
@@ -307,8 +307,8 @@ def test_a_linked_bank_is_kept(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
             "--items: 'lwa' is in no version, and taken for a new domain; did you mean 'law'",
         ),
         (
-            ["choose", "{v1}", "-k", "2", "--pool", "ant-1"],
-            "--pool: there is no model 'ant-1' among 12; did you mean 'a",
+            ["choose", "{v1}", "-k", "2", "--among", "ant-1"],
+            "--among: there is no model 'ant-1' among 12; did you mean 'a",
         ),
         (
             ["choose", "{v1}", "-k", "2", "--force", "ant-1", "--strict"],

@@ -303,7 +303,7 @@ def test_what_is_fitted(place: pathlib.Path, capsys: pytest.CaptureFixture) -> N
     """The table that ships where none is named; units put right and said; as many skills as benchmarks allow."""
     assert run(["sloth", "--predict", "meta-llama-3:30B:15T", "--benchmark", "MMLU", "--seed", "3"]) == BAD_INPUT
     said = capsys.readouterr().err
-    assert "no table is named: sloth-open-llm, which ships, is used" in said
+    assert "no INPUT is given: using the leaderboard sloth-open-llm, which comes with the package" in said
     assert re.search(r"\d+ x \('MMLU',\) 1 {'seed': 3, 'strict': False, 'link': 'monotone'} True", said)
     assert run(["sloth", f"{place}/units.csv", "--predict", "new:7B:2T", "--link", "logistic"]) == BAD_INPUT
     said = capsys.readouterr().err

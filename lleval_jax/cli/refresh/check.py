@@ -8,8 +8,8 @@ import typer
 import lleval_jax as ll
 from lleval_jax.cli.check import families
 from lleval_jax.cli.refresh import words
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.cli.shell import options, typed
+from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ FAMILIES = 5  # families without which nobody is suspected
 
 Alarm = Annotated[float, typer.Option(help="Chance of any finding of a kind where all is well.")]
 Side = Annotated[Literal["higher", "both"], typer.Option(help="Gains, or losses as well.")]
-Parts = Annotated[Literal["version", "domain"], typer.Option("--by", help="Compare versions, or domains of versions.")]
-StrictCheck = Annotated[bool, typer.Option("--strict", help="Exit with status 1 if anything is found.")]
+Per = Annotated[Literal["version", "domain"], typer.Option(help="Compare versions, or domains of versions.")]
 
 
 def check(
@@ -30,9 +29,9 @@ def check(
     family: words.Family = None,
     alarm: Alarm = 0.05,
     side: Side = "higher",
-    by: Parts = "version",
+    per: Per = "version",
     reading: options.Reading = options.AS_WRITTEN,
-    strict: StrictCheck = False,
+    strict: options.Strict = False,
     json: options.Json = None,
 ) -> None:
     """Do rows mean the same models in all versions, and does a family gain on one beyond what honest drift explains?
@@ -43,23 +42,21 @@ def check(
     Examples, the first with answers that come with the package:
 
       lleval refresh check bank:livexiv-vqa/v1 bank:livexiv-vqa/v2 bank:livexiv-vqa/v3
-      lleval refresh check old.parquet v1.parquet --family families.csv --by domain --json -
+      lleval refresh check old.parquet v1.parquet --family families.csv --per domain --json -
     """
     require(0 < alarm < 1, f"--alarm is {alarm:g}; it must lie strictly between 0 and 1")
-    typed.file_for(json)
-    with waiting("reading answers") as wait:
-        versions = words.read(inputs, reading, strict=False, wait=wait)
-        wait.say("comparing the versions")
+    with verb("reading answers", Outputs(json=json), strict=strict) as run:
+        versions = words.read(inputs, reading, run)
+        run.say("comparing the versions")
         found, names = checked(versions, alarm)
-        suspicion = suspected(versions, family, required=family is not None, alarm=alarm, side=side, by=by)
-    content: dict[str, Any] = {"schema": "lleval/refresh-check/1", "versions": list(versions)}
-    content["check"] = ll.report.refresh.check_content(found, names)
-    content["suspects"] = None if suspicion is None else suspicion.to_dict()
-    content["source"] = typed.stamped(_source(versions), 0).to_dict()
-    left_out = [name for name in versions if name not in names]
-    output.write([ll.report.refresh.check(found, names, left_out, ROWS), _suspects(suspicion)], content, json)
-    if strict and (len(found) or (suspicion is not None and suspicion.flagged)):
-        raise typer.Exit(1)
+        suspicion = suspected(versions, family, required=family is not None, alarm=alarm, side=side, by=per)
+        content: dict[str, Any] = {"schema": "lleval/refresh-check/1", "versions": list(versions)}
+        content["check"] = ll.report.refresh.check_content(found, names)
+        content["suspects"] = None if suspicion is None else suspicion.to_dict()
+        content["source"] = typed.stamped(_source(versions), 0).to_dict()
+        left_out = [name for name in versions if name not in names]
+        run.fails(len(found) or (suspicion is not None and suspicion.flagged))
+        run.show([ll.report.refresh.check(found, names, left_out, ROWS), _suspects(suspicion)], content)
 
 
 def _source(versions: "Mapping[str, ll.Responses]") -> "ll.Source":

@@ -10,8 +10,8 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax.cli.refresh import words
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.cli.shell import options
+from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.errors import nearest, require
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RANKING = "ranking"
 
-Count = Annotated[int | None, typer.Option("-k", "--models", metavar="N", min=1, help="How many models to run.")]
+Count = Annotated[int | None, typer.Option("-k", metavar="K", min=1, help="How many models to run.")]
 Ask = Annotated[
     str,
     typer.Option(
@@ -40,7 +40,7 @@ Force = Annotated[
         metavar="NAME", help="A model that is run in any case, beside the others; a new one too. May be given again."
     ),
 ]
-Pool = Annotated[
+Among = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Choose among these models only; may be given again.", show_default=False),
 ]
@@ -72,7 +72,7 @@ class Wanted:
     ask: str
     items: dict[str, int]
     forced: list[str]
-    pool: list[str] | None
+    among: list[str] | None
     prices: dict[str, float] | None
 
     @property
@@ -98,7 +98,7 @@ def choose(
     budget: Budget = None,
     price: Price = None,
     force: Force = None,
-    pool: Pool = None,
+    among: Among = None,
     items: Items = None,
     dims: words.Dims = words.DIMS,
     plot: Plot = None,
@@ -118,31 +118,22 @@ def choose(
     """
     require((k is None) != (budget is None), "say either -k, how many models, or --budget, what they may cost")
     require(budget is None or price is not None, "--budget needs --price, a table of columns model, price")
-    typed.file_for(json)
-    typed.picture_for(plot)
-    if out is not None:
-        typed.place_for(out, "fit")
     forced, counts = list(dict.fromkeys(force or ())), _counts(items or ())
-    with waiting("reading answers") as wait:
-        versions = words.read(inputs, reading, strict=strict, wait=wait)
-        wanted = _wanted(versions, ask, counts, forced, pool, price, strict)
+    outputs = Outputs(json=json, plot=plot, folder=out, kind="fit")
+    with verb("reading answers", outputs, strict=strict) as run:
+        versions = words.read(inputs, reading, run)
+        wanted = _wanted(versions, ask, counts, forced, among, price, strict)
         _require_enough(k, wanted)
-        fit = words.fit(versions, dims, strict, wait)
-        wait.say("choosing; compiling first")
-        chosen = _chosen(fit, k, budget, wanted)
+        fit = words.fit(versions, dims, run)
+        run.say("choosing; compiling first")
+        chosen = dataclasses.replace(_chosen(fit, k, budget, wanted), source=fit.source)
         known = [name for name in chosen.rows if name in wanted.models]
         outlooks = ll.refresh.outlooks(fit, known, items=wanted.items)
-        if plot is not None:
-            wait.say("drawing")
-            _draw(fit, outlooks, wanted, plot)
-    fit = dataclasses.replace(fit, source=typed.stamped(fit.source, 0))
-    chosen = dataclasses.replace(chosen, source=fit.source)
-    cost = wanted.cost(chosen.rows)
-    if out is not None:
-        ll.save(fit, out)
-    show = ll.report.refresh
-    table = show.choice(chosen, fit, outlooks, cost, ask=ask, price=wanted.prices)
-    output.write([table], show.choice_content(chosen, fit, outlooks, cost, ask=ask), json)
+        run.draw(lambda path: _draw(fit, outlooks, wanted, path))
+        run.keep(fit)
+        cost, show = wanted.cost(chosen.rows), ll.report.refresh
+        table = show.choice(chosen, fit, outlooks, cost, ask=ask, price=wanted.prices)
+        run.show([table], show.choice_content(chosen, fit, outlooks, cost, ask=ask))
 
 
 def _wanted(
@@ -150,7 +141,7 @@ def _wanted(
     ask: str,
     counts: dict[str, int],
     forced: list[str],
-    pool: list[str] | None,
+    among: list[str] | None,
     price: pathlib.Path | None,
     strict: bool,
 ) -> Wanted:
@@ -158,18 +149,18 @@ def _wanted(
     models = words.models(versions)
     items = _next_items(counts, versions, strict)
     _require_asked(ask, items)
-    for name in pool or ():
-        words.require_model("--pool", name, models)
+    for name in among or ():
+        words.require_model("--among", name, models)
     new = [name for name in forced if name not in models]
     for name in new:
         hint = nearest(name, models)
         words.warn(f"--force: {name!r} is in no version, and taken for a new model{hint}", strict)
-    return Wanted(models, ask, items, forced, pool, None if price is None else _prices(price, [*models, *new]))
+    return Wanted(models, ask, items, forced, among, None if price is None else _prices(price, [*models, *new]))
 
 
 def _require_enough(k: int | None, wanted: Wanted) -> None:
     """No more models than can be chosen."""
-    members = [name for name in dict.fromkeys(wanted.pool or wanted.models) if name not in wanted.forced]
+    members = [name for name in dict.fromkeys(wanted.among or wanted.models) if name not in wanted.forced]
     require(k is None or k <= len(members), f"-k is {k}; there are {len(members)} models to choose from")
 
 
@@ -181,17 +172,16 @@ def _chosen(fit: "ll.FitResult", k: int | None, budget: float | None, wanted: Wa
         budget=budget,
         price=wanted.prices,
         force=wanted.forced,
-        pool=wanted.pool,
+        pool=wanted.among,
         items=wanted.items,
     )
 
 
-def _draw(fit: "ll.FitResult", outlooks: "Sequence[ll.Estimate]", wanted: Wanted, plot: pathlib.Path) -> None:
+def _draw(fit: "ll.FitResult", outlooks: "Sequence[ll.Estimate]", wanted: Wanted, path: str) -> None:
     """What each further model brings, beside as many that are spread evenly over the scores."""
     spread = ll.refresh.spread(fit, len(outlooks) - 1)
     even = [ll.refresh.foretell(fit, names, items=wanted.items) for names in spread]
-    with output.picture(plot) as name:
-        ll.report.refresh_plots.choice(outlooks, even, name, group=wanted.group)
+    ll.report.refresh_plots.choice(outlooks, even, path, group=wanted.group)
 
 
 def _counts(pairs: Sequence[str]) -> dict[str, int]:

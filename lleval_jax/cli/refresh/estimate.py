@@ -1,6 +1,5 @@
 """`lleval refresh estimate`: the scores of all models on the last version, of which a few were run on it."""
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +9,8 @@ import typer
 import lleval_jax as ll
 from lleval_jax.cli.refresh import words
 from lleval_jax.cli.refresh.check import checked, suspected
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.cli.shell import options
+from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
@@ -73,40 +72,33 @@ def estimate(
       lleval refresh estimate v1.parquet v2.parquet v3_partial.parquet --ranks --suspects
     """
     _require_sense(inputs, ranks, suspects, family, seed)
-    typed.file_for(json)
-    pictures = _pictures(plot, ranks)
-    if out is not None:
-        typed.place_for(out, "fit")
-    with waiting("reading answers") as wait:
-        versions = words.read(inputs, reading, strict=strict, wait=wait)
+    outputs = Outputs(json=json, plots=_pictures(plot, ranks), folder=out, kind="fit")
+    with verb("reading answers", outputs, strict=strict, seed=seed or 0) as run:
+        versions = words.read(inputs, reading, run)
         *_, new = versions
         truth = None
         if rerun:
             for name in rerun:
                 words.require_model("--rerun", name, versions[new].rows)
             versions[new], truth = ll.refresh.hidden(versions[new], rerun)
-        wait.say("checking the models' names")
+        run.say("checking the models' names")
         found, names = checked(versions)
         _warn_of(found, names, strict)
         suspicion = suspected(versions, family, required=True) if suspects else None
-        fit = words.fit(versions, dims, strict, wait)
-        fit = dataclasses.replace(fit, source=typed.stamped(fit.source, seed or 0))
-        wait.say("estimating; compiling first")
+        fit = words.fit(versions, dims, run)
+        run.say("estimating; compiling first")
         scores = ll.refresh.estimate(fit, level=level, strict=strict)
-        drawn = {"seed": seed or 0, "level": level}
+        drawn = {"seed": run.seed, "level": level}
         standing = ll.refresh.ranks(fit, strict=strict, **drawn) if ranks else None
-        if pictures:
-            wait.say("drawing")
-            _draw(fit, scores, truth, standing, list(versions), drawn, pictures)
-    show, known = ll.report.refresh, {"truth": truth, "standing": standing}
-    content = show.content(scores, fit, new, checked=found, versions=names, **known)
-    tables = show.tables(scores, new, **known)
-    if suspicion is not None:
-        content["suspects"] = suspicion.to_dict()
-        tables.append(show.suspects(suspicion))
-    if out is not None:
-        ll.save(fit, out)
-    output.write(tables, content, json)
+        _draw(fit, scores, truth, standing, list(versions), drawn, run)
+        show, known = ll.report.refresh, {"truth": truth, "standing": standing}
+        content = show.content(scores, fit, new, checked=found, versions=names, **known)
+        tables = show.tables(scores, new, **known)
+        if suspicion is not None:
+            content["suspects"] = suspicion.to_dict()
+            tables.append(show.suspects(suspicion))
+        run.keep(fit)
+        run.show(tables, content)
 
 
 def _require_sense(inputs: Sequence[str], ranks: bool, suspects: bool, family: str | None, seed: int | None) -> None:
@@ -130,22 +122,21 @@ def _draw(
     standing: "Standing | None",
     versions: Sequence[str],
     drawn: dict[str, Any],
-    pictures: Sequence[pathlib.Path],
+    run: Run,
 ) -> None:
     """Scores on the new version; in a folder, ranks on all versions too."""
     *before, new = versions
-    with output.picture(pictures[0]) as name:
-        ll.report.refresh_plots.scores(scores, truth, name, title=new)
-    if standing is not None and len(pictures) > 1:
+    if not run.outputs.plots:
+        return
+    first, *second = run.outputs.plots
+    run.draw(lambda path: ll.report.refresh_plots.scores(scores, truth, path, title=new), first)
+    if standing is not None and second:
         ranks = [ll.refresh.ranks(fit, version=version, **drawn).ranks for version in before]
-        with output.picture(pictures[1]) as name:
-            ll.report.refresh_plots.ranks(*ranks, standing.ranks, versions=versions, path=name)
+        each = (*ranks, standing.ranks)
+        run.draw(lambda path: ll.report.refresh_plots.ranks(*each, versions=versions, path=path), *second)
 
 
-def _pictures(plot: pathlib.Path | None, ranks: bool) -> list[pathlib.Path]:
+def _pictures(plot: pathlib.Path | None, ranks: bool) -> tuple[pathlib.Path, ...]:
     """Where scores are drawn and, in a folder and with --ranks, ranks."""
-    names = ["scores.png", "ranks.png"][: 1 + ranks]
-    paths = [] if plot is None else [plot / name for name in names] if plot.is_dir() else [plot]
-    for path in paths:
-        typed.picture_for(path)
-    return paths
+    names = ("scores.png", "ranks.png")[: 1 + ranks]
+    return () if plot is None else tuple(plot / name for name in names) if plot.is_dir() else (plot,)

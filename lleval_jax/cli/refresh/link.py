@@ -1,6 +1,5 @@
 """`lleval refresh link`: two banks on one scale."""
 
-import dataclasses
 import os
 import pathlib
 from typing import Annotated, Literal
@@ -9,8 +8,8 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax.cli.refresh import words
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.cli.shell import options, typed
+from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.errors import require
 
 By = Annotated[
@@ -55,18 +54,12 @@ def link(
     reads = answers_old is not None or answers_new is not None
     message = "no answers are read; --strict and how to read them go with --answers-old and --answers-new"
     require(reads or (reading == options.AS_WRITTEN and not strict), message)
-    typed.file_for(json)
-    if out is not None:
-        typed.place_for(out, "bank")
-    with waiting("reading the banks") as wait:
+    with verb("reading the banks", Outputs(json=json, folder=out, kind="bank"), strict=strict) as run:
         banks = ll.load_bank(old), ll.load_bank(new)
-        wait.say("reading answers")
-        one, two = (None if t is None else words.one(t, reading, strict, wait) for t in (answers_old, answers_new))
-        wait.say("linking; compiling first")
+        one, two = (None if text is None else words.one(text, reading, run) for text in (answers_old, answers_new))
+        run.say("linking; compiling first")
         found = ll.refresh.link(*banks, answers_old=one, answers_new=two, by=by, level=level)
-    source = typed.stamped(banks[0].source.merge(found.estimate.source), 0)
-    content = found.to_dict() | {"names": list(found.common), "source": source.to_dict()}
-    if out is not None:
-        moved = dataclasses.replace(found.bank, source=typed.stamped(found.bank.source, found.bank.source.seed))
-        ll.save(moved, out)
-    output.write([ll.report.refresh.link(found, old, new)], content, json)
+        source = typed.stamped(banks[0].source.merge(found.estimate.source), 0)
+        content = found.to_dict() | {"names": list(found.common), "source": source.to_dict()}
+        run.keep(run.stamped(found.bank, found.bank.source.seed))
+        run.show([ll.report.refresh.link(found, old, new)], content)

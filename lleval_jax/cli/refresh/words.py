@@ -12,7 +12,7 @@ import typer
 import lleval_jax as ll
 from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options
-from lleval_jax.cli.shell.waiting import Waiting
+from lleval_jax.cli.shell.verb import Run
 from lleval_jax.errors import nearest, require
 
 WHOLE = "all"
@@ -39,7 +39,7 @@ Family = Annotated[
 OutFit = Annotated[pathlib.Path | None, typer.Option("--out", metavar="DIR", help="Keep the fit there.")]
 
 
-def read(inputs: Sequence[str], reading: options.Reading, *, strict: bool, wait: Waiting) -> "dict[str, ll.Responses]":
+def read(inputs: Sequence[str], reading: options.Reading, run: Run) -> "dict[str, ll.Responses]":
     """Version -> its answers, in the order given; names are the files' own."""
     places = [os.path.realpath(text) if os.path.exists(text) else text for text in inputs]
     for i, place in enumerate(places):
@@ -49,7 +49,7 @@ def read(inputs: Sequence[str], reading: options.Reading, *, strict: bool, wait:
         names = list(inputs)
     found: dict[str, ll.Responses] = {}
     for name, text in zip(names, inputs, strict=True):
-        answers = one(text, reading, strict, wait)
+        answers = one(text, reading, run)
         for other, before in found.items():
             message = f"versions {other!r} and {name!r} are the same answers; each INPUT is a version of its own"
             require(not _same(answers, before), message)
@@ -63,18 +63,18 @@ def _same(first: "ll.Responses", second: "ll.Responses") -> bool:
     return bool(files) and files == set(second.source.files.values())
 
 
-def one(text: str, reading: options.Reading, strict: bool, wait: Waiting) -> "ll.Responses":
+def one(text: str, reading: options.Reading, run: Run) -> "ll.Responses":
     """The answers that a word names."""
     bank, _, group = text.removeprefix(given.BANK).partition("/")
     if text.startswith(given.BANK) and group:
-        return _part(bank, group, reading, strict, wait)
-    answers = given.answers([text], reading, strict=strict, tell=wait.tell)
+        return _part(bank, group, reading, run)
+    answers = run.answers([text], reading)
     return answers if isinstance(answers, ll.Responses) else answers.dense()
 
 
-def _part(bank: str, group: str, reading: options.Reading, strict: bool, wait: Waiting) -> "ll.Responses":
+def _part(bank: str, group: str, reading: options.Reading, run: Run) -> "ll.Responses":
     """The answers to one group of the items of a bank, of the models that have any."""
-    whole = given.answers([given.BANK + bank], reading, strict=strict, tell=wait.tell)
+    whole = run.answers([given.BANK + bank], reading)
     assert isinstance(whole, ll.Responses)
     require(group in whole.groups, f"bank {bank!r} has no group {group!r}; it has {', '.join(whole.groups)}")
     here = whole.group == whole.groups.index(group)
@@ -83,10 +83,10 @@ def _part(bank: str, group: str, reading: options.Reading, strict: bool, wait: W
     return dataclasses.replace(part, group=0 * part.group, groups=(WHOLE,))
 
 
-def fit(versions: "Mapping[str, ll.Responses]", dims: int, strict: bool, wait: Waiting) -> "ll.FitResult":
+def fit(versions: "Mapping[str, ll.Responses]", dims: int, run: Run) -> "ll.FitResult":
     """What the versions teach, while it is said what takes long."""
-    wait.say(f"fitting {len(models(versions))} models on {len(versions)} versions; compiling first")
-    return ll.refresh.fit(versions, dims=dims, strict=strict)
+    run.say(f"fitting {len(models(versions))} models on {len(versions)} versions; compiling first")
+    return run.stamped(ll.refresh.fit(versions, dims=dims, strict=run.strict))
 
 
 def models(versions: "Mapping[str, ll.Responses]") -> list[str]:

@@ -100,11 +100,12 @@ class Run:
         source = typed.stamped(found.source, self.seed if seed is None else seed)  # type: ignore[attr-defined]
         return dataclasses.replace(found, source=source)  # type: ignore[type-var]
 
-    def draw(self, draw: Callable[[str], object]) -> None:
-        """Draw to the place of --plot, if there is one; whole or not at all."""
-        if self.outputs.plot is not None:
+    def draw(self, draw: Callable[[str], object], to: pathlib.Path | None = None) -> None:
+        """Draw to one of `Outputs.plots`, else to the place of --plot, if there is one; whole or not at all."""
+        to = to or self.outputs.plot
+        if to is not None:
             self.say("drawing")
-            with output.picture(self.outputs.plot) as path:
+            with output.picture(to) as path:
                 draw(path)
 
     def keep(self, value: Any) -> None:
