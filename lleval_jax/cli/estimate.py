@@ -32,8 +32,8 @@ By = Annotated[
     str | None,
     typer.Option(
         metavar="METHOD",
-        help=f"Without --bank: {', '.join(PLAIN)}. For accuracy: {', '.join((*OWN, *BROUGHT))}. "
-        "For ability: map (default), eap, mle, wle.",
+        help=f"For accuracy: {', '.join((*OWN, *BROUGHT))}. For ability: map (default), eap, mle, wle. "
+        f"Without --bank: {', '.join(PLAIN)}.",
     ),
 ]
 Groups = Annotated[bool, typer.Option("--groups", help="Also the score on each part of the benchmark.")]
