@@ -41,6 +41,15 @@ def lm_eval(folder: pathlib.Path, model: str, answers: Sequence[Asked], metric: 
     return jsonl(folder / f"org__{model}" / "samples_quiz_2026-01-02T03-04-05.000000.jsonl", lines)
 
 
+def lmms_eval(folder: pathlib.Path, model: str, answers: Sequence[Asked]) -> pathlib.Path:
+    """Lines as lmms-eval 0.7.2 writes them."""
+    lines = [
+        without({"doc_id": each.id, "target": each.text, "filtered_resps": "x", "acc": each.score, "input": "?"}, "acc")
+        for each in answers
+    ]
+    return jsonl(folder / f"org__{model}" / "20260102_030405_samples_quiz.jsonl", lines)
+
+
 def inspect(folder: pathlib.Path, model: str, answers: Sequence[Asked]) -> pathlib.Path:
     """A log as Inspect 0.3.285 writes it as JSON."""
     samples = []
@@ -170,6 +179,7 @@ class Log:
 
 LOGS = {
     "lm_eval": Log(lm_eval, (None, NAN, ABSENT), "hash"),
+    "lmms_eval": Log(lmms_eval, (None, NAN, ABSENT), "id"),
     "inspect": Log(inspect, (None, NAN, ABSENT), "id"),
     "lighteval": Log(lighteval, (None, NAN), "hash"),
     "lighteval_old": Log(lighteval_old, (NAN, ABSENT), ""),  # the place is the row's

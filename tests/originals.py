@@ -20,6 +20,7 @@ def make(folder: pathlib.Path) -> list[pathlib.Path]:
     frame.to_json(folder / "a.jsonl.gz", orient="records", lines=True)
     np.savez_compressed(folder / "a.npz", responses=np.eye(2), models=np.array(["a", "b"]), items=np.array(["i", "j"]))
     pyirt(folder / "pyirt.jsonlines")
+    lmms_eval(folder / "20260102_030405_samples_sums_vqa.jsonl")
     opencompass(folder / "sums.json")
     torch_measure(folder / "responses.parquet")
     lighteval_old(folder / "details_old_2024-01-01T00-00-00.parquet")
@@ -32,6 +33,25 @@ def pyirt(path: pathlib.Path) -> pathlib.Path:
     """As `py_irt.dataset.Dataset.from_jsonlines` reads it."""
     lines = [
         {"subject_id": name, "responses": {"i": one, "j": two}} for name, one, two in (("a", 1, 0), ("b", 0, None))
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def lmms_eval(path: pathlib.Path) -> pathlib.Path:
+    """As lmms-eval 0.7.2 writes it: `EvaluationTracker.save_results_samples` of what `evaluate` logs."""
+    lines = [
+        {
+            "doc_id": i,
+            "target": "5",
+            "filtered_resps": "5",
+            "token_counts": [{"input_tokens": 10, "output_tokens": 1}],
+            "doc_hash": "0" * 64,
+            "sums_acc": {"question_id": i, "category": "sums", "score": float(i % 2)},
+            "submission": {"id": i, "pred": "5"},
+            "input": text,
+        }
+        for i, text in enumerate(SUMS)
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path

@@ -15,7 +15,7 @@ from lleval_jax.data.formats import choices, one_of
 from lleval_jax.data.formats.format import Format, never
 from lleval_jax.data.notes import Note
 from lleval_jax.data.unscored import is_unscored
-from lleval_jax.errors import BadFile, BadInput, require
+from lleval_jax.errors import BadInput, require
 
 NEW = frozenset(("doc", "metric", "model_response"))  # from 0.11 on: three structs
 OLD = frozenset(("example", "metrics"))  # before: flat columns; from 0.4 to 0.10 all of them texts of Python values
@@ -120,23 +120,11 @@ def _numbers(text: str) -> list[float]:
 
 
 def _metric(path: pathlib.Path, options: Options) -> tuple[str, tuple[Note, ...]]:
-    """(metric to read, what to warn of), decided on the rows up to the first that has a score."""
+    """(metric to read, what to warn of)."""
     if options.metric == CHOICE_PROBABILITY:
         return options.metric, ()
-    have: dict[str, bool] = {}
-    other = False
-    for row in _rows(path, options.metric):
-        found = row["metric"] if isinstance(row["metric"], dict) else {}
-        for name, value in found.items():
-            is_number = isinstance(value, int | float)
-            have[name] = have.get(name, False) or (is_number and not is_unscored(value))
-            other |= not is_number and not is_unscored(value)
-        if have.get(options.metric or "", False) or (options.metric is None and any(have.values())):
-            break
-    usable = [name for name, scored in have.items() if scored]
-    if options.metric is None and not usable and not other:
-        raise BadFile(f"{path.name}: none of its answers was scored; it has metrics {list(have)}")
-    return one_of.best(path.name, list(have), usable, PRIORITY, options.metric)
+    rows = (row["metric"] if isinstance(row["metric"], dict) else {} for row in _rows(path, options.metric))
+    return one_of.on_lines(path.name, rows, PRIORITY, options.metric)
 
 
 def _score(where: str, row: dict[str, Any], metric: str) -> float:

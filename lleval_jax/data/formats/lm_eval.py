@@ -25,7 +25,6 @@ NOT_METRICS = frozenset(
     "doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash target_hash".split()
 )
 UNFILTERED = "none"  # how lm-eval names the one filter of a task without filters
-LOOK = 64  # lines that say which metrics there are
 DATE = re.compile(r"_\d{4}-\d{2}-\d{2}T[\d.:-]+$")
 
 
@@ -126,12 +125,12 @@ def model_name(path: pathlib.Path) -> str:
             totals = json.loads(results.read_bytes())
         except (ValueError, OSError, RecursionError):
             continue
-        if isinstance(totals, dict) and (name := _name_in(totals)):
+        if isinstance(totals, dict) and (name := name_in(totals)):
             return name
     return path.resolve().parent.name or "model"
 
 
-def _name_in(totals: dict[str, Any]) -> str:
+def name_in(totals: dict[str, Any]) -> str:
     """`model_name`, else the weights named in `model_args`, else the kind of model."""
     config = totals.get("config")
     config = config if isinstance(config, dict) else {}
@@ -157,8 +156,8 @@ class _Lines:
         self.old: list[tuple[int, dict[str, Any]]] | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
-        self.metric, self.notes, hashed = _metric(self.path.name, self._entries(), self.options.metric)
-        fields = _fields(self.metric, hashed)
+        self.metric, self.notes = self._metric()
+        fields = _fields(self.metric, "doc_hash" in next(self._entries(), {}))
         decode = msgspec.json.Decoder(fields).decode
         for number, line in self._whole():
             try:
@@ -169,6 +168,13 @@ class _Lines:
                 entry = files.parsed(self.path.name, number, line) if isinstance(line, bytes) else line
                 found = _picked(fields, entry, self.metric)
             yield number, found
+
+    def _metric(self) -> tuple[str, tuple[Note, ...]]:
+        """(metric to read, what to warn of)."""
+        asked = self.options.metric
+        if asked == CHOICE_PROBABILITY:
+            return asked, ()
+        return one_of.on_lines(self.path.name, map(_metrics, self._entries()), PRIORITY, asked)
 
     def score(self, number: int, entry: Any) -> float:
         """The score on one line; NaN where it was not scored. `BadInput` where it is no number, or not in the scale."""
@@ -249,48 +255,11 @@ def _where(names: list[str], kept: np.ndarray) -> list[str]:
     return names if kept.all() else [name for name, here in zip(names, kept, strict=True) if here]
 
 
-def _metric(file: str, entries: Iterator[dict[str, Any]], asked: str | None) -> tuple[str, tuple[Note, ...], bool]:
-    """(metric to read, what to warn of, whether questions have hashes), decided on the lines that have metrics.
-
-    One that is asked for must stand on some line. Else `LOOK` lines, and as many more as it takes to find a score, say
-    which there are; of those that most of these lines have, the usual one is read.
-    """
-    have: dict[str, None] = {}
-    scored: dict[str, int] = {}
-    first: dict[str, Any] = {}
-    other = False
-    for number, entry in enumerate(entries, start=1):
-        first = first or entry
-        found = _metrics(entry)
-        have |= dict.fromkeys(found)
-        for name in found:
-            value = entry.get(name)
-            good = isinstance(value, int | float) and not is_unscored(value) and not does_not_apply(name, value)
-            scored[name] = scored.get(name, 0) + good
-            other |= not isinstance(value, int | float) and not is_unscored(value) and name in entry
-        known = any(scored.values()) if asked is None else asked in entry or asked == CHOICE_PROBABILITY
-        if known and (asked is not None or number >= LOOK):
-            break
-    hashed = "doc_hash" in first
-    if asked == CHOICE_PROBABILITY:
-        return asked, (), hashed
-    if not have:
-        raise BadFile(f"{file} has no metric on any line; the keys of the first are {sorted(first)[:12]}")
-    usable = [name for name in have if scored[name]]
-    if asked is None and not usable and not other:
-        raise BadFile(f"{file}: none of its answers was scored; it has metrics {list(have)[: one_of.MOST]}")
-    usual = sorted(usable, key=lambda name: PRIORITY.index(name) if name in PRIORITY else len(PRIORITY))
-    ranked = sorted(usual, key=lambda name: -scored[name])
-    metric, notes = one_of.best(file, list(have), ranked, ranked, asked)
-    return metric, notes, hashed
-
-
-def _metrics(entry: dict[str, Any]) -> list[str]:
+def _metrics(entry: dict[str, Any]) -> dict[str, Any]:
     """The metrics on one line: those it lists (since 0.4.4), with or without a value, else what is no other field."""
     listed = entry.get("metrics")
-    if isinstance(listed, list) and listed:
-        return [name for name in listed if isinstance(name, str) and name not in NOT_METRICS]
-    return [name for name in entry if name not in NOT_METRICS]
+    names = listed if isinstance(listed, list) and listed else entry
+    return {name: entry.get(name) for name in names if isinstance(name, str) and name not in NOT_METRICS}
 
 
 def filter_of(file: str, have: list[str], asked: str | None) -> str:

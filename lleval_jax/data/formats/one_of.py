@@ -1,11 +1,14 @@
 """Which metric or filter to read of those that a log has: the one asked for, the only one, or the first of a list."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from lleval_jax.data.notes import Note
-from lleval_jax.errors import BadInput, require
+from lleval_jax.data.unscored import does_not_apply, is_unscored
+from lleval_jax.errors import BadFile, BadInput, require
 
 MOST = 24  # names in a message
+LOOK = 64  # lines that say which metrics there are
 
 
 def asked_for(where: str, what: str, have: Sequence[str], asked: str, option: str) -> str:
@@ -71,3 +74,40 @@ def best(
         shell=f"Pass --metric {ranked[0]} to say so.",
     )
     return ranked[0], (note,) if ranked[1:] else ()
+
+
+def on_lines(
+    file: str, lines: Iterable[Mapping[str, Any]], priority: Sequence[str], asked: str | None
+) -> tuple[str, tuple[Note, ...]]:
+    """(the metric to read, what to warn of) of a log whose lines need not all have the same metrics.
+
+    One that is asked for must stand on some line. Else `LOOK` lines, and as many more as it takes to find a score, say
+    which there are; of those that most of these lines have, the one named first is read.
+
+    Args:
+        file: for messages.
+        lines: each line's metrics and what stands there; None where a metric is listed and absent.
+        priority: as for `best`.
+        asked: the metric asked for, if any.
+
+    Raises:
+        BadFile: no line has a metric, or none was scored.
+        BadInput: there is no metric `asked`, or none is a number.
+    """
+    scored: dict[str, int] = {}
+    other = False  # something is neither a number nor missing
+    for count, line in enumerate(lines, start=1):
+        for name, value in line.items():
+            is_number = isinstance(value, int | float)
+            good = is_number and not is_unscored(value) and not does_not_apply(name, value)
+            scored[name] = scored.get(name, 0) + good
+            other |= not is_number and not is_unscored(value)
+        if asked in scored or (asked is None and count >= LOOK and any(scored.values())):
+            break
+    if not scored:
+        raise BadFile(f"{file} has no metric on any line")
+    usual = sorted(scored, key=lambda name: priority.index(name) if name in priority else len(priority))
+    ranked = sorted((name for name in usual if scored[name]), key=lambda name: -scored[name])
+    if asked is None and not ranked and not other:
+        raise BadFile(f"{file}: none of its answers was scored; it has metrics {list(scored)[:MOST]}")
+    return best(file, list(scored), ranked, ranked, asked)

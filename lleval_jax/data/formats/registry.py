@@ -17,6 +17,7 @@ from lleval_jax.data.formats import (
     inspect_log,
     lighteval,
     lm_eval,
+    lmms_eval,
     matrix,
     opencompass,
     pyirt,
@@ -29,6 +30,7 @@ from lleval_jax.errors import BadFile, BadInput
 # A file of one format is recognised by that format alone; were it recognised by two, the first here would read it.
 FORMATS: list[Format] = [
     lm_eval.FORMAT,
+    lmms_eval.FORMAT,
     inspect_log.FORMAT,
     lighteval.FORMAT,
     helm.FORMAT,
