@@ -24,7 +24,7 @@ KEYS = frozenset(("doc_id", "target", "filtered_resps"))
 NOT_METRICS = KEYS | frozenset(
     "resps input arguments doc_hash prompt_hash target_hash token_counts input_media".split()
 )
-# A metric may be an object, from which a score of the whole is made; where it has one of a question, it is one of these.
+# A metric may be an object, from which a score of the whole is made; a question's own score in it is one of these.
 SCORES = ("score", "correct", "is_correct", "acc", "accuracy", "true_false")
 PART = "a part of a metric"  # stands for a number that is no score unless it is asked for
 BETWEEN = "_samples_"
