@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import BadInput, DataWarning, require
+from lleval_jax.values import rules
 from lleval_jax.values.results import Source
+from lleval_jax.values.rules import Flag, Positive, Rule, checked
 
 KEYS = ("model", "family", "params", "tokens")  # columns that must be there
 FACTS = (*KEYS, "base_family", "instruct")  # columns that are no benchmarks
@@ -18,6 +20,14 @@ FEWEST = {"params": 1e4, "tokens": 1e6}  # a count below is in a unit
 Place = Callable[[int], str]
 
 
+@checked(
+    instruct=Flag("models"),
+    params=Positive("models"),
+    tokens=Positive("models"),
+    scores=Rule("models", "benchmarks", finite=False),
+    seen=Flag("models", "benchmarks"),
+    floor=Rule("benchmarks", low=0, high=1),
+)
 @dataclasses.dataclass(frozen=True, eq=False)
 class Leaderboard:
     """Models by benchmarks. A row is a model.
@@ -119,16 +129,18 @@ class Leaderboard:
         )
 
     def __post_init__(self) -> None:
-        rows, columns = len(self.models), len(self.benchmarks)
-        for name in ("families", "lineages", "instruct", "params", "tokens"):
-            found = len(getattr(self, name))
-            require(found == rows, f"{name} has {found} entries; there are {rows} models")
-        for name in ("scores", "seen"):
-            found = getattr(self, name).shape
-            require(found == (rows, columns), f"{name} has shape {found}; it must be ({rows}, {columns})")
-        require(bool(((self.params > 0) & (self.tokens > 0)).all()), "params and tokens must be positive")
-        low, high = float(self.floor.min(initial=0)), float(self.floor.max(initial=0))
-        require(0 <= low and high < 1, f"floors reach from {low:g} to {high:g}; a floor lies in [0, 1)")
+        rows = len(self.models)
+        for name in ("models", "families", "lineages", "benchmarks"):
+            found = getattr(self, name)
+            unique = name in ("models", "benchmarks")
+            rules.require_names(f"leaderboard: {name}", found, unique=unique)
+            require(unique or len(found) == rows, f"{name} has {len(found)} entries; there are {rows} models")
+        rules.require_arrays("leaderboard", self, {"models": rows, "benchmarks": len(self.benchmarks)})
+        rules.require_known("leaderboard: scores", self.scores, self.seen, "models", "benchmarks")
+        require(
+            bool((self.floor < 1).all()),
+            f"leaderboard: floor must be below 1; it reaches {self.floor.max(initial=0):g}",
+        )
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Leaderboard":
         """Some of the models, in this order."""

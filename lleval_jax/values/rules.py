@@ -163,6 +163,11 @@ def require_arrays(owner: str, value: Any, sizes: Mapping[str, int]) -> None:
             require_arrays(f"{owner}: {field}", inside, sizes)
 
 
+def require_known(name: str, found: np.ndarray, seen: np.ndarray, *axes: str) -> None:
+    """`BadInput` unless scores are in [0, 1] where they are seen; the others may be anything."""
+    Share(*axes).require(name, np.where(seen, found, 0), {})
+
+
 def require_names(name: str, found: Iterable[Any], *, unique: bool = True) -> None:
     """`BadInput` unless they are texts, and all different unless told otherwise."""
     seen: set[str] = set()

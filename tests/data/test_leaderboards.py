@@ -1,5 +1,6 @@
 """Leaderboards: what ships, what a user's table becomes, and what is said of a bad one."""
 
+import dataclasses
 import pathlib
 import warnings
 
@@ -105,7 +106,7 @@ def test_bad_tables_name_row_and_value(table, message):
 
 
 def test_floors_must_leave_room():
-    with pytest.raises(ll.BadInput, match=r"floors reach from 0 to 1; a floor lies in \[0, 1\)"):
+    with pytest.raises(ll.BadInput, match="leaderboard: floor must be below 1; it reaches 1"):
         said(frame(), floors={"MMLU": 1.0})
 
 
@@ -175,3 +176,27 @@ def test_what_ships_is_what_was_published():
     np.testing.assert_allclose(table[scores], there[scores], atol=1e-9)
     np.testing.assert_allclose(table["params"], 1e9 * there["params_b"])
     np.testing.assert_allclose(table["tokens"], 1e12 * there["tokens_t"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"params": np.array([1e9, -1.0])}, "leaderboard: params must be above 0; at 1 it is -1"),
+        ({"tokens": np.array([1e9, np.inf])}, "leaderboard: tokens must be finite; at 1 it is inf"),
+        ({"params": np.ones(3)}, r"leaderboard: params has shape \(3,\); expected \(2,\)"),
+        ({"instruct": np.zeros(2)}, "leaderboard: instruct must hold true or false; it holds float64"),
+        ({"scores": np.full((2, 1), 7.0)}, r"leaderboard: scores must lie in \[0, 1\]; at \(0, 0\) it is 7"),
+        ({"scores": np.full((2, 1), np.nan)}, "leaderboard: scores must be finite"),
+        ({"seen": np.ones((2, 2), bool)}, r"leaderboard: seen has shape \(2, 2\); expected \(2, 1\)"),
+        ({"floor": np.array([-0.1])}, r"leaderboard: floor must lie in \[0, 1\]; at 0 it is -0.1"),
+        ({"models": ("a", "a")}, "leaderboard: models must be unique; 'a' is there twice"),
+        ({"models": ("a", 7)}, "leaderboard: models must be texts; at 1 there is 7"),
+    ],
+)
+def test_arrays_are_checked_wherever_a_leaderboard_is_made(change, words):
+    good = ll.Leaderboard(
+        models=("a", "b"), families=("f", "f"), lineages=("f", "f"), instruct=np.zeros(2, bool), params=np.ones(2),
+        tokens=np.ones(2), benchmarks=("x",), scores=np.ones((2, 1)) / 2, seen=np.ones((2, 1), bool), floor=np.zeros(1),
+    )  # fmt: skip
+    with pytest.raises(ll.BadInput, match=words):
+        dataclasses.replace(good, **change)
