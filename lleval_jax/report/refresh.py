@@ -16,6 +16,7 @@ from lleval_jax.values.results import Choice, Estimate, FitResult
 FEW = 5  # entries of a suspicion that are shown in any case
 GAIN = "gain: points beyond what the other families foretell; most suspicious first, p adjusted for all entries"
 SURE = "foretold: not run on this version; an interval is for the score that all items will show"
+TOGETHER = "chosen together, as a set: the order is no ranking; each line says what its model adds to those above it"
 
 
 class Cost(NamedTuple):
@@ -116,7 +117,7 @@ def choice(
     ask: str = WHOLE,
     price: dict[str, float] | None = None,
 ) -> Table:
-    """Who is run, in which order and why; below, how sure scores are before and after, and what is saved.
+    """Who is run and why; below, the expected error before and after, and what is saved.
 
     Args:
         chosen: from `refresh.choose`.
@@ -137,8 +138,7 @@ def choice(
     where = "" if group == WHOLE else f" on {group}"
     models = len(fit.rows)
     sure = (
-        f"expected error{where}, root mean square over {models} models: {first:.2f} points with nobody run, "
-        f"{last:.2f} with these"
+        f"expected RMSE{where} over {models} models: {first:.2f} points without re-running any, {last:.2f} with these"
     )
     count, items = len(chosen.rows), cost.items
     every = len({*fit.rows, *chosen.rows})
@@ -151,7 +151,7 @@ def choice(
     law = f"learned from {versions}: {models} models, {fit.method}, {fit.status} after {fit.steps} steps"
     what = {WHOLE: "the scores of all models", "ranking": "the order of all models"}
     title = f"to run on the next version, for {what.get(ask, f'the scores of all models on {ask}')}"
-    return Table(title, head, tuple(lines), (sure, spared, law), 2)
+    return Table(title, head, tuple(lines), (*([TOGETHER] if count > 1 else []), sure, spared, law), 2)
 
 
 def _columns(estimate: Estimate, here: Sequence[int], truth: Truth | None) -> dict[str, list[str]]:

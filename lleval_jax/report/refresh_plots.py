@@ -1,6 +1,7 @@
 """A new version of a benchmark from a few models run again, as pictures: scores, what each model brings, ranks."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,10 +98,11 @@ def choice(
     group: str = WHOLE,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """What each further model brings: expected error of the scores of all models, against how many are run.
+    """Expected error of the scores of all models, against how many are run.
 
     Args:
-        outlooks: from `refresh.foretell(fit, rerun[:i])`, i = 0, 1, …; the model that each adds is named below.
+        outlooks: from `refresh.foretell`, of 0, 1, ... models run: the best set of each size, or one model after
+            another. Where each set holds the one before, the model that it adds is named below.
         even: the same for models chosen otherwise, such as spread evenly over the leaderboard.
         path: write the picture here (png, svg or pdf).
         group: a domain, or the whole.
@@ -108,16 +110,15 @@ def choice(
     """
     require(len(outlooks) > 0, "there is nothing to draw")
     drawn = style.canvas(ax, (max(5.6, 1.6 + 0.42 * len(outlooks)), 4.2))
-    axes = drawn.panel
+    axes, run = drawn.panel, [_run(one) for one in outlooks]
+    nested = all(before < now for before, now in zip(run, run[1:], strict=False))
     if even:
         y = [100 * error(one, group) for one in even]
-        axes.plot(range(len(y)), y, "o--", color="0.6", markersize=4, linewidth=1.2, label="spread evenly")
+        axes.plot(range(len(y)), y, "s--", color="0.6", markersize=4, linewidth=1.2, label="spread evenly")
     y = [100 * error(one, group) for one in outlooks]
-    axes.plot(range(len(y)), y, "o-", color=DOT, markersize=5.5, linewidth=1.8, label="chosen")
-    run = [_run(one) for one in outlooks]
-    names = ["nobody", *(", ".join(sorted(now - before)) for before, now in zip(run, run[1:], strict=False))]
-    ticks = [name if i == 0 else f"{i}  {name}" for i, name in enumerate(names)]
-    axes.set_xticks(range(len(ticks)), ticks, rotation=38, ha="right", rotation_mode="anchor", fontsize=9)
+    label = "chosen" if nested else "best set of each size"
+    axes.plot(range(len(y)), y, "o-", color=DOT, markersize=5.5, linewidth=1.8, label=label)
+    _name_runs(axes, run, nested)
     axes.set_xlim(-0.4, max(len(outlooks), len(even)) - 0.6)
     axes.set_ylim(0, None)
     where = "" if group == WHOLE else f" on {group}"
@@ -126,9 +127,22 @@ def choice(
     if even:
         axes.legend(frameon=False, fontsize=9)
     count = len(dict.fromkeys(outlooks[0].rows))
-    axes.set_title(f"models to run, one after another; error over {count} models", loc="left", fontsize=10)
+    how = "one after another" if nested else "the best set of each size"
+    axes.set_title(f"models to run, {how}; error over {count} models", loc="left", fontsize=10)
     drawn.finish(path)
     return axes
+
+
+def _name_runs(axes: "Axes", run: Sequence[set[str]], nested: bool) -> None:
+    """Below each point the model that it adds; where sets do not hold each other, how many, and who the last are."""
+    if nested:
+        added = [", ".join(sorted(now - before)) for before, now in zip(run, run[1:], strict=False)]
+        ticks = ["none", *(f"{i}  {style.plain(name)}" for i, name in enumerate(added, 1))]
+        axes.set_xticks(range(len(ticks)), ticks, rotation=38, ha="right", rotation_mode="anchor", fontsize=9)
+        return
+    axes.set_xticks(range(len(run)))
+    last = f"models run; the best {len(run[-1])}: {', '.join(sorted(run[-1]))}"
+    axes.set_xlabel(style.plain(textwrap.fill(last, 70)), fontsize=9)
 
 
 def ranks(

@@ -86,6 +86,9 @@ def test_json_is_a_choice(place: pathlib.Path) -> None:
     assert (found["fit"]["versions"], found["fit"]["domains"]) == (["v1", "v2"], list(DOMAINS))
     assert list(found["source"]["files"]) == ["v1.parquet", "v2.parquet"]
     assert found["source"]["command"].startswith("lleval refresh choose")
+    assert found["why"].startswith("chosen together, as a set: the expected error falls from ")
+    first, last = (100 * found["expected"][i]["error"] for i in (0, -1))
+    assert f"from {first:.2f} to {last:.2f} points" in found["why"]
     assert "seed" in found["source"]
 
 
@@ -160,6 +163,23 @@ def test_choice_as_a_table(place: pathlib.Path, capsys: pytest.CaptureFixture) -
     assert "2 of 13 models are run, 600 answers instead of 3,900 on a version of 300 items" in said.out
 
 
+def test_the_picture_shows_the_best_set_of_each_size(place: pathlib.Path, tmp_path, monkeypatch) -> None:
+    """So that no choice is drawn worse than another of the same size, which the first of a best set of three can be."""
+    pytest.importorskip("matplotlib")
+    drawn = []
+    usual = ll.report.refresh_plots.choice
+    monkeypatch.setattr(ll.report.refresh_plots, "choice", lambda *a, **k: drawn.append(a) or usual(*a, **k))
+    pairs = [f"{place}/v1.parquet", f"{place}/v2.parquet"]
+    words = ["-k", "4", "--force", "ant-1b", "--plot", f"{tmp_path}/choice.png"]
+    assert run(["refresh", "choose", *pairs, *words]) == OK
+    outlooks, even, *_ = drawn[0]
+    assert len(outlooks) == len(even) == 6
+    fit = ll.refresh.fit({name: ll.read(place / f"{name}.parquet") for name in ("v1", "v2")})
+    for size, outlook in enumerate(outlooks[2:], 1):
+        rows = ll.refresh.choose(fit, size, force=["ant-1b"]).rows
+        np.testing.assert_allclose(outlook.low, ll.refresh.foretell(fit, rows).low, atol=1e-9)
+
+
 def test_choice_for_a_version_of_other_items(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     """As the library chooses; a domain that is new is said, and can be asked for."""
     pairs = [f"{place}/v1.parquet", f"{place}/v2.parquet"]
@@ -176,7 +196,7 @@ def test_choice_for_a_version_of_other_items(place: pathlib.Path, capsys: pytest
     assert [one["why"] for one in found["choices"]] == list(direct.why)
     assert direct.why[-1].split()[-5] == f"{100 * found['expected'][-1]['error']:.2f}"
     assert run(["refresh", "choose", *pairs, "-k", "2", "--items", "law=40", "--ask", "law"]) == OK
-    assert re.search(r"expected error on law, .* \d+\.\d\d points with nobody run", capsys.readouterr().out)
+    assert re.search(r"expected RMSE on law over .* \d+\.\d\d points without re-running any", capsys.readouterr().out)
 
 
 def test_pictures(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:

@@ -103,15 +103,16 @@ def test_a_choice_says_what_it_saves() -> None:
     found = report.choice(chosen, a_fit(), outlooks, report.Cost(2.0, 4.0, 100))
     assert found.head[:2] == ("", "model")
     assert found.lines == (("1", "bee", "because  "), ("2", "dog", "also this"))
-    assert found.remarks[0].endswith("over 4 models: 2.00 points with nobody run, 1.41 with these")
-    assert found.remarks[1].startswith("saved: 50% of the cost of all; 2 of 4 models are run, 200 answers instead of")
-    assert found.remarks[2] == "learned from v1, v2: 4 models, refresh d=1, ok after 17 steps"
+    assert "no ranking" in found.remarks[0]
+    assert found.remarks[1] == "expected RMSE over 4 models: 2.00 points without re-running any, 1.41 with these"
+    assert found.remarks[2].startswith("saved: 50% of the cost of all; 2 of 4 models are run, 200 answers instead of")
+    assert found.remarks[3] == "learned from v1, v2: 4 models, refresh d=1, ok after 17 steps"
     price = {"bee": 3.0, "dog": 1.0, "ant": 1.0, "cat": 1.0}
     words = {"ask": "law", "price": price}
     found = report.choice(chosen, a_fit(), outlooks, report.Cost(4.0, 6.0, 100), **words)
     assert found.lines[0][:3] == ("1", "bee", "3")
     assert found.title.endswith("the scores of all models on law")
-    assert "saved: 33% of the cost of all, 4 instead of 6;" in found.remarks[1]
+    assert "saved: 33% of the cost of all, 4 instead of 6;" in found.remarks[2]
 
 
 def test_facts_are_plain_json() -> None:
@@ -146,13 +147,22 @@ def test_each_model_run_is_named_at_its_step(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
     outlooks = [an_estimate(()), an_estimate(("bee",)), an_estimate(("bee", "dog"))]
     axes = refresh_plots.choice(outlooks, outlooks[:2], tmp_path / "a.pdf", group="law")
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["nobody", "1  bee", "2  dog"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["none", "1  bee", "2  dog"]
     even, chosen = axes.lines
     assert chosen.get_ydata() == pytest.approx([2, 3**0.5, 2**0.5])
     assert len(even.get_xdata()) == 2
     assert axes.get_ylabel() == "expected error on law, points"
     with pytest.raises(ll.BadInput, match="nothing to draw"):
         refresh_plots.choice([])
+
+
+def test_sets_that_do_not_hold_each_other_are_counted(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("matplotlib")
+    outlooks = [an_estimate(()), an_estimate(("ant",)), an_estimate(("bee", "dog"))]
+    axes = refresh_plots.choice(outlooks, outlooks[:2], tmp_path / "b.png")
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "1", "2"]
+    assert axes.get_xlabel() == "models run; the best 2: bee, dog"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["spread evenly", "best set of each size"]
 
 
 def test_no_interval_covers_another() -> None:

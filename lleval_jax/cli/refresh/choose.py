@@ -58,8 +58,8 @@ Plot = Annotated[
     typer.Option(
         "--plot",
         metavar="PATH",
-        help="Draw there what each further model brings (png, svg, pdf), beside models spread evenly over the scores; "
-        "needs the extra 'plot'.",
+        help="Draw the expected error with the best set of each size (png, svg, pdf), and with models spread evenly "
+        "over the scores; needs the extra 'plot'.",
     ),
 ]
 
@@ -107,7 +107,7 @@ def choose(
     out: words.OutFit = None,
     json: options.Json = None,
 ) -> None:
-    """Whom to run on the next version, so that the scores of all other models will be known best.
+    """Choose which models to re-run on the next version, so that the scores of all others will be known best.
 
     Examples, the first with answers that come with the package:
 
@@ -129,7 +129,7 @@ def choose(
         chosen = dataclasses.replace(_chosen(fit, k, budget, wanted), source=fit.source)
         known = [name for name in chosen.rows if name in wanted.models]
         outlooks = ll.refresh.outlooks(fit, known, items=wanted.items)
-        run.draw(lambda path: _draw(fit, outlooks, wanted, path))
+        run.draw(lambda path: _draw(fit, _best_sets(fit, k, outlooks, wanted), wanted, path))
         run.keep(fit)
         cost, show = wanted.cost(chosen.rows), ll.report.refresh
         table = show.choice(chosen, fit, outlooks, cost, ask=ask, price=wanted.prices)
@@ -177,8 +177,22 @@ def _chosen(fit: "ll.FitResult", k: int | None, budget: float | None, wanted: Wa
     )
 
 
+def _best_sets(
+    fit: "ll.FitResult", k: int | None, outlooks: "Sequence[ll.Estimate]", wanted: Wanted
+) -> "Sequence[ll.Estimate]":
+    """What to expect after running none, those forced, and the best set of each size up to k.
+
+    The models of the best set of k need not be the best of fewer. Under a budget sets have no sizes: one after another.
+    """
+    if k is None:
+        return outlooks
+    sets = [[name for name in _chosen(fit, i, None, wanted).rows if name in wanted.models] for i in range(1, k)]
+    found = [ll.refresh.foretell(fit, names, items=wanted.items) for names in sets]
+    return [*outlooks[: len(outlooks) - k], *found, outlooks[-1]]
+
+
 def _draw(fit: "ll.FitResult", outlooks: "Sequence[ll.Estimate]", wanted: Wanted, path: str) -> None:
-    """What each further model brings, beside as many that are spread evenly over the scores."""
+    """What each further model brings, and what as many that are spread evenly over the scores do."""
     spread = ll.refresh.spread(fit, len(outlooks) - 1)
     even = [ll.refresh.foretell(fit, names, items=wanted.items) for names in spread]
     ll.report.refresh_plots.choice(outlooks, even, path, group=wanted.group)

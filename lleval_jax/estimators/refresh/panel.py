@@ -175,7 +175,8 @@ def choose(
     """The models to run on the next version, so that the scores of all the others will be known best.
 
     What counts is the variance that is left, all models together, given the answers of those that are run: a model is
-    worth running when others move as it does, when it moves more than others, or when it has drifted before.
+    worth running when others move as it does, when it moves more than others, or when it has drifted before. The set is
+    chosen as a whole; its order is no ranking, and its first models need not be the best of fewer.
 
     Args:
         fit: from `fit`.
@@ -203,7 +204,9 @@ def choose(
     chosen, losses = choice.search(before, loss, pool=members, price=cost, budget=float(budget))  # pyright: ignore
     why = [_why(ask, *pair, len(fit.rows)) for pair in itertools.pairwise(losses)]
     rows = (*force, *(fit.rows[j] for j in chosen))
-    return Choice(rows, ((),) * len(rows), (*("run in any case" for _ in force), *why), fit.source, whole=True)
+    summary = f"chosen together, as a set: {_why(ask, losses[0], losses[-1], len(fit.rows))}"
+    why = (*("run in any case" for _ in force), *why)
+    return Choice(rows, ((),) * len(rows), why, fit.source, whole=True, summary=summary)
 
 
 def ranks(
