@@ -9,7 +9,8 @@ import pytest
 import lleval_jax as ll
 from lleval_jax.cli import calibrate as verb
 from lleval_jax.cli import left_out
-from lleval_jax.cli.main import BAD_INPUT, INTERRUPTED, OK, run
+from lleval_jax.cli.main import run
+from lleval_jax.cli.shell.status import BAD_INPUT, INTERRUPTED, OK
 from lleval_jax.data import simulate
 
 ITEMS = 60
