@@ -65,9 +65,8 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     task, model = beside(path)
     metric, notes = _metric(path, options.metric)
     root, _, part = metric.partition("/")
-    line = msgspec.defstruct(
-        "Line", [("doc_id", Any), ("target", Any, None), ("score", Any, None)], rename={"score": root}
-    )
+    fields = [("doc_id", Any), ("target", Any, None), ("score", Any, None)]
+    line: type[Any] = msgspec.defstruct("Line", fields, rename={"score": root})
     item, score, content, at = [], [], [], []
     first: dict[str, float] = {}
     for number, entry in files.records(path, line):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -154,6 +155,35 @@ def test_samples_marked_invalid(tmp_path):
     put(path, log | {"invalidated": True})
     with pytest.warns(DataWarning, match=r"m.json: 1 of 4 answers was marked invalid and was left out"):
         assert data.read(path).items == ("quiz/0", "quiz/2", "quiz/3")
+
+
+def test_summaries_do_not_say_what_is_invalid(tmp_path):
+    """So the samples are read where the header says that there are any."""
+    log = json.loads(inspect(tmp_path, "m", asked([1.0, 0.0])).read_text())
+    path = tmp_path / "m.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        header = {name: log[name] for name in ("version", "status", "eval")} | {"invalidated": True}
+        archive.writestr("header.json", json.dumps(header))
+        archive.writestr("summaries.json", json.dumps(log["samples"]))
+        for number, sample in enumerate(log["samples"]):
+            sample |= {"invalidation": {"author": "a"} if number else None}
+            archive.writestr(f"samples/{number}_epoch_1.json", json.dumps(sample))
+    with pytest.warns(DataWarning, match="m.eval: 1 of 2 answers was marked invalid"):
+        assert data.read(path).scores.tolist() == [[1]]
+
+
+def test_a_run_that_died_before_its_first_answer(tmp_path):
+    good = inspect(tmp_path, "a", asked([1.0, 0.0]))
+    log = json.loads(good.read_text())
+    log["eval"]["model"] = "b"
+    dead = put(tmp_path / "b.json", log | {"status": "error", "samples": []})
+    with pytest.warns(DataWarning, match=r"b.json holds no scored sample \(status 'error'\)\. It was left out\.$"):
+        assert data.read(tmp_path).rows == ("a",)
+    with pytest.raises(BadFile, match=r"b.json holds no scored sample \(status 'error'\)"):
+        data.read(dead)
+    put(dead, log | {"samples": [sample | {"scores": None, "error": {"message": "x"}} for sample in log["samples"]]})
+    with pytest.raises(BadFile, match=r"\(status 'success'; 2 of 2 were stopped by an error\)"):
+        data.read(dead)
 
 
 def test_splits_of_helm_are_not_mixed(tmp_path):
