@@ -108,7 +108,13 @@ def test_an_option_is_used_or_refused(known, examples):
         used |= options.used
     said = f"`options` of the FORMAT of {known.name!r} must be {sorted(used & ASKED)}, which its `read` uses"
     assert used - BY_ALL == known.options, said
-    for name, value in (("metric", "x"), ("filter", "x"), ("rows", "prompt"), ("no_answer", "missing")):
+    for name, value in (
+        ("metric", "x"),
+        ("filter", "x"),
+        ("rows", "prompt"),
+        ("no_answer", "missing"),
+        ("join", "number"),
+    ):
         with contextlib.ExitStack() as stack:
             if name not in known.options:
                 stack.enter_context(pytest.raises(BadInput, match=f"does not use '{name}'"))

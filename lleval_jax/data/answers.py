@@ -12,6 +12,7 @@ from lleval_jax.data.unscored import NOT_SCORED
 from lleval_jax.errors import BadFile, BadInput, require
 
 Repeats = Literal["count", "first", "error"]
+Join = Literal["content", "number"]
 BY_ALL = frozenset(("scale", "repeats"))  # options that hold for every format, whatever its reader does
 CHOICE_PROBABILITY = "choice_probability"  # the metric that is made from the log-probabilities of the choices
 
@@ -26,6 +27,8 @@ class Options:
     scale      (lowest, highest) score the file can hold; answers are moved to [0, 1] linearly
     no_answer  what Inspect's "N" (no answer) means: a "zero", or "missing"
     repeats    several answers to one question: "count" (k of n), the "first" of them, or an "error"
+    join       by what questions of several logs are the same: their "content" (its hash), or their "number" in the data
+               set, where a log has both
     """
 
     metric: str | None = None
@@ -34,6 +37,7 @@ class Options:
     scale: tuple[float, float] | None = None
     no_answer: Literal["zero", "missing"] = "zero"
     repeats: Repeats = "count"
+    join: Join = "content"
 
     def given(self) -> dict[str, object]:
         """What differs from the default, by name, of what a reader may use ("scale", "repeats" hold for all)."""
@@ -47,6 +51,8 @@ class Options:
         require(known, f"no_answer is {self.no_answer!r}; it must be 'zero' or 'missing'")
         known = self.repeats in ("count", "first", "error")
         require(known, f"repeats is {self.repeats!r}; it must be 'count', 'first' or 'error'")
+        known = self.join in ("content", "number")
+        require(known, f"join is {self.join!r}; it must be 'content' or 'number'")
         if self.scale is not None:
             low, high = self.scale
             good = bool(np.isfinite([low, high]).all()) and low < high

@@ -9,7 +9,7 @@ from typing import Literal
 
 from lleval_jax.data import cache as cache_of
 from lleval_jax.data import files, finding, opening, parallel
-from lleval_jax.data.answers import Options, Repeats
+from lleval_jax.data.answers import Join, Options, Repeats
 from lleval_jax.data.formats import registry
 from lleval_jax.data.formats.format import Format
 from lleval_jax.data.notes import Note, left_out
@@ -33,6 +33,7 @@ def read(
     scale: tuple[float, float] | None = None,
     no_answer: Literal["zero", "missing"] = "zero",
     repeats: Repeats = "count",
+    join: Join = "content",
     encoding: str | None = None,
     strict: bool = False,
     cache: bool = True,
@@ -53,13 +54,15 @@ def read(
         metric: the metric, or the scorer of Inspect, where a log has several. "choice_probability" (of lm-eval and
             lighteval): the probability of the right choice, the softmax of the log-probabilities of all choices.
         filter: the answer filter of lm-eval, or the test condition of torch_measure, where a log has several.
-            What no reader of these files uses (of metric, filter, no_answer) is refused, never passed over.
+            What no reader of these files uses (of metric, filter, no_answer, join) is refused, never passed over.
         rows: "model": a row is a model; "prompt": a row is a prompt (template) of one model.
         scale: (lowest, highest) score possible in the files, if not (0, 1); rescaled linearly.
         no_answer: what Inspect's "N" means: "zero", or "missing".
         repeats: what several answers of one model to one question are (epochs, trials, several runs): "count": k of n,
             the mean as score and n as weight; "first": the first alone; "error": a `BadInput`. Files that agree on
             every answer they share are copies, and count once.
+        join: by what a question of two logs of lm-eval, lighteval or Every Eval Ever is the same: its "content", by the
+            hash that they write, or its "number" in the data set, for a task that mixes its choices in every run.
         encoding: of text that is not UTF-8 and does not say its encoding itself, as UTF-16 does: "latin-1", "cp1252".
         strict: raise `BadInput` for everything that would be a `DataWarning`.
         cache: keep what was parsed of large files for the next time, see `data/cache.py`; LLEVAL_CACHE=off says never.
@@ -74,7 +77,7 @@ def read(
         BadInput: no such file, no known format, damaged content, scores that are no scores, or answers that
             disagree. The message names the file and line.
     """
-    options = Options(metric, filter, rows, scale, no_answer, repeats)
+    options = Options(metric, filter, rows, scale, no_answer, repeats, join)
     found, base = _find(paths, encoding, cache_of.folder() if cache else None, tell)
     named = dict(found)
     notes: dict[Note, list[str]] = {}
@@ -89,7 +92,8 @@ def read(
         if isinstance(result, BadFile):
             if named[path] or all(isinstance(each, BadFile) for each in parsed):
                 raise result
-            notes[Note(f"{result.what} It was left out.", result.python, result.shell)] = []
+            said = result.what.replace(path.name, _name(path, base), 1)
+            notes[Note(f"{said} It was left out.", result.python, result.shell)] = []
             continue
         answers, content = result
         parts.append(answers)

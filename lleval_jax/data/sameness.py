@@ -115,7 +115,9 @@ def _names(task: str, logs: Sequence[_Log], n_items: int) -> Note | None:
         f"task {task!r}: {len(logs)} logs number {len(known)} documents and have {int(seen.sum())} different ones: "
         f"{len(changed)} numbers stand for one document in one log and for another in the next, so that these "
         "questions are not joined. The task changes its documents from run to run, as where it mixes choices without "
-        "a fixed seed, or its data set or its version did."
+        "a fixed seed, or its data set or its version did.",
+        python="Pass join='number' where the same number is the same question all the same.",
+        shell="Pass --join number where the same number is the same question all the same.",
     )
 
 

@@ -55,6 +55,17 @@ def test_documents_that_change_from_run_to_run(log, tmp_path):
 
 
 @pytest.mark.parametrize("log", HASHES.values(), ids=HASHES)
+def test_they_can_be_joined_by_number(log, tmp_path):
+    for model in "abc":
+        log.write(tmp_path, model, asked([1.0, 0.0, 1.0], [f"{text}, {model}" for text in TEXTS[:3]]))
+    found = data.read(tmp_path, join="number")
+    assert [item.rpartition("/")[2] for item in found.items] == ["0", "1", "2"]
+    assert found.scores.tolist() == [[1, 0, 1]] * 3
+    with pytest.raises(BadInput, match=r"join is 'id'; it must be 'content' or 'number'"):
+        data.read(tmp_path, join="id")
+
+
+@pytest.mark.parametrize("log", HASHES.values(), ids=HASHES)
 def test_hashes_join_whatever_the_order_and_the_part(log, tmp_path):
     log.write(tmp_path / "all", "a", asked(scores(TEXTS), TEXTS))
     for model in "bc":  # numbered anew: the hash joins them

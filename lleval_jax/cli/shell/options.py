@@ -56,6 +56,13 @@ Encoding = Annotated[
     str | None,
     typer.Option("--encoding", metavar="NAME", help="Of text that is not UTF-8 or UTF-16: latin-1, cp1252, ..."),
 ]
+Joined = Annotated[
+    Literal["content", "number"],
+    typer.Option(
+        "--join",
+        help="By what questions of several logs are the same: the content's hash, or the number in the data set.",
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(
@@ -74,6 +81,7 @@ class Reading:
     scale: Scale = None
     no_answer: NoAnswer = "zero"
     repeats: Repeated = "count"
+    join: Joined = "content"
     encoding: Encoding = None
 
 

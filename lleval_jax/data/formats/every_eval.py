@@ -52,7 +52,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
 
     The group is the evaluation. `metadata.epoch` numbers repeats, `metadata.weight` is the weight (as lleval writes
     it). Where a line names its lm-eval filter, one filter is read; with several metrics (`evaluation_result_id`), one.
-    With rows="prompt" an evaluation is one prompt.
+    With rows="prompt" an evaluation is one prompt; with join="number" the `sample_id` names the item.
     """
     found = [(number, entry, *_named(entry)) for number, entry in files.records(path, _Instance)]
     if not found:
@@ -61,6 +61,8 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     found = [each for each in found if each[-1] == chosen]
     found, notes = _one_metric(path.name, found, options.metric)
     entries = [entry for _, entry, *_ in found]
+    if options.join == "number":
+        entries = [msgspec.structs.replace(entry, sample_hash=None, input=None) for entry in entries]
     task = [name for _, _, name, _ in found]
     names = [f"{name}/{entry.sample_hash or entry.sample_id}" for name, entry in zip(task, entries, strict=True)]
     who = [f"{entry.model_id}\n{entry.sample_id}" if entry.sample_hash else "" for entry in entries]
@@ -146,5 +148,5 @@ FORMAT = Format(
     read=read,
     beside=nothing,
     companion=is_companion,
-    options=frozenset(("metric", "filter", "rows")),
+    options=frozenset(("metric", "filter", "rows", "join")),
 )

@@ -44,17 +44,17 @@ def beside(path: pathlib.Path) -> tuple[str, ...]:
 
 
 def read(path: pathlib.Path, options: Options) -> Answers:
-    """The answers of one file: items are `task/hash of the query`, the group is the task.
+    """The answers of one file: items are `task/hash of the query`, the group is the task; `task/id` with join="number".
 
     With rows="prompt" a task is one prompt. With metric="choice_probability" the score is the probability of the right
     choice among all.
     """
     task, model = beside(path)
     metric, notes = _metric(path, options)
-    queries, scores, numbers = [], [], []
+    queries, scores, ids = [], [], []
     for number, row in enumerate(_rows(path, options.metric), start=1):
         queries.append(hashlib.sha256(str(row["query"]).encode()).hexdigest()[:16])
-        numbers.append(sameness.number(number if row["id"] in (None, "") else row["id"]))
+        ids.append(str(number - 1) if row["id"] in (None, "") else str(row["id"]))
         scores.append(_score(f"{path.name}:{number}", row, metric))
     require(
         metric != CHOICE_PROBABILITY or not scores or not np.isnan(scores).all(),
@@ -62,16 +62,17 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         python=f"Leave out metric={metric!r}.",
         shell=f"Leave out --metric {metric}.",
     )
+    by_number = options.join == "number"
     return from_task(
         path.name,
         model,
         task,
         options.rows,
-        item=numbered(queries),
+        item=ids if by_number else numbered(queries),
         score=scores,
         line=np.arange(1, len(queries) + 1),
         notes=notes,
-        number=numbers,
+        number=None if by_number else [sameness.number(each) for each in ids],
     )
 
 
@@ -148,5 +149,5 @@ FORMAT = Format(
     read=read,
     beside=beside,
     companion=never,
-    options=frozenset(("metric", "rows")),
+    options=frozenset(("metric", "rows", "join")),
 )

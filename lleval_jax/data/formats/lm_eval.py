@@ -44,7 +44,7 @@ def beside(path: pathlib.Path) -> tuple[str, ...]:
 
 
 def read(path: pathlib.Path, options: Options) -> Answers:
-    """The answers of one log: items are `task/doc_hash`, the group is the task.
+    """The answers of one log: items are `task/doc_hash`, the group is the task; `task/doc_id` with join="number".
 
     With rows="prompt" a task is one prompt (as in PromptEval's tasks): the row is the task, the item is
     `doc_hash`. With metric="choice_probability" the score is the probability of the right choice among all.
@@ -73,7 +73,8 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     chosen = filter_of(path.name, list(dict.fromkeys(columns["filter"])), options.filter)
     kept = np.fromiter((name == chosen for name in columns["filter"]), bool, len(at))
     names, docs = (_where(columns[name], kept) for name in ("hash", "doc"))
-    item, note = _items(names, docs)
+    by_number = options.join == "number"
+    item, note = (docs, ()) if by_number else _items(names, docs)
     return from_task(
         path.name,
         model,
@@ -83,7 +84,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         score=np.frombuffer(scores)[kept],
         line=np.frombuffer(at, np.int64)[kept],
         notes=(*lines.notes, *note),
-        number=np.frombuffer(numbers, np.int64)[kept] if all(names) else None,
+        number=np.frombuffer(numbers, np.int64)[kept] if all(names) and not by_number else None,
         content=None if all(names) else np.frombuffer(contents, np.int64)[kept],
     )
 
@@ -281,5 +282,5 @@ FORMAT = Format(
     read=read,
     beside=beside,
     companion=is_companion,
-    options=frozenset(("metric", "filter", "rows")),
+    options=frozenset(("metric", "filter", "rows", "join")),
 )
