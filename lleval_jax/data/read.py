@@ -191,7 +191,7 @@ def _expand(text: str, tell: Tell) -> tuple[list[pathlib.Path], bool]:
 
 
 def _answers(found: list[pathlib.Path]) -> list[pathlib.Path]:
-    """The files without those that programs write beside their answers; one alone stays."""
+    """The files without those that programs write with their answers; one alone stays."""
     return [each for each in found if len(found) == 1 or not registry.is_companion(each)]
 
 

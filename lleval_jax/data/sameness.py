@@ -1,7 +1,7 @@
 """Whether logs of one task mean the same questions: one comparison for all readers whose logs are joined by name.
 
 Two things go wrong without a trace in the matrix. Ids that were given after a shuffle join answers to *different*
-questions under one name: the names are the same, the contents are not. Documents that a task makes anew in every run
+questions under one name: the names are the same, the contents are not. Documents that a task changes in every run
 (mixed choices) keep answers to the *same* question apart: the numbers are the same, the names, which are hashes of the
 content, are not. Logs in another order, and logs of different parts of a data set, are neither.
 """

@@ -43,7 +43,7 @@ def recognises(head: bytes, path: pathlib.Path) -> bool:
 
 
 def is_companion(path: pathlib.Path) -> bool:
-    """Whether this is the file of totals that lies beside an instance-level file."""
+    """Whether this is the file of totals that lies next to an instance-level file."""
     return path.suffix == ".json" and path.with_name(f"{path.stem}_samples.jsonl").is_file()
 
 

@@ -17,9 +17,7 @@ class Format:
     name        for messages: what it is, and in brackets how its files end
     recognises  (first bytes, path) -> whether this file is written so. It must not hold for files of other formats
     read        (path, options) -> its answers
-    beside      path -> what `read` takes from elsewhere than the content: from the path, from a file beside it. A part
-                of the cache's key; without it a copy in another folder gets the first one's names. Else `nothing`
-    companion   path -> whether a program writes this file beside its answers, so that a folder is read without it.
+    companion   path -> whether a program writes this file with its answers, so that a folder is read without it.
                 Else `never`
     options     the names in `ASKED` that `read` uses; one that is given and not used is refused
     """
@@ -27,6 +25,8 @@ class Format:
     name: str
     recognises: Callable[[bytes, pathlib.Path], bool]
     read: Callable[[pathlib.Path, Options], Answers]
+    # path -> what `read` takes from elsewhere than the content: from the path, from a file next to it. A part of the
+    # cache's key; without it a copy in another folder gets the first one's names. Else `nothing`.
     beside: Callable[[pathlib.Path], tuple[str, ...]]
     companion: Callable[[pathlib.Path], bool]
     options: frozenset[str]
@@ -47,5 +47,5 @@ def nothing(path: pathlib.Path) -> tuple[str, ...]:
 
 
 def never(path: pathlib.Path) -> bool:
-    """No program writes other files beside."""
+    """No program writes other files with its answers."""
     return False

@@ -1,4 +1,4 @@
-"""HELM runs: `per_instance_stats.json`, a list of statistics of each instance and trial, beside `run_spec.json`."""
+"""HELM runs: `per_instance_stats.json`, a list of statistics of each instance and trial, next to `run_spec.json`."""
 
 import json
 import math
@@ -50,7 +50,7 @@ def recognises(head: bytes, path: pathlib.Path) -> bool:
 
 
 def is_companion(path: pathlib.Path) -> bool:
-    """Whether this is a file that HELM writes beside the statistics of instances."""
+    """Whether this is a file that HELM writes next to the statistics of instances."""
     named = path.name in ("run_spec.json", "scenario.json", "scenario_state.json", "stats.json", "instances.json")
     return named and (path.parent / "per_instance_stats.json").is_file()
 

@@ -34,7 +34,7 @@ def recognises(head: bytes, path: pathlib.Path) -> bool:
 
 
 def is_companion(path: pathlib.Path) -> bool:
-    """Whether this is the file of totals that lies beside sample logs."""
+    """Whether this is the file of totals that lies next to sample logs."""
     return path.name.startswith("results") and path.suffix == ".json"
 
 
@@ -117,7 +117,7 @@ def task_name(path: pathlib.Path) -> str:
 
 
 def model_name(path: pathlib.Path) -> str:
-    """The model, which the log does not name: from the totals beside it, else the folder's name."""
+    """The model, which the log does not name: from the totals next to it, else the folder's name."""
     beside = sorted(other for other in path.parent.glob("results*.json") if other.is_file())
     date = DATE.search(files.plain_name(path).removesuffix(".jsonl").removesuffix(".json"))
     same_run = [other for other in beside if date and date.group() in other.name]

@@ -37,13 +37,13 @@ def recognises(head: bytes, path: pathlib.Path) -> bool:
 
 
 def is_companion(path: pathlib.Path) -> bool:
-    """Whether this is the file of totals that lies beside sample logs."""
+    """Whether this is the file of totals that lies next to sample logs."""
     date = path.name.removesuffix("_results.json")
     return date != path.name and any(path.parent.glob(f"{date}{BETWEEN}*.jsonl*"))
 
 
 def beside(path: pathlib.Path) -> tuple[str, ...]:
-    """(task, model), which the path and the totals beside the log tell."""
+    """(task, model), which the path and the totals next to the log tell."""
     date, _, task = path.name.removesuffix(".gz").removesuffix(".jsonl").rpartition(BETWEEN)
     try:
         totals = json.loads((path.parent / f"{date}_results.json").read_bytes())

@@ -86,7 +86,7 @@ def on_lines(
 
     Args:
         file: for messages.
-        lines: each line's metrics and what stands there; None where a metric is listed and absent.
+        lines: each line's metrics and their values; None where a metric is listed and absent.
         priority: as for `best`.
         asked: the metric asked for, if any.
 

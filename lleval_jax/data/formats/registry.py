@@ -57,7 +57,7 @@ def of(head: bytes, path: pathlib.Path) -> Format | None:
 
 
 def is_companion(path: pathlib.Path) -> bool:
-    """Whether this is a file that a program writes beside its answers, and that holds none."""
+    """Whether this is a file that a program writes with its answers, and that holds none."""
     return any(format.companion(path) for format in formats())
 
 
