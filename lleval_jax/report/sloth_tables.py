@@ -163,9 +163,11 @@ def _skill_table(word: str, found: Estimate) -> Table:
     cells = [_skill_cell(found, i) for i in range(len(found.rows))]
     lines = [(found.rows[i], *cells[i : i + len(names)]) for i in range(0, len(cells), len(names))]
     title = style.summary(found)
-    return Table(title, (word, *names), tuple(lines), (CLEAR,))
+    wrong = dict.fromkeys(status for status in found.status if status != "ok")
+    return Table(title, (word, *names), tuple(lines), (CLEAR, *(f"!: {status}" for status in wrong)))
 
 
 def _skill_cell(found: Estimate, i: int) -> str:
-    mark = "*" if found.low[i] > 0 or found.high[i] < 0 else " "
+    clear = found.low[i] > 0 or found.high[i] < 0
+    mark = "!" if found.status[i] != "ok" else "*" if clear else " "
     return f"{found.value[i]:.2f}{mark} [{found.low[i]:.2f}, {found.high[i]:.2f}]"

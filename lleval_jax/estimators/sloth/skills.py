@@ -4,8 +4,12 @@ The skills of a law (`sloth.law`) are identified up to a linear map: any rotatio
 Sloth (Maia Polo et al. 2024, arXiv:2412.06540) they are made to have mean 0 and variance 1 over the known models,
 turned to simple structure (geomin, which lets them correlate, unless told otherwise), and signed so that larger models
 have more of each.
+
+A law may have fewer skills than it was fitted with: a skill whose loadings have gone to zero has no direction, and a
+rotation that took it in would turn the others into it. Such a skill is left out, with a `DataWarning`.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -14,7 +18,7 @@ from scipy import stats
 
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.linalg import rotation
-from lleval_jax.errors import chosen, require, require_known, require_level
+from lleval_jax.errors import DataWarning, chosen, outside, require, require_known, require_level
 from lleval_jax.estimators.irt.rotation import names
 from lleval_jax.estimators.sloth import units
 from lleval_jax.estimators.sloth.draws import draws
@@ -28,14 +32,16 @@ WORDS = {"loading": "logits a skill's sd", "skill": "sds over models", "efficien
 DRAWS = 200  # of the law, for intervals of loadings
 STARTS = 24  # of the search for a rotation, which has several local ends
 GRID = 400  # sizes tried for a budget
+IDLE = 0.05  # logits a standard deviation: skills that load on all benchmarks together by less are left out
+OUTSIDE = "outside of the draws"  # status of a value that laws about as likely as the best do not bear out
 
 
 class _View(NamedTuple):
     """A law's skills in the units that are shown: raw skills become (skill - middle) @ turn.
 
-    turn    (skills, skills)
+    turn    (skills, kept)  without those that load on nothing
     middle  (skills,)  raw mean over models
-    plain   (benchmarks, skills)  loadings in these units, not yet rotated
+    plain   (benchmarks, kept)  loadings in these units, not yet rotated
     """
 
     rotation: Rotation
@@ -81,14 +87,20 @@ def estimate(
 
     Raises:
         BadInput: an unknown word, or a level that is none.
+
+    Warns:
+        DataWarning: a skill that loads on nothing, which is left out; or a value outside of the interval of the draws,
+            which its status says too.
     """
     require_known(of, WORDS, "of")
     require_level(level)
     view, found = _view(law, by, seed)
     seen = law.params.seen
+    apart = np.zeros((1, 1), bool)
     if of == "loading":
-        numbers = _loadings(law, view, level, seed)
+        *numbers, apart = _loadings(law, view, level, seed)
         rows, count = law.items, seen.sum(0)
+        _warn_of(apart)
     elif of == "skill":
         numbers = _normal((found.mean - view.middle) @ view.turn, found.cov, view.turn, level)
         rows, count = law.rows, seen.sum(1)
@@ -106,7 +118,7 @@ def estimate(
         method=f"{law.method}, {by}",
         level=level,
         n_seen=count[:, None],
-        status=law.status if view.rotation.converged else "rotation not converged",
+        status=np.where(apart, OUTSIDE, law.status if view.rotation.converged else "rotation not converged"),
         source=law.source,
     )
 
@@ -166,7 +178,8 @@ def allocate(
         best = np.argmax(gains @ inputs(size, budget / 6 / size, np.zeros(GRID)).T, axis=2)
         edge = (best[0] == 0) | (best[0] == GRID - 1)
         entries.append((*_around(size[best[0]], size[best[1:]], level), edge))
-    *numbers, edge = (np.stack(part) for part in zip(*entries, strict=True))
+    *numbers, apart, edge = (np.stack(part) for part in zip(*entries, strict=True))
+    _warn_of(apart)
     return Estimate.crossed(
         [f"{budget:.4g}" for budget in budgets],
         names,
@@ -175,7 +188,7 @@ def allocate(
         method=law.method,
         level=level,
         n_seen=count,
-        status=np.where(edge, "at the edge of what is known", law.status),
+        status=np.where(apart, OUTSIDE, np.where(edge, "at the edge of what is known", law.status)),
         source=law.source,
     )
 
@@ -188,17 +201,22 @@ def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, units
     root = units.root(found.mean, found.cov)
     axes = np.linalg.svd(p.loading @ root)[2].T  # principal ones: where raw skills point is forgotten
     root = _signed(root @ axes, p)
-    turn, converged = np.eye(len(root)), True
-    if len(root) > 1:
+    plain = p.loading @ root
+    kept = max(1, int((np.linalg.norm(plain, axis=0) >= IDLE).sum()))  # principal axes: the largest are first
+    plain, turn, converged = plain[:, :kept], np.eye(kept), True
+    if kept < len(root):
+        what = f"{len(root) - kept} of the law's {len(root)} skills load on no benchmark (less than {IDLE} logits)"
+        warnings.warn(f"{what} and are left out; {kept} would do", DataWarning, stacklevel=outside())
+    if kept > 1:
         random = np.random.default_rng(seed)
-        best = rotation.best(p.loading @ root, criterion, oblique=oblique, rng=random, starts=STARTS)
+        best = rotation.best(plain, criterion, oblique=oblique, rng=random, starts=STARTS)
         turn, converged = best.turn, best.converged
-    whole = np.linalg.solve(root.T, turn)
-    loading = rotation.rotated(p.loading @ root, turn, oblique=oblique)
+    whole = np.linalg.inv(root).T[:, :kept] @ turn
+    loading = rotation.rotated(plain, turn, oblique=oblique)
     order = np.argsort(-(loading**2).sum(0), kind="stable")
     sign = np.where(_by_size(p) @ whole < 0, -1.0, 1.0)
     turn, whole, loading = ((part * sign)[:, order] for part in (turn, whole, loading))
-    kept = Rotation(
+    found_rotation = Rotation(
         by=by,
         turn=turn,
         slope=loading,
@@ -208,7 +226,7 @@ def _view(law: FitResult[SlothParams], by: str, seed: int) -> tuple[_View, units
         names=names(np.abs(loading), np.arange(len(law.items)), law.items),
         converged=converged,
     )
-    return _View(kept, whole, middle, p.loading @ root), found
+    return _View(found_rotation, whole, middle, plain), found
 
 
 def _by_size(p: SlothParams) -> np.ndarray:
@@ -227,16 +245,29 @@ def _loadings(law: FitResult[SlothParams], view: _View, level: float, seed: int)
     found = draws(law, DRAWS, seed)
     for loading, mean, cov in zip(found.law.loading, found.skills.mean, found.skills.cov, strict=True):
         plain = loading @ units.root(mean, cov)
-        left, _, right = np.linalg.svd(plain.T @ view.plain)
+        left, _, right = np.linalg.svd(plain.T @ view.plain, full_matrices=False)
         drawn.append(rotation.rotated(plain @ left @ right, view.rotation.turn, oblique=oblique))
     return _around(view.rotation.loadings, drawn, level)
 
 
 def _around(value: np.ndarray, drawn: Sequence[np.ndarray] | np.ndarray, level: float) -> tuple[np.ndarray, ...]:
-    """Value, low, high and spread of a number and of draws of it, (draws, ...); the interval holds the value."""
+    """Value, low, high and spread of a number and of draws of it, (draws, ...), and whether it is outside of them.
+
+    The interval is then stretched to the value: whoever shows it must say so.
+    """
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     below, above = np.quantile(drawn, stats.norm.cdf([-1, 1]), axis=0)
-    return value, np.minimum(low, value), np.maximum(high, value), (above - below) / 2
+    apart = (value < low) | (value > high)
+    return value, np.minimum(low, value), np.maximum(high, value), (above - below) / 2, apart
+
+
+def _warn_of(apart: np.ndarray) -> None:
+    """Say how many values laws about as likely as the best do not bear out."""
+    if apart.any():
+        what = f"{apart.sum()} of {apart.size} values lie outside of the intervals of laws about as likely as the best"
+        warnings.warn(
+            f"{what}; intervals are stretched to them, and cannot be trusted", DataWarning, stacklevel=outside()
+        )
 
 
 def _normal(mean: np.ndarray, cov: np.ndarray, turn: np.ndarray, level: float) -> tuple[np.ndarray, ...]:

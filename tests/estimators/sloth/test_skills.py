@@ -12,8 +12,10 @@ import lleval_jax as ll
 from bench.sloth import coverage_hidden, recovery_loadings
 from bench.sloth.worlds import leaderboard
 from lleval_jax.core.laws import pooled
-from lleval_jax.estimators.sloth import draws
+from lleval_jax.estimators.sloth import draws, skills, units
 from lleval_jax.layout import board as sloth_law
+from lleval_jax.layout.board import law_of
+from lleval_jax.report import sloth_tables
 from lleval_jax.values.params import SlothParams, coded
 from lleval_jax.values.results import Ended
 
@@ -58,6 +60,47 @@ def law() -> ll.FitResult:
 def turned() -> ll.FitResult:
     angle = 0.7
     return made(np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]))
+
+
+def near(law: ll.FitResult, monkeypatch, away: float = 0.0) -> None:
+    """Laws drawn around it, and `away` from it, in place of those that its curvature gives."""
+    random, p = np.random.default_rng(1), law.params
+    found = units.posterior(law, p.slope_cov)
+    loading = p.loading + away + 0.05 * random.normal(size=(200, *p.loading.shape))
+    each = pooled.Skills(*(np.broadcast_to(part, (200, *part.shape)) for part in found))
+    drawn = draws.Drawn(pooled.Law(loading, *law_of(p)[1:]), None, None, each)
+    monkeypatch.setattr(skills, "draws", lambda *_: drawn)
+
+
+@pytest.mark.parametrize("by", ["geomin", "varimax"])
+def test_a_skill_that_loads_on_nothing_is_left_out(monkeypatch, by):
+    """It has no direction: draws of it are never as small as it is, and a rotation turns it into the others."""
+    law = made(np.diag([1.0, 1e-3]))
+    near(law, monkeypatch)
+    with pytest.warns(ll.DataWarning, match="1 of the law's 2 skills load on no benchmark .* 1 would do"):
+        found = ll.skills.estimate(law, of="loading", by=by)
+    assert len(set(found.group)) == 1
+    assert set(found.status) == {"ok"}
+    assert (np.minimum(found.value - found.low, found.high - found.value) > 0.2 * (found.high - found.low) / 2).all()
+    with pytest.warns(ll.DataWarning, match="1 of the law's 2 skills"):
+        one = ll.skills.estimate(law)
+    assert len(one.rows) == len(law.rows)
+
+
+def test_a_value_outside_of_its_draws_says_so_and_has_no_star(law, monkeypatch):
+    """Such an interval was stretched to its value in silence, and starred."""
+    near(law, monkeypatch, away=0.4)
+    with pytest.warns(ll.DataWarning, match="values lie outside of the intervals of laws about as likely as the best"):
+        found = ll.skills.estimate(law, of="loading")
+    apart = [i for i, status in enumerate(found.status) if status == skills.OUTSIDE]
+    assert apart
+    for i in apart:
+        assert found.value[i] in (found.low[i], found.high[i])
+        assert "*" not in sloth_tables._skill_cell(found, i)
+        assert sloth_tables._skill_cell(found, i).split()[0].endswith("!")
+    assert f"!: {skills.OUTSIDE}" in sloth_tables.skills(found, found)[0].remarks
+    near(law, monkeypatch)
+    assert set(ll.skills.estimate(law, of="loading").status) == {"ok"}
 
 
 @pytest.mark.parametrize("by", ["geomin", "oblimin", "varimax"])
