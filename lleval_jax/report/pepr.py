@@ -23,9 +23,9 @@ def weights(fit: FitResult, estimate: Estimate) -> Table:
     lines = [
         (
             estimate.rows[k],
-            f"{estimate.value[k]:.3f}",
+            f"{estimate.value[k]:z.3f}",
             style.interval(estimate, k),
-            f"{fit.params.value[k]:.3f}",
+            f"{fit.params.value[k]:z.3f}",
         )
         for k in order
     ]
@@ -39,8 +39,8 @@ def scores(fit: FitResult, estimate: Estimate) -> Table:
     seen = observed(fit)
     lines = []
     for i, name in enumerate(estimate.rows):
-        there = f"{seen[name][0]:.3f}" if name in seen else "-"
-        lines.append((name, f"{estimate.value[i]:.3f}", style.interval(estimate, i), there))
+        there = f"{seen[name][0]:z.3f}" if name in seen else "-"
+        lines.append((name, f"{estimate.value[i]:z.3f}", style.interval(estimate, i), there))
     head = ("elements", "predicted", "interval", "observed")
     return Table(f"{estimate.target}, {100 * estimate.level:.4g}% intervals", head, tuple(lines))
 

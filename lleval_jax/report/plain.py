@@ -45,7 +45,7 @@ def comparison(found: Comparison) -> Table:
     columns: dict[str, list[str]] = {"models": [gap.rows[i] for i in entries]}
     if any(group != WHOLE for group in gap.group):
         columns["group"] = list(gap.group)
-    columns["difference"] = [f"{value:+.3f}" for value in gap.value]
+    columns["difference"] = [f"{value:+z.3f}" for value in gap.value]
     columns["interval"] = [style.interval(gap, i) for i in entries]
     columns["p"] = [_p(value) for value in found.p_value]
     columns["won"], columns["lost"] = ([f"{count:,}" for count in counts] for counts in (found.won, found.lost))
@@ -60,11 +60,11 @@ def _test(found: Comparison) -> str:
     tests = ", ".join(dict.fromkeys(filter(None, found.tests)))
     if not tests:
         return ""
-    points = f"{100 * found.detectable[0]:.1f} points"
-    return f" Test: {tests}. Detectable with {100 * found.power:.0f}% power: {points}."
+    points = f"{100 * found.detectable[0]:z.1f} points"
+    return f" Test: {tests}. Detectable with {100 * found.power:z.0f}% power: {points}."
 
 
 def _p(value: float) -> str:
     if np.isnan(value):
         return "-"
-    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
+    return f"{value:z.3f}" if value >= 0.001 else f"{value:.1e}"

@@ -171,7 +171,7 @@ def _measures(axes: "Axes", fit: FitResult, found: Examination) -> None:
     right.spines[["top", "left"]].set_visible(False)
     handles, labels = (a + b for a, b in zip(*(one.get_legend_handles_labels() for one in (axes, right)), strict=True))
     right.legend(handles, labels, frameon=False, fontsize=8, loc="best")
-    said = f"Measurement precision (reliability {found.reliability[0]:.2f})"
+    said = f"Measurement precision (reliability {found.reliability[0]:z.2f})"
     axes.set_title(said, loc="left", fontsize=10)
 
 

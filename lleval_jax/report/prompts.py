@@ -31,9 +31,9 @@ def table(fit: FitResult, estimate: Estimate, truth: Truth | None = None) -> Tab
 def comparison(difference: Estimate, first: str, second: str, probability: float, won: Estimate | None = None) -> Table:
     """The difference of two prompts, or two models, the probability that one is better, and under how many prompts."""
     better, sure = (first, probability) if probability >= 0.5 else (second, 1 - probability)
-    lines = [(difference.rows[0], f"{difference.value[0]:.3f}", style.interval(difference, 0))]
+    lines = [(difference.rows[0], f"{difference.value[0]:z.3f}", style.interval(difference, 0))]
     if won is not None:
-        lines.append((f"share of prompts won by {first}", f"{won.value[0]:.3f}", style.interval(won, 0)))
+        lines.append((f"share of prompts won by {first}", f"{won.value[0]:z.3f}", style.interval(won, 0)))
     title = f"difference, {100 * difference.level:.4g}% interval"
     remark = f"{better} is better with probability {percent(sure)}"
     return Table(title, ("prompts" if won is None else "models", "difference", "interval"), tuple(lines), (remark,))
@@ -65,10 +65,10 @@ def best(found: Best, most: int = 5) -> Table:
     lines = [(found.prompts[i], percent(float(found.chance[i]))) for i in order if found.chance[i] > 0]
     score = found.score
     within = ", ".join(
-        f"{100 * gap:.1f} points with probability {p:g}" for p, gap in zip(found.at, found.within, strict=True)
+        f"{100 * gap:z.1f} points with probability {p:g}" for p, gap in zip(found.at, found.within, strict=True)
     )
     said = f"{found.sure}. Its regret is at most {within}"
-    own = f"Its score: {score.value[0]:.3f} {style.interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
+    own = f"Its score: {score.value[0]:z.3f} {style.interval(score, 0)}, from {score.n_seen[0]:,} answers of its own"
     return Table("best so far", ("prompt", "P(best)"), tuple(lines), (said, own))
 
 
@@ -95,7 +95,7 @@ def only_prompts(fit: FitResult, estimate: Estimate) -> Estimate:
     here = [i for i, row in enumerate(estimate.rows) if row in set(fit.rows)]
     columns = ("value", "low", "high", "std_error", "n_seen")
     cut = {name: getattr(estimate, name)[here] for name in columns}
-    cut |= {name: tuple(getattr(estimate, name)[i] for i in here) for name in ("rows", "group", "status")}
+    cut |= {name: tuple(getattr(estimate, name)[i] for i in here) for name in ("rows", "group", "status", "remark")}
     return dataclasses.replace(estimate, **cut)
 
 
@@ -232,7 +232,7 @@ def _each(axes: "Axes", each: Estimate, known: Truth | None) -> None:
 
 def _remarks(fit: FitResult) -> list[str]:
     said = facts(fit)
-    sizes = [f"{s['name']} {s['value']:.2f} [{s['low']:.2f}, {s['high']:.2f}]" for s in said["scales"]]
+    sizes = [f"{s['name']} {s['value']:z.2f} [{s['low']:z.2f}, {s['high']:z.2f}]" for s in said["scales"]]
     cells = said["prompts"] * said["examples"]
     remarks = [f"effects in logits (sd, 90% intervals): {', '.join(sizes)}"] if sizes else []
     remarks += [

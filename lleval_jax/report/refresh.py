@@ -89,9 +89,9 @@ def tables(
         ranks, holds = standing.ranks, standing.holds
         place = {row: k for k, row in enumerate(ranks.rows)}
         order = [place[estimate.rows[i]] for i in here]
-        columns["rank"] = [f"{ranks.value[k]:.0f}" for k in order]
-        columns["ranks"] = [f"{ranks.low[k]:.0f}-{ranks.high[k]:.0f}" for k in order]
-        columns["rank holds"] = [f"{100 * holds[k]:.0f}%" for k in order]
+        columns["rank"] = [f"{ranks.value[k]:z.0f}" for k in order]
+        columns["ranks"] = [f"{ranks.low[k]:z.0f}-{ranks.high[k]:z.0f}" for k in order]
+        columns["rank holds"] = [f"{100 * holds[k]:z.0f}%" for k in order]
     columns |= _columns(estimate, here, truth)
     remarks = [] if truth is None else [_score_card(estimate, here, truth)]
     if any(estimate.n_seen[i] == 0 for i in here):
@@ -138,13 +138,13 @@ def choice(
     where = "" if group == WHOLE else f" on {group}"
     models = len(fit.rows)
     sure = (
-        f"expected RMSE{where} over {models} models: {first:.2f} points without re-running any, {last:.2f} with these"
+        f"expected RMSE{where} over {models} models: {first:z.2f} points without re-running any, {last:z.2f} with these"
     )
     count, items = len(chosen.rows), cost.items
     every = len({*fit.rows, *chosen.rows})
     paid = "" if price is None else f", {cost.chosen:g} instead of {cost.all:g}"
     spared = (
-        f"saved: {100 * cost.saved:.0f}% of the cost of all{paid}; {count} of {every} models are run, "
+        f"saved: {100 * cost.saved:z.0f}% of the cost of all{paid}; {count} of {every} models are run, "
         f"{count * items:,} answers instead of {every * items:,} on a version of {items:,} items"
     )
     versions = ", ".join(fit.axes["versions"])
@@ -155,13 +155,13 @@ def choice(
 
 
 def _columns(estimate: Estimate, here: Sequence[int], truth: Truth | None) -> dict[str, list[str]]:
-    columns = {estimate.target: [f"{estimate.value[i]:.3f}" for i in here]}
+    columns = {estimate.target: [f"{estimate.value[i]:z.3f}" for i in here]}
     columns["interval"] = [style.interval(estimate, i) for i in here]
     columns["answers"] = [f"{estimate.n_seen[i]:,}" for i in here]
     columns["known"] = [state(estimate, i) for i in here]
     if truth is not None:
         held, keys = inside(estimate, truth), [(estimate.rows[i], estimate.group[i]) for i in here]
-        columns["truth"] = [f"{truth[key]:.3f}" if key in truth else "-" for key in keys]
+        columns["truth"] = [f"{truth[key]:z.3f}" if key in truth else "-" for key in keys]
         columns["inside"] = [("yes" if held[key] else "no") if key in held else "-" for key in keys]
     if any(estimate.status[i] != "ok" for i in here):
         columns["status"] = [estimate.status[i] for i in here]
@@ -176,7 +176,7 @@ def _score_card(estimate: Estimate, here: Sequence[int], truth: Truth) -> str:
         return "no score that was hidden is known"
     held = sum(estimate.low[i] <= true <= estimate.high[i] for i, true in open_)
     off = np.mean([abs(estimate.value[i] - true) for i, true in open_])
-    return f"{held} of {len(open_)} intervals hold the score that was hidden; mean absolute error {off:.3f}"
+    return f"{held} of {len(open_)} intervals hold the score that was hidden; mean absolute error {off:z.3f}"
 
 
 def entries_of(estimate: Estimate, group: str) -> np.ndarray:
@@ -294,10 +294,10 @@ def suspects(found: Suspicion) -> Table:
         (
             excess.rows[i],
             excess.group[i],
-            f"{100 * excess.value[i]:+.1f}",
-            f"[{100 * excess.low[i]:.1f}, {100 * excess.high[i]:.1f}]",
+            f"{100 * excess.value[i]:+z.1f}",
+            f"[{100 * excess.low[i]:z.1f}, {100 * excess.high[i]:z.1f}]",
             f"{found.p_values[i]:.2g}",
-            f"{100 * found.detectable[i]:.1f}",
+            f"{100 * found.detectable[i]:z.1f}",
         )
         for place, i in enumerate(order)
         if place < FEW or found.p_values[i] <= found.alarm
@@ -311,11 +311,11 @@ def link(found: Linked, old: str, new: str) -> Table:
     """Scale and shift of the bank `new` on the scale of the bank `old`, and what they rest on."""
     line = found.estimate
     lines = [
-        (row, f"{line.value[i]:.3f}", style.interval(line, i), f"{line.std_error[i]:.3f}")
+        (row, f"{line.value[i]:z.3f}", style.interval(line, i), f"{line.std_error[i]:z.3f}")
         for i, row in enumerate(line.rows)
     ]
     title = f"{new} on the scale of {old}, by {found.method}, {100 * line.level:.4g}% intervals"
     unit = "logits" if found.kind == "items" else "units of the old ability"
-    drift = f"{len(found.common):,} common {found.kind}, which drift by {found.drift:.2f} {unit} beyond their errors"
+    drift = f"{len(found.common):,} common {found.kind}, which drift by {found.drift:z.2f} {unit} beyond their errors"
     remarks = ("old ability = scale * new ability + shift", drift)
     return Table(title, ("", "value", "interval", "std. error"), tuple(lines), remarks)

@@ -187,10 +187,12 @@ def ranks(
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(left=False, bottom=False)
     axes.set_yticks(
-        first.value, [f"{style.plain(row)}  {v:.0f}" for row, v in zip(first.rows, first.value, strict=True)]
+        first.value, [f"{style.plain(row)}  {v:z.0f}" for row, v in zip(first.rows, first.value, strict=True)]
     )
     right = axes.secondary_yaxis("right")
-    right.set_yticks(last.value, [f"{v:.0f}  {style.plain(row)}" for row, v in zip(last.rows, last.value, strict=True)])
+    right.set_yticks(
+        last.value, [f"{v:z.0f}  {style.plain(row)}" for row, v in zip(last.rows, last.value, strict=True)]
+    )
     right.tick_params(right=False, labelsize=9)
     right.spines["right"].set_visible(False)
     axes.tick_params(axis="y", labelsize=9)
@@ -226,7 +228,7 @@ def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None
     count = int((~run).sum())
     away = float(np.abs(value - true)[~run].mean()) if count else 0.0
     inside = f"{count - int(miss.sum())} of {count} contain the truth"
-    axes.set_title(f"{style.plain(group)}\n{inside}\nmean error {away:.3f}", loc="left", fontsize=9)
+    axes.set_title(f"{style.plain(group)}\n{inside}\nmean error {away:z.3f}", loc="left", fontsize=9)
 
 
 def _name(axes: "Axes", text: str, place: tuple[float, float], line: int) -> None:

@@ -198,7 +198,7 @@ def observed(
     share = sum(held.values()) / len(held)
     level = f"{100 * estimate.level:.4g}%"
     count = f"{sum(held.values()):,} of {len(held):,} {level} intervals contain the truth ({share:.0%})"
-    drawn.head(f"{count}; mean absolute error {error:.3f}, {estimate.method}", estimate.status)
+    drawn.head(f"{count}; mean absolute error {error:z.3f}, {estimate.method}", estimate.status)
     axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, loc="lower right")  # few points lie there
     style.clean(axes)
     drawn.finish(path)
@@ -250,7 +250,7 @@ def levels(
     for (x, y), seen in zip(dots, board.scores[own, column], strict=True):
         axes.plot(x, y, "o", color=TRUE, markersize=7, markeredgecolor="white", zorder=5)
         how = {"textcoords": "offset points", "xytext": (0, 8), "ha": "center", "zorder": 6}
-        axes.annotate(f"{seen:.2f}", (x, y), fontsize=9, color=TRUE, weight="bold", path_effects=_halo(), **how)
+        axes.annotate(f"{seen:z.2f}", (x, y), fontsize=9, color=TRUE, weight="bold", path_effects=_halo(), **how)
     _counts(axes.xaxis, size)
     _counts(axes.yaxis, tokens)
     axes.set_xlabel("parameters")

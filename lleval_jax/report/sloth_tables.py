@@ -89,7 +89,7 @@ def left_out(estimate: Estimate, board: Leaderboard) -> Table:
     lines = []
     for name in [*dict.fromkeys(estimate.group), "all"]:
         here = (group == name) | (name == "all")
-        lines.append((name, f"{here.sum():,}", f"{off[here].mean():.2f}", f"{100 * held[here].mean():.0f}%"))
+        lines.append((name, f"{here.sum():,}", f"{off[here].mean():z.2f}", f"{100 * held[here].mean():z.0f}%"))
     title = style.summary(estimate)
     return Table(title, ("benchmark", "scores", "error", "intervals held"), tuple(lines), (LEFT_OUT,))
 
@@ -127,7 +127,7 @@ def _law(fit: FitResult) -> str:
 
 
 def _cells(estimate: Estimate, i: int) -> tuple[str, ...]:
-    return f"{estimate.value[i]:.3f}", style.interval(estimate, i), f"{estimate.n_seen[i]:,}"
+    return f"{estimate.value[i]:z.3f}", style.interval(estimate, i), f"{estimate.n_seen[i]:,}"
 
 
 def _about(fit: FitResult, target: Parts) -> list[str]:
@@ -170,4 +170,4 @@ def _skill_table(word: str, found: Estimate) -> Table:
 def _skill_cell(found: Estimate, i: int) -> str:
     clear = found.low[i] > 0 or found.high[i] < 0
     mark = "!" if found.status[i] != "ok" else "*" if clear else " "
-    return f"{found.value[i]:.2f}{mark} [{found.low[i]:.2f}, {found.high[i]:.2f}]"
+    return f"{found.value[i]:z.2f}{mark} [{found.low[i]:z.2f}, {found.high[i]:z.2f}]"

@@ -97,7 +97,7 @@ def plain(text: str) -> str:
 
 def tone(value: float) -> str:
     """A number with two decimals, without the sign of zero."""
-    return f"{round(value, 2) + 0.0:.2f}"
+    return f"{value:z.2f}"
 
 
 def head(figure: Any, title: str, status: Sequence[str] = ()) -> None:
@@ -129,4 +129,4 @@ def summary(estimate: Estimate) -> str:
 
 def interval(estimate: Estimate, i: int) -> str:
     """The interval of an entry."""
-    return f"[{estimate.low[i]:.3f}, {estimate.high[i]:.3f}]"
+    return f"[{estimate.low[i]:z.3f}, {estimate.high[i]:z.3f}]"

@@ -148,14 +148,14 @@ def _lay_out(
         columns["group"] = [group[i] for i in entries]
     if ranks is not None:
         columns["rank"] = list(ranks)
-    columns[estimate.target] = [f"{estimate.value[i]:.3f}" for i in entries]
+    columns[estimate.target] = [f"{estimate.value[i]:z.3f}" for i in entries]
     columns["interval"] = [style.interval(estimate, i) for i in entries]
     columns["answers"] = [f"{estimate.n_seen[i]:,}" for i in entries]
     remarks: tuple[str, ...] = ()
     if truth is not None:
         held = inside(estimate, truth)
         keys = [(row[i], group[i]) for i in entries]
-        columns["truth"] = [f"{truth[key]:.3f}" if key in truth else "-" for key in keys]
+        columns["truth"] = [f"{truth[key]:z.3f}" if key in truth else "-" for key in keys]
         columns["inside"] = [("yes" if held[key] else "no") if key in held else "-" for key in keys]
         remarks = (_score_card(estimate, truth, held),)
     if any(estimate.status[i] != "ok" for i in entries):
@@ -186,7 +186,7 @@ def _score_card(estimate: Estimate, truth: Truth, held: Mapping[tuple[str, str],
     keys = zip(estimate.rows, estimate.group, estimate.value, strict=True)
     errors = [abs(value - truth[r, g]) for r, g, value in keys if (r, g) in truth]
     count = f"{sum(held.values())} of {len(held)} intervals contain the truth"
-    return f"{count}; mean absolute error {np.mean(errors):.3f}"
+    return f"{count}; mean absolute error {np.mean(errors):z.3f}"
 
 
 def _verdict(found: Estimate, i: int, first: str, second: str) -> str:

@@ -23,11 +23,20 @@ def guard(found: Guard) -> Table:
     if found.ok:
         verdict = "it can be fitted"
     else:
-        verdict = f"{found.safe} is safe" if found.safe != found.asked else "it can be, with the warnings below"
+        verdict = (
+            f"only {_title(found.safe)} is identifiable from these data"
+            if found.safe != found.asked
+            else "it can be, with the warnings below"
+        )
     lines = lines or [("-", "-", "nothing")]
     return Table(
         f"before the fit: {what}: {verdict}", ("", "what", "found"), tuple(lines), (*advice, *clusters), left=3
     )
+
+
+def _title(model: str) -> str:
+    """A model as a sentence names it."""
+    return "a Rasch model" if model == "rasch" else f"a {model.upper()} model"
 
 
 def summary(
@@ -42,15 +51,15 @@ def summary(
     """What was found of the fit as a whole."""
     depend, count = found.dependence, found.items.count()
     lines = [("fit", f"{fit.method}: {fit.status} after {fit.steps} steps")]
-    lines.append(("reliability of abilities", ", ".join(f"{r:.2f}" for r in found.reliability)))
-    lines.append(("reliability by split halves", f"{found.split_half:.2f}"))
+    lines.append(("reliability of abilities", ", ".join(f"{r:z.2f}" for r in found.reliability)))
+    lines.append(("reliability by split halves", f"{found.split_half:z.2f}"))
     if dims is not None:
-        lines.append(("abilities that held-out answers need", str(dims)))
+        lines.append(("dimensions (by held-out likelihood)", str(dims)))
     if rotation is not None:
         lines.append((f"dimensions ({rotation.by})", "; ".join(rotation.names)))
     if depend.compared:
         said = f"{depend.beyond:,} of {depend.compared:,} pairs flagged (Yen's Q3)"
-        lines.append(("local dependence", f"{said}; spread {depend.spread:.3f}, by chance {depend.chance:.3f}"))
+        lines.append(("local dependence", f"{said}; spread {depend.spread:z.3f}, by chance {depend.chance:z.3f}"))
     bad = sum(map(bool, found.items.flags))
     words = ", ".join(f"{n:,} {name}" for name, n in count.items() if n)
     lines.append(("items with something wrong", f"{bad:,} of {len(found.items.items):,}" + (f": {words}" * bool(bad))))
@@ -58,7 +67,7 @@ def summary(
         lines.append(("negative control (shuffled answers)", _control(shuffled)))
     if recovery is not None:
         lines += _recovered(recovery)
-    pairs = [f"dependent: {a}, {b} ({r:.2f})" for a, b, r in depend.pairs[:PAIRS]]
+    pairs = [f"dependent: {a}, {b} ({r:z.2f})" for a, b, r in depend.pairs[:PAIRS]]
     return Table("after the fit", ("what", "found"), tuple(lines), tuple(pairs), left=2)
 
 
@@ -68,9 +77,9 @@ def items(found: Examination, most: int = ITEMS) -> Table:
     flagged = report.flagged
     lines = []
     for i in flagged[:most]:
-        slope = f"{report.slope[i]:.2f} +- {report.error[i]:.2f}" if 0 < report.right[i] < 1 else "-"
+        slope = f"{report.slope[i]:z.2f} +- {report.error[i]:z.2f}" if 0 < report.right[i] < 1 else "-"
         what = [_said(name, report, i) for name in report.flags[i]]
-        lines.append((report.items[i], f"{report.answers[i]:,}", f"{report.right[i]:.2f}", slope, "; ".join(what)))
+        lines.append((report.items[i], f"{report.answers[i]:,}", f"{report.right[i]:z.2f}", slope, "; ".join(what)))
     if not lines:
         return Table("items: nothing is wrong that these answers can show", (), ())
     rest = len(flagged) - len(lines)
@@ -137,22 +146,21 @@ def _said(name: str, report: ItemReport, i: int) -> str:
     if name == "key likely wrong":
         return f"{name} ({report.wrong_key[i]:.0%})"
     if name == "differs between families":
-        return (
-            f"{report.family_name[i]} finds it {'easier' if report.shift[i] > 0 else 'harder'} ({report.shift[i]:+.1f})"
-        )
+        how = "easier" if report.shift[i] > 0 else "harder"
+        return f"{report.family_name[i]} finds it {how} ({report.shift[i]:+z.1f})"
     if name == "curve does not fit":
-        return f"{name} (off by {report.bent[i]:.2f})"
+        return f"{name} (off by {report.bent[i]:z.2f})"
     return name
 
 
 def _control(found: Shuffled) -> str:
     verdict = "passed" if found.passed else "FAILED: the fit makes much of noise"
-    gain = f"gain {found.gain_shuffled:.4f} nats an answer, {found.gain:.4f} before"
-    return f"{verdict}; {gain}; slopes {found.slopes_shuffled:.2f}, {found.slopes:.2f} before"
+    gain = f"gain {found.gain_shuffled:z.4f} nats an answer, {found.gain:z.4f} before"
+    return f"{verdict}; {gain}; slopes {found.slopes_shuffled:z.2f}, {found.slopes:z.2f} before"
 
 
 def _recovered(found: Recovery) -> list[tuple[str, str]]:
-    parts = [f"{MANY[name]} {found.correlation[name]:.2f}" for name in found.correlation]
+    parts = [f"{MANY[name]} {found.correlation[name]:z.2f}" for name in found.correlation]
     inside = [f"{MANY[name]} {found.coverage[name]:.0%}" for name in found.coverage]
     return [
         ("recovery: correlation with the truth", ", ".join(parts)),

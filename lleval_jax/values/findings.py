@@ -66,9 +66,9 @@ class Best:
     def __str__(self) -> str:
         found = self.score
         return (
-            f"{self.sure}; its regret is at most {100 * self.within[-1]:.1f} points "
+            f"{self.sure}; its regret is at most {100 * self.within[-1]:z.1f} points "
             f"with probability {self.at[-1]:g}\n"
-            f"score {found.value[0]:.3f}  [{found.low[0]:.3f}, {found.high[0]:.3f}]  from {found.n_seen[0]} answers"
+            f"score {found.value[0]:z.3f}  [{found.low[0]:z.3f}, {found.high[0]:z.3f}]  from {found.n_seen[0]} answers"
         )
 
 
@@ -127,7 +127,7 @@ class Linked:
         }
 
     def __str__(self) -> str:
-        return f"{len(self.common)} common {self.kind}, drift {self.drift:.2f}\n{self.estimate}"
+        return f"{len(self.common)} common {self.kind}, drift {self.drift:z.2f}\n{self.estimate}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -166,9 +166,9 @@ class Suspicion:
         for at in np.argsort(self.p_values, kind="stable")[:5]:
             e = self.estimate
             lines.append(
-                f"{e.rows[at]} on {e.group[at]}: {100 * e.value[at]:+.1f} points "
-                f"[{100 * e.low[at]:.1f}, {100 * e.high[at]:.1f}], p = {self.p_values[at]:.2g}, "
-                f"{100 * self.detectable[at]:.1f} points would be seen"
+                f"{e.rows[at]} on {e.group[at]}: {100 * e.value[at]:+z.1f} points "
+                f"[{100 * e.low[at]:z.1f}, {100 * e.high[at]:z.1f}], p = {self.p_values[at]:.2g}, "
+                f"{100 * self.detectable[at]:z.1f} points would be seen"
             )
         return "\n".join(lines)
 
@@ -251,4 +251,4 @@ class RowCheck:
 
 def percent(probability: float) -> str:
     """Two digits, and no certainty that draws cannot give."""
-    return "over 0.99" if probability > 0.995 else f"{probability:.2f}"
+    return "over 0.99" if probability > 0.995 else f"{probability:z.2f}"

@@ -79,7 +79,7 @@ class Standing(Ranks):
         width = max(map(len, r.rows))
         head = f"{r.target} by {r.method}, {r.level:.0%} intervals, and the chance that the rank holds"
         lines = (
-            f"{r.rows[i]:<{width}}  {r.value[i]:.0f}  [{r.low[i]:.0f}, {r.high[i]:.0f}]  {self.holds[i]:.2f}"
+            f"{r.rows[i]:<{width}}  {r.value[i]:z.0f}  [{r.low[i]:z.0f}, {r.high[i]:z.0f}]  {self.holds[i]:z.2f}"
             for i in order
         )
         return "\n".join((head, *lines))

@@ -131,7 +131,7 @@ class FitResult(Generic[Params]):
         (one, rows), (two, items) = list(self.axes.items())[:2]
         return (
             f"{self.method}: {len(rows)} {one} x {len(items)} {two}, "
-            f"{self.ended.unit} {self.ended.value:.2f}, {self.steps} steps, {self.status}"
+            f"{self.ended.unit} {self.ended.value:z.2f}, {self.steps} steps, {self.status}"
         )
 
 
@@ -252,7 +252,7 @@ class Estimate:
         ):
             words = "; ".join(filter(None, ("" if status == "ok" else status, remark)))
             note = f"  ({words})" if words else ""
-            lines.append(f"{name:<{width}}  {v:.3f}  [{low:.3f}, {high:.3f}]  from {n} answers{note}")
+            lines.append(f"{name:<{width}}  {v:z.3f}  [{low:z.3f}, {high:z.3f}]  from {n} answers{note}")
         return "\n".join([*lines, *self.caveats])
 
 

@@ -107,7 +107,7 @@ class LeftOut:
             return f"skipped: {self.why_not}"
         return (
             f"{self.inside} of {self.of} {100 * self.level:.4g}% intervals contain the score; "
-            f"mean absolute error {self.error:.3f}, bias {self.bias:+.3f}"
+            f"mean absolute error {self.error:z.3f}, bias {self.bias:+z.3f}"
         )
 
 
@@ -188,7 +188,7 @@ FLAGS = (
     "depends on another item",
     "differs between families",
     "curve does not fit",
-    "hardly tells models apart",
+    "low discrimination",
     "all wrong",
     "all right",
 )

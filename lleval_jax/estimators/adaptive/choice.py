@@ -21,6 +21,7 @@ from lleval_jax.core.shapes import pad, rung
 from lleval_jax.errors import BankMismatch, require, require_known, require_level
 from lleval_jax.estimators.adaptive.stopping import Stop, always_reach, dispersion_of, reach_of, widen_of
 from lleval_jax.estimators.irt import ability
+from lleval_jax.estimators.tiny import reach
 from lleval_jax.renamed import renamed
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
@@ -238,6 +239,7 @@ def estimate_of(here: Responses, bank: ItemBank, now: State, level: float) -> Es
         n_seen=here.n_seen,
         status=("ok",) * n,
         source=here.source.merge(Source(bank=bank.name, cite=CITE)),
+        remark=tuple(np.where(reach.exact(here, bank, np.zeros(1, int))[:, 0], reach.EXACT, "").tolist()),
         caveats=bank.caveats,
     )
 

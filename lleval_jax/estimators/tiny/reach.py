@@ -7,6 +7,7 @@ import numpy as np
 from lleval_jax.values.bank import Calibration, ItemBank
 from lleval_jax.values.responses import Responses
 
+EXACT = "all items answered: the exact score of this set, without sampling error"
 HALF = 0.5  # share of the items asked that a calibration model must have answered to be compared
 
 
@@ -20,6 +21,14 @@ class Reach(NamedTuple):
 def reach(full: np.ndarray) -> Reach:
     """What the scores of known models span.  (models, targets) -> two (targets,)."""
     return Reach(full.min(0), full.max(0))
+
+
+def exact(here: Responses, bank: ItemBank, targets: np.ndarray) -> np.ndarray:
+    """(rows, targets) whether a row answered all items that a target is the score of."""
+    if bank.calibration is not None and bank.calibration.outside:
+        return np.zeros((len(here.rows), len(targets)), bool)  # the bank holds only a part of them
+    needed = bank.target_weight[targets] > 0
+    return here.seen.astype(int) @ needed.T.astype(int) == needed.sum(1)
 
 
 def known_reach(known: Calibration, targets: np.ndarray) -> Reach:

@@ -93,8 +93,14 @@ def estimate(
         status=("ok",) * (n * len(names)),
         source=here.source.merge(Source(bank=bank.name, seed=seed, cite=chosen.cite)),
         caveats=bank.caveats,
-        remark=reach.remarks(found.value, found.remark, bank, targets),
+        remark=reach.remarks(found.value, _words(found, here, bank, targets), bank, targets),
     )
+
+
+def _words(found: Spread, here: Responses, bank: ItemBank, targets: np.ndarray) -> np.ndarray:
+    """(rows, targets) what is to be said of each entry: that it is exact, or else the method's own words."""
+    own = np.full(found.value.shape, "", object) if found.remark is None else found.remark.astype(object)
+    return np.where(reach.exact(here, bank, targets), reach.EXACT, own)
 
 
 def methods() -> dict[str, Method]:

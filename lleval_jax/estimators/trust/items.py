@@ -216,7 +216,7 @@ def _report(fit, here, lines, wrong, misfit, bent, z, shift, names, depend, alar
         "depends on another item": np.array([name in twin for name in fit.items]),
         "differs between families": differs & varies,
         "curve does not fit": crooked & (bent > BENT),
-        "hardly tells models apart": varies & (slope + 1.645 * error < least) & ~below & (wrong <= LIKELY),
+        "low discrimination": varies & (slope + 1.645 * error < least) & ~below & (wrong <= LIKELY),
     }
     return ItemReport(
         items=fit.items,

@@ -8,7 +8,9 @@ from scipy import stats
 
 from bench.tiny.coverage_methods import MODELS, NEW, TRUTHS, covered
 from lleval_jax.errors import BadInput, BankMismatch, DataWarning
-from lleval_jax.estimators.tiny import anchors
+from lleval_jax.estimators import adaptive
+from lleval_jax.estimators.irt import ability
+from lleval_jax.estimators.tiny import anchors, reach
 from lleval_jax.estimators.tiny import score as tiny
 from lleval_jax.values import Anchors, Calibration, ItemBank, Responses
 from lleval_jax.values.bank import Misfit
@@ -175,3 +177,43 @@ def test_intervals_cover(truth):
     found = {method: np.mean(shares) for method, shares in covered(truth, SETS).items()}
     too_low = {method: share for method, share in found.items() if share <= least_coverage(len(TRUTHS) * len(found))}
     assert too_low == {}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("by", ["weighted", "pirt", "gpirt"])
+def test_scores_of_all_items_are_exact_and_said_to_be(by, seed):
+    """Sums of weights are off by rounding: all wrong was -0.000 [-0.000, -0.000]."""
+    weight = np.random.default_rng(seed).dirichlet(np.ones(4))
+    bank = four(weight=weight)
+    all_or_none = Responses.build(np.array([[0.0] * 4, [1.0] * 4], np.float32), items=bank.items)
+    found = tiny.estimate(all_or_none, bank=bank, by=by)
+    for ends in (found.value, found.low, found.high):
+        assert ends.tolist() == [0.0, 1.0]
+        assert not np.signbit(ends).any()
+    assert found.remark == (reach.EXACT, reach.EXACT)
+    assert "-0.000" not in str(found)
+    some = tiny.estimate(ASKED, bank=bank, by=by)
+    assert reach.EXACT not in some.remark[0]
+    assert 0 <= some.low[0] < some.high[0] <= 1
+
+
+def test_a_bank_of_too_few_models_gives_no_intervals():
+    """One model's answers leave the items where the prior has them: 95% intervals hold 50 to 60% of scores."""
+    few = Calibration(("only",), np.ones((1, 4)), np.ones((1, 4), bool), np.ones((1, 1)))
+    words = r"bank 'four' was calibrated with 1 model; at least 5 are needed .* estimate without a bank"
+    for estimate in (tiny.estimate, ability.estimate, adaptive.estimate):
+        with pytest.raises(BankMismatch, match=words):
+            estimate(ASKED, bank=four(calibration=few))
+
+
+def test_an_unchecked_bank_is_as_wide_as_its_models_tell():
+    """Without a check on models left out the width itself is known from so many models: Student's t, 4 + models."""
+    six = Calibration(tuple("klmnop"), np.ones((6, 4)), np.ones((6, 4), bool), np.ones((6, 1)))
+    plain, few = (tiny.estimate(ASKED, bank=bank, by="pirt", level=0.5) for bank in (four(), four(calibration=six)))
+    np.testing.assert_allclose(few.std_error, plain.std_error)
+    half = stats.t.ppf(0.75, 10) / stats.norm.ppf(0.75)
+    np.testing.assert_allclose(few.high - few.low, half * (plain.high - plain.low), rtol=1e-6)
+    assert few.caveats == ("the intervals of bank 'four' were not checked on models left out of its calibration",)
+    assert few.to_dict()["caveats"] == list(few.caveats)
+    assert str(few).endswith(few.caveats[0])
+    assert plain.caveats == ()
