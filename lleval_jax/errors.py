@@ -53,6 +53,10 @@ class DataWarning(_TwoFaced, UserWarning):
     """Something in the data was counted and set aside; `strict=True` makes it a `BadInput`."""
 
 
+class GuessWarning(DataWarning):
+    """How data was read where nothing in it says so outright; no error under `strict=True`, for nothing was lost."""
+
+
 def require(condition: bool, message: str, *, python: str = "", shell: str = "") -> None:
     """Raise `BadInput(message)` unless `condition` holds; what to do about it as each face says it."""
     if not condition:

@@ -2,12 +2,12 @@
 
 from lleval_jax.data.formats.format import Format as Format
 from lleval_jax.data.formats.registry import FORMATS as FORMATS
-from lleval_jax.data.formats.table import read_scores as read_scores
 from lleval_jax.data.leaderboards import list_leaderboards as list_leaderboards
 from lleval_jax.data.leaderboards import read_leaderboard as read_leaderboard
 from lleval_jax.data.logprobs import read_logprobs as read_logprobs
 from lleval_jax.data.logprobs import simulate_logprobs as simulate_logprobs
 from lleval_jax.data.read import read as read
+from lleval_jax.data.scores import read_scores as read_scores
 from lleval_jax.data.simulate import Truth as Truth
 from lleval_jax.data.simulate import simulate as simulate
 from lleval_jax.data.store import list_banks as list_banks

@@ -1,7 +1,7 @@
 """Answers of one file before they are a matrix: one cell a line, names as codes."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -29,6 +29,8 @@ class Options:
     repeats    several answers to one question: "count" (k of n), the "first" of them, or an "error"
     join       by what questions of several logs are the same: their "content" (its hash), or their "number" in the data
                set, where a log has both
+    columns    what a column of a table is -> its name: {"model": "model_name"}; None: as the names tell
+    matrix     whether a table is a matrix without names, a model a line
     """
 
     metric: str | None = None
@@ -38,6 +40,8 @@ class Options:
     no_answer: Literal["zero", "missing"] = "zero"
     repeats: Repeats = "count"
     join: Join = "content"
+    columns: Mapping[str, str] | None = None
+    matrix: bool = False
 
     def given(self) -> dict[str, object]:
         """What differs from the default, by name, of what a reader may use ("scale", "repeats" hold for all)."""
@@ -72,9 +76,11 @@ class Answers:
     weight  (cells,) answers behind a score
     line    (cells,) where each stands in the file, from 1; None where that means nothing
     notes   what the reader wants to be known
+    guesses what was guessed of how the file is written
     left    answers that were left out, and why
     content, number  (items,) digests of what an item asks, and of its number in the data set, where the log says so
             and the name does not; `sameness.py` compares them between files
+    between what stands between file and line in messages
     """
 
     file: str
@@ -87,14 +93,16 @@ class Answers:
     weight: np.ndarray | None = None
     line: np.ndarray | None = None
     notes: tuple[Note, ...] = ()
+    guesses: tuple[Note, ...] = ()
     left: tuple[Left, ...] = ()
     content: np.ndarray | None = None
     number: np.ndarray | None = None
+    between: str = ":"
 
     def place(self, cell: int) -> str:
         """Where a cell stands: `file:line`, or the file and the names."""
         if self.line is not None:
-            return f"{self.file}:{self.line[cell]}"
+            return f"{self.file}{self.between}{self.line[cell]}"
         return f"{self.file}: model {self.rows[self.row[cell]]!r}, item {self.items[self.item[cell]]!r}"
 
     def scaled(self, scale: tuple[float, float] | None) -> "Answers":

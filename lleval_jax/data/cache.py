@@ -83,6 +83,11 @@ def content_hash(path: pathlib.Path, place: pathlib.Path | None, format: str = "
     return found
 
 
+def answers_hash(answers: Answers) -> str:
+    """The hash of answers that are in no file."""
+    return f"sha256:{packed(answers)[:32].hex()}"
+
+
 def remembered(path: pathlib.Path, place: pathlib.Path) -> tuple[str, str] | None:
     """(hash, name of the format) of a file that surely did not change since they were found."""
     try:
@@ -104,7 +109,8 @@ def packed(answers: Answers) -> bytes:
     groups, code = np.unique(answers.group.astype(str), return_inverse=True)
     found = {name: getattr(answers, name) for name in ARRAYS} | {"group": code}
     arrays = {name: np.ascontiguousarray(_small(value)) for name, value in found.items() if value is not None}
-    facts = {"file": answers.file, "notes": answers.notes, "left": answers.left, "groups": groups.tolist()}
+    facts = {"file": answers.file, "between": answers.between, "left": answers.left, "groups": groups.tolist()}
+    facts |= {"notes": answers.notes, "guesses": answers.guesses}
     facts |= {"rows": answers.rows.tolist(), "items": answers.items.tolist()}
     facts |= {"arrays": [[name, value.dtype.str, len(value)] for name, value in arrays.items()]}
     text = _even(json.dumps(facts, allow_nan=False).encode(), b" ")
@@ -128,8 +134,9 @@ def unpacked(content: bytes) -> Answers | None:
             at += -(-arrays[name].nbytes // 8) * 8
         group = np.asarray(facts["groups"], object)[arrays.pop("group")]
         rows, items = (np.asarray(facts[name], object) for name in ("rows", "items"))
-        notes, left = tuple(Note(*each) for each in facts["notes"]), tuple(Left(*each) for each in facts["left"])
-        return Answers(facts["file"], rows, items, group, notes=notes, left=left, **arrays)
+        notes, guesses = (tuple(Note(*each) for each in facts[name]) for name in ("notes", "guesses"))
+        told = {"notes": notes, "guesses": guesses, "left": tuple(Left(*each) for each in facts["left"])}
+        return Answers(facts["file"], rows, items, group, between=facts["between"], **told, **arrays)
     except (ValueError, KeyError, TypeError, IndexError):
         return None
 

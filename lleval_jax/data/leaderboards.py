@@ -2,13 +2,15 @@
 
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lleval_jax.data import archive, files, store
+from lleval_jax.data import archive, files, opening, remote, store
+from lleval_jax.data.tables import columns, frames
 from lleval_jax.errors import BadInput, require
-from lleval_jax.values.leaderboard import Leaderboard
+from lleval_jax.values.leaderboard import FACTS, Leaderboard
 from lleval_jax.values.results import Source
 
 TABLE = "leaderboard.csv"  # of a folder in models/, with two tables beside it:
@@ -16,8 +18,9 @@ FLOORS = "floors.csv"  # benchmark, floor
 CORRECTIONS = "corrections.csv"  # model, column, published, corrected, why
 
 
+@opening.shelved
 def read_leaderboard(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Any,
     *,
     floors: dict[str, float] | None = None,
     corrected: bool = True,
@@ -26,8 +29,9 @@ def read_leaderboard(
     """The leaderboard in one table, a row a model, as `Leaderboard.from_frame` describes it.
 
     Args:
-        path: a `.parquet`, `.csv` or `.jsonl` file; the content tells the format, not the name. Or the name of a
-            leaderboard that ships: see `list_leaderboards`.
+        path: a `.parquet`, `.csv` or `.jsonl` file, perhaps compressed, an address, "-" for stdin. Or the name of a
+            leaderboard that ships: see `list_leaderboards`. Or a table in memory: a frame of pandas, polars or
+            pyarrow, a dict of columns, or a list of dicts.
         floors: benchmark -> score of guessing; None: those of a table `floors.csv` beside the file, else 0.
         corrected: put right what a table `corrections.csv` beside the file names; False: all as published.
         strict: make an error of every warning.
@@ -36,23 +40,31 @@ def read_leaderboard(
         BadInput: as `Leaderboard.from_frame`, with the line of the file; or the file is none or damaged, or says
             something else than its corrections say that it does.
     """
-    path = pathlib.Path(path)
-    if not path.exists() and str(path) in list_leaderboards():
-        path = list_leaderboards()[str(path)] / TABLE
+    if frames.is_table(path):
+        sheet = frames.sheet(path)
+        frame = _ours(sheet.take(None).to_pandas())
+        return Leaderboard.from_frame(frame, floors=floors, strict=strict, place=sheet.place)
+    place = pathlib.Path(opening.local(os.fspath(path))).expanduser()
+    if not place.exists() and str(path) in list_leaderboards():
+        place = list_leaderboards()[str(path)] / TABLE
+    is_here = remote.scheme(os.fspath(path)) in ("", "file") and os.fspath(path) != opening.STDIN
     ship = ", ".join(list_leaderboards()) or "none"
-    require(path.is_file(), f"there is no file {path}, and no leaderboard of that name ships; there are: {ship}")
+    message = f"there is no file {path}, and no leaderboard of that name ships; there are: {ship}"
+    require(place.is_file() or not is_here, message)
+    path = opening.one(place if is_here else path)
     frame, first = _frame(path)
     used = {path.name: archive.file_hash(path)}
-    beside = path.with_name(CORRECTIONS)
+    folder = place.parent if is_here else path.parent
+    beside = folder / CORRECTIONS
     if corrected and beside.is_file():
         frame = _put_right(frame, _frame(beside)[0], beside)
         used[beside.name] = archive.file_hash(beside)
-    beside = path.with_name(FLOORS)
+    beside = folder / FLOORS
     if floors is None and beside.is_file():
         floors = dict(zip(*(_column(_frame(beside)[0], name, beside) for name in ("benchmark", "floor")), strict=True))
         used[beside.name] = archive.file_hash(beside)
     return Leaderboard.from_frame(
-        frame,
+        _ours(frame),
         floors=floors,
         strict=strict,
         place=lambda row: f"{path.name}:{first + row}",
@@ -77,11 +89,18 @@ def _frame(path: pathlib.Path) -> tuple[pd.DataFrame, int]:
         if head.startswith(b"PAR1"):
             return pd.read_parquet(path), 0
         try:
-            if head.startswith(b"{"):
-                return pd.read_json(path, lines=True), 1
-            return pd.read_csv(path, encoding="utf-8-sig"), 2
+            with files.open_plain(path) as stream:
+                if head.startswith(b"{"):
+                    return pd.read_json(stream, lines=True), 1
+                return pd.read_csv(stream, encoding="utf-8-sig"), 2
         except (ValueError, pd.errors.ParserError) as error:
             raise BadInput(f"{path.name} is no table: {' '.join(str(error).split())}") from error
+
+
+def _ours(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with our names of columns where only case, blanks or "_" differ."""
+    found = columns.find("the leaderboard", list(map(str, frame.columns)), dict.fromkeys(FACTS, ()))
+    return frame.rename(columns={name: use for use, name in found.items()})
 
 
 def _column(frame: pd.DataFrame, name: str, path: pathlib.Path) -> list:

@@ -1,60 +1,60 @@
 """Log-probabilities of texts under the elements of a prompt: read from `.parquet`, `.csv`, `.jsonl`, or simulated."""
 
-import pathlib
+import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from lleval_jax.data import archive, files
-from lleval_jax.data.formats import table
+from lleval_jax.data import opening
+from lleval_jax.data.tables import any_table, scores
 from lleval_jax.errors import require
-from lleval_jax.values.logprobs import FULL, SIDES, LogProbs, columns, members_of, pairs_of
+from lleval_jax.values.logprobs import FULL, SIDES, LogProbs, members_of, pairs_of
+from lleval_jax.values.logprobs import columns as columns_of
 from lleval_jax.values.results import Source
 
 EXTRA = ("tokens", *(f"tokens_{side}" for side in SIDES), "desired")
+USES = dict.fromkeys(("text", "element", "logprob", *SIDES, *EXTRA), ())
 
 
+@opening.shelved
 def read_logprobs(
-    path: str | pathlib.Path, *, parts: Sequence[str] | None = None, pairs: bool | None = None
+    path: str | os.PathLike[str] | Any,
+    *,
+    parts: Sequence[str] | None = None,
+    pairs: bool | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> LogProbs:
     """The log-probabilities of one long table, as `LogProbs.from_frame` describes it.
 
     Args:
-        path: a `.parquet`, `.csv` or `.jsonl` file; the content tells the format, not the name.
+        path: a `.parquet`, `.csv` or `.jsonl` file, whose content tells the format, not the name; or a table in
+            memory: a frame of pandas, polars or pyarrow, a dict of columns, or a list of dicts.
         parts: the elements in the library's order; None: as they first stand in the file.
         pairs: whether to read `preferred` and `rejected` in place of `logprob`; None: if there is no `logprob`.
+        columns: what a column is, where its name does not tell: {"element": "variant"}. Case and blanks do not count.
 
     Raises:
         BadInput: as `LogProbs.from_frame`, with the line of the file; or the file is none or damaged.
     """
-    path = pathlib.Path(path)
-    require(path.is_file(), f"there is no file {path}")
-    with files.damage(path.name):
-        require(path.stat().st_size > 0, f"{path.name} is empty")
-        known = ("text", "element", "logprob", *SIDES, *EXTRA)
-        found = table.load(path, known, ("text", "element"))
-        first = table.first_line(path)
-        content: dict[str, np.ndarray] = {}
-        for name in found.column_names:
-            if name in ("text", "element", "desired"):
-                code, names = table.names(path, found, name, first)
-                content[name] = names[code]
+    content: dict[str, np.ndarray] = {}
+    with any_table.opened(path, USES, ("text", "element"), columns) as opened:
+        sheet, found, table = opened.sheet, opened.found, opened.table
+        for use, name in found.items():
+            if use in ("text", "element", "desired"):
+                code, names = scores.names(sheet, table, name, use)
+                content[use] = names[code]
             else:
-                content[name] = table.numbers(path, found, name, first)
-    require(len(found) > 0, f"{path.name} has a header and no rows")
-    pairs = pairs_of(found.column_names) if pairs is None else pairs
-    for name in columns(pairs):
-        have, want = ", ".join(map(repr, found.column_names)), ", ".join(("text", "element", *columns(pairs)))
-        require(name in content, f"{path.name} has no column {name!r}; of those known it has {have}. It needs {want}.")
-    return LogProbs.from_frame(
-        pd.DataFrame(content),
-        parts=parts,
-        pairs=pairs,
-        place=lambda row: f"{path.name}:{first + row}",
-        source=Source(files={path.name: archive.file_hash(path)}),
-    )
+                content[use] = scores.numbers(sheet, table, name)
+    require(len(table) > 0, f"{sheet.name} has a header and no rows")
+    pairs = pairs_of(list(content)) if pairs is None else pairs
+    for name in columns_of(pairs):
+        have, want = ", ".join(map(repr, content)), ", ".join(("text", "element", *columns_of(pairs)))
+        require(name in content, f"{sheet.name} has no column {name!r}; of those known it has {have}. It needs {want}.")
+    source = Source(files=opened.used)
+    return LogProbs.from_frame(pd.DataFrame(content), parts=parts, pairs=pairs, place=sheet.place, source=source)
 
 
 def simulate_logprobs(
@@ -100,4 +100,4 @@ def simulate_logprobs(
         "text": np.repeat([f"text-{i}" for i in range(texts)], len(prompts)),
         "element": np.tile(prompts, texts),
     }
-    return pd.DataFrame(head | dict(zip(columns(pairs), found, strict=True)))
+    return pd.DataFrame(head | dict(zip(columns_of(pairs), found, strict=True)))

@@ -16,11 +16,12 @@ class Note(NamedTuple):
     def of_files(self, names: Sequence[str]) -> "Note":
         """The same, with the files that it is true of."""
         more = f" (and so in {len(names) - 1} more files)" if len(names) > 1 else ""
-        return Note(f"{names[0]}: {self.what}{more}", self.python, self.shell)
+        what = self.what.removesuffix(".")
+        return Note(f"{names[0]}: {what}{more}{self.what[len(what) :]}", self.python, self.shell)
 
-    def warning(self) -> DataWarning:
+    def warning(self, kind: type[DataWarning] = DataWarning) -> DataWarning:
         """The same, to be warned of."""
-        return DataWarning(self.what, python=self.python, shell=self.shell)
+        return kind(self.what, python=self.python, shell=self.shell)
 
 
 class Left(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from lleval_jax.data import nearly
 from lleval_jax.data.answers import Answers, Repeats, labels, parts_of
 from lleval_jax.data.cells import Cells, axis, join
 from lleval_jax.data.notes import Note
@@ -37,6 +38,7 @@ def pivot(
     require(len(cells.row) > 0, f"there is no answer in {', '.join(part.file for part in parts[:5])}")
     cells, notes = joined(parts, cells, len(items), repeats)
     notes += compared(parts, item_place, len(items))
+    notes += [*nearly.said("model", dict.fromkeys(parts_of(rows)["model"])), *nearly.said("item", items)]
     used = np.bincount(cells.row, minlength=len(rows)) > 0
     if not used.all():
         empty = [rows[i] for i in np.flatnonzero(~used)]

@@ -1,11 +1,12 @@
 """`read`: from files of any known format to one response matrix."""
 
+import glob
 import os
 import pathlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from lleval_jax.data import cache as cache_of
 from lleval_jax.data import files, finding, opening, parallel
@@ -14,18 +15,21 @@ from lleval_jax.data.formats import registry
 from lleval_jax.data.formats.format import Format
 from lleval_jax.data.notes import Note, left_out
 from lleval_jax.data.pivot import pivot
-from lleval_jax.errors import BadFile, BadInput, require
+from lleval_jax.data.tables import alone, memory
+from lleval_jax.errors import BadFile, BadInput, GuessWarning, require
 from lleval_jax.renamed import renamed
 from lleval_jax.values import Responses, Source, SparseResponses
 from lleval_jax.values.progress import Progress, Tell, silent
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+How = Literal["named", "matched", "inside"]  # a file was found by its name, by a glob, in a folder
+HOW: tuple[How, ...] = get_args(How)
 
 
 @renamed(report="tell")
 @opening.shelved
 def read(
-    paths: Paths,
+    paths: Paths | Any,
     *,
     metric: str | None = None,
     filter: str | None = None,  # noqa: A002  the word of lm-eval
@@ -35,12 +39,19 @@ def read(
     repeats: Repeats = "count",
     join: Join = "content",
     encoding: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    matrix: bool = False,
+    models: Sequence[str] | None = None,
+    items: Sequence[str] | None = None,
     strict: bool = False,
     cache: bool = True,
     workers: int | None = None,
     tell: Tell = silent,
 ) -> Responses | SparseResponses:
-    """Read answers: a file, a list of files, a folder with all below it, or a glob as in "logs/**/*.jsonl".
+    """Read answers: a file, a list of files, a folder with all below it, a glob as in "logs/**/*.jsonl"; or a table.
+
+    A table in memory is a frame of pandas, polars or pyarrow, a dict of columns, a dict of models with a dict of items
+    each, a list of rows that are dicts, or an array of numpy, a model a row and an item a column.
 
     The content of a file tells its format, never its name. All answers become one matrix; models and items
     are joined by name. `SparseResponses` come back where a large matrix holds few answers.
@@ -50,7 +61,7 @@ def read(
     brought whole before anything is read.
 
     Args:
-        paths: what to read.
+        paths: what to read: paths, tables in memory, or a list of these.
         metric: the metric, or the scorer of Inspect, where a log has several. "choice_probability" (of lm-eval and
             lighteval): the probability of the right choice, the softmax of the log-probabilities of all choices.
         filter: the answer filter of lm-eval, or the test condition of torch_measure, where a log has several.
@@ -60,11 +71,18 @@ def read(
         no_answer: what Inspect's "N" means: "zero", or "missing".
         repeats: what several answers of one model to one question are (epochs, trials, several runs): "count": k of n,
             the mean as score and n as weight; "first": the first alone; "error": a `BadInput`. Files that agree on
-            every answer they share are copies, and count once.
+            every answer they share are copies, and count once. In a table a column `repeat` numbers them.
         join: by what a question of two logs of lm-eval, lighteval or Every Eval Ever is the same: its "content", by the
             hash that they write, or its "number" in the data set, for a task that mixes its choices in every run.
         encoding: of text that is not UTF-8 and does not say its encoding itself, as UTF-16 does: "latin-1", "cp1252".
-        strict: raise `BadInput` for everything that would be a `DataWarning`.
+        columns: what a column of a table is, where its name does not tell: {"model": "model_name", "item": "qid"}. Uses
+            are model, item, score and, if they mean something, prompt, group, weight, repeat. Case, blanks and "_" do
+            not count, the usual names are known, and a `GuessWarning` says which were taken. A wide table (models by
+            items, or items by models) is read as well; `columns` then says whether its first column is model or item.
+        matrix: the files are a matrix of scores without any names, a model a line.
+        models: names of an array's rows; or of a table in memory without a column of models, the one name.
+        items: names of an array's columns.
+        strict: raise `BadInput` for everything that would be a `DataWarning`, but for a `GuessWarning`.
         cache: keep what was parsed of large files for the next time, see `data/cache.py`; LLEVAL_CACHE=off says never.
         workers: processes that parse files; None: as many as there are cores where the files are large, else one.
         tell: called with the bytes read, of how many, now and then; from several threads where there are `workers`.
@@ -75,22 +93,33 @@ def read(
 
     Raises:
         BadInput: no such file, no known format, damaged content, scores that are no scores, or answers that
-            disagree. The message names the file and line.
+            disagree. The message names the file and line, or the table and row.
+
+    Example:
+        ll.read({"model": ["a", "a"], "item": ["q1", "q2"], "score": [1, 0]}).scores  # [[1, 0]]
     """
-    options = Options(metric, filter, rows, scale, no_answer, repeats, join)
-    found, base = _find(paths, encoding, cache_of.folder() if cache else None, tell)
-    named = dict(found)
-    notes: dict[Note, list[str]] = {}
+    columns = None if columns is None else dict(columns)
+    options = Options(metric, filter, rows, scale, no_answer, repeats, join, columns, matrix)
+    tables, paths = memory.split(paths)
+    unnamed = models is None and items is None
+    require(bool(tables) or unnamed, "`models` and `items` are names for a table in memory; files have their own")
+    parts = [memory.read(each, number, models, items, options) for number, each in tables]
+    hashes = {part.file: cache_of.answers_hash(part) for part in parts}
     place = cache_of.folder() if cache else None
-    known = _known(found, place, notes)
-    if not known:
+    found, base = _find(paths, encoding, place, tell) if paths or not parts else ([], pathlib.Path())
+    how = dict(found)
+    notes: dict[Note, list[str]] = {}
+    known = _known(found, options, place, notes)
+    if not known and not parts:
         raise BadInput(f"no file in {paths!s} holds answers; known formats: {_names()}")
-    registry.require_used(options, [(path.name, format) for path, format in known])
+    require(not matrix or len(known) == 1, f"{len(known)} matrices without names cannot be joined; give one, or names")
+    used = [*((part.file, registry.TABLE) for part in parts), *((path.name, format) for path, format in known)]
+    registry.require_used(options, used)
     parsed = _parsed(known, options, place, workers, tell)
-    parts, hashes, left = [], {}, []
+    left = [(registry.TABLE.title, part.file, each) for part in parts for each in part.left]
     for (path, format), result in zip(known, parsed, strict=True):
         if isinstance(result, BadFile):
-            if named[path] or all(isinstance(each, BadFile) for each in parsed):
+            if how[path] == "named" or all(isinstance(each, BadFile) for each in parsed):
                 raise result
             said = result.what.replace(path.name, _name(path, base), 1)
             notes[Note(f"{said} It was left out.", result.python, result.shell)] = []
@@ -100,30 +129,39 @@ def read(
         name = _name(path, base)
         hashes[name] = _own_hash(path, content)
         left += [(format.title, name, each) for each in answers.left]
-        for note in answers.notes:
+    parts = alone.told_apart(parts, list(hashes))
+    guesses: dict[Note, list[str]] = {}
+    for part, name in zip(parts, hashes, strict=True):
+        for note in part.notes:
             notes.setdefault(note, []).append(name)
+        for note in part.guesses:
+            guesses.setdefault(note, []).append(name)
     value, more = pivot(parts, Source(files=hashes, version=_version()), files=list(hashes), repeats=repeats)
     of_files = [note.of_files(names) if names else note for note, names in notes.items()]
     _say([*of_files, *left_out(left), *more], strict)
+    for note, names in guesses.items():  # no error under strict: nothing was lost
+        warnings.warn(note.of_files(names).warning(GuessWarning), stacklevel=4)  # past the two that wrap `read`
     return value
 
 
 def _known(
-    found: list[tuple[pathlib.Path, bool]], place: pathlib.Path | None, notes: dict[Note, list[str]]
+    found: list[tuple[pathlib.Path, How]], options: Options, place: pathlib.Path | None, notes: dict[Note, list[str]]
 ) -> list[parallel.Job]:
     """The files of a known format, with it."""
-    formats = [(path, registry.remembered(path, place) or _format(path, named, notes)) for path, named in found]
+    formats = [(path, registry.remembered(path, place) or _format(path, how, options, notes)) for path, how in found]
     return [(path, format) for path, format in formats if format is not None]
 
 
-def _format(path: pathlib.Path, named: bool, notes: dict[Note, list[str]]) -> Format | None:
-    """The format of a file; None where it is not known. `BadInput` where the file was `named` itself."""
-    head = _head(path)
+def _format(path: pathlib.Path, how: How, options: Options, notes: dict[Note, list[str]]) -> Format | None:
+    """The format of a file; None where it is not known. `BadInput` where the file was named itself."""
+    head, named = _head(path), how == "named"
     if not head and not path.stat().st_size:
         require(not named, f"{opening.origin(path)} is empty")
         notes.setdefault(Note("is empty and was skipped"), []).append(path.name)
         return None
     known = registry.of(head, path)
+    if known is None and (how != "inside" or options.columns is not None or options.matrix):
+        known = registry.resembling(head, path, options, named)
     if known is None:
         if named:
             raise BadInput(_unknown(path, head))
@@ -161,20 +199,23 @@ def _reading(done: int, total: int) -> Progress:
 
 def _find(
     paths: Paths, encoding: str | None, place: pathlib.Path | None, tell: Tell
-) -> tuple[list[tuple[pathlib.Path, bool]], pathlib.Path]:
-    """([(file, whether it was named itself)], the folder that holds them all)."""
+) -> tuple[list[tuple[pathlib.Path, How]], pathlib.Path]:
+    """([(file, how it was found)], the folder that holds them all)."""
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     require(bool(several), "no path was given")
     opening.require_encoding(encoding)
-    found: dict[pathlib.Path, bool] = {}
+    found: dict[pathlib.Path, How] = {}
     for text in several:
+        several_are: How = "matched" if glob.has_magic(os.fspath(text)) else "inside"
         inside, named = _expand(os.fspath(text), tell)
         for each in inside:
             plain = opening.plain(
                 each, named=named, keeps=lambda head, path: _is_log(head, path, place), encoding=encoding
             )
             for path in plain if plain == [each] else _answers(plain):
-                found[path] = found.get(path, False) or (named and len(plain) == 1)
+                how: How = "named" if named and len(plain) == 1 else several_are
+                before = found.get(path, how)
+                found[path] = before if HOW.index(before) < HOW.index(how) else how
     origins = [opening.origin(path).file for path in found]
     folders = [os.path.abspath(origin.parent) for origin in origins if origin is not None]
     distinct = set(finding.distinct(list(found)))

@@ -10,7 +10,7 @@ import math
 
 import msgspec
 
-WORDS = frozenset(("", "nan", "na", "n/a", "none", "null"))  # a number that is not there, as text
+WORDS = frozenset(("", "nan", "na", "n/a", "<na>", "none", "null", ".", "-"))  # a number that is not there, as text
 NOT_SCORED = "not scored"
 STOPPED = "stopped by an error"
 UNFINISHED = "not finished"

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import lleval_jax as ll
@@ -200,3 +201,13 @@ def test_arrays_are_checked_wherever_a_leaderboard_is_made(change, words):
     )  # fmt: skip
     with pytest.raises(ll.BadInput, match=words):
         dataclasses.replace(good, **change)
+
+
+@pytest.mark.parametrize("kind", [lambda f: f, pa.Table.from_pandas, lambda f: f.to_dict(orient="list")])
+def test_tables_in_memory(kind):
+    table = frame().rename(columns={"model": "Model", "family": "FAMILY"})
+    made = ll.read_leaderboard(kind(table), floors={"MMLU": 0.25})
+    assert made.benchmarks == ("MMLU", "GSM8K")
+    np.testing.assert_array_equal(made.seen, [[True, True], [True, True], [False, True]])
+    with pytest.raises(ll.BadInput, match=", row 2: model 'a-1b' stands there a second time"):
+        ll.read_leaderboard(kind(table.assign(Model=["a-1b", "a-1b", "b"])))

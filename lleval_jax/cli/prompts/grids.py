@@ -1,6 +1,5 @@
 """Grids of prompts and examples for `lleval prompts`: answers, the names of all there are, and covariates."""
 
-import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -91,7 +90,7 @@ def read(
     if DEMO in inputs:
         require(len(inputs) == 1, f"{DEMO} is simulated and stands alone; it cannot be mixed with other inputs")
         return Grid(_simulated(whole), simulated=True)
-    found = ll.read(list(inputs), rows="prompt", strict=strict, tell=tell, **dataclasses.asdict(reading))
+    found = ll.read(list(inputs), rows="prompt", strict=strict, tell=tell, **reading.keywords())
     return Grid(found.dense() if isinstance(found, ll.SparseResponses) else found)
 
 

@@ -1,6 +1,5 @@
 """INPUT words -> answers: files as `read` knows them, and what ships with a bank."""
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 
@@ -20,7 +19,7 @@ def answers(
         require(len(inputs) == 1, f"{BANK}NAME stands alone; it cannot be mixed with other inputs")
         return _made_from(inputs[0].removeprefix(BANK))
     paths = [_shipped(text, "demo.parquet") if text.startswith(DEMO) else text for text in inputs]
-    return ll.read(paths, strict=strict, tell=tell, **dataclasses.asdict(reading))
+    return ll.read(paths, strict=strict, tell=tell, **reading.keywords())
 
 
 def known_scores(text: str) -> dict[tuple[str, str], float]:

@@ -63,6 +63,17 @@ Joined = Annotated[
         help="By what questions of several logs are the same: the content's hash, or the number in the data set.",
     ),
 ]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        metavar="USE=NAME,...",
+        callback=typed.pairs,
+        help="What a table's columns are: model=model_name,item=question_id,score=correct; also group, weight, repeat, "
+        "prompt.",
+    ),
+]
+Matrix = Annotated[bool, typer.Option("--matrix", help="The file is scores without any names, a model a line.")]
 Strict = Annotated[
     bool,
     typer.Option(
@@ -83,6 +94,12 @@ class Reading:
     repeats: Repeated = "count"
     join: Joined = "content"
     encoding: Encoding = None
+    columns: Columns = None
+    matrix: Matrix = False
+
+    def keywords(self) -> dict[str, Any]:
+        """The same as `ll.read` takes it."""
+        return dataclasses.asdict(self) | {"columns": typed.columns(self.columns)}
 
 
 AS_WRITTEN = Reading()

@@ -2,8 +2,10 @@
 
 import contextlib
 import contextvars
+import csv
 import dataclasses
 import hashlib
+import itertools
 import os
 import pathlib
 import shlex
@@ -46,6 +48,24 @@ def level(value: float) -> float:
         hint = f"; did you mean {value / 100:g}?" if 1 < value < 100 else ""
         raise typer.BadParameter(f"{value:g} must lie strictly between 0 and 1{hint}")
     return value
+
+
+def columns(words: Sequence[str] | None) -> dict[str, str] | None:
+    """What a table's columns are, of "model=name,item=id"; a name with a comma stands in quotes."""
+    found: dict[str, str] = {}
+    for pair in itertools.chain.from_iterable(csv.reader(words or ())):
+        use, equals, name = pair.partition("=")
+        if not equals or use.strip() in found:
+            why = "is said twice" if equals else "is not USE=NAME, such as model=model_name"
+            raise typer.BadParameter(f"{pair!r} {why}")
+        found[use.strip()] = name
+    return found or None
+
+
+def pairs(words: list[str] | None) -> list[str] | None:
+    """Check what `columns` will read."""
+    columns(words)
+    return words or None
 
 
 def dims(text: str) -> int | str:

@@ -42,6 +42,7 @@ FORMATS: list[Format] = [
     table.FORMAT,
 ]
 OWN = tuple(FORMATS)
+TABLE = table.FORMAT
 GROUP = "lleval_jax.formats"
 
 
@@ -54,6 +55,11 @@ def formats() -> Iterator[Format]:
 def of(head: bytes, path: pathlib.Path) -> Format | None:
     """The format of a file, known by its first bytes."""
     return next((format for format in formats() if format.recognises(head, path)), None)
+
+
+def resembling(head: bytes, path: pathlib.Path, options: Options, named: bool) -> Format | None:
+    """The format of a file that `of` does not know: a table by looser names, or a matrix; see `table.resembles`."""
+    return TABLE if TABLE in FORMATS and table.resembles(head, path, options, named) else None
 
 
 def is_companion(path: pathlib.Path) -> bool:
@@ -144,7 +150,7 @@ def _read(path: pathlib.Path, format: Format, options: Options) -> Answers:
             raise BadFile(f"{path.name} holds no answer that was scored")
         return found
     except BadInput as error:
-        if format.title.lower() in str(error).replace(path.name, "").lower():
+        if format is TABLE or format.title.lower() in str(error).replace(path.name, "").lower():
             raise
         said = f"read as {format.title}: {error.what}"
         raise type(error)(said, python=error.python, shell=error.shell) from error

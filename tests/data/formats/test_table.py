@@ -97,7 +97,7 @@ def test_the_same_answer_twice_is_kept_once(tmp_path):
         ("model,item,score,score\na,i,1,1\n", r"2 columns named 'score'"),
         ('{"model": "a", "item": "i", "score": 1}\n{"model": "a"', r"a.csv:2 is cut short"),
         ('{"model": "a", "item": "i", "score": 1}\nnothing\n', r"a.csv:2 is not JSON.*nothing"),
-        ('{"model": "a", "item": "i", "score": 1}\n{"model": "b", "score": 1}\n', r"a.csv:2 has no 'item'"),
+        ('{"model": "a", "item": "i", "score": 1}\n{"model": "b", "score": 1}\n', r"a.csv:2 has an empty item"),
         ('{"model": "a", "item": "i", "score": [1]}\n', r"a.csv:1: score is '\[1\]'"),
         ("", "is empty"),
     ],
@@ -151,10 +151,20 @@ def test_read_scores(tmp_path):
         "group": ["all", "all"],
     }
     path.write_text("model,score,group\na,0.5,g\na,0.6,g\n")
-    with pytest.raises(BadInput, match=r"two scores on 'g': 0.5 \(line 2\) and 0.6 \(line 3\)"):
+    with pytest.raises(BadInput, match=r"two scores on 'g': 0.5 \(full.csv:2\) and 0.6 \(full.csv:3\)"):
         data.read_scores(path)
     path.write_text("model,score\na,50\n")
     with pytest.raises(BadInput, match="full.csv:2: score 50"):
         data.read_scores(path)
     with pytest.raises(BadInput, match="no file"):
         data.read_scores(tmp_path / "nothing.csv")
+
+
+def test_scores_of_a_frame():
+    frame = pd.DataFrame({"Model": ["a", "b"], "accuracy": [0.5, 0.25]})
+    found = data.read_scores(frame, columns={"score": "accuracy"})
+    assert found.to_dict(orient="list") == {"model": ["a", "b"], "score": [0.5, 0.25], "group": ["all", "all"]}
+    with pytest.raises(BadInput, match="the DataFrame has no column 'score'; it has 'Model', 'accuracy'"):
+        data.read_scores(frame)
+    with pytest.raises(BadInput, match="the DataFrame, row 2: score 25 is not"):
+        data.read_scores(frame.assign(score=[0.5, 25]))
