@@ -23,7 +23,8 @@ def read_scores(path: str | os.PathLike[str] | Any, *, columns: Mapping[str, str
     One line a model and group; the same line twice is kept once, two that disagree are a `BadInput`.
 
     Args:
-        path: a `.parquet`, `.csv` or `.jsonl` file, perhaps compressed, an address, "-" for stdin, or a table in memory as for `read`.
+        path: a `.parquet`, `.csv` or `.jsonl` file, perhaps compressed, an address, "-" for stdin, or a table in
+            memory as for `read`.
         columns: what a column is, where its name does not tell: {"score": "accuracy"}.
     """
     with any_table.opened(path, USES, ("model", "score"), columns) as opened:
