@@ -43,6 +43,7 @@ from lleval_jax.estimators.tiny import anchors as anchors
 from lleval_jax.estimators.trust import controls as controls
 from lleval_jax.estimators.trust import items as itemfit
 from lleval_jax.report.cite import cite as cite
+from lleval_jax.scores import compare as compare
 from lleval_jax.scores import estimate as estimate
 from lleval_jax.values import Anchors as Anchors
 from lleval_jax.values import Choice as Choice

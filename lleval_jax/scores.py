@@ -5,7 +5,7 @@ from typing import Any
 
 from lleval_jax.data import load_bank, read
 from lleval_jax.estimators import plain, tiny
-from lleval_jax.values import Estimate, ItemBank, Responses, SparseResponses
+from lleval_jax.values import Comparison, Estimate, ItemBank, Responses, SparseResponses
 
 
 def estimate(
@@ -34,8 +34,44 @@ def estimate(
         accuracy by wilson, 95% intervals
         model-a  0.750  [0.409, 0.929]  from 8 answers
     """
-    if not isinstance(responses, Responses | SparseResponses):
-        responses = read(responses)
+    answers = _read(responses)
     if bank is None:
-        return plain.estimate(responses, **words)
-    return tiny.estimate(responses, bank=bank if isinstance(bank, ItemBank) else load_bank(bank), **words)
+        return plain.estimate(answers, **words)
+    return tiny.estimate(answers, bank=_bank(bank), **words)
+
+
+def compare(
+    responses: Responses | SparseResponses | str | os.PathLike[str],
+    *,
+    first: str,
+    second: str,
+    bank: ItemBank | str | os.PathLike[str] | None = None,
+    **words: Any,
+) -> Comparison:
+    """The score of `first` minus that of `second`, with interval and p value.
+
+    Without a bank: on the questions that both answered (`ll.plain.compare`). With a bank: on the whole benchmark, as
+    sharp as the common answers make it (`ll.tiny.compare`).
+
+    Args:
+        responses: answers, or a file or folder of them.
+        first: name of a model.
+        second: name of another.
+        bank: as in `estimate`.
+        words: settings of the method that is called, such as `level` and `groups` of either.
+
+    Returns:
+        A `Comparison`.
+    """
+    answers = _read(responses)
+    if bank is None:
+        return plain.compare(answers, first=first, second=second, **words)
+    return tiny.compare(answers, bank=_bank(bank), first=first, second=second, **words)
+
+
+def _read(responses: Responses | SparseResponses | str | os.PathLike[str]) -> Responses | SparseResponses:
+    return responses if isinstance(responses, Responses | SparseResponses) else read(responses)
+
+
+def _bank(bank: ItemBank | str | os.PathLike[str]) -> ItemBank:
+    return bank if isinstance(bank, ItemBank) else load_bank(bank)

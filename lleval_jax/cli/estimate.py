@@ -146,7 +146,7 @@ def _plain(
         first, second = asked.compare
         way = "t" if asked.by == "t" else "adjusted"
         gap = ll.plain.compare(responses, first=first, second=second, by=way, seed=asked.seed, **words)
-        content["comparison"] = _part(gap.to_dict(), "power")
+        content["comparison"] = _part(gap.to_dict(), "power", "how")
         tables.append(show.comparison(gap))
     return found, tables, content
 
@@ -189,8 +189,15 @@ def _banked(
     else:
         tables = [ll.report.text.table(found, asked.truth)]
     if asked.compare is not None:
-        content["comparison"] = _part(ll.report.compare.difference(found, *asked.compare).to_dict())
-        tables.append(ll.report.text.comparison(found, *asked.compare))
+        first, second = asked.compare
+        if target == "ability":
+            content["comparison"] = _part(ll.report.compare.difference(found, first, second).to_dict())
+            tables.append(ll.report.text.comparison(found, first, second))
+        else:
+            shared = {"level": asked.level, "groups": asked.groups, "seed": asked.seed, "by": asked.by or "auto"}
+            gap = ll.tiny.compare(responses, bank=bank, first=first, second=second, **shared)
+            content["comparison"] = _part(gap.to_dict(), "power", "how")
+            tables.append(ll.report.plain.comparison(gap))
     return found, tables, content
 
 

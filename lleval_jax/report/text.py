@@ -122,7 +122,7 @@ def comparison(estimate: Estimate, first: str, second: str) -> Table:
     """The difference of two rows, and what it says."""
     found = difference(estimate, first, second)
     remarks = [f"{_verdict(found, i, first, second)}." for i in range(len(found.rows))]
-    remarks.append("Errors treated as independent: what both answers have in common, the bank has taken out.")
+    remarks.append("Errors treated as independent (conservative when both answered the same questions).")
     shown = _lay_out(style.summary(found), found, list(range(len(found.rows))))
     return dataclasses.replace(shown, remarks=tuple(remarks))
 

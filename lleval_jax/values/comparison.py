@@ -20,6 +20,7 @@ class Comparison:
     tests          (entries,) the test behind it; "" where there is none
     won, lost      (entries,) questions on which the first, the second scores higher
     detectable     (entries,) the smallest true difference that so many questions show with probability `power`
+    how            one sentence: what the interval rests on
     """
 
     difference: Estimate
@@ -31,6 +32,7 @@ class Comparison:
     lost: NDArray
     detectable: NDArray
     power: float
+    how: str
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of an estimate, schema `lleval/estimate/1`; each entry says more."""
@@ -44,7 +46,7 @@ class Comparison:
                 "lost": int(self.lost[i]),
                 "detectable": float(self.detectable[i]),
             }
-        return content | {"power": self.power}
+        return content | {"power": self.power, "how": self.how}
 
     def verdict(self, i: int = 0) -> str:
         """One sentence on an entry."""

@@ -243,6 +243,14 @@ def _gap(units: Units, finite: Population | None, level: float, by: str) -> Gap:
     return Gap(value, float(min(low, value)), float(max(high, value)), float(plain or error), float(seen))
 
 
+def reach(difference: NDArray, share: NDArray, size: int | None, *, level: float) -> float:
+    """Half the width of the adjusted interval of a weighted mean of differences, of some of `size` questions."""
+    units = Units(difference, share / share.sum(), bool(np.ptp(share) < 1e-9 * share.max()))
+    finite = None if size is None else Population(size, len(difference), 0.0, 0.0, 0.0)
+    gap = _gap(units, finite, level, "adjusted")
+    return (gap.high - gap.low) / 2
+
+
 def _agreeing(gap: Gap, p: float, level: float) -> Gap:
     """Wide enough to contain 0 where the test does not see a difference."""
     if not p > 1 - level:
@@ -305,4 +313,5 @@ def _comparison(
         lost=np.array([pair.lost for pair in pairs]),
         detectable=detectable,
         power=POWER,
+        how="Paired on the questions that both answered.",
     )

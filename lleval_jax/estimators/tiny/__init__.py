@@ -6,6 +6,7 @@ from lleval_jax.estimators.tiny.method import WHOLE as WHOLE
 from lleval_jax.estimators.tiny.method import Method as Method
 from lleval_jax.estimators.tiny.method import Need as Need
 from lleval_jax.estimators.tiny.method import Spread as Spread
+from lleval_jax.estimators.tiny.paired import compare as compare
 from lleval_jax.estimators.tiny.score import CITE as CITE
 from lleval_jax.estimators.tiny.score import METHODS as METHODS
 from lleval_jax.estimators.tiny.score import estimate as estimate
