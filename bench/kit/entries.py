@@ -250,6 +250,14 @@ ENTRIES: dict[str, Entry] = {
             {"models": 8, "largest": 20},
         ),
         Entry(
+            "plain.with_bank",
+            "differences of two models from 50 answers of each with a bank: coverage and width of their intervals",
+            20,
+            "plain_with_bank",
+            {"sets": ("simulated",), "splits": 1, "draws": 1},
+            ("shared:data/new_models/mmlu.npz",),
+        ),
+        Entry(
             "trust.guard",
             "the guard before a fit: warnings on unidentifiable and on sound designs",
             1,

@@ -54,4 +54,21 @@ def paired() -> str:
     return markdown(("answers", "questions", "ours: mean", "least", "textbook: mean", "least"), rows)
 
 
-TABLES = {"counted": counted, "sampled": sampled, "simulated": simulated, "paired": paired}
+def with_bank() -> str:
+    """Differences with a bank: independent errors, and the smaller of two half widths."""
+    found = read("plain", "plain_with_bank")["found"]
+    keys = (
+        "independent",
+        "half_independent",
+        "compared",
+        "half_compared",
+        "narrower",
+        "compared_where_narrower",
+        "product",
+    )
+    rows = [(name, f"{each['pairs']:,}", *(number(each[key], 3) for key in keys)) for name, each in found.items()]
+    head = ("models, questions", "pairs", "independent: contain", "half width", "ours: contain", "half width")
+    return markdown((*head, "narrower", "there: contain", "mean product of errors"), rows)
+
+
+TABLES = {"counted": counted, "sampled": sampled, "simulated": simulated, "paired": paired, "with-bank": with_bank}

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lleval_jax as ll
-from bench.kit.problems import SHARED
 from bench.kit.results import Record
 from bench.kit.settings import setting
+from bench.tiny.stronger import matrix
 from lleval_jax.estimators.tiny.paired import between
 
 SETS = ("med_qa", "commonsense", "mmlu", "gsm", "ifeval")
@@ -29,19 +29,10 @@ ASKED, MOST = 50, 25  # items; models whose pairs are tried
 class Settings:
     """What is run."""
 
-    sets: tuple[str, ...] = setting(SETS, "of data/new_models")
+    sets: tuple[str, ...] = setting(SETS, "matrices of data/new_models, or 'simulated'")
     splits: int = setting(2, "random quarters of each set")
     draws: int = setting(4, "sets of random items; the anchors are one more")
-    models: int = setting(1000, "of a set at most")
     banks: str = setting("", "a folder that keeps the banks, to be used again")
-
-
-def answers(name: str, most: int) -> NDArray:
-    """Different rows with a right answer."""
-    scores = np.load(SHARED / "data" / "new_models" / f"{name}.npz")["responses"].astype(float)
-    _, first = np.unique(scores, axis=0, return_index=True)
-    scores = scores[np.sort(first)]
-    return scores[scores.any(1)][:most]
 
 
 def split(scores: NDArray, above: bool, number: int) -> tuple[NDArray, NDArray]:
@@ -60,7 +51,7 @@ def bank_of(scores: NDArray, folder: pathlib.Path | None) -> ll.ItemBank:
     if folder is not None and folder.exists():
         return ll.load_bank(folder)
     responses = ll.Responses.build(scores)
-    bank = ll.anchors.choose(ll.irt.fit(responses), responses, k=ASKED)
+    bank = ll.anchors.choose(ll.irt.fit(responses), responses, k=min(ASKED, scores.shape[1]))
     if folder is not None:
         ll.save(bank, folder)
     return bank
@@ -98,7 +89,7 @@ def study(settings: Settings, record: Record) -> None:
     found: dict[str, list[NDArray]] = {}
     kept = pathlib.Path(settings.banks) if settings.banks else None
     for name in settings.sets:
-        scores = answers(name, settings.models)
+        scores = matrix(name)
         for above, number in [(False, s) for s in range(settings.splits)] + [(True, 0)]:
             known, out = split(scores, above, number)
             kind = f"{name}-{'extrap' if above else 'interp'}-{number}"
@@ -107,7 +98,10 @@ def study(settings: Settings, record: Record) -> None:
                 bank = bank_of(scores[known], None if kept is None else kept / kind)
                 rng = np.random.default_rng((number, above, 1))
                 new = scores[out][rng.permutation(out.sum())[:MOST]]
-                drawn = [rng.choice(len(bank.items), ASKED, replace=False) for _ in range(settings.draws)]
+                drawn = [
+                    rng.choice(len(bank.items), min(ASKED, len(bank.items)), replace=False)
+                    for _ in range(settings.draws)
+                ]
                 for how, items in [("random items", one) for one in drawn] + [("anchors", bank.anchors.index)]:
                     word = f"{'above the calibration' if above else 'like the calibration'}, {how}"
                     found.setdefault(word, []).append(pairs(new, bank, np.asarray(items)))

@@ -50,10 +50,17 @@ def comparison(found: Comparison) -> Table:
     columns["p"] = [_p(value) for value in found.p_value]
     columns["won"], columns["lost"] = ([f"{count:,}" for count in counts] for counts in (found.won, found.lost))
     columns["common answers"] = [f"{count:,}" for count in gap.n_seen]
-    remarks = (*(f"{found.verdict(i)}." for i in entries), f"{found.how}{_test(found)}")
+    remarks = (f"{found.verdict()}.", *_clear(found), f"{found.how}{_test(found)}")
     left = 2 if "group" in columns else 1
     title = f"{gap.target[0].upper()}{gap.target[1:]}, {100 * gap.level:.4g}% intervals (method: {gap.method})"
     return Table(title, tuple(columns), tuple(zip(*columns.values(), strict=True)), remarks, left)
+
+
+def _clear(found: Comparison) -> list[str]:
+    """Of groups, those that differ."""
+    gap, entries = found.difference, range(1, len(found.difference.rows))
+    clear = [f"{found.verdict(i)}." for i in entries if gap.low[i] > 0 or gap.high[i] < 0]
+    return [*clear, f"{len(clear)} of {len(entries)} groups differ, each judged by itself."] if entries else []
 
 
 def _test(found: Comparison) -> str:

@@ -245,7 +245,7 @@ def _gap(units: Units, finite: Population | None, level: float, by: str) -> Gap:
 
 def reach(difference: NDArray, share: NDArray, size: int | None, *, level: float) -> float:
     """Half the width of the adjusted interval of a weighted mean of differences, of some of `size` questions."""
-    units = Units(difference, share / share.sum(), bool(np.ptp(share) < 1e-9 * share.max()))
+    units = Units(difference, share / share.sum(), True)
     finite = None if size is None else Population(size, len(difference), 0.0, 0.0, 0.0)
     gap = _gap(units, finite, level, "adjusted")
     return (gap.high - gap.low) / 2

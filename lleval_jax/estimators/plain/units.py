@@ -46,7 +46,8 @@ class Units(NamedTuple):
     @property
     def mean(self) -> float:
         """The mean over all questions."""
-        return float(self.value.mean() if self.single else np.average(self.value, weights=self.share))
+        equal = self.share.min() == self.share.max()
+        return float(self.value.mean() if equal else np.average(self.value, weights=self.share))
 
     @property
     def count(self) -> float:

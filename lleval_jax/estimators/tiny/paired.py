@@ -100,6 +100,7 @@ def between(found: Estimate, here: Responses, *, bank: ItemBank) -> Comparison:
         std_error=error,
         n_seen=inside.sum(1),
         status=("ok",) * len(one),
+        remark=(),
     )
     return Comparison(
         difference=difference,
