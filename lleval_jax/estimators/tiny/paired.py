@@ -80,7 +80,7 @@ def compare(
 def between(found: Estimate, here: Responses, *, bank: ItemBank) -> Comparison:
     """The comparison of two models that were estimated, from their answers in the bank's order of items."""
     first, second = here.rows
-    common, gap = here.seen.all(0), (here.scores[0] - here.scores[1]).astype(float)
+    common, gap = np.asarray(here.seen.all(0)), (here.scores[0] - here.scores[1]).astype(float)
     one, two = (np.array([i for i, row in enumerate(found.rows) if row == name]) for name in (first, second))
     targets = [bank.targets.index(found.group[i]) for i in one]
     z = float(ndtri(0.5 + found.level / 2))
