@@ -11,8 +11,9 @@ from lleval_jax.data import files, sameness
 from lleval_jax.data.answers import Answers, Options, from_columns, numbered, row_name
 from lleval_jax.data.formats import lm_eval, one_of
 from lleval_jax.data.formats.format import Format, nothing
-from lleval_jax.data.notes import Note
+from lleval_jax.data.notes import Left, Note
 from lleval_jax.data.repeats import reduced
+from lleval_jax.data.unscored import STOPPED
 from lleval_jax.errors import BadFile, require
 
 KEYS = frozenset(("schema_version", "sample_id", "evaluation_name"))
@@ -34,6 +35,7 @@ class _Instance(msgspec.Struct):
     evaluation_result_id: str | None = None
     sample_hash: str | None = None
     input: _Input | None = None
+    error: Any = None
     metadata: dict[str, Any] | None = None
 
 
@@ -52,6 +54,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
 
     The group is the evaluation. `metadata.epoch` numbers repeats, `metadata.weight` is the weight (as lleval writes
     it). Where a line names its lm-eval filter, one filter is read; with several metrics (`evaluation_result_id`), one.
+    A sample with an error is a missing answer: the converter gives it a zero where Inspect gives it no score.
     With rows="prompt" an evaluation is one prompt; with join="number" the `sample_id` names the item.
     """
     found = [(number, entry, *_named(entry)) for number, entry in files.records(path, _Instance)]
@@ -64,26 +67,39 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     if options.join == "number":
         entries = [msgspec.structs.replace(entry, sample_hash=None, input=None) for entry in entries]
     task = [name for _, _, name, _ in found]
-    names = [f"{name}/{entry.sample_hash or entry.sample_id}" for name, entry in zip(task, entries, strict=True)]
-    who = [f"{entry.model_id}\n{entry.sample_id}" if entry.sample_hash else "" for entry in entries]
+    item = _items(entries, task)
+    if options.rows == "prompt":
+        item = [name.removeprefix(f"{each}/") for each, name in zip(task, item, strict=True)]
+    kept = [at for at, entry in enumerate(entries) if not entry.error]
+    stopped = Left(STOPPED, len(entries) - len(kept), len(entries))
+    entries = [entries[at] for at in kept]
+    task, item = [task[at] for at in kept], [item[at] for at in kept]
+    line = [found[at][0] for at in kept]
     by_model = options.rows == "model"
-    item = _copies(names, who, entries)
-    ours = [(entry.metadata or {}).get("item") for entry in entries]  # whole names, as `write` keeps them
-    item = [own if isinstance(own, str) and own else name for own, name in zip(ours, item, strict=True)]
     answers = from_columns(
         path.name,
         row=[row_name(entry.model_id, name, options.rows) for name, entry in zip(task, entries, strict=True)],
-        item=item if by_model else [name.removeprefix(f"{each}/") for each, name in zip(task, item, strict=True)],
+        item=item,
         score=[np.nan if entry.evaluation.score is None else float(entry.evaluation.score) for entry in entries],
         group=task if by_model else [""] * len(task),
-        weight=[_weight(f"{path.name}:{number}", entry) for number, entry, *_ in found],
-        line=[number for number, *_ in found],
+        weight=[_weight(f"{path.name}:{number}", entry) for number, entry in zip(line, entries, strict=True)],
+        line=line,
         notes=tuple(notes),
+        left=(stopped,) if stopped.count else (),
         content=[_content(entry) for entry in entries],
         number=[sameness.number(entry.sample_id) if entry.sample_hash else sameness.UNKNOWN for entry in entries],
     )
     epoch = np.array([str((entry.metadata or {}).get("epoch", "")) for entry in entries])
     return reduced(answers, epoch, options.repeats, options.scale)
+
+
+def _items(entries: list[_Instance], task: list[str]) -> list[str]:
+    """The name of each item: the whole one that `write` keeps, else `evaluation/sample_hash`."""
+    names = [f"{name}/{entry.sample_hash or entry.sample_id}" for name, entry in zip(task, entries, strict=True)]
+    who = [f"{entry.model_id}\n{entry.sample_id}" if entry.sample_hash else "" for entry in entries]
+    ours = [(entry.metadata or {}).get("item") for entry in entries]
+    found = _copies(names, who, entries)
+    return [own if isinstance(own, str) and own else name for own, name in zip(ours, found, strict=True)]
 
 
 def _content(entry: _Instance) -> int:

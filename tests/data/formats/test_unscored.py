@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from logs import ABSENT, LOGS, NAN, Log, asked, helm, inspect, jsonl, lm_eval, put
+from logs import ABSENT, LOGS, NAN, Log, asked, every_eval, helm, inspect, jsonl, lm_eval, put
 
 from lleval_jax import data
 from lleval_jax.data.unscored import is_unscored
@@ -155,6 +155,17 @@ def test_samples_marked_invalid(tmp_path):
     put(path, log | {"invalidated": True})
     with pytest.warns(DataWarning, match=r"m.json: 1 of 4 answers was marked invalid and was left out"):
         assert data.read(path).items == ("quiz/0", "quiz/2", "quiz/3")
+
+
+def test_a_zero_that_stands_for_an_error(tmp_path):
+    """The converter of Every Eval Ever gives a sample of Inspect that ended in an error a score."""
+    path = every_eval(tmp_path, "m", asked([1.0, 0.0, 0.0]))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1]["error"] = "RuntimeError: sandbox"
+    with pytest.warns(DataWarning, match="1 of 3 answers was stopped by an error and was left out"):
+        assert data.read(jsonl(path, lines)).items == ("quiz/0", "quiz/2")
+    with pytest.raises(BadFile, match="no answer that was scored"):
+        data.read(jsonl(path, lines[1:2]))
 
 
 def test_summaries_do_not_say_what_is_invalid(tmp_path):
