@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -106,3 +108,13 @@ def test_what_does_not_go_together_is_one_line(answers, capsys, words, message):
     assert run(["estimate", str(answers), *words]) == BAD_INPUT
     lines = capsys.readouterr().err.splitlines()
     assert message in lines[-1]
+
+
+def test_plain_scores_need_no_jax(answers):
+    """So they are there in a second."""
+    code = (
+        "import sys; from lleval_jax.cli.main import run; "
+        f"code = run(['estimate', {str(answers)!r}, '--leaderboard', '--compare', 'm0', 'm1']); "
+        "sys.exit(code or 'jax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -96,7 +96,9 @@ def known_answers(responses: Responses | SparseResponses, bank: ItemBank, strict
     if len(unknown) == len(responses.items):
         raise BankMismatch(
             f"none of the {len(unknown)} items answered is in bank {bank.name!r} (first: {unknown[:1]}); "
-            f"its items look like {bank.items[0]!r}. Is it the right bank, and are items named as in it?"
+            f"its items look like {bank.items[0]!r}. Is it the right bank, and are items named as in it?",
+            python="Without a bank, ll.estimate(responses) is the plain mean.",
+            shell="Leave out --bank for the plain mean of these answers.",
         )
     if unknown:
         found = (

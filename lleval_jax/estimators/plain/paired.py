@@ -170,6 +170,8 @@ def ranks(
 
 def _all_pairs(each: list[Answers], label: NDArray | None, size: int | None) -> tuple[NDArray, NDArray]:
     """(models, models) whether the first scores higher on common questions, and the p value of the difference."""
+    if label is None and size is None and all(np.isin(answers.score, (0, 1)).all() for answers in each):
+        return _counted(each)
     above, p = np.zeros((len(each), len(each)), bool), np.ones((len(each), len(each)))
     for i, one in enumerate(each):
         for j in range(i):
@@ -179,6 +181,16 @@ def _all_pairs(each: list[Answers], label: NDArray | None, size: int | None) -> 
                 above[i, j], above[j, i] = mean > 0, mean < 0
                 p[i, j] = p[j, i] = _quick_test(pair, label)
     return above, p
+
+
+def _counted(each: list[Answers]) -> tuple[NDArray, NDArray]:
+    """The same of right and wrong answers: questions won and lost by all pairs at once."""
+    items = 1 + max(int(answers.item.max()) for answers in each)
+    seen, right = np.zeros((2, len(each), items), np.float32)
+    for row, answers in enumerate(each):
+        seen[row, answers.item], right[row, answers.item] = 1, answers.score
+    won = np.rint(right @ (seen - right).T).astype(int)
+    return won > won.T, signs.exact(won, won.T)
 
 
 def _quick_test(pair: Pair, label: NDArray | None) -> float:

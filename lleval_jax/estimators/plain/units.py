@@ -99,7 +99,7 @@ def labels(responses: Responses | SparseResponses, cluster: Cluster) -> NDArray 
     """(items,) the cluster of each item as a number; None where items are independent.
 
     Raises:
-        BadInput: a word other than "group", or a mapping that leaves out an item.
+        BadInput: a word other than "group", one group only, or a mapping that leaves out an item.
     """
     if cluster is None:
         return None
@@ -108,7 +108,13 @@ def labels(responses: Responses | SparseResponses, cluster: Cluster) -> NDArray 
             cluster == GROUP,
             f"cluster {cluster!r} is not known.",
             python="Pass cluster='group', or a mapping from each item to its cluster.",
-            shell="Pass --cluster group, or a table with columns item and cluster.",
+            shell="Pass --cluster group.",
+        )
+        require(
+            len(responses.groups) > 1,
+            "all questions are of one group, which is then one cluster: nothing is left to learn from.",
+            python="Read with columns={'group': ...}, or pass a mapping from each item to its cluster.",
+            shell="Pass --columns group=COLUMN with the column that says what belongs together.",
         )
         return np.asarray(responses.group)
     missing = [item for item in responses.items if item not in cluster]

@@ -13,7 +13,7 @@ import lleval_jax as ll
 from bench.plain import coverage, worlds
 from lleval_jax.errors import BadInput, DataWarning
 from lleval_jax.estimators import plain
-from lleval_jax.estimators.plain import signs, units
+from lleval_jax.estimators.plain import paired, signs, units
 from lleval_jax.values import Responses
 
 CLOSE = 1e-10
@@ -303,12 +303,23 @@ def test_ranks_of_clear_and_of_equal_models():
     assert plain.ranks(Responses.build(np.ones((3, 40)))).ranges == ("1-3",) * 3
 
 
+def test_all_pairs_at_once_are_as_one_by_one():
+    rng = np.random.default_rng(4)
+    answers = Responses.build((rng.random((6, 50)) < 0.6).astype(float), seen=rng.random((6, 50)) < 0.7)
+    each = list(units.each_row(answers))
+    above, p = paired._counted(each)
+    for i, j in itertools.permutations(range(6), 2):
+        one = plain.compare(answers, first=answers.rows[i], second=answers.rows[j])
+        assert above[i, j] == (one.difference.value[0] > 0)
+        assert p[i, j] == pytest.approx(one.p_value[0])
+
+
 def test_holms_steps_by_hand():
     p = np.ones((3, 3))
     for (i, j), value in {(0, 1): 0.01, (0, 2): 0.03, (1, 2): 0.02}.items():
         p[i, j] = p[j, i] = value
     want = np.array([[1, 0.03, 0.04], [0.03, 1, 0.04], [0.04, 0.04, 1]])
-    np.testing.assert_allclose(plain.paired._holm(p), want)
+    np.testing.assert_allclose(paired._holm(p), want)
 
 
 def test_together_the_ranges_contain_the_true_ranks():
@@ -375,6 +386,7 @@ def test_paired_intervals_keep_their_level():
         (lambda a: plain.estimate(a, population={"c00": 3}), "says nothing of 29 groups, such as 'c01'"),
         (lambda a: plain.estimate(a, population="some"), "neither a number nor 'all'"),
         (lambda a: plain.estimate(a, cluster="topic"), "cluster 'topic' is not known"),
+        (lambda a: plain.estimate(fractions(), cluster="group"), "all questions are of one group"),
         (lambda a: plain.estimate(a, cluster={"q000": "x"}), "239 of 240 items have no cluster, such as 'q001'"),
         (lambda a: plain.compare(a, first="A", second="A"), "two different models are needed"),
         (lambda a: plain.compare(a, first="A", second="a"), "no model 'a' to compare; did you mean 'A'"),
