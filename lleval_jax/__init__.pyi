@@ -17,6 +17,7 @@ from lleval_jax.data import write as write
 from lleval_jax.errors import BadInput as BadInput
 from lleval_jax.errors import BankMismatch as BankMismatch
 from lleval_jax.errors import DataWarning as DataWarning
+from lleval_jax.errors import GuessWarning as GuessWarning
 from lleval_jax.errors import LlevalError as LlevalError
 from lleval_jax.errors import NotConverged as NotConverged
 from lleval_jax.errors import RunFailed as RunFailed

@@ -40,13 +40,15 @@ def sheet(value: Any, number: int | None = None) -> Sheet:
             raise
         raise BadInput(f"{name} cannot be read as a table: {' '.join(str(error)[:200].split())}") from error
     require_once(name, table.column_names)
-    return Sheet(name, MODEL, tuple(table.column_names), lambda names: _some(table, names), None)
+    stem = MODEL if number is None else f"{MODEL}-{number}"
+    return Sheet(name, stem, tuple(table.column_names), lambda names: _some(table, names), None)
 
 
 def _arrow(value: Any, name: str) -> pa.Table:
     """Any table as pyarrow's."""
     column = getattr(value, "ndim", 2) == 1 and getattr(value.dtype, "names", None) is None
-    require(not column, f"{name} is one column; a table has several, such as model, item, score")
+    is_series = column or type(value).__name__ == "Series"
+    require(not is_series, f"{name} is one column; a table has several, such as model, item, score")
     if isinstance(value, pd.DataFrame):
         return _pandas(value)
     if isinstance(value, pa.RecordBatch):

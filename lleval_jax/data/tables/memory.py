@@ -22,7 +22,9 @@ def split(given: Any) -> tuple[list[tuple[int | None, Any]], Any]:
         return [(None, given)], []
     if isinstance(given, str | os.PathLike):
         return [], given
-    require(isinstance(given, Iterable), f"{type(given).__name__} {given!r} is neither a path nor a table")
+    kind = type(given).__name__
+    require(not hasattr(given, "collect"), f"a {kind} has no rows yet; collect it first")
+    require(isinstance(given, Iterable), f"{kind} {str(given)[:60]!r} is neither a path nor a table")
     each = list(given)
     tables = [one for one in each if frames.is_table(one)]
     numbered = [(None if len(tables) == 1 else at, table) for at, table in enumerate(tables, 1)]

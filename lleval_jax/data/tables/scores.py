@@ -34,7 +34,7 @@ def coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list]:
         encoded = pa.array([], column.type)
     if not pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)  # polars': unsigned
     return codes, encoded.dictionary.to_pylist()
 
 
@@ -87,10 +87,11 @@ def scores(
 
 def wrong(sheet: Sheet, row: int, column: str, value: object) -> BadInput:
     """What to say of a value that is no score."""
-    what = f"{sheet.place(row)}: {column} is {str(value)[:60]!r}; a score is a number, or a word as true, correct, pass"
+    found = f"{sheet.place(row)}: {column} is {str(value)[:60]!r}"
+    what = f"{found}; a score is a number or a word such as true, correct, pass"
     if str(value).strip().endswith("%"):
         return BadInput(f"{what}.", python="Pass scale=(0, 100) for percent.", shell="Pass --scale 0 100 for percent.")
-    return BadInput(f"{what} and their opposites")
+    return BadInput(f"{what}, or its opposite.")
 
 
 def meanings(

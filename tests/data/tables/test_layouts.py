@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lleval_jax import data
+from lleval_jax.data import cache
 from lleval_jax.errors import BadInput, DataWarning, GuessWarning
 from lleval_jax.values import Responses
 
@@ -40,6 +41,10 @@ def long(wide: pd.DataFrame) -> pd.DataFrame:
     row, item = np.nonzero(~np.isnan(grid))
     names = {"model": wide.index.to_numpy()[row], "item": wide.columns.to_numpy()[item]}
     return pd.DataFrame(names | {"score": grid[row, item].astype(int)})
+
+
+def columns(wide: pd.DataFrame):
+    return long(wide).to_dict("list").items()
 
 
 def csv(frame: pd.DataFrame, path, **words):
@@ -123,7 +128,13 @@ LAYOUTS = {
     "arrow": lambda wide, folder: pa.Table.from_pandas(long(wide)),
     "batch": lambda wide, folder: pa.RecordBatch.from_pandas(long(wide)),
     "string views": lambda wide, folder: pa.table(
-        {n: pa.array(v, pa.string_view() if n != "score" else None) for n, v in long(wide).to_dict("list").items()}
+        {n: pa.array(v, pa.string_view() if n != "score" else None) for n, v in columns(wide)}
+    ),
+    "enums": lambda wide, folder: pa.table(
+        {
+            n: pa.array(v).dictionary_encode().cast(pa.dictionary(pa.uint32(), pa.array(v).type))
+            for n, v in columns(wide)
+        }
     ),
     "stream": lambda wide, folder: Stream(long(wide)),
     "dict": lambda wide, folder: long(wide).to_dict(orient="list"),
@@ -268,7 +279,21 @@ def test_a_file_without_models_is_one(tmp_path):
     with pytest.warns(GuessWarning, match="read 'correct'"), pytest.warns(GuessWarning, match=called):
         assert data.read(tmp_path / "one" / "results.v2.csv").rows == ("results.v2",)
     assert read(tmp_path).rows == ("one/results.v2", "two/results.v2")  # one name in two folders is two models
-    assert read(pd.DataFrame({"item": [1, 2], "score": [1, 0]}), models=["gpt-4"]).rows == ("gpt-4",)
+    frame = pd.DataFrame({"item": [1, 2], "score": [1, 0]})
+    assert read(frame, models=["gpt-4"]).rows == ("gpt-4",)
+    assert read([frame, frame.assign(score=1)]).rows == ("model-1", "model-2")
+
+
+def test_a_guess_is_said_again_by_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "SMALLEST", 0)
+    monkeypatch.setenv("LLEVAL_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "a.csv"
+    path.write_text("model,q1,q2\na,1,0\n")
+    for _ in range(2):
+        with pytest.warns(GuessWarning, match="a.csv: read as a matrix of 1 models by 2 items"):
+            assert data.read(path).scores.tolist() == [[1, 0]]
+    for _ in range(2):
+        assert data.read(path, columns={"item": "model"}).rows == ("q1", "q2")
 
 
 def test_guesses_are_no_error_and_go_with_columns(tmp_path):
