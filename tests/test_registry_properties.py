@@ -69,6 +69,17 @@ def test_an_estimate_has_its_interval_and_its_source(line):
     assert ll.cite(found)
 
 
+@methods
+def test_no_interval_is_stretched_to_its_estimate(line):
+    """An estimate at the very end of its interval was outside of it, but where scores end; a status must say so."""
+    found = base(line)
+    at_end = (found.value == found.low) | (found.value == found.high)
+    inner = (found.value > 0) & (found.value != 1) & (found.low < found.high)
+    for i in np.flatnonzero(at_end & inner & (found.std_error > 1e-9)):
+        interval = f"{found.value[i]} in [{found.low[i]}, {found.high[i]}]"
+        assert found.status[i] != "ok", f"{found.rows[i]} on {found.group[i]}: {interval}"
+
+
 @having("shuffled")
 def test_the_order_of_rows_does_not_matter(line):
     same(changed(line, "shuffled"), base(line))

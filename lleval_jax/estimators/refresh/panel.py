@@ -32,6 +32,7 @@ from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 CITE = ("shabtay2024livexiv",)
 DIMS = 3  # loadings of a model
+OUTSIDE = "rank by score outside of the draws"  # status of a rank that draws of the scores do not bear out
 PER_DIM = 4  # models for each of them at least
 
 
@@ -222,7 +223,8 @@ def ranks(
 ) -> Standing:
     """The order of all models on a version, with intervals of ranks and the chance that each rank holds.
 
-    Scores are drawn together, so that models which move together keep their order.
+    Scores are drawn together, so that models which move together keep their order. A rank by score that the draws do
+    not bear out, as of a model that is known well below many that are not, has a status that says so.
 
     Args:
         fit: from `fit`.
@@ -246,13 +248,14 @@ def ranks(
     chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
     value = 1 + np.argsort(np.argsort(-mean, kind="stable"), kind="stable")
     low, high = np.quantile(places, (0.5 - level / 2, 0.5 + level / 2), axis=0, method="nearest")
+    apart = (value < low) | (value > high)  # many models that are hardly known stand above one that is known well
     low, high, order = np.minimum(low, value), np.maximum(high, value), np.argsort(value)
     estimate = Estimate.crossed(
         fit.rows,
         (WHOLE,),
         [part[:, None] for part in (value, low, high, places.std(0))],
         n_seen=scores.asked[:, :1],
-        status=fit.status,
+        status=np.where(apart, OUTSIDE, fit.status)[:, None],
         target="rank",
         method=fit.method,
         level=level,

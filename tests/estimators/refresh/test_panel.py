@@ -11,7 +11,7 @@ import lleval_jax as ll
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators.refresh import choice
 from lleval_jax.estimators.refresh import panel as refresh
-from lleval_jax.estimators.refresh.outlook import conditioned
+from lleval_jax.estimators.refresh.outlook import Outlook, conditioned
 from lleval_jax.layout import chain as refresh_chain
 from lleval_jax.layout.chain import append, empty
 from lleval_jax.values.responses import Responses
@@ -198,6 +198,21 @@ def test_more_runs_never_make_the_rest_less_sure(law):
     chosen = refresh.choose(law, 4).rows
     spread = [np.sum(refresh.foretell(law, chosen[:i]).std_error ** 2) for i in range(5)]
     assert (np.diff(spread) < 0).all()
+
+
+def test_a_rank_that_draws_do_not_bear_out_says_so(law, monkeypatch):
+    """The model with the highest score is the last of every draw."""
+    mean = refresh.ranks(law).ranks.value.argmin()
+
+    def drawn(outlook, draws, seed):
+        scores = np.tile(outlook.mean[:, 0], (draws, 1))
+        scores[:, mean] = -1
+        return scores
+
+    monkeypatch.setattr(Outlook, "drawn", drawn)
+    found = refresh.ranks(law).ranks
+    assert (found.value[mean], found.low[mean], found.high[mean]) == (1, 1, MODELS)
+    assert found.status[mean] == "rank by score outside of the draws"
 
 
 def test_ranks_have_chances_that_sum_to_one_and_follow_scores(law, versions):
