@@ -201,6 +201,17 @@ CLAIMS: tuple[Claim, ...] = (
         lambda value: number(value, 3),
     ),
     Claim(
+        "true scores that 95% intervals contain, 20 right or wrong answers without a bank",
+        "mean and t standard errors",
+        "plain",
+        "plain_coverage",
+        [("counted", "wilson", "20", "mean")],
+        [("counted", "t", "20", "mean")],
+        "plain.coverage",
+        share,
+        less=False,
+    ),
+    Claim(
         "wrong keys found, 2% planted",
         "bar of 80%",
         "trust",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import lleval_jax as ll
 from bench.kit.results import Record
 from bench.kit.settings import setting
+from bench.tiny.stronger import bank_of as calibrated
 from bench.tiny.stronger import matrix
 from lleval_jax.estimators.tiny.paired import between
 
@@ -50,8 +51,7 @@ def bank_of(scores: NDArray, folder: pathlib.Path | None) -> ll.ItemBank:
     """Calibrated, or as kept."""
     if folder is not None and folder.exists():
         return ll.load_bank(folder)
-    responses = ll.Responses.build(scores)
-    bank = ll.anchors.choose(ll.irt.fit(responses), responses, k=min(ASKED, scores.shape[1]))
+    bank = calibrated(scores, ASKED)
     if folder is not None:
         ll.save(bank, folder)
     return bank
