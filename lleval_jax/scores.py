@@ -9,7 +9,7 @@ from lleval_jax.values import Comparison, Estimate, ItemBank, Responses, SparseR
 
 
 def estimate(
-    responses: Responses | SparseResponses | str | os.PathLike[str],
+    responses: Responses | SparseResponses | Any,
     *,
     bank: ItemBank | str | os.PathLike[str] | None = None,
     **words: Any,
@@ -20,7 +20,7 @@ def estimate(
     whole benchmark, predicted from answers to some of its items (`ll.tiny.estimate`).
 
     Args:
-        responses: answers, or a file or folder of them.
+        responses: answers, or what `ll.read` takes: a file, a folder, a frame.
         bank: an item bank, the name of one that ships, or its folder.
         words: settings of the method that is called, such as `level` and `groups` of either.
 
@@ -41,7 +41,7 @@ def estimate(
 
 
 def compare(
-    responses: Responses | SparseResponses | str | os.PathLike[str],
+    responses: Responses | SparseResponses | Any,
     *,
     first: str,
     second: str,
@@ -54,7 +54,7 @@ def compare(
     sharp as the common answers make it (`ll.tiny.compare`).
 
     Args:
-        responses: answers, or a file or folder of them.
+        responses: answers, or what `ll.read` takes: a file, a folder, a frame.
         first: name of a model.
         second: name of another.
         bank: as in `estimate`.
@@ -69,7 +69,7 @@ def compare(
     return tiny.compare(answers, bank=_bank(bank), first=first, second=second, **words)
 
 
-def _read(responses: Responses | SparseResponses | str | os.PathLike[str]) -> Responses | SparseResponses:
+def _read(responses: Any) -> Responses | SparseResponses:
     return responses if isinstance(responses, Responses | SparseResponses) else read(responses)
 
 

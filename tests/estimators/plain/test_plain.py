@@ -421,5 +421,9 @@ def test_one_verb_with_and_without_a_bank(tmp_path):
     path = tmp_path / "answers.csv"
     two().to_frame().drop(columns="weight").to_csv(path, index=False)
     found, want = ll.estimate(path), plain.estimate(two())
+    frame = ll.estimate(two().to_frame().drop(columns="weight"))
+    np.testing.assert_allclose(frame.value, want.value, atol=1e-6)
+    compared = ll.compare(path, first="A", second="B")
+    assert compared.p_value[0] == plain.compare(two(), first="A", second="B").p_value[0]
     np.testing.assert_allclose(found.value, want.value, atol=1e-6)
     assert dataclasses.replace(found, source=want.source).method == "wilson"
