@@ -26,6 +26,10 @@ def originals(tmp_path_factory):
     frame.to_csv(folder / "a.csv", index=False)
     frame.to_json(folder / "a.jsonl", orient="records", lines=True)
     frame.to_json(folder / "a.jsonl.gz", orient="records", lines=True)
+    wide = pd.DataFrame([[0, 1], [1, None]], index=["a", "b"], columns=["i", "j"]).rename_axis("model")
+    wide.to_csv(folder / "wide.csv")
+    wide.T.rename_axis("question").to_csv(folder / "turned.csv")
+    frame.assign(score=["C", "I", "P", "N"]).to_json(folder / "list.json", orient="records")
     np.savez_compressed(folder / "a.npz", responses=np.eye(2), models=np.array(["a", "b"]), items=np.array(["i", "j"]))
     logs = [*FIXTURES.rglob("*.eval"), *FIXTURES.rglob("*.jsonl"), FIXTURES / "inspect" / "tiny-sums.json"]
     return [path.read_bytes() for path in [*sorted(folder.iterdir()), *sorted(logs)]]

@@ -22,7 +22,7 @@ from lleval_jax.errors import BadFile, require
 BOM = b"\xef\xbb\xbf"
 DELIMITERS = ",\t;|"
 LOOKED_AT = 100  # lines of JSON that tell what kind a column is
-BLOCK = 1 << 20  # bytes that hold at least one line of a CSV
+BLOCK, LARGEST_BLOCK = 1 << 20, 1 << 26  # bytes that hold at least one line of a CSV
 Row = tuple[int, dict[str, Any]]  # the number of an object's line, and the object
 
 
@@ -45,8 +45,7 @@ def sheet(path: pathlib.Path) -> Sheet:
         )
     number, line = _first(path)
     delimiter, columns = header(line)
-    block = max(BLOCK, 8 * len(line))
-    take = functools.partial(_csv, path, delimiter, pa_csv.ReadOptions(use_threads=False, block_size=block))
+    take = functools.partial(_csv, path, delimiter, pa_csv.ReadOptions(use_threads=False, block_size=_block(line)))
     return Sheet(path.name, stem(path), tuple(columns), take, number + 1)
 
 
@@ -55,8 +54,7 @@ def unnamed(path: pathlib.Path) -> Sheet:
     number, line = _first(path)
     delimiter, first = header(line, DELIMITERS + " ")
     columns = [f"item-{at}" for at in range(1, len(first) + 1)]
-    block = max(BLOCK, 8 * len(line))
-    options = pa_csv.ReadOptions(use_threads=False, block_size=block, column_names=columns)
+    options = pa_csv.ReadOptions(use_threads=False, block_size=_block(line), column_names=columns)
     return Sheet(path.name, stem(path), tuple(columns), functools.partial(_csv, path, delimiter, options), number)
 
 
@@ -99,6 +97,11 @@ def _first(path: pathlib.Path) -> tuple[int, bytes]:
     if found is None:
         raise BadFile(f"{path.name} is empty")
     return found
+
+
+def _block(line: bytes) -> int:
+    """How many bytes to parse at a time, for lines as long as the first."""
+    return max(BLOCK, min(8 * len(line), LARGEST_BLOCK), 2 * len(line))
 
 
 def _parquet(path: pathlib.Path, columns: Sequence[str] | None) -> pa.Table:

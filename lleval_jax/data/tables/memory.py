@@ -24,11 +24,22 @@ def split(given: Any) -> tuple[list[tuple[int | None, Any]], Any]:
         return [], given
     kind = type(given).__name__
     require(not hasattr(given, "collect"), f"a {kind} has no rows yet; collect it first")
-    require(isinstance(given, Iterable), f"{kind} {str(given)[:60]!r} is neither a path nor a table")
+    axes = getattr(given, "ndim", 1)
+    require(axes == 1, f"an array of {axes} axes is no matrix of models by items, which has two")
+    if not isinstance(given, Iterable):
+        raise _neither(given)
     each = list(given)
     tables = [one for one in each if frames.is_table(one)]
     numbered = [(None if len(tables) == 1 else at, table) for at, table in enumerate(tables, 1)]
-    return numbered, [one for one in each if not frames.is_table(one)]
+    rest = [one for one in each if not frames.is_table(one)]
+    for one in rest:
+        if not isinstance(one, str | os.PathLike):
+            raise _neither(one)
+    return numbered, rest
+
+
+def _neither(given: Any) -> BadInput:
+    return BadInput(f"{type(given).__name__} {str(given)[:60]!r} is neither a path nor a table")
 
 
 def read(value: Any, number: int | None, models: Names, items: Names, options: Options) -> Answers:
@@ -65,6 +76,7 @@ def _floats(value: Any, name: str, options: Options) -> np.ndarray:
     low, high = options.scale or (0.0, 1.0)
     if found.dtype.kind == "b":
         return low + found * (high - low)
+    require(found.dtype.kind != "c", f"{name} holds {found.dtype}; it must hold numbers that are real")
     try:
         grid = found.astype(np.float64)
     except (TypeError, ValueError) as error:

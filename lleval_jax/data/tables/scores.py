@@ -22,8 +22,17 @@ NO_ANSWER = "n"
 PERCENT = (0.0, 100.0)
 
 
-def coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list]:
-    """(codes, different values) of a column; -1 where there is none."""
+def coded(sheet: Sheet, table: pa.Table, name: str) -> tuple[np.ndarray, list]:
+    """(codes, different values) of a column; -1 where there is none. `BadInput` where it is no text or numbers."""
+    try:
+        return _coded(table[name])
+    except pa.ArrowException as error:
+        what = f"{sheet.name}: column {name!r} holds {table[name].type}; it must hold texts in UTF-8, or numbers"
+        raise BadInput(what) from error
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list]:
+    """The same of a column that can be read."""
     kind = column.type
     if pa.types.is_string_view(kind):
         column = column.cast(pa.large_string())
@@ -42,7 +51,7 @@ def names(
     sheet: Sheet, table: pa.Table, column: str, use: str, *, empty: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """(codes, names) of a column, each name once. `BadInput` for an empty one unless `empty`; `use` is its word."""
-    codes, values = coded(table[column])
+    codes, values = coded(sheet, table, column)
     same, known = pd.factorize(np.asarray([*map(_name, values), ""], object))  # the last is null's
     codes = same[codes]
     used, codes = np.unique(codes, return_inverse=True)
@@ -56,7 +65,7 @@ def numbers(sheet: Sheet, table: pa.Table, column: str) -> np.ndarray:
     """(rows,) a column of numbers; NaN where there is none. `BadInput` names a value that is no number."""
     if is_number(table[column].type):
         return floats(table[column])
-    codes, values = coded(table[column])
+    codes, values = coded(sheet, table, column)
     found = np.full(len(values) + 1, np.nan)  # the last is null's
     for at, value in enumerate(values):
         number = _number(value)
@@ -77,7 +86,7 @@ def scores(
     """
     if is_number(table[column].type):
         return floats(table[column])
-    codes, values = coded(table[column])
+    codes, values = coded(sheet, table, column)
     meaning = meanings(values, scale, no_answer)
     for at, value in enumerate(values):
         if value not in meaning:

@@ -151,7 +151,7 @@ def _layout(sheet: Sheet, table: pa.Table, found: Found, options: Options) -> La
     names, by_item = _named(found, have, options.rows)
     rest = [name for name in have if name != names and name not in found.values() and plain(name) != INDEX]
     grid, across, left = _grid(sheet, table, rest, options)
-    if names is None and left[:1] == have[:1]:  # texts come first: names
+    if names is None and left and left[0] == have[0]:  # texts come first: names
         names = left.pop(0)
     if len(across) < FEWEST:
         raise columns.missing(sheet.name, sheet.columns, (options.rows, "item", "score"), found)
@@ -217,7 +217,9 @@ def _grid(
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """(scores (rows, columns), the columns of scores, the other columns). `BadInput` for a value that is no score."""
     floats = {name: scores.floats(table[name]) for name in names if scores.is_number(table[name].type)}
-    words = {n: scores.coded(table[n]) for n in names if n not in floats and not pa.types.is_nested(table[n].type)}
+    words = {
+        n: scores.coded(sheet, table, n) for n in names if n not in floats and not pa.types.is_nested(table[n].type)
+    }
     words = {name: each for name, each in words.items() if _has_scores(each[1])}
     meaning = scores.meanings({v for _, each in words.values() for v in each}, options.scale, options.no_answer)
     for name, (codes, values) in words.items():
@@ -234,6 +236,8 @@ def _grid(
 
 def _require_names(sheet: Sheet) -> None:
     """`BadInput` where the first line is no header but scores."""
+    if sheet.first is None or not sheet.columns:  # in memory it has names
+        return
     meaning = scores.meanings(sheet.columns, None, "zero")
     if all(0 <= meaning.get(name, np.nan) <= 1 for name in sheet.columns):
         what = f"{sheet.name} begins with scores where names of columns belong."
