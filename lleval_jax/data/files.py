@@ -85,11 +85,11 @@ def plain_name(path: pathlib.Path) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
-def head(path: pathlib.Path) -> bytes:
+def head(path: pathlib.Path, size: int = HEAD) -> bytes:
     """The first bytes, decompressed; b"" of a compressed file that cannot be read."""
     found = b""
     with open_plain(path) as stream, contextlib.suppress(BadInput, *DECOMPRESSION):
-        while len(found) < HEAD and (more := stream.read1(HEAD - len(found))):
+        while len(found) < size and (more := stream.read1(size - len(found))):
             found += more
     return found
 

@@ -44,6 +44,7 @@ FORMATS: list[Format] = [
 OWN = tuple(FORMATS)
 TABLE = table.FORMAT
 GROUP = "lleval_jax.formats"
+LONG = 1 << 22  # bytes of JSON in which the keys that say its format are looked for
 
 
 def formats() -> Iterator[Format]:
@@ -53,8 +54,12 @@ def formats() -> Iterator[Format]:
 
 
 def of(head: bytes, path: pathlib.Path) -> Format | None:
-    """The format of a file, known by its first bytes."""
-    return next((format for format in formats() if format.recognises(head, path)), None)
+    """The format of a file, known by its first bytes; of JSON by more of them, where a long value stands first."""
+    found = next((format for format in formats() if format.recognises(head, path)), None)
+    if found is None and len(head) == files.HEAD and head.lstrip()[:1] in (b"{", b"["):
+        longer = files.head(path, LONG)
+        return next((format for format in formats() if format.recognises(longer, path)), None)
+    return found
 
 
 def resembling(head: bytes, path: pathlib.Path, options: Options, named: bool) -> Format | None:

@@ -225,6 +225,21 @@ def test_keys_of_an_inspect_log_in_any_order(order, tmp_path):
     assert data.read(path).scores.tolist() == [[1, 0]]
 
 
+JSON = ("lm_eval", "lmms_eval", "inspect", "helm", "opencompass", "every_eval", "pyirt")
+
+
+@pytest.mark.parametrize("log", [LOGS[name] for name in JSON], ids=JSON)
+def test_keys_in_another_order_after_a_long_value(log, tmp_path):
+    """As any program leaves them that sorts keys when it writes JSON again."""
+    path = log.write(tmp_path, "m", asked([1.0, 0.0]))
+    text = path.read_text()
+    whole = [json.loads(text)] if text[0] == "[" or "\n " in text else list(map(json.loads, text.splitlines()))
+    for each in whole:
+        (each[0] if isinstance(each, list) else each)["aaa"] = "x" * 100_000
+    path.write_text("".join(json.dumps(each, sort_keys=True) + "\n" for each in whole))
+    assert data.read(path).scores.tolist() == [[1, 0]]
+
+
 def test_responses_of_several_trials(tmp_path):
     lines = [
         {"subject_id": "a", "responses": {"i": {"successes": 3, "trials": 4}, "j": 1, "k": None}},
