@@ -2,8 +2,9 @@
 
 A reader gives NaN for a score that `is_unscored`; `Answers` leaves such cells out and counts them. What a harness
 writes for it: null (lm-eval, Inspect, OpenCompass, Every Eval Ever, py-irt), NaN (Inspect, pandas), no metric on that
-line (lm-eval, lighteval, lmms-eval), no statistic or one over no answers (HELM), an empty cell (tables), and -1 for a
-length that is not the line's own (RULER in lm-eval, whose metrics are named by length).
+line (lm-eval, lighteval, lmms-eval), no statistic or one over no answers (HELM), an empty cell (tables), and -1 where
+the harness drops it before it averages: a length that is not the line's own (RULER in lm-eval, whose metrics are named
+by length), a rating that the judge did not give (LiveBench in lmms-eval).
 """
 
 import math
@@ -15,7 +16,7 @@ NOT_SCORED = "not scored"
 STOPPED = "stopped by an error"
 UNFINISHED = "not finished"
 INVALID = "marked invalid"
-DOES_NOT_APPLY = -1.0
+DOES_NOT_APPLY, RATING = -1.0, "rating"
 
 
 def is_unscored(value: object) -> bool:
@@ -28,8 +29,9 @@ def is_unscored(value: object) -> bool:
 
 
 def does_not_apply(metric: str, value: object) -> bool:
-    """Whether lm-eval drops this before it averages: -1 under a metric that is a length, of a line of another length.
+    """Whether the harness drops this before it averages: -1 under a metric that is a length, or a `rating`.
 
-    `aggregate_metrics` in lm_eval/tasks/ruler/common_utils.py.
+    `aggregate_metrics` in lm_eval/tasks/ruler/common_utils.py; `livebench_aggregate_results` in
+    lmms_eval/tasks/live_bench/utils.py.
     """
-    return metric.isdecimal() and value == DOES_NOT_APPLY
+    return value == DOES_NOT_APPLY and (metric.isdecimal() or metric.rpartition("/")[2] == RATING)

@@ -1,6 +1,7 @@
 """Every Eval Ever, instance level: `.jsonl`, one line a sample and metric of one model (schema 0.2 and later)."""
 
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -13,7 +14,7 @@ from lleval_jax.data.formats import lm_eval, one_of
 from lleval_jax.data.formats.format import Format, nothing
 from lleval_jax.data.notes import Left, Note
 from lleval_jax.data.repeats import reduced
-from lleval_jax.data.unscored import STOPPED
+from lleval_jax.data.unscored import STOPPED, does_not_apply
 from lleval_jax.errors import BadFile, require
 
 KEYS = frozenset(("schema_version", "sample_id", "evaluation_name"))
@@ -80,7 +81,7 @@ def read(path: pathlib.Path, options: Options) -> Answers:
         path.name,
         row=[row_name(entry.model_id, name, options.rows) for name, entry in zip(task, entries, strict=True)],
         item=item,
-        score=[np.nan if entry.evaluation.score is None else float(entry.evaluation.score) for entry in entries],
+        score=[_score(entry) for entry in entries],
         group=task if by_model else [""] * len(task),
         weight=[_weight(f"{path.name}:{number}", entry) for number, entry in zip(line, entries, strict=True)],
         line=line,
@@ -91,6 +92,12 @@ def read(path: pathlib.Path, options: Options) -> Answers:
     )
     epoch = np.array([str((entry.metadata or {}).get("epoch", "")) for entry in entries])
     return reduced(answers, epoch, options.repeats, options.scale)
+
+
+def _score(entry: _Instance) -> float:
+    """The score; NaN where it was not scored, also by the convention of the program that it was converted from."""
+    score = entry.evaluation.score
+    return math.nan if score is None or does_not_apply(entry.evaluation_result_id or "", score) else float(score)
 
 
 def _items(entries: list[_Instance], task: list[str]) -> list[str]:

@@ -17,7 +17,7 @@ from lleval_jax.data.cells import AGREE
 from lleval_jax.data.formats import lm_eval, one_of
 from lleval_jax.data.formats.format import Format
 from lleval_jax.data.notes import Note
-from lleval_jax.data.unscored import is_unscored
+from lleval_jax.data.unscored import RATING, does_not_apply, is_unscored
 from lleval_jax.errors import BadInput
 
 KEYS = frozenset(("doc_id", "target", "filtered_resps"))
@@ -25,7 +25,7 @@ NOT_METRICS = KEYS | frozenset(
     "resps input arguments doc_hash prompt_hash target_hash token_counts input_media".split()
 )
 # A metric may be an object, from which a score of the whole is made; a question's own score in it is one of these.
-SCORES = ("score", "correct", "is_correct", "acc", "accuracy", "true_false")
+SCORES = ("score", "correct", "is_correct", "acc", "accuracy", "true_false", RATING)
 PART = "a part of a metric"  # stands for a number that is no score unless it is asked for
 BETWEEN = "_samples_"
 
@@ -104,8 +104,9 @@ def _metrics(entry: dict[str, Any]) -> dict[str, Any]:
 def _score(where: str, value: Any, metric: str, part: str) -> float:
     """The score on one line; NaN where it was not scored. `BadInput` where it is no number."""
     if isinstance(value, dict):
-        value = value.get(part) if part else next((value[each] for each in SCORES if each in value), None)
-    if is_unscored(value):
+        part = part or next((each for each in SCORES if each in value), "")
+        value = value.get(part)
+    if is_unscored(value) or does_not_apply(part, value):
         return math.nan
     if not isinstance(value, int | float):
         raise BadInput(f"{where}: {metric} is {str(value)[:60]!r}; it must be a number")

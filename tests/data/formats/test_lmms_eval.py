@@ -77,3 +77,11 @@ def test_scores_on_a_scale(tmp_path):
     with pytest.raises(BadInput, match=r"jsonl:1: score 7 lies outside \[0, 1\]"):
         data.read(path)
     assert data.read(path, scale=(0, 10)).scores.ravel().tolist() == pytest.approx([0.7, 0.3])
+
+
+@pytest.mark.parametrize("metric", [None, "judge", "judge/rating"])
+def test_a_rating_that_the_judge_did_not_give(tmp_path, metric):
+    path = lmms_eval(tmp_path, "m", asked([5, -1, 0]))
+    lines = [line | {"judge": {"rating": line.pop("acc"), "explanation": ""}} for line in entries(path)]
+    with pytest.warns(DataWarning, match="1 of 3 answers was not scored"):
+        assert data.read(jsonl(path, lines), scale=(0, 10), metric=metric).scores.tolist() == [[0.5, 0]]

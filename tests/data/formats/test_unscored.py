@@ -116,6 +116,14 @@ def test_ruler(tmp_path):
         data.read(path, metric="16384")
 
 
+def test_ruler_by_way_of_every_eval_ever(tmp_path):
+    path = every_eval(tmp_path, "m", asked([0.0, -1.0, 1.0]))
+    lines = [json.loads(line) | {"evaluation_result_id": "4096"} for line in path.read_text().splitlines()]
+    with pytest.warns(DataWarning, match="1 of 3 answers was not scored"):
+        found = data.read(jsonl(path, lines))
+    assert found.scores[found.seen].tolist() == [0, 1]
+
+
 def test_minus_one_is_a_score_where_the_metric_is_no_length(tmp_path):
     path = lm_eval(tmp_path, "m", asked([1.0, -1.0]))
     with pytest.raises(BadInput, match=r":2: acc is '-1.0'; it must be a number in \[0, 1\]"):
