@@ -52,7 +52,8 @@ def show(
             run.list(found.anchor_items)
             return
         facts = _facts(found)
-        run.show([_table(found, facts)], {"schema": "lleval/banks/1", "banks": [facts]})
+        content = facts | {"caveats": list(found.caveats)} | _checks(found)
+        run.show([_table(found, facts)], {"schema": "lleval/banks/1", "banks": [content]})
 
 
 def verify(
@@ -105,4 +106,17 @@ def _table(found: "ll.ItemBank", facts: dict[str, Any]) -> "Table":
         for i, group in enumerate(found.groups):
             inside = found.group == i
             lines.append((f"group {group}", f"{inside.sum()} items, {found.weight[inside].sum():.1%} of the score"))
-    return ll.report.text.Table(f"bank {found.name!r}", ("what", "found"), tuple(lines), left=2)
+    if found.verdict is not None:
+        tried = {
+            "models left out at random": found.verdict.random,
+            "strongest models left out": found.verdict.strongest,
+        }
+        lines += [(who, str(check)) for who, check in tried.items() if check is not None]
+    return ll.report.text.Table(f"bank {found.name!r}", ("what", "found"), tuple(lines), found.caveats, left=2)
+
+
+def _checks(found: "ll.ItemBank") -> dict[str, Any]:
+    """What the checks on models left out have shown, as the JSON of `calibrate` names them."""
+    verdict = found.verdict
+    tried = {} if verdict is None else {"check": verdict.random, "check_strongest": verdict.strongest}
+    return {name: None if check is None else check.to_dict() for name, check in tried.items()}

@@ -1,5 +1,6 @@
 """`lleval calibrate`: what it refuses before the fit, what it saves when, and what a bank and its estimates repeat."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -108,6 +109,29 @@ def test_anchors_that_are_all_items_are_no_evidence(tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.count("skipped: the anchors are all items, so nothing is predicted") == 2
     assert "choose fewer with --anchors" in said
+
+
+def test_a_bank_shows_what_speaks_against_it(tmp_path, capsys):
+    bank = ll.load_bank("livexiv-vqa")
+    poor = ll.LeftOut(inside=3, of=10, error=0.08, bias=-0.08)
+    verdict = ll.Verdict(17, ("only 17 models for calibration; at least 30 are advised",), ll.LeftOut(9, 10), poor)
+    ll.save(dataclasses.replace(bank, verdict=verdict), tmp_path / "bank")
+    assert run(["bank", "show", f"{tmp_path}/bank"]) == OK
+    said = capsys.readouterr().out
+    assert "strongest models left out  3 of 10 95% intervals contain the score; mean absolute error 0.080" in said
+    assert verdict.warnings[0] in said
+    assert "the strongest models left out of the calibration: 3 of 10 95% intervals contain the score" in said
+    assert run(["bank", "show", f"{tmp_path}/bank", "--json", "-"]) == OK
+    found = json.loads(capsys.readouterr().out)["banks"][0]
+    assert (found["check"]["inside"], found["check_strongest"]["bias"]) == (9, -0.08)
+    assert found["caveats"] == list(verdict.caveats)
+
+
+def test_few_misses_are_no_caveat():
+    """8 of 10 at 95% happen to one good bank in twelve; 3 of 10 to none."""
+    assert not ll.LeftOut(8, 10).poor
+    assert ll.LeftOut(3, 10).poor
+    assert not ll.LeftOut(why_not="too few").poor
 
 
 def test_models_are_drawn_by_name():
