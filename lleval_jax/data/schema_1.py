@@ -26,6 +26,7 @@ class Form(NamedTuple):
     moved  arrays beside the params -> their field there today
     names  lists of names in the settings that are axes today
     coded  lists of each row's name in the settings -> (axis, field of params) today
+    named  fields of params -> their names today
     """
 
     axes: tuple[str, str, str]
@@ -33,6 +34,7 @@ class Form(NamedTuple):
     moved: Mapping[str, str] = {}
     names: tuple[str, ...] = ()
     coded: Mapping[str, tuple[str, str]] = {}
+    named: Mapping[str, str] = {}
 
 
 FORMS = {
@@ -54,7 +56,7 @@ FORMS = {
     ),
     "SlothPaperParams": Form(("models", "benchmarks", ""), "log evidence", coded={"families": ("families", "family")}),
     "DownstreamParams": Form(("models", "scores", ""), "log evidence", names=("families", "lineages")),
-    "PasskParams": Form(("models", "questions", ""), moved={"n_seen": "tried"}),
+    "PasskParams": Form(("models", "questions", ""), moved={"n_seen": "tried"}, named={"beside": "residual"}),
     "RefreshParams": Form(("models", "cells", "domains"), "log evidence", names=("versions",)),
     "RefreshPaperParams": Form(("models", "items", "domains"), moved={"group": "domain", "covariance": "beta_var"}),
     "PeprParams": Form(("texts", "elements", ""), moved={"covariance": "covariance", "n_seen": "fitted"}),
@@ -77,6 +79,8 @@ def _fit(facts: Facts, params: Facts, outside: Arrays, inside: Arrays, prefix: s
     form, settings = FORMS[params["class"]], dict(facts["settings"])
     stored = {f"{prefix}{name}": each for name, each in inside.items()}
     made = _params(params, "params", inside)
+    for old, name in form.named.items():
+        made[name], stored[f"{prefix}params.{name}"] = made.pop(old), stored.pop(f"{prefix}params.{old}")
     axes = {axis: facts[old] for axis, old in zip(form.axes, ("rows", "items", "groups"), strict=True) if axis}
     for name in form.names:
         axes[name] = settings.pop(name)
