@@ -17,7 +17,7 @@ from lleval_jax.data.answers import CHOICE_PROBABILITY, Answers, Options, from_t
 from lleval_jax.data.formats import choices, one_of
 from lleval_jax.data.formats.format import Format
 from lleval_jax.data.notes import Note
-from lleval_jax.data.unscored import does_not_apply, is_unscored
+from lleval_jax.data.unscored import DOES_NOT_APPLY, does_not_apply, is_unscored
 from lleval_jax.errors import BadFile, BadInput, require
 
 PRIORITY = ("acc_norm", "acc", "exact_match", "em", "f1", "mc2", "mc1", "pass@1", "contains")
@@ -183,6 +183,8 @@ class _Lines:
             return _probability(entry)
         value = entry.score
         low, high = self.options.scale or (0.0, 1.0)
+        if type(value) is float and low <= value <= high and value != DOES_NOT_APPLY:  # nearly all lines
+            return value
         if is_unscored(value) or does_not_apply(self.metric, value):
             return math.nan
         is_number = isinstance(value, int | float)
