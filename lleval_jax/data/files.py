@@ -318,8 +318,10 @@ class Zip(zipfile.ZipFile):
                 content.write(part)
                 require(content.tell() <= size, f"{where} is larger than the {size} bytes it says it has")
         found = content.getvalue()
-        require(len(found) == size, f"{where} is cut short: {len(found)} bytes of {size}")
-        require(zlib.crc32(found) == info.CRC, f"{where} does not have the checksum it was written with")
+        if len(found) != size:
+            raise BadFile(f"{where} is cut short: {len(found)} bytes of {size}")
+        if zlib.crc32(found) != info.CRC:
+            raise BadFile(f"{where} does not have the checksum it was written with")
         return found
 
 

@@ -1,7 +1,9 @@
 import json
 import math
 import pathlib
+import shutil
 import zipfile
+import zlib
 
 import pytest
 import zstandard
@@ -118,6 +120,20 @@ def test_a_cut_zip_is_named(tmp_path):
     path.write_bytes((LOGS / "tiny-sums.eval").read_bytes()[:-100])
     with pytest.raises(BadInput, match="^read as Inspect log: a.eval is damaged or cut short .* Copy or write it"):
         data.read(path)
+
+
+@pytest.mark.parametrize("field", ["CRC", "file_size"])
+def test_a_damaged_member_does_not_stop_the_other_logs(tmp_path, field):
+    shutil.copy(LOGS / "tiny-sums.json", tmp_path)
+    with zipfile.ZipFile(tmp_path / "b.eval", "w") as archive:
+        archive.writestr("header.json", zstandard.compress(b"{}"))
+        info = archive.getinfo("header.json")
+        info.compress_type, info.file_size, info.CRC = files.ZSTD, 2, zlib.crc32(b"{}")
+        setattr(info, field, 3)
+    with pytest.warns(
+        DataWarning, match=r"b.eval: header.json (is cut short|does not have the checksum).* It was left out"
+    ):
+        assert len(data.read(tmp_path).items) == 2
 
 
 def test_a_member_larger_than_it_says_is_refused(tmp_path):
