@@ -9,10 +9,14 @@ import pathlib
 from importlib import metadata
 from typing import Any
 
+from lleval_jax.renamed import moved
+
 _LISTED = ast.parse(pathlib.Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
 _IMPORTS = [line for line in _LISTED if isinstance(line, ast.ImportFrom)]
 # Public name -> the module that holds it, and its name there.
 _HOME = {str(each.asname): (str(line.module), each.name) for line in _IMPORTS for each in line.names}
+
+_gone = moved("lleval_jax", sloth_paper="lleval_jax.sloth.published", refresh_paper="lleval_jax.refresh.published")
 
 __all__ = [*_HOME, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 __version__ = metadata.version("lleval-jax")
@@ -20,7 +24,7 @@ __version__ = metadata.version("lleval-jax")
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'lleval_jax' has no attribute {name!r}")
+        return _gone(name)
     module, original = _HOME[name]
     found = vars(importlib.import_module(module)).get(original)
     return importlib.import_module(f"{module}.{original}") if found is None else found

@@ -35,10 +35,8 @@ from lleval_jax.estimators.irt import ability as ability
 from lleval_jax.estimators.irt import guard as estimable
 from lleval_jax.estimators.irt import rotation as rotation
 from lleval_jax.estimators.prompts import best as bandit
-from lleval_jax.estimators.refresh import published as refresh_paper
 from lleval_jax.estimators.sloth import downstream as downstream
 from lleval_jax.estimators.sloth import passk as passk
-from lleval_jax.estimators.sloth import published as sloth_paper
 from lleval_jax.estimators.sloth import skills as skills
 from lleval_jax.estimators.tiny import anchors as anchors
 from lleval_jax.estimators.trust import controls as controls
@@ -62,5 +60,5 @@ from lleval_jax.values import Source as Source
 from lleval_jax.values import SparseResponses as SparseResponses
 from lleval_jax.values import Verdict as Verdict
 
-__all__ = ["bandit", "estimable", "itemfit", "refresh_paper", "sessions", "sloth_paper"]  # named unlike their modules
+__all__ = ["bandit", "estimable", "itemfit", "sessions"]  # named unlike their modules
 __version__: str

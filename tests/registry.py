@@ -186,7 +186,7 @@ METHODS = (
         "refresh",
         lambda: (worlds.versions()[:1], worlds.versions()[1]),
         lambda versions: ll.refresh.fit(versions),
-        lambda fit, rerun: ll.refresh.estimate(fit, rerun, version="v2"),
+        lambda fit, rerun: ll.refresh.estimate(fit, answers=rerun, version="v2"),
         shuffled=versions_backwards,
         unseen="an item of a version counts in its score, though nobody was asked it",
         twice="a version has its items once",
@@ -274,7 +274,5 @@ ELSEWHERE = {
     "passk": "draws by the place of a model; tests/estimators/sloth/test_passk.py has its properties",
     "plain": "fits nothing; tests/estimators/plain/test_plain.py has its properties",
     "ranking": "an answer about the same sessions as adaptive",
-    "refresh_paper": "held by the published program's numbers",
     "skills": "another question to a law of sloth",
-    "sloth_paper": "held by the published program's numbers",
 }

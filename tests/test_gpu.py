@@ -123,7 +123,7 @@ def grid():
 def test_prompts_in_float32_are_those_in_float64():
     """Sizes of effects and effects follow without chance; scores are draws, other ones in float64."""
     got = prompts.fit(grid())
-    want = on_cpu(lambda: prompts.fit(grid(), dtype="float64"))
+    want = on_cpu(lambda: prompts.fit(grid(), precision="float64"))
     assert got.status == want.status == "ok"
     close(got.params.effect, want.params.effect, want.params.effect_sd)
     wide = np.log(want.params.scale_high / want.params.scale_low) / 4  # about a standard error

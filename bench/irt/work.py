@@ -190,7 +190,7 @@ def prompts(block: int | None = None) -> Callable[[str, bool], Work]:
         sweeps: list[int] = []
 
         def call() -> dict[str, Any]:
-            found = many.fit_many(answers, seen, dtype=precision)
+            found = many.fit_many(answers, seen=seen, precision=precision)
             sweeps[:] = found.steps.tolist()
             good = f"{(found.status == 'ok').mean():.4%} ok, {int(np.isnan(found.score).sum())} scores NaN"
             said = {"status": good, "steps": float(found.steps.mean()), "most_steps": int(found.steps.max())}

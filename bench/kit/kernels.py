@@ -88,7 +88,7 @@ def refresh() -> Calls:
     def chain() -> None:
         fit = ll.refresh.fit(versions)
         ll.refresh.estimate(fit)
-        ll.refresh.choose(fit, 5)
+        ll.refresh.choose(fit, k=5)
 
     return {"fit, estimate, choose": chain}
 

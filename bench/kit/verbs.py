@@ -147,15 +147,15 @@ def prompts(shared: pathlib.Path) -> Iterator[tuple[str, Any]]:
     yield "difference", ll.prompts.difference(fit, first, second)
     yield "better", ll.prompts.better(fit, first, second)
     yield "distribution", ll.prompts.distribution(fit)
-    yield "reference", ll.prompts.estimate(ll.prompts.fit(grid, reference=True))
+    yield "reference", ll.prompts.estimate(ll.prompts.published.fit(grid))
     for by in ("balanced", "adaptive"):
-        yield f"choose.{by}", ll.prompts.choose(grid, 800, by=by)
+        yield f"choose.{by}", ll.prompts.choose(grid, k=800, by=by)
     halves = ["a"] * 20 + ["b"] * 20
     two = ll.prompts.fit(grid, models=halves, prompts=[str(i % 20) for i in range(40)], draws=500)
     yield "won", ll.prompts.won(two, "a", "b")
     for rule in ("halving", "ttts"):
         with contextlib.suppress(ll.BadInput):
-            state = ll.bandit.init(grid.rows[:10], grid.items, budget=120, rule=rule, draws=200)
+            state = ll.bandit.init(grid.rows[:10], items=grid.items, budget=120, by=rule, draws=200)
             for _ in range(3):
                 chosen = ll.bandit.choose(state)
                 if chosen.enough:
@@ -166,7 +166,7 @@ def prompts(shared: pathlib.Path) -> Iterator[tuple[str, Any]]:
                 answers = ll.Responses.build(
                     np.where(mask, full.scores[:10], 0), seen=mask, rows=grid.rows[:10], items=grid.items
                 )
-                state = ll.bandit.update(state, answers)
+                state = ll.bandit.update(state, responses=answers)
                 yield f"{rule}.next", chosen
             yield f"{rule}.best", ll.bandit.best(state)
 
@@ -206,7 +206,7 @@ def sloth_fit(shared: pathlib.Path) -> Iterator[tuple[str, Any]]:
         yield f"{skills}.{link}", ll.sloth.estimate(law, size=30e9, tokens=15e12)
     few = board.hide(np.arange(len(board.models)) % 2 == 0)
     yield "left_out", ll.sloth.left_out(few, skills=1, folds=2)
-    yield "paper", ll.sloth_paper.estimate(ll.sloth_paper.fit(board, skills=2), size=30e9, tokens=15e12)
+    yield "paper", ll.sloth.published.estimate(ll.sloth.published.fit(board, skills=2), size=30e9, tokens=15e12)
 
 
 @part
@@ -215,18 +215,18 @@ def refresh(shared: pathlib.Path) -> Iterator[tuple[str, Any]]:
     versions = [livexiv(shared / f"data/livexiv/vqa_v{i}.npz") for i in (1, 2, 3, 4)]
     fit = ll.refresh.fit({f"v{i + 1}": v for i, v in enumerate(versions[:3])})
     yield "standing", ll.refresh.estimate(fit)
-    chosen = ll.refresh.choose(fit, 4)
+    chosen = ll.refresh.choose(fit, k=4)
     yield "choose", chosen
-    yield "foretell", ll.refresh.foretell(fit, chosen.rows)
+    yield "preview", ll.refresh.preview(fit, rerun=chosen.rows)
     again = [i for i, row in enumerate(versions[3].rows) if row in chosen.rows]
     answers = versions[3].take(again)
-    yield "estimate", ll.refresh.estimate(fit, answers, version="v4")
-    yield "ranks", ll.refresh.ranks(fit, answers, version="v4")
+    yield "estimate", ll.refresh.estimate(fit, answers=answers, version="v4")
+    yield "ranks", ll.refresh.ranks(fit, answers=answers, version="v4")
     yield "suspects", ll.refresh.suspects(versions)
     yield "check", ll.refresh.check(versions)
-    paper = ll.refresh_paper.fit(versions[:2])
-    yield "paper", ll.refresh_paper.estimate(paper)
-    yield "paper.choose", ll.refresh_paper.choose(paper, 4)
+    paper = ll.refresh.published.fit(versions[:2])
+    yield "paper", ll.refresh.published.estimate(paper)
+    yield "paper.choose", ll.refresh.published.choose(paper, k=4)
 
 
 def livexiv(path: pathlib.Path) -> ll.Responses:
@@ -247,10 +247,10 @@ def pepr(shared: pathlib.Path) -> Iterator[tuple[str, Any]]:
         subsets = () if pairs else ("task+rules",)
         fit = ll.pepr.fit(data.simulate_logprobs(true, 200, subsets=subsets, pairs=pairs, seed=1))
         yield f"{pairs}.weights", ll.pepr.estimate(fit)
-        yield f"{pairs}.choose", ll.pepr.choose(fit, size=2)
+        yield f"{pairs}.choose", ll.pepr.choose(fit, k=2)
         yield f"{pairs}.check", ll.pepr.check(fit)
         if not pairs:
-            yield "all", ll.pepr.estimate(fit, "all")
+            yield "all", ll.pepr.estimate(fit, subsets="all")
 
 
 @part

@@ -50,7 +50,7 @@ def recovery(runs: int, sizes: Sequence[int]) -> dict:
         for seed in range(runs):
             table = simulate_logprobs(TRUE, n, seed=seed)
             fit = ll.pepr.fit(table, draws=1)
-            weight, score = ll.pepr.estimate(fit), ll.pepr.estimate(fit, "all")
+            weight, score = ll.pepr.estimate(fit), ll.pepr.estimate(fit, subsets="all")
             member = np.stack([members_of(name, fit.items) for name in score.rows])
             has = (member @ WEIGHT > 0) & (member.sum(1) > 1)
             truth = member[has] @ (WEIGHT * fit.params.value) / (member[has] @ WEIGHT)
@@ -122,7 +122,7 @@ def seconds(draws: int) -> dict:
     every = LogProbs.from_frame(simulate_logprobs({str(k): k + 1.0 for k in range(16)}, 200, seed=0))
     fit = ll.pepr.fit(every, draws=1)
     start = time.perf_counter()
-    ll.pepr.estimate(fit, "all")
+    ll.pepr.estimate(fit, subsets="all")
     return {
         "fits": draws,
         "ours_cold": took[0],

@@ -43,7 +43,7 @@ class Settings:
 
 def session(truth: Responses, looks: Sequence[int], **settings) -> dict[int, dict]:
     """One session to the last of `looks` (answers); what it says of the best prompt at each."""
-    state = best.init(truth.rows, truth.items, budget=looks[-1], confidence=1, draws=DRAWS, **settings)
+    state = best.init(truth.rows, items=truth.items, budget=looks[-1], certainty=1, draws=DRAWS, **settings)
     place = {name: j for j, name in enumerate(truth.items)}
     row = {name: i for i, name in enumerate(truth.rows)}
     scores, looked = truth.scores.mean(1, dtype=float), {}
@@ -51,7 +51,9 @@ def session(truth: Responses, looks: Sequence[int], **settings) -> dict[int, dic
         seen = np.zeros(truth.seen.shape, bool)
         for name, items in zip(choice.rows, choice.items, strict=True):
             seen[row[name], [place[item] for item in items]] = True
-        state = best.update(state, Responses.build(truth.scores, seen=seen, rows=truth.rows, items=truth.items))
+        state = best.update(
+            state, responses=Responses.build(truth.scores, seen=seen, rows=truth.rows, items=truth.items)
+        )
         if state.spent in looks:
             looked[int(state.spent)] = _said(best.best(state), scores, row)
     return looked | {look: _said(best.best(state), scores, row) for look in looks if look not in looked}
@@ -85,7 +87,7 @@ def _halvings(settings: Settings, k: int, seed: int) -> list[dict]:
         key, features = {"covariates": covariates, "set": k, "seed": seed}, x if given else None
         for budget in settings.budgets:
             began = time.process_time()
-            found = session(truth, (budget,), rule="halving", row_features=features, seed=seed)[budget]
+            found = session(truth, (budget,), by="halving", row_features=features, seed=seed)[budget]
             spent = {"cpu_seconds": time.process_time() - began}
             runs.append(key | {"by": "halving", "budget": budget} | found | spent)
             for name, by in RIVALS.items():
@@ -102,7 +104,7 @@ def _others(settings: Settings, k: int, seed: int) -> list[dict]:
     for covariates, given in COVARIATES.items():
         key, features = {"covariates": covariates, "set": k, "seed": seed}, x if given else None
         for rule in OTHERS:
-            looked = session(truth, settings.budgets, rule=rule, size=LOOK, row_features=features, seed=seed)
+            looked = session(truth, settings.budgets, by=rule, k=LOOK, row_features=features, seed=seed)
             runs += [key | {"by": rule, "budget": budget} | looked[budget] for budget in settings.budgets]
     return runs
 

@@ -30,9 +30,9 @@ def session(random: np.random.Generator, rule: str, seed: int) -> tuple[float, b
     logit = random.normal() + between * random.normal(size=(PROMPTS, 1)) + hard * random.normal(size=(1, ITEMS))
     right = (random.random(logit.shape) < 1 / (1 + np.exp(-logit))) * 1.0
     truth = Responses.build(right, rows=[f"p{i}" for i in range(PROMPTS)], items=[f"e{j}" for j in range(ITEMS)])
-    state = best.init(truth.rows, truth.items, budget=BUDGET, rule=rule, seed=seed, confidence=0.9, draws=DRAWS)
+    state = best.init(truth.rows, items=truth.items, budget=BUDGET, by=rule, seed=seed, certainty=0.9, draws=DRAWS)
     while not (choice := best.choose(state)).enough:
-        state = best.update(state, answers_to(truth, choice))
+        state = best.update(state, responses=answers_to(truth, choice))
     found, scores = best.best(state), truth.scores.mean(1)
     return found.probability, bool(scores[truth.rows.index(found.prompt)] == scores.max())
 

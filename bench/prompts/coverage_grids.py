@@ -52,7 +52,7 @@ def expected(worlds: int) -> dict[str, object]:
         ]
     )
     seen = np.stack([asked(a, seed=s) for s, a in enumerate(answers)])
-    return {"held": held(prompts_many.fit_many(answers, seen, draws=400, points=kernel.POINTS), answers)}
+    return {"held": held(prompts_many.fit_many(answers, seen=seen, draws=400, points=kernel.POINTS), answers)}
 
 
 def failing(worlds: int) -> dict[str, object]:
@@ -63,7 +63,7 @@ def failing(worlds: int) -> dict[str, object]:
         prompt = 0.4 * random.normal(size=(40, 1)) - 4 * (np.arange(40) < 8)[:, None]
         answers.append(answered(random, 0.5 + prompt + 1.2 * random.normal(size=(1, ITEMS))))
     seen = [asked(a, 2 * BUDGET, seed=s) for s, a in enumerate(answers)]
-    return {"held": held(prompts_many.fit_many(np.stack(answers), np.stack(seen), draws=200), answers)}
+    return {"held": held(prompts_many.fit_many(np.stack(answers), seen=np.stack(seen), draws=200), answers)}
 
 
 def features(worlds: int) -> dict[str, object]:
@@ -75,7 +75,7 @@ def features(worlds: int) -> dict[str, object]:
         answers.append(answered(random, logit[:, None] + 1.2 * random.normal(size=(1, ITEMS))))
     seen = [asked(a, seed=s) for s, a in enumerate(answers)]
     plain, aware = (
-        prompts_many.fit_many(np.stack(answers), np.stack(seen), method="ep", draws=200, **more)
+        prompts_many.fit_many(np.stack(answers), seen=np.stack(seen), by="ep", draws=200, **more)
         for more in ({}, {"row_features": x})
     )
     widths = [float((found.high - found.low).mean()) for found in (plain, aware)]

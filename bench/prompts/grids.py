@@ -140,10 +140,10 @@ def covered(settings: Settings, prompt: float | None, tell: str, method: Method 
         grids = np.broadcast_to(answers, seen.shape).reshape(-1, *shape)
         found = many.fit_many(
             grids,
-            seen.reshape(-1, *shape),
+            seen=seen.reshape(-1, *shape),
             points=16 if method == "mcmc" else None,
             draws=settings.draws,
-            method=method,
+            by=method,
             seed=start,
         )
         truth = grids.mean(2, dtype=float)
@@ -175,7 +175,7 @@ def real() -> dict:
     for share in SHARES:
         grids, budget = np.broadcast_to(answers, (PLANS, *answers.shape)), round(share * answers.size)
         seen = balanced_plans(grids, budget)
-        found = many.fit_many(grids, seen, points=16, draws=400)
+        found = many.fit_many(grids, seen=seen, points=16, draws=400)
         rows[str(budget)] = compared(grids, seen, found, ("baseline", "pe_rasch"), None)
         print(budget, json.dumps(rows[str(budget)]), flush=True)
     of_truth = paper.quantiles(answers.mean(1), LEVELS)
@@ -192,8 +192,8 @@ def published() -> dict:
         budget, each = round(share * everything[0].size), []
         for grids, features in tasks:
             seen = balanced_plans(grids, budget)
-            plain = many.fit_many(grids, seen, points=16, draws=400)
-            aware = many.fit_many(grids, seen, row_features=features, points=16, draws=400)
+            plain = many.fit_many(grids, seen=seen, points=16, draws=400)
+            aware = many.fit_many(grids, seen=seen, row_features=features, points=16, draws=400)
             each.append((seen, np.broadcast_to(features, (len(grids), *features.shape)), plain, aware))
         seen, features, plain, aware = jax.tree.map(lambda *parts: np.concatenate(parts), *each)
         rows[str(budget)] = {
@@ -233,7 +233,7 @@ def told_apart(answers: np.ndarray, panel: tuple[int, ...], budget: int, seed: i
         grid, models=np.repeat(names, each).tolist(), prompts=[str(i) for i in range(each)] * models, seed=seed
     )
     truth = answers.mean(1, dtype=float).reshape(models, each)
-    mean = prompts.estimate(fitted, quantiles=(), what=("mean",))
+    mean = prompts.estimate(fitted, quantiles=(), of=("mean",))
     pairs = list(zip(names, names[1:], strict=False))
     gap = [prompts.difference(fitted, *pair) for pair in pairs]
     won = [prompts.won(fitted, *pair) for pair in pairs]
@@ -252,7 +252,7 @@ def quick(settings: Settings) -> dict:
     everything, rows = np.concatenate([grids for grids, _ in templates()]), {}
     for share in SHARES:
         seen = balanced_plans(everything, round(share * everything[0].size))
-        found = many.fit_many(everything, seen, draws=400, method="ep")
+        found = many.fit_many(everything, seen=seen, draws=400, by="ep")
         rows[f"{share:g}"] = compared(everything, seen, found, (), None)
         print(share, json.dumps(rows[f"{share:g}"]), flush=True)
     found = {"simulated": {name: quick_simulated(x) for name, x in (("without", False), ("with", True))}}
@@ -266,7 +266,7 @@ def quick_simulated(x: bool) -> dict:
         answers, features = rivals.simulated(k)
         seen = np.stack([plan for seed in rivals.SEEDS for plan in nested(seed)])
         grids = np.broadcast_to(answers, seen.shape)
-        found = many.fit_many(grids, seen, row_features=features if x else None, draws=400, method="ep")
+        found = many.fit_many(grids, seen=seen, row_features=features if x else None, draws=400, by="ep")
         each = [apart(*one, answers.mean(1)) for one in zip(found.distribution, found.score, strict=True)]
         errors[k] = np.reshape(each, errors[k].shape)
     rows = {str(b): spread(errors[:, :, i]) for i, b in enumerate(BUDGETS)}

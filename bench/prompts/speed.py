@@ -30,7 +30,7 @@ def speed() -> dict:
     for method in methods:
         for _ in range(3):
             began = time.perf_counter(), time.process_time()
-            many.fit_many(answers, seen, method=method)
+            many.fit_many(answers, seen=seen, by=method)
             tries[method].append((time.perf_counter() - began[0], time.process_time() - began[1]))
             print(f"{FITS} fits, {method}: {tries[method][-1][0]:.2f} s, {tries[method][-1][1]:.2f} CPU s", flush=True)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

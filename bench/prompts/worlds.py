@@ -56,7 +56,7 @@ def templates() -> list[tuple[np.ndarray, np.ndarray]]:
         accuracy = accuracy.iloc[random.choice(len(accuracy), TEMPLATES, replace=False)]
         grids = np.stack([with_accuracies(random, accuracy[model].to_numpy()) for model in accuracy])
         features, _ = prompts.features([texts[task, template] for template in accuracy.index])
-        tasks.append((grids, prompts.pca(features / np.maximum(features.std(0), 1e-9), COMPONENTS)))
+        tasks.append((grids, prompts.pca(features / np.maximum(features.std(0), 1e-9), dims=COMPONENTS)))
     return tasks
 
 

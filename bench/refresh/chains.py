@@ -142,7 +142,7 @@ class Ours:
 
     def choose(self, m: int, force: Sequence[str], items: Mapping[str, int]) -> list[str]:
         """Models to run, the new ones among them."""
-        return list(refresh.choose(self.fit, m, force=force, items=items).rows)
+        return list(refresh.choose(self.fit, k=m, force=force, items=items).rows)
 
     def __call__(self, name: str, answers: Responses) -> tuple[Scores, Intervals, str]:
         """Scores and intervals of all models on a version of which some answers are known."""

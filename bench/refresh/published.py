@@ -5,7 +5,7 @@ answer the next, and the scores of the others are predicted (arXiv 2410.10783, a
 Errors are mean absolute errors in points over the models that were not run again.
 
 Kinds of chains:
-  own choice        the authors' rows, models chosen by `refresh_paper.choose`
+  own choice        the authors' rows, models chosen by `refresh.published.choose`
   published choice  the authors' rows, models as printed; five starts
   cpu choice        the authors' rows, models as their code chose on a CPU (there are no rows for m = 12)
   corrected         rows by name, own choice; with the coverage of 95% intervals
@@ -30,7 +30,7 @@ from scipy import stats
 from bench.kit.problems import shared
 from bench.kit.results import Record
 from bench.kit.settings import setting
-from lleval_jax import Choice, Estimate, FitResult, Responses, refresh_paper
+from lleval_jax import Choice, Estimate, FitResult, Responses, refresh
 
 CHAINS = {"vqa": ["v1", "v2", "v3", "v4"], "tqa": ["v1", "v2", "v3"]}
 SIZES = (3, 5, 8, 12)
@@ -73,7 +73,7 @@ def fitted(modality: str, runs: tuple[tuple[int, ...], ...], corrected: bool, se
     first, *later = (answers(modality, version, corrected) for version in CHAINS[modality][: 1 + len(runs)])
     versions = [first, *(whole.take(rows) for whole, rows in zip(later, runs, strict=True))]
     began = time.process_time()
-    found = refresh_paper.fit(versions, seed=seed, strict=True)
+    found = refresh.published.fit(versions, seed=seed, strict=True)
     return found, time.process_time() - began
 
 
@@ -129,13 +129,13 @@ def chain(modality: str, m: int, *, corrected: bool = False, given: list[list[in
     now, _ = fitted(modality, runs, corrected, seed)
     for step, version in enumerate(CHAINS[modality][1:]):
         truth = answers(modality, version, corrected)
-        chosen: Choice = refresh_paper.choose(now, m)
+        chosen: Choice = refresh.published.choose(now, k=m)
         rows = given[step] if given else [truth.rows.index(name) for name in chosen.rows]
         new = list(range(OLD, NEW)) if step == 0 else []
         runs = (*runs, tuple(dict.fromkeys([*rows, *new])))
         now, seconds = fitted(modality, runs, corrected, seed)
         cell = {"modality": modality, "version": version, "m": m, "run_again": sorted(rows), "cpu_seconds": seconds}
-        cells.append(rounded(cell | {"epochs": now.steps} | measured(truth, refresh_paper.estimate(now), runs[-1])))
+        cells.append(rounded(cell | {"epochs": now.steps} | measured(truth, refresh.published.estimate(now), runs[-1])))
     return cells
 
 

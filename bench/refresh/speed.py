@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.kit.measure import measure
 from bench.kit.problems import shared
-from lleval_jax import FitResult, Responses, refresh, refresh_paper
+from lleval_jax import FitResult, Responses, refresh
 from lleval_jax.core.laws import panel
 from lleval_jax.estimators.refresh.kernel import Search
 from lleval_jax.layout.chain import PAD, Chain, Data, Named, append, empty, lay_out, named_of, share, with_loadings
@@ -44,7 +44,7 @@ def chain(known: Sequence[Responses]) -> None:
     for count in range(1, len(known) + 1):
         fit = refresh.fit(known[:count])
         if count < len(known):
-            refresh.choose(fit, M)
+            refresh.choose(fit, k=M)
     refresh.estimate(fit)  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
@@ -97,9 +97,9 @@ def by_models(forms: Forms) -> dict[str, object]:
             began = time.perf_counter()
             fit = refresh.fit([first])
             fitted = time.perf_counter()
-            run = refresh.choose(fit, 12).rows
+            run = refresh.choose(fit, k=12).rows
             chosen = time.perf_counter()
-            refresh.estimate(fit, second.take([second.rows.index(row) for row in run]))
+            refresh.estimate(fit, answers=second.take([second.rows.index(row) for row in run]))
             return {"fit": fitted - began, "choose": chosen - fitted, "estimate": time.perf_counter() - chosen}
 
         once()
@@ -188,7 +188,8 @@ def study(versions: Sequence[Responses], forms: Forms, save: Callable[[dict[str,
 
     keep("chain", measure(functools.partial(chain, known))[0])
     keep(
-        "published chain", measure(lambda: [refresh_paper.fit(known[: i + 1]) for i in range(len(known))], repeats=3)[0]
+        "published chain",
+        measure(lambda: [refresh.published.fit(known[: i + 1]) for i in range(len(known))], repeats=3)[0],
     )
     keep("reference, stored", stored())
     keep("items", by_items(known))

@@ -64,7 +64,7 @@ def chain(versions: Sequence[Responses]) -> dict[str, Held]:
     fit = refresh.fit(known)
     for v, truth in enumerate(versions[1:], 1):
         items = {truth.groups[g]: int(n) for g, n in enumerate(np.bincount(truth.group))}
-        run = refresh.choose(fit, RERUN, items=items).rows
+        run = refresh.choose(fit, k=RERUN, items=items).rows
         known.append(truth.take([truth.rows.index(row) for row in run]))
         fit = refresh.fit(known)
         real = {"all": truth.scores.mean(1)}
@@ -98,7 +98,7 @@ def suspected(seed: int, gain: float, where: int, on: Sequence[int] | None, law:
     weight = np.full((MODELS, 1), float(ANSWERS))
     versions = [Responses.build(scores[:, [v]], weight=weight, rows=rows, items=[f"v{v}"]) for v in range(VERSIONS)]
     family = {row: "family" if i >= MODELS - FAMILY else row for i, row in enumerate(rows)}
-    flagged = refresh.suspects(versions, family, on=on).flagged
+    flagged = refresh.suspects(versions, families=family, on=on).flagged
     return "family" in flagged, bool(set(flagged) - {"family"})
 
 

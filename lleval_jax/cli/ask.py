@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 import typer
 
 import lleval_jax as ll
@@ -169,8 +168,8 @@ def _entries(found: "ll.Estimate") -> dict[str, Any]:
     return {name: found.to_dict()[name] for name in ("target", "level", "estimates")}
 
 
-def _prices(path: str, bank: "ll.ItemBank") -> np.ndarray:
-    """(items,) from a table; every item of the bank must have one."""
+def _prices(path: str, bank: "ll.ItemBank") -> dict[str, float]:
+    """Item -> price, from a table; every item of the bank must have one."""
     import pandas as pd  # not needed for --help
 
     require(pathlib.Path(path).is_file(), f"there is no file {path}")
@@ -182,7 +181,7 @@ def _prices(path: str, bank: "ll.ItemBank") -> np.ndarray:
     priced = dict(zip(table.item.astype(str), pd.to_numeric(table.price, errors="coerce"), strict=True))
     missing = [item for item in bank.items if item not in priced]
     require(not missing, f"{path} has no price for {len(missing)} items of the bank, such as {missing[:1]}")
-    return np.array([priced[item] for item in bank.items], float)
+    return {item: float(priced[item]) for item in bank.items}
 
 
 def _shown(chosen: "ll.Choice", bank: "ll.ItemBank") -> list["Table"]:

@@ -157,7 +157,8 @@ def _examined(responses: Any, model: Any, dims: Any, seed: int, strict: bool) ->
             for one, text in zip(found.warnings, said, strict=True)
         ]
         safe: Any = found.safe
-        found = ll.estimable.check(responses, model=safe, **words | {"dims": 1})
+        words["dims"] = 1
+        found = ll.estimable.check(responses, model=safe, **words)
     said += [one for one in ll.estimable.verdict(found).warnings if one not in said]
     require(not (strict and said), f"{'; '.join(said)} (--strict)")
     for one in said:

@@ -70,7 +70,7 @@ def check(
         member = families(family, responses.rows)
         run.say(f"looking at {len(responses.rows):,} models x {len(responses.items):,} items")
         wanted = 1 if dims == "auto" else int(dims)
-        guard = ll.estimable.check(responses, model=model, dims=wanted, seed=seed)
+        guard = ll.estimable.check(responses, model=model, dims=wanted, seed=seed, tell=run.tell)
         tables, more, fit, found = [ll.report.trust.guard(guard)], {}, None, None
         if guard.models >= FEWEST:
             asked = Asked(model, dims, member, recover, rotate)
@@ -116,7 +116,8 @@ def _examined(
         fit = ll.irt.fit(responses, standard_errors=False, **words)
         run.say("examining the items")
         share = guard.distinct / guard.models
-        found = ll.itemfit.examine(fit, responses=responses, family=asked.families, distinct=share, seed=run.seed)
+        words: dict[str, Any] = {"family": asked.families, "distinct": share, "seed": run.seed}
+        found = ll.itemfit.examine(fit, responses=responses, tell=run.tell, **words)
         if dims > 1:
             more["rotation"] = ll.rotation.rotate(fit, by=asked.rotate, seed=run.seed)
         if asked.recover:

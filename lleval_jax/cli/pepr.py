@@ -88,12 +88,12 @@ def pepr(
         _require_elements(subset or (), scores.elements)
         run.say("fitting; compiling first")
         words = {"per": None if per == "auto" else per, "ridge": ridge, "scale": scale, "seed": seed, "strict": strict}
-        fit = run.stamped(ll.pepr.fit(scores, **words))  # type: ignore[arg-type]
+        fit = run.stamped(ll.pepr.fit(scores, tell=run.tell, **words))  # type: ignore[arg-type]
         run.say("choosing elements")
-        chosen = ll.pepr.choose(fit, k, level=level)
+        chosen = ll.pepr.choose(fit, k=k, level=level)
         weight = ll.pepr.estimate(fit, level=level)
         wanted = list(dict.fromkeys([*map("+".join, chosen.items), *(subset or ()), *ll.pepr.scored(fit)]))
-        score = ll.pepr.estimate(fit, wanted, level=level)
+        score = ll.pepr.estimate(fit, subsets=wanted, level=level)
         run.draw(lambda path: _draw(fit, weight, level, path))
         run.keep(fit)
         show = ll.report.pepr
@@ -118,7 +118,7 @@ def _require_elements(subsets: Sequence[str], elements: Sequence[str]) -> None:
 
 
 def _draw(fit: "FitResult", weight: "Estimate", level: float, path: str) -> None:
-    best = ll.pepr.choose(fit, range(1, len(fit.items) + 1))
-    scores = ll.pepr.estimate(fit, best.items, level=level)
-    scored = ll.pepr.estimate(fit, "scored", level=level)
+    best = ll.pepr.choose(fit, k=range(1, len(fit.items) + 1))
+    scores = ll.pepr.estimate(fit, subsets=best.items, level=level)
+    scored = ll.pepr.estimate(fit, subsets="scored", level=level)
     ll.report.pepr.plot(fit, weight, scores, scored, path)

@@ -122,7 +122,7 @@ def choice(
     Args:
         chosen: from `refresh.choose`.
         fit: from `refresh.fit`.
-        outlooks: from `refresh.foretell`, first with nobody run and last with all that are chosen.
+        outlooks: from `refresh.preview`, first with nobody run and last with all that are chosen.
         cost: what it saves.
         ask: what was asked for.
         price: of each model.

@@ -101,7 +101,7 @@ def choice(
     """Expected error of the scores of all models, against how many are run.
 
     Args:
-        outlooks: from `refresh.foretell`, of 0, 1, ... models run: the best set of each size, or one model after
+        outlooks: from `refresh.preview`, of 0, 1, ... models run: the best set of each size, or one model after
             another. Where each set holds the one before, the model that it adds is named below.
         even: the same for models chosen otherwise, such as spread evenly over the leaderboard.
         path: write the picture here (png, svg or pdf).

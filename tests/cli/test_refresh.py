@@ -121,7 +121,7 @@ def test_it_says_what_the_library_says(place: pathlib.Path) -> None:
     direct = ll.refresh.estimate(fit)
     assert direct.value.tolist() == [one["value"] for one in found["estimates"]]
     old = ll.refresh.fit({name: ll.read(place / f"{name}.parquet") for name in ("v1", "v2")})
-    added = ll.refresh.estimate(old, ll.read(place / "v3_partial.parquet"))
+    added = ll.refresh.estimate(old, answers=ll.read(place / "v3_partial.parquet"))
     np.testing.assert_allclose(added.value, direct.value, atol=2e-3)
     np.testing.assert_allclose(added.high, direct.high, atol=5e-3)
 
@@ -176,8 +176,8 @@ def test_the_picture_shows_the_best_set_of_each_size(place: pathlib.Path, tmp_pa
     assert len(outlooks) == len(even) == 6
     fit = ll.refresh.fit({name: ll.read(place / f"{name}.parquet") for name in ("v1", "v2")})
     for size, outlook in enumerate(outlooks[2:], 1):
-        rows = ll.refresh.choose(fit, size, force=["ant-1b"]).rows
-        np.testing.assert_allclose(outlook.low, ll.refresh.foretell(fit, rows).low, atol=1e-9)
+        rows = ll.refresh.choose(fit, k=size, force=["ant-1b"]).rows
+        np.testing.assert_allclose(outlook.low, ll.refresh.preview(fit, rerun=rows).low, atol=1e-9)
 
 
 def test_choice_for_a_version_of_other_items(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
@@ -191,7 +191,7 @@ def test_choice_for_a_version_of_other_items(place: pathlib.Path, capsys: pytest
     assert run(["refresh", "choose", *pairs, *words, "--json", "-"]) == OK
     found = json.loads(capsys.readouterr().out)
     fit = ll.refresh.fit({name: ll.read(place / f"{name}.parquet") for name in ("v1", "v2")})
-    direct = ll.refresh.choose(fit, 2, ask="tax=a", items={"law": 40, "tax=a": 60})
+    direct = ll.refresh.choose(fit, k=2, of="tax=a", items={"law": 40, "tax=a": 60})
     assert found["rows"] == list(direct.rows)
     assert [one["why"] for one in found["choices"]] == list(direct.why)
     assert direct.why[-1].split()[-5] == f"{100 * found['expected'][-1]['error']:.2f}"
@@ -215,7 +215,7 @@ def test_pictures(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.Ca
 def test_models_spread_evenly(place: pathlib.Path) -> None:
     fit = ll.load(place / "fit")
     assert isinstance(fit, ll.FitResult)
-    none, one, two, *_, every = ll.refresh.spread(fit, len(MODELS))
+    none, one, two, *_, every = ll.refresh.spread(fit, k=len(MODELS))
     assert (len(none), len(one), len(two)) == (0, 1, 2)
     assert sorted(every) == sorted(MODELS)
 

@@ -54,7 +54,9 @@ def _shell(folder: pathlib.Path) -> None:
     loose = dataclasses.replace(law, ended=dataclasses.replace(law.ended, status="not converged"))
     ll.save(loose, folder / "loose")
     ll.save(ll.sloth.estimate(loose, family="family-0", size=5e9, tokens=2e12), folder / "estimate")
-    ll.save(ll.sloth_paper.fit(ll.read_leaderboard(folder / "board.csv"), skills=1, inputs="pca"), folder / "published")
+    ll.save(
+        ll.sloth.published.fit(ll.read_leaderboard(folder / "board.csv"), skills=1, inputs="pca"), folder / "published"
+    )
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture) -> None:

@@ -42,7 +42,7 @@ def of_bank(bank: ll.ItemBank) -> list[ll.Estimate]:
 
 def of_prompts(fit: ll.FitResult) -> list[ll.Estimate]:
     what = ("mean", "worst", "spread")
-    return [prompts.estimate(fit, what=what, per_prompt=True), prompts.won(fit, "x", "y")]
+    return [prompts.estimate(fit, of=what, per_prompt=True), prompts.won(fit, "x", "y")]
 
 
 ESTIMATES: dict[str, Callable] = {
@@ -50,12 +50,12 @@ ESTIMATES: dict[str, Callable] = {
     "downstream": lambda fit: [downstream.estimate(fit, family=TARGETS)],
     "irt": of_items,
     "passk": lambda fit: [passk.estimate(fit, family=TARGETS, k=(1, 5), draws=50)],
-    "pepr": lambda fit: [pepr.estimate(fit), pepr.estimate(fit, "all")],
+    "pepr": lambda fit: [pepr.estimate(fit), pepr.estimate(fit, subsets="all")],
     "prompts": of_prompts,
-    "prompts_one_model": lambda fit: [prompts.estimate(fit, what=("mean",), per_prompt=True)],
-    "prompts_published": lambda fit: [prompts.estimate(fit, what=("mean",), per_prompt=True)],
+    "prompts_one_model": lambda fit: [prompts.estimate(fit, of=("mean",), per_prompt=True)],
+    "prompts_published": lambda fit: [prompts.estimate(fit, of=("mean",), per_prompt=True)],
     "refresh": lambda fit: [refresh.estimate(fit, version="feb")],
-    "refresh_published": lambda fit: [refresh_published.estimate(fit, 1)],
+    "refresh_published": lambda fit: [refresh_published.estimate(fit, version=1)],
     "sloth": lambda fit: [sloth.estimate(fit, family=TARGETS)],
     "sloth_published": lambda fit: [sloth_published.estimate(fit, family=TARGETS)],
 }

@@ -145,7 +145,7 @@ def test_the_reason_of_a_choice_is_one_sentence() -> None:
 
 def test_only_the_prompts_of_an_estimate() -> None:
     fit = a_fit()
-    found = report.only_prompts(fit, ll.prompts.estimate(fit, what=("mean",), per_prompt=True))
+    found = report.only_prompts(fit, ll.prompts.estimate(fit, of=("mean",), per_prompt=True))
     assert found.rows == fit.rows
     np.testing.assert_allclose(found.value, ll.prompts.estimate(fit, quantiles=(), per_prompt=True).value)
 

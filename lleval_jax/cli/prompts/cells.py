@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 import typer
 
 import lleval_jax as ll
@@ -115,8 +114,8 @@ def plan(
         rows = about.of_rows(grid)
         wait.say("planning" if by == "balanced" else "fitting and planning; compiling first")
         words: dict[str, Any] = {"by": by, "quantile": share, "row_features": rows, "seed": seed}
-        words["price"] = None if prices is None else _prices(prices, grid.names)
-        chosen = ll.prompts.choose(grid.answers, budget, **words)
+        words["price"] = None if prices is None else _prices(prices, grid)
+        chosen = ll.prompts.choose(grid.answers, k=budget, **words)
     _show(chosen, grid, budget, seed, out, json, {"by": by})
 
 
@@ -155,15 +154,15 @@ def best(
                 f"the answers are of several models ({found}); the best prompt is sought for one at a time"
             )
         names = grid.answers.rows
-        price = None if prices is None else _prices(prices, names)
-        words: dict[str, Any] = {"rule": rule, "size": size, "confidence": certainty, "tolerance": tolerance}
+        price = None if prices is None else _prices(prices, grid)
+        words: dict[str, Any] = {"by": rule, "k": size, "certainty": certainty, "tolerance": tolerance}
         words |= {"price": price, "row_features": about.of_rows(grid), "seed": seed}
-        state = ll.bandit.init(names, grid.answers.items, budget=budget, **words)
+        state = ll.bandit.init(names, items=grid.answers.items, budget=budget, **words)
         content: dict[str, Any] = {"rule": rule}
         tables: list[Table] = []
         if grid.answers.seen.any():
             wait.say(f"fitting {len(names):,} prompts x {len(grid.answers.items):,} examples; compiling first")
-            state = ll.bandit.update(state, grid.answers)
+            state = ll.bandit.update(state, responses=grid.answers)
             found = ll.bandit.best(state, level=level)
             tables = [ll.report.prompts.best(found)]
             said = found.to_dict()
@@ -172,11 +171,11 @@ def best(
     _show(chosen, grid, budget, seed, out, json, content, tables)
 
 
-def _prices(path: pathlib.Path, names: Sequence[str]) -> np.ndarray:
-    """(prompts,) from a table."""
-    table = grids.covariates(path, "prompt", names)
+def _prices(path: pathlib.Path, grid: grids.Grid) -> dict[str, float]:
+    """Row of the grid -> price, from a table."""
+    table = grids.covariates(path, "prompt", grid.names)
     require("price" in table, f"{path} has no column 'price'; it has {list(map(str, table))}")
-    return table["price"].to_numpy(float)
+    return dict(zip(grid.answers.rows, table["price"].to_numpy(float).tolist(), strict=True))
 
 
 def _show(

@@ -137,7 +137,7 @@ def estimate(
         _require_known(compare or (), grid)
         known = None if truth is None else _scores(grids.read([truth], reading, whole=True, **words), grid)
         fit = _fitted(grid, about, wait, reference=reference, seed=seed, strict=strict)
-        asked: dict[str, Any] = {"quantiles": shares, "what": functionals, "per_prompt": per_prompt, "level": level}
+        asked: dict[str, Any] = {"quantiles": shares, "of": functionals, "per_prompt": per_prompt, "level": level}
         found = ll.prompts.estimate(fit, **asked)
         true = None if known is None else _true(fit, known, asked)
         tables = [ll.report.prompts.table(fit, found, true)]
@@ -159,11 +159,16 @@ def estimate(
     output.write(tables, content, json)
 
 
-def _fitted(grid: grids.Grid, about: cells.About, wait: Waiting, **words: Any) -> "ll.FitResult":
+def _fitted(
+    grid: grids.Grid, about: cells.About, wait: Waiting, *, reference: bool, strict: bool, seed: int
+) -> "ll.FitResult":
     """The model of a grid, with what is told of its prompts and examples."""
-    words |= {"row_features": about.of_rows(grid), "item_features": about.of_items(grid)}
+    words: dict[str, Any] = {"seed": seed, "row_features": about.of_rows(grid), "item_features": about.of_items(grid)}
     wait.say(f"fitting {len(grid.answers.rows):,} prompts x {len(grid.answers.items):,} examples; compiling first")
-    return ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, **words)
+    if reference:
+        require(grid.models is None, "--reference knows one model; the answers are of several")
+        return ll.prompts.published.fit(grid.answers, **words)
+    return ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, strict=strict, **words)
 
 
 def _require_known(names: Sequence[str], grid: grids.Grid) -> None:

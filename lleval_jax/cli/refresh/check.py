@@ -90,7 +90,11 @@ def suspected(
     on = _comparable(versions, member)
     message = f"no version has {FAMILIES} families that are on another version too; fewer cannot tell drift from gain"
     require(bool(on) or not required, message)
-    return ll.refresh.suspects(list(versions.values()), member, on=on, names=list(versions), **how) if on else None
+    return (
+        ll.refresh.suspects(list(versions.values()), families=member, on=on, names=list(versions), **how)
+        if on
+        else None
+    )
 
 
 def _families(family: str | None, models: tuple[str, ...]) -> dict[str, str] | None:

@@ -128,7 +128,7 @@ def choose(
         run.say("choosing; compiling first")
         chosen = dataclasses.replace(_chosen(fit, k, budget, wanted), source=fit.source)
         known = [name for name in chosen.rows if name in wanted.models]
-        outlooks = ll.refresh.outlooks(fit, known, items=wanted.items)
+        outlooks = ll.refresh.outlooks(fit, rerun=known, items=wanted.items)
         run.draw(lambda path: _draw(fit, _best_sets(fit, k, outlooks, wanted), wanted, path))
         run.keep(fit)
         cost, show = wanted.cost(chosen.rows), ll.report.refresh
@@ -167,12 +167,12 @@ def _require_enough(k: int | None, wanted: Wanted) -> None:
 def _chosen(fit: "ll.FitResult", k: int | None, budget: float | None, wanted: Wanted) -> "ll.Choice":
     return ll.refresh.choose(
         fit,
-        k,
-        ask=wanted.ask,
+        k=k,
+        of=wanted.ask,
         budget=budget,
         price=wanted.prices,
         force=wanted.forced,
-        pool=wanted.among,
+        among=wanted.among,
         items=wanted.items,
     )
 
@@ -187,14 +187,14 @@ def _best_sets(
     if k is None:
         return outlooks
     sets = [[name for name in _chosen(fit, i, None, wanted).rows if name in wanted.models] for i in range(1, k)]
-    found = [ll.refresh.foretell(fit, names, items=wanted.items) for names in sets]
+    found = [ll.refresh.preview(fit, rerun=names, items=wanted.items) for names in sets]
     return [*outlooks[: len(outlooks) - k], *found, outlooks[-1]]
 
 
 def _draw(fit: "ll.FitResult", outlooks: "Sequence[ll.Estimate]", wanted: Wanted, path: str) -> None:
     """What each further model brings, and what as many that are spread evenly over the scores do."""
-    spread = ll.refresh.spread(fit, len(outlooks) - 1)
-    even = [ll.refresh.foretell(fit, names, items=wanted.items) for names in spread]
+    spread = ll.refresh.spread(fit, k=len(outlooks) - 1)
+    even = [ll.refresh.preview(fit, rerun=names, items=wanted.items) for names in spread]
     ll.report.refresh_plots.choice(outlooks, even, path, group=wanted.group)
 
 

@@ -80,7 +80,7 @@ def estimate(
         if rerun:
             for name in rerun:
                 words.require_model("--rerun", name, versions[new].rows)
-            versions[new], truth = ll.refresh.hidden(versions[new], rerun)
+            versions[new], truth = ll.refresh.hidden(versions[new], rerun=rerun)
         run.say("checking the models' names")
         found, names = checked(versions)
         _warn_of(found, names, strict)

@@ -3,7 +3,7 @@
 def sloth(..., plot: options.Plot = None, out: Out = None, json: options.Json = None) -> None:
     outputs = Outputs(json=json, plot=plot, folder=out, kind="fit")
     with verb("reading the leaderboard", outputs, strict=strict, seed=seed) as run:
-        law = run.stamped(ll.sloth.fit(board, skills, tell=run.tell))
+        law = run.stamped(ll.sloth.fit(board, skills=skills, tell=run.tell))
         run.draw(lambda path: ll.report.sloth_plots.curves(law, path))
         run.keep(law)
         run.show([ll.report.sloth_tables.law(law)], law.to_dict())

@@ -8,7 +8,7 @@ that were left out of the fit and learns how much larger the real errors are, at
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -24,6 +24,7 @@ from lleval_jax.estimators.irt import ability
 from lleval_jax.estimators.tiny import reach
 from lleval_jax.renamed import renamed
 from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.prices import prices_of
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Choice, Estimate, Source
 from lleval_jax.values.sparse import SparseResponses
@@ -45,7 +46,7 @@ def choose(
     stop: Stop | None = None,
     among: Sequence[str] | None = None,
     compare: tuple[str, str] | None = None,
-    price: np.ndarray | None = None,
+    price: Mapping[str, float] | None = None,
     balance: bool = False,
     exposure: int = 1,
     level: float = 0.95,
@@ -64,7 +65,7 @@ def choose(
         among: only these items can be asked; None: all.
         compare: ask two rows the same items, those that lower the variance of their difference most, and say "enough"
             when the sign of the difference is certain (`stop.certainty`, 0.95).
-        price: (items,) cost of each item; what is gained is divided by it.
+        price: of each item, by its name; what is gained is divided by it.
         balance: ask each group in proportion to its share of the score.
         exposure: draw each item from the best so many, so that no item is asked of everybody.
         level: of the intervals that `stop.width` looks at.
@@ -110,34 +111,56 @@ def choose(
     return Choice(here.rows, tuple(items), tuple(told), here.source.merge(Source(bank=bank.name, seed=seed, cite=CITE)))
 
 
-def estimate(responses: Responses | SparseResponses, *, bank: ItemBank, level: float = 0.95) -> Estimate:
+def estimate(
+    responses: Responses | SparseResponses, *, bank: ItemBank, level: float = 0.95, strict: bool = False
+) -> Estimate:
     """Full-benchmark score of each row from the items that it was asked, however they were chosen.
 
     What was answered counts as it is, the rest as the curves predict at the most probable ability (p-IRT). The
     interval holds when the answers were chosen and stopped by this module, as far as `sessions.prepare` saw.
+
+    Args:
+        responses: answers so far.
+        bank: calibrated items, best with what `sessions.prepare` adds.
+        level: coverage of the intervals.
+        strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
 
     Raises:
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
     require_level(level)
     require_whole(bank)
-    here = ability.known_answers(responses, bank)
+    here = ability.known_answers(responses, bank, strict)
     return estimate_of(here, bank, believe(here, bank), level)
 
 
 def difference(
-    responses: Responses | SparseResponses, first: str, second: str, *, bank: ItemBank, level: float = 0.95
+    responses: Responses | SparseResponses,
+    first: str,
+    second: str,
+    *,
+    bank: ItemBank,
+    level: float = 0.95,
+    strict: bool = False,
 ) -> Estimate:
     """Score of `first` minus that of `second`, from the items that both were asked.
 
     On common items the two errors go together, and the replayed sessions say how far.
+
+    Args:
+        responses: answers so far.
+        first: a row.
+        second: another row.
+        bank: as in `estimate`.
+        level: coverage of the interval.
+        strict: as in `estimate`.
 
     Raises:
         BadInput: rows that are not there, or without a common item.
     """
     require_whole(bank)
     rows = _rows_to_compare(responses.rows, (first, second))
-    here = _common(ability.known_answers(_only(responses, rows), bank))
+    here = _common(ability.known_answers(_only(responses, rows), bank, strict))
     return _difference(here, bank, believe(here, bank), level)
 
 
@@ -146,13 +169,14 @@ def curve_of(bank: ItemBank) -> irf.Curve:
     return irf.Curve(bank.dims, floor=bool((bank.floor > 0).any()), ceiling=bool((bank.ceiling < 1).any()))
 
 
-def pool_of(bank: ItemBank, price: np.ndarray | None = None) -> sequential.Pool:
+def pool_of(bank: ItemBank, price: Mapping[str, float] | None = None) -> sequential.Pool:
     """The bank's items, their shares of the whole score and their prices, on the device."""
     items = ability.bank_items(bank, np.arange(len(bank.items)))
     weight, phi, doubt = (
         jnp.asarray(x, jnp.float32) for x in (bank.target_weight[0], dispersion_of(bank), bank.covariance)
     )
-    return sequential.Pool(items, weight, None if price is None else _prices(bank, price), phi, doubt)
+    cost = None if price is None else jnp.asarray(prices_of(price, bank.items, "items"), jnp.float32)
+    return sequential.Pool(items, weight, cost, phi, doubt)
 
 
 def prior_of(bank: ItemBank) -> sequential.Normal:
@@ -176,13 +200,6 @@ def require_whole(bank: ItemBank) -> None:
             f"bank {bank.name!r} holds only part of its benchmark (its full scores came from a table), so "
             "sessions would estimate that part; calibrate on all items"
         )
-
-
-def _prices(bank: ItemBank, price: np.ndarray) -> jax.Array:
-    price = np.asarray(price, float)
-    good = price.shape == (len(bank.items),) and bool(np.isfinite(price).all()) and bool((price > 0).all())
-    require(good, f"prices must be {len(bank.items)} positive numbers, one an item of bank {bank.name!r}")
-    return jnp.asarray(price, jnp.float32)
 
 
 def _answers(responses: Responses | SparseResponses | None, bank: ItemBank, strict: bool = False) -> Responses:

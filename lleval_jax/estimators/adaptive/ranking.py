@@ -35,6 +35,7 @@ def estimate(
     tolerance: float = 0.0,
     neighbours: bool = False,
     level: float = 0.95,
+    strict: bool = False,
 ) -> Ranking:
     """The order of the rows by full-benchmark score, and which pairs it leaves open.
 
@@ -45,6 +46,7 @@ def estimate(
         tolerance: pairs that are surely closer than this are not open.
         neighbours: only pairs next to each other on the leaderboard count.
         level: of the scores' intervals.
+        strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
 
     Raises:
         BadInput: fewer than two rows, or a certainty or tolerance that cannot be meant.
@@ -52,7 +54,7 @@ def estimate(
     """
     choice.require_whole(bank)
     require_level(level)
-    here = ability.known_answers(responses, bank)
+    here = ability.known_answers(responses, bank, strict)
     return _ranked(here, bank, choice.believe(here, bank), certainty, tolerance, neighbours, level)
 
 

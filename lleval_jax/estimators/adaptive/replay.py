@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -61,7 +62,7 @@ def replay(
     budget: int = 100,
     k: int = 1,
     by: choice.Rule = "score",
-    price: np.ndarray | None = None,
+    price: Mapping[str, float] | None = None,
     exposure: int = 1,
     together: int = 1,
     seed: int = 0,
@@ -162,7 +163,7 @@ def _sessions(
     budget: int = 100,
     size: int = 1,
     rule: str = "score",
-    price: np.ndarray | None = None,
+    price: Mapping[str, float] | None = None,
     exposure: int = 1,
     together: int = 1,
     seed: int = 0,

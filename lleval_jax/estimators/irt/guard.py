@@ -27,6 +27,7 @@ from lleval_jax.curves import CURVES, Curve, Model, curve_of, name_of
 from lleval_jax.errors import require
 from lleval_jax.estimators.irt import copies
 from lleval_jax.types import Array
+from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.sparse import SparseResponses, as_dense
 from lleval_jax.values.trust import NAMED, Finding, Guard, Verdict
@@ -46,7 +47,14 @@ PRIOR_SD = {"slope": 0.5, "intercept": 2.0, "floor": 0.7, "ceiling": 1.0}
 Answers = Responses | SparseResponses | Sequence[Responses]
 
 
-def check(responses: Answers, *, model: Literal["auto", Model] | Curve = "2pl", dims: int = 1, seed: int = 0) -> Guard:
+def check(
+    responses: Answers,
+    *,
+    model: Literal["auto", Model] | Curve = "2pl",
+    dims: int = 1,
+    seed: int = 0,
+    tell: Tell = silent,
+) -> Guard:
     """Examine answers before a fit of `model` with `dims` abilities; nothing is fitted but an additive model.
 
     Args:
@@ -55,6 +63,7 @@ def check(responses: Answers, *, model: Literal["auto", Model] | Curve = "2pl", 
             examined, and a note says so.
         dims: abilities.
         seed: of the rows and items that are compared where there are too many for all.
+        tell: called with a word before each longer part.
 
     Raises:
         BadInput: no answers, or an unknown model.
@@ -66,11 +75,13 @@ def check(responses: Answers, *, model: Literal["auto", Model] | Curve = "2pl", 
     require(bool(tally.row_asked.sum() > 0), "there are no answers to check")
     part, at = _sample(whole, tally, seed)
     scores, seen = part.scores.astype(np.float32), part.seen
+    tell(Progress("looking for copies among the models"))
     copied = copies.find(scores, seen)
     abilities = reliability(scores, seen)
     share = copied.distinct / len(part.rows)
     mean = (tally.right + 0.5) / (tally.asked + 1)
     used = tally.asked > 0
+    tell(Progress("looking at what the answers can teach"))
     worth = {
         name: teaches(name, dims, mean[used], share * tally.asked[used] * max(abilities, 0.05), seed) for name in LADDER
     }

@@ -15,6 +15,7 @@ from lleval_jax.core.solvers import fractional
 from lleval_jax.errors import require
 from lleval_jax.estimators import contract
 from lleval_jax.estimators.pepr import kernel
+from lleval_jax.renamed import renamed
 from lleval_jax.values.logprobs import members_of, name_of
 from lleval_jax.values.params import PeprParams
 from lleval_jax.values.results import Choice, Estimate, FitResult
@@ -26,8 +27,8 @@ UNIT = {"token": "log-probability per token", "text": "log-probability", "length
 
 def estimate(
     fit: FitResult[PeprParams],
-    subsets: Literal["all", "scored"] | Sequence[str | Sequence[str]] | None = None,
     *,
+    subsets: Literal["all", "scored"] | Sequence[str | Sequence[str]] | None = None,
     level: float = 0.95,
 ) -> Estimate:
     """The weights of the elements, or what combinations of them would score on the fitted texts.
@@ -79,8 +80,9 @@ def estimate(
     )
 
 
-def choose(fit: FitResult[PeprParams], size: int | Sequence[int] = 3, *, level: float = 0.95) -> Choice:
-    """The elements to take: the combination of exactly `size` with the best predicted score.
+@renamed(size="k")
+def choose(fit: FitResult[PeprParams], *, k: int | Sequence[int] = 3, level: float = 0.95) -> Choice:
+    """The elements to take: the combination of exactly `k` with the best predicted score.
 
     The score is linear-fractional in the members; Dinkelbach's algorithm finds the best without trying all, for any
     number of elements (equal to brute force). The size must be exact: with "at most b" the best is always the single
@@ -89,7 +91,7 @@ def choose(fit: FitResult[PeprParams], size: int | Sequence[int] = 3, *, level: 
 
     Args:
         fit: from `pepr.fit`.
-        size: how many elements; several sizes give a row each.
+        k: how many elements; several sizes give a row each.
         level: coverage of the interval that the reason names.
 
     Returns:
@@ -100,10 +102,10 @@ def choose(fit: FitResult[PeprParams], size: int | Sequence[int] = 3, *, level: 
     Raises:
         BadInput: a size below one or above the number of elements.
     """
-    sizes = (size,) if isinstance(size, int) else tuple(size)
-    k = len(fit.items)
+    sizes = (k,) if isinstance(k, int) else tuple(k)
+    most = len(fit.items)
     for one in sizes:
-        require(1 <= one <= k, f"size is {one}; it must lie between 1 and the number of elements, {k}")
+        require(1 <= one <= most, f"k is {one}; it must lie between 1 and the number of elements, {most}")
     chosen, why = [], []
     for one in sizes:
         members, sure = _best(fit.params, one)

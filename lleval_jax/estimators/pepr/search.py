@@ -12,6 +12,7 @@ from lleval_jax.estimators import contract
 from lleval_jax.estimators.pepr import kernel, linearity
 from lleval_jax.layout.texts import SAME_TEXTS, Kind, Scored, Table, Texts
 from lleval_jax.types import Status
+from lleval_jax.values.progress import Progress, Tell
 
 RIDGES = (0.0, 1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # what "auto" tries
 FOLDS = 5
@@ -36,17 +37,23 @@ class Found(NamedTuple):
     free_scale: bool
 
 
-def run(data: Texts, scored: Scored, ridge: float | str, scale: float | str, draws: int, seed: int) -> Found:
+def run(
+    data: Texts, scored: Scored, ridge: float | str, scale: float | str, draws: int, seed: int, tell: Tell
+) -> Found:
     """The fit, its draws, and the same fit free of the sign constraint."""
     table, kind = scored.table, scored.kind
     n, k = table.columns.shape
     nuisance = np.zeros((n, 0))
     if scale == "auto":
+        tell(Progress("seeking the scale"))
         scale, weight = _best_scale(data)
         nuisance = logits(table, weight, scale)[:, None]
     scale = float(scale)
-    penalty = _best_ridge(data, scored, scale, seed) if ridge == "auto" else float(ridge)
-    first, drawn, value = _draw(data, scored, penalty, scale, draws, seed)
+    if ridge == "auto":
+        tell(Progress("seeking the ridge"))
+        ridge = _best_ridge(data, scored, scale, seed)
+    penalty = float(ridge)
+    first, drawn, value = _draw(data, scored, penalty, scale, draws, seed, tell)
     weight = first.x / first.x.sum()
     loss, residual, curvature = pieces(kind, table, weight, scale)
     use = table.fitted > 0
@@ -94,7 +101,7 @@ def _fits(
 
 
 def _draw(
-    data: Texts, scored: Scored, penalty: float, scale: float, draws: int, seed: int
+    data: Texts, scored: Scored, penalty: float, scale: float, draws: int, seed: int, tell: Tell
 ) -> tuple[Solution, np.ndarray, np.ndarray]:
     """The fit of all texts, and (draws, groups) fits and (draws, elements) mean scores of texts weighted by Exp(1)."""
     rng, (rows, k) = np.random.default_rng(seed), data.columns.shape
@@ -104,6 +111,7 @@ def _draw(
         often = rng.standard_exponential((size, len(scored.share)))
         often[0] = 1 if start == 0 else often[0]
         lanes = pad(scored.table.fitted * often, (size, rows))
+        tell(Progress("fitting texts drawn again", start, draws, unit="draws"))
         parts.append(_fits(scored.kind, data, lanes, penalty, scale))
         values.append((scored.share * often) @ scored.each / (often @ scored.mass)[:, None])
     many = jax.tree.map(lambda *x: np.concatenate(x)[: draws + 1], *parts)

@@ -29,6 +29,7 @@ from lleval_jax.layout import texts as layout
 from lleval_jax.types import Status
 from lleval_jax.values.logprobs import LogProbs
 from lleval_jax.values.params import PeprParams
+from lleval_jax.values.progress import Tell, silent
 from lleval_jax.values.results import FitResult, Source
 from lleval_jax.values.trust import Finding
 
@@ -40,14 +41,15 @@ ILL = 1e3  # condition number from which single weights mean little
 
 def fit(
     scores: LogProbs | pd.DataFrame,
-    parts: Sequence[str] | None = None,
     *,
+    parts: Sequence[str] | None = None,
     per: Literal["token", "text", "length"] | None = None,
     ridge: float | Literal["auto"] = 0.0,
     scale: float | Literal["auto"] = 1.0,
     draws: int = 1000,
     seed: int = 0,
     strict: bool = False,
+    tell: Tell = silent,
 ) -> FitResult[PeprParams]:
     """The weight of each element, from texts scored under every element alone and under the full prompt.
 
@@ -63,6 +65,7 @@ def fit(
         draws: fits to texts drawn again (Bayesian bootstrap, Rubin 1981), for `choose`.
         seed: of the draws.
         strict: make an error of every warning.
+        tell: called with the fits to texts drawn again, of how many.
 
     Returns:
         A `FitResult` whose `status` is "ok", "not converged", or "not linear" where the model is refuted, which
@@ -87,7 +90,7 @@ def fit(
     require(draws >= 1, f"draws is {draws}; it must be at least 1")
     arrays, host = layout.lay_out(data, per)
     with precise("float64"):
-        found = search.run(arrays, host, ridge, scale, draws, seed)
+        found = search.run(arrays, host, ridge, scale, draws, seed, tell)
     params = _params(data, host, found, seed)
     linear = min(float(params.pattern_p), params.subset_p.min(initial=1)) >= FALSE_ALARM / 2
     end = ended(

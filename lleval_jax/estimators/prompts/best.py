@@ -6,14 +6,14 @@ of `prompts.fit`. Rules see joint posterior draws of all scores instead of point
 a prompt is the best, and how far below the best it may be. What is active, and what comes next, follows from the
 answers alone, so a session can be resumed from them.
 
-    state = bandit.init(prompts, examples, budget=400)
+    state = bandit.init(prompts, items=examples, budget=400)
     while not (choice := bandit.choose(state)).enough:
-        state = bandit.update(state, run(choice))
+        state = bandit.update(state, responses=run(choice))
     print(bandit.best(state))
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,9 @@ from lleval_jax.estimators.prompts import effects as prompts
 from lleval_jax.estimators.prompts import quantiles
 from lleval_jax.layout import grid
 from lleval_jax.layout.grid import Features
+from lleval_jax.renamed import renamed
 from lleval_jax.values.findings import Best, percent
+from lleval_jax.values.prices import prices_of
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, Source
 from lleval_jax.values.sparse import SparseResponses, as_dense
@@ -45,7 +47,7 @@ class State:
     status     how the fit of the answers ended: "ok" or "not converged"
     price      (prompts,)        of one call
     budget     in all, in the unit of the prices
-    size       spent at most between two looks, same unit
+    k          spent at most between two looks, same unit
     share      of the budget for each phase of halving; what does not divide goes to the first
     features   covariates of the prompts, as they were given
     """
@@ -55,10 +57,10 @@ class State:
     status: str
     price: np.ndarray
     budget: float
-    size: float
+    k: float
     share: float
-    rule: Rule
-    confidence: float
+    by: Rule
+    certainty: float
     tolerance: float
     features: Features | None
     draws: int
@@ -73,19 +75,20 @@ class State:
     @property
     def active(self) -> np.ndarray:
         """(prompts,) bool, True where the rule would ask a prompt now."""
-        return RULES[self.rule](self) > 0
+        return RULES[self.by](self) > 0
 
 
+@renamed(rule="by", size="k", confidence="certainty")
 def init(
     prompts: Sequence[str],
-    items: Sequence[str],
     *,
+    items: Sequence[str],
     budget: float,
-    rule: Rule = "halving",
+    by: Rule = "halving",
     row_features: Features | None = None,
-    price: Sequence[float] | np.ndarray | None = None,
-    size: float | None = None,
-    confidence: float = 0.95,
+    price: Mapping[str, float] | None = None,
+    k: float | None = None,
+    certainty: float = 0.95,
     tolerance: float = 0.0,
     draws: int = 1000,
     seed: int = 0,
@@ -96,14 +99,14 @@ def init(
         prompts: names.
         items: names of the examples; the best prompt is the one with the highest mean score on all of them.
         budget: that all answers may cost; a number of answers where no price is given.
-        rule: who is asked next, by the model's posterior: "halving" keeps the better half of the prompts in each of
+        by: who is asked next, by the model's posterior: "halving" keeps the better half of the prompts in each of
             ceil(log2 prompts) phases of equal cost; "elimination" asks all that may be the best as often;
             "thompson" asks each as often as it is the best of a draw; "top-two" gives half of the calls to challengers.
         row_features: covariates of the prompts, as in `prompts.fit`.
-        price: (prompts,) of a call, such as its tokens; None: 1 each.
-        size: spent at most between two looks, in the unit of the budget; None: what a phase of halving costs, and
+        price: of a call, such as its tokens, by the prompt's name; None: 1 each.
+        k: spent at most between two looks, in the unit of the budget; None: what a phase of halving costs, and
             before the first look of other rules a call of each prompt.
-        confidence: enough when a prompt is the best with this probability.
+        certainty: enough when a prompt is the best with this probability.
         tolerance: enough too when a prompt is at most so far below the best, with that probability.
         draws: of the scores from the posterior.
         seed: of all that is drawn.
@@ -113,16 +116,15 @@ def init(
     """
     require(len(prompts) > 1, f"there is {len(prompts)} prompt; the best of one needs no answers")
     require(len(items) > 0, "there are no examples to ask; name at least one")
-    require_known(rule, RULES, "rule")
-    require(0.5 < confidence <= 1, f"confidence is {confidence}; it must lie between 0.5 and 1")
+    require_known(by, RULES, "rule")
+    require(0.5 < certainty <= 1, f"certainty is {certainty}; it must lie between 0.5 and 1")
     require(0 <= tolerance < 1, f"tolerance is {tolerance}; it must be at least 0 and below 1")
-    require(size is None or 0 < size, f"size is {size}; it must be positive")
-    cost = np.ones(len(prompts)) if price is None else np.asarray(price, float)
-    good = cost.shape == (len(prompts),) and bool(np.isfinite(cost).all()) and bool((cost > 0).all())
-    require(good, f"prices must be {len(prompts)} positive numbers, one a prompt; they are {price}")
+    require(k is None or 0 < k, f"k is {k}; it must be positive")
+    names = list(map(str, prompts))
+    cost = np.ones(len(names)) if price is None else prices_of(price, names, "prompts")
     require(budget >= cost.min(), f"a budget of {budget:g} pays for no call; the cheapest costs {cost.min():g}")
     nothing = np.zeros((len(prompts), len(items)), np.float32)
-    empty = Responses.build(nothing, seen=nothing > 0, rows=list(map(str, prompts)), items=list(map(str, items)))
+    empty = Responses.build(nothing, seen=nothing > 0, rows=names, items=list(map(str, items)))
     grid.matrix(row_features, empty.rows, "prompts")  # for what it says of wrong features
     share = budget / _phases(len(prompts))
     share = float(np.floor(share)) if price is None and share >= 1 else share
@@ -132,10 +134,10 @@ def init(
         status="ok",
         price=cost,
         budget=float(budget),
-        size=np.inf if size is None else float(size),
+        k=np.inf if k is None else float(k),
         share=share,
-        rule=rule,
-        confidence=confidence,
+        by=by,
+        certainty=certainty,
         tolerance=tolerance,
         features=row_features,
         draws=draws,
@@ -167,11 +169,17 @@ def choose(state: State) -> Choice:
     )
 
 
-def update(state: State, responses: Responses | SparseResponses) -> State:
+def update(state: State, *, responses: Responses | SparseResponses, strict: bool = False) -> State:
     """The session with answers added: those that were chosen, others of its grid, or all of an earlier session.
+
+    Args:
+        state: so far.
+        responses: answers to its prompts and examples.
+        strict: raise `NotConverged` rather than warn, where the fit of the answers has not converged.
 
     Raises:
         BadInput: a prompt or an example that the session does not know, no answer, or one that contradicts another.
+        NotConverged: with `strict`, or where numbers ran away.
     """
     new = as_dense(responses)
     before = state.responses
@@ -185,7 +193,7 @@ def update(state: State, responses: Responses | SparseResponses) -> State:
         )
     require(bool(new.seen.any()), "there is no answer among these responses; run what `choose` names")
     merged = before.merge(new)  # prompts and examples keep their places
-    scores, status = _believe(merged, state)
+    scores, status = _believe(merged, state, strict)
     return dataclasses.replace(state, responses=merged, scores=scores, status=status)
 
 
@@ -304,11 +312,11 @@ def _enough(state: State) -> str:
         name = _leader(state)
         below = _below(state.scores, int(_means(state).argmax()))
         sure = float(np.mean(below <= 0))
-        if sure >= state.confidence:
+        if sure >= state.certainty:
             return f"{name} is best, or tied for it, with probability {percent(sure)}"
-        if state.tolerance and float(np.mean(below <= state.tolerance)) >= state.confidence:
+        if state.tolerance and float(np.mean(below <= state.tolerance)) >= state.certainty:
             points = 100 * state.tolerance
-            return f"{name} is at most {points:g} points below the best with probability {state.confidence:g}"
+            return f"{name} is at most {points:g} points below the best with probability {state.certainty:g}"
     if state.budget - state.spent < state.price.min():
         return f"the budget of {state.budget:g} is spent"
     if not _open(state).any():
@@ -319,7 +327,7 @@ def _enough(state: State) -> str:
 def _open(state: State) -> np.ndarray:
     """(prompts,) how the rule shares out the calls among those that can be asked and paid for."""
     can = ~state.responses.seen.all(1) & (state.price <= state.budget - state.spent)
-    return np.where(can, RULES[state.rule](state), 0)
+    return np.where(can, RULES[state.by](state), 0)
 
 
 def _calls(state: State, random: np.random.Generator) -> np.ndarray:
@@ -343,12 +351,12 @@ def _calls(state: State, random: np.random.Generator) -> np.ndarray:
 
 
 def _next_look(state: State) -> float:
-    """What will be spent by then: at the end of a phase, or after as much as one costs; earlier if `size` says so."""
-    if state.rule == "halving":
+    """What will be spent by then: at the end of a phase, or after as much as one costs; earlier if `k` says so."""
+    if state.by == "halving":
         end = state.budget - state.share * (_phases(len(state.price)) - 1 - _phase(state))
     else:
         end = state.spent + max(state.share, 0 if len(state.scores) else float(state.price.sum()))
-    return min(end, state.spent + state.size)
+    return min(end, state.spent + state.k)
 
 
 def _phase(state: State) -> int:
@@ -367,10 +375,12 @@ def _random(state: State) -> np.random.Generator:
     return np.random.default_rng([state.seed, int(state.responses.n_seen.sum())])
 
 
-def _believe(responses: Responses, state: State) -> tuple[np.ndarray, str]:
+def _believe(responses: Responses, state: State, strict: bool) -> tuple[np.ndarray, str]:
     """Joint posterior draws (draws, prompts), and how the fit ended."""
     room = int(min(state.budget / state.price.min(), responses.seen.size))  # one compilation for the whole session
-    fitted = prompts.fit(responses, row_features=state.features, draws=state.draws, room=room, seed=state.seed)
+    fitted = prompts.fit(
+        responses, row_features=state.features, draws=state.draws, room=room, seed=state.seed, strict=strict
+    )
     return fitted.params.draws, fitted.status
 
 

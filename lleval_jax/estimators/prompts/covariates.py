@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from lleval_jax.errors import require
+from lleval_jax.renamed import renamed
 
 STRINGS = (":", "-", "||", "<sep>", "::", "(", ")", '"', "?")
 KEPT = 1e-5  # share of the variance that a direction must have
@@ -18,7 +19,7 @@ Matrix = np.ndarray
 Names = tuple[str, ...]
 
 
-def features(texts: Sequence[str], framing: Sequence[str] | None = None) -> tuple[Matrix, Names]:
+def features(texts: Sequence[str], *, framing: Sequence[str] | None = None) -> tuple[Matrix, Names]:
     """The paper's discrete features: words by case, line breaks, strings, spaces, characters, framing words.
 
     Constant columns are kept, so that the columns of two sets of texts agree but for their framing words.
@@ -79,19 +80,20 @@ def standardise(features: Matrix) -> tuple[Matrix, np.ndarray]:
     return (features[:, kept] - features[:, kept].mean(0)) / spread[kept], kept
 
 
-def pca(features: Matrix, size: int | None = 25) -> Matrix:
-    """Principal components, those with more than 1e-5 of the variance of the first `size` (`pca_filter`).
+@renamed(size="dims")
+def pca(features: Matrix, *, dims: int | None = 25) -> Matrix:
+    """Principal components, those with more than 1e-5 of the variance of the first `dims` (`pca_filter`).
 
-    Centred and not scaled: (prompts, features) -> (prompts, at most `size`), the largest first. A component's sign is
-    such that its largest loading is positive. `size=None` takes all.
+    Centred and not scaled: (prompts, features) -> (prompts, at most `dims`), the largest first. A component's sign is
+    such that its largest loading is positive. `dims=None` takes all.
 
     Raises:
         BadInput: features are not finite, or do not differ between prompts.
     """
     features = _checked(features, "features")
-    require(size is None or size > 0, f"size is {size}; ask for one component at least")
+    require(dims is None or dims > 0, f"dims is {dims}; ask for one component at least")
     left, spread, loading = np.linalg.svd(features - features.mean(0), full_matrices=False)
-    variance = spread[:size] ** 2
+    variance = spread[:dims] ** 2
     require(
         bool(variance.sum() > 0), f"the {len(features)} prompts have equal features; there is nothing to tell them by"
     )
@@ -102,10 +104,10 @@ def pca(features: Matrix, size: int | None = 25) -> Matrix:
 
 def pca_filter(features: Matrix) -> Matrix:
     """All principal components with more than 1e-5 of the variance: columns that a fit can tell apart."""
-    return pca(features, None)
+    return pca(features, dims=None)
 
 
-def embed(texts: Sequence[str], function: Callable[[list[str]], object], batch: int = 32) -> Matrix:
+def embed(texts: Sequence[str], *, function: Callable[[list[str]], object], batch: int = 32) -> Matrix:
     """Embeddings by any function from a list of texts to an array (texts, width), called on `batch` texts at a time.
 
     Returns:

@@ -6,29 +6,32 @@ templates), columns are examples, few cells are answered. The extended Rasch mod
     logit P(Y_ij = 1) = level + f(x_i) + u_i + g(z_j) + v_j,
 
 keeps residual effects beside the covariates, leaves the level free and learns how large each kind of effect is, where
-the paper fixes one penalty for all (`prompts.published`; `reference=True`). Effects u_i follow two normals that are
+the paper fixes one penalty for all (`prompts.published`). Effects u_i follow two normals that are
 learned with them (`core.crossed.mixture`): real templates fail in groups. All answers are functions of joint posterior
 draws of the prompts' scores on this very grid: what was answered counts as it is. Quantiles of point estimates would be
 too narrow, or too wide; those of draws are not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
 import numpy as np
 from scipy.special import expit
 
-from lleval_jax.core.precision import precise
+from lleval_jax.core.precision import Precision, precise
 from lleval_jax.errors import NotConverged, require, require_known
 from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
-from lleval_jax.estimators.prompts import balanced, choice, kernel, published
+from lleval_jax.estimators.prompts import balanced, choice, kernel
 from lleval_jax.estimators.prompts.published import CITE
 from lleval_jax.layout import grid as layout
 from lleval_jax.layout.grid import Axes, Features
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Status
 from lleval_jax.values.params import PromptParams, coded
+from lleval_jax.values.prices import prices_of
+from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Choice, FitResult, Source
 from lleval_jax.values.sparse import SparseResponses, as_dense
@@ -37,6 +40,7 @@ DRAWS = 1000
 ROUNDS = 3  # the last of them fits with how fractional answers scatter, which those before learn
 
 
+@renamed(dtype="precision", reference="ll.prompts.published.fit")
 def fit(
     responses: Responses | SparseResponses,
     *,
@@ -44,12 +48,12 @@ def fit(
     item_features: Features | None = None,
     models: Sequence[str] | None = None,
     prompts: Sequence[str] | None = None,
-    reference: bool = False,
     draws: int = DRAWS,
     room: int = 0,
-    dtype: str = "float32",
+    precision: Precision = "float32",
     seed: int = 0,
     strict: bool = False,
+    tell: Tell = silent,
 ) -> FitResult[PromptParams]:
     """Learn from a grid with few answers.
 
@@ -61,14 +65,12 @@ def fit(
         models: the model of each row, where there are several; examples are as hard for one as for another, and a
             prompt's effect is partly common to all models.
         prompts: the prompt of each row, needed with `models`.
-        reference: the paper's own estimator (`prompts.published.fit`: one fixed penalty, no residual effects, features
-            as they stand) in place of ours, to compare with. It has no intervals; those shown are from 50 bootstrap
-            draws of examples.
         draws: from the posterior.
         room: answers that the grid will have in the end, so that fits on the way share one compilation.
-        dtype: of the arithmetic, "float32" or "float64".
+        precision: of the arithmetic, "float32" or "float64".
         seed: of the draws.
         strict: raise `NotConverged` rather than warn.
+        tell: called with a word before the fit, which goes in one piece.
 
     Returns:
         Params are `PromptParams`.
@@ -83,15 +85,13 @@ def fit(
     require(draws > 1, f"draws is {draws}; ask for at least two")
     require(bool(grid.seen.any()), "no cell of the grid is answered; plan some with prompts.choose and run them")
     _require_names(grid, models, prompts)
-    if reference:
-        require(models is None, "the reference knows one model; leave `models` out")
-        return published.fit(grid, row_features=row_features, item_features=item_features, seed=seed)
-    found, axes = _solved(grid, row_features, item_features, models, prompts, dtype, room, draws, seed)
+    tell(Progress(f"fitting {n:,} prompts x {items:,} examples"))
+    found, axes = _solved(grid, row_features, item_features, models, prompts, precision, room, draws, seed)
     end = ended(
         f"the fit of {n} prompts x {items} examples",
         Status(int(found.status)),
         int(found.steps),
-        advice="more answers or fewer features help, or dtype='float64'",
+        advice="more answers or fewer features help, or float64",
         strict=strict,
         value=float(found.mode.evidence),
         unit="log evidence",
@@ -100,7 +100,7 @@ def fit(
     )
     if not np.isfinite(found.sums).all():
         raise NotConverged(
-            f"draws of the scores of {n} prompts x {items} examples are not finite in {dtype}; use float64"
+            f"draws of the scores of {n} prompts x {items} examples are not finite in {precision}; use float64"
         )
     params = _params(found, grid, axes)
     named: dict[str, tuple[str, ...]] = {}
@@ -115,54 +115,54 @@ def fit(
         settings={
             "draws": draws,
             "seed": seed,
-            "dtype": dtype,
+            "precision": precision,
         },
         source=grid.source.merge(Source(seed=seed, cite=CITE)),
     )
 
 
+@renamed(budget="k")
 def choose(
     responses: Responses | SparseResponses,
-    budget: int,
     *,
+    k: int,
     by: Literal["balanced", "adaptive"] = "balanced",
     quantile: float = 0.5,
     row_features: Features | None = None,
-    price: np.ndarray | None = None,
+    price: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> Choice:
-    """The cells to ask next, so that `budget` cells of the grid are answered in all; ask again after each batch.
+    """The cells to ask next, so that `k` cells of the grid are answered in all; ask again after each batch.
 
     Args:
         responses: the whole grid, all prompts and examples, with the answers so far; there may be none.
-        budget: answers in all, those already given included.
+        k: answers in all, those already given included.
         by: "balanced": every prompt and every example about equally often, the paper's plan (its Algorithm 2);
             "adaptive": those that narrow the interval of `quantile` fastest, balanced as long as there is no answer.
         quantile: share in [0, 1] that "adaptive" looks at.
         row_features: as in `fit`, for "adaptive".
-        price: (rows,) what an answer to each prompt costs, for "adaptive".
+        price: of an answer to each prompt, by its name, for "adaptive"; None: all cost the same.
         seed: of what is drawn.
 
     Raises:
-        BadInput: a budget beyond the grid, a quantile outside [0, 1], prices that do not fit.
+        BadInput: more answers than the grid has cells, a quantile outside [0, 1], prices that do not fit.
     """
     grid = as_dense(responses)
     require_known(by, ("balanced", "adaptive"), "by")
     require(0 <= quantile <= 1, f"quantile {quantile:g} is not in [0, 1]; give a share, such as 0.05")
     n, items = grid.scores.shape
-    price = np.ones(n) if price is None else np.asarray(price, float)
-    require(price.shape == (n,) and bool((price > 0).all()), f"prices must be {n} positive numbers, one a prompt")
+    cost = None if price is None else prices_of(price, grid.rows, "prompts")
     have = int(grid.seen.sum())
     if by == "balanced" or have == 0:
-        cells, why = balanced.plan(grid.seen, budget, seed=seed), "keeps prompts and examples balanced"
+        cells, why = balanced.plan(grid.seen, k, seed=seed), "keeps prompts and examples balanced"
     else:
-        require(budget <= n * items, f"a budget of {budget} answers is more than the grid's {n} x {items} cells")
+        require(k <= n * items, f"{k} answers are more than the grid's {n} x {items} cells")
         picture, draws = _picture(grid, row_features, seed)
-        share, size = choice.counts(draws, quantile), max(budget - have, 0)
-        cells = choice.greedy(picture, share, grid.seen, size, price, seed)
+        share, size = choice.counts(draws, quantile), max(k - have, 0)
+        cells = choice.greedy(picture, share, grid.seen, size, cost, seed)
         why = f"narrows the interval of the {100 * quantile:g}% quantile most"
     picked = tuple(tuple(grid.items[j] for j in cells[1][cells[0] == i]) for i in range(n))
-    enough = f"{have} answers are given, the budget is {budget}"
+    enough = f"{have} answers are given, {k} were asked for"
     whys = (why if len(cells[0]) else enough,) * n
     return Choice(grid.rows, picked, whys, grid.source.merge(Source(seed=seed, cite=CITE)))
 

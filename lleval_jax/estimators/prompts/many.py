@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 
-from lleval_jax.core.precision import jit, precise
+from lleval_jax.core.precision import Precision, jit, precise
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import require
 from lleval_jax.estimators import contract
@@ -16,6 +16,7 @@ from lleval_jax.estimators.prompts import kernel
 from lleval_jax.estimators.prompts.quantiles import QUANTILES
 from lleval_jax.layout import grid as layout
 from lleval_jax.layout.grid import Features
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Status
 from lleval_jax.values.progress import Progress, Tell, silent
 
@@ -52,23 +53,24 @@ class Many(NamedTuple):
     status: np.ndarray
 
 
+@renamed(method="by", dtype="precision")
 def fit_many(
     scores: np.ndarray,
-    seen: np.ndarray,
     *,
+    seen: np.ndarray,
     row_features: Features | None = None,
     quantiles: Sequence[float] = QUANTILES,
     level: float = 0.95,
     draws: int = 64,
     points: int | None = None,
-    method: Literal["mcmc", "ep"] = "mcmc",
-    dtype: str = "float32",
+    by: Literal["mcmc", "ep"] = "mcmc",
+    precision: Precision = "float32",
     seed: int = 0,
     tell: Tell = silent,
 ) -> Many:
     """The same as `prompts.fit` and its estimates, for many grids of one shape.
 
-    `method="ep"` is some twenty times faster and supposes less: prompts' effects follow one normal, not two, and the
+    `by="ep"` is some twenty times faster and supposes less: prompts' effects follow one normal, not two, and the
     posterior given scales is a normal that expectation propagation finds by messages (`core.crossed.messages`), with no
     Markov chains. Its intervals hold where that is so; where some templates fail, as real ones do, those of the outer
     quantiles are too narrow (bench/prompts/README.md): it is for large studies and simulations, not for a last word.
@@ -81,8 +83,8 @@ def fit_many(
         level: coverage of the intervals.
         draws: from each posterior; the ends of 95% intervals from 64 draws are rough.
         points: at which the posterior of the scales is looked at, 8 by default; not with "ep", which has its own.
-        method: "mcmc", as `prompts.fit`, or "ep", quick.
-        dtype: of the arithmetic.
+        by: "mcmc", as `prompts.fit`, or "ep", quick.
+        precision: of the arithmetic.
         seed: of the draws.
         tell: called with the grids done, of how many; from several threads on a CPU.
 
@@ -90,9 +92,9 @@ def fit_many(
         BadInput: shapes that do not fit, a grid without an answer, a method that is not known, or, with "ep", answers
             other than 0 and 1, or points.
     """
-    count = _answered(scores, seen, method, points)
+    count = _answered(scores, seen, by, points)
     on_cpu = jax.default_backend() == "cpu"
-    if method == "ep":
+    if by == "ep":
         solver, block, at_once = kernel.Messages(draws, one_by_one=on_cpu), TOGETHER if on_cpu else BLOCK, None
         sizes = np.array([rung(int(c)) for c in count])
     else:
@@ -102,15 +104,15 @@ def fit_many(
             block, at_once = ALONE, 1
     rows = layout.matrix(row_features, [str(i) for i in range(scores.shape[1])], "prompts")
     key = jax.random.key(seed)
-    shares = np.asarray(quantiles, dtype), np.asarray([(1 - level) / 2, (1 + level) / 2], dtype)
+    shares = np.asarray(quantiles, precision), np.asarray([(1 - level) / 2, (1 + level) / 2], precision)
     done = 0
 
     def fit(block_of: np.ndarray) -> list[np.ndarray]:
         nonlocal done
         filled = np.resize(block_of, block)
-        with precise(dtype):
+        with precise(precision):
             each = [(scores[g], seen[g]) for g in filled]
-            data = layout.lay_out_many(each, rows, dtype, int(sizes[block_of[0]]))
+            data = layout.lay_out_many(each, rows, precision, int(sizes[block_of[0]]))
             found = contract.solve_many(solver, data, _keys(key, filled), axes=layout.SAME_DESIGN, at_once=at_once)
         keep = len(block_of)
         sums, log_scale = np.asarray(found.sums)[:keep], np.asarray(found.log_scale)[:keep]
@@ -129,7 +131,7 @@ def fit_many(
     return Many._make([*[x / scores.shape[2] for x in columns[:7]], *columns[7:-1], words])
 
 
-def _answered(scores: np.ndarray, seen: np.ndarray, method: str, points: int | None) -> np.ndarray:
+def _answered(scores: np.ndarray, seen: np.ndarray, by: str, points: int | None) -> np.ndarray:
     """(grids,) how many answers each has, if all is as it must be."""
     require(
         scores.ndim == 3 and scores.shape == seen.shape,
@@ -137,11 +139,11 @@ def _answered(scores: np.ndarray, seen: np.ndarray, method: str, points: int | N
     )
     count = seen.sum((1, 2))
     require(bool((count > 0).all()), f"grid {int(count.argmin())} has no answer")
-    require(method in ("mcmc", "ep"), f"method is {method!r}; it must be 'mcmc' or 'ep'")
-    require(points is None or method == "mcmc", 'method="ep" has points of its own; leave points= out')
-    if method == "ep":
+    require(by in ("mcmc", "ep"), f"by is {by!r}; it must be 'mcmc' or 'ep'")
+    require(points is None or by == "mcmc", '"ep" has points of its own; leave points= out')
+    if by == "ep":
         right = scores[seen]
-        require(bool(((right == 0) | (right == 1)).all()), 'method="ep" needs answers that are 0 or 1; leave it out')
+        require(bool(((right == 0) | (right == 1)).all()), '"ep" needs answers that are 0 or 1; leave it out')
     return count
 
 

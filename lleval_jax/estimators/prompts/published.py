@@ -68,10 +68,12 @@ def fit(
         seed: of the bootstrap.
 
     Raises:
-        BadInput: no answers, answers other than 0 and 1, or features that do not fit or are collinear.
+        BadInput: fewer than two prompts, no answers, answers other than 0 and 1, or features that do not fit or are
+            collinear.
         NotConverged: the regression did not converge.
     """
     grid = as_dense(responses)
+    require(len(grid.rows) > 1, f"there is {len(grid.rows)} prompt; the spread over prompts needs at least two")
     x, z = (None if f is None else np.asarray(pd.DataFrame(f), float) for f in (row_features, item_features))
     found = extended_rasch(grid.scores, grid.seen, x, z)
     n, items = grid.scores.shape
@@ -96,7 +98,7 @@ def fit(
         axes={"prompts": grid.rows, "examples": grid.items, "kinds": (), "features": ()},
         ended=Ended("ok", 0, _log_likelihood(predicted(found), grid)),
         method="prompteval as published",
-        settings={"draws": REPLICATES, "seed": seed, "dtype": "float64"},
+        settings={"draws": REPLICATES, "seed": seed, "precision": "float64"},
         source=grid.source.merge(Source(seed=seed, cite=CITE)),
     )
 

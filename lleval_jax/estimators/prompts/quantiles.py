@@ -11,6 +11,7 @@ import numpy as np
 
 from lleval_jax.core import transport
 from lleval_jax.errors import BadInput, require, require_known, require_level
+from lleval_jax.renamed import renamed
 from lleval_jax.values.findings import Distribution
 from lleval_jax.values.params import PromptParams
 from lleval_jax.values.responses import WHOLE
@@ -22,11 +23,12 @@ RANK = "weibull"  # an interval of these quantiles holds the next draw as often 
 WORST = 0.05  # share of the prompts whose mean is "worst"
 
 
+@renamed(what="of")
 def estimate(
     fit: FitResult[PromptParams],
     *,
     quantiles: Sequence[float] = QUANTILES,
-    what: Sequence[str] = (),
+    of: Sequence[str] = (),
     per_prompt: bool = False,
     level: float = 0.95,
 ) -> Estimate:
@@ -35,7 +37,8 @@ def estimate(
     Args:
         fit: from `fit`.
         quantiles: shares in [0, 1]; linear between order statistics. Rows are named "q05", "q50", ...
-        what: of "mean" over prompts, "worst" (mean of the worst 5%, at least one) and "spread" (standard deviation).
+        of: what else: "mean" over prompts, "worst" (mean of the worst 5%, at least one), "spread" (standard
+            deviation).
         per_prompt: also the score of each prompt.
         level: coverage of the intervals.
 
@@ -48,9 +51,9 @@ def estimate(
     require_level(level)
     for share in quantiles:
         require(0 <= share <= 1, f"quantile {share:g} is not in [0, 1]; give shares, such as 0.05")
-    for word in what:
+    for word in of:
         require_known(word, FUNCTIONALS, "functional")
-    require(len(quantiles) + len(what) > 0 or per_prompt, "nothing is asked for; give quantiles, `what` or per_prompt")
+    require(len(quantiles) + len(of) > 0 or per_prompt, "nothing is asked for; give quantiles, `of` or per_prompt")
     names: list[str] = []
     groups: list[str] = []
     drawn: list[np.ndarray] = []
@@ -58,9 +61,9 @@ def estimate(
     for group, rows in _groups(fit).items():
         scores = fit.params.draws[:, rows]
         answered = fit.params.answered[rows]
-        labels = [f"q{100 * share:02.4g}" for share in quantiles] + list(what)
+        labels = [f"q{100 * share:02.4g}" for share in quantiles] + list(of)
         columns = [*np.quantile(scores, quantiles, axis=1)] if len(quantiles) else []
-        columns += [FUNCTIONALS[word](scores) for word in what]
+        columns += [FUNCTIONALS[word](scores) for word in of]
         names += labels
         seen += [int(answered.sum())] * len(labels)
         if per_prompt:

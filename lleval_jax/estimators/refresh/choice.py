@@ -46,26 +46,26 @@ def disorder(outlook: Outlook) -> tuple[float, np.ndarray]:
 
 
 def search(
-    outlook: Outlook, loss: Loss, *, pool: Sequence[int], price: np.ndarray, budget: float
+    outlook: Outlook, loss: Loss, *, among: Sequence[int], price: np.ndarray, budget: float
 ) -> tuple[list[int], list[float]]:
-    """Models of `pool` to run within a budget, best first, and the loss before any and after each.
+    """Models of `among` to run within a budget, best first, and the loss before any and after each.
 
     Of few possible sets the best of all; of many greedy by what is saved for the price, then single exchanges until
     none helps, which need not be the best.
     """
-    sets = _all_sets(pool, price, budget)
+    sets = _all_sets(among, price, budget)
     if sets is not None:
         return _ordered(outlook, loss, min(sets, key=lambda chosen: loss(_after(outlook, chosen))[0]))
-    chosen = _greedy(outlook, loss, pool, price, budget)
-    while _exchanged(chosen, outlook, loss, pool, price, budget):
+    chosen = _greedy(outlook, loss, among, price, budget)
+    while _exchanged(chosen, outlook, loss, among, price, budget):
         pass
     return _ordered(outlook, loss, chosen)
 
 
-def _greedy(outlook: Outlook, loss: Loss, pool: Sequence[int], price: np.ndarray, budget: float) -> list[int]:
+def _greedy(outlook: Outlook, loss: Loss, among: Sequence[int], price: np.ndarray, budget: float) -> list[int]:
     """One model after the other, each time the one that saves most for its price."""
     chosen: list[int] = []
-    while left := _within(chosen, pool, price, budget):
+    while left := _within(chosen, among, price, budget):
         before, after = loss(outlook)
         chosen.append(max(left, key=lambda j: (before - after[j]) / price[j]))
         outlook = conditioned(outlook, chosen[-1])
@@ -73,35 +73,35 @@ def _greedy(outlook: Outlook, loss: Loss, pool: Sequence[int], price: np.ndarray
 
 
 def _exchanged(
-    chosen: list[int], outlook: Outlook, loss: Loss, pool: Sequence[int], price: np.ndarray, budget: float
+    chosen: list[int], outlook: Outlook, loss: Loss, among: Sequence[int], price: np.ndarray, budget: float
 ) -> bool:
     """Replace each of the chosen in turn by the model that saves most in its place; whether any was replaced."""
     moved = False
     for place in range(len(chosen)):
         others = chosen[:place] + chosen[place + 1 :]
         _, after = loss(_after(outlook, others))
-        best = min(_within(others, pool, price, budget), key=lambda j: after[j])
+        best = min(_within(others, among, price, budget), key=lambda j: after[j])
         if after[best] < after[chosen[place]] * (1 - SURE):
             chosen[place], moved = best, True
     return moved
 
 
-def _within(chosen: Sequence[int], pool: Sequence[int], price: np.ndarray, budget: float) -> list[int]:
+def _within(chosen: Sequence[int], among: Sequence[int], price: np.ndarray, budget: float) -> list[int]:
     """Models that can still be run beside those chosen."""
     room = budget - price[list(chosen)].sum() + SURE
-    return [j for j in pool if j not in chosen and price[j] <= room]
+    return [j for j in among if j not in chosen and price[j] <= room]
 
 
-def _all_sets(pool: Sequence[int], price: np.ndarray, budget: float) -> list[tuple[int, ...]] | None:
+def _all_sets(among: Sequence[int], price: np.ndarray, budget: float) -> list[tuple[int, ...]] | None:
     """Every set within the budget (the largest ones where prices are alike), or None if there are too many."""
     most = 0
-    while most < len(pool) and np.sort(price[list(pool)])[: most + 1].sum() <= budget + SURE:
+    while most < len(among) and np.sort(price[list(among)])[: most + 1].sum() <= budget + SURE:
         most += 1
-    alike = len(set(price[list(pool)].tolist())) == 1
+    alike = len(set(price[list(among)].tolist())) == 1
     sizes = [most] if alike else range(1, most + 1)
-    if sum(math.comb(len(pool), size) for size in sizes) > FEW:
+    if sum(math.comb(len(among), size) for size in sizes) > FEW:
         return None
-    sets = (chosen for size in sizes for chosen in itertools.combinations(pool, size))
+    sets = (chosen for size in sizes for chosen in itertools.combinations(among, size))
     return [chosen for chosen in sets if price[list(chosen)].sum() <= budget + SURE]
 
 

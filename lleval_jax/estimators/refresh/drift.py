@@ -32,8 +32,8 @@ POWER = 0.8
 
 def suspects(
     versions: Sequence[Responses],
-    families: Mapping[str, str] | Sequence[str] | None = None,
     *,
+    families: Mapping[str, str] | Sequence[str] | None = None,
     alarm: float = 0.05,
     side: Literal["higher", "both"] = "higher",
     by: Literal["version", "domain"] = "version",

@@ -24,8 +24,11 @@ from lleval_jax.estimators.refresh import choice
 from lleval_jax.estimators.refresh.kernel import Found, Search
 from lleval_jax.estimators.refresh.outlook import Outlook, conditioned, outlook
 from lleval_jax.layout.chain import Named, append, empty, grow, lay_out, named_of
+from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
 from lleval_jax.values.params import RefreshParams
+from lleval_jax.values.prices import prices_of
+from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.ranks import Standing
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult, Source
@@ -42,6 +45,7 @@ def fit(
     dims: int = DIMS,
     strict: bool = False,
     precision: Precision = "float64",
+    tell: Tell = silent,
 ) -> FitResult[RefreshParams]:
     """Learn from the versions so far how scores move from one to the next.
 
@@ -52,6 +56,7 @@ def fit(
             moves models by a line in ability, and by their drift.
         strict: raise `NotConverged` rather than warn.
         precision: number type of the search: "float64", or "float32" where doubles are slow.
+        tell: called with a word before the fit, which goes in one piece.
 
     Raises:
         BadInput: no version, fewer than three models, or a version that shares no model with those before.
@@ -64,13 +69,14 @@ def fit(
     for name, answers in by_name.items():
         named, source = append(named, answers, name), source.merge(answers.source)
     require(len(named.models) > 2, f"the versions hold {len(named.models)} models; at least 3 are needed")
+    tell(Progress(f"fitting {len(named.models):,} models on {len(by_name)} versions"))
     return _fitted(named, dims, source, strict, precision)[0]
 
 
 def estimate(
     fit: FitResult[RefreshParams],
-    answers: Responses | None = None,
     *,
+    answers: Responses | None = None,
     version: str | None = None,
     strict: bool = False,
     precision: Precision = "float64",
@@ -95,10 +101,10 @@ def estimate(
     return _estimate(*_of_version(fit, answers, version, strict, precision), level)
 
 
-def foretell(
+def preview(
     fit: FitResult[RefreshParams],
-    rerun: Sequence[str] = (),
     *,
+    rerun: Sequence[str] = (),
     items: Mapping[str, int] | None = None,
     level: float = 0.95,
 ) -> Estimate:
@@ -119,14 +125,14 @@ def foretell(
 
 def outlooks(
     fit: FitResult[RefreshParams],
-    rerun: Sequence[str],
     *,
+    rerun: Sequence[str],
     items: Mapping[str, int] | None = None,
     level: float = 0.95,
 ) -> list[Estimate]:
-    """As `foretell` without any of `rerun`, with the first of them, with the first two, and so on to all.
+    """As `preview` without any of `rerun`, with the first of them, with the first two, and so on to all.
 
-    Args: as in `foretell`.
+    Args: as in `preview`.
 
     Raises:
         BadInput: a model that is not in `fit`.
@@ -136,15 +142,16 @@ def outlooks(
     return [_estimate(one, fit, level) for one in each]
 
 
-def spread(fit: FitResult[RefreshParams], most: int) -> list[list[str]]:
-    """Models spread evenly over the scores on the newest version: none, one, two, and so on to `most`."""
+@renamed(most="k")
+def spread(fit: FitResult[RefreshParams], *, k: int) -> list[list[str]]:
+    """Models spread evenly over the scores on the newest version: none, one, two, and so on to `k`."""
     newest = estimate(fit)
     entries = zip(newest.value.tolist(), newest.rows, newest.group, strict=True)
     order = [row for _, row in sorted((value, row) for value, row, group in entries if group == WHOLE)]
-    return [[order[(2 * j + 1) * len(order) // (2 * i)] for j in range(i)] for i in range(most + 1)]
+    return [[order[(2 * j + 1) * len(order) // (2 * i)] for j in range(i)] for i in range(k + 1)]
 
 
-def hidden(answers: Responses, rerun: Sequence[str]) -> tuple[Responses, dict[tuple[str, str], float]]:
+def hidden(answers: Responses, *, rerun: Sequence[str]) -> tuple[Responses, dict[tuple[str, str], float]]:
     """Only the answers of the models `rerun`, to see how well the scores of the others are predicted.
 
     Returns:
@@ -162,15 +169,16 @@ def hidden(answers: Responses, rerun: Sequence[str]) -> tuple[Responses, dict[tu
     return answers.take(i for i, row in enumerate(answers.rows) if row in rerun), truth
 
 
+@renamed(ask="of", pool="among")
 def choose(
     fit: FitResult[RefreshParams],
-    k: int | None = None,
     *,
-    ask: str = WHOLE,
+    k: int | None = None,
+    of: str = WHOLE,
     budget: float | None = None,
     price: Mapping[str, float] | None = None,
     force: Sequence[str] = (),
-    pool: Sequence[str] | None = None,
+    among: Sequence[str] | None = None,
     items: Mapping[str, int] | None = None,
 ) -> Choice:
     """The models to run on the next version, so that the scores of all the others will be known best.
@@ -182,28 +190,32 @@ def choose(
     Args:
         fit: from `fit`.
         k: how many models of `fit`; those of `force` come on top.
-        ask: "all": the scores on the whole version; a domain's name: those on it; "ranking": the order of the models.
+        of: what is to be known. "all": the scores on the whole version; a domain's name: those on it; "ranking": the
+            order of the models.
         budget: instead of `k`: what the models of `fit` may cost in all.
-        price: of each model; 1 where it is not given.
+        price: of each model, by its name; None: all cost the same.
         force: models that are run in any case, such as new ones.
-        pool: models that can be run; all of `fit` otherwise. Those not in it are still to be known.
+        among: models that can be run; all of `fit` otherwise. Those not in it are still to be known.
         items: of the next version, by domain; as many as in the newest version otherwise.
 
     Raises:
-        BadInput: more models than there are, an unknown name, a price that is not positive, or neither `k` nor budget.
+        BadInput: more models than there are, an unknown name, a model without a price or one that is not positive,
+            or neither `k` nor budget.
     """
     require((k is None) != (budget is None), "say either k, how many models, or budget, what they may cost")
     forced = [fit.rows.index(row) for row in force if row in fit.rows]
     before = functools.reduce(conditioned, forced, _next(fit, items))
-    members = [_place(fit, row) for row in (fit.rows if pool is None else pool) if row not in force]
-    cost = _prices(fit, price)
+    members = [_place(fit, row) for row in (fit.rows if among is None else among) if row not in force]
+    cost = np.ones(len(fit.rows))
+    if price is not None:
+        cost[members] = prices_of(price, [fit.rows[j] for j in members], "models")
     if k is not None:
         require(0 < k <= len(members), f"k is {k}; there are {len(members)} models to choose from")
         cost, budget = np.ones(len(fit.rows)), k
     require(bool(np.any(cost[members] <= budget)), f"no model costs {budget:g} or less")  # pyright: ignore
-    loss = choice.disorder if ask == "ranking" else _variance_of(before, ask)
-    chosen, losses = choice.search(before, loss, pool=members, price=cost, budget=float(budget))  # pyright: ignore
-    why = [_why(ask, *pair, len(fit.rows)) for pair in itertools.pairwise(losses)]
+    loss = choice.disorder if of == "ranking" else _variance_of(before, of)
+    chosen, losses = choice.search(before, loss, among=members, price=cost, budget=float(budget))  # pyright: ignore
+    why = [_why(of, *pair, len(fit.rows)) for pair in itertools.pairwise(losses)]
     rows = (*force, *(fit.rows[j] for j in chosen))
     summary = f"chosen together, as a set: {_why(ask, losses[0], losses[-1], len(fit.rows))}"
     why = (*("run in any case" for _ in force), *why)
@@ -212,8 +224,8 @@ def choose(
 
 def ranks(
     fit: FitResult[RefreshParams],
-    answers: Responses | None = None,
     *,
+    answers: Responses | None = None,
     version: str | None = None,
     draws: int = 10_000,
     seed: int = 0,
@@ -264,29 +276,19 @@ def ranks(
     return Standing(order, low[order], high[order], estimate, chance, chance[np.arange(models), value - 1])
 
 
-def _variance_of(scores: Outlook, ask: str) -> choice.Loss:
+def _variance_of(scores: Outlook, of: str) -> choice.Loss:
     domains = scores.groups[1:]
-    require(ask in scores.groups, f"there is no domain {ask!r}; there are {', '.join(domains)}, all and ranking")
-    return functools.partial(choice.variance, target=scores.groups.index(ask))
+    require(of in scores.groups, f"there is no domain {of!r}; there are {', '.join(domains)}, all and ranking")
+    return functools.partial(choice.variance, target=scores.groups.index(of))
 
 
-def _why(ask: str, before: float, after: float, models: int) -> str:
+def _why(of: str, before: float, after: float, models: int) -> str:
     """What one more model brings."""
-    if ask == "ranking":
+    if of == "ranking":
         return f"expected pairs in the wrong order fall from {before:.1f} to {after:.1f}"
-    where = "" if ask == WHOLE else f" on {ask}"
+    where = "" if of == WHOLE else f" on {of}"
     first, then = (100 * np.sqrt(loss / models) for loss in (before, after))
     return f"the expected error{where} falls from {first:.2f} to {then:.2f} points, all models together"
-
-
-def _prices(fit: FitResult[RefreshParams], price: Mapping[str, float] | None) -> np.ndarray:
-    """(models,)."""
-    cost = np.ones(len(fit.rows))
-    for row, value in (price or {}).items():
-        require(np.isfinite(value) and value > 0, f"the price of {row!r} is {value}; prices must be above 0")
-        if row in fit.rows:
-            cost[fit.rows.index(row)] = value
-    return cost
 
 
 def _place(fit: FitResult[RefreshParams], row: str) -> int:

@@ -98,7 +98,7 @@ def _result(
     )
 
 
-def choose(fit: FitResult[RefreshPaperParams], k: int, force: Sequence[str] = (), *, by: By = "fisher") -> Choice:
+def choose(fit: FitResult[RefreshPaperParams], *, k: int, force: Sequence[str] = (), by: By = "fisher") -> Choice:
     """Which models to run on the next version.
 
     "fisher", as in the paper's figures: of `k` items, nearest to percentiles 5 to 95 of all difficulties, each takes
@@ -139,7 +139,7 @@ def choose(fit: FitResult[RefreshPaperParams], k: int, force: Sequence[str] = ()
     return Choice(rows=rows, items=((),) * len(rows), why=tuple(why), source=fit.source, whole=True)
 
 
-def estimate(fit: FitResult[RefreshPaperParams], version: int = -1, *, level: float = 0.95) -> Estimate:
+def estimate(fit: FitResult[RefreshPaperParams], *, version: int = -1, level: float = 0.95) -> Estimate:
     """Each model's score on a version: the mean over its items of the answer where seen and of p elsewhere.
 
     The paper gives no interval. Here it is the model's own: p (1 - p) for each answer not seen, and the unknowns'

@@ -1,5 +1,6 @@
 """Skills scaling laws: what a new size will score (Sloth)."""
 
+from lleval_jax.estimators.sloth import published as published
 from lleval_jax.estimators.sloth.law import CITE as CITE
 from lleval_jax.estimators.sloth.law import NEW as NEW
 from lleval_jax.estimators.sloth.law import SKILLS as SKILLS

@@ -1,5 +1,6 @@
 """The full-benchmark score of a model from few answers (tinyBenchmarks)."""
 
+from lleval_jax.estimators.tiny import published as published
 from lleval_jax.estimators.tiny.method import LEARNED as LEARNED
 from lleval_jax.estimators.tiny.method import MODELS as MODELS
 from lleval_jax.estimators.tiny.method import WHOLE as WHOLE

@@ -23,6 +23,7 @@ from lleval_jax.estimators.trust import dependence, keys, residuals
 from lleval_jax.estimators.trust.residuals import Chunk
 from lleval_jax.renamed import renamed
 from lleval_jax.values.params import IrtParams
+from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
 from lleval_jax.values.sparse import SparseResponses
@@ -46,6 +47,7 @@ def examine(
     distinct: float = 1.0,
     alarm: float = 0.05,
     seed: int = 0,
+    tell: Tell = silent,
 ) -> Examination:
     """Everything that the answers say against a fit.
 
@@ -57,6 +59,7 @@ def examine(
             every test count answers twice, and this takes it back.
         alarm: false discovery rate of the flags.
         seed: of the random halves, and of the items compared pair by pair where there are many.
+        tell: called with the items examined, of how many.
 
     Raises:
         BadInput: answers that are not those of the fit.
@@ -64,7 +67,12 @@ def examine(
     require(0 < distinct <= 1, f"distinct is {distinct}; it is a share in (0, 1]")
     here = residuals.aligned(fit, responses)
     names, member = _members(fit.rows, family)
-    parts = [_one(chunk, member, distinct) for chunk in residuals.chunks(fit, here)]
+    parts, done = [], 0
+    for chunk in residuals.chunks(fit, here):
+        tell(Progress("examining the items", done, len(here.items), unit="items"))
+        parts.append(_one(chunk, member, distinct))
+        done += len(chunk.items)
+    tell(Progress("comparing items pair by pair"))
     lines = keys.Lines(*(np.concatenate([p[k] for p in parts]) for k in (0, 1)))
     misfit, bent, z, shift, right, asked = (np.concatenate([p[k] for p in parts]) for k in range(2, 8))
     wrong = keys.flipped(right * distinct, asked * distinct)

@@ -99,10 +99,10 @@ def test_no_item_is_asked_twice_and_all_are_asked_in_the_end():
 
 def test_cheap_items_come_first_if_all_else_is_equal():
     bank = a_bank(slope=np.ones((6, 1), np.float32), intercept=np.zeros(6, np.float32))
-    price = np.array([3.0, 2.0, 5.0, 1.0, 4.0, 6.0])
+    price = dict(zip("abcdef", (3.0, 2.0, 5.0, 1.0, 4.0, 6.0), strict=True))
     assert adaptive.choose(None, bank=bank, k=6, price=price).items[0][:3] == ("d", "b", "a")
-    with pytest.raises(BadInput, match="prices must be 6 positive numbers"):
-        adaptive.choose(None, bank=bank, price=np.zeros(6))
+    with pytest.raises(BadInput, match="the price of 'a' is 0; prices must be above 0"):
+        adaptive.choose(None, bank=bank, price=dict.fromkeys("abcdef", 0.0))
 
 
 def test_balance_asks_each_group_in_its_proportion():

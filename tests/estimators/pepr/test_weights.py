@@ -25,7 +25,7 @@ N, DRAWS = 200, 1000  # sizes that tests/test_cli_pepr.py shares: one compilatio
 
 
 def fitted(table, parts=None, *, draws=DRAWS, **words):
-    return pepr.fit(table, parts, draws=draws, **words)
+    return pepr.fit(table, parts=parts, draws=draws, **words)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_weights_are_recovered_and_combinations_foretold(world, fit):
     error = pepr.estimate(fit).std_error
     assert (np.abs(fit.params.free - WEIGHT) <= stats.t.isf(FALSE_ALARM / 12, N - 5) * error).all()
     assert error.max() < 0.01
-    found = pepr.estimate(fit, "all")
+    found = pepr.estimate(fit, subsets="all")
     assert len(found.rows) == 63
     members = np.stack([members_of(name, [*TRUE]) for name in found.rows])
     has = members @ WEIGHT > 0
@@ -111,7 +111,7 @@ def test_the_order_of_the_library_and_of_the_rows_does_not_matter(world, fit):
     assert other.items == tuple(parts)
     np.testing.assert_allclose(other.params.weight[::-1], fit.params.weight, atol=1e-9)
     np.testing.assert_allclose(other.params.covariance[::-1, ::-1], fit.params.covariance, atol=1e-12)
-    again = pepr.fit(LogProbs.from_frame(mixed), parts, draws=DRAWS)
+    again = pepr.fit(LogProbs.from_frame(mixed), parts=parts, draws=DRAWS)
     np.testing.assert_allclose(again.params.weight, other.params.weight, atol=1e-9)
 
 
@@ -138,7 +138,7 @@ def test_one_element_has_weight_one():
     fit = fitted(simulate_logprobs({"a": 1.0}, 20))
     found = pepr.estimate(fit)
     assert [found.value[0], found.low[0], found.high[0]] == [1, 1, 1]
-    assert pepr.choose(fit, 1).items == (("a",),)
+    assert pepr.choose(fit, k=1).items == (("a",),)
 
 
 def test_lengths_weigh_the_texts(world):
@@ -185,7 +185,7 @@ def test_intervals_cover_weights_and_scores_at_the_boundary_too():
             fit = fitted(table[~table.element.isin(names)], draws=1)
         found = pepr.estimate(fit)
         held += (found.low <= WEIGHT) & (WEIGHT <= found.high)
-        score = pepr.estimate(fit, names)
+        score = pepr.estimate(fit, subsets=names)
         truth = joint.groupby("element").logprob.mean()[list(names)].to_numpy()
         scores += (score.low <= truth) & (truth <= score.high)
     least = stats.binom.ppf(FALSE_ALARM / 9, runs, 0.95)
@@ -218,7 +218,7 @@ def test_an_interaction_is_flagged():
     assert fit.status == "not linear"
     assert [one.name for one in pepr.check(fit)] == ["interaction"]
     assert set(pepr.estimate(fit).status) == {"not linear"}
-    assert "the model is not linear" in pepr.choose(fit, 2).why[0]
+    assert "the model is not linear" in pepr.choose(fit, k=2).why[0]
 
 
 def test_weights_that_change_with_company_are_flagged(world):
@@ -252,20 +252,20 @@ def test_a_pattern_is_found_no_more_often_than_said():
 
 def test_the_choice_is_the_best_of_all_combinations_of_its_size(fit):
     for size in (2, 4):
-        chosen = pepr.choose(fit, size)
+        chosen = pepr.choose(fit, k=size)
         every = ["+".join(c) for c in itertools.combinations(fit.items, size)]
-        scores = pepr.estimate(fit, every)
-        (mine,) = pepr.estimate(fit, chosen.items).value
+        scores = pepr.estimate(fit, subsets=every)
+        (mine,) = pepr.estimate(fit, subsets=chosen.items).value
         known = np.array([s != "no weight" for s in scores.status])
         np.testing.assert_allclose(mine, scores.value[known].max(), rtol=1e-12)
         assert re.search(r"predicted log-probability -\d+\.\d+, 95% interval \[-.*\]; no other", chosen.why[0])
-    found = json.loads(json.dumps(pepr.choose(fit, (1, 2)).to_dict()))
+    found = json.loads(json.dumps(pepr.choose(fit, k=(1, 2)).to_dict()))
     assert found["schema"] == "lleval/choice/1"
     assert [len(one["items"]) for one in found["choices"]] == [1, 2]
 
 
 def test_combinations_without_weight_say_so(fit):
-    found = pepr.estimate(fit, ["e+f"])
+    found = pepr.estimate(fit, subsets=["e+f"])
     if fit.params.weight[4:].sum() == 0:
         assert found.status == ("no weight",)
     values = fit.params.value[4:]
@@ -276,7 +276,7 @@ def test_combinations_without_weight_say_so(fit):
 def test_a_fit_survives_the_disk(fit, tmp_path):
     back = data.load(data.save(fit, tmp_path / "fit"))
     np.testing.assert_array_equal(pepr.estimate(back).low, pepr.estimate(fit).low)
-    assert pepr.choose(back, 2).why == pepr.choose(fit, 2).why
+    assert pepr.choose(back, k=2).why == pepr.choose(fit, k=2).why
 
 
 def test_the_same_seed_gives_the_same_draws(world, fit):
@@ -366,10 +366,10 @@ def test_words_that_cannot_be_meant_are_refused(world, fit):
             pepr.fit(world, **words)
     with pytest.raises(BadInput, match="scores are a list"):
         pepr.fit([1, 2])
-    with pytest.raises(BadInput, match="size is 7; it must lie between 1 and the number of elements, 6"):
-        pepr.choose(fit, 7)
+    with pytest.raises(BadInput, match="k is 7; it must lie between 1 and the number of elements, 6"):
+        pepr.choose(fit, k=7)
     with pytest.raises(BadInput, match="names 'z', which is no element"):
-        pepr.estimate(fit, ["a+z"])
+        pepr.estimate(fit, subsets=["a+z"])
 
 
 def test_files_of_every_kind_are_the_same_table(world, tmp_path):

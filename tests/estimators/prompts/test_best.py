@@ -48,7 +48,7 @@ def plain(monkeypatch):
 def believing(draws: np.ndarray, budget: float = 100, **settings: Any) -> best.State:
     """A session in which one cell was answered and the posterior is `draws`."""
     draws = np.asarray(draws, np.float32)
-    state = best.init(*names(draws.shape[1], 50), budget=budget, **settings)
+    state = best.init(names(draws.shape[1], 50)[0], items=names(draws.shape[1], 50)[1], budget=budget, **settings)
     seen = np.zeros((draws.shape[1], 50), bool)
     seen[0, 0] = True
     answered = dataclasses.replace(state.responses, seen=seen)
@@ -58,12 +58,12 @@ def believing(draws: np.ndarray, budget: float = 100, **settings: Any) -> best.S
 def test_halving_keeps_the_published_phases(plain):
     """100 prompts, 7 phases, floor(B / 7) answers each and the rest in the first: METHODS 2.6 by hand."""
     truth = grid(100, 300)
-    state = best.init(truth.rows, truth.items, budget=402, rule="halving", confidence=1)
+    state = best.init(truth.rows, items=truth.items, budget=402, by="halving", certainty=1)
     asked, active = [], []
     while not (choice := best.choose(state)).enough:
         asked.append(sum(map(len, choice.items)))
         active.append(int(state.active.sum()))
-        state = best.update(state, answers_to(truth, choice))
+        state = best.update(state, responses=answers_to(truth, choice))
     assert asked == [57 + 3, 57, 57, 57, 57, 57, 57]
     assert active == [100, 50, 25, 13, 7, 4, 2]
     assert choice.why == ("the budget of 402 is spent",)
@@ -72,26 +72,26 @@ def test_halving_keeps_the_published_phases(plain):
 def test_a_smaller_size_does_not_change_the_phases(plain):
     """Looks within a phase ask the same prompts' half, and phases end where they did."""
     truth = grid(8, 60)
-    state = best.init(truth.rows, truth.items, budget=91, rule="halving", size=20, confidence=1)
+    state = best.init(truth.rows, items=truth.items, budget=91, by="halving", k=20, certainty=1)
     asked, active = [], []
     while not (choice := best.choose(state)).enough:
         asked.append(sum(map(len, choice.items)))
         active.append(int(state.active.sum()))
-        state = best.update(state, answers_to(truth, choice))
+        state = best.update(state, responses=answers_to(truth, choice))
     assert asked == [20, 11, 20, 10, 20, 10]
     assert active == [8, 8, 4, 4, 2, 2]
 
 
 def test_halving_drops_the_lowest_scores():
     draws = np.tile([0.1, 0.4, 0.3, 0.2, 0.6, 0.5, 0.05], (10, 1))
-    state = believing(draws, rule="halving", budget=3)  # 3 phases of one answer; one is paid for
+    state = believing(draws, by="halving", budget=3)  # 3 phases of one answer; one is paid for
     np.testing.assert_array_equal(state.active, [False, True, True, False, True, True, False])
 
 
 def test_elimination_drops_who_is_below_the_leader():
     random = np.random.default_rng(0)
     draws = np.column_stack([random.normal(0.8, 0.01, 2000), random.normal(0.79, 0.01, 2000), np.full(2000, 0.5)])
-    state = believing(draws, rule="elimination")
+    state = believing(draws, by="elimination")
     np.testing.assert_array_equal(state.active, [True, True, False])
     assert best.RULES["elimination"](state)[0] == best.RULES["elimination"](state)[1]
 
@@ -117,7 +117,7 @@ def test_top_two_challenges_a_sure_leader_with_the_second():
 def test_calls_follow_the_shares_and_the_prices():
     """Calls of p0 cost four times as much, so that at equal chances it gets half as many."""
     draws = np.eye(2)[[0, 1]]
-    state = believing(draws, rule="thompson", price=[4, 1], budget=100, size=30)
+    state = believing(draws, by="thompson", price={"p0": 4, "p1": 1}, budget=100, k=30)
     choice = best.choose(state)
     calls = dict(zip(choice.rows, map(len, choice.items), strict=True))
     assert 4 * calls["p0"] + calls["p1"] == pytest.approx(30, abs=4)
@@ -128,7 +128,9 @@ def test_calls_follow_the_shares_and_the_prices():
 def test_no_cell_twice_and_the_budget_is_kept(plain, rule):
     truth = grid(8, 30, seed=3)
     price = np.array([5.0, 3, 8, 1, 2, 2, 7, 4])
-    state = best.init(truth.rows, truth.items, budget=300, rule=rule, price=price, confidence=1)
+    state = best.init(
+        truth.rows, items=truth.items, budget=300, by=rule, price=dict(zip(truth.rows, price, strict=True)), certainty=1
+    )
     for _ in range(100):
         choice = best.choose(state)
         if choice.enough:
@@ -136,7 +138,7 @@ def test_no_cell_twice_and_the_budget_is_kept(plain, rule):
         new = answers_to(truth, choice)
         before = state.responses.select(new.items).take([state.responses.rows.index(r) for r in new.rows])
         assert not (before.seen & new.seen).any()
-        state = best.update(state, new)
+        state = best.update(state, responses=new)
     assert choice.enough
     assert state.spent == state.responses.n_seen @ price <= 300
     assert state.spent > 300 - price.max()
@@ -145,7 +147,7 @@ def test_no_cell_twice_and_the_budget_is_kept(plain, rule):
 @pytest.mark.parametrize("rule", RULES)
 def test_prompts_share_their_examples(plain, rule):
     truth = grid(6, 100)
-    state = best.init(truth.rows, truth.items, budget=90, rule=rule, size=30)
+    state = best.init(truth.rows, items=truth.items, budget=90, by=rule, k=30)
     choice = best.choose(state)
     longest = set(max(choice.items, key=len))
     assert all(set(items) <= longest for items in choice.items)
@@ -154,15 +156,15 @@ def test_prompts_share_their_examples(plain, rule):
 def test_the_same_answers_give_the_same_session(plain):
     """Resumed from saved answers, all at once, as if never stopped."""
     truth = grid(10, 40)
-    settings = {"budget": 120, "rule": "top-two", "confidence": 1.0, "seed": 5}
-    state = best.init(truth.rows, truth.items, **settings)
+    settings = {"budget": 120, "by": "top-two", "certainty": 1.0, "seed": 5}
+    state = best.init(truth.rows, items=truth.items, **settings)
     for _ in range(3):
-        state = best.update(state, answers_to(truth, best.choose(state)))
+        state = best.update(state, responses=answers_to(truth, best.choose(state)))
     known = state.responses
     row, item = np.nonzero(known.seen)
     cells = row, item, known.scores[row, item], known.weight[row, item]
     saved = SparseResponses(*cells, known.rows, known.items, known.group, known.groups)
-    again = best.update(best.init(truth.rows, truth.items, **settings), saved)
+    again = best.update(best.init(truth.rows, items=truth.items, **settings), responses=saved)
     assert best.choose(again).items == best.choose(state).items
     np.testing.assert_array_equal(again.scores, state.scores)
 
@@ -199,8 +201,8 @@ def test_it_stops_when_sure():
 
 def test_complete_prompts_end_it(plain):
     truth = grid(4, 5)
-    state = best.init(truth.rows, truth.items, budget=1000, rule="elimination")
-    state = best.update(state, truth)
+    state = best.init(truth.rows, items=truth.items, budget=1000, by="elimination")
+    state = best.update(state, responses=truth)
     found, scores = best.best(state), truth.scores.mean(1)
     assert found.probability == 1
     assert found.within == (0, 0, 0, 0)
@@ -211,12 +213,14 @@ def test_complete_prompts_end_it(plain):
 WRONG = [
     ({"prompts": ["a"]}, "the best of one needs no answers"),
     ({"items": []}, "there are no examples"),
-    ({"rule": "luck"}, "rule 'luck' is not known"),
+    ({"by": "luck"}, "rule 'luck' is not known"),
     ({"budget": 0.5}, "pays for no call"),
-    ({"price": [1.0, -1.0]}, "prices must be 2 positive numbers"),
-    ({"confidence": 0.2}, "confidence is 0.2"),
+    ({"price": [1.0, 2.0]}, "price is of type list"),
+    ({"price": {"a": 1.0, "b": -1.0}}, "the price of 'b' is -1; prices must be above 0"),
+    ({"price": {"a": 1.0}}, "1 of 2 prompts have no price, such as 'b'"),
+    ({"certainty": 0.2}, "certainty is 0.2"),
     ({"tolerance": -0.1}, "tolerance is -0.1"),
-    ({"size": 0}, "size is 0"),
+    ({"k": 0}, "k is 0"),
     ({"row_features": np.zeros((3, 1))}, "one line for each of the 2 prompts"),
     ({"prompts": ["a", "a"]}, "rows must have unique names"),
 ]
@@ -226,24 +230,24 @@ WRONG = [
 def test_what_cannot_be_meant_is_refused(wrong, message):
     settings = {"prompts": ["a", "b"], "items": ["x", "y"], "budget": 3} | wrong
     with pytest.raises(BadInput, match=message):
-        best.init(settings.pop("prompts"), settings.pop("items"), **settings)
+        best.init(settings.pop("prompts"), items=settings.pop("items"), **settings)
 
 
 def test_answers_that_do_not_belong_are_refused(plain):
-    state = best.init(["a", "b"], ["x", "y"], budget=4)
+    state = best.init(["a", "b"], items=["x", "y"], budget=4)
     with pytest.raises(BadInput, match="prompt 'c' is not in this session"):
-        best.update(state, Responses.build(np.ones((1, 1)), rows=["c"], items=["x"]))
+        best.update(state, responses=Responses.build(np.ones((1, 1)), rows=["c"], items=["x"]))
     with pytest.raises(BadInput, match="example 'z' is not in this session"):
-        best.update(state, Responses.build(np.ones((1, 1)), rows=["a"], items=["z"]))
+        best.update(state, responses=Responses.build(np.ones((1, 1)), rows=["a"], items=["z"]))
     with pytest.raises(BadInput, match="there is no answer among these"):
-        best.update(state, Responses.build(np.full((1, 1), np.nan), rows=["a"], items=["x"]))
-    state = best.update(state, Responses.build(np.ones((1, 1)), rows=["a"], items=["x"]))
+        best.update(state, responses=Responses.build(np.full((1, 1), np.nan), rows=["a"], items=["x"]))
+    state = best.update(state, responses=Responses.build(np.ones((1, 1)), rows=["a"], items=["x"]))
     with pytest.raises(BadInput, match="two different answers"):
-        best.update(state, Responses.build(np.zeros((1, 1)), rows=["a"], items=["x"]))
+        best.update(state, responses=Responses.build(np.zeros((1, 1)), rows=["a"], items=["x"]))
 
 
 def test_nothing_is_best_before_an_answer():
-    state = best.init(["a", "b"], ["x", "y"], budget=4)
+    state = best.init(["a", "b"], items=["x", "y"], budget=4)
     with pytest.raises(BadInput, match="nothing was answered yet"):
         best.best(state)
 
@@ -255,14 +259,14 @@ def test_a_session_with_the_model():
     chance = np.array([0.3, 0.4, 0.95, 0.35, 0.3, 0.4])
     rows, items = names(6, 40)
     truth = Responses.build((random.random((6, 40)) < chance[:, None]).astype(np.float32), rows=rows, items=items)
-    state = best.init(rows, items, budget=64, rule="elimination", size=12, draws=DRAWS)
+    state = best.init(rows, items=items, budget=64, by="elimination", k=12, draws=DRAWS)
     while not (choice := best.choose(state)).enough:
-        state = best.update(state, answers_to(truth, choice))
+        state = best.update(state, responses=answers_to(truth, choice))
     found = best.best(state)
     assert found.prompt == "p2"
     assert found.probability >= 0.95
     assert state.spent < 64
-    whole = best.best(best.update(state, truth))
+    whole = best.best(best.update(state, responses=truth))
     assert (whole.prompt, whole.probability, whole.gap, whole.within) == ("p2", 1, 0, (0, 0, 0, 0))
     assert whole.score.low == whole.score.high == pytest.approx(truth.scores[2].mean())
 

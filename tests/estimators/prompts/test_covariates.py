@@ -102,7 +102,7 @@ def test_principal_components_keep_distances_and_are_uncorrelated():
 def test_a_direction_of_no_account_is_left_out():
     x = np.random.default_rng(1).normal(size=(500, 3)) * [1, 0.1, 0.002]
     assert covariates.pca(x).shape == (500, 2)
-    assert covariates.pca(x, 1).shape == (500, 1)
+    assert covariates.pca(x, dims=1).shape == (500, 1)
 
 
 def test_standardise():
@@ -127,7 +127,7 @@ def test_embed_calls_in_batches_and_keeps_the_order():
         return [[len(text), 1.0] for text in texts]
 
     texts = ["x" * n for n in range(7)]
-    np.testing.assert_array_equal(covariates.embed(texts, function, batch=3)[:, 0], np.arange(7))
+    np.testing.assert_array_equal(covariates.embed(texts, function=function, batch=3)[:, 0], np.arange(7))
     assert sizes == [3, 3, 1]
 
 
@@ -141,7 +141,7 @@ def test_embed_calls_in_batches_and_keeps_the_order():
 )
 def test_embeddings_of_a_wrong_shape(function, message):
     with pytest.raises(BadInput, match=message):
-        covariates.embed(["a", "b", "ccccc"], function, batch=2)
+        covariates.embed(["a", "b", "ccccc"], function=function, batch=2)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_embeddings_of_a_wrong_shape(function, message):
         (lambda: covariates.features(["a", NOT_TEXT]), r"texts\[1\] is int; give a string"),
         (lambda: covariates.pca(np.ones((4, 2))), "the 4 prompts have equal features"),
         (lambda: covariates.standardise(np.zeros((0, 3))), r"features is \(0, 3\); give \(prompts, features\)"),
-        (lambda: covariates.pca(np.eye(3), 0), "size is 0; ask for one component"),
-        (lambda: covariates.embed([], len), "there are no texts"),
+        (lambda: covariates.pca(np.eye(3), dims=0), "dims is 0; ask for one component"),
+        (lambda: covariates.embed([], function=len), "there are no texts"),
         (lambda: covariates.one_hot({"a": [1], "b": [1, 2]}), r"columns have lengths \{'a': 1, 'b': 2\}"),
     ],
 )

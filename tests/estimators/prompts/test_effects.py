@@ -14,7 +14,7 @@ from bench.prompts.coverage_grids import BUDGET, ITEMS, ROWS, asked, grid, world
 from lleval_jax import data
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators import prompts
-from lleval_jax.estimators.prompts import balanced, choice, kernel
+from lleval_jax.estimators.prompts import balanced, choice, kernel, published
 from lleval_jax.estimators.prompts import many as prompts_many
 from lleval_jax.values import Responses
 
@@ -28,7 +28,7 @@ def fitted():
 
 
 def test_quantiles_are_named_and_lie_in_their_intervals():
-    got = prompts.estimate(fitted(), quantiles=(0.05, 0.5, 0.975), what=prompts.WHAT, per_prompt=True)
+    got = prompts.estimate(fitted(), quantiles=(0.05, 0.5, 0.975), of=prompts.WHAT, per_prompt=True)
     assert got.rows[:6] == ("q05", "q50", "q97.5", "mean", "worst", "spread")
     assert got.rows[6:] == fitted().rows
     assert set(got.group) == {"all"}
@@ -47,7 +47,7 @@ def test_a_lower_level_lies_inside_and_the_seed_settles_all():
 
 
 def test_functionals_are_those_of_the_draws():
-    scores, got = fitted().params.draws, prompts.estimate(fitted(), quantiles=(0.25,), what=("mean", "worst", "spread"))
+    scores, got = fitted().params.draws, prompts.estimate(fitted(), quantiles=(0.25,), of=("mean", "worst", "spread"))
     np.testing.assert_allclose(got.value[0], np.quantile(scores, 0.25, axis=1).mean(), rtol=1e-6)
     np.testing.assert_allclose(got.value[1], scores.mean(), rtol=1e-6)
     np.testing.assert_allclose(got.value[2], scores.min(1).mean(), rtol=1e-6)  # 5% of 20 prompts is one
@@ -95,7 +95,7 @@ def test_a_prompt_without_an_answer_is_less_certain_than_any_other():
 @pytest.mark.parametrize("right", [0.0, 1.0])
 def test_answers_all_alike_give_an_interval_at_that_end(right):
     answers = np.full((ROWS, ITEMS), right, np.float32)
-    got = prompts.estimate(prompts.fit(grid(answers, asked(answers))), what=("mean",))
+    got = prompts.estimate(prompts.fit(grid(answers, asked(answers))), of=("mean",))
     assert np.isfinite(got.value).all()
     assert (np.abs(got.value - right) < 0.2).all()
     most = got.rows.index("q95" if right == 0 else "q05")  # most prompts may well have none, or all, right
@@ -136,7 +136,7 @@ def test_a_prompt_in_a_hundred_answers_right():
     assert 0 < answers[seen].mean() < 0.03
     fit = prompts.fit(grid(answers, seen), row_features=rng.normal(size=(40, 4)), strict=True)
     assert fit.steps < 30
-    got = prompts.estimate(fit, quantiles=(), what=("mean",))
+    got = prompts.estimate(fit, quantiles=(), of=("mean",))
     assert got.low[0] < answers.mean() < got.high[0] < 0.1
 
 
@@ -149,7 +149,7 @@ def test_several_models_share_examples_and_are_told_apart():
     names = [f"{m}/{i}" for m in "ab" for i in range(ROWS)]
     there = Responses.build(both, seen=asked(both, 600), rows=names)
     fit = prompts.fit(there, models=["a"] * ROWS + ["b"] * ROWS, prompts=[*range(ROWS)] * 2)
-    got = prompts.estimate(fit, quantiles=(), what=("mean",))
+    got = prompts.estimate(fit, quantiles=(), of=("mean",))
     assert got.group == ("a", "b")
     assert fit.axes["kinds"] == ("model", "prompt", "model x prompt", "example")
     for value, low, high, truth in zip(got.value, got.low, got.high, (a.mean(), b.mean()), strict=True):
@@ -206,11 +206,9 @@ def test_scores_from_fractions_are_as_uncertain_as_told():
 
 
 def test_the_reference_is_the_published_estimator():
-    from lleval_jax.estimators.prompts import published
-
     answers = world(0)
     seen = asked(answers)
-    fit = prompts.fit(grid(answers, seen), reference=True)
+    fit = published.fit(grid(answers, seen))
     scores = published.scores(published.extended_rasch(answers, seen), answers, seen)
     np.testing.assert_allclose(fit.params.draws.mean(0), scores, atol=2e-2)  # draws are cut to [0, 1]
     got = prompts.estimate(fit)
@@ -223,13 +221,13 @@ def test_the_reference_is_the_published_estimator():
 def test_a_balanced_choice_is_the_balanced_plan():
     answers = world(0)
     nothing = np.zeros(answers.shape, bool)
-    got = prompts.choose(grid(answers, nothing), 50, seed=3)
+    got = prompts.choose(grid(answers, nothing), k=50, seed=3)
     rows, columns = balanced.plan(nothing, 50, seed=3)
     assert sum(map(len, got.items)) == 50
     assert {(i, name) for i, names in enumerate(got.items) for name in names} == {
         (i, str(j)) for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
     }
-    enough = prompts.choose(grid(answers, asked(answers)), BUDGET)
+    enough = prompts.choose(grid(answers, asked(answers)), k=BUDGET)
     assert enough.enough
     assert "240 answers are given" in enough.why[0]
 
@@ -278,7 +276,7 @@ def test_an_adaptive_plan_asks_new_cells_and_narrows_its_quantile():
     for seed in range(8):
         answers = world(seed)
         seen = asked(answers, 120)
-        got = prompts.choose(grid(answers, seen), 240, by="adaptive", quantile=0.95)
+        got = prompts.choose(grid(answers, seen), k=240, by="adaptive", quantile=0.95)
         new = np.zeros(seen.shape, bool)
         for i, names in enumerate(got.items):
             new[i, [int(name) for name in names]] = True
@@ -305,7 +303,7 @@ def test_ends_of_intervals_are_numpys_weibull_quantiles(draws):
 def test_many_grids_are_as_one_by_one():
     answers = np.stack([world(s) for s in range(3)])
     seen = np.stack([asked(a, seed=s) for s, a in enumerate(answers)])
-    many = prompts_many.fit_many(answers, seen, draws=400, points=kernel.POINTS)
+    many = prompts_many.fit_many(answers, seen=seen, draws=400, points=kernel.POINTS)
     for g in range(3):
         one = prompts.fit(grid(answers[g], seen[g]))
         np.testing.assert_allclose(many.scale[g], one.params.scale, rtol=1e-2)
@@ -340,7 +338,7 @@ def test_intervals_hold_where_some_prompts_fail():
 
 
 def quick(answers, seen, **options):
-    return prompts_many.fit_many(np.stack(answers), np.stack(seen), method="ep", **options)
+    return prompts_many.fit_many(np.stack(answers), seen=np.stack(seen), by="ep", **options)
 
 
 def test_a_quick_grid_does_not_depend_on_those_beside_it():
@@ -398,17 +396,20 @@ def test_quick_intervals_cover_and_features_narrow_them():
         (lambda: prompts.fit(grid(world(0), asked(world(0))), row_features=np.full((ROWS, 1), np.nan)), "not a finite"),
         (lambda: prompts.fit(grid(world(0), asked(world(0))), models=["a"] * ROWS), "go together"),
         (lambda: prompts.estimate(fitted(), quantiles=(5,)), "quantile 5 is not in"),
-        (lambda: prompts.estimate(fitted(), what=("median",)), "functional 'median' is not known; there are mean"),
+        (lambda: prompts.estimate(fitted(), of=("median",)), "functional 'median' is not known; there are mean"),
         (lambda: prompts.estimate(fitted(), quantiles=()), "nothing is asked for"),
         (lambda: prompts.difference(fitted(), "0", "x"), "there is no prompt 'x'"),
-        (lambda: prompts.choose(grid(world(0), asked(world(0))), ROWS * ITEMS + 1), "more than"),
+        (lambda: prompts.choose(grid(world(0), asked(world(0))), k=ROWS * ITEMS + 1), "more than"),
         (
-            lambda: prompts.choose(grid(world(0), asked(world(0))), 10, by="random"),
+            lambda: prompts.choose(grid(world(0), asked(world(0))), k=10, by="random"),
             "by 'random' is not known; there are balanced",
         ),
         (lambda: quick([world(0) / 2], [asked(world(0))]), "answers that are 0 or 1"),
-        (lambda: prompts_many.fit_many(*2 * (world(0)[None] > 0,), method="vb"), "must be 'mcmc' or 'ep'"),
-        (lambda: prompts_many.fit_many(*2 * (world(0)[None] > 0,), method="ep", points=4), "has points of its own"),
+        (lambda: prompts_many.fit_many(world(0)[None] > 0, seen=world(0)[None] > 0, by="vb"), "must be 'mcmc' or 'ep'"),
+        (
+            lambda: prompts_many.fit_many(world(0)[None] > 0, seen=world(0)[None] > 0, by="ep", points=4),
+            "has points of its own",
+        ),
         (lambda: prompts.wasserstein(np.ones(3), np.ones(4)), "as many in both"),
     ],
 )

@@ -17,6 +17,10 @@ PAIR = ("a", "a", *"bcdefghijklmnop")  # 17 models, of which two are one family
 SEVERAL = (*"aaabbbccdd", *"efghijk")
 
 
+def suspected(versions, families, **how):
+    return drift.suspects(versions, families=families, **how)
+
+
 def world(seed: int, families, *, excess: float = 0.0, cheat: str = "", shared: float = 0.5, versions: int = 3):
     """Versions that shift in level and tilt; models that drift by 1.2 points, in part with their family.
 
@@ -47,14 +51,14 @@ def world(seed: int, families, *, excess: float = 0.0, cheat: str = "", shared: 
 @pytest.mark.parametrize("families", [PAIR, SEVERAL, tuple("abcdef")])
 @pytest.mark.parametrize("versions", [2, 4])
 def test_honest_drift_is_left_alone(families, versions: int) -> None:
-    alarms = sum(len(drift.suspects(*world(s, families, versions=versions)).flagged) > 0 for s in range(100))
+    alarms = sum(len(suspected(*world(s, families, versions=versions)).flagged) > 0 for s in range(100))
     assert alarms <= stats.binom.isf(FALSE_ALARM, 100, 0.05)
 
 
 @pytest.mark.parametrize(("excess", "on"), [(8, None), (7, [0])])
 def test_a_contaminated_family_is_flagged(excess: float, on) -> None:
     """Two of 17 models gain on the first of three versions, drift of 1.2 points: power 0.8 and 5% false alarms."""
-    found = [drift.suspects(*world(s, PAIR, excess=excess, cheat="a"), on=on) for s in range(60)]
+    found = [suspected(*world(s, PAIR, excess=excess, cheat="a"), on=on) for s in range(60)]
     assert sum("a" in one.flagged for one in found) >= stats.binom.ppf(FALSE_ALARM, 60, 0.8)
     assert sum(len(set(one.flagged) - {"a"}) > 0 for one in found) <= stats.binom.isf(FALSE_ALARM, 60, 0.05)
     value = np.mean([one.estimate.value[0] for one in found])
@@ -120,7 +124,7 @@ def test_models_may_be_seen_on_other_versions_each() -> None:
 @pytest.mark.parametrize("side", ["higher", "both"])
 def test_intervals_say_what_p_values_say(side) -> None:
     """Before Holm's step: an interval leaves out zero where p is at most the alarm's share."""
-    found = [drift.suspects(*world(s, PAIR, excess=7, cheat="a"), side=side) for s in range(10)]
+    found = [suspected(*world(s, PAIR, excess=7, cheat="a"), side=side) for s in range(10)]
     for one in found:
         clear = one.estimate.low > 0 if side == "higher" else (one.estimate.low > 0) | (one.estimate.high < 0)
         order = np.argsort(one.p_values, kind="stable")
@@ -137,7 +141,7 @@ def test_versions_without_any_difference_are_taken() -> None:
     again = Responses.build(version.scores, weight=version.weight, rows=version.rows)
     alike = Responses.build(np.tile([0.0, 1.0], (17, 4)), rows=version.rows)
     for versions in ([version, again], [alike, alike], [alike, version]):
-        found = drift.suspects(versions, family)
+        found = drift.suspects(versions, families=family)
         assert np.isfinite(found.p_values).all()
         assert found.flagged == ()
 
@@ -148,8 +152,8 @@ def test_families_in_the_order_of_rows_may_lack_answers() -> None:
     seen = np.ones(versions[0].scores.shape, bool)
     seen[5] = False
     first = Responses.build(versions[0].scores, seen=seen, weight=versions[0].weight, rows=versions[0].rows)
-    in_order = drift.suspects([first, *versions[1:]], [family[row] for row in first.rows])
-    by_name = drift.suspects([first, *versions[1:]], family)
+    in_order = drift.suspects([first, *versions[1:]], families=[family[row] for row in first.rows])
+    by_name = drift.suspects([first, *versions[1:]], families=family)
     np.testing.assert_array_equal(in_order.p_values, by_name.p_values)
 
 
@@ -159,10 +163,10 @@ def test_p_values_are_holms() -> None:
 
 def test_losses_are_looked_for_when_asked() -> None:
     versions, family = world(1, PAIR, excess=-12, cheat="a", versions=3)
-    both = drift.suspects(versions, family, side="both")
+    both = drift.suspects(versions, families=family, side="both")
     assert both.flagged[0] == "a"
     assert both.estimate.level == pytest.approx(0.95)
-    one = drift.suspects(versions, family)
+    one = drift.suspects(versions, families=family)
     assert ("a", "version 0") not in {
         (r, g) for r, g, p in zip(one.estimate.rows, one.estimate.group, one.p_values, strict=True) if p < 0.05
     }
@@ -171,24 +175,24 @@ def test_losses_are_looked_for_when_asked() -> None:
 def test_domains_and_new_models_are_taken() -> None:
     versions, family = world(2, PAIR, excess=12, cheat="a")
     versions[0] = versions[0].take(range(16))
-    found = drift.suspects(versions, family, by="domain", names=["v1", "v2", "v3"])
+    found = drift.suspects(versions, families=family, by="domain", names=["v1", "v2", "v3"])
     assert "a" in found.flagged
     assert set(found.estimate.group) == {f"v{i}/{g}" for i in (1, 2, 3) for g in ("old", "new")}
     assert "flagged at 5% false alarms" in str(found)
-    assert "flagged at 0.5% false alarms" in str(drift.suspects(versions, family, alarm=0.005))
+    assert "flagged at 0.5% false alarms" in str(drift.suspects(versions, families=family, alarm=0.005))
     assert found.to_dict()["flagged"] == list(found.flagged)
 
 
 def test_all_versions_are_its_source() -> None:
     versions, family = world(2, PAIR)
     versions = [dataclasses.replace(v, source=Source(files={f"{t}.csv": f"{t}"})) for t, v in enumerate(versions)]
-    assert list(drift.suspects(versions, family, on=[2]).estimate.source.files) == ["0.csv", "1.csv", "2.csv"]
+    assert list(drift.suspects(versions, families=family, on=[2]).estimate.source.files) == ["0.csv", "1.csv", "2.csv"]
 
 
 def test_the_order_of_models_does_not_matter() -> None:
     versions, family = world(3, PAIR)
     turned = [v.take(np.random.default_rng(t).permutation(17)) for t, v in enumerate(versions)]
-    one, two = drift.suspects(versions, family), drift.suspects(turned, family)
+    one, two = drift.suspects(versions, families=family), drift.suspects(turned, families=family)
     np.testing.assert_allclose(one.estimate.value, two.estimate.value, atol=1e-9)
     np.testing.assert_allclose(one.p_values, two.p_values, rtol=1e-6)
 
@@ -208,7 +212,7 @@ def test_what_cannot_be_told_is_refused() -> None:
     with pytest.raises(BadInput, match="by 'domains' is not known"):
         drift.suspects(versions, by="domains")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="models have no family"):
-        drift.suspects(versions, {"m0": "a"})
+        drift.suspects(versions, families={"m0": "a"})
     with pytest.raises(BadInput, match="takes 5 to tell drift"):
         drift.suspects([v.take(range(4)) for v in versions])
 

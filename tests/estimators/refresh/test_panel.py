@@ -65,7 +65,7 @@ def law(versions):
 
 @pytest.fixture(scope="module")
 def found(law, versions):
-    return refresh.estimate(law, rows(versions[1], NAMES[::3]))
+    return refresh.estimate(law, answers=rows(versions[1], NAMES[::3]))
 
 
 def test_models_that_were_run_have_their_own_scores(found, versions):
@@ -92,7 +92,7 @@ def test_every_model_and_domain_has_an_entry(found):
 
 def test_the_order_of_models_is_of_no_account(law, versions, found):
     turned = refresh.fit([rows(versions[0], NAMES[::-1])])
-    again = refresh.estimate(turned, rows(versions[1], NAMES[::3][::-1]))
+    again = refresh.estimate(turned, answers=rows(versions[1], NAMES[::3][::-1]))
     at = {key: i for i, key in enumerate(zip(again.rows, again.group, strict=True))}
     order = [at[key] for key in zip(found.rows, found.group, strict=True)]
     np.testing.assert_allclose(again.value[order], found.value, atol=2e-4)
@@ -103,7 +103,7 @@ def test_a_model_that_answered_some_items_is_between(law, versions):
     part = rows(versions[1], NAMES[::3])
     seen = part.seen.copy()
     seen[0, ::2] = False
-    some = refresh.estimate(law, dataclasses.replace(part, seen=seen, scores=np.where(seen, part.scores, 0)))
+    some = refresh.estimate(law, answers=dataclasses.replace(part, seen=seen, scores=np.where(seen, part.scores, 0)))
     at = [i for i, key in enumerate(zip(some.rows, some.group, strict=True)) if key == (NAMES[0], "all")][0]
     assert some.low[at] < some.value[at] < some.high[at]
     assert some.n_seen[at] == seen[0].sum()
@@ -115,7 +115,7 @@ def test_a_model_that_answered_some_items_is_between(law, versions):
 
 def test_a_fit_is_the_same_after_saving(law, versions, found, tmp_path):
     ll.save(law, tmp_path / "law")
-    again = refresh.estimate(ll.load(tmp_path / "law"), rows(versions[1], NAMES[::3]))
+    again = refresh.estimate(ll.load(tmp_path / "law"), answers=rows(versions[1], NAMES[::3]))
     np.testing.assert_array_equal(again.value, found.value)
     np.testing.assert_array_equal(again.high, found.high)
 
@@ -149,15 +149,15 @@ def test_the_choice_is_that_of_brute_force(law, ask, k):
         return loss(choice._after(now, chosen))[0]
 
     best = min(of(chosen) for chosen in itertools.combinations(range(MODELS), k))
-    chosen = refresh.choose(law, k, ask=ask)
+    chosen = refresh.choose(law, k=k, of=ask)
     assert len(set(chosen.rows)) == k
     assert of([law.rows.index(row) for row in chosen.rows]) == pytest.approx(best, rel=1e-9)
     assert not chosen.enough
 
 
 def test_a_budget_is_kept_and_dear_models_are_left_out(law):
-    first = refresh.choose(law, 1).rows[0]
-    chosen = refresh.choose(law, budget=3, price={first: 50})
+    first = refresh.choose(law, k=1).rows[0]
+    chosen = refresh.choose(law, budget=3, price=dict.fromkeys(NAMES, 1.0) | {first: 50})
     assert len(chosen.rows) == 3
     assert first not in chosen.rows
     cheap = refresh.choose(law, budget=1, price=dict.fromkeys(NAMES, 0.5))
@@ -174,7 +174,7 @@ def test_a_budget_is_spent_as_brute_force_would(law):
 
     sets = (chosen for size in range(1, 9) for chosen in itertools.combinations(pool, size))
     best = min(of(chosen) for chosen in sets if sum(price[row] for row in chosen) <= 4)
-    chosen = refresh.choose(law, budget=4, price=price, pool=pool).rows
+    chosen = refresh.choose(law, budget=4, price=price, among=pool).rows
     assert sum(price[row] for row in chosen) <= 4
     assert of(chosen) == pytest.approx(best, rel=1e-9)
 
@@ -183,20 +183,20 @@ def test_among_many_sets_no_exchange_helps_and_few_are_better(law, monkeypatch):
     now = refresh._next(law, None)
     monkeypatch.setattr(choice, "FEW", 0)
     losses = [choice.variance(choice._after(now, chosen))[0] for chosen in itertools.combinations(range(MODELS), 4)]
-    found = choice.search(now, choice.variance, pool=range(MODELS), price=np.ones(MODELS), budget=4)[1][-1]
+    found = choice.search(now, choice.variance, among=range(MODELS), price=np.ones(MODELS), budget=4)[1][-1]
     assert np.mean(np.array(losses) < found * (1 - 1e-9)) < 0.05
 
 
 def test_forced_models_come_first_and_pools_are_kept(law):
-    chosen = refresh.choose(law, 2, force=["newcomer", NAMES[4]], pool=NAMES[:4])
+    chosen = refresh.choose(law, k=2, force=["newcomer", NAMES[4]], among=NAMES[:4])
     assert chosen.rows[:2] == ("newcomer", NAMES[4])
     assert set(chosen.rows[2:]) <= set(NAMES[:4])
     assert chosen.why[0] == "run in any case"
 
 
 def test_more_runs_never_make_the_rest_less_sure(law):
-    chosen = refresh.choose(law, 4).rows
-    spread = [np.sum(refresh.foretell(law, chosen[:i]).std_error ** 2) for i in range(5)]
+    chosen = refresh.choose(law, k=4).rows
+    spread = [np.sum(refresh.preview(law, rerun=chosen[:i]).std_error ** 2) for i in range(5)]
     assert (np.diff(spread) < 0).all()
 
 
@@ -216,13 +216,13 @@ def test_a_rank_that_draws_do_not_bear_out_says_so(law, monkeypatch):
 
 
 def test_ranks_have_chances_that_sum_to_one_and_follow_scores(law, versions):
-    standing = refresh.ranks(law, rows(versions[1], NAMES[::3]))
+    standing = refresh.ranks(law, answers=rows(versions[1], NAMES[::3]))
     np.testing.assert_allclose(standing.chance.sum(0), 1)
     np.testing.assert_allclose(standing.chance.sum(1), 1)
     assert sorted(standing.ranks.value) == list(range(1, MODELS + 1))
     assert "chance" in str(standing)
     assert (standing.ranks.n_seen > 0).tolist() == [row in NAMES[::3] for row in standing.ranks.rows]
-    old = refresh.ranks(law, rows(versions[1], NAMES[::3]), version="v2").ranks
+    old = refresh.ranks(law, answers=rows(versions[1], NAMES[::3]), version="v2").ranks
     np.testing.assert_array_equal(old.value, standing.ranks.value)
     assert (refresh.ranks(law).ranks.n_seen == 3 * ITEMS).all()
     np.testing.assert_array_equal(
@@ -243,7 +243,7 @@ def test_a_version_in_the_fit_can_be_asked_for(versions, law, found):
 def test_with_no_dims_all_models_move_alike(versions):
     flat = refresh.fit(versions[:1], dims=0)
     assert flat.params.loading.shape == (MODELS, 0)
-    found = refresh.estimate(flat, rows(versions[1], NAMES[::3]))
+    found = refresh.estimate(flat, answers=rows(versions[1], NAMES[::3]))
     assert np.isfinite(found.value).all()
 
 
@@ -253,18 +253,21 @@ def test_with_no_dims_all_models_move_alike(versions):
         (lambda law, v: refresh.fit([]), "no version to learn from"),
         (lambda law, v: refresh.fit([v.take([0, 1])]), "hold 2 models; at least 3"),
         (lambda law, v: refresh.fit([v], dims=-1), "dims is -1"),
-        (lambda law, v: refresh.choose(law, 10), "k is 10; there are 9 models"),
-        (lambda law, v: refresh.choose(law, 0), "k is 0"),
+        (lambda law, v: refresh.choose(law, k=10), "k is 10; there are 9 models"),
+        (lambda law, v: refresh.choose(law, k=0), "k is 0"),
         (lambda law, v: refresh.choose(law), "either k, how many models, or budget"),
         (lambda law, v: refresh.choose(law, budget=0.5), "no model costs 0.5 or less"),
-        (lambda law, v: refresh.choose(law, 2, ask="physics"), "no domain 'physics'; there are bio, law, math"),
-        (lambda law, v: refresh.choose(law, 2, pool=["model-99"]), "no model 'model-99' among the 9"),
-        (lambda law, v: refresh.choose(law, 2, price={"model-1": 0.0}), "price of 'model-1' is 0"),
-        (lambda law, v: refresh.choose(law, 2, items={"bio": 0}), "at least one item"),
-        (lambda law, v: refresh.foretell(law, ["model-77"]), "no model 'model-77'"),
-        (lambda law, v: refresh.choose(dataclasses.replace(law, params=(), method="2pl"), 2), r"\(2pl\) is none of"),
-        (lambda law, v: refresh.estimate(law, v, level=1.5), "level is 1.5"),
-        (lambda law, v: refresh.estimate(law, v, version="v1"), "two versions 'v1'"),
+        (lambda law, v: refresh.choose(law, k=2, of="physics"), "no domain 'physics'; there are bio, law, math"),
+        (lambda law, v: refresh.choose(law, k=2, among=["model-99"]), "no model 'model-99' among the 9"),
+        (
+            lambda law, v: refresh.choose(law, k=2, price=dict.fromkeys(NAMES, 0.0)),
+            "price of 'model-0' is 0",
+        ),
+        (lambda law, v: refresh.choose(law, k=2, items={"bio": 0}), "at least one item"),
+        (lambda law, v: refresh.preview(law, rerun=["model-77"]), "no model 'model-77'"),
+        (lambda law, v: refresh.choose(dataclasses.replace(law, params=(), method="2pl"), k=2), r"\(2pl\) is none of"),
+        (lambda law, v: refresh.estimate(law, answers=v, level=1.5), "level is 1.5"),
+        (lambda law, v: refresh.estimate(law, answers=v, version="v1"), "two versions 'v1'"),
     ],
 )
 def test_bad_input_gets_one_clear_error(law, versions, call, message):
@@ -302,8 +305,8 @@ def test_intervals_of_models_not_run_hold():
     for seed in range(60):
         first, second = world(100 + seed)
         law = refresh.fit([first])
-        chosen = refresh.choose(law, 3).rows
-        told = refresh.estimate(law, rows(second, chosen))
+        chosen = refresh.choose(law, k=3).rows
+        told = refresh.estimate(law, answers=rows(second, chosen))
         inside = [
             low <= truth(second, row, group) <= high
             for row, group, low, high in zip(told.rows, told.group, told.low, told.high, strict=True)
@@ -323,8 +326,8 @@ def test_errors_fall_as_more_models_are_run():
         first, second = world(300 + seed, shift=0.5)
         law = refresh.fit([first])
         for k in errors:
-            chosen = refresh.choose(law, k).rows
-            told = refresh.estimate(law, rows(second, chosen)).to_frame()
+            chosen = refresh.choose(law, k=k).rows
+            told = refresh.estimate(law, answers=rows(second, chosen)).to_frame()
             told = told[(told.group == "all") & ~told.row.isin(chosen)]
             errors[k] += [
                 abs(value - truth(second, row, "all")) for row, value in zip(told.row, told.value, strict=True)

@@ -149,7 +149,7 @@ def test_the_choice_is_the_published_one(seed):
     random = np.random.default_rng(seed)
     theta, beta = np.float32(random.normal(size=12)), np.float32(random.normal(0, 2, size=200))
     for k in (1, 3, 5, 8, 12):
-        choice = published.choose(made(theta, beta), k)
+        choice = published.choose(made(theta, beta), k=k)
         assert {int(name[1:]) for name in choice.rows} == brute_force(theta.astype(float), beta.astype(float), k)
         assert len(choice.rows) == len(set(choice.rows)) == len(choice.items) == len(choice.why) == k
 
@@ -157,23 +157,23 @@ def test_the_choice_is_the_published_one(seed):
 def test_coreset_takes_models_at_percentiles_of_ability():
     theta = np.array([0.0, 3.0, 1.0, 1.01, 2.0])
     fit = made(theta, np.zeros(3))
-    assert published.choose(fit, 2, by="coreset").rows == ("m0", "m1")
-    assert published.choose(fit, 3, by="coreset").rows == ("m0", "m1", "m3")
+    assert published.choose(fit, k=2, by="coreset").rows == ("m0", "m1")
+    assert published.choose(fit, k=3, by="coreset").rows == ("m0", "m1", "m3")
     crowd = made([0.0, 0.01, 0.02, 5.0], np.zeros(3))
-    assert published.choose(crowd, 4, by="coreset").rows == ("m0", "m1", "m2", "m3")
+    assert published.choose(crowd, k=4, by="coreset").rows == ("m0", "m1", "m2", "m3")
     gap = made([0.0, 0.0, 0.0, 0.0, 5.0], np.zeros(3))
-    assert published.choose(gap, 3, by="coreset").rows == ("m0", "m4")  # as published: fewer than k
+    assert published.choose(gap, k=3, by="coreset").rows == ("m0", "m4")  # as published: fewer than k
 
 
 @pytest.mark.parametrize("by", ["fisher", "coreset"])
 def test_forced_models_come_besides(by):
     random = np.random.default_rng(1)
     theta, beta = random.normal(size=8), random.normal(size=50)
-    forced = published.choose(made(theta, beta), 3, force=["m4", "m1", "m4"], by=by)
+    forced = published.choose(made(theta, beta), k=3, force=["m4", "m1", "m4"], by=by)
     assert forced.rows[-2:] == ("m4", "m1")
     assert forced.why[-2:] == ("forced", "forced")
     rest = [0, 2, 3, 5, 6, 7]
-    without = published.choose(made(theta[rest], beta), 3, by=by)
+    without = published.choose(made(theta[rest], beta), k=3, by=by)
     assert [f"m{rest[int(name[1:])]}" for name in without.rows] == list(forced.rows[:-2])
 
 
@@ -200,9 +200,9 @@ def test_models_that_ran_again_have_their_scores():
         np.testing.assert_allclose(entry["value"], p.mean(), rtol=1e-12)
         assert entry["low"] < entry["value"] < entry["high"]
         assert entry["n_seen"] == 0
-    first = published.estimate(fitted(), 0)
+    first = published.estimate(fitted(), version=0)
     np.testing.assert_array_equal(first.low, first.high)
-    np.testing.assert_array_equal(first.value, published.estimate(fitted(), -2).value)
+    np.testing.assert_array_equal(first.value, published.estimate(fitted(), version=-2).value)
 
 
 def test_the_interval_is_the_delta_method():
@@ -271,7 +271,7 @@ def test_kept_and_loaded_it_says_the_same(tmp_path):
     again = ll.load(tmp_path / "fit")
     assert isinstance(again, ll.FitResult)
     np.testing.assert_array_equal(published.estimate(again).low, published.estimate(fitted()).low)
-    assert published.choose(again, 3).rows == published.choose(fitted(), 3).rows
+    assert published.choose(again, k=3).rows == published.choose(fitted(), k=3).rows
 
 
 def test_a_search_that_does_not_end_is_said(monkeypatch):
@@ -368,7 +368,7 @@ def test_figures_of_the_original(shared):
     fit = published.fit([first])
     assert abs(-fit.ended.value / fit.params.seen.sum() - stored["fits_vqa"][0]["final_train_loss"]) < 1e-4
     assert abs(fit.steps - stored["fits_vqa"][0]["epochs"]) < 100
-    rows = [int(name) for name in published.choose(fit, 5).rows] + [17, 18]
+    rows = [int(name) for name in published.choose(fit, k=5).rows] + [17, 18]
     assert sorted(rows) == sorted(row["evaluated"])
     found = published.estimate(published.fit([first, second.take(rows)])).to_frame()
     value = found[found.group == "all"].set_index("row").value[list(second.rows)].to_numpy()
