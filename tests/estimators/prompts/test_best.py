@@ -35,7 +35,7 @@ def grid(prompts: int, items: int, seed: int = 0) -> Responses:
 def plain(monkeypatch):
     """Independent Beta posteriors of the prompts' scores in place of the model's, so that nothing is compiled."""
 
-    def believe(responses: Responses, state: best.State) -> tuple[np.ndarray, str]:
+    def believe(responses: Responses, state: best.State, strict: bool) -> tuple[np.ndarray, str]:
         right = np.where(responses.seen, responses.scores, 0).sum(1)
         open_ = (~responses.seen).sum(1)
         random = np.random.default_rng(state.seed)
