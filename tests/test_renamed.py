@@ -86,7 +86,7 @@ def test_public_faces(call, message: str) -> None:
     [
         (lambda: ll.sloth_paper, "lleval_jax.sloth_paper is now lleval_jax.sloth.published"),
         (lambda: ll.refresh_paper, "lleval_jax.refresh_paper is now lleval_jax.refresh.published"),
-        (lambda: ll.refresh.preview, "refresh.preview is now refresh.preview"),
+        (lambda: ll.refresh.foretell, "refresh.foretell is now refresh.preview"),
     ],
 )
 def test_public_names(look, message: str) -> None:
