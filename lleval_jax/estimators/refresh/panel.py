@@ -217,7 +217,7 @@ def choose(
     chosen, losses = choice.search(before, loss, among=members, price=cost, budget=float(budget))  # pyright: ignore
     why = [_why(of, *pair, len(fit.rows)) for pair in itertools.pairwise(losses)]
     rows = (*force, *(fit.rows[j] for j in chosen))
-    summary = f"chosen together, as a set: {_why(ask, losses[0], losses[-1], len(fit.rows))}"
+    summary = f"chosen together, as a set: {_why(of, losses[0], losses[-1], len(fit.rows))}"
     why = (*("run in any case" for _ in force), *why)
     return Choice(rows, ((),) * len(rows), why, fit.source, whole=True, summary=summary)
 
