@@ -320,7 +320,7 @@ def test_grids_that_are_none(tmp_path: pathlib.Path, capsys: Shown) -> None:
     for columns, message in (
         ("model,item,score\nm,x,1\n", "grid.csv has no column 'prompt'; it has 'model', 'item', 'score'"),
         ("prompt,item,score\na,x,1\na,y,0\n", "there is 1 prompt; the spread over prompts needs at least two"),
-        ("prompt,item,score\na,x,\nb,y,\n", "there is no answer in grid.csv"),
+        ("prompt,item,score\na,x,\nb,y,\n", "grid.csv holds no answer that was scored"),
     ):
         path.write_text(columns)
         assert _lleval(f"prompts {path}") == BAD_INPUT
