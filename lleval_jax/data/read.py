@@ -129,7 +129,7 @@ def read(
         name = _name(path, base)
         hashes[name] = _own_hash(path, content)
         left += [(format.title, name, each) for each in answers.left]
-    parts = alone.told_apart(parts, list(hashes))
+    parts = alone.distinct(parts, list(hashes))
     guesses: dict[Note, list[str]] = {}
     for part, name in zip(parts, hashes, strict=True):
         for note in part.notes:

@@ -1,5 +1,7 @@
 """Tables as people have them, from the shell."""
 
+import shlex
+
 import pytest
 
 from lleval_jax import data
@@ -24,6 +26,14 @@ def test_columns_are_mapped(tmp_path, capsys):
         "error: a.csv has no columns 'model', 'item', 'score'; it has 'who', 'what, then', 'points'. "
         "Answers need model, item, score. Pass --columns model=NAME,item=NAME,score=NAME."
     )
+
+
+def test_what_an_error_says_to_type_can_be_typed(tmp_path, capsys):
+    text = "model,item,is correct,Is_Correct\na,q,1,1\n"
+    assert convert(tmp_path, text) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("Pass --columns 'score=is correct' or --columns score=Is_Correct.")
+    assert convert(tmp_path, text, *shlex.split("--columns 'score=is correct'")) == 0
 
 
 @pytest.mark.parametrize(("word", "said"), [("item", "'item' is not USE=NAME"), ("item=a,item=b", "is said twice")])

@@ -11,7 +11,7 @@ from lleval_jax.data.answers import Answers
 from lleval_jax.data.tables.long import NO_MODEL, no_model
 
 
-def told_apart(parts: Sequence[Answers], names: Sequence[str]) -> list[Answers]:
+def distinct(parts: Sequence[Answers], names: Sequence[str]) -> list[Answers]:
     """The same answers, where files that would give one name to their models give these their folders' names too.
 
     `names` are the files' own, with the folders that tell them apart.

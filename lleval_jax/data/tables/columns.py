@@ -1,6 +1,9 @@
 """Which column of a table is what: as the caller says, by our own names, or by the names that others use."""
 
+import functools
+import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 
 from lleval_jax.errors import BadInput, nearest, require
@@ -35,6 +38,7 @@ SEVERAL = "subject"  # in psychology who answered, in MMLU what a question is ab
 MOST = 12  # columns named in a message
 
 
+@functools.lru_cache(maxsize=1 << 16)  # a wide table has many, and each use asks
 def plain(name: str) -> str:
     """A column's name without what people write differently: case, blanks, "_", "-", "."."""
     return re.sub(r"[\s_.\-\ufeff]+", "", name).casefold()
@@ -54,9 +58,8 @@ def find(where: str, have: Sequence[str], aliases: Aliases, asked: Mapping[str, 
     for role in aliases:
         if role not in found:
             free = [name for name in have if name not in found.values()]
-            _take(
-                where, role, [one for one in free if one == role] or [one for one in free if plain(one) == role], found
-            )
+            exact = [name for name in free if name == role]
+            _take(where, role, exact or [name for name in free if plain(name) == role], found)
     return found
 
 
@@ -113,12 +116,19 @@ def said(guesses: Found) -> str:
 
 def hints(*ways: Found, otherwise: str = "") -> dict[str, str]:
     """How each face says what a column is, in one of several ways; `otherwise` says why one would."""
-    python = " or ".join("columns={" + ", ".join(f'"{role}": "{name}"' for role, name in w.items()) + "}" for w in ways)
-    shell = " or ".join("--columns " + ",".join(f"{role}={name}" for role, name in w.items()) for w in ways)
+    python = " or ".join(f"columns={json.dumps(way, ensure_ascii=False)}" for way in ways)
+    shell = " or ".join(f"--columns {_typed(way)}" for way in ways)
     return {
         face: f"Pass {' '.join(filter(None, (way, otherwise)))}."
         for face, way in (("python", python), ("shell", shell))
     }
+
+
+def _typed(way: Found) -> str:
+    """As it is typed in a shell: a pair with a comma in quotes, as in a CSV, and the whole in quotes if need be."""
+    pairs = [f"{role}={name}" for role, name in way.items()]
+    quoted = ['"' + pair.replace('"', '""') + '"' if set(pair) & set(',"') else pair for pair in pairs]
+    return shlex.quote(",".join(quoted))
 
 
 def _named(where: str, have: Sequence[str], name: str) -> str:

@@ -31,7 +31,7 @@ class Sheet:
 
     @property
     def between(self) -> str:
-        """What stands between the name and the number of a row."""
+        """What is put between the name and the number of a row."""
         return ", row " if self.first is None else ":"
 
     @property

@@ -19,7 +19,7 @@ INDEX = "indexlevel0"  # how pandas calls the index in a parquet; it comes last 
 NAMELESS = (INDEX, "", "id", "name", "names", "index", "unnamed:0", "rownames", "row", "key")  # of rows
 ITEMS = re.compile(r"(item|question|q|problem|task|example|i|x|v)[ _.#-]*\d+", re.IGNORECASE)
 MODELS = re.compile(
-    r"(model|system|llm|person|student|m|p|s)[ _.#-]*(\d+|[a-z])|(.*[/ ])?"
+    r"(model|system|llm|person|student)[ _.#-]*(\d+|[a-z])|[mps][ _.#-]*\d+|(.*[/ ])?"
     r"(gpt|o\d|llama|claude|gemini|gemma|mistral|mixtral|qwen|phi|deepseek|falcon|olmo|grok|command)\b.*",
     re.IGNORECASE,
 )
@@ -72,13 +72,6 @@ def read(sheet: Sheet, options: Options) -> Answers:
     left = [*layout.left, *(found[use] for use in ("weight", "score", "group") if use in found)]
     if "group" in found and layout.by_item:
         group, groups = scores.names(sheet, table, left.pop(), "group", empty=True)
-    asked = not {options.rows, "item"}.isdisjoint(options.columns or ())
-    which = "an item" if layout.by_item else f"a {options.rows}"
-    named = "without a name" if layout.names is None else f"named by column {layout.names!r}"
-    size = f"{len(rows)} {options.rows}s by {len(items)} items"
-    turned = {} if layout.names is None else {options.rows if layout.by_item else "item": layout.names}
-    hints = columns.hints(turned, otherwise="if it is not") if turned else {}
-    told = Note(f"read as a matrix of {size}; a row is {which} {named}.", **hints)
     answers = Answers(
         file=sheet.name,
         rows=rows,
@@ -90,7 +83,7 @@ def read(sheet: Sheet, options: Options) -> Answers:
         line=sheet.start + cell,
         notes=(Note(f"columns without scores were left out: {_shown(left)}"),) if left else (),
         between=sheet.between,
-        guesses=() if asked else (told,),
+        guesses=_guess(layout, options, len(rows), len(items)),
     )
     if "repeat" not in found:
         return answers
@@ -110,7 +103,7 @@ def unnamed(sheet: Sheet, options: Options) -> Answers:
         if others:
             raise scores.wrong(sheet, 0, others[0], table[others[0]][0].as_py())
     except BadInput as error:
-        what = f"{error.what}. It was to be read as a matrix without names."
+        what = f"{error.what.removesuffix('.')}. It was to be read as a matrix without names."
         python, shell = (f"If it has names, leave out {option}." for option in ("matrix=True", "--matrix"))
         raise BadInput(what, python=python, shell=shell) from error
     _require_scores(sheet, grid, across, options.scale)
@@ -163,6 +156,18 @@ def _layout(sheet: Sheet, table: pa.Table, found: Found, options: Options) -> La
     if by_item is None:
         by_item = _turned(sheet, names, down.tolist(), across)
     return Layout(grid, (codes, down), across, by_item, names, left)
+
+
+def _guess(layout: Layout, options: Options, rows: int, items: int) -> tuple[Note, ...]:
+    """What to tell of the layout, unless the caller said what a row is."""
+    if not {options.rows, "item"}.isdisjoint(options.columns or ()):
+        return ()
+    row = "an item" if layout.by_item else f"a {options.rows}"
+    said = f"read as a matrix of {rows} {options.rows}s by {items} items; a row is {row}"
+    if layout.names is None:
+        return (Note(f"{said} without a name"),)
+    turned = {options.rows if layout.by_item else "item": layout.names}
+    return (Note(f"{said} named by column {layout.names!r}.", **columns.hints(turned, otherwise="if it is not")),)
 
 
 def _named(found: Found, have: Sequence[str], rows: str) -> tuple[str | None, bool | None]:
