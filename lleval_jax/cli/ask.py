@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.shell import inputs as given
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import Waiting, waiting
+from lleval_jax.cli.shell import options, output
+from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ Inputs = Annotated[
     ),
 ]
 Bank = Annotated[str, typer.Option(help="Name of a bank (see 'lleval bank list'), or its folder.")]
-Size = Annotated[int, typer.Option(metavar="N", min=1, help="Items to ask at a time.")]
+Count = Annotated[int, typer.Option("-k", metavar="K", min=1, help="Items to ask at a time.")]
 Rule = Annotated[
     Literal["score", "information", "random"],
     typer.Option(help="Items that tell most of the full score, or of ability; or drawn at random."),
@@ -35,7 +34,7 @@ Rule = Annotated[
 Error = Annotated[float | None, typer.Option("--std-error", help="Enough when the score's standard error is so small.")]
 Width = Annotated[float | None, typer.Option(help="Enough when the interval is so narrow.")]
 Threshold = Annotated[float | None, typer.Option(help="Enough when the score is surely above or below this.")]
-Certainty = Annotated[float, typer.Option(help="How sure --threshold, --compare and --leaderboard must be.")]
+Certainty = Annotated[float, typer.Option(help="Confidence that --threshold, --compare and --leaderboard ask for.")]
 Budget = Annotated[int | None, typer.Option(min=1, help="Enough after so many answers.")]
 Compare = Annotated[
     tuple[str, str] | None,
@@ -47,9 +46,7 @@ Leaderboard = Annotated[
 Tolerance = Annotated[
     float, typer.Option(metavar="GAP", help="Models that are surely closer than this need no order (--leaderboard).")
 ]
-Prices = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Cost of each item: a table with columns item, price.")
-]
+Price = Annotated[str | None, typer.Option(metavar="PATH", help="Cost of each item: a table with columns item, price.")]
 Balance = Annotated[bool, typer.Option("--balance", help="Ask each part of the benchmark in its proportion.")]
 Exposure = Annotated[int, typer.Option(metavar="R", min=1, help="Draw each item from the best R, to spread exposure.")]
 Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
@@ -59,8 +56,8 @@ Out = Annotated[pathlib.Path | None, typer.Option(metavar="FILE", help="Write th
 def ask(
     bank: Bank,
     inputs: Inputs = None,
-    size: Size = 10,
-    rule: Rule = "score",
+    k: Count = 10,
+    by: Rule = "score",
     std_error: Error = None,
     width: Width = None,
     threshold: Threshold = None,
@@ -69,7 +66,7 @@ def ask(
     compare: Compare = None,
     leaderboard: Leaderboard = False,
     tolerance: Tolerance = 0.0,
-    prices: Prices = None,
+    price: Price = None,
     balance: Balance = False,
     exposure: Exposure = 1,
     level: options.Level = 0.95,
@@ -83,50 +80,38 @@ def ask(
 
     Examples, the first for a new model, the second after some answers:
 
-      lleval ask --bank livexiv-vqa --size 5
+      lleval ask --bank livexiv-vqa -k 5
       lleval ask demo:livexiv-vqa --bank livexiv-vqa --std-error 0.03
     """
-    typed.file_for(json)
-    typed.file_for(out, "--out")
     stop = ll.adaptive.Stop(std_error, width, threshold, certainty, budget)
     other = {"--compare": compare, "--std-error": std_error, "--width": width, "--threshold": threshold}
-    other |= {"--prices": prices, "--balance": balance, "--exposure": exposure > 1, "--rule": rule != "score"}
+    other |= {"--price": price, "--balance": balance, "--exposure": exposure > 1, "--by": by != "score"}
     _require_alone(leaderboard, bool(inputs), tolerance, other)
-    with waiting("reading the bank") as wait:
+    with verb("reading the bank", Outputs(json=json, file=out), strict=strict, seed=seed) as run:
         known = ll.load_bank(bank)
-        words: dict[str, Any] = {"k": size, "by": rule, "stop": stop, "compare": compare, "balance": balance}
+        words: dict[str, Any] = {"k": k, "by": by, "stop": stop, "compare": compare, "balance": balance}
         words |= {"exposure": exposure, "level": level, "seed": seed}
-        words["price"] = None if prices is None else _prices(prices, known)
-        responses = _answers(inputs, reading, strict, wait)
-        wait.say("choosing; compiling first")
+        words["price"] = None if price is None else _prices(price, known)
+        responses = run.answers(inputs, reading) if inputs else None
+        run.say("choosing; compiling first")
         if leaderboard and responses is not None:
             order: dict[str, Any] = {"certainty": certainty, "tolerance": tolerance}
-            chosen = ll.ranking.choose(responses, bank=known, k=size, budget=budget, strict=strict, **order)
+            chosen = ll.ranking.choose(responses, bank=known, k=k, budget=budget, strict=strict, **order)
             tables, so_far = _standing(ll.ranking.estimate(responses, bank=known, level=level, **order))
         else:
             chosen = ll.adaptive.choose(responses, bank=known, strict=strict, **words)
             tables, so_far = ([], {}) if responses is None else _so_far(responses, known, compare, level)
-    chosen = dataclasses.replace(chosen, source=typed.stamped(chosen.source, seed))
-    content = chosen.to_dict() | {"enough": chosen.enough, "checked": known.replayed is not None} | so_far
-    content["caveats"] = list(known.caveats)
-    if out is not None:
-        output.lines(_once(chosen.items), out)
-    output.write(tables + _shown(chosen, known), content, json)
+        chosen = run.stamped(chosen)
+        content = chosen.to_dict() | {"enough": chosen.enough, "checked": known.replayed is not None} | so_far
+        content["caveats"] = list(known.caveats)
+        if out is not None:
+            output.lines(_once(chosen.items), out)
+        run.show(tables + _shown(chosen, known), content)
 
 
 def _once(items: Sequence[Sequence[str]]) -> list[str]:
     """All items that any model is asked, each once."""
     return list(dict.fromkeys(itertools.chain.from_iterable(items)))
-
-
-def _answers(
-    inputs: Sequence[str] | None, reading: options.Reading, strict: bool, wait: Waiting
-) -> "ll.Responses | ll.SparseResponses | None":
-    """The answers so far, if there are any."""
-    if not inputs:
-        return None
-    wait.say("reading answers")
-    return given.answers(inputs, reading, strict=strict, tell=wait.tell)
 
 
 def _require_alone(leaderboard: bool, answers: bool, tolerance: float, other: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ ASK = ["ask", "demo:livexiv-vqa", "--bank", "livexiv-vqa", "--leaderboard"]
 
 
 def test_a_leaderboard_says_who_is_asked_what_and_which_pairs_are_open(capsys: pytest.CaptureFixture) -> None:
-    assert run([*ASK, "--size", "1"]) == OK
+    assert run([*ASK, "-k", "1"]) == OK
     shown = capsys.readouterr().out
     assert "open pairs: 1, of which 0." in shown
     assert "ask next" in shown
@@ -27,7 +27,7 @@ def test_a_leaderboard_says_who_is_asked_what_and_which_pairs_are_open(capsys: p
 
 def test_a_leaderboard_asks_by_its_own_rule(capsys: pytest.CaptureFixture) -> None:
     for words, message in (
-        (["--rule", "random"], "it does not go with --rule"),
+        (["--by", "random"], "it does not go with --by"),
         (["--std-error", "0.1", "--balance"], "it does not go with --std-error, --balance"),
     ):
         assert run([*ASK, *words]) == BAD_INPUT

@@ -187,7 +187,7 @@ def test_a_session_with_files_ends_and_says_why(tmp_path: pathlib.Path, capsys: 
     bank, answers, items = tmp_path / "bank", tmp_path / "answers.csv", tmp_path / "next.txt"
     words = ["calibrate", f"{tmp_path}/known.csv", "--anchors", "20", "--no-check", "--replay", "--out", str(bank)]
     assert run(words) == OK
-    asking = ["ask", "--bank", str(bank), "--size", "4", "--std-error", "0.06", "--out", str(items), "--json", "-"]
+    asking = ["ask", "--bank", str(bank), "-k", "4", "--std-error", "0.06", "--out", str(items), "--json", "-"]
     assert run(asking) == OK
     capsys.readouterr()
     asked: list[str] = []
@@ -213,15 +213,15 @@ def test_asking_in_vain_is_one_line(place: pathlib.Path, tmp_path: pathlib.Path,
     for words, message in (
         (["--std-error", "3"], "std_error is 3.0; it must lie strictly between 0 and 1"),
         (["--compare", "a", "b"], "a comparison needs answers of both rows"),
-        (["--prices", f"{tmp_path}/none.csv"], "there is no file"),
-        (["--prices", f"{tmp_path}/prices.csv"], "has no price for 59 items of the bank"),
+        (["--price", f"{tmp_path}/none.csv"], "there is no file"),
+        (["--price", f"{tmp_path}/prices.csv"], "has no price for 59 items of the bank"),
         (["--exposure", "61"], "exposure is 61; it must lie between 1 and the number of items"),
     ):
         assert run([*bank, *words]) == BAD_INPUT
         lines = capsys.readouterr().err.strip().splitlines()
         assert lines[-1].startswith("error: ")
         assert message in lines[-1]
-    assert run([*bank, "--size", "3"]) == OK
+    assert run([*bank, "-k", "3"]) == OK
     shown = capsys.readouterr().out
     assert "ask next" in shown
     assert "Adaptive intervals of this bank are not validated" in shown

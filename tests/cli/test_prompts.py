@@ -262,7 +262,7 @@ def test_the_best_prompt_so_far_and_whom_to_ask(place: pathlib.Path, tmp_path: p
     assert "the budget of 300 is spent" in shown
     prices = pd.DataFrame({"prompt": grids._simulated(False).rows, "price": 2.0})
     prices.to_csv(tmp_path / "prices.csv", index=False)
-    assert _lleval(f"{line} 620 --prices {tmp_path}/prices.csv --json -") == OK
+    assert _lleval(f"{line} 620 --price {tmp_path}/prices.csv --json -") == OK
     assert len(json.loads(capsys.readouterr().out)["cells"]) == 10
 
 
@@ -303,7 +303,7 @@ def test_the_best_prompt_so_far_and_whom_to_ask(place: pathlib.Path, tmp_path: p
         ("prompts plan --budget 10", "nothing was run yet: name what there is with --prompts FILE and --items FILE"),
         ("prompts plan {p}/grid.csv --budget 5000", "a budget of 5000 answers is more than the 300 asked"),
         ("prompts plan {p}/grid.csv", "Missing option '--budget'"),
-        ("prompts best {p}/grid.csv --budget 900 --prices {p}/features.csv", "has no column 'price'"),
+        ("prompts best {p}/grid.csv --budget 900 --price {p}/features.csv", "has no column 'price'"),
     ],
 )
 def test_an_error_is_one_line(place: pathlib.Path, capsys: Shown, line: str, message: str) -> None:

@@ -11,8 +11,8 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax.cli.prompts import grids
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import Waiting, waiting
+from lleval_jax.cli.shell import options, output
+from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ SoFar = Annotated[
     ),
 ]
 Budget = Annotated[int, typer.Option(min=1, help="Answers in the whole grid, those given already included.")]
-Size = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Answers between two looks; without it some eight looks.")
+Count = Annotated[
+    int | None,
+    typer.Option("-k", metavar="K", min=1, help="Answers between two looks; without it some eight looks."),
 ]
 By = Annotated[
     Literal["balanced", "adaptive"],
@@ -39,14 +40,14 @@ By = Annotated[
 Quantile = Annotated[str, typer.Option(metavar="P", help="The percent that --by adaptive wants to know.")]
 Rule = Annotated[
     Literal["top-two", "elimination", "thompson", "halving"],
-    typer.Option(help="Who is asked: challengers of the leader, all that may be best, by chance, or the better half."),
+    typer.Option(help="Sampling rule: top-two, successive elimination, Thompson sampling or sequential halving."),
 ]
 Certainty = Annotated[float, typer.Option(help="Enough when a prompt is best, or within --tolerance, so surely.")]
 Tolerance = Annotated[float, typer.Option(metavar="GAP", help="Enough too when one is surely so close to the best.")]
-Prices = Annotated[
+Price = Annotated[
     pathlib.Path | None, typer.Option(metavar="PATH", help="Price of a call: a table, columns prompt, price.")
 ]
-Spend = Annotated[float, typer.Option(help="What all answers may cost; without --prices their number.")]
+Spend = Annotated[float, typer.Option(help="What all answers may cost; without --price their number.")]
 Cells = Annotated[
     pathlib.Path | None, typer.Option(metavar="FILE", help="Write the cells there, as CSV: prompt, item.")
 ]
@@ -88,7 +89,7 @@ def plan(
     inputs: SoFar = None,
     by: By = "balanced",
     quantile: Quantile = "50",
-    prices: Prices = None,
+    price: Price = None,
     about: About = NOTHING,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
@@ -106,27 +107,25 @@ def plan(
       lleval prompts plan --budget 200 --prompts prompts.txt --items examples.txt --out next.csv
       lleval prompts plan answers.csv --budget 400 --by adaptive --quantile 5 --out next.csv
     """
-    typed.file_for(json)
-    typed.file_for(out, "--out")
     share = grids.share(quantile)
-    with waiting("reading answers") as wait:
-        grid = _so_far(inputs, about, reading, strict, wait)
+    with verb("reading answers", Outputs(json=json, file=out), strict=strict, seed=seed) as run:
+        grid = _so_far(inputs, about, reading, run)
         rows = about.of_rows(grid)
-        wait.say("planning" if by == "balanced" else "fitting and planning; compiling first")
+        run.say("planning" if by == "balanced" else "fitting and planning; compiling first")
         words: dict[str, Any] = {"by": by, "quantile": share, "row_features": rows, "seed": seed}
-        words["price"] = None if prices is None else _prices(prices, grid)
+        words["price"] = None if price is None else _prices(price, grid)
         chosen = ll.prompts.choose(grid.answers, k=budget, **words)
-    _show(chosen, grid, budget, seed, out, json, {"by": by})
+        _show(chosen, grid, budget, run, {"by": by})
 
 
 def best(
     budget: Spend,
     inputs: SoFar = None,
-    rule: Rule = "top-two",
-    size: Size = None,
+    by: Rule = "top-two",
+    k: Count = None,
     certainty: Certainty = 0.95,
     tolerance: Tolerance = 0.0,
-    prices: Prices = None,
+    price: Price = None,
     about: About = NOTHING,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
@@ -144,31 +143,31 @@ def best(
       lleval prompts best demo:prompts --budget 600
       lleval prompts best answers.csv --budget 600 --tolerance 0.02 --out next.csv
     """
-    typed.file_for(json)
-    typed.file_for(out, "--out")
-    with waiting("reading answers") as wait:
-        grid = _so_far(inputs, about, reading, strict, wait)
-        if grid.models is not None:
-            found = ", ".join(dict.fromkeys(grid.models))
-            raise ll.BadInput(
-                f"the answers are of several models ({found}); the best prompt is sought for one at a time"
-            )
-        names = grid.answers.rows
-        price = None if prices is None else _prices(prices, grid)
-        words: dict[str, Any] = {"by": rule, "k": size, "certainty": certainty, "tolerance": tolerance}
-        words |= {"price": price, "row_features": about.of_rows(grid), "seed": seed}
-        state = ll.bandit.init(names, items=grid.answers.items, budget=budget, **words)
-        content: dict[str, Any] = {"rule": rule}
+    with verb("reading answers", Outputs(json=json, file=out), strict=strict, seed=seed) as run:
+        grid = _so_far(inputs, about, reading, run)
+        _require_one(grid)
+        names, examples = grid.answers.rows, grid.answers.items
+        words: dict[str, Any] = {"by": by, "k": k, "certainty": certainty, "tolerance": tolerance}
+        words["price"] = None if price is None else _prices(price, grid)
+        words |= {"row_features": about.of_rows(grid), "seed": seed}
+        state = ll.bandit.init(names, items=examples, budget=budget, **words)
+        content: dict[str, Any] = {"by": by}
         tables: list[Table] = []
         if grid.answers.seen.any():
-            wait.say(f"fitting {len(names):,} prompts x {len(grid.answers.items):,} examples; compiling first")
+            run.say(f"fitting {len(names):,} prompts x {len(examples):,} examples; compiling first")
             state = ll.bandit.update(state, responses=grid.answers)
             found = ll.bandit.best(state, level=level)
             tables = [ll.report.prompts.best(found)]
             said = found.to_dict()
             content |= {name: said[name] for name in ("target", "method", "level", "estimates", "best")}
-        chosen = ll.bandit.choose(state)
-    _show(chosen, grid, budget, seed, out, json, content, tables)
+        run.say("choosing the next cells")
+        _show(ll.bandit.choose(state), grid, budget, run, content, tables)
+
+
+def _require_one(grid: grids.Grid) -> None:
+    """`BadInput` for the answers of several models."""
+    found = ", ".join(dict.fromkeys(grid.models or ()))
+    require(not found, f"the answers are of several models ({found}); the best prompt is sought for one at a time")
 
 
 def _prices(path: pathlib.Path, grid: grids.Grid) -> dict[str, float]:
@@ -182,14 +181,12 @@ def _show(
     chosen: "ll.Choice",
     grid: grids.Grid,
     budget: float,
-    seed: int,
-    out: pathlib.Path | None,
-    json: pathlib.Path | None,
+    run: Run,
     more: dict[str, Any],
     tables: Sequence["Table"] = (),
 ) -> None:
     """A choice on the page, as JSON and as a CSV of cells."""
-    chosen = dataclasses.replace(chosen, source=typed.stamped(chosen.source, seed))
+    chosen, out = run.stamped(chosen), run.outputs.file
     place = dict(zip(grid.answers.rows, zip(grid.models or grid.names, grid.names, strict=True), strict=True))
     cells = [(*place[row], item) for row, items in zip(chosen.rows, chosen.items, strict=True) for item in items]
     head = ("model", "prompt", "item")
@@ -198,27 +195,21 @@ def _show(
     if out is not None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([head, *cells])
-        output.lines(text.getvalue().splitlines(), out)
+        output.text(text.getvalue(), out)
     given = int(grid.answers.seen.sum())
     content = chosen.to_dict() | {"enough": chosen.enough, "cells": [list(cell) for cell in cells], "answered": given}
     content |= {"budget": budget, "simulated": grid.simulated} | more
     shown = ll.report.prompts.choice(chosen, head, cells, given, out)
     if grid.simulated:
         shown = dataclasses.replace(shown, title=f"simulated answers: {shown.title}")
-    output.write([*tables, shown], content, json)
+    run.show([*tables, shown], content)
 
 
-def _so_far(
-    inputs: list[str] | None,
-    about: About,
-    reading: options.Reading,
-    strict: bool,
-    wait: Waiting,
-) -> grids.Grid:
+def _so_far(inputs: list[str] | None, about: About, reading: options.Reading, run: Run) -> grids.Grid:
     """The answers, if any, and all names there are."""
     every, examples = about.names()
     if inputs:
-        return grids.completed(grids.read(inputs, reading, strict=strict, tell=wait.tell), every, examples)
+        return grids.completed(grids.read(inputs, reading, strict=run.strict, tell=run.tell), every, examples)
     if every is None or examples is None:
         raise ll.BadInput("nothing was run yet: name what there is with --prompts FILE and --items FILE, one a line")
     return grids.empty(every, examples)

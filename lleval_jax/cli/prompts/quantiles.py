@@ -12,9 +12,9 @@ from typer.core import TyperGroup
 
 import lleval_jax as ll
 from lleval_jax.cli.prompts import cells, grids
-from lleval_jax.cli.shell import options, output, typed
+from lleval_jax.cli.shell import options
 from lleval_jax.cli.shell.commands import Group, Verb, list_verbs
-from lleval_jax.cli.shell.waiting import Waiting, waiting
+from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import nearest, require
 
 if TYPE_CHECKING:
@@ -125,50 +125,46 @@ def estimate(
     """
     shares, functionals = [grids.share(word) for word in grids.listed(quantiles)], _functionals(what)
     require(bool(shares or functionals or per_prompt), "nothing is asked for; give --quantiles, --what or --per-prompt")
-    typed.file_for(json)
-    if out is not None:
-        typed.place_for(out, "fit")
-    typed.picture_for(plot)
-    names = about.names()
-    with waiting("reading answers") as wait:
-        words: dict[str, Any] = {"strict": strict, "tell": wait.tell}
-        grid = grids.read(inputs, reading, **words)
-        grid = grids.completed(grid, *names)
+    outputs, names = Outputs(json=json, plot=plot, folder=out, kind="fit"), about.names()
+    with verb("reading answers", outputs, strict=strict, seed=seed) as run:
+        words: dict[str, Any] = {"strict": strict, "tell": run.tell}
+        grid = grids.completed(grids.read(inputs, reading, **words), *names)
         _require_known(compare or (), grid)
         known = None if truth is None else _scores(grids.read([truth], reading, whole=True, **words), grid)
-        fit = _fitted(grid, about, wait, reference=reference, seed=seed, strict=strict)
+        fit = run.stamped(_fitted(grid, about, run, reference=reference))
+        run.say("scoring the prompts")
         asked: dict[str, Any] = {"quantiles": shares, "of": functionals, "per_prompt": per_prompt, "level": level}
         found = ll.prompts.estimate(fit, **asked)
         true = None if known is None else _true(fit, known, asked)
         tables = [ll.report.prompts.table(fit, found, true)]
         content = found.to_dict() | {"fit": ll.report.prompts.facts(fit), "simulated": grid.simulated}
-        content["source"] = typed.stamped(found.source, seed).to_dict()
+        content["source"] = run.stamped(found).source.to_dict()
         if true is not None:
             _add_truth(content, true)
         if compare is not None:
             table, content["comparison"] = _comparison(fit, *compare, level)
             tables.append(table)
         tables, content = _distances(fit, known, tables, content)
-        if plot is not None:
-            wait.say("drawing")
-            _draw(fit, known, found if per_prompt else None, true, level, SIMULATED * grid.simulated, plot)
-    if grid.simulated:
-        tables[0] = dataclasses.replace(tables[0], title=SIMULATED + tables[0].title)
-    if out is not None:
-        ll.save(dataclasses.replace(fit, source=typed.stamped(fit.source, seed)), out)
-    output.write(tables, content, json)
+        each, title = found if per_prompt else None, SIMULATED * grid.simulated
+        run.draw(lambda path: _draw(fit, known, each, true, level, title, path))
+        if grid.simulated:
+            tables[0] = dataclasses.replace(tables[0], title=SIMULATED + tables[0].title)
+        run.keep(fit)
+        run.show(tables, content)
 
 
-def _fitted(
-    grid: grids.Grid, about: cells.About, wait: Waiting, *, reference: bool, strict: bool, seed: int
-) -> "ll.FitResult":
+def _fitted(grid: grids.Grid, about: cells.About, run: Run, *, reference: bool) -> "ll.FitResult":
     """The model of a grid, with what is told of its prompts and examples."""
-    words: dict[str, Any] = {"seed": seed, "row_features": about.of_rows(grid), "item_features": about.of_items(grid)}
-    wait.say(f"fitting {len(grid.answers.rows):,} prompts x {len(grid.answers.items):,} examples; compiling first")
+    words: dict[str, Any] = {
+        "seed": run.seed,
+        "row_features": about.of_rows(grid),
+        "item_features": about.of_items(grid),
+    }
+    run.say(f"fitting {len(grid.answers.rows):,} prompts x {len(grid.answers.items):,} examples; compiling first")
     if reference:
         require(grid.models is None, "--reference knows one model; the answers are of several")
         return ll.prompts.published.fit(grid.answers, **words)
-    return ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, strict=strict, **words)
+    return ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, strict=run.strict, **words)
 
 
 def _require_known(names: Sequence[str], grid: grids.Grid) -> None:
@@ -254,16 +250,15 @@ def _draw(
     true: "Truth | None",
     level: float,
     title: str,
-    path: pathlib.Path,
+    path: str,
 ) -> None:
-    """The picture, whole or not at all."""
+    """The distribution of each model, and perhaps each prompt."""
     curves = {m or "": ll.prompts.distribution(fit, model=m, level=level) for m in _models(fit)}
     truth = None if known is None else {m or "": known[here] for m, here in _models(fit).items()}
     each = None if found is None else ll.report.prompts.only_prompts(fit, found)
-    with output.picture(path) as name:
-        ll.report.prompts.plot(fit, curves, level, truth=truth, each=each, known=true, title=title, path=name)
+    ll.report.prompts.plot(fit, curves, level, truth=truth, each=each, known=true, title=title, path=path)
 
 
-for verb in (cells.plan, cells.best):
-    options.add(prompts, verb, without=("item_features",))
+for another in (cells.plan, cells.best):
+    options.add(prompts, another, without=("item_features",))
 options.add(prompts, estimate, "estimate", cls=Itself, hidden=True)

@@ -32,6 +32,11 @@ def _tables(tables: "Sequence[Table]") -> None:
         ll.report.text.show(table)
 
 
+def text(content: str, path: pathlib.Path) -> None:
+    """As it is, such as a table of cells in CSV."""
+    _put(content, path)
+
+
 def lines(items: Sequence[str], path: pathlib.Path) -> None:
     """One a line; `BadInput` for a name that would be two lines."""
     broken = [item for item in items if len(item.splitlines()) > 1 or "\0" in item]
