@@ -11,9 +11,8 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax.cli.left_out import RANDOM, STRONGEST, Tried, known_scores, left_out
-from lleval_jax.cli.shell import inputs as given
-from lleval_jax.cli.shell import options, output, typed
-from lleval_jax.cli.shell.waiting import waiting
+from lleval_jax.cli.shell import options, typed
+from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.curves import Model
 from lleval_jax.errors import require
 
@@ -37,13 +36,18 @@ Dims = Annotated[
         help="Abilities; 'auto': the fewest that predict as well as any.",
     ),
 ]
-Anchors = Annotated[
+Count = Annotated[
     int | None,
-    typer.Option(metavar="K", min=1, help="Items to choose for asking new models; by default 100, or all of fewer."),
+    typer.Option(
+        "-k",
+        metavar="K",
+        min=1,
+        help="Anchors: items to choose for asking new models; by default 100, or all of fewer.",
+    ),
 ]
 By = Annotated[
-    str,
-    typer.Option(help="How to choose them: auto, random, correctness, irt, information, disagreement, spread."),
+    Literal["auto", "random", "correctness", "irt", "information", "disagreement", "spread"],
+    typer.Option(help="How to choose them."),
 ]
 Balance = Annotated[
     bool,
@@ -78,7 +82,7 @@ def calibrate(
     out: Out,
     model: Function = "auto",
     dims: Dims = "1",
-    anchors: Anchors = None,
+    k: Count = None,
     by: By = "auto",
     balance: Balance = False,
     name: Name = None,
@@ -100,49 +104,45 @@ def calibrate(
 
     Examples, the first with the answers that a shipped bank was made from:
 
-      lleval calibrate bank:livexiv-vqa --anchors 50 --out my-bench
+      lleval calibrate bank:livexiv-vqa -k 50 --out my-bench
       lleval calibrate leaderboard.parquet --dims auto --out my-bench
     """
-    typed.place_for(out, "bank")
-    typed.file_for(json)
-    typed.picture_for(plot)
     require(check or plot is None, "--plot draws what the check shows; leave out --no-check")
     precision = "float64" if float64 else "float32"
     fitting: dict[str, Any] = {"dims": dims, "precision": precision, "seed": seed, "strict": strict}
     choosing: dict[str, Any] = {"by": by, "seed": seed, "version": bank_version, "balance": balance}
     choosing |= {"name": name or out.absolute().name, "check": check}
+    outputs = Outputs(json=json, plot=plot, folder=out, kind="bank")
+    with verb("reading answers", outputs, strict=strict, seed=seed) as run:
 
-    def keep(bank: "ll.ItemBank") -> "ll.ItemBank":
-        bank = dataclasses.replace(bank, source=typed.stamped(bank.source, seed))
-        ll.save(bank, out)
-        return bank
+        def keep(bank: "ll.ItemBank") -> "ll.ItemBank":
+            run.keep(bank := run.stamped(bank))
+            return bank
 
-    with waiting("reading answers") as wait:
         choosing["full_scores"] = None if scores is None else ll.read_scores(scores)
-        responses = given.answers(inputs, reading, strict=strict, tell=wait.tell)
-        choosing["k"] = _anchors(anchors, len(responses.items))
-        wait.say(f"examining {len(responses.rows):,} models x {len(responses.items):,} items")
+        responses = run.answers(inputs, reading)
+        choosing["k"] = _anchors(k, len(responses.items))
+        run.say(f"examining {len(responses.rows):,} models x {len(responses.items):,} items")
         choosing["guard"] = guard = _examined(responses, model, dims, seed, strict)
         fitting |= {"model": guard.asked} | ({"dims": 1} if model == "auto" and guard.asked != "2pl" else {})
-        wait.say(f"fitting {len(responses.rows):,} models x {len(responses.items):,} items; compiling first")
-        fit = ll.irt.fit(responses, tell=wait.tell, **fitting)
-        wait.say("choosing anchors")
-        bank = keep(ll.anchors.choose(fit, responses=responses, early=keep, tell=wait.tell, **choosing))
+        run.say(f"fitting {len(responses.rows):,} models x {len(responses.items):,} items; compiling first")
+        fit = ll.irt.fit(responses, tell=run.tell, **fitting)
+        run.say("choosing anchors")
+        bank = keep(ll.anchors.choose(fit, responses=responses, early=keep, tell=run.tell, **choosing))
         if replay:
-            bank = keep(ll.sessions.prepare(bank, fit=fit, responses=responses, seed=seed, tell=wait.tell))
+            bank = keep(ll.sessions.prepare(bank, fit=fit, responses=responses, seed=seed, tell=run.tell))
         tried: list[Tried] = []
-        for found in left_out(responses, bank, fitting, choosing, level, wait) if check else ():
+        for found in left_out(responses, bank, fitting, choosing, level, run) if check else ():
             tried.append(found)
             bank = keep(_checked(bank, found))
-        if plot is not None:
-            _draw(bank, tried, plot)
-    summary = _summary(fit, bank)
-    output.write([_table(summary, tried, bank.caveats, out)], _content(bank, summary, tried), json)
+        run.draw(lambda path: _draw(bank, tried, path))
+        summary = _summary(fit, bank)
+        run.show([_table(summary, tried, bank.caveats, out)], _content(bank, summary, tried))
 
 
 def _anchors(asked: int | None, items: int) -> int:
     """How many anchors; more than items are refused before the fit."""
-    require(asked is None or asked <= items, f"--anchors is {asked}; there are {items} items")
+    require(asked is None or asked <= items, f"-k is {asked}; there are {items} items")
     return min(USUAL, items) if asked is None else asked
 
 
@@ -166,13 +166,12 @@ def _examined(responses: Any, model: Any, dims: Any, seed: int, strict: bool) ->
     return found
 
 
-def _draw(bank: "ll.ItemBank", tried: Sequence[Tried], plot: pathlib.Path) -> None:
+def _draw(bank: "ll.ItemBank", tried: Sequence[Tried], path: str) -> None:
     """Predicted against true scores of the models left out."""
     found = {one.who: one.estimate for one in tried if one.estimate is not None}
     require(bool(found), f"--plot: {tried[0].found.why_not if tried else ''}; there is nothing to draw")
     truth = {(row, "all"): score for row, score in known_scores(bank).items()}
-    with output.picture(plot) as name:
-        ll.report.plot.left_out(found, truth, name)
+    ll.report.plot.left_out(found, truth, path)
 
 
 def _checked(bank: "ll.ItemBank", tried: Tried) -> "ll.ItemBank":
@@ -225,7 +224,7 @@ def _table(summary: dict[str, Any], tried: Sequence[Tried], caveats: tuple[str, 
     if not tried:
         lines.append(("check on models left out", "skipped (--no-check)"))
     every = summary["anchors"] == summary["items"]
-    remarks = (*caveats, *(["The anchors are all items; choose fewer with --anchors to save answers"] if every else []))
+    remarks = (*caveats, *(["The anchors are all items; choose fewer with -k to save answers"] if every else []))
     remarks += (f"What to run on a new model: lleval bank show {out} --anchors",)
     return ll.report.text.Table(
         f"bank {summary['name']!r}, saved in {out}", ("", "found"), tuple(lines), remarks, left=2

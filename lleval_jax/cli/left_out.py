@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import lleval_jax as ll
-from lleval_jax.cli.shell.waiting import Waiting
+from lleval_jax.cli.shell.verb import Run
 
 SHARE = 5  # one model in so many is left out
 FEWEST, MOST = 10, 200  # models needed for a check; models left out at most
@@ -38,7 +38,7 @@ def left_out(
     fitting: dict[str, Any],
     choosing: dict[str, Any],
     level: float,
-    wait: Waiting,
+    run: Run,
 ) -> Iterator[Tried]:
     """Fit and choose again without some models, then estimate those from the anchors alone: at random, the strongest.
 
@@ -53,7 +53,7 @@ def left_out(
         out = (
             _drawn(truth, len(responses.rows), choosing["seed"]) if who == RANDOM else _best(truth, len(responses.rows))
         )
-        wait.say(f"checking on {len(out)} {who}; the bank is saved already")
+        run.say(f"checking on {len(out)} {who}; the bank is saved already")
         found = _estimated(responses, set(out), bank, fitting, choosing, level)
         known = np.array([truth[row] for row in found.rows])
         inside = (found.low <= known) & (known <= found.high)

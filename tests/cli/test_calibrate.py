@@ -57,8 +57,8 @@ def test_chance_is_no_common_ability(tmp_path, capsys, monkeypatch):
 def test_more_anchors_than_items_are_refused_before_the_fit(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(ll.irt, "fit", must_not)
     words = ["calibrate", written(tmp_path, 12), "--out", f"{tmp_path}/bank"]
-    assert run([*words, "--anchors", "61"]) == BAD_INPUT
-    assert "--anchors is 61; there are 60 items" in capsys.readouterr().err
+    assert run([*words, "-k", "61"]) == BAD_INPUT
+    assert "-k is 61; there are 60 items" in capsys.readouterr().err
     assert verb._anchors(None, 60) == 60
     assert verb._anchors(None, 101) == 100
 
@@ -70,7 +70,7 @@ def interrupted(*_, **__) -> None:
 @pytest.mark.slow
 def test_a_bank_is_saved_before_it_is_checked(tmp_path, capsys, monkeypatch):
     """Ctrl-C in either check leaves a bank that loads, and says that it was not checked."""
-    words = ["calibrate", written(tmp_path, 12), "--anchors", "20", "--out", f"{tmp_path}/bank"]
+    words = ["calibrate", written(tmp_path, 12), "-k", "20", "--out", f"{tmp_path}/bank"]
     with monkeypatch.context() as patch:
         patch.setattr(ll.anchors, "_misfit", interrupted)
         assert run(words) == INTERRUPTED
@@ -96,7 +96,7 @@ def test_a_bank_is_saved_before_it_is_checked(tmp_path, capsys, monkeypatch):
 def test_no_check_checks_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(ll.anchors, "_misfit", must_not)
     monkeypatch.setattr(verb, "left_out", must_not)
-    words = ["calibrate", written(tmp_path, 12), "--anchors", "20", "--no-check", "--out", f"{tmp_path}/bank"]
+    words = ["calibrate", written(tmp_path, 12), "-k", "20", "--no-check", "--out", f"{tmp_path}/bank"]
     assert run(words) == OK
     said = capsys.readouterr().out
     assert "skipped (--no-check)" in said
@@ -108,7 +108,7 @@ def test_anchors_that_are_all_items_are_no_evidence(tmp_path, capsys):
     assert run(["calibrate", written(tmp_path, 12, 20), "--out", f"{tmp_path}/bank"]) == OK
     said = capsys.readouterr().out
     assert said.count("skipped: the anchors are all items, so nothing is predicted") == 2
-    assert "choose fewer with --anchors" in said
+    assert "choose fewer with -k" in said
 
 
 def test_a_bank_shows_what_speaks_against_it(tmp_path, capsys):

@@ -23,7 +23,7 @@ from lleval_jax.data import simulate
 
 CLI = pathlib.Path(calibrate_verb.__file__).parent
 SCHEMA = {"schema", "target", "method", "level", "estimates", "caveats", "source"}
-ENTRY = {"row", "group", "value", "low", "high", "std_error", "n_seen", "status"}
+ENTRY = {"row", "group", "value", "low", "high", "std_error", "n_seen", "status", "remark"}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def _shell(folder: pathlib.Path) -> None:
     responses.to_frame().to_csv(folder / "answers.csv", index=False)
     truth = [f"{row},{score:.6f}" for row, score in zip(responses.rows, responses.scores.mean(1), strict=True)]
     (folder / "truth.csv").write_text("\n".join(["model,score", *truth]) + "\n")
-    words = ["calibrate", f"{folder}/answers.csv", "--anchors", "20", "--out", f"{folder}/bank", "--no-check"]
+    words = ["calibrate", f"{folder}/answers.csv", "-k", "20", "--out", f"{folder}/bank", "--no-check"]
     assert run(words) == OK
 
 
@@ -185,7 +185,7 @@ def test_a_session_with_files_ends_and_says_why(tmp_path: pathlib.Path, capsys: 
     known, new = whole.take(range(40)), whole.take([40]).to_frame()
     known.to_frame().to_csv(tmp_path / "known.csv", index=False)
     bank, answers, items = tmp_path / "bank", tmp_path / "answers.csv", tmp_path / "next.txt"
-    words = ["calibrate", f"{tmp_path}/known.csv", "--anchors", "20", "--no-check", "--replay", "--out", str(bank)]
+    words = ["calibrate", f"{tmp_path}/known.csv", "-k", "20", "--no-check", "--replay", "--out", str(bank)]
     assert run(words) == OK
     asking = ["ask", "--bank", str(bank), "-k", "4", "--std-error", "0.06", "--out", str(items), "--json", "-"]
     assert run(asking) == OK
@@ -234,7 +234,7 @@ def test_a_fit_that_did_not_converge_says_so(place: pathlib.Path, tmp_path, monk
     words = [
         "calibrate",
         f"{place}/answers.csv",
-        "--anchors",
+        "-k",
         "20",
         "--no-check",
         "--out",
@@ -262,7 +262,7 @@ def _interrupted() -> None:
 def test_ctrl_c_in_a_shell_leaves_nothing_half_written(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """As soon as the first line says what is going on, a second after the start of the work."""
     command = [sys.executable, "-c", "from lleval_jax.cli.main import main; main()", "calibrate"]
-    command += [f"{place}/answers.csv", "--out", str(tmp_path / "bank"), "--anchors", "5", "--dims", "auto"]
+    command += [f"{place}/answers.csv", "--out", str(tmp_path / "bank"), "-k", "5", "--dims", "auto"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
@@ -296,7 +296,7 @@ def test_a_reader_that_goes_away_is_no_error(place: pathlib.Path) -> None:
 @pytest.mark.slow
 def test_calibrate_says_what_was_found(place: pathlib.Path, tmp_path: pathlib.Path, capsys) -> None:
     out, result = tmp_path / "my-bench", tmp_path / "choice.json"
-    words = ["calibrate", f"{place}/answers.csv", "--anchors", "15", "--out", str(out), "--json", str(result)]
+    words = ["calibrate", f"{place}/answers.csv", "-k", "15", "--out", str(out), "--json", str(result)]
     words += ["--float64", "--by", "random", "--seed", "3"]
     assert run([*words, "--dims", "auto"]) == OK
     shown = capsys.readouterr().out
@@ -318,7 +318,7 @@ def test_full_scores_of_their_own_are_taken(place: pathlib.Path, tmp_path: pathl
     lines = (place / "truth.csv").read_text().splitlines()
     halved = [f"{m},{float(s) / 2:.6f}" for m, s in (line.split(",") for line in lines[1:])]
     (tmp_path / "full.csv").write_text("\n".join([lines[0], *halved]))
-    words = ["calibrate", f"{place}/answers.csv", "--anchors", "20", "--out", str(tmp_path / "bank")]
+    words = ["calibrate", f"{place}/answers.csv", "-k", "20", "--out", str(tmp_path / "bank")]
     assert run([*words, "--scores", str(tmp_path / "full.csv"), "--no-check"]) == OK
     made = ll.load_bank(tmp_path / "bank").calibration
     assert made is not None
@@ -445,6 +445,7 @@ def test_check_is_strict_on_demand_and_reads_families_strictly(doubtful: pathlib
 DRAWING = (  # every verb that draws, with the words it cannot do without
     "calibrate {place}/answers.csv --out {place}/drawn",
     "check {place}/answers.csv",
+    "estimate {place}/answers.csv",
     "pepr {place}/answers.csv",
     "prompts estimate {place}/answers.csv",
     "refresh choose {place}/answers.csv -k 3",
