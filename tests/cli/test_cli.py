@@ -101,7 +101,7 @@ def test_json_in_a_file_leaves_the_table_on_stdout(place: pathlib.Path, tmp_path
     assert [r["best"] for r in found["ranks"]] == sorted(r["best"] for r in found["ranks"])
     shown = capsys.readouterr().out
     assert "intervals contain the truth" in shown
-    assert "sqrt(s1^2 + s2^2)" in shown
+    assert "Errors treated as independent" in shown
     assert os.listdir(tmp_path) == ["result.json"]
 
 
