@@ -46,19 +46,11 @@ WATCHED = 1000  # lines
 _WATCH: contextvars.ContextVar[Callable[[int], None] | None] = contextvars.ContextVar("watch", default=None)
 Kind = TypeVar("Kind")
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:"]', re.DOTALL)  # of JSON; a quote alone is never closed
-# What the parsers below us raise on damaged bytes.
+# What parsers raise on damaged bytes: of JSON, text, numbers and numpy's arrays (ValueError), of nested JSON
+# (RecursionError), of a zip packed in a way that is not known (NotImplementedError), of compressed bytes and of Arrow.
+# Not a TypeError or KeyError, which are our own mistakes, nor want of memory, of which no file is guilty.
 DAMAGED = (
-    *(
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-        SyntaxError,
-    ),
-    *(EOFError, OSError, MemoryError),
+    *(ValueError, RecursionError, NotImplementedError, EOFError, OSError),
     *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError, pa.ArrowException),
 )
 
@@ -68,7 +60,7 @@ def damage(file: str) -> Iterator[None]:
     """Turn whatever a parser raises on damaged bytes into a `BadFile` that names the file."""
     try:
         yield
-    except BadInput:
+    except (BadInput, MemoryError):
         raise
     except DAMAGED as error:
         what = f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")

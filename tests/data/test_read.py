@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lleval_jax import data
+from lleval_jax.data.formats import table
 from lleval_jax.errors import BadInput, DataWarning
 from lleval_jax.values import Responses, SparseResponses
 
@@ -176,3 +177,15 @@ def test_a_foreign_parquet_is_no_table_of_answers(tmp_path):
         data.read(tmp_path)
     with pytest.raises(BadInput, match=r"b.parquet has no columns 'model', 'item', 'score'; it has 'city', 'mayor'"):
         data.read(tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize("kind", [KeyError, TypeError, IndexError, AttributeError, ZeroDivisionError, MemoryError])
+def test_our_own_mistakes_are_not_blamed_on_the_file(tmp_path, monkeypatch, kind):
+    (tmp_path / "a.csv").write_text("model,item,score\na,i,1\n")
+
+    def wrong(*_, **__):
+        raise kind("of ours")
+
+    monkeypatch.setattr(table, "load", wrong)
+    with pytest.raises(kind, match="of ours"):
+        data.read(tmp_path / "a.csv")
