@@ -42,4 +42,36 @@ def fuzz() -> str:
     return markdown(("reader", "cases", "read to the end", "escaped"), rows)
 
 
-TABLES = {"reading": reading, "fuzz": fuzz}
+def kills() -> str:
+    """Kills by what is written."""
+    found = read("data", "kills")
+    of_savers: dict[str, list[int]] = {}
+    for each in [*found["kills"], found["verb"] | {"saver": "eee, the verb itself"}]:
+        row = of_savers.setdefault(f"{each['saver']}: {each['verbs']}", [0, 0, 0, 0])
+        for at, name in enumerate(("killed", "half", "failed", "left")):
+            row[at] += each[name]
+    rows = [(name, *row) for name, row in of_savers.items()]
+    rows.append(("all", *(sum(column) for column in zip(*of_savers.values(), strict=True))))
+    return markdown(
+        ("what is written", "kills", "read as neither old nor new", "next runs that fail", "left over"), rows
+    )
+
+
+def full() -> str:
+    """Full disks by what is written."""
+    rows = [
+        tuple(each[name] for name in ("saver", "disks", "failed", "unnamed", "half", "left"))
+        for each in read("data", "kills")["full"]
+    ]
+    head = ("what is written", "disks", "too small", "error names no file", "read as neither old nor new", "left over")
+    return markdown(head, rows)
+
+
+def two() -> str:
+    """Two writers and two readers of one folder."""
+    found = read("data", "kills")["two"]
+    rows = [(name, each["times"], each["failed"]) for name, each in found.items() if name != "left"]
+    return markdown(("at once", "times", "failed"), rows)
+
+
+TABLES = {"reading": reading, "fuzz": fuzz, "kills": kills, "full": full, "two": two}

@@ -280,6 +280,13 @@ ENTRIES: dict[str, Entry] = {
             {"megabytes": 1, "wait": False},
         ),
         Entry(
+            "data.kills",
+            "writers killed at each call that writes, two at once, and on full disks",
+            6,
+            "kills",
+            {"random": 1, "verbs": 0, "seconds": 0.2},
+        ),
+        Entry(
             "data.fuzz",
             "any bytes give a result or BadInput",
             60,

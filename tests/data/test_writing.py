@@ -81,10 +81,11 @@ def bank(mark: int) -> ItemBank:
 
 
 def fit(mark: int) -> FitResult:
-    found = IrtParams(*[np.full(1, 1.0)] * len(IrtParams._fields))
-    return FitResult(
-        params=found, axes={"models": ("a",), "items": ("i",)}, ended=Ended("ok", mark, 0.0), method="2pl", settings={}
-    )
+    one, square = np.ones((1, 1)), np.ones((1, 1, 1))
+    rest = (np.ones(1), one, square, np.eye(2)[None], np.zeros(1, int), np.ones(1))
+    found = IrtParams(one, np.zeros(1), np.zeros(1), *rest)
+    axes = {"models": ("a",), "items": ("i",), "groups": ("g",)}
+    return FitResult(params=found, axes=axes, ended=Ended("ok", mark, 0.0), method="2pl", settings={})
 
 
 def estimate(mark: int) -> Estimate:
