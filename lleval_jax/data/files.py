@@ -259,7 +259,7 @@ def decoded(file: str, stream: IO[bytes], encoding: str) -> Iterator[str]:
             raise BadInput(
                 f"{where} is not {encoding.upper()}: the text has another encoding, or is damaged.",
                 python="Say which: encoding='latin-1', for example.",
-                shell="Say which: --encoding latin-1, for example.",
+                shell="Say which: --encoding latin-1, for example; or save it in UTF-8.",
             ) from error
         yield text
         done, line = done + len(block), line + text.count("\n")

@@ -24,6 +24,7 @@ def read_leaderboard(
     *,
     floors: dict[str, float] | None = None,
     corrected: bool = True,
+    encoding: str | None = None,
     strict: bool = False,
 ) -> Leaderboard:
     """The leaderboard in one table, a row a model, as `Leaderboard.from_frame` describes it.
@@ -34,6 +35,7 @@ def read_leaderboard(
             pyarrow, a dict of columns, or a list of dicts.
         floors: benchmark -> score of guessing; None: those of a table `floors.csv` beside the file, else 0.
         corrected: put right what a table `corrections.csv` beside the file names; False: all as published.
+        encoding: of text that is neither UTF-8 nor UTF-16: "latin-1", "cp1252".
         strict: make an error of every warning.
 
     Raises:
@@ -51,7 +53,7 @@ def read_leaderboard(
     ship = ", ".join(list_leaderboards()) or "none"
     message = f"there is no file {path}, and no leaderboard of that name ships; there are: {ship}"
     require(place.is_file() or not is_here, message)
-    path = opening.one(place if is_here else path)
+    path = opening.one(place if is_here else path, encoding=encoding)
     frame, first = _frame(path)
     used = {path.name: archive.file_hash(path)}
     folder = place.parent if is_here else path.parent
@@ -83,7 +85,7 @@ def list_leaderboards() -> dict[str, pathlib.Path]:
 
 def _frame(path: pathlib.Path) -> tuple[pd.DataFrame, int]:
     """The whole table, and the line of its first row (0 in a format without lines)."""
-    with files.damage(path.name):
+    with files.damage(path.name), files.in_utf8(path):
         require(path.stat().st_size > 0, f"{path.name} is empty")
         head = files.head(path).removeprefix(b"\xef\xbb\xbf").lstrip()
         if head.startswith(b"PAR1"):

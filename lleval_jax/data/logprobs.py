@@ -26,6 +26,7 @@ def read_logprobs(
     parts: Sequence[str] | None = None,
     pairs: bool | None = None,
     columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
 ) -> LogProbs:
     """The log-probabilities of one long table, as `LogProbs.from_frame` describes it.
 
@@ -35,12 +36,13 @@ def read_logprobs(
         parts: the elements in the library's order; None: as they first stand in the file.
         pairs: whether to read `preferred` and `rejected` in place of `logprob`; None: if there is no `logprob`.
         columns: what a column is, where its name does not tell: {"element": "variant"}. Case and blanks do not count.
+        encoding: of text that is neither UTF-8 nor UTF-16: "latin-1", "cp1252".
 
     Raises:
         BadInput: as `LogProbs.from_frame`, with the line of the file; or the file is none or damaged.
     """
     content: dict[str, np.ndarray] = {}
-    with any_table.opened(path, USES, ("text", "element"), columns) as opened:
+    with any_table.opened(path, USES, ("text", "element"), columns, encoding) as opened:
         sheet, found, table = opened.sheet, opened.found, opened.table
         for use, name in found.items():
             if use in ("text", "element", "desired"):

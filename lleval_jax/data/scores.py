@@ -17,7 +17,9 @@ USES: columns.Aliases = {"model": (), "score": (), "group": ()}
 
 
 @opening.shelved
-def read_scores(path: str | os.PathLike[str] | Any, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+def read_scores(
+    path: str | os.PathLike[str] | Any, *, columns: Mapping[str, str] | None = None, encoding: str | None = None
+) -> pd.DataFrame:
     """The full scores of models: columns model, score in [0, 1], group ("all" where the file has none).
 
     One line a model and group; the same line twice is kept once, two that disagree are a `BadInput`.
@@ -26,8 +28,9 @@ def read_scores(path: str | os.PathLike[str] | Any, *, columns: Mapping[str, str
         path: a `.parquet`, `.csv` or `.jsonl` file, perhaps compressed, an address, "-" for stdin, or a table in
             memory as for `read`.
         columns: what a column is, where its name does not tell: {"score": "accuracy"}.
+        encoding: of text that is neither UTF-8 nor UTF-16: "latin-1", "cp1252".
     """
-    with any_table.opened(path, USES, ("model", "score"), columns) as opened:
+    with any_table.opened(path, USES, ("model", "score"), columns, encoding) as opened:
         sheet, found, table = opened.sheet, opened.found, opened.table
         model, models = scores.names(sheet, table, found["model"], "model")
         score = scores.numbers(sheet, table, found["score"])

@@ -4,7 +4,6 @@ Each round starts lm-eval again, which loads the model again: `batch` weighs tha
 """
 
 import dataclasses
-import glob
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lleval_jax.data import read, writing
+from lleval_jax.data import finding, read, writing
 from lleval_jax.data.formats import lm_eval
 from lleval_jax.errors import BadInput, RunFailed, require
 from lleval_jax.estimators import adaptive
@@ -132,9 +131,13 @@ def places(logs: Paths) -> dict[str, int]:
 
 def _sample_logs(text: str) -> list[pathlib.Path]:
     """The sample logs in a folder, or of a glob, or this one."""
-    path = pathlib.Path(text).expanduser()
-    inside = path.rglob("samples_*.json*") if path.is_dir() else map(pathlib.Path, glob.glob(str(path), recursive=True))
-    return sorted(each for each in inside if each.is_file() and not lm_eval.is_companion(each))
+    try:
+        found, _ = finding.find(text)
+    except BadInput:
+        return []
+    if pathlib.Path(text).expanduser().is_dir():
+        found = [each for each in found if each.match("samples_*.json*")]
+    return [each for each in found if not lm_eval.is_companion(each)]
 
 
 def _words(command: Sequence[str]) -> list[str]:

@@ -234,7 +234,7 @@ def test_another_encoding_is_named_with_its_first_byte(tmp_path):
     said = r"latin.csv: byte 0xE8 at position 20 \(line 2\) is not UTF-8: .*encoding='latin-1'"
     with pytest.raises(BadInput, match=said) as found:
         data.read(tmp_path / "latin.csv")
-    assert found.value.in_shell().endswith("Say which: --encoding latin-1, for example.")
+    assert found.value.in_shell().endswith("Say which: --encoding latin-1, for example; or save it in UTF-8.")
     assert data.read(tmp_path / "latin.csv", encoding="latin-1").rows == ("Modèle", "b")
     (tmp_path / "gb.csv.gz").write_bytes(gzip.compress("model,item,score\n模型,i,1\n".encode("gb18030")))
     assert data.read(tmp_path / "gb.csv.gz", encoding="gb18030").rows == ("模型",)
@@ -249,6 +249,23 @@ def test_another_encoding_is_named_with_its_first_byte(tmp_path):
     with pytest.raises(BadInput, match="UTF-16 without its mark"):
         data.read(tmp_path / "no mark.csv")
     assert data.read(tmp_path / "no mark.csv", encoding="utf-16-le").rows == ("Modèle", "b")
+
+
+@pytest.mark.parametrize(
+    ("reader", "text"),
+    [
+        (data.read_scores, "model,score\nModèle,0.5\n"),
+        (data.read_leaderboard, "model,family,params,tokens,bench\nModèle,f,1e9,1e12,0.5\nb,f,2e9,1e12,0.6\n"),
+        (data.read_logprobs, "text,element,logprob\nt,é,-1\nt,b,-2\nt,full,-1.5\n"),
+    ],
+)
+def test_other_tables_say_their_encoding_too(reader, text, tmp_path):
+    (tmp_path / "a.csv.zst").write_bytes(zstandard.compress(text.encode("latin-1")))
+    with pytest.raises(BadInput, match=r"byte 0xE[89] at position \d+ \(line 2\) is not UTF-8"):
+        reader(tmp_path / "a.csv.zst")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        assert "è" in str(reader(tmp_path / "a.csv.zst", encoding="latin-1")) or reader is data.read_logprobs
 
 
 def test_messages_hold_no_raw_bytes(tmp_path):

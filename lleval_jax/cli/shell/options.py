@@ -18,7 +18,8 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
-        help="Files, folders or globs of answers, of any known format; or demo:BANK, bank:BANK.",
+        help="Files, folders, globs or addresses (https:, s3:, hf:) of answers, of any known format; - is stdin; or "
+        "demo:BANK, bank:BANK.",
         show_default=False,
     ),
 ]

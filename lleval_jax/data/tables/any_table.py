@@ -27,9 +27,13 @@ class Opened:
 
 @contextlib.contextmanager
 def opened(
-    given: str | os.PathLike[str] | Any, uses: Aliases, needed: Sequence[str], asked: Mapping[str, str] | None = None
+    given: str | os.PathLike[str] | Any,
+    uses: Aliases,
+    needed: Sequence[str],
+    asked: Mapping[str, str] | None = None,
+    encoding: str | None = None,
 ) -> Iterator[Opened]:
-    """A file or a table in memory; in a call that is `opening.shelved`.
+    """A file, of text in this encoding, or a table in memory; in a call that is `opening.shelved`.
 
     Raises:
         BadInput: there is no such file, it is empty or damaged, or it lacks a column that is needed.
@@ -37,8 +41,8 @@ def opened(
     if frames.is_table(given):
         yield _opened(frames.sheet(given), uses, needed, asked, {})
         return
-    path = opening.one(given)
-    with files.damage(path.name):
+    path = opening.one(given, encoding=encoding)
+    with files.damage(path.name), files.in_utf8(path):
         require(path.stat().st_size > 0, f"{path.name} is empty")
         yield _opened(load.sheet(path), uses, needed, asked, {path.name: archive.file_hash(path)})
 
