@@ -285,6 +285,7 @@ ENTRIES: dict[str, Entry] = {
             6,
             "kills",
             {"random": 1, "verbs": 0, "seconds": 0.2},
+            tested="tests/data/test_writing.py",
         ),
         Entry(
             "data.fuzz",

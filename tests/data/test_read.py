@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lleval_jax import data
-from lleval_jax.data.formats import table
+from lleval_jax.data.tables import load
 from lleval_jax.errors import BadInput, DataWarning
 from lleval_jax.values import Responses, SparseResponses
 
@@ -186,6 +186,6 @@ def test_our_own_mistakes_are_not_blamed_on_the_file(tmp_path, monkeypatch, kind
     def wrong(*_, **__):
         raise kind("of ours")
 
-    monkeypatch.setattr(table, "load", wrong)
+    monkeypatch.setattr(load, "sheet", wrong)
     with pytest.raises(kind, match="of ours"):
         data.read(tmp_path / "a.csv")
