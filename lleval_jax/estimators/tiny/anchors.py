@@ -117,8 +117,7 @@ def choose(
         early(bank)
     if not check or answers is None or known is None or known.outside or len(complete) < FEWEST_MODELS:
         return bank
-    tell(Progress("checking the fit on models left out of it"))
-    misfit, head_error = _misfit(bank, fit, answers, complete, seed)
+    misfit, head_error = _misfit(bank, fit, answers, complete, seed, tell)
     bank = dataclasses.replace(bank, misfit=misfit)
     if rule == "spread" and learns and len(complete) >= ENOUGH_TO_MIX:
         share = _mix(left[:, 0], head_error[np.searchsorted(complete, kept.models)])
@@ -285,7 +284,7 @@ def _mix(left: np.ndarray, head_error: np.ndarray) -> np.ndarray:
 
 
 def _misfit(
-    bank: ItemBank, fit: FitResult, answers: Responses, complete: np.ndarray, seed: int, folds: int = 5
+    bank: ItemBank, fit: FitResult, answers: Responses, complete: np.ndarray, seed: int, tell: Tell, folds: int = 5
 ) -> tuple[Misfit, np.ndarray]:
     """Left-out errors of all estimators, and the head's error on each complete model.
 
@@ -302,6 +301,7 @@ def _misfit(
     weight, tried, regressions = bank.target_weight, [], []
     few = len(complete) <= FEW_MODELS
     for f in range(fold.max() + 1):
+        tell(Progress("checking the fit on models left out of it", f, int(fold.max()) + 1, unit="folds"))
         out = np.flatnonzero(fold == f)
         known = answers.take(np.flatnonzero(fold != f))
         part = irt.fit(known, **settings)

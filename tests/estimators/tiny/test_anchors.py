@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from lleval_jax.core.linalg import cluster
 from lleval_jax.data.simulate import simulate
 from lleval_jax.errors import BadInput, BankMismatch
 from lleval_jax.estimators import irt
+from lleval_jax.estimators.irt import guard
 from lleval_jax.estimators.tiny import anchors, plans
 from lleval_jax.estimators.tiny import score as tiny
 from lleval_jax.values import Responses
@@ -276,10 +278,9 @@ def test_fractional_scores_with_counts_are_learned_from(repeats):
 def test_words_are_told_before_long_parts():
     words = []
     anchors.choose(fitted(), responses=calibration(), k=K, tell=words.append)
-    assert [now.word for now in words] == [
-        f"learning from {MODELS} models",
-        "checking the fit on models left out of it",
-    ]
+    assert words[0].word == f"learning from {MODELS} models"
+    assert {now.word for now in words[1:]} == {"checking the fit on models left out of it"}
+    assert [(now.done, now.total) for now in words[1:]] == [(f, 5) for f in range(5)]
 
 
 def test_anchors_hide_all_other_answers():
@@ -287,3 +288,31 @@ def test_anchors_hide_all_other_answers():
     assert (here.seen.sum(1) == K).all()
     assert (here.scores[~here.seen] == 0).all()
     assert isinstance(here, Responses)
+
+
+def test_fewer_than_five_models_make_no_bank():
+    few = calibration().take(range(4))
+    fit = irt.fit(few)
+    for words in ({}, {"responses": few}):
+        with pytest.raises(BadInput, match="^4 models cannot be calibrated; at least 5 are needed$"):
+            anchors.choose(fit, k=None, **words)
+
+
+def test_a_bank_keeps_its_verdict_and_is_given_before_its_check():
+    early = []
+    found = anchors.choose(fitted(), responses=calibration(), k=K, early=early.append, check=False)
+    assert found.misfit is None
+    assert early == [found]
+    assert found.verdict.models == MODELS
+    assert found.caveats[0] == "only 24 models for calibration; at least 30 are advised"
+    assert "not checked on models left out" in found.caveats[-1]
+    assert bank().caveats == found.caveats[:-1]
+
+
+def test_a_guard_that_was_told_is_not_told_again():
+    """Whoever examined the answers before the fit has said what was found."""
+    seen = guard.check(calibration(), model="2pl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = anchors.choose(fitted(), responses=calibration(), k=None, guard=seen)
+    assert found.verdict == guard.verdict(seen)
