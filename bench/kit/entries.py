@@ -313,6 +313,14 @@ ENTRIES: dict[str, Entry] = {
             tested="tests/estimators/tiny/test_score.py",
         ),
         Entry(
+            "tiny.few_models",
+            "intervals of banks of 1, 4, 5, 7, 10 and 29 calibration models",
+            3,
+            "few_models",
+            {"models": (1, 5), "sets": 1},
+            tested="tests/estimators/tiny/test_score.py",
+        ),
+        Entry(
             "prompts.coverage_grids",
             "intervals of scores over prompts in simulated grids",
             15,

@@ -60,4 +60,19 @@ def livexiv() -> str:
     return markdown(("bank", "k", "method", "MAE", "95% intervals that hold", "mean width"), rows)
 
 
-TABLES = {"alpaca": alpaca, "full-score": full_score, "published": published, "livexiv": livexiv}
+def few_models() -> str:
+    """What banks of few calibration models say of new ones."""
+    rows = []
+    for truth, found in read("tiny", "few_models")["found"].items():
+        for models, r in found.items():
+            rows.append((truth, models, number(r["inside"], 3), number(r["half_width"], 3), number(r["error"], 3)))
+    return markdown(("truth", "models", "95% intervals that contain the score", "half width", "MAE"), rows)
+
+
+TABLES = {
+    "few-models": few_models,
+    "alpaca": alpaca,
+    "full-score": full_score,
+    "published": published,
+    "livexiv": livexiv,
+}
