@@ -138,6 +138,32 @@ class _Decompressed(io.RawIOBase):
         super().close()
 
 
+def open_watched(path: pathlib.Path) -> io.BufferedReader:
+    """The same, telling who watches how many bytes were read."""
+    stream, watch = open_plain(path), _WATCH.get()
+    return stream if watch is None else io.BufferedReader(_Watched(stream, watch), 1 << 20)
+
+
+class _Watched(io.RawIOBase):
+    """A stream that tells `watch` how many bytes were read of it."""
+
+    def __init__(self, inner: io.BufferedReader, watch: Callable[[int], None]) -> None:
+        self.inner, self.watch, self.total = inner, watch, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = self.inner.readinto(buffer)
+        self.total += count
+        self.watch(self.total)
+        return count
+
+    def close(self) -> None:
+        self.inner.close()
+        super().close()
+
+
 def _zstd(path: pathlib.Path) -> Any:
     """By Arrow: unlike the package zstandard it notices that a stream is cut short."""
     return pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd")

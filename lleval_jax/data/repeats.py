@@ -132,8 +132,8 @@ def _once_a_file(parts: Sequence[Answers], key: np.ndarray, cells: Cells) -> np.
         raise BadInput(
             f"{said} Keep one; if they are repeats, give their mean as score and their number as weight, or number "
             "them in a column 'repeat'.",
-            python="If they are different prompts, pass rows='prompt'.",
-            shell="Different prompts are for `lleval prompts`.",
+            python="Pass columns={'repeat': NAME} if another column does; rows='prompt' if they are different prompts.",
+            shell="Pass --columns repeat=NAME if another column does; different prompts are for `lleval prompts`.",
         )
     return new
 

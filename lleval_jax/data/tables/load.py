@@ -118,7 +118,7 @@ def _csv(path: pathlib.Path, delimiter: str, reading: pa_csv.ReadOptions, column
         column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns), strings_can_be_null=False
     )
     parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    with files.open_plain(path) as stream:
+    with files.open_watched(path) as stream:
         try:
             return pa_csv.read_csv(stream, read_options=reading, parse_options=parse, convert_options=convert)
         except pa.ArrowInvalid as error:
@@ -141,7 +141,7 @@ def _quick(path: pathlib.Path, columns: Sequence[str]) -> pa.Table | None:
     schema = pa.schema([(name, _kind([row.get(name) for row in first])) for name in columns])
     options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     try:
-        with files.open_plain(path) as stream:
+        with files.open_watched(path) as stream:
             return pa_json.read_json(stream, parse_options=options)
     except (pa.ArrowException, OSError, EOFError, zlib.error):
         return None

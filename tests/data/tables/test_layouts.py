@@ -384,3 +384,16 @@ def test_wide_tables_of_a_folder_are_not_read_unasked(tmp_path):
     with pytest.warns(DataWarning, match="b.csv: is not a file of answers"):
         assert data.read(tmp_path).rows == ("a",)
     assert read(str(tmp_path / "b*.csv")).rows == ("x",)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_large_tables_tell_how_far_they_are(tmp_path, name):
+    row = "a,i{},1\n" if name == "a.csv" else '{{"model": "a", "item": "i{}", "score": 1}}\n'
+    head = "model,item,score\n" if name == "a.csv" else ""
+    (tmp_path / name).write_text(head + "".join(row.format(at) for at in range(150_000)))
+    told = []
+    data.read(tmp_path / name, tell=told.append)
+    size = (tmp_path / name).stat().st_size
+    assert {progress.total for progress in told} == {size}
+    assert any(0 < progress.done < size for progress in told)
+    assert told[-1].done == size
