@@ -44,7 +44,7 @@ def save(value: Value, folder: str | os.PathLike[str]) -> pathlib.Path:
     require(not place.is_file(), f"{place} is a file; a folder is needed")
     own = "estimate" if isinstance(value, Estimate) else _kind_of(value)
     others = [kind for kind in SCHEMAS if kind != own and (place / f"{kind}.json").is_file()]
-    require(not others, f"{place} holds another value, {others}; keep each in its own folder")
+    require(not others, f"{place} holds another value, a {' and a '.join(others)}; keep each in its own folder")
     if isinstance(value, Estimate):
         archive.write(place, "estimate", _plain(value.to_dict(), "estimate"), None)
         return place

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
 from lleval_jax.data import writing
-from lleval_jax.errors import require
+from lleval_jax.errors import BadInput, require
 from lleval_jax.values import Responses, SparseResponses
 
 SCHEMA = "0.3.0"  # of Every Eval Ever
@@ -61,7 +61,8 @@ def require_place(place: pathlib.Path, format: Kind) -> None:  # noqa: A002
         return
     require(not place.is_file(), f"{place} is a file; Every Eval Ever needs a folder")
     strange = [] if not place.is_dir() else [name for name in writing.files_in(place) if not OURS.match(name)]
-    require(not strange, f"{place} is not empty, it holds {strange[:1]}; name a new folder")
+    if strange:
+        raise BadInput(f"{place} is not empty, it holds {strange[0]!r}; name a new folder")
 
 
 def _table(responses: Responses | SparseResponses, place: pathlib.Path) -> None:

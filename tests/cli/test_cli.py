@@ -373,7 +373,7 @@ def test_convert(place: pathlib.Path, tmp_path: pathlib.Path, kind: str, capsys:
         assert run(words) == OK  # the same answers give the same files
         (tmp_path / "out" / "notes.txt").write_text("mine")
         assert run(["convert", "no such file", *words[2:]]) == BAD_INPUT  # seen before the work
-        assert "is not empty, it holds ['notes.txt']" in capsys.readouterr().err
+        assert "is not empty, it holds 'notes.txt'" in capsys.readouterr().err
 
 
 def test_repeats_are_an_option(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:

@@ -236,7 +236,7 @@ def test_half_of_an_every_eval_ever_folder_gets_the_rest_and_other_files_are_lef
 
 def test_a_folder_of_another_kind_is_refused(tmp_path):
     data.save(bank(1), tmp_path)
-    with pytest.raises(BadInput, match=r"holds another value, \['bank'\]"):
+    with pytest.raises(BadInput, match="holds another value, a bank; keep each in its own folder"):
         data.save(fit(1), tmp_path)
 
 

@@ -84,8 +84,8 @@ def place_for(folder: pathlib.Path, kind: str) -> None:
         from lleval_jax.data import archive  # not needed for --help
 
         others = archive.foreign(folder, kind)
-        message = f"{folder} is not empty and holds no {kind}, but {others[:1]}; name a new folder"
-        require(not others, message)
+        if others:
+            raise BadInput(f"{folder} is not empty and holds no {kind}, but {others[0]!r}; name a new folder")
     require_writable(folder)
 
 
