@@ -179,6 +179,12 @@ class Estimate:
         for i in wrong:
             found = f"{self.value[i]:g} is not inside its interval [{self.low[i]:g}, {self.high[i]:g}]"
             require(False, f"{self.target} of {self.rows[i]!r} ({self.group[i]}): low <= value <= high fails; {found}")
+        for name in ("std_error", "n_seen"):
+            numbers = np.asarray(getattr(self, name))
+            for i in np.flatnonzero(~(numbers >= 0))[:1]:
+                require(
+                    False, f"{name} of {self.rows[i]!r} ({self.group[i]}) is {numbers[i]:g}; it must not be negative"
+                )
 
     @classmethod
     def crossed(

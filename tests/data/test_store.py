@@ -155,6 +155,23 @@ def test_estimate_round_trip(tmp_path):
     same(data.load(plain), estimate())
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"value": 0.9}, r"accuracy of 'a' \(all\): low <= value <= high fails; 0.9 is not inside its interval"),
+        ({"low": 0.6}, "low <= value <= high fails; 0.5 is not inside"),
+        ({"std_error": -1.0}, r"std_error of 'a' \(all\) is -1; it must not be negative"),
+        ({"n_seen": -3}, r"n_seen of 'a' \(all\) is -3; it must not be negative"),
+    ],
+)
+def test_an_estimate_of_a_stranger_is_looked_at(tmp_path, change, words):
+    facts = estimate().to_dict()
+    facts["estimates"][0] |= change
+    (tmp_path / "e.json").write_text(json.dumps(facts))
+    with pytest.raises(BadInput, match=words):
+        data.load(tmp_path / "e.json")
+
+
 @pytest.mark.parametrize("file", ["bank.json", "bank.safetensors"])
 def test_a_changed_byte_is_found(tmp_path, file):
     data.save(bank(), tmp_path)

@@ -133,7 +133,11 @@ def unit_of(fit: FitResult[PeprParams]) -> str:
 
 
 def _weights(fit: FitResult[PeprParams], level: float) -> tuple[np.ndarray, ...]:
-    """Low, value, high and standard error of the weights."""
+    """Low, value, high and standard error of the weights.
+
+    Intervals are those of the fit without constraints. Where the constraints move a weight beyond its own they reach to
+    it: that only adds to what they cover.
+    """
     p = fit.params
     error = np.sqrt(np.maximum(np.diagonal(p.covariance), 0))
     half = _reach(p, level) * error

@@ -384,7 +384,7 @@ def _estimate(scores: Outlook, fit: FitResult[RefreshParams], level: float) -> E
     slope = 2 * np.sqrt(np.maximum(mean * (1 - mean), 1e-9))
     far, middle = stats.t.ppf(0.5 + level / 2, scores.tails) * spread / slope, np.arcsin(np.sqrt(mean))
     ends = (np.sin(np.clip(middle + side * far, 0, np.pi / 2)) ** 2 for side in (-1, 1))
-    low, high = (np.where(spread == 0, mean, end) for end in ends)
+    low, high = (np.where(spread == 0, mean, end) for end in ends)  # about the mean but for rounding, put right below
     keep = slice(0, 1) if scores.groups[1:] == (WHOLE,) else slice(None)
     return Estimate.crossed(
         fit.rows,

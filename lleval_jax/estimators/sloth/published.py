@@ -296,7 +296,8 @@ def _noise(freedom: float) -> np.ndarray:
 def _interval(fit: FitResult, mean: np.ndarray, cov: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
     """The law's score, ends and half a 68% interval of the score to be observed, (targets, benchmarks) each.
 
-    Sums of equally likely points: of the logit, of the floor given the logit, and of the noise.
+    Sums of equally likely points: of the logit, of the floor given the logit, and of the noise. Their median is the
+    law's score but for the floor's error and for scores that cannot be beyond 0 and 1; the interval holds it.
     """
     linear, learned = fit.settings["inputs"] == "pca", fit.settings["floors"] == "learned"
 
