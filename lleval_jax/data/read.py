@@ -1,5 +1,6 @@
 """`read`: from files of any known format to one response matrix."""
 
+import functools
 import glob
 import os
 import pathlib
@@ -204,14 +205,17 @@ def _find(
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     require(bool(several), "no path was given")
     opening.require_encoding(encoding)
+    keeps = functools.partial(_is_log, place=place)
     found: dict[pathlib.Path, How] = {}
+    opened: dict[str, list[pathlib.Path]] = {}  # what is named twice is unpacked once
     for text in several:
         several_are: How = "matched" if glob.has_magic(os.fspath(text)) else "inside"
         inside, named = _expand(os.fspath(text), tell)
         for each in inside:
-            plain = opening.plain(
-                each, named=named, keeps=lambda head, path: _is_log(head, path, place), encoding=encoding
-            )
+            own = os.path.realpath(each)
+            if own not in opened:
+                opened[own] = opening.plain(each, named=named, keeps=keeps, encoding=encoding)
+            plain = opened[own]
             for path in plain if plain == [each] else _answers(plain):
                 how: How = "named" if named and len(plain) == 1 else several_are
                 before = found.get(path, how)

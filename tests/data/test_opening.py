@@ -113,6 +113,13 @@ def test_a_packed_parquet_is_read(tmp_path):
     same(data.read(tmp_path / "a.parquet.gz"))
 
 
+def test_an_archive_that_is_named_twice_is_read_once(tmp_path):
+    (tmp_path / "a.zip").write_bytes(PACKED["a.zip"])
+    found = data.read([tmp_path / "a.zip", tmp_path, f"{tmp_path}/*.zip"])
+    same(found)
+    assert list(found.source.files) == ["a.zip/a.csv"]
+
+
 def test_the_hash_is_that_of_the_users_file(tmp_path):
     for name in ("a.csv.zst", "utf-16.csv", "a.npz.xz"):
         (tmp_path / name).write_bytes(PACKED[name])
