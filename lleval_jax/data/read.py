@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any, Literal, get_args
 
 from lleval_jax.data import cache as cache_of
-from lleval_jax.data import files, finding, opening, parallel
+from lleval_jax.data import files, finding, opening, parallel, shipped
 from lleval_jax.data.answers import Join, Options, Repeats
 from lleval_jax.data.formats import registry
 from lleval_jax.data.formats.format import Format
@@ -59,7 +59,8 @@ def read(
 
     A file may be compressed (gzip, bzip2, xz, zstd), an archive of files (zip, tar), a pipe, or elsewhere:
     "https://...", "s3://bucket/logs/", "gs://...", "hf://datasets/..."; "-" is stdin. What comes from elsewhere is
-    brought whole before anything is read.
+    brought whole before anything is read. "demo:NAME" is the demonstration data that ships with bank NAME, "bank:NAME"
+    the answers that it was made from, "bank:NAME/GROUP" those to a group of its items.
 
     Args:
         paths: what to read: paths, tables in memory, or a list of these.
@@ -101,6 +102,10 @@ def read(
     """
     columns = None if columns is None else dict(columns)
     options = Options(metric, filter, rows, scale, no_answer, repeats, join, columns, matrix)
+    bank = shipped.bank_of(paths)
+    if bank is not None:
+        require(options == Options(), f"{shipped.BANK}{bank} is read as it is; leave out how to read it")
+        return shipped.made_from(bank)
     tables, paths = memory.split(paths)
     unnamed = models is None and items is None
     require(bool(tables) or unnamed, "`models` and `items` are names for a table in memory; files have their own")
@@ -203,6 +208,7 @@ def _find(
 ) -> tuple[list[tuple[pathlib.Path, How]], pathlib.Path]:
     """([(file, how it was found)], the folder that holds them all)."""
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    several = [shipped.path(each) for each in several]
     require(bool(several), "no path was given")
     opening.require_encoding(encoding)
     keeps = functools.partial(_is_log, place=place)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lleval_jax.data import opening
+from lleval_jax.data import opening, shipped
 from lleval_jax.data.tables import any_table, columns, long, scores
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values.responses import WHOLE
@@ -26,11 +26,12 @@ def read_scores(
 
     Args:
         path: a `.parquet`, `.csv` or `.jsonl` file, perhaps compressed, an address, "-" for stdin, or a table in
-            memory as for `read`.
+            memory as for `read`; or "demo:NAME", the scores of the demonstration data that ships with bank NAME.
         columns: what a column is, where its name does not tell: {"score": "accuracy"}.
         encoding: of text that is neither UTF-8 nor UTF-16: "latin-1", "cp1252".
     """
-    with any_table.opened(path, USES, ("model", "score"), columns, encoding) as opened:
+    file = shipped.path(path, shipped.SCORES)
+    with any_table.opened(file, USES, ("model", "score"), columns, encoding) as opened:
         sheet, found, table = opened.sheet, opened.found, opened.table
         model, models = scores.names(sheet, table, found["model"], "model")
         score = scores.numbers(sheet, table, found["score"])

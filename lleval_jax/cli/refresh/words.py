@@ -1,6 +1,5 @@
 """What is typed after `lleval refresh`: versions as INPUT words, and the options that several of its verbs share."""
 
-import dataclasses
 import os
 import pathlib
 import warnings
@@ -10,7 +9,6 @@ from typing import Annotated
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options
 from lleval_jax.cli.shell.verb import Run
 from lleval_jax.errors import nearest, require
@@ -65,22 +63,8 @@ def _same(first: "ll.Responses", second: "ll.Responses") -> bool:
 
 def one(text: str, reading: options.Reading, run: Run) -> "ll.Responses":
     """The answers that a word names."""
-    bank, _, group = text.removeprefix(given.BANK).partition("/")
-    if text.startswith(given.BANK) and group:
-        return _part(bank, group, reading, run)
     answers = run.answers([text], reading)
     return answers if isinstance(answers, ll.Responses) else answers.dense()
-
-
-def _part(bank: str, group: str, reading: options.Reading, run: Run) -> "ll.Responses":
-    """The answers to one group of the items of a bank, of the models that have any."""
-    whole = run.answers([given.BANK + bank], reading)
-    assert isinstance(whole, ll.Responses)
-    require(group in whole.groups, f"bank {bank!r} has no group {group!r}; it has {', '.join(whole.groups)}")
-    here = whole.group == whole.groups.index(group)
-    part = whole.select([item for item, use in zip(whole.items, here, strict=True) if use])
-    part = part.take(i for i, n in enumerate(part.n_seen) if n)
-    return dataclasses.replace(part, group=0 * part.group, groups=(WHOLE,))
 
 
 def fit(versions: "Mapping[str, ll.Responses]", dims: int, run: Run) -> "ll.FitResult":
