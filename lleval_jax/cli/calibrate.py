@@ -135,7 +135,11 @@ def calibrate(
         for found in left_out(responses, bank, fitting, choosing, level, run) if check else ():
             tried.append(found)
             bank = keep(_checked(bank, found))
-        run.draw(lambda path: _draw(bank, tried, path))
+        if any(one.estimate is not None for one in tried):
+            run.draw(lambda path: _draw(bank, tried, path))
+        elif plot is not None:
+            why = f"the check on models left out was skipped: {tried[0].found.why_not}"
+            warnings.warn(f"{plot} was not drawn; {why}", ll.DataWarning, stacklevel=1)
         summary = _summary(fit, bank)
         run.show([_table(summary, tried, bank.caveats, out)], _content(bank, summary, tried))
 
@@ -169,7 +173,6 @@ def _examined(responses: Any, model: Any, dims: Any, seed: int, strict: bool) ->
 def _draw(bank: "ll.ItemBank", tried: Sequence[Tried], path: str) -> None:
     """Predicted against true scores of the models left out."""
     found = {one.who: one.estimate for one in tried if one.estimate is not None}
-    require(bool(found), f"--plot: {tried[0].found.why_not if tried else ''}; there is nothing to draw")
     truth = {(row, "all"): score for row, score in known_scores(bank).items()}
     ll.report.plot.left_out(found, truth, path)
 

@@ -105,10 +105,15 @@ def test_no_check_checks_nothing(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_anchors_that_are_all_items_are_no_evidence(tmp_path, capsys):
-    assert run(["calibrate", written(tmp_path, 12, 20), "--out", f"{tmp_path}/bank"]) == OK
-    said = capsys.readouterr().out
+    pytest.importorskip("matplotlib")
+    words = ["calibrate", written(tmp_path, 12, 20), "--out", f"{tmp_path}/bank", "--plot", f"{tmp_path}/p.png"]
+    assert run(words) == OK
+    shown = capsys.readouterr()
+    said = shown.out
     assert said.count("skipped: the anchors are all items, so nothing is predicted") == 2
     assert "choose fewer with -k" in said
+    assert "p.png was not drawn; the check on models left out was skipped: the anchors are all items" in shown.err
+    assert not (tmp_path / "p.png").exists()
 
 
 def test_a_bank_shows_what_speaks_against_it(tmp_path, capsys):
