@@ -10,6 +10,7 @@ import numpy as np
 
 from lleval_jax.errors import require
 from lleval_jax.values.results import Estimate
+from lleval_jax.words import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,8 +92,8 @@ def canvas(ax: Panels, size: tuple[float, float], tall: int = 1, wide: int = 1, 
 
 
 def plain(text: str) -> str:
-    """A text as it is, where matplotlib would read dollar signs as mathematics."""
-    return text.replace("$", r"\$")
+    """A text as it is, where matplotlib would read dollar signs as mathematics; control characters as escapes."""
+    return "\n".join(map(visible, text.split("\n"))).replace("$", r"\$")
 
 
 def tone(value: float) -> str:

@@ -16,10 +16,11 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax.cli.main import run
+from lleval_jax.cli.prompts import cells
 from lleval_jax.cli.shell import compiled, output, reporter, speaking
 from lleval_jax.cli.shell.status import BAD_INPUT, FAILED, INTERRUPTED, OK
 from lleval_jax.cli.shell.verb import Outputs, verb
-from lleval_jax.report import text
+from lleval_jax.report import style, text
 from lleval_jax.values.progress import Progress
 from lleval_jax.words import visible
 
@@ -28,7 +29,8 @@ START = [sys.executable, "-m", "lleval_jax"]
 
 def started(*words: str, **more: str) -> subprocess.CompletedProcess:
     """The shell in a process of its own, with these environment variables."""
-    return subprocess.run([*START, *words], capture_output=True, text=True, env={**os.environ, **more}, check=False)
+    env = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"} | more
+    return subprocess.run([*START, *words], capture_output=True, text=True, env=env, check=False)
 
 
 @pytest.fixture
@@ -229,6 +231,17 @@ def test_names_stay_as_they_are_in_json_and_are_escaped_in_tables(answers, capsy
     assert "\x1b" not in capsys.readouterr().err
 
 
+def test_names_in_a_picture_are_no_mathematics_and_no_control_characters() -> None:
+    assert style.plain("a $5$ model\x1b\0\nsecond line") == "a \\$5\\$ model\\x1b\\x00\nsecond line"
+
+
+def test_names_that_a_spreadsheet_would_run_are_said() -> None:
+    with pytest.warns(ll.DataWarning, match="1 names such as .*=cmd.* begin as a formula does"):
+        cells._warn_of_formulas(["=cmd", "fine"], strict=False)
+    with pytest.raises(ll.BadInput, match="begin as a formula does"):
+        cells._warn_of_formulas(["@x"], strict=True)
+
+
 def test_a_list_of_names_holds_one_a_line(tmp_path) -> None:
     with pytest.raises(ll.BadInput, match=r"'two\\nlines' cannot be written on one line"):
         output.lines(["one", "two\nlines"], tmp_path / "names.txt")
@@ -308,7 +321,7 @@ def test_only_the_shell_keeps_programs_and_can_be_told_not_to(tmp_path, monkeypa
 @pytest.mark.slow
 def test_kept_programs_change_no_digit_and_broken_ones_do_no_harm(answers, tmp_path) -> None:
     words = ("prompts", "plan", "demo:prompts", "--budget", "320", "--by", "adaptive", "--json", "-")
-    kept = {"LLEVAL_CACHE": str(tmp_path / "cache"), "JAX_COMPILATION_CACHE_DIR": ""}
+    kept = {"LLEVAL_CACHE": str(tmp_path / "cache")}
     first, second = started(*words, **kept), started(*words, **kept)
     programs = [path for path in (tmp_path / "cache" / "programs").rglob("*") if path.is_file()]
     assert programs

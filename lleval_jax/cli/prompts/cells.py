@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import pathlib
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lleval_jax.report.text import Table
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet takes for a formula
 
 SoFar = Annotated[
     list[str] | None,
@@ -195,6 +198,7 @@ def _show(
     if out is not None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([head, *cells])
+        _warn_of_formulas([name for cell in cells for name in cell], run.strict)
         output.text(text.getvalue(), out)
     given = int(grid.answers.seen.sum())
     content = chosen.to_dict() | {"enough": chosen.enough, "cells": [list(cell) for cell in cells], "answered": given}
@@ -203,6 +207,15 @@ def _show(
     if grid.simulated:
         shown = dataclasses.replace(shown, title=f"simulated answers: {shown.title}")
     run.show([*tables, shown], content)
+
+
+def _warn_of_formulas(names: Sequence[str], strict: bool) -> None:
+    """Names stay as they are in CSV, since it is read back; a spreadsheet would run some of them."""
+    found = [name for name in dict.fromkeys(names) if name.startswith(FORMULA)]
+    message = f"{len(found)} names such as {found[:1]} begin as a formula does; do not open the CSV in a spreadsheet"
+    require(not (found and strict), message)
+    if found:
+        warnings.warn(message, ll.DataWarning, stacklevel=2)
 
 
 def _so_far(inputs: list[str] | None, about: About, reading: options.Reading, run: Run) -> grids.Grid:
