@@ -51,6 +51,7 @@ def check(
     dims: Dims = "1",
     family: Family = "name",
     recover: Recover = False,
+    alarm: options.Alarm = 0.05,
     rotate: Rotate = "oblimin",
     plot: options.Plot = None,
     reading: options.Reading = options.AS_WRITTEN,
@@ -73,7 +74,7 @@ def check(
         guard = ll.estimable.check(responses, model=model, dims=wanted, seed=seed, tell=run.tell)
         tables, more, fit, found = [ll.report.trust.guard(guard)], {}, None, None
         if guard.models >= FEWEST:
-            asked = Asked(model, dims, member, recover, rotate)
+            asked = Asked(model, dims, member, recover, alarm, rotate)
             fit, found, more = _examined(responses, guard, asked, run)
             tables += [ll.report.trust.summary(fit, found, **more), ll.report.trust.items(found)]
             run.draw(functools.partial(ll.report.plot.examination, guard, fit, found))
@@ -91,6 +92,7 @@ class Asked:
     dims: int | str
     families: dict[str, str] | None
     recover: bool
+    alarm: float
     rotate: Any
 
     def dims_of(self, model: str, found: int | None) -> int:
@@ -116,7 +118,7 @@ def _examined(
         fit = ll.irt.fit(responses, standard_errors=False, **words)
         run.say("examining the items")
         share = guard.distinct / guard.models
-        words: dict[str, Any] = {"family": asked.families, "distinct": share, "seed": run.seed}
+        words: dict[str, Any] = {"family": asked.families, "distinct": share, "alarm": asked.alarm, "seed": run.seed}
         found = ll.itemfit.examine(fit, responses=responses, tell=run.tell, **words)
         if dims > 1:
             more["rotation"] = ll.rotation.rotate(fit, by=asked.rotate, seed=run.seed)

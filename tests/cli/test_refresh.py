@@ -357,7 +357,7 @@ def test_a_linked_bank_is_kept(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
         (["estimate", "{v1}", "{v2}", "--json", "{place}"], "is a folder; --json takes a file"),
         (["estimate", "{v1}", "{v2}", "--out", "{v1}"], "is a file; --out takes a folder"),
         (["estimate", "{v1}", "{place}/two.parquet", "--suspects"], "no version has 5 families that are on another"),
-        (["check", "{v1}", "--alarm", "5"], "--alarm is 5; it must lie strictly between 0 and 1"),
+        (["check", "{v1}", "--alarm", "5"], "5 must lie strictly between 0 and 1; did you mean 0.05"),
         (["check", "{place}/two.parquet"], "no version has 3 models or more"),
         (["check", "{v1}", "--family", "none"], "no version has 5 families that are on another version too"),
         (["check", "{v1}", "{v2}", "--family", "{place}/prices.csv"], "prices.csv has no column 'family'"),

@@ -49,13 +49,14 @@ def test_a_log_is_told_how_far_the_work_is(capsys, monkeypatch) -> None:
     monkeypatch.setattr(reporter, "SURE", 0.0)
     with reporter.reporting("reading") as now:
         time.sleep(0.12)
+        now.say("fitting 9 models; compiling first")
         now.tell(Progress("fitting", 24, error=0.0123, unit="steps"))
         time.sleep(0.12)
         now.tell(Progress("leaving families out", 3, 12, unit="folds"))
         time.sleep(0.12)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "reading (0 s)"
-    assert "fitting: step 24, error 0.012 (0 s)" in lines
+    assert "fitting 9 models: step 24, error 0.012 (0 s)" in lines
     assert re.fullmatch(r"leaving families out: 3 of 12 folds \(25%, 0 s, about \d s left\)", lines[-1])
 
 
@@ -63,8 +64,8 @@ def test_the_time_left_is_that_of_this_part_of_the_work(monkeypatch) -> None:
     clock = iter([0.0, 10.0, 14.0])
     monkeypatch.setattr(reporter.time, "monotonic", lambda: next(clock))
     now = reporter.Reporter("reading")
-    now.tell(Progress("fitting", 0, 8))
-    now.tell(Progress("fitting", 2, 8))
+    now.tell(Progress("leaving out", 0, 8))
+    now.tell(Progress("leaving out", 2, 8))
     assert now.left(now.now) == pytest.approx(12.0)  # 2 of 8 in 4 seconds
 
 

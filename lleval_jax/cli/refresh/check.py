@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 ROWS = 3  # models without which a version cannot be compared with others
 FAMILIES = 5  # families without which nobody is suspected
 
-Alarm = Annotated[float, typer.Option(help="Chance of any finding of a kind where all is well.")]
 Side = Annotated[Literal["higher", "both"], typer.Option(help="Gains, or losses as well.")]
 Per = Annotated[Literal["version", "domain"], typer.Option(help="Compare versions, or domains of versions.")]
 
@@ -27,7 +26,7 @@ Per = Annotated[Literal["version", "domain"], typer.Option(help="Compare version
 def check(
     inputs: words.Versions,
     family: words.Family = None,
-    alarm: Alarm = 0.05,
+    alarm: options.Alarm = 0.05,
     side: Side = "higher",
     per: Per = "version",
     reading: options.Reading = options.AS_WRITTEN,
@@ -44,7 +43,6 @@ def check(
       lleval refresh check bank:livexiv-vqa/v1 bank:livexiv-vqa/v2 bank:livexiv-vqa/v3
       lleval refresh check old.parquet v1.parquet --family families.csv --per domain --json -
     """
-    require(0 < alarm < 1, f"--alarm is {alarm:g}; it must lie strictly between 0 and 1")
     with verb("reading answers", Outputs(json=json), strict=strict) as run:
         versions = words.read(inputs, reading, run)
         run.say("comparing the versions")

@@ -32,6 +32,9 @@ Plot = Annotated[
     typer.Option("--plot", metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'."),
 ]
 Level = Annotated[float, typer.Option("--level", callback=typed.level, help="Coverage the intervals aim at.")]
+Alarm = Annotated[
+    float, typer.Option("--alarm", callback=typed.level, help="False-alarm rate: chance of any finding of a kind.")
+]
 Metric = Annotated[
     str | None,
     typer.Option(

@@ -1,6 +1,7 @@
 """How far the work is, on stderr: a bar with the share done and the time left on a terminal, lines in a log."""
 
 import contextlib
+import dataclasses
 import os
 import sys
 import threading
@@ -14,6 +15,7 @@ from lleval_jax.values.progress import Progress
 SOON, EVERY = 1.0, 5.0  # seconds to the first line of a log, and between lines
 LOOK = 0.2  # seconds between two looks on a terminal
 LARGE = 10_000_000  # bytes from which it is said how many are read
+FITTING = "fitting"  # what every fit says of itself
 SURE = 2.0  # seconds of a part of the work before the time left is said
 
 
@@ -22,14 +24,17 @@ class Reporter:
 
     def __init__(self, word: str) -> None:
         self.began = self.since = time.monotonic()
-        self.now = Progress(word)
+        self.now, self.part = Progress(word), word
 
     def say(self, word: str) -> None:
         """Another part of the work begins, which does not say how far it is."""
+        self.part = word.partition(";")[0]
         self.tell(Progress(word))
 
     def tell(self, progress: Progress) -> None:
         """How far the work is: the `tell=` of every long call."""
+        if progress.word == FITTING:  # of which part of the work, the caller has said
+            progress = dataclasses.replace(progress, word=self.part)
         if progress.unit == "bytes" and (progress.total or 0) < LARGE:
             progress = Progress(progress.word)  # read before anybody asks how far that is
         if progress.word != self.now.word or progress.done < self.now.done:
