@@ -29,7 +29,7 @@ def weights(fit: FitResult, estimate: Estimate) -> Table:
         )
         for k in order
     ]
-    title = f"weights by {estimate.method}, {100 * estimate.level:.4g}% intervals, from {_texts(fit)}"
+    title = f"weights from {_texts(fit)}, {100 * estimate.level:.4g}% intervals (method: {estimate.method})"
     explained = f"explained: {fit.params.r2[0]:.1%} of all, {fit.params.r2[1]:.1%} beyond the elements' plain mean"
     return Table(title, ("element", "weight", "interval", "alone"), tuple(lines), (explained,))
 

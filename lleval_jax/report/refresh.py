@@ -82,7 +82,7 @@ def tables(
         standing: from `refresh.ranks`: ranks, their intervals, and the chance that each is the true one.
         truth: (model, domain) -> the score, where it is known although it was hidden.
     """
-    title = f"{estimate.target} on {version} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
+    title = f"estimated {estimate.target} on {version}, {100 * estimate.level:.4g}% intervals (method: {estimate.method})"
     here = best_first(estimate, WHOLE)
     columns = {"model": [estimate.rows[i] for i in here]}
     if standing is not None:

@@ -125,7 +125,7 @@ def bare(axes: "Axes") -> None:
 
 def summary(estimate: Estimate) -> str:
     """What is estimated, how, and the level of its intervals."""
-    return f"{estimate.target} by {estimate.method}, {100 * estimate.level:.4g}% intervals"
+    return f"estimated {estimate.target}, {100 * estimate.level:.4g}% intervals (method: {estimate.method})"
 
 
 def interval(estimate: Estimate, i: int) -> str:

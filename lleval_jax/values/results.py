@@ -252,7 +252,7 @@ class Estimate:
         """A plain table: one line an entry."""
         names = [r if g == "all" else f"{r} / {g}" for r, g in zip(self.rows, self.group, strict=True)]
         width = max(map(len, names), default=0)
-        lines = [f"{self.target} by {self.method}, {self.level:.0%} intervals"]
+        lines = [f"estimated {self.target}, {100 * self.level:.4g}% intervals (method: {self.method})"]
         for name, v, low, high, n, status, remark in zip(
             names, self.value, self.low, self.high, self.n_seen, self.status, self.remark, strict=True
         ):

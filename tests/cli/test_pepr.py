@@ -50,7 +50,7 @@ def test_tables_picture_and_fit(place: pathlib.Path, tmp_path: pathlib.Path, cap
     words = ["pepr", f"{place}/scores.csv", "-k", "1", "-k", "2", "--plot", f"{tmp_path}/a.svg"]
     assert run([*words, "--out", str(out)]) == OK
     shown = capsys.readouterr().out
-    for word in ("weights by pepr-r", "explained:", "predicted", "best of size 1", "no other 2 better in"):
+    for word in ("(method: pepr-r)", "explained:", "predicted", "best of size 1", "no other 2 better in"):
         assert word in shown
     assert (tmp_path / "a.svg").stat().st_size > 1000
     assert isinstance(ll.load(out), ll.FitResult)

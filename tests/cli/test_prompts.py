@@ -122,7 +122,7 @@ def test_quantiles_functionals_prompts_truth_and_a_comparison(capsys: Shown) -> 
     assert "polo2024prompteval" in found["source"]["cite"]
     assert _lleval(words) == OK
     shown = capsys.readouterr().out
-    assert shown.startswith("simulated answers: accuracy by extended rasch, 95% intervals\nprompts ")
+    assert shown.startswith("simulated answers: estimated accuracy, 95% intervals (method: extended rasch)\nprompts ")
     assert re.search(r"prompt-\d\d is better with probability \d", shown)
     assert "300 of 4,000 cells answered: 40 prompts x 100 examples" in shown
 

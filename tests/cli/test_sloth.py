@@ -118,7 +118,7 @@ def test_a_table_and_a_picture(place: pathlib.Path, tmp_path: pathlib.Path, caps
     words = ["sloth", f"{place}/law", "--predict", "family-0:5B:2T", "--predict", "family-0:5e9:2e12"]
     assert run([*words, "--level", "0.8", "--plot", f"{tmp_path}/a.svg"]) == OK
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == "family-0:5e9:2e12, score by sloth d=1 monotone, 80% intervals"
+    assert shown[0] == "family-0:5e9:2e12, estimated score, 80% intervals (method: sloth d=1 monotone)"
     assert [line.split()[0] for line in shown[1:5]] == ["benchmark", "bench-0", "bench-1", "bench-2"]
     assert shown[5].startswith("family-0: 3 models in the leaderboard, of ")
     assert "for the score that will be observed" in shown[6]

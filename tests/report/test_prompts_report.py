@@ -80,7 +80,7 @@ def a_curve() -> Distribution:
 def test_a_table_says_how_large_effects_are_and_what_was_answered() -> None:
     found = report.table(a_fit(), ll.prompts.estimate(a_fit(), quantiles=(0.05, 0.5)))
     lines = str(found).splitlines()
-    assert lines[0] == "accuracy by extended rasch, 95% intervals"
+    assert lines[0] == "estimated accuracy, 95% intervals (method: extended rasch)"
     assert lines[1].split() == ["prompts", "accuracy", "interval", "answers"]
     assert [line.split()[0] for line in lines[2:4]] == ["q05", "q50"]
     said = "features 0.10 [0.05, 0.20], prompt 0.40 [0.20, 0.60], example 1.30 [1.00, 1.60]"

@@ -62,7 +62,7 @@ def test_ranks_agree_with_the_differences() -> None:
 
 def test_a_table_shows_every_entry_with_its_interval() -> None:
     lines = str(text.table(an_estimate())).splitlines()
-    assert lines[0] == "accuracy by pirt, 95% intervals"
+    assert lines[0] == "estimated accuracy, 95% intervals (method: pirt)"
     assert lines[2].split() == ["[bold]model-0", "0.600", "[0.541,", "0.659]", "60"]
 
 

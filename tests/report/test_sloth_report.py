@@ -76,7 +76,7 @@ def test_counts_are_written_as_people_do(count: float, word: str) -> None:
 def test_a_table_a_target_and_the_law_below() -> None:
     first, second = sloth_tables.tables(a_fit(), an_estimate(["a:x:7e+10:2e12", "new:4e11:2e12"]))
     lines = str(first).splitlines()
-    assert lines[0] == "a:x:7e+10:2e12, score by sloth d=2 monotone, 95% intervals"
+    assert lines[0] == "a:x:7e+10:2e12, estimated score, 95% intervals (method: sloth d=2 monotone)"
     assert lines[1].split() == ["benchmark", "score", "interval", "models"]
     assert lines[2].split() == ["MMLU", "0.715", "[0.665,", "0.765]", "6"]
     assert lines[3].split()[-1] == "5"
@@ -90,7 +90,7 @@ def test_a_table_a_target_and_the_law_below() -> None:
 
 def test_one_benchmark_is_one_table() -> None:
     (found,) = sloth_tables.tables(a_fit("not converged"), an_estimate(["b:7e9:2e12", "b:2e9:2e12"], ("MMLU",)))
-    assert found.title == "score by sloth d=2 monotone, 95% intervals: MMLU"
+    assert found.title == "estimated score, 95% intervals (method: sloth d=2 monotone): MMLU"
     assert [line[0] for line in found.lines] == ["b:7e9:2e12", "b:2e9:2e12"]
     assert found.remarks[0] == "b: 3 models in the leaderboard, of 2B to 70B parameters"
     assert found.remarks[-1].endswith("not converged after 1,234 steps")
