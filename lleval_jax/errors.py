@@ -21,7 +21,7 @@ class _TwoFaced(Exception):
         return " ".join(filter(None, (self.what, self.python)))
 
     def in_shell(self) -> str:
-        """The message for somebody who typed a command: "--scale 1 10" where Python is told "scale=(1, 10)"."""
+        """The message for a user who typed a command: "--scale 1 10" where Python is told "scale=(1, 10)"."""
         return " ".join(filter(None, (self.what, self.shell)))
 
 

@@ -115,7 +115,7 @@ def _package(entry: metadata.EntryPoint) -> str:
 
 @functools.cache
 def _fingerprint(function: Callable[..., Any]) -> str | None:
-    """Hashed when first asked for, so that it is the code that runs; a module loaded anew has other functions."""
+    """Hashed when first asked for, so that it is the code that runs; a module loaded again has other functions."""
     module = sys.modules.get(function.__module__)
     file = getattr(module, "__file__", None)
     if file is None or not pathlib.Path(file).is_file():

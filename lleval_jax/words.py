@@ -1,6 +1,6 @@
 """Words that Python and the shell share, and text that is safe to show. Imports nothing that takes time to load.
 
-Help must not load JAX, so what both faces say stands here and not with the estimators.
+Help must not load JAX, so what both faces say is kept apart from the estimators.
 """
 
 import re

@@ -44,7 +44,7 @@ def lleval(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """How good is a language model on the whole benchmark, from few answers, and how sure is that?
+    """Estimate a language model's score on a whole benchmark, with an interval, from a fraction of its questions.
 
     Example, with answers that come with the package:
 

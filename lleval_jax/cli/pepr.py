@@ -74,7 +74,7 @@ def pepr(
     """What each element of a prompt does, and the best combination of exactly -k of them (PEPR).
 
     The log-probability of a text under several elements is taken to be a weighted mean of those under each alone.
-    The weights follow from texts scored under every element and under the full prompt, and foretell all combinations.
+    The weights follow from texts scored under every element and under the full prompt, and predict all combinations.
 
     Examples, the second with a combination whose score is wanted:
 

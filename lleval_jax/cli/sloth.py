@@ -34,7 +34,7 @@ Input = Annotated[
         metavar="INPUT",
         help="A table (.parquet, .csv, .jsonl), a row a model: columns model, family, params, tokens, perhaps "
         "base_family and instruct; all others that are numeric are benchmarks. Scores of guessing stand in a table "
-        f"floors.csv beside it (benchmark, floor). Or a law: a folder kept by --out, or {TABLE}-v1 or -v2, which ship. "
+        f"floors.csv next to it (benchmark, floor). Or a law: a folder kept by --out, or {TABLE}-v1 or -v2, which ship. "
         f"Or nothing: the table {TABLE}, which ships.",
         show_default=False,
     ),
@@ -52,7 +52,7 @@ Skills = Annotated[
     typer.Option(
         metavar=f"N|{AUTO}",
         callback=lambda text: text and typed.dims(text),
-        help=f"Skills behind all benchmarks; {AUTO}: as many, with the link, as foretell best what is left out, which "
+        help=f"Skills behind all benchmarks; {AUTO}: as many, with the link, as predict held-out scores best, which "
         f"takes minutes.  [default: {SKILLS}, or as many as benchmarks]",
         show_default=False,
     ),
@@ -78,7 +78,8 @@ Explain = Annotated[
 LeftOut = Annotated[
     bool,
     typer.Option(
-        "--left-out", help="Also foretell the larger models of families left out, to see how good the law is."
+        "--left-out",
+        help="Also predict the larger models of held-out families (5-fold cross-validation), to show the law's error.",
     ),
 ]
 Plot = Annotated[
@@ -243,7 +244,7 @@ def _require_few(targets: "Sequence[Target]") -> None:
 
 
 def _is_law(name: str) -> bool:
-    """Whether it is a folder, or a law that ships; `BadInput` if nothing of that name is at hand."""
+    """Whether it is a folder, or a law that ships; `BadInput` if there is none of that name."""
     path, laws = pathlib.Path(name), ll.list_laws()
     known = sorted([*ll.list_leaderboards(), *laws])
     hint = nearest(name, known)

@@ -3,7 +3,7 @@
 The JSON names the hash of the arrays, and putting it in place is the one moment at which the new value begins to hold.
 Before, the old pair is whole; after, the new arrays lie ready as `<kind>.safetensors.next` until they get their name.
 Whoever is killed in between leaves a folder that loads; what it left over goes with the next writing. One writes at a
-time; who reads takes no lock, but one that finds no pair reads again when nobody writes.
+time; who reads takes no lock, but one that finds no pair reads again when there is no writer.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ def read(folder: pathlib.Path, kind: str, schema: str, older: Sequence[str] = ()
 
 @contextlib.contextmanager
 def undisturbed(folder: pathlib.Path) -> Iterator[None]:
-    """Read in a folder while nobody writes there; where it cannot be locked, or not soon, read all the same."""
+    """Read in a folder while there is no writer; where it cannot be locked, or not soon, read all the same."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             stack.enter_context(writing.locked(folder, shared=True, seconds=READER_WAIT))
@@ -139,7 +139,7 @@ def _arrays(folder: pathlib.Path, kind: str, wanted: str) -> tuple[pathlib.Path,
             raise BadInput(f"{place} cannot be read: {error.strerror or error}") from error
         if _hash(content) == wanted:
             return place, content
-    require(arrays.is_file(), f"{arrays} is missing; {kind}.json beside it needs it")
+    require(arrays.is_file(), f"{arrays} is missing; {kind}.json next to it needs it")
     raise BadInput(f"{arrays} does not have the sha256 that {kind}.json gives; it was changed or damaged")
 
 

@@ -3,7 +3,7 @@
 What is kept is found by the hash of the file's content, the options of the reader, what it took from elsewhere (names
 of model and task) and the source code of the readers themselves, of another package's also its version; so another
 file, other options or another version never get it. Every entry holds its own hash; a damaged one is parsed and
-written anew.
+written again.
 
 Hashing is skipped where the system says that a file did not change since its hash was taken: same size, inode, time of
 modification and time of change. As in git's index, such a file is trusted only if both times lay at least `SETTLED`

@@ -33,8 +33,8 @@ def read_leaderboard(
         path: a `.parquet`, `.csv` or `.jsonl` file, perhaps compressed, an address, "-" for stdin. Or the name of a
             leaderboard that ships: see `list_leaderboards`. Or a table in memory: a frame of pandas, polars or
             pyarrow, a dict of columns, or a list of dicts.
-        floors: benchmark -> score of guessing; None: those of a table `floors.csv` beside the file, else 0.
-        corrected: put right what a table `corrections.csv` beside the file names; False: all as published.
+        floors: benchmark -> score of guessing; None: those of a table `floors.csv` next to the file, else 0.
+        corrected: put right what a table `corrections.csv` next to the file names; False: all as published.
         encoding: of text that is neither UTF-8 nor UTF-16: "latin-1", "cp1252".
         strict: make an error of every warning.
 

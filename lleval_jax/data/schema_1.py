@@ -19,11 +19,11 @@ Arrays = dict[str, np.ndarray]
 
 
 class Form(NamedTuple):
-    """What a method's fit held beside its params.
+    """What a method's fit had besides its params.
 
     axes   today's names of `rows`, `items` and `groups`; "" where it held no groups of its own
     unit   of `loglik`
-    moved  arrays beside the params -> their field there today
+    moved  arrays besides the params -> their field there today
     names  lists of names in the settings that are axes today
     coded  lists of each row's name in the settings -> (axis, field of params) today
     named  fields of params -> their names today

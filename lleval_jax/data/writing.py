@@ -111,7 +111,7 @@ def passing_folder(above: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def kept(folder: pathlib.Path) -> Iterator[None]:
-    """A folder to write in, made where there is none, and nobody else writes in it meanwhile.
+    """A folder to write in, made where there is none, and no other writer in it meanwhile.
 
     After an error it is taken away again, where it was made here and is empty.
 
@@ -131,7 +131,7 @@ def kept(folder: pathlib.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path, *, shared: bool = False, seconds: float | None = None) -> Iterator[None]:
-    """Nobody writes in a folder during the block but who asked first; `shared`: others may ask so too, to read.
+    """During the block the first who asked is the folder's only writer; `shared`: others may ask so too, to read.
 
     Raises:
         BlockingIOError: it was not free within so many seconds; None: `WAIT`.
@@ -154,7 +154,7 @@ def files_in(folder: pathlib.Path) -> list[str]:
 
 
 def tidy(place: pathlib.Path) -> None:
-    """Take away what dead writers left of `place` beside it."""
+    """Take away what dead writers of `place` left next to it."""
     _tidy(place.parent, re.compile(rf"\.{re.escape(place.stem[:40])}\.{TOKEN}{re.escape(place.suffix)}"), place.name)
 
 
@@ -259,7 +259,7 @@ def _tidy(folder: pathlib.Path, named: re.Pattern[str], was: str) -> None:
 
 
 def _take_dead(part: pathlib.Path) -> None:
-    """Remove a part that nobody holds the lock of."""
+    """Remove a part whose lock is free."""
     kind = os.O_RDONLY if part.is_dir() else os.O_RDWR
     handle = os.open(part, kind | getattr(os, "O_NOFOLLOW", 0)) if fcntl else -1
     try:

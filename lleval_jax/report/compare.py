@@ -1,7 +1,7 @@
 """Ranks and differences that the intervals support.
 
 Both treat the errors of two rows as independent. Rows that answered the same items have errors that go
-together, so the true interval of a difference is at most about as wide: this is the safe side.
+together, so the true interval of a difference is at most about as wide: this is conservative.
 """
 
 import dataclasses

@@ -14,8 +14,8 @@ from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Choice, Estimate, FitResult
 
 FEW = 5  # entries of a suspicion that are shown in any case
-GAIN = "gain: points beyond what the other families foretell; most suspicious first, p adjusted for all entries"
-SURE = "foretold: not run on this version; an interval is for the score that all items will show"
+GAIN = "gain: points beyond what the other families predict; most suspicious first, p adjusted for all entries"
+SURE = "Predicted models were not run on this version; intervals are for the score on all its items"
 TOGETHER = "chosen together, as a set: the order is no ranking; each line says what its model adds to those above it"
 
 
@@ -50,10 +50,10 @@ def facts(fit: FitResult) -> dict[str, Any]:
 
 
 def state(estimate: Estimate, i: int) -> str:
-    """How an entry is known: "run", "partly run" or "foretold"."""
+    """How an entry is known: "measured", "partly measured" or "predicted"."""
     if estimate.n_seen[i] == 0:
-        return "foretold"
-    return "run" if estimate.std_error[i] == 0 else "partly run"
+        return "predicted"
+    return "measured" if estimate.std_error[i] == 0 else "partly measured"
 
 
 def error(estimate: Estimate, group: str = WHOLE) -> float:
@@ -82,7 +82,9 @@ def tables(
         standing: from `refresh.ranks`: ranks, their intervals, and the chance that each is the true one.
         truth: (model, domain) -> the score, where it is known although it was hidden.
     """
-    title = f"estimated {estimate.target} on {version}, {100 * estimate.level:.4g}% intervals (method: {estimate.method})"
+    title = (
+        f"estimated {estimate.target} on {version}, {100 * estimate.level:.4g}% intervals (method: {estimate.method})"
+    )
     here = best_first(estimate, WHOLE)
     columns = {"model": [estimate.rows[i] for i in here]}
     if standing is not None:
@@ -122,7 +124,7 @@ def choice(
     Args:
         chosen: from `refresh.choose`.
         fit: from `refresh.fit`.
-        outlooks: from `refresh.preview`, first with nobody run and last with all that are chosen.
+        outlooks: from `refresh.preview`, first with no model run and last with all that are chosen.
         cost: what it saves.
         ask: what was asked for.
         price: of each model.
@@ -158,7 +160,7 @@ def _columns(estimate: Estimate, here: Sequence[int], truth: Truth | None) -> di
     columns = {estimate.target: [f"{estimate.value[i]:z.3f}" for i in here]}
     columns["interval"] = [style.interval(estimate, i) for i in here]
     columns["answers"] = [f"{estimate.n_seen[i]:,}" for i in here]
-    columns["known"] = [state(estimate, i) for i in here]
+    columns["source"] = [state(estimate, i) for i in here]
     if truth is not None:
         held, keys = inside(estimate, truth), [(estimate.rows[i], estimate.group[i]) for i in here]
         columns["truth"] = [f"{truth[key]:z.3f}" if key in truth else "-" for key in keys]
@@ -176,7 +178,7 @@ def _score_card(estimate: Estimate, here: Sequence[int], truth: Truth) -> str:
         return "no score that was hidden is known"
     held = sum(estimate.low[i] <= true <= estimate.high[i] for i, true in open_)
     off = np.mean([abs(estimate.value[i] - true) for i, true in open_])
-    return f"{held} of {len(open_)} intervals hold the score that was hidden; mean absolute error {off:z.3f}"
+    return f"{held} of {len(open_)} intervals contain the score that was hidden; mean absolute error {off:z.3f}"
 
 
 def entries_of(estimate: Estimate, group: str) -> np.ndarray:

@@ -214,7 +214,7 @@ def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None
     here = [i for i in entries_of(estimate, group) if (estimate.rows[i], group) in truth]
     true = np.array([truth[estimate.rows[i], group] for i in here])
     value, low, high = estimate.value[here], estimate.low[here], estimate.high[here]
-    run = np.array([state(estimate, i) == "run" for i in here], bool)
+    run = np.array([state(estimate, i) == "measured" for i in here], bool)
     axes.axline((0.5, 0.5), slope=1, color="0.7", linewidth=0.8, zorder=0.9)
     miss = ~run & ((true < low) | (true > high))
     axes.vlines(true[~run], low[~run], high[~run], color=np.where(miss[~run], TRUE, LINE), linewidth=2, zorder=1)
@@ -246,7 +246,7 @@ def _forest(axes: "Axes", estimate: Estimate, group: str) -> None:
     place = {row: y for y, row in enumerate(order)}
     here = [i for i in entries_of(estimate, group) if estimate.rows[i] in place]
     height = np.array([place[estimate.rows[i]] for i in here])
-    run = np.array([state(estimate, i) == "run" for i in here], bool)
+    run = np.array([state(estimate, i) == "measured" for i in here], bool)
     value = estimate.value[here]
     axes.hlines(height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3, capstyle="round")
     axes.plot(value[~run], height[~run], "o", color=DOT, markersize=4)

@@ -249,7 +249,7 @@ class ItemBank:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What a reader of its estimates must know, in sentences; empty where nothing speaks against them."""
+        """What a reader of its estimates must know, in sentences; empty where there is nothing."""
         said = () if self.verdict is None else self.verdict.caveats
         made = self.calibration
         if made is None or made.outside or self.misfit is not None:

@@ -95,7 +95,7 @@ class Leaderboard:
             lineages = [base or family for base, family in zip(_texts(frame["base_family"]), lineages, strict=True)]
         again = pd.Series(names["model"]).duplicated().to_numpy().nonzero()[0]
         for row in again[:1]:
-            raise BadInput(f"{where(row)}: model {names['model'][row]!r} stands there a second time; keep one")
+            raise BadInput(f"{where(row)}: model {names['model'][row]!r} is listed twice; keep one")
         params = _counts(frame["params"], "params", where, notes)
         tokens = _counts(frame["tokens"], "tokens", where, notes)
         instruct = _flags(frame["instruct"], where) if "instruct" in frame.columns else np.zeros(len(frame), bool)

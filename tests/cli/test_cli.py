@@ -478,7 +478,7 @@ def test_a_verb_draws_whole_pictures_only(file: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("plot", "message"),
     [
-        ("x.txt", "x.txt is no picture; name it .png, .svg or .pdf"),
+        ("x.txt", "x.txt is not a picture file; name it .png, .svg or .pdf"),
         ("none/x.png", "there is no folder .*none; make it first"),
         ("answers.csv/x.png", "there is no folder .*answers.csv; make it first"),
     ],

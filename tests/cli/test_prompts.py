@@ -296,7 +296,7 @@ def test_the_best_prompt_so_far_and_whom_to_ask(place: pathlib.Path, tmp_path: p
             "prompts {p}/grid.csv --prompts {p}/items.txt",
             "--prompts does not name ['prompt-00'], which the answers have",
         ),
-        ("prompts {p}/grid.csv --plot {p}/a.gif", "a.gif is no picture; name it .png, .svg or .pdf"),
+        ("prompts {p}/grid.csv --plot {p}/a.gif", "a.gif is not a picture file; name it .png, .svg or .pdf"),
         ("prompts {p}/items.txt", "is not in a format that can be read"),
         ("prompts demo:prompts {p}/grid.csv", "it cannot be mixed with other inputs"),
         ("prompts --seed 1 {p}/grid.csv --nothing", "No such option: --nothing"),

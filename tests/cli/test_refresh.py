@@ -99,9 +99,9 @@ def test_json_is_an_estimate(place: pathlib.Path) -> None:
     assert [(one["row"], one["group"]) for one in found["estimates"]] == keys
     assert found["rerun"] == RUN
     for one in found["estimates"]:
-        assert (one["known"] == "run") == (one["row"] in RUN) == (one["low"] == one["high"])
+        assert (one["known"] == "measured") == (one["row"] in RUN) == (one["low"] == one["high"])
         assert one["n_seen"] == (0 if one["row"] not in RUN else 2 * ITEMS if one["group"] == "all" else ITEMS)
-    away = [abs(one["value"] - one["truth"]) for one in found["estimates"] if one["known"] == "foretold"]
+    away = [abs(one["value"] - one["truth"]) for one in found["estimates"] if one["known"] == "predicted"]
     assert np.mean(away) < 0.05
     assert np.mean([one["inside"] for one in found["estimates"]]) > 0.8
     assert found["check"]["findings"] == []
@@ -130,9 +130,9 @@ def test_a_partial_file_is_the_new_version(place: pathlib.Path, capsys: pytest.C
     words = [f"{place}/{name}.parquet" for name in ("v1", "v2", "v3_partial")]
     assert run(["refresh", "estimate", *words, "--level", "0.5"]) == OK
     said = capsys.readouterr().out
-    assert said.startswith("accuracy on v3_partial by refresh d=3, 50% intervals\n")
+    assert said.startswith("estimated accuracy on v3_partial, 50% intervals (method: refresh d=3)\n")
     assert len(re.findall(r"^\S+-\db .* run$", said, re.MULTILINE)) == 3
-    assert len(re.findall(r"^law .* foretold$", said, re.MULTILINE)) == 9
+    assert len(re.findall(r"^law .* predicted$", said, re.MULTILINE)) == 9
     assert "truth" not in said
 
 
@@ -209,7 +209,7 @@ def test_pictures(place: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.Ca
     assert {path.name for path in tmp_path.iterdir()} == {"choice.png", "scores.png", "ranks.png", "one.png"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
     assert run(["refresh", "estimate", *words, "--plot", f"{tmp_path}/one.txt"]) == BAD_INPUT
-    assert "one.txt is no picture; name it .png, .svg or .pdf" in capsys.readouterr().err
+    assert "one.txt is not a picture file; name it .png, .svg or .pdf" in capsys.readouterr().err
 
 
 def test_models_spread_evenly(place: pathlib.Path) -> None:

@@ -264,7 +264,7 @@ def test_a_family_may_hold_colons() -> None:
         (["{place}/estimate", "--predict", "new:7B:2T"], "estimate holds no law; INPUT is a table, or a folder"),
         (["{place}/published", "--predict", "new:7B:2T"], "published holds no law; INPUT is a table, or a folder"),
         (["{place}", "--predict", "new:7B:2T"], "holds no bank.json, fit.json or estimate.json"),
-        (["{board}", "--plot", "{place}/a.txt"], "a.txt is no picture; name it .png, .svg or .pdf"),
+        (["{board}", "--plot", "{place}/a.txt"], "a.txt is not a picture file; name it .png, .svg or .pdf"),
         (["{board}", *FIT, "--json", "{place}"], "is a folder; --json takes a file"),
     ],
 )

@@ -89,7 +89,7 @@ def test_tokens_not_known_are_those_of_the_lineage():
         (frame().drop(columns="tokens"), "no column 'tokens'; it has model, family, params, MMLU, note, GSM8K"),
         (frame().head(0), "has no rows"),
         (frame().drop(columns=["MMLU", "GSM8K"]), "no column of scores"),
-        (frame(model=["a", "b", "a"]), "row 2: model 'a' stands there a second time"),
+        (frame(model=["a", "b", "a"]), "row 2: model 'a' is listed twice"),
         (frame(family=["a", "", "b"]), "row 1: no family"),
         (frame(params=[1e9, -7e9, 3e9]), "row 1: params is -7e.09; it must be a positive number"),
         (frame(params=["1e9", "seven", "3e9"]), "row 1: params is 'seven'; it must be a number, as 7e9"),
@@ -209,5 +209,5 @@ def test_tables_in_memory(kind):
     made = ll.read_leaderboard(kind(table), floors={"MMLU": 0.25})
     assert made.benchmarks == ("MMLU", "GSM8K")
     np.testing.assert_array_equal(made.seen, [[True, True], [True, True], [False, True]])
-    with pytest.raises(ll.BadInput, match=", row 2: model 'a-1b' stands there a second time"):
+    with pytest.raises(ll.BadInput, match=", row 2: model 'a-1b' is listed twice"):
         ll.read_leaderboard(kind(table.assign(Model=["a-1b", "a-1b", "b"])))

@@ -62,10 +62,10 @@ def a_fit() -> ll.FitResult:
 
 def test_a_line_a_model_best_first_and_then_by_domain() -> None:
     whole, parts = report.tables(an_estimate(), "v3")
-    assert whole.title == "accuracy on v3 by refresh d=1, 95% intervals"
-    assert whole.head == ("model", "accuracy", "interval", "answers", "known")
+    assert whole.title == "estimated accuracy on v3, 95% intervals (method: refresh d=1)"
+    assert whole.head == ("model", "accuracy", "interval", "answers", "source")
     assert [line[0] for line in whole.lines] == ["dog", "cat", "bee", "ant"]
-    assert [line[-1] for line in whole.lines] == ["foretold", "foretold", "run", "foretold"]
+    assert [line[-1] for line in whole.lines] == ["predicted", "predicted", "measured", "predicted"]
     assert whole.lines[2][2:4] == ("[0.500, 0.500]", "100")
     assert whole.remarks == (report.SURE,)
     assert [line[:2] for line in parts.lines[:2]] == [("law", "dog"), ("law", "cat")]
@@ -86,14 +86,14 @@ def test_ranks_and_truth_stand_beside() -> None:
     assert whole.head[:4] == ("model", "rank", "ranks", "rank holds")
     assert whole.lines[0][:4] == ("dog", "1", "1-2", "60%")
     assert whole.lines[0][-2:] == ("0.850", "no")
-    assert whole.remarks[0] == "0 of 3 intervals hold the score that was hidden; mean absolute error 0.050"
+    assert whole.remarks[0] == "0 of 3 intervals contain the score that was hidden; mean absolute error 0.050"
     assert parts.remarks[0].startswith("0 of 6 intervals")
 
 
 def test_partly_run_and_not_converged_are_said() -> None:
     found = dataclasses.replace(an_estimate(status="not converged"), n_seen=np.full(12, 3))
     (whole, _) = report.tables(found, "v3")
-    assert whole.lines[0][-2:] == ("partly run", "not converged")
+    assert whole.lines[0][-2:] == ("partly measured", "not converged")
     assert whole.remarks == ()
 
 

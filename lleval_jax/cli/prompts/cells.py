@@ -62,7 +62,7 @@ Seed = Annotated[int, typer.Option(help="Seed of all that is drawn at random.")]
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What is told of a grid beside its answers: the names of all there are, and covariates."""
+    """What is known of a grid besides its answers: the names of all there are, and covariates."""
 
     prompts: grids.Prompts = None
     items: grids.Items = None
@@ -71,7 +71,7 @@ class About:
     templates: grids.Templates = None
 
     def names(self) -> tuple[list[str] | None, list[str] | None]:
-        """All prompts and all examples there are; None where nobody says so."""
+        """All prompts and all examples there are; None where it is not said."""
         return grids.names_in(self.prompts), grids.names_in(self.items)
 
     def of_rows(self, grid: grids.Grid) -> "pd.DataFrame | None":
@@ -137,7 +137,7 @@ def best(
     out: Cells = None,
     json: options.Json = None,
 ) -> None:
-    """Which prompt is best, how sure that is, and which cells to run next to find out; or "enough", and why.
+    """Which prompt is best, with its probability, and which cells to run next to find out; or "enough", and why.
 
     Run them, add the answers to the grid, ask again with the same --budget.
 

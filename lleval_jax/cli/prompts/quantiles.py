@@ -86,7 +86,7 @@ Compare = Annotated[
     typer.Option(metavar="A B", help="Also the difference of two prompts or two models, and which is better."),
 ]
 Known = Annotated[
-    str | None, typer.Option(metavar="PATH", help=f"A grid with all answers, to show beside; or {grids.DEMO}.")
+    str | None, typer.Option(metavar="PATH", help=f"A grid with all answers, to compare with; or {grids.DEMO}.")
 ]
 Reference = Annotated[
     bool,

@@ -37,7 +37,7 @@ Price = Annotated[
 Force = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME", help="A model that is run in any case, beside the others; a new one too. May be given again."
+        metavar="NAME", help="A model that is run in any case, besides the others; a new one too. May be given again."
     ),
 ]
 Among = Annotated[
@@ -246,7 +246,7 @@ def _prices(path: pathlib.Path, models: Sequence[str]) -> dict[str, float]:
     require(not missing, f"{path} has no column {missing and missing[0]!r}; it has {list(map(str, table.columns))}")
     found: dict[str, float] = {}
     for model, text in zip(table["model"].astype(str), table["price"].astype(str), strict=True):
-        require(model not in found, f"{path}: model {model!r} stands there twice")
+        require(model not in found, f"{path}: model {model!r} is listed twice")
         try:
             found[model] = float(text)
         except ValueError:

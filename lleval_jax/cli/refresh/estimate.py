@@ -23,7 +23,7 @@ Rerun = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Take only this model's answers to the new version, and show how well those of the others are foretold; "
+        help="Take only this model's answers to the new version, and show how well those of the others are predicted; "
         "may be given again.",
         show_default=False,
     ),

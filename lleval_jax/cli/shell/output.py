@@ -60,7 +60,7 @@ def _json(content: dict[str, Any], path: pathlib.Path) -> None:
 
 
 def _put(text: str, path: pathlib.Path) -> None:
-    """Whole or not at all: written beside, then put in place."""
+    """Whole or not at all: written to a part first, then put in place."""
     if path == STDOUT:
         print(text, end="", flush=True)
         return

@@ -1,4 +1,4 @@
-"""What is said beside the answer, on stderr: notes, and with -v each part of the work with its seconds.
+"""What is said besides the answer, on stderr: notes, and with -v each part of the work with its seconds.
 
 All of it goes through `logging.getLogger("lleval_jax")`. A note is INFO, a part of the work DEBUG. -q lets nothing
 below WARNING through, and shows no progress. Warnings and errors stay: they may change what a number means.

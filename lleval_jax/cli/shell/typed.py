@@ -112,7 +112,7 @@ def picture_for(path: pathlib.Path | None) -> None:
     require(not path.is_dir(), f"{path} is a folder; --plot takes a file, named .png, .svg or .pdf")
     _require_file(path)
     ll.report.plot.available()
-    require(path.suffix in (".png", ".svg", ".pdf"), f"{path} is no picture; name it .png, .svg or .pdf")
+    require(path.suffix in (".png", ".svg", ".pdf"), f"{path} is not a picture file; name it .png, .svg or .pdf")
 
 
 def require_writable(path: pathlib.Path) -> None:

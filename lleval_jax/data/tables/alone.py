@@ -14,7 +14,7 @@ from lleval_jax.data.tables.long import NO_MODEL, no_model
 def distinct(parts: Sequence[Answers], names: Sequence[str]) -> list[Answers]:
     """The same answers, where files that would give one name to their models give these their folders' names too.
 
-    `names` are the files' own, with the folders that tell them apart.
+    `names` are the files' own, with the folders in which they differ.
     """
     own = [any(note.what.startswith(NO_MODEL) for note in part.guesses) for part in parts]
     count = collections.Counter(part.rows[0] for part, is_own in zip(parts, own, strict=True) if is_own)

@@ -67,7 +67,7 @@ def choose(
             when the sign of the difference is certain (`stop.certainty`, 0.95).
         price: of each item, by its name; what is gained is divided by it.
         balance: ask each group in proportion to its share of the score.
-        exposure: draw each item from the best so many, so that no item is asked of everybody.
+        exposure: draw each item from the best so many, so that no item is asked of all models.
         level: of the intervals that `stop.width` looks at.
         seed: of what is drawn.
         strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
@@ -212,7 +212,7 @@ def _answers(responses: Responses | SparseResponses | None, bank: ItemBank, stri
 
 
 def believe(here: Responses, bank: ItemBank) -> State:
-    """Abilities and what follows from them. Columns that nobody answered are left out of the first."""
+    """Abilities and what follows from them. Columns without answers are left out of the first."""
     asked = np.flatnonzero(here.seen.any(0))
     rows, k = len(here.rows), rung(max(len(asked), SHORTEST))
     size = rung(rows)

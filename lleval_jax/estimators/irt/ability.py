@@ -141,7 +141,7 @@ def score(here: Responses, bank: ItemBank, method: str) -> tuple[np.ndarray, np.
 
 
 def bank_items(bank: ItemBank, index: np.ndarray, size: int | None = None) -> irf.Items:
-    """The bank's parameters at `index` on the device, padded with items that nobody is asked."""
+    """The bank's parameters at `index` on the device, padded with items without answers."""
     size = size or len(index)
     parts = bank.slope[index], bank.intercept[index], bank.floor[index], bank.ceiling[index]
     fill = 0, 0, 0, 1

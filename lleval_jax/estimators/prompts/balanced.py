@@ -24,7 +24,7 @@ def plan(
     Args:
         seen: (rows, items) bool, True where there is an answer already: any pattern.
         budget: answers in the whole grid after the plan, those of `seen` included; no plan where there are as many.
-        seed: of the draws; the same seed after more answers draws anew.
+        seed: of the draws; the same seed after more answers draws again.
         rows: (rows,) bool, True where a row may be asked; None if all may.
         random_column: draw from all columns that the row has not answered, whatever their counts.
 

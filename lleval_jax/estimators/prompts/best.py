@@ -1,4 +1,4 @@
-"""Which prompt is best, from few answers: what to ask next, when it is enough, and how sure (PromptEval's best arm).
+"""Which prompt is best, from few answers: what to ask next, when it is enough, and with which probability (PromptEval's best arm).
 
 Maia Polo et al. 2024, arXiv:2405.17202, drop the worse half of the prompts again and again by the scores of
 a model that borrows strength between prompts and examples, and name the highest observed mean. Here the model is that
@@ -198,7 +198,7 @@ def update(state: State, *, responses: Responses | SparseResponses, strict: bool
 
 
 def best(state: State, *, level: float = 0.95) -> Best:
-    """The prompt named best so far, and how sure that is.
+    """The prompt named best so far, with its probability.
 
     Args:
         state: with answers.
@@ -371,7 +371,7 @@ def _leader(state: State) -> str:
 
 
 def _random(state: State) -> np.random.Generator:
-    """Anew after each answer, and the same again for the same answers."""
+    """Another after each answer, and the same again for the same answers."""
     return np.random.default_rng([state.seed, int(state.responses.n_seen.sum())])
 
 

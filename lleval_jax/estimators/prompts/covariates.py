@@ -103,7 +103,7 @@ def pca(features: Matrix, *, dims: int | None = 25) -> Matrix:
 
 
 def pca_filter(features: Matrix) -> Matrix:
-    """All principal components with more than 1e-5 of the variance: columns that a fit can tell apart."""
+    """All principal components with more than 1e-5 of the variance: columns that a fit can distinguish."""
     return pca(features, dims=None)
 
 

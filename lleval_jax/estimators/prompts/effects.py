@@ -5,7 +5,7 @@ templates), columns are examples, few cells are answered. The extended Rasch mod
 
     logit P(Y_ij = 1) = level + f(x_i) + u_i + g(z_j) + v_j,
 
-keeps residual effects beside the covariates, leaves the level free and learns how large each kind of effect is, where
+keeps residual effects and covariates, leaves the level free and learns how large each kind of effect is, where
 the paper fixes one penalty for all (`prompts.published`). Effects u_i follow two normals that are
 learned with them (`core.crossed.mixture`): real templates fail in groups. All answers are functions of joint posterior
 draws of the prompts' scores on this very grid: what was answered counts as it is. Quantiles of point estimates would be

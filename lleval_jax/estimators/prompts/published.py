@@ -59,7 +59,7 @@ def fit(
 ) -> FitResult[PromptParams]:
     """The paper's estimator: one fixed penalty, no residual effects, features as they stand.
 
-    It has no intervals; its `draws` are scores, moved as they move when examples are drawn anew (bootstrap).
+    It has no intervals; its `draws` are scores, moved as they move when examples are drawn again (bootstrap).
 
     Args:
         responses: prompts x examples, answers right or wrong.
@@ -104,7 +104,7 @@ def fit(
 
 
 def _bootstrap(grid: Responses, found: Rasch, x: np.ndarray | None, z: np.ndarray | None, seed: int) -> np.ndarray:
-    """(replicates, rows) the scores found, moved as they move when examples are drawn anew."""
+    """(replicates, rows) the scores found, moved as they move when examples are drawn again."""
     items = grid.scores.shape[1]
     rng, moved = np.random.default_rng(seed), []
     while len(moved) < REPLICATES:
@@ -213,7 +213,7 @@ def _cells(answers: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _covariates(x: np.ndarray, size: int, name: str) -> np.ndarray:
-    """float64, one line for each of `size`, of full rank beside a level (`check_multicolinearity`)."""
+    """float64, one line for each of `size`, of full rank together with a level (`check_multicolinearity`)."""
     x = np.asarray(x, float)
     require(x.ndim == 2 and len(x) == size, f"{name} is {x.shape}; give ({size}, features)")
     variance = np.linalg.svd(x - x.mean(0), compute_uv=False) ** 2

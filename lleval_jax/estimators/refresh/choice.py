@@ -87,7 +87,7 @@ def _exchanged(
 
 
 def _within(chosen: Sequence[int], among: Sequence[int], price: np.ndarray, budget: float) -> list[int]:
-    """Models that can still be run beside those chosen."""
+    """Models that can still be run besides those chosen."""
     room = budget - price[list(chosen)].sum() + SURE
     return [j for j in among if j not in chosen and price[j] <= room]
 

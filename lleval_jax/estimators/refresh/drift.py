@@ -1,7 +1,7 @@
 """Does a family of models do better on one version of a benchmark than all else predicts? A signal of contamination.
 
 Honest models drift between versions by a point or two, far more than the sampling error of their scores, so answers
-are no evidence by themselves: a test over items would flag everybody. The unit here is a family's logit score on a
+are no evidence by themselves: a test over items would flag all. The unit here is a family's logit score on a
 version. It is predicted by a line through the other families (Marco's true-score view of a changed test), and its
 residual is studentised by the spread of theirs, which is what honest drift amounts to (Cook & Weisberg 1982, 2.2).
 
@@ -104,7 +104,7 @@ def _suspicion(cells: Sequence[_Cell], alarm: float, sides: int, source: Source)
     adjusted = _holm(p)
     rows = tuple(name for cell in cells for name in cell.families)
     estimate = Estimate(
-        target="excess over what the other families foretell",
+        target="excess over what the other families predict",
         method="leave-family-out line on logit scores",
         rows=rows,
         group=tuple(cell.name for cell in cells for _ in cell.families),

@@ -205,7 +205,7 @@ def _require_fit(versions: list[Responses]) -> None:
 
 
 def _joined(versions: list[Responses], rows: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Scores, float32, and what was seen, of all versions beside each other, (rows, items)."""
+    """Scores, float32, and what was seen, of all versions side by side, (rows, items)."""
     place = {name: i for i, name in enumerate(rows)}
     shape = len(rows), sum(len(version.items) for version in versions)
     scores, seen, start = np.zeros(shape, np.float32), np.zeros(shape, bool), 0

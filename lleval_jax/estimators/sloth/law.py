@@ -289,7 +289,7 @@ def _predicted(fit: FitResult[SlothParams], targets: Sequence[Target], of: Calla
 def _predicted_some(fit: FitResult[SlothParams], targets: Sequence[Target], of: Callable[..., Predicted]) -> Predicted:
     """The same of at most `TOGETHER` targets.
 
-    A target is put below the known models of its lineage, which are all that matters beside the shared slopes.
+    A target is put below the known models of its lineage, which with the shared slopes are all that matters.
     """
     p, count = fit.params, len(fit.rows)
     filled = [*targets, *[targets[-1]] * (TOGETHER - len(targets))]  # so that any number runs in one compiled program

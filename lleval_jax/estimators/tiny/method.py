@@ -71,7 +71,7 @@ class Method:
 
     and owes (`tests/test_properties.py` asks each of it):
 
-        rows are estimated each for itself: their order and the other rows do not matter, nor do items nobody answered
+        rows are estimated each for itself: their order and the other rows do not matter, nor do items without answers
         targets are estimated each for itself: the whole is the same with and without the groups
         a wider level holds the narrower one; the same seed gives the same
         no standard error is 0 while items are unanswered, even if all answers are right

@@ -65,7 +65,7 @@ def estimate(
     Raises:
         BadInput: an unknown method or level.
         BankMismatch: no answer to any item of the bank, with `strict` an item that it does not know, or a method
-            that the bank has not what it takes for.
+            for which the bank lacks something.
     """
     known = methods()
     require_known(by, ("auto", *known), "method")

@@ -1,4 +1,4 @@
-"""Two controls of a fit: answers dealt anew must teach nothing, answers drawn from the fit must give it back."""
+"""Two controls of a fit: shuffled answers must teach nothing, answers drawn from the fit must give it back."""
 
 import math
 from typing import NamedTuple
@@ -21,7 +21,7 @@ Z95 = 1.959964
 
 
 def shuffled(fit: FitResult[IrtParams], *, responses: Responses | SparseResponses, seed: int) -> Shuffled:
-    """Deal each item's answers anew among the models that gave them, and fit again.
+    """Shuffle each item's answers over the models that gave them, and fit again.
 
     Difficulties stay, abilities and slopes lose their meaning: what a fit then still gains over the items' means is
     what it makes of noise.

@@ -1,4 +1,4 @@
-"""Items that go together beyond ability: Yen's (1984) Q3, the correlation over models of two items' residuals.
+"""Local dependence: Yen's (1984) Q3, the correlation over models of two items' residuals.
 
 With independent items Q3 has mean -1 / (items - 1) and standard deviation 1 / sqrt(models) (Christensen, Makransky &
 Horton 2017). A pair is reported if it lies beyond chance at 5% over all pairs (Bonferroni; chance is the wider of that

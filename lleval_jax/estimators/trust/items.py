@@ -54,7 +54,7 @@ def examine(
     Args:
         fit: of these answers.
         responses: the answers.
-        family: model -> its family; models without one are compared with nobody. See `families`.
+        family: model -> its family; models without one are not compared. See `families`.
         distinct: share of the models that are no copies of others (`Guard.distinct / Guard.models`); copies make
             every test count answers twice, and this takes it back.
         alarm: false discovery rate of the flags.
@@ -120,9 +120,7 @@ def between(chunk: Chunk, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     v, gap = chunk.variance, chunk.residual
     m = np.clip(chunk.place - chunk.place.mean(0), -8, 8)
-    rated = (
-        np.asarray(member > 0).any(1, keepdims=True).astype(np.float32)
-    )  # rows without a family are compared with nobody
+    rated = np.asarray(member > 0).any(1, keepdims=True).astype(np.float32)  # rows without a family are not compared
     v, gap = v * rated, gap * rated
     nuisance = np.stack([v.sum(0), (v * m).sum(0), (v * m).sum(0), (v * m * m).sum(0)], 1).reshape(-1, 2, 2)
     inverse = np.linalg.inv(nuisance.astype(float) + 1e-6 * np.eye(2))
