@@ -33,9 +33,9 @@ Input = Annotated[
     typer.Argument(
         metavar="INPUT",
         help="A table (.parquet, .csv, .jsonl), a row a model: columns model, family, params, tokens, perhaps "
-        "base_family and instruct; all others that are numeric are benchmarks. Scores of guessing stand in a table "
-        f"floors.csv next to it (benchmark, floor). Or a law: a folder kept by --out, or {TABLE}-v1 or -v2, which ship. "
-        f"Or nothing: the table {TABLE}, which ships.",
+        "base_family and instruct; all others that are numeric are benchmarks. Chance scores are in "
+        f"floors.csv next to it (benchmark, floor). Or a law: a folder kept by --out, or {TABLE}-v1 or -v2, shipped. "
+        f"Or nothing: the shipped table {TABLE}.",
         show_default=False,
     ),
 ]

@@ -77,7 +77,7 @@ class Standing(Ranks):
         """One line a model, best first."""
         order, r = np.argsort(self.ranks.value), self.ranks
         width = max(map(len, r.rows))
-        head = f"estimated {r.target}, {100 * r.level:.4g}% intervals (method: {r.method}), and the probability of each rank"
+        head = f"estimated {r.target}, {100 * r.level:.4g}% intervals (method: {r.method}), P(rank)"
         lines = (
             f"{r.rows[i]:<{width}}  {r.value[i]:z.0f}  [{r.low[i]:z.0f}, {r.high[i]:z.0f}]  {self.holds[i]:z.2f}"
             for i in order

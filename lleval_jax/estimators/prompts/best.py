@@ -1,4 +1,4 @@
-"""Which prompt is best, from few answers: what to ask next, when it is enough, and with which probability (PromptEval's best arm).
+"""Which prompt is best, from few answers: what to ask next, and when it is enough (PromptEval's best arm).
 
 Maia Polo et al. 2024, arXiv:2405.17202, drop the worse half of the prompts again and again by the scores of
 a model that borrows strength between prompts and examples, and name the highest observed mean. Here the model is that

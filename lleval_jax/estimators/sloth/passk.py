@@ -218,7 +218,7 @@ def observed(
 
 
 class Found(NamedTuple):
-    """The posterior, its covariances, and how the search ended: its error is the largest move of a logit or a log sd."""
+    """The posterior, its covariances, and how the search ended: its error is the largest move of a logit or log sd."""
 
     at: core.State
     posterior: core.Posterior
