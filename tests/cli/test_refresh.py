@@ -131,7 +131,7 @@ def test_a_partial_file_is_the_new_version(place: pathlib.Path, capsys: pytest.C
     assert run(["refresh", "estimate", *words, "--level", "0.5"]) == OK
     said = capsys.readouterr().out
     assert said.startswith("estimated accuracy on v3_partial, 50% intervals (method: refresh d=3)\n")
-    assert len(re.findall(r"^\S+-\db .* run$", said, re.MULTILINE)) == 3
+    assert len(re.findall(r"^\S+-\db .* measured$", said, re.MULTILINE)) == 3
     assert len(re.findall(r"^law .* predicted$", said, re.MULTILINE)) == 9
     assert "truth" not in said
 

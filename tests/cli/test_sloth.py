@@ -139,7 +139,7 @@ def test_a_picture_alone_shows_the_families_of_most_sizes(place: pathlib.Path) -
 def test_skills_and_families_are_explained(place: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     assert run(["sloth", f"{place}/law", "--explain", "--json", f"{place}/explained.json"]) == OK
     shown = capsys.readouterr().out.splitlines()
-    at = next(i for i, line in enumerate(shown) if line.startswith("loading (logits a skill's sd)"))
+    at = next(i for i, line in enumerate(shown) if line.startswith("estimated loading"))
     assert [line.split()[0] for line in shown[at + 1 : at + 5]] == ["benchmark", "bench-0", "bench-1", "bench-2"]
     assert all(re.search(r" \d\.\d\d[* ] \[-?\d\.\d\d, \d\.\d\d\]$", line) for line in shown[at + 2 : at + 5])
     assert sum(line.startswith("family-") for line in shown) == 9

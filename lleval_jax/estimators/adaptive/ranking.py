@@ -161,7 +161,7 @@ def _why(found: Ranking, row: int, silent: str) -> str:
     if not rivals:
         return "its place is clear"
     more = f" and {len(rivals) - NAMED} more" if len(rivals) > NAMED else ""
-    return f"order not clear: {', '.join(rivals[:NAMED])}{more}" + (f", but {silent}" if silent else "")
+    return f"order not clear against {', '.join(rivals[:NAMED])}{more}" + (f", but {silent}" if silent else "")
 
 
 _gain = jit(lambda pool, belief, outlook: sequential.gain("score", pool, belief, outlook, outlook.pull))

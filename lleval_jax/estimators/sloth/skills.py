@@ -28,7 +28,7 @@ from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Rotation
 
 By = Literal["geomin", "oblimin", "varimax"]
-WORDS = {"loading": "logits a skill's sd", "skill": "sds over models", "efficiency": "sds over models"}
+WORDS = {"loading": "logits per SD of the skill", "skill": "sds over models", "efficiency": "sds over models"}
 DRAWS = 200  # of the law, for intervals of loadings
 STARTS = 24  # of the search for a rotation, which has several local ends
 GRID = 400  # sizes tried for a budget

@@ -87,7 +87,7 @@ def after(here, bank, row, item):
     now = adaptive.believe(here, bank)
     p, by_z = (np.asarray(x[row], float) for x in (now.outlook.p, now.outlook.by_z))
     load = by_z * bank.slope[:, 0]
-    joint = np.outer(load, load) * float(now.belief.covariance[row, 0, 0]) + np.diag(p * (1 - p))
+    joint = np.outer(load, load) * float(now.posterior.covariance[row, 0, 0]) + np.diag(p * (1 - p))
     w = np.where(here.seen[row], 0, 1 / ITEMS)
     return w @ joint @ w - (joint[item] @ w) ** 2 / joint[item, item]
 
@@ -99,7 +99,7 @@ def test_nobody_whose_place_is_clear_is_asked(bank, models):
     own = adaptive.choose(here, bank=bank, k=5)
     assert chosen.items == ((), *own.items[1:5], ())
     assert chosen.why[0] == chosen.why[5] == "its place is clear"
-    assert chosen.why[1] == "order not clear: c, d, e"
+    assert chosen.why[1] == "order not clear against c, d, e"
     assert found.order[0] == 5
     assert found.best.tolist() == [1, 2, 2, 2, 2, 6]
     assert found.worst.tolist() == [1, 5, 5, 5, 5, 6]
@@ -149,7 +149,7 @@ def test_a_budget_ends_it_too(bank, models):
     assert [len(items) for items in ranking.choose(here, bank=bank, k=5, budget=43).items] == [0, 3, 3, 3, 3, 0]
     chosen = ranking.choose(here, bank=bank, k=5, budget=40)
     assert chosen.enough
-    assert chosen.why[1] == "order not clear: c, d, e, but the budget of 40 answers is spent"
+    assert chosen.why[1] == "order not clear against c, d, e, but the budget of 40 answers is spent"
 
 
 def test_what_cannot_be_meant_is_refused(bank, models):
