@@ -1,14 +1,15 @@
 """An item bank: calibrated items of one benchmark, ready to score a new model from few answers."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lleval_jax.errors import require
 from lleval_jax.values import rules
 from lleval_jax.values.params import register
+from lleval_jax.values.responses import positions
 from lleval_jax.values.results import Source
 from lleval_jax.values.rules import Covariance, Flag, Index, Positive, Rule, Share, Shares, Whole, checked
 from lleval_jax.values.trust import Verdict
@@ -242,6 +243,27 @@ class ItemBank:
         for method, width in ({} if self.misfit is None else self.misfit.width).items():
             WIDTH.require(f"{owner}: misfit: width of {method!r}", np.asarray(width), dict(sizes))
 
+    def arranged(self, items: Sequence[str], models: Sequence[str] = ()) -> "ItemBank":
+        """The same bank with its items, and its calibration models, in this order of their names."""
+        at, made, kept, chosen = positions(items, self.items), self.calibration, self.learned, self.anchors
+        whole: dict[str, Any] = {name: getattr(self, name)[at] for name in BY_ITEM}
+        if chosen is not None:
+            whole["anchors"] = dataclasses.replace(chosen, index=np.argsort(at)[chosen.index])
+        if made is not None:
+            row = positions([name for name in models or made.rows if name in set(made.rows)], made.rows)
+            whole["calibration"] = dataclasses.replace(
+                made,
+                rows=tuple(made.rows[i] for i in row),
+                answers=made.answers[np.ix_(row, at)],
+                seen=made.seen[np.ix_(row, at)],
+                full=made.full[row],
+            )
+            if kept is not None:
+                kept = kept._replace(models=np.argsort(row)[kept.models])
+        if kept is not None:
+            whole["learned"] = kept._replace(coef=kept.coef[at], single=kept.single[at])
+        return dataclasses.replace(self, items=tuple(items), **whole)
+
     @property
     def dims(self) -> int:
         """Number of abilities."""
@@ -270,6 +292,9 @@ class ItemBank:
     def target_weight(self) -> np.ndarray:
         """(targets, items) each item's share in the score of each target; rows sum to 1."""
         return target_weight(self.weight, self.group, len(self.groups))
+
+
+BY_ITEM = ("slope", "intercept", "floor", "ceiling", "weight", "group", "covariance")  # arrays with a line an item
 
 
 def _first(names: tuple[str, ...], mass: np.ndarray) -> str:

@@ -147,6 +147,25 @@ class Responses:
             origins=None if self.origins is None else self.origins[:, column],
         )
 
+    def ordered(self) -> "Responses":
+        """The same answers, rows and items in the order of their names."""
+        rows, items = sorted(self.rows), sorted(self.items)
+        if self.rows == tuple(rows) and self.items == tuple(items):
+            return self
+        row, item = positions(rows, self.rows), positions(items, self.items)
+        cells = np.ix_(row, item)
+        return dataclasses.replace(
+            self,
+            scores=self.scores[cells],
+            seen=self.seen[cells],
+            weight=self.weight if not any(self.weight.strides) else self.weight[cells],
+            rows=tuple(rows),
+            items=tuple(items),
+            group=self.group[item],
+            origins=None if self.origins is None else self.origins[cells],
+            parts=taken(self.parts, row),
+        )
+
     def merge(self, other: "Responses") -> "Responses":
         """Rows and items of both. A cell seen in both must agree, and so must the parts of a row; else `BadInput`."""
         rows = tuple(dict.fromkeys((*self.rows, *other.rows)))
@@ -216,6 +235,12 @@ class Responses:
         weight = np.ones((len(rows), len(items)), np.float32)
         out[0][cells], out[1][cells], weight[cells] = self.scores, self.seen, self.weight
         return *out, weight
+
+
+def positions(names: Sequence[str], among: Sequence[str]) -> np.ndarray:
+    """Where each name stands among others, all of which it is one."""
+    at = {name: i for i, name in enumerate(among)}
+    return np.fromiter((at[name] for name in names), int, len(names))
 
 
 def require_parts(parts: Mapping[str, tuple[str, ...]], rows: tuple[str, ...]) -> None:

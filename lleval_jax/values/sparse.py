@@ -8,7 +8,7 @@ import pandas as pd
 
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values.origin import Origin
-from lleval_jax.values.responses import Responses, _place, _require_unique, require_parts, taken
+from lleval_jax.values.responses import Responses, _place, _require_unique, positions, require_parts, taken
 from lleval_jax.values.results import Source
 
 DENSE_FROM = 0.11  # a coordinate costs 9 bytes, a dense cell 1: dense is smaller above this fill
@@ -101,6 +101,16 @@ class SparseResponses:
         known = {name: g for name, g in zip(self.items, self.group, strict=True)}
         group = np.array([known.get(name, 0) for name in items], np.int32)
         return self._keep(kept, item=place[self.item[kept]], items=tuple(items), group=group)
+
+    def ordered(self) -> "SparseResponses":
+        """The same answers: rows and items in the order of their names, cells by row, then by item."""
+        rows, items = sorted(self.rows), sorted(self.items)
+        row, item = positions(self.rows, rows)[self.row], positions(self.items, items)[self.item]
+        cells = np.lexsort((item, row))
+        back = positions(rows, self.rows)
+        named = {"rows": tuple(rows), "items": tuple(items), "parts": taken(self.parts, back)}
+        named |= {"group": self.group[positions(items, self.items)]}
+        return self._keep(cells, row=row[cells], item=item[cells], **named)
 
     def to_frame(self, *, origins: bool = False) -> pd.DataFrame:
         """The seen cells as a long table: model, item, score, group, weight; with `origins` also file and line."""

@@ -18,6 +18,7 @@ from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.adaptive import choice, stopping
 from lleval_jax.estimators.irt import ability
+from lleval_jax.estimators.irt.order import in_order
 from lleval_jax.estimators.tiny import anchors
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS
 from lleval_jax.renamed import renamed
@@ -123,8 +124,8 @@ def prepare(
     Raises:
         BadInput: fewer than 8 models with complete answers.
     """
-    part = responses.select(bank.items)
-    answers = as_dense(part)
+    given, bank = bank, bank.arranged(sorted(bank.items))
+    fit, answers = in_order(fit), as_dense(responses.select(bank.items)).ordered()
     complete = np.flatnonzero(answers.seen.all(1))
     if len(complete) < FEWEST_MODELS:
         raise BadInput(f"{len(complete)} models answered all items; at least {FEWEST_MODELS} are needed to replay")
@@ -153,7 +154,7 @@ def prepare(
     always, always_pair = (np.quantile(worst, level) for worst in (always, always_pair))
     tails = np.array([tail, tail_pair])
     found = Replayed(length, widen, pair, tails, phi, np.array([models]), level, always, always_pair)
-    return dataclasses.replace(bank, replayed=found)
+    return dataclasses.replace(given, replayed=found)
 
 
 def _sessions(

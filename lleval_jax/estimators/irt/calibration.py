@@ -25,6 +25,7 @@ from lleval_jax.estimators.irt import guard
 from lleval_jax.estimators.irt.found import Found
 from lleval_jax.estimators.irt.joint import Held, HeldOut, Joint, Trial
 from lleval_jax.estimators.irt.marginal import USUAL, Marginal
+from lleval_jax.estimators.irt.order import arranged, axes_of, ordered
 from lleval_jax.layout import irt as layout
 from lleval_jax.renamed import renamed
 from lleval_jax.types import Status
@@ -90,6 +91,7 @@ def fit(
         BadInput: no answers, an unknown model, or an engine that cannot fit what is asked.
         NotConverged: with `strict`, or where numbers ran away.
     """
+    met, responses = axes_of(responses), ordered(responses)
     chosen_by: dict[str, Any] = {}
     if model == "auto":
         model, dims, chosen_by = _safe(responses, dims, seed)
@@ -118,7 +120,7 @@ def fit(
     settings = {"model": name_of(curve), "dims": curve.dims, "engine": chosen, "precision": precision}
     settings |= {"positive": curve.positive, "tol": tol, "max_steps": max_steps, "seed": seed}
     settings |= chosen_by | {"prior": prior} | more
-    return _result(found, data, settings, strict)
+    return arranged(_result(found, data, settings, strict), *met)
 
 
 @renamed(report="tell")
@@ -175,7 +177,7 @@ def choose_dims(responses: Answers, *, candidates: Sequence[int] = CANDIDATES, s
     A tenth of the cells of each row is held out and all candidates are fitted as lanes of one call of the joint
     engine. Large matrices are thinned first: two million cells tell enough.
     """
-    data = layout.arrange(layout.thin(responses, seed))
+    data = layout.arrange(layout.thin(ordered(responses), seed))
     cells, held = layout.hold_out(data, 0.1, seed)
     loss = _held_out_loss(data._replace(cells=cells), Held(*held), candidates, seed)
     total, best = loss.mean(1), loss.mean(1).argmin()

@@ -70,6 +70,7 @@ def check(
     """
     asked, below = _rung("2pl" if model == "auto" else model)
     whole = functools.reduce(Responses.merge, responses) if isinstance(responses, Sequence) else responses
+    whole = whole.ordered()
     require(len(whole.rows) > 0 and len(whole.items) > 0, "there are no answers to check")
     tally = _tally(whole)
     require(bool(tally.row_asked.sum() > 0), "there are no answers to check")

@@ -1,6 +1,7 @@
 """Which items to ask: the few whose answers tell most about the whole benchmark."""
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from lleval_jax.errors import BadInput, DataWarning, outside, require, require_k
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.irt.guard import check as examine
 from lleval_jax.estimators.irt.guard import require_models, verdict
+from lleval_jax.estimators.irt.order import in_order, ordered
 from lleval_jax.estimators.tiny import kriging, linear, plans
 from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS
@@ -88,6 +90,44 @@ def choose(
     items = len(fit.items)
     require(k is None or 0 < k <= items, f"{k} anchors were asked for; the bank has {items} items")
     require_models(len(fit.rows))
+    models = fit.rows if responses is None else responses.rows
+    back = functools.partial(ItemBank.arranged, items=fit.items, models=models)
+    found = _choose(
+        in_order(fit),
+        None if responses is None else ordered(responses),
+        k=k,
+        by=by,
+        full_scores=full_scores,
+        balance=balance,
+        name=name,
+        version=version,
+        seed=seed,
+        check=check,
+        guard=guard,
+        early=None if early is None else lambda bank: early(back(bank)),
+        tell=tell,
+    )
+    return back(found)
+
+
+def _choose(
+    fit: FitResult[irt.IrtParams],
+    responses: Responses | SparseResponses | None,
+    *,
+    k: int | None,
+    by: str,
+    full_scores: pd.DataFrame | None,
+    balance: bool,
+    name: str,
+    version: str,
+    seed: int,
+    check: bool,
+    guard: Guard | None,
+    early: Callable[[ItemBank], object] | None,
+    tell: Tell,
+) -> ItemBank:
+    """`choose` of a fit and answers in the order of their names."""
+    items = len(fit.items)
     answers = None if responses is None else _aligned(responses, fit)
     bank = _bank(fit, answers, full_scores, balance, name, version)
     if answers is not None:

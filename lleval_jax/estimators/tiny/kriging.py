@@ -38,6 +38,7 @@ TAIL_DF = 12.0  # degrees of freedom of the interval: some models are unlike all
 BEYOND = 0.25  # prior sd of the curves' common offset, as a share of the way beyond the calibration models' scores
 NEAR = 0.3  # a model is outside of what is known if it is by more than so many standard errors of its mean answer
 LEFT_OUT_STARTS = 2
+REPEATS, WORK = 8, 200_000  # choices of anchors that each fold is tried with, fewer where anchors times items are many
 MOST_MODELS, FOLDS, BLOCK = 128, 9, 1024
 
 
@@ -68,23 +69,26 @@ def fit(
     models = _spread_over_ranking(full[:, 0])
     scores, full = scores[models], full[models]
     fold = np.arange(len(scores)) % min(FOLDS, len(scores))
-    value, variance = np.empty(full.shape), np.empty(full.shape)
+    times = max(1, min(REPEATS, WORK // (k * weight.shape[1])))
+    value, variance = np.empty((2, times, *full.shape))
     for f in range(fold.max() + 1):
         out, rng = fold == f, np.random.default_rng((seed, f + 1))
         curves = fit_curves(scores[~out])
         near = embedding(curves, scores[~out])
-        apart = cluster.untied(near, np.random.default_rng(seed))
-        index = cluster.medoids(apart, weight[0], k, rng, LEFT_OUT_STARTS)
-        found = _predict(curves, near, weight, reach(full[~out]), index, scores[out][:, index])
-        value[out], variance[out] = found[0], found[1] + found[2]
+        apart, ends = cluster.untied(near, np.random.default_rng(seed)), reach(full[~out])
+        for t in range(times):
+            index = cluster.medoids(apart, weight[0], k, rng, LEFT_OUT_STARTS)
+            found = _predict(curves, near, weight, ends, index, scores[out][:, index])
+            value[t, out], variance[t, out] = found[0], found[1] + found[2]
     error = full - value
-    widen = np.sqrt((WIDEN_DF + (error**2 / (variance + 1e-12)).sum(0)) / (WIDEN_DF + len(error)))
+    squared = (error**2 / (variance + 1e-12)).mean(0)
+    widen = np.sqrt((WIDEN_DF + squared.sum(0)) / (WIDEN_DF + len(squared)))
     curves = fit_curves(scores)
     near = embedding(curves, scores)
     index = cluster.medoids(
         cluster.untied(near, np.random.default_rng(seed)), weight[0], k, np.random.default_rng((seed, 0))
     )
-    return Learned(models, *curves, widen), index, cluster.shares(near, weight[0], index), error
+    return Learned(models, *curves, widen), index, cluster.shares(near, weight[0], index), error[0]
 
 
 def predict(

@@ -28,7 +28,7 @@ from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS, LEARNED, MODELS, WHOLE, Method, Spread, require_needs
 from lleval_jax.renamed import renamed
 from lleval_jax.values.bank import Calibration, ItemBank, Learned
-from lleval_jax.values.responses import Responses
+from lleval_jax.values.responses import Responses, positions
 from lleval_jax.values.results import Estimate, Source
 from lleval_jax.values.sparse import SparseResponses
 
@@ -150,10 +150,10 @@ def kriged(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, s
 def regression(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, seed: int) -> Spread:
     """Gaussian-process regression of the full score on the answers of the calibration models."""
     known = cast(Calibration, bank.calibration)  # MODELS
-    out = np.empty((4, len(here.rows), len(targets)))
+    out, by_name = np.empty((4, len(here.rows), len(targets))), positions(sorted(bank.items), bank.items)
     patterns, which = np.unique(here.seen, axis=0, return_inverse=True)
     for j, pattern in enumerate(patterns):
-        rows, index = np.flatnonzero(which.ravel() == j), np.flatnonzero(pattern)
+        rows, index = np.flatnonzero(which.ravel() == j), by_name[pattern[by_name]]
         teachers, x = _teachers(known, index)
         for column, t in enumerate(targets):
             out[:, rows, column] = head.estimate(
@@ -190,6 +190,7 @@ def _teachers(known: Calibration, index: np.ndarray) -> tuple[np.ndarray, np.nda
     rows = np.flatnonzero(seen.mean(1) >= 0.5)
     if not known.outside:
         rows = rows[known.seen[rows].all(1)]  # their full score is not known otherwise
+    rows = rows[np.argsort(np.array(known.rows, object)[rows], kind="stable")]  # subsets are drawn by name
     if len(rows) < FEWEST_MODELS:
         raise BankMismatch(f"only {len(rows)} calibration models answered the items that were answered here")
     return rows, plans.filled(answers[rows], seen[rows])
