@@ -104,6 +104,13 @@ ENTRIES: dict[str, Entry] = {
             FORMS,
         ),
         Entry(
+            "tiny.memory",
+            "memory of a process over 600 calls of random shapes, for each method",
+            15,
+            "memory",
+            {"methods": ("pirt", "map"), "calls": 3, "early": 2, "workers": 0},
+        ),
+        Entry(
             "tiny.stronger",
             "models above all calibration models, and below: the defaults, AIPW and the plain mean",
             8,

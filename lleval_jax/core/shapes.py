@@ -2,6 +2,7 @@
 
 import numpy as np
 
+LEAST, SMALL = 8, 64  # up to here powers of two: such programs take long to compile, not to run
 PAGE = 512  # numbers: 4096 bytes of float64, half of that in float32
 
 
@@ -13,9 +14,17 @@ def rung(size: int, steps: int = 8) -> int:
     return -(-size // unit) * unit
 
 
-def rung_of_columns(size: int) -> int:
-    """`rung` for the last axis: never a whole number of memory pages, which puts a column's cells in one cache line."""
-    size = rung(size)
+def few(size: int) -> int:
+    """The next size of a ladder with few rungs at its foot: 8, 16, 32, 64, and above those of `rung`.
+
+    A process that meets a thousand small shapes compiles a dozen programs for them.
+    """
+    return max(LEAST, 1 << (size - 1).bit_length()) if size <= SMALL else rung(size)
+
+
+def few_columns(size: int) -> int:
+    """`few` for the last axis: never a whole number of memory pages, which puts a column's cells in one cache line."""
+    size = few(size)
     return size if size % PAGE else size + 16
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.core.crossed.model import Cells, Design, Numbers
-from lleval_jax.core.shapes import pad, rung_of_columns
+from lleval_jax.core.shapes import few_columns, pad
 from lleval_jax.errors import require
 
 Features = np.ndarray | pd.DataFrame | Mapping[str, Sequence[float]]
@@ -153,7 +153,7 @@ def _design(
     fixed = np.zeros(len(kind))
     fixed[0] = np.log(LEVEL)
     prior = np.stack([np.log(size), worth])
-    numbers = loads, pad(columns, (rung_of_columns(items), q)), kind, fixed, prior, np.zeros(())
+    numbers = loads, pad(columns, (few_columns(items), q)), kind, fixed, prior, np.zeros(())
     return Design(*(x.astype(dtype) for x in numbers)), (*kinds, name, "example")
 
 

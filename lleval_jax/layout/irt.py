@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.irt.cells import Blocks, Cells, Dense, Sparse
-from lleval_jax.core.shapes import pad, rung, rung_of_columns
+from lleval_jax.core.shapes import few, few_columns, pad
 from lleval_jax.errors import require
 from lleval_jax.types import Array
 from lleval_jax.values.responses import Responses
@@ -41,7 +41,7 @@ def arrange(responses: Responses | SparseResponses | Sequence[Responses], dtype:
     """One matrix, coordinates, or a list of blocks with rows in common -> `Layout`."""
     if isinstance(responses, Responses):
         _require_answers(responses.n_seen, responses.items)
-        rows, items = rung(len(responses.rows)), rung_of_columns(len(responses.items))
+        rows, items = few(len(responses.rows)), few_columns(len(responses.items))
         return _dense(responses, rows, items, dtype, _complete(responses))
     if isinstance(responses, SparseResponses):
         _require_answers(responses.n_seen, responses.items)
@@ -52,8 +52,8 @@ def arrange(responses: Responses | SparseResponses | Sequence[Responses], dtype:
 
 def arrange_alike(parts: Sequence[Responses], dtype: str = "float32") -> list[Layout]:
     """Several sets of answers on one padded shape, so that they can be lanes of one call."""
-    rows = rung(max(len(p.rows) for p in parts))
-    items = rung_of_columns(max(len(p.items) for p in parts))
+    rows = few(max(len(p.rows) for p in parts))
+    items = few_columns(max(len(p.items) for p in parts))
     complete = all(map(_complete, parts))
     return [_dense(p, rows, items, dtype, complete) for p in parts]
 

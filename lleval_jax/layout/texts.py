@@ -4,7 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lleval_jax.core.shapes import pad, rung
+from lleval_jax.core.shapes import few, pad
 from lleval_jax.errors import require
 from lleval_jax.values.logprobs import LogProbs
 
@@ -110,7 +110,7 @@ def lay_out(data: LogProbs, per: str) -> tuple[Texts, Scored]:
 
 def _padded(table: Table, expand: np.ndarray) -> Texts:
     """A table on the device's terms."""
-    rows = rung(len(table.columns))
+    rows = few(len(table.columns))
     columns, target, fitted = (pad(part, (rows, *part.shape[1:])) for part in table)
     return Texts(columns, target, fitted, 1 / expand.max(0), fitted, np.zeros(()), np.ones(()))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lleval_jax.core.shapes import pad, rung
+from lleval_jax.core.shapes import few, few_columns, pad, rung
 
 
 def test_a_rung_is_at_least_the_size_and_at_most_an_eighth_more():
@@ -16,6 +16,13 @@ def test_a_rung_is_at_least_the_size_and_at_most_an_eighth_more():
 
 def test_a_rung_is_its_own_rung():
     assert all(rung(rung(n)) == rung(n) for n in range(1, 3000, 7))
+
+
+def test_few_sizes_at_the_foot_and_rungs_above():
+    assert sorted({few(n) for n in range(1, 65)}) == [8, 16, 32, 64]
+    assert all(few(n) == rung(n) for n in range(65, 3000))
+    assert all(few(n) >= n for n in range(1, 100))
+    assert few_columns(512) == 528
 
 
 def test_pad_keeps_the_corner():

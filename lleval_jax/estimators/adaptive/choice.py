@@ -17,7 +17,7 @@ import numpy as np
 
 from lleval_jax.core.irt import irf, sequential
 from lleval_jax.core.precision import jit
-from lleval_jax.core.shapes import pad, rung
+from lleval_jax.core.shapes import few, pad
 from lleval_jax.errors import BankMismatch, require, require_known, require_level
 from lleval_jax.estimators.adaptive.stopping import Stop, always_reach, dispersion_of, reach_of, widen_of
 from lleval_jax.estimators.irt import ability
@@ -214,8 +214,8 @@ def _answers(responses: Responses | SparseResponses | None, bank: ItemBank, stri
 def believe(here: Responses, bank: ItemBank) -> State:
     """Abilities and what follows from them. Columns without answers are left out of the first."""
     asked = np.flatnonzero(here.seen.any(0))
-    rows, k = len(here.rows), rung(max(len(asked), SHORTEST))
-    size = rung(rows)
+    rows, k = len(here.rows), few(max(len(asked), SHORTEST))
+    size = few(rows)
     weight = pad((here.seen * here.weight)[:, asked].astype(np.float32), (size, k))
     scores = pad(here.scores[:, asked].astype(np.float32), (size, k))
     right = pad((here.scores * here.seen).astype(float) @ bank.target_weight[0], (size,)).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lleval_jax.core.irt import irf, scoring
 from lleval_jax.core.precision import jit
-from lleval_jax.core.shapes import pad, rung
+from lleval_jax.core.shapes import few, pad
 from lleval_jax.errors import BankMismatch, DataWarning, outside, require_known, require_level
 from lleval_jax.estimators.irt import unbounded
 from lleval_jax.estimators.irt.guard import FEWEST
@@ -132,7 +132,7 @@ def score(here: Responses, bank: ItemBank, method: str) -> tuple[np.ndarray, np.
     """Ability (rows, dims), covariance (rows, dims, dims) and status (rows,) of answers in the bank's order."""
     asked = np.flatnonzero(here.seen.any(0))
     weight = (here.seen * here.weight)[:, asked].astype(np.float32)
-    rows, items = rung(len(here.rows)), rung(len(asked))
+    rows, items = few(len(here.rows)), few(len(asked))
     scores = pad(here.scores[:, asked].astype(np.float32), (rows, items))
     answers = scoring.Answers(jnp.asarray(scores), jnp.asarray(pad(weight, (rows, items))))
     value, cov, status = _score(answers, bank_items(bank, asked, items), prior(bank, method), method, is_logistic(bank))

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from lleval_jax.core.precision import Precision, jit, precise
-from lleval_jax.core.shapes import rung
+from lleval_jax.core.shapes import few
 from lleval_jax.errors import require
 from lleval_jax.estimators import contract
 from lleval_jax.estimators.prompts import kernel
@@ -96,7 +96,7 @@ def fit_many(
     on_cpu = jax.default_backend() == "cpu"
     if by == "ep":
         solver, block, at_once = kernel.Messages(draws, one_by_one=on_cpu), TOGETHER if on_cpu else BLOCK, None
-        sizes = np.array([rung(int(c)) for c in count])
+        sizes = np.array([few(int(c)) for c in count])
     else:
         solver, block, at_once = kernel.Effects(draws, FEW if points is None else points), BLOCK, None
         sizes = np.array([layout.room(int(c)) for c in count])

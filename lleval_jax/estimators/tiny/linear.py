@@ -14,12 +14,13 @@ import numpy as np
 
 from lleval_jax.core.irt import irf
 from lleval_jax.core.precision import jit
+from lleval_jax.core.shapes import pad
 from lleval_jax.estimators.irt import ability
 from lleval_jax.types import Array
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
 
-BATCH = 64  # rows at once: a row needs a few vectors of all items
+BATCH = 16  # rows at once, always so many: one program a bank, and a row needs a few vectors of all items
 
 
 class Value(NamedTuple):
@@ -40,13 +41,20 @@ def apply(here: Responses, bank: ItemBank, weight: np.ndarray, seen_share: np.nd
     theta, cov, _ = ability.score(here, bank, "map")
     items = ability.bank_items(bank, np.arange(len(bank.items)))
     inputs = theta, cov, here.scores, here.seen, here.weight, seen_share, predicted
-    value, variance = _apply(
-        tuple(jnp.asarray(x, bool if x.dtype == bool else jnp.float32) for x in inputs),
-        items,
-        jnp.asarray(bank.covariance, jnp.float32),
-        jnp.asarray(weight, jnp.float32),
-    )
-    return Value(np.asarray(value, float), np.asarray(variance, float))
+    known = items, jnp.asarray(bank.covariance, jnp.float32), jnp.asarray(weight, jnp.float32)
+    found = np.empty((2, len(here.rows), len(weight)))
+    for first in range(0, len(here.rows), BATCH):
+        rows = slice(first, first + BATCH)
+        value, variance = _apply(tuple(_batch(x[rows]) for x in inputs), *known)
+        count = found[0, rows].shape[0]
+        found[:, rows] = np.asarray(value)[:count], np.asarray(variance)[:count]
+    return Value(*found)
+
+
+def _batch(rows: np.ndarray) -> Array:
+    """A full batch: rows of zeros after the last."""
+    dtype = "bool" if rows.dtype == bool else "float32"
+    return jnp.asarray(pad(rows, (BATCH, *rows.shape[1:]), dtype=dtype))
 
 
 @jit
@@ -73,4 +81,4 @@ def _apply(inputs: tuple[Array, ...], items: irf.Items, item_cov: Array, weight:
 
         return jax.vmap(target)(weight, share, predicted)
 
-    return jax.lax.map(row, inputs, batch_size=BATCH)
+    return jax.vmap(row)(inputs)

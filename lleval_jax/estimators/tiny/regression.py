@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 
 from lleval_jax.core import gp
 from lleval_jax.core.precision import full_precision, jit, precise
+from lleval_jax.core.shapes import few, pad
 from lleval_jax.types import Array
 
 LEAST_LOG_NOISE = -10.0  # of the noise variance
@@ -52,8 +53,18 @@ def estimate(
     ->       four (models,), within [0, 1]
     """
     with precise("float64"):
-        fitted = fit(x, full, seed=seed)
-        return tuple(np.asarray(part) for part in predict(fitted, answers, level))  # type: ignore[return-value]
+        fitted = fit(_wide(x), full, seed=seed)
+        rows = pad(_wide(answers), (few(len(answers)), few(answers.shape[1])))
+        return tuple(np.asarray(part)[: len(answers)] for part in predict(fitted, rows, level))  # type: ignore[return-value]
+
+
+def _wide(x: np.ndarray) -> np.ndarray:
+    """The same regression on few different numbers of columns: with columns of zeros, and scaled by as much.
+
+    The kernel knows answers by mean squared differences, and by an ability whose unit is that of the scores.
+    """
+    columns = few(x.shape[1])
+    return pad(x * math.sqrt(columns / x.shape[1]), (len(x), columns))
 
 
 def left_out_errors(x: np.ndarray, full: np.ndarray, seed: int, folds: int = 5) -> np.ndarray:
@@ -63,8 +74,8 @@ def left_out_errors(x: np.ndarray, full: np.ndarray, seed: int, folds: int = 5) 
     with precise("float64"):
         for f in range(folds):
             out = fold == f
-            fitted = fit(x[~out], full[~out], seed=seed, queries=2)
-            error[out] = full[out] - np.asarray(predict(fitted, x[out], 0.95)[0])
+            fitted = fit(_wide(x[~out]), full[~out], seed=seed, queries=2)
+            error[out] = full[out] - np.asarray(predict(fitted, _wide(x[out]), 0.95)[0])
     return error
 
 
