@@ -238,9 +238,10 @@ def _require_models(responses: Any, compare: Sequence[str] | None) -> None:
 
 
 def _require_converged(found: "ll.Estimate") -> None:
-    failed = [row for row, status in zip(found.rows, found.status, strict=True) if status != "ok"]
+    failed = [(row, status) for row, status in zip(found.rows, found.status, strict=True) if status != "ok"]
     if failed:
-        raise NotConverged(f"the estimate of {failed[0]!r} did not converge ({len(failed)} such rows)")
+        row, status = failed[0]
+        raise NotConverged(f"the estimate of {row!r}: {status} ({len(failed)} such entries)")
 
 
 def _add_truth(found: "ll.Estimate", known: "Truth | None", content: dict[str, Any]) -> None:
