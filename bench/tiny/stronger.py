@@ -30,6 +30,7 @@ class Settings:
     """What is run."""
 
     sets: tuple[str, ...] = setting(SETS, "matrices of new_models, or 'simulated'")
+    protocols: tuple[str, ...] = setting(PROTOCOLS, "which models are asked about")
     splits: int = setting(5, "random splits, and choices of items")
     items: int = setting(50, "items asked")
 
@@ -118,7 +119,7 @@ def summary(found: dict[str, list[np.ndarray]]) -> dict[str, dict[str, float | l
 def study(settings: Settings, record: Record) -> None:
     """All sets, one after the other; rows of others stay."""
     for name in settings.sets:
-        for protocol in PROTOCOLS:
+        for protocol in settings.protocols:
             row = summary(tried(name, protocol, settings))
             words = (f"{m} {r['mae']:.2f} ({r['bias']:+.1f}) {r['coverage'] or 0:.3f}" for m, r in row.items())
             print(f"{name:12} {protocol:7} {'  '.join(words)}", flush=True)

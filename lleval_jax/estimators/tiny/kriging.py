@@ -171,7 +171,9 @@ def _predict(
         ability = (tilt * np.linalg.solve(precision, tilt[..., None])[..., 0]).sum(1) * np.maximum(noise, 1)
         columns.append(ability + noise * (spread @ rest**2 + (spread[:, index] * share**2).sum(1)))
     left = BEYOND * gap * (1 - trust) * (unseen.sum(1) - carry.sum(1))
-    return value + believed * residual.mean(1)[:, None], np.stack(columns, 1), left**2
+    plain = outside * mean_variance * unseen.sum(1) ** 2  # out there curves are not known to be better than a mean
+    variance = np.maximum(np.stack(columns, 1), plain)
+    return value + believed * residual.mean(1)[:, None], variance, left**2
 
 
 def _carry(near: np.ndarray, unseen: np.ndarray, index: np.ndarray) -> np.ndarray:

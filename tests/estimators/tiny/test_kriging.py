@@ -105,6 +105,7 @@ def test_the_prediction_is_the_formula(learned):
             noise = sum(free[i] ** 2 * p[i] * (1 - p[i]) for i in rest)
             noise += sum(c**2 * p[i] * (1 - p[i]) for c, i in zip(carry, index, strict=True))
             variance = max(phi, 1) * tilt @ np.linalg.solve(info, tilt) + phi * noise
+            variance = max(variance, outside * of_mean * free.sum() ** 2)
             offset = kriging.BEYOND * gap * (1 - trust) * left
             np.testing.assert_allclose(value[r, t], expected, atol=1e-6)
             np.testing.assert_allclose(sd[r, t] ** 2, variance * kept.widen[t] ** 2 + offset**2, rtol=1e-5)
