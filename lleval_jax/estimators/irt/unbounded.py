@@ -1,4 +1,4 @@
-"""Rows whose likelihood has no finite maximum: all right or all wrong, so that it grows for ever on one side.
+"""Rows whose likelihood has no finite maximum: all right or all wrong, so that it grows without end on one side.
 
 The maximum is infinite and so is the interval's end on that side. Where the other end lies the answers say: a
 likelihood ratio interval (Wilks 1938) contains each ability whose log likelihood, the other abilities at their best, is
@@ -32,7 +32,7 @@ class Ends(NamedTuple):
 
 
 def sides(bank: ItemBank, scores: np.ndarray, weight: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """(rows, dims) the side on which a row's likelihood grows for ever, -1 or 1, and 0 where it has a maximum.
+    """(rows, dims) the side on which a row's likelihood grows without end, -1 or 1, and 0 where it has a maximum.
 
     scores, weight (rows, items), weight 0 where not seen; value (rows, dims) where the search ended
     """
@@ -61,7 +61,7 @@ def ends(
         scores: (items,) of the row.
         weight: (items,) answers behind each; 0 where not seen.
         value: (dims,) where the search ended.
-        side: (dims,) on which the likelihood grows for ever, or 0.
+        side: (dims,) on which the likelihood grows without end, or 0.
         level: coverage aimed at.
 
     Returns:
