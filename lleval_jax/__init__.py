@@ -1,4 +1,4 @@
-"""lleval_jax: questions about language models, answered from few answers, with an interval.
+"""lleval_jax: statistical estimation of language models' benchmark scores, with uncertainty.
 
 `__init__.pyi` lists the public names. Each is loaded when first used, so `import lleval_jax` is quick.
 """

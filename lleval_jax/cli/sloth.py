@@ -110,7 +110,7 @@ def sloth(
     out: Out = None,
     json: options.Json = None,
 ) -> None:
-    """What will the next size score: a scaling law from a leaderboard, with intervals for the score observed (Sloth).
+    """Predict the scores of larger models with a scaling law fitted to a leaderboard, with intervals (Sloth).
 
     Families differ in how good they are, and share how scores grow with size and training tokens.
 
@@ -192,7 +192,7 @@ def _checked(fit: "ll.FitResult", board: "ll.Leaderboard", level: float, run: Ru
 def _form(
     board: "ll.Leaderboard", skills: "int | str | None", link: str | None, run: Run, words: dict[str, Any]
 ) -> tuple[int, Any]:
-    """The number of skills and the link: as told, as usual, or chosen and said."""
+    """The number of skills and the link: given, default, or selected (and reported)."""
     known = len(board.benchmarks)
     if skills != AUTO:
         return min(SKILLS, known) if skills is None else int(skills), link or LINKS[0]

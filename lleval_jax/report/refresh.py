@@ -268,9 +268,9 @@ def check(found: RowCheck, versions: Sequence[str], left_out: Sequence[str] = ()
     """
     remarks = (f"left out, with fewer than {fewest} models: {', '.join(left_out)}",) if left_out else ()
     remarks += tuple(finding(one, versions) for one in found.skipped)
-    title = f"rows of {', '.join(versions)}, {100 * found.alarm:.3g}% false alarms"
+    title = f"rows of {', '.join(versions)} (false-alarm rate {100 * found.alarm:.3g}%)"
     if not len(found):
-        return Table(f"{title}: nothing is wrong that these answers can show", (), (), remarks)
+        return Table(f"{title}: no swapped or mislabelled models found", (), (), remarks)
     said = [finding(one, versions) for one in found.findings]
     widest = max(map(len, said))
     lines = [
@@ -305,8 +305,8 @@ def suspects(found: Suspicion) -> Table:
         if place < FEW or found.p_values[i] <= found.alarm
     ]
     who = ", ".join(found.flagged) or "none"
-    title = f"families flagged at {100 * found.alarm:.3g}% false alarms over all: {who}"
-    return Table(title, ("family", "version", "gain", "interval", "p", "would be seen"), tuple(lines), (GAIN,), 2)
+    title = f"families that gain more than expected (family-wise error {100 * found.alarm:.3g}%): {who}"
+    return Table(title, ("family", "version", "gain", "interval", "p", "detectable gain"), tuple(lines), (GAIN,), 2)
 
 
 def link(found: Linked, old: str, new: str) -> Table:

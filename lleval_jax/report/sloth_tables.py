@@ -10,11 +10,15 @@ from lleval_jax.report.text import Table, inside
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.results import Estimate, FitResult
 
-NEW = "new"  # a family of which nothing is known
+NEW = "new"  # an unseen family
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
-COVERS = "an interval is for the score that will be observed; models: those whose score on the benchmark was known"
-LEFT_OUT = "hidden in turn: of a fifth of the families all models but the smallest; error: mean absolute, in points"
+COVERS = (
+    "prediction intervals: for the score that will be observed; models: how many had a known score on the benchmark"
+)
+LEFT_OUT = (
+    "5-fold cross-validation over families, keeping each family's smallest model; error: mean absolute, in points"
+)
 CLEAR = "*: the interval does not contain 0"
 
 
@@ -135,7 +139,7 @@ def _about(fit: FitResult, target: Parts) -> list[str]:
     size, tokens = np.asarray(fit.params.size), np.asarray(fit.params.tokens)
     own = size[[name == target.family for name in fit.names("families", fit.params.family)]]
     if target.family == NEW:
-        said = ["new: a family of which nothing is known"]
+        said = ["new: unseen family"]
     elif len(own) == 1:
         said = [f"{target.family}: 1 model in the leaderboard, of {short(own[0])} parameters"]
     else:

@@ -19,7 +19,7 @@ def guard(found: Guard) -> Table:
     lines = [(one.severity, one.name, one.found) for one in found.findings]
     advice = [f"{one.name}: {one.advice}" for one in found.findings if one.advice]
     clusters = [f"near-copies: {_few(cluster)}" for cluster in found.clusters[:PAIRS]]
-    what = f"{found.models:,} models ({found.distinct:,} distinct) x {found.items:,} items, {found.asked} asked for"
+    what = f"{found.models:,} models ({found.distinct:,} distinct) x {found.items:,} items, {found.asked} requested"
     if found.ok:
         verdict = "it can be fitted"
     else:
@@ -81,7 +81,7 @@ def items(found: Examination, most: int = ITEMS) -> Table:
         what = [_said(name, report, i) for name in report.flags[i]]
         lines.append((report.items[i], f"{report.answers[i]:,}", f"{report.right[i]:z.2f}", slope, "; ".join(what)))
     if not lines:
-        return Table("items: nothing is wrong that these answers can show", (), ())
+        return Table("items: none flagged", (), ())
     rest = len(flagged) - len(lines)
     remarks = (f"and {rest:,} more; --json lists them all",) if rest else ()
     head = ("item", "answers", "right", "slope", "what is wrong")

@@ -68,7 +68,7 @@ class Best:
         return (
             f"{self.sure}; its regret is at most {100 * self.within[-1]:z.1f} points "
             f"with probability {self.at[-1]:g}\n"
-            f"score {found.value[0]:z.3f}  [{found.low[0]:z.3f}, {found.high[0]:z.3f}]  from {found.n_seen[0]} answers"
+            f"score {found.value[0]:z.3f}  [{found.low[0]:z.3f}, {found.high[0]:z.3f}]  n = {found.n_seen[0]}"
         )
 
 
@@ -162,13 +162,13 @@ class Suspicion:
 
     def __str__(self) -> str:
         who = ", ".join(self.flagged) or "none"
-        lines = [f"flagged at {100 * self.alarm:.3g}% false alarms over all families: {who}"]
+        lines = [f"gain more than expected (family-wise error {100 * self.alarm:.3g}%): {who}"]
         for at in np.argsort(self.p_values, kind="stable")[:5]:
             e = self.estimate
             lines.append(
                 f"{e.rows[at]} on {e.group[at]}: {100 * e.value[at]:+z.1f} points "
                 f"[{100 * e.low[at]:z.1f}, {100 * e.high[at]:z.1f}], p = {self.p_values[at]:.2g}, "
-                f"{100 * self.detectable[at]:z.1f} points would be seen"
+                f"{100 * self.detectable[at]:z.1f} points are detectable"
             )
         return "\n".join(lines)
 
@@ -243,7 +243,7 @@ class RowCheck:
         }
 
     def __str__(self) -> str:
-        head = f"{len(self.rows)} versions, {100 * self.alarm:.3g}% false alarms"
+        head = f"{len(self.rows)} versions, false-alarm rate {100 * self.alarm:.3g}%"
         lines = [f"{one.found} (p = {one.p_value:.2g})" for one in self.findings]
         left = [one.found for one in self.skipped]
         return "\n".join([f"rows of {head}: {len(lines) or 'nothing'} found", *lines, *left])

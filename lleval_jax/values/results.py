@@ -258,7 +258,7 @@ class Estimate:
         ):
             words = "; ".join(filter(None, ("" if status == "ok" else status, remark)))
             note = f"  ({words})" if words else ""
-            lines.append(f"{name:<{width}}  {v:z.3f}  [{low:z.3f}, {high:z.3f}]  from {n} answers{note}")
+            lines.append(f"{name:<{width}}  {v:z.3f}  [{low:z.3f}, {high:z.3f}]  n = {n}{note}")
         return "\n".join([*lines, *self.caveats])
 
 

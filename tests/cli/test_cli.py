@@ -410,7 +410,7 @@ def test_check_names_the_wrong_key(doubtful: pathlib.Path, tmp_path: pathlib.Pat
     words = ["check", f"{doubtful}/answers.csv", "--family", f"{doubtful}/families.csv", "--json", str(target)]
     assert run([*words, "--plot", str(picture), "--strict"]) == OK
     shown = capsys.readouterr().out
-    assert "90 models (90 distinct) x 40 items, 2pl asked for: it can be fitted" in shown
+    assert "90 models (90 distinct) x 40 items, 2pl requested: it can be fitted" in shown
     assert re.search(r"mistaken .*key likely wrong", shown)
     found = json.loads(target.read_text())
     assert found["schema"] == "lleval/check/1"

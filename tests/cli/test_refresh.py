@@ -238,9 +238,9 @@ def test_check_finds_nothing_wrong(place: pathlib.Path, capsys: pytest.CaptureFi
     words = [f"{place}/v1.parquet", f"{place}/v2.parquet", f"{place}/two.parquet", "--per", "domain", "--side", "both"]
     assert run(["refresh", "check", *words, "--strict"]) == OK
     said = capsys.readouterr().out
-    assert "rows of v1, v2, 5% false alarms: nothing is wrong" in said
+    assert "rows of v1, v2 (false-alarm rate 5%): no swapped or mislabelled models found" in said
     assert "left out, with fewer than 3 models: two" in said
-    assert "families flagged at 5% false alarms over all: none" in said
+    assert "families that gain more than expected (family-wise error 5%): none" in said
     assert "v2/math" in said
     assert run(["refresh", "check", f"{place}/v1.parquet"]) == OK
     assert "families were not compared" in capsys.readouterr().out

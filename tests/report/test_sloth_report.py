@@ -81,9 +81,9 @@ def test_a_table_a_target_and_the_law_below() -> None:
     assert lines[2].split() == ["MMLU", "0.715", "[0.665,", "0.765]", "6"]
     assert lines[3].split()[-1] == "5"
     assert first.remarks == ("a:x: 3 models in the leaderboard, of 2B to 70B parameters",)
-    assert second.remarks[0] == "new: a family of which nothing is known"
+    assert second.remarks[0] == "new: unseen family"
     assert second.remarks[1] == "400B parameters are outside of the leaderboard's 2B to 70B"
-    assert second.remarks[2].startswith("an interval is for the score that will be observed")
+    assert second.remarks[2].startswith("prediction intervals: for the score that will be observed")
     said = "6 models of 2 families on 2 benchmarks, ok after 1,234 steps"
     assert second.remarks[3:] == (f"the law, sloth d=2 monotone: {said}",)
 

@@ -35,7 +35,9 @@ Features = Annotated[
 ]
 Templates = Annotated[
     pathlib.Path | None,
-    typer.Option(metavar="PATH", help="Texts of the prompts, columns prompt, template: their counts are covariates."),
+    typer.Option(
+        metavar="PATH", help="CSV of prompt texts (columns prompt, template); text statistics are used as covariates."
+    ),
 ]
 
 

@@ -75,7 +75,9 @@ Inputs = Annotated[
         show_default=False,
     ),
 ]
-Quantiles = Annotated[str, typer.Option(metavar="P,P,...", help="Percents: the scores that so many prompts are below.")]
+Quantiles = Annotated[
+    str, typer.Option(metavar="P,P,...", help="Quantiles of the score distribution over prompts, in percent.")
+]
 What = Annotated[
     str,
     typer.Option(metavar="W,W,...", help="Also the mean over prompts, the worst 5% and the spread: mean,worst,spread."),

@@ -1,1 +1,1 @@
-"""`lleval refresh`: a new version of a benchmark for the price of a few models; banks on one scale (LiveXiv)."""
+"""`lleval refresh`: a new version of a benchmark at the cost of a few models; banks on one scale (LiveXiv)."""

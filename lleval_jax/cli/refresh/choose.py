@@ -1,4 +1,4 @@
-"""`lleval refresh choose`: whom to run on the next version."""
+"""`lleval refresh choose`: which models to run on the next version."""
 
 import dataclasses
 import math
@@ -107,7 +107,7 @@ def choose(
     out: words.OutFit = None,
     json: options.Json = None,
 ) -> None:
-    """Choose which models to re-run on the next version, so that the scores of all others will be known best.
+    """Choose which models to re-run on the next version, so that all others are predicted best.
 
     Examples, the first with answers that come with the package:
 

@@ -12,7 +12,7 @@ from lleval_jax.cli.shell.commands import Group
 refresh = typer.Typer(
     cls=Group,
     rich_markup_mode=None,
-    help="A new version of a benchmark for the price of a few models: whom to run ('choose'), the scores of all "
+    help="A new version of a benchmark at the cost of a few models: which to run ('choose'), the scores of all "
     "('estimate'), whether rows mean the same models ('check'), two banks on one scale ('link').",
 )
 for verb in (choose, estimate, check, link):

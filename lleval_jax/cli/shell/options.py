@@ -31,7 +31,7 @@ Plot = Annotated[
     pathlib.Path | None,
     typer.Option("--plot", metavar="PATH", help="Draw it there (png, svg, pdf); needs the extra 'plot'."),
 ]
-Level = Annotated[float, typer.Option("--level", callback=typed.level, help="Coverage the intervals aim at.")]
+Level = Annotated[float, typer.Option("--level", callback=typed.level, help="Confidence level of the intervals.")]
 Alarm = Annotated[
     float, typer.Option("--alarm", callback=typed.level, help="False-alarm rate: chance of any finding of a kind.")
 ]

@@ -1,4 +1,4 @@
-"""A new version of a benchmark for the price of a few models: efficient evaluation as in LiveXiv (arXiv:2410.10783).
+"""A new version of a benchmark at the cost of a few models: efficient evaluation as in LiveXiv (arXiv:2410.10783).
 
 A living benchmark gets new items every month. `fit` learns from the answers to the versions so far how models' scores
 move from version to version, `choose` names the few models to run again, and `estimate` predicts the scores of all the
@@ -181,7 +181,7 @@ def choose(
     among: Sequence[str] | None = None,
     items: Mapping[str, int] | None = None,
 ) -> Choice:
-    """The models to run on the next version, so that the scores of all the others will be known best.
+    """The models to run on the next version, so that the scores of all the others are predicted best.
 
     What counts is the variance that is left, all models together, given the answers of those that are run: a model is
     worth running when others move as it does, when it moves more than others, or when it has drifted before. The set is

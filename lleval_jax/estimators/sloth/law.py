@@ -30,7 +30,7 @@ from lleval_jax.values.results import Estimate, FitResult, Source
 Link = Literal["monotone", "logistic"]
 CITE = ("polo2024sloth",)
 SKILLS = 3  # as in the paper's best method
-NEW = "new"  # a family of which nothing is known
+NEW = "new"  # an unseen family
 TOGETHER = 16  # targets predicted at once
 LOGITS, NOISES = 201, 101  # points of the normal and of the t distribution that an interval is taken from
 
@@ -186,7 +186,7 @@ def estimate(
 
     Args:
         fit: from `fit`.
-        family: a family of the leaderboard, or "new" for one of which nothing is known; or a list of `Target`s.
+        family: a family of the leaderboard, or "new" for an unseen one; or a list of `Target`s.
         size: of the model, a count of parameters.
         tokens: that it is trained on, a count.
         lineage: what a new family's pretraining is shared with; None: with nothing. Known families have theirs.
