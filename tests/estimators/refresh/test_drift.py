@@ -178,8 +178,8 @@ def test_domains_and_new_models_are_taken() -> None:
     found = drift.suspects(versions, families=family, by="domain", names=["v1", "v2", "v3"])
     assert "a" in found.flagged
     assert set(found.estimate.group) == {f"v{i}/{g}" for i in (1, 2, 3) for g in ("old", "new")}
-    assert "flagged at 5% false alarms" in str(found)
-    assert "flagged at 0.5% false alarms" in str(drift.suspects(versions, families=family, alarm=0.005))
+    assert "gain more than expected (family-wise error 5%)" in str(found)
+    assert "gain more than expected (family-wise error 0.5%)" in str(drift.suspects(versions, families=family, alarm=0.005))
     assert found.to_dict()["flagged"] == list(found.flagged)
 
 

@@ -220,7 +220,7 @@ def test_ranks_have_chances_that_sum_to_one_and_follow_scores(law, versions):
     np.testing.assert_allclose(standing.chance.sum(0), 1)
     np.testing.assert_allclose(standing.chance.sum(1), 1)
     assert sorted(standing.ranks.value) == list(range(1, MODELS + 1))
-    assert "chance" in str(standing)
+    assert "P(rank)" in str(standing)
     assert (standing.ranks.n_seen > 0).tolist() == [row in NAMES[::3] for row in standing.ranks.rows]
     old = refresh.ranks(law, answers=rows(versions[1], NAMES[::3]), version="v2").ranks
     np.testing.assert_array_equal(old.value, standing.ranks.value)
