@@ -69,10 +69,46 @@ def few_models() -> str:
     return markdown(("truth", "models", "95% intervals that contain the score", "half width", "MAE"), rows)
 
 
+def stronger() -> str:
+    """Models above all calibration models, and below."""
+    rows, pooled = [], {}
+    for key, of in read("tiny", "stronger")["rows"].items():
+        ours, least = of["auto"], 0.9 if key.endswith("extrap") else 0.0
+        coverage = bold(number(ours["coverage"], 3), ours["coverage"] < least)
+        errors = [number(of[method]["mae"]) for method in ("auto", "kriged", "aipw", "mean")]
+        rows.append((*key.split(), *errors, f"{ours['bias']:+.1f}", coverage, number(ours["width"], 1)))
+        pooled.setdefault(key.split()[1], []).append([of[m]["mae"] for m in ("auto", "kriged", "aipw", "mean")])
+    for protocol, errors in pooled.items():
+        means = [number(sum(column) / len(column)) for column in zip(*errors, strict=True)]
+        rows.append(("mean of sets", protocol, *means, None, None, None))
+    head = ("set", "models", "default", "kriged", "AIPW", "mean of the answers", "bias", "coverage of 95%", "width")
+    return markdown(head, rows)
+
+
+def memory() -> str:
+    """Memory over calls of random shapes."""
+    rows = []
+    for method, parts in read("tiny", "memory")["rows"].items():
+        _, early, last = parts
+        cells = [f"{part['mib']:,} ({part['mappings']:,})" for part in parts]
+        rows.append((method, *cells, f"{last['mib'] - early['mib']:+,}", number(1000 * last["seconds_a_call"], 0)))
+    head = (
+        "method",
+        "MiB (mappings) after 1 call",
+        "60 calls",
+        "600 calls",
+        "last against 60th",
+        "ms a call at the end",
+    )
+    return markdown(head, rows)
+
+
 TABLES = {
     "few-models": few_models,
     "alpaca": alpaca,
     "full-score": full_score,
     "published": published,
     "livexiv": livexiv,
+    "stronger": stronger,
+    "memory": memory,
 }
