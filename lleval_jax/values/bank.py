@@ -1,6 +1,7 @@
 """An item bank: calibrated items of one benchmark, ready to score a new model from few answers."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,14 +11,15 @@ from lleval_jax.errors import require
 from lleval_jax.values import rules
 from lleval_jax.values.params import register
 from lleval_jax.values.responses import positions
-from lleval_jax.values.results import Source
+from lleval_jax.values.results import FitResult, Source
 from lleval_jax.values.rules import Covariance, Flag, Index, Positive, Rule, Share, Shares, Whole, checked
 from lleval_jax.values.trust import Verdict
+from lleval_jax.values.value import Value
 
 
 @checked(index=Whole("anchors", low=0), weight=Shares("anchors"), mix=Share("1"))
-@dataclasses.dataclass(frozen=True, eq=False)
-class Anchors:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Anchors(Value):
     """The few items to ask.
 
     index   (k,)  positions in the bank's items, all different
@@ -37,8 +39,8 @@ class Anchors:
 
 
 @checked(answers=Share("models", "items"), seen=Flag("models", "items"), full=Share("models", "targets"))
-@dataclasses.dataclass(frozen=True, eq=False)
-class Calibration:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Value):
     """What is known of the calibration models: it teaches the step from answers to the full score.
 
     rows     names of the calibration models
@@ -158,8 +160,8 @@ class Replayed(NamedTuple):
     prior_mean=Rule("dims"),
     prior_cov=Covariance("dims", "dims"),
 )
-@dataclasses.dataclass(frozen=True, eq=False)
-class ItemBank:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ItemBank(Value):
     """Calibrated items of one benchmark.
 
     P(correct | ability) = floor + (ceiling - floor) sigmoid(slope . ability + intercept)
@@ -269,6 +271,16 @@ class ItemBank:
         """Number of abilities."""
         return self.slope.shape[1]
 
+    def brief(self) -> str:
+        """One line, for a prompt."""
+        made = self.calibration
+        parts = [f"{len(self.items):,} items", f"{len(self.groups):,} groups"] if len(self.groups) > 1 else []
+        parts = parts or [f"{len(self.items):,} items"]
+        parts += [f"{self.dims} abilities"] if self.dims > 1 else []
+        parts += [] if self.anchors is None else [f"{len(self.anchors.index):,} anchors"]
+        parts += [] if made is None else [f"{len(made.rows):,} calibration models"]
+        return f"{self.name!r} version {self.version}, {', '.join(parts)}"
+
     @property
     def caveats(self) -> tuple[str, ...]:
         """What a reader of its estimates must know, in sentences; empty where there is nothing."""
@@ -308,3 +320,15 @@ def target_weight(weight: np.ndarray, group: np.ndarray, groups: int) -> np.ndar
         return whole[None, :]
     inside = np.where(group[None, :] == np.arange(groups)[:, None], whole, 0.0)
     return np.concatenate([whole[None, :], inside / inside.sum(1, keepdims=True)])
+
+
+def require_bank(bank: object) -> None:
+    """`BadInput` that says what to do, unless `bank` is one: a name, answers or a fit are the usual slips."""
+    kind = type(bank).__name__
+    if isinstance(bank, str | os.PathLike):
+        require(False, f"bank is a name, {os.fspath(bank)!r}.", python=f"Pass bank=ll.load_bank({os.fspath(bank)!r}).")
+    if isinstance(bank, FitResult):
+        require(False, "bank is a fit.", python="Make a bank of it: ll.anchors.choose(fit, responses=responses).")
+    if kind in ("Responses", "SparseResponses"):
+        require(False, "bank is answers.", python="The answers come first, then bank=...")
+    require(isinstance(bank, ItemBank), f"bank is of type {kind}; it must be an item bank, as ll.load_bank gives.")

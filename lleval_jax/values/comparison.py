@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
+from lleval_jax.values.value import Value
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Value):
     """The paired difference of two models, one entry for the benchmark and for each group asked for.
 
     difference     `first` minus `second`, with interval

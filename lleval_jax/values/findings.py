@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from lleval_jax.errors import require_known
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.results import Estimate
+from lleval_jax.values.value import Value
 
 KINDS = "exchanged", "fits no row", "constant block", "same answers"  # of what can be wrong with rows
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Best:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Best(Value):
     """The prompt named best, with its probability. Its posterior mean is the highest, not its observed one.
 
     prompt       its name
@@ -72,8 +73,8 @@ class Best:
         )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Distribution:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Distribution(Value):
     """Scores of the prompts in rising order, as posterior means of the order statistics, with a band for each.
 
     share      (rows,) place in the ranking, from 0 to 1
@@ -87,8 +88,8 @@ class Distribution:
     high: NDArray
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Linked:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Linked(Value):
     """The new bank on the old bank's scale, with standard errors.
 
     scale, shift  of ability: old = scale * new + shift
@@ -130,8 +131,8 @@ class Linked:
         return f"{len(self.common)} common {self.kind}, drift {self.drift:z.2f}\n{self.estimate}"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Suspicion:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Suspicion(Value):
     """Which families do better somewhere than their scores elsewhere and the other families predict.
 
     estimate    one entry a family and version (or version/domain): its excess, a share in [-1, 1], in the middle of

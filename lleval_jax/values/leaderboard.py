@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,12 @@ from lleval_jax.errors import BadInput, DataWarning, require
 from lleval_jax.values import rules
 from lleval_jax.values.results import Source
 from lleval_jax.values.rules import Flag, Positive, Rule, checked
+from lleval_jax.values.taken_out import arrow, labelled, table
+from lleval_jax.values.value import Value
+
+if TYPE_CHECKING:
+    import pyarrow
+    import xarray  # pyright: ignore[reportMissingImports]
 
 KEYS = ("model", "family", "params", "tokens")  # columns that must be there
 FACTS = (*KEYS, "base_family", "instruct")  # columns that are no benchmarks
@@ -28,8 +35,8 @@ Place = Callable[[int], str]
     seen=Flag("models", "benchmarks"),
     floor=Rule("benchmarks", low=0, high=1),
 )
-@dataclasses.dataclass(frozen=True, eq=False)
-class Leaderboard:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Leaderboard(Value):
     """Models by benchmarks. A row is a model.
 
     models        (rows,)  names, all different
@@ -141,6 +148,28 @@ class Leaderboard:
             bool((self.floor < 1).all()),
             f"leaderboard: floor must be below 1; it reaches {self.floor.max(initial=0):g}",
         )
+
+    def brief(self) -> str:
+        """One line, for a prompt."""
+        families = len(set(self.families))
+        return f"{len(self.models):,} models of {families:,} families x {len(self.benchmarks):,} benchmarks"
+
+    def _repr_html_(self) -> str:
+        """The first models, for a notebook."""
+        return table(self.brief(), self.to_frame())
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Scores (model, benchmark), NaN where not known, and what is known of the models. Needs xarray."""
+        facts = {"family": self.families, "base_family": self.lineages, "instruct": self.instruct}
+        facts |= {"params": self.params, "tokens": self.tokens}
+        coords = {name: ("model", np.asarray(values)) for name, values in facts.items()}
+        scores = np.where(self.seen, self.scores, np.nan)
+        axes = {"model": list(self.models), "benchmark": list(self.benchmarks)}
+        return labelled({"score": (("model", "benchmark"), scores)}, axes | coords)
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """The table of `to_frame`, for arrow."""
+        return arrow(self.to_frame())
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Leaderboard":
         """Some of the models, in this order."""

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values.results import Source
+from lleval_jax.values.value import Value
 
 FULL = "full"  # the name of all elements together
 JOINT = "+"  # stands between the names of elements that stand together
@@ -17,8 +18,8 @@ SIDES = ("preferred", "rejected")
 Place = Callable[[int], str]  # row of the table -> where it stands, for messages
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class LogProbs:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class LogProbs(Value):
     """Log-probabilities in nats, natural logarithms summed over the tokens of a text, given its input and a prompt.
 
     texts     names of the texts, or of the pairs

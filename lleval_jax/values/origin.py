@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from lleval_jax.values.value import Value
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Origin:
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Origin(Value):
     """The place of each answer, in the shape of the scores it belongs to: (rows, items) or (cells,).
 
     files  names of the files, as in `Source.files`

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lleval_jax.values.results import Estimate
+from lleval_jax.values.value import Value
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Ranks:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Ranks(Value):
     """Rows of one group, best first, each with the ranks it may have.
 
     order  (rows,) positions in the estimate, best first
@@ -38,7 +39,7 @@ class Ranks:
         return [{"row": rows[i], "best": int(a), "worst": int(b)} for i, a, b in places]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Ranking(Ranks):
     """A leaderboard and how far the order of each pair is known.
 
@@ -60,7 +61,7 @@ class Ranking(Ranks):
         return tuple((rows[self.order[i]], rows[self.order[j]]) for i, j in np.argwhere(np.triu(here)))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Standing(Ranks):
     """A leaderboard and the probability of each rank.
 

@@ -2,19 +2,25 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values.origin import Origin, spread
+from lleval_jax.values.results import WHOLE as WHOLE
 from lleval_jax.values.results import Source
+from lleval_jax.values.taken_out import arrow, labelled
+from lleval_jax.values.value import Value
 
-WHOLE = "all"  # the group that is the whole benchmark
+if TYPE_CHECKING:
+    import pyarrow
+    import xarray  # pyright: ignore[reportMissingImports]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Responses:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Responses(Value):
     """Scores of rows (models, or prompts of one model) on items.
 
     scores  (rows, items)  in [0, 1]; 0 where not seen
@@ -98,6 +104,10 @@ class Responses:
             origins=origins,
             parts={what: tuple(map(str, names)) for what, names in (parts or {}).items()},
         )
+
+    def brief(self) -> str:
+        """One line, for a prompt."""
+        return shape_of(self.rows, self.items, self.groups, int(self.seen.sum()))
 
     @property
     def n_seen(self) -> np.ndarray:
@@ -192,6 +202,20 @@ class Responses:
             parts=_joined(self, other, rows),
         )
 
+    def to_xarray(self) -> "xarray.Dataset":
+        """Scores (row, item), NaN where not seen, their weights, and the group of each item. Needs xarray."""
+        scores = np.where(self.seen, self.scores, np.nan).astype(float)
+        variables = {
+            "score": (("row", "item"), scores),
+            "weight": (("row", "item"), np.where(self.seen, self.weight, 0)),
+        }
+        groups = np.asarray(self.groups, object)[self.group]
+        return labelled(variables, {"row": list(self.rows), "item": list(self.items), "group": ("item", groups)})
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """The seen cells, as `to_frame` has them, for arrow."""
+        return arrow(self.to_frame())
+
     def to_frame(self, *, origins: bool = False) -> pd.DataFrame:
         """The seen cells as a long table: model, item, score, group, weight; with `origins` also file and line."""
         row, item = np.nonzero(self.seen)
@@ -241,6 +265,12 @@ def positions(names: Sequence[str], among: Sequence[str]) -> np.ndarray:
     """Where each name stands among others, all of which it is one."""
     at = {name: i for i, name in enumerate(among)}
     return np.fromiter((at[name] for name in names), int, len(names))
+
+
+def shape_of(rows: Sequence[str], items: Sequence[str], groups: Sequence[str], answers: int) -> str:
+    """How much answers are, in words."""
+    inside = f" in {len(groups):,} groups" if len(groups) > 1 else ""
+    return f"{len(rows):,} rows x {len(items):,} items{inside}, {answers:,} answers"
 
 
 def require_parts(parts: Mapping[str, tuple[str, ...]], rows: tuple[str, ...]) -> None:

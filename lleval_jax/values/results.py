@@ -2,17 +2,24 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from lleval_jax.errors import require, require_level
+from lleval_jax.errors import nearest, require, require_level
 from lleval_jax.values import rules
+from lleval_jax.values.taken_out import arrow, labelled, table
+from lleval_jax.values.value import Value
+
+if TYPE_CHECKING:
+    import pyarrow
+    import xarray  # pyright: ignore[reportMissingImports]
 
 SCHEMA = "lleval/estimate/1"
 CHOICE_SCHEMA = "lleval/choice/1"
+WHOLE = "all"  # the group that is the whole benchmark
 NOT_FINITE = "not finite"  # the word of `types.Status`, which loads JAX
 Params = TypeVar("Params")
 
@@ -52,8 +59,8 @@ class Source:
         return dataclasses.asdict(self) | {"cite": list(self.cite)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Ended:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ended(Value):
     """How a fit ended.
 
     status  "ok", "not converged", "not finite", or a method's own word
@@ -70,8 +77,8 @@ class Ended:
     error: float = float("nan")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class FitResult(Generic[Params]):
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class FitResult(Value, Generic[Params]):
     """What `fit` learns from many answers: keep it with `save`, use it with `estimate` and `choose`.
 
     params    the method's own NamedTuple of numpy arrays, of `values.params`
@@ -127,6 +134,10 @@ class FitResult(Generic[Params]):
         known = self.axes[axis]
         return tuple(known[i] for i in index)
 
+    def brief(self) -> str:
+        """One line, for a prompt."""
+        return str(self)
+
     def __str__(self) -> str:
         (one, rows), (two, items) = list(self.axes.items())[:2]
         return (
@@ -135,8 +146,26 @@ class FitResult(Generic[Params]):
         )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Estimate:
+class Entry(NamedTuple):
+    """One entry of an `Estimate`: a row on a group, with its interval."""
+
+    row: str
+    group: str
+    value: float
+    low: float
+    high: float
+    std_error: float
+    n_seen: int
+    status: str
+    remark: str
+
+    def __str__(self) -> str:
+        name = self.row if self.group == WHOLE else f"{self.row} / {self.group}"
+        return f"{name}  {self.value:z.3f}  [{self.low:z.3f}, {self.high:z.3f}]  from {self.n_seen} answers"
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Estimate(Value):
     """One estimated quantity per entry; an entry is a row (a model) on a group ("all": the benchmark).
 
     value, low, high  (entries,)  point and interval, in the unit of `target`
@@ -221,6 +250,73 @@ class Estimate:
             source=source,
         )
 
+    def __len__(self) -> int:
+        """How many entries."""
+        return len(self.rows)
+
+    def __bool__(self) -> bool:
+        """An estimate is one, also without an entry."""
+        return True
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries, one after the other."""
+        return map(self._at, range(len(self)))
+
+    def __getitem__(self, name: str | tuple[str, str]) -> Entry:
+        """`estimate["model-a"]` is its entry on the whole ("all"), or its only one; or `estimate["model-a", "group"]`.
+
+        Raises:
+            BadInput: there is no such row or group, or it is not clear which of several entries is meant.
+        """
+        row, group = name if isinstance(name, tuple) else (name, None)
+        kind = type(row).__name__
+        require(isinstance(row, str), f"entries are asked for by the name of a row; {row!r} is of type {kind}")
+        here = [i for i, one in enumerate(self.rows) if one == row]
+        require(bool(here), f"there is no row {row!r}; there are {len(set(self.rows)):,}{_such(row, self.rows)}")
+        groups = [self.group[i] for i in here]
+        found = [i for i in here if self.group[i] == (group or WHOLE)] or (here if group is None else [])
+        hint = f"{', '.join(groups)}{nearest(str(group), groups)}"
+        require(bool(found), f"{row!r} has no group {group!r}; there is {hint}")
+        several = f"{row!r} has {len(found)} entries; say which group: {', '.join(groups)}."
+        require(len(found) == 1, several, python=f"Write estimate[{row!r}, {groups[0]!r}].")
+        return self._at(found[0])
+
+    def _at(self, i: int) -> Entry:
+        value, low, high, std_error = (float(x[i]) for x in (self.value, self.low, self.high, self.std_error))
+        words = self.status[i], self.remark[i]
+        return Entry(self.rows[i], self.group[i], value, low, high, std_error, int(self.n_seen[i]), *words)
+
+    def brief(self) -> str:
+        """One line, for a prompt."""
+        return f"{self.target} by {self.method}, {len(self):,} entries, {100 * self.level:.4g}% intervals"
+
+    def _repr_html_(self) -> str:
+        """A table of the first entries, for a notebook."""
+        frame = self.to_frame().drop(columns="std_error")
+        return table(f"{self.target} by {self.method}, {self.level:.0%} intervals", frame, self.caveats)
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Variables over row and group, NaN where there is no such entry; what is said of all are attributes.
+
+        Needs xarray.
+
+        Raises:
+            BadInput: a row and group stand twice.
+        """
+        frame = self.to_frame().set_index(["row", "group"])
+        require(frame.index.is_unique, "a row and group stand twice; a grid has one entry for each")
+        rows, groups = (list(dict.fromkeys(names)) for names in (self.rows, self.group))
+        whole = frame.reindex(pd.MultiIndex.from_product([rows, groups]))
+        shape = len(rows), len(groups)
+        variables = {str(name): (("row", "group"), whole[name].to_numpy().reshape(shape)) for name in whole}
+        said = {"target": self.target, "method": self.method, "level": self.level, "caveats": list(self.caveats)}
+        return labelled(variables, {"row": rows, "group": groups}, said)
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """The table of `to_frame`, for arrow; target, method, level and caveats are the schema's metadata."""
+        said = {"target": self.target, "method": self.method, "level": self.level, "caveats": list(self.caveats)}
+        return arrow(self.to_frame(), said)
+
     def to_frame(self) -> pd.DataFrame:
         """One line an entry; with a column of remarks where there are any."""
         columns = {
@@ -262,6 +358,11 @@ class Estimate:
         return "\n".join([*lines, *self.caveats])
 
 
+def _such(name: str, names: Sequence[str]) -> str:
+    """The nearest names, or some."""
+    return nearest(name, names) or f", such as {', '.join(map(repr, list(dict.fromkeys(names))[:3]))}"
+
+
 def _entry(line: dict[Any, Any]) -> dict[str, Any]:
     """An entry as JSON has it: no empty remark, null for what is infinite."""
     numbers = ("value", "low", "high", "std_error")
@@ -272,8 +373,8 @@ def _entry(line: dict[Any, Any]) -> dict[str, Any]:
     }
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Choice:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Choice(Value):
     """What to ask next.
 
     rows   (rows,)  who is asked; empty names stand for a session from nothing
@@ -289,6 +390,17 @@ class Choice:
     source: Source = dataclasses.field(default_factory=Source)
     whole: bool = False
     summary: str = ""
+
+    def brief(self) -> str:
+        """One line, for a prompt."""
+        if self.enough:
+            return f"enough for {len(self.rows):,} rows"
+        return f"{len(self.rows):,} rows" + ("" if self.whole else f", {sum(map(len, self.items)):,} items")
+
+    def _repr_html_(self) -> str:
+        """What each row is asked, for a notebook."""
+        lines = zip(self.rows, (", ".join(items) for items in self.items), self.why, strict=True)
+        return table(self.brief(), pd.DataFrame(list(lines), columns=["row", "items", "why"]))
 
     @property
     def reason(self) -> str:

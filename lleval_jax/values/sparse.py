@@ -2,20 +2,26 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values.origin import Origin
-from lleval_jax.values.responses import Responses, _place, _require_unique, positions, require_parts, taken
+from lleval_jax.values.responses import Responses, _place, _require_unique, positions, require_parts, shape_of, taken
 from lleval_jax.values.results import Source
+from lleval_jax.values.taken_out import arrow
+from lleval_jax.values.value import Value
+
+if TYPE_CHECKING:
+    import pyarrow
 
 DENSE_FROM = 0.11  # a coordinate costs 9 bytes, a dense cell 1: dense is smaller above this fill
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class SparseResponses:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SparseResponses(Value):
     """The same as `Responses`, cell by cell.
 
     row, item  (cells,)  positions of the seen cells, each cell once
@@ -52,6 +58,10 @@ class SparseResponses:
             )
         cell = self.row.astype(np.int64) * len(self.items) + self.item
         require(len(np.unique(cell)) == len(cell), "a cell stands twice; each (row, item) may be given once")
+
+    def brief(self) -> str:
+        """One line, for a prompt."""
+        return shape_of(self.rows, self.items, self.groups, len(self.scores))
 
     @property
     def n_seen(self) -> np.ndarray:
@@ -112,6 +122,10 @@ class SparseResponses:
         named |= {"group": self.group[positions(items, self.items)]}
         return self._keep(cells, row=row[cells], item=item[cells], **named)
 
+    def to_arrow(self) -> "pyarrow.Table":
+        """The seen cells, as `to_frame` has them, for arrow."""
+        return arrow(self.to_frame())
+
     def to_frame(self, *, origins: bool = False) -> pd.DataFrame:
         """The seen cells as a long table: model, item, score, group, weight; with `origins` also file and line."""
         frame = pd.DataFrame(
@@ -135,4 +149,14 @@ class SparseResponses:
 
 def as_dense(responses: Responses | SparseResponses) -> Responses:
     """The same answers as a matrix."""
+    require_responses(responses)
     return responses.dense() if isinstance(responses, SparseResponses) else responses
+
+
+def require_responses(responses: object) -> None:
+    """`BadInput` that says what to do, unless these are answers: a path, a table or a bank are the usual slips."""
+    kind = type(responses).__name__
+    if kind == "ItemBank":
+        require(False, "responses is an item bank.", python="The answers come first, then bank=...")
+    good = isinstance(responses, Responses | SparseResponses)
+    require(good, f"responses is of type {kind}; it must be answers.", python="Pass ll.read(...) of it.")

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lleval_jax.values.value import Value
+
 NAMED = 12  # names that a finding lists
 
 
@@ -141,8 +143,8 @@ def _at_most(inside: int, of: int, level: float) -> float:
     return sum(math.comb(of, i) * level**i * (1 - level) ** (of - i) for i in range(inside + 1))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ItemReport:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ItemReport(Value):
     """What was found about each item; numpy arrays (items,).
 
     flags      what is wrong with it, worst first; empty for a sound item
@@ -194,8 +196,8 @@ FLAGS = (
 )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Dependence:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Dependence(Value):
     """Local dependence: correlations of items beyond ability (Yen's Q3), over the pairs compared.
 
     pairs      (first item, second item, correlation), strongest first, of those beyond chance and above 0.2
@@ -215,8 +217,8 @@ class Dependence:
     edges: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Examination:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Examination(Value):
     """A fit examined against the answers it was made from.
 
     items        what is wrong with which item
@@ -266,8 +268,8 @@ class Recovery:
     coverage: dict[str, float]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Rotation:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Rotation(Value):
     """A multidimensional fit turned to simple structure; slope . ability is what it was.
 
     by           the criterion

@@ -23,7 +23,7 @@ from lleval_jax.estimators.adaptive.stopping import Stop, always_reach, dispersi
 from lleval_jax.estimators.irt import ability
 from lleval_jax.estimators.tiny import reach
 from lleval_jax.renamed import renamed
-from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.bank import ItemBank, require_bank
 from lleval_jax.values.prices import prices_of
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Choice, Estimate, Source
@@ -76,12 +76,12 @@ def choose(
         BadInput: an unknown rule, row, price or item.
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
+    require_whole(bank)
     require_known(by, sequential.RULES, "rule")
     require(k is None or k > 0, f"k is {k}; ask for at least one item")
     require(k is not None or compare is None, "a comparison needs k: how many items at a time")
     require(0 < exposure <= len(bank.items), f"exposure is {exposure}; it must lie between 1 and the number of items")
     rows = () if responses is None else _rows_to_compare(responses.rows, compare)
-    require_whole(bank)
     here = _answers(responses if compare is None else _only(responses, rows), bank, strict)
     pool, now = pool_of(bank, price), believe(here, bank)
     why = [""] * len(here.rows)
@@ -195,6 +195,7 @@ class State(NamedTuple):
 
 def require_whole(bank: ItemBank) -> None:
     """Refuse a bank that holds only part of its benchmark."""
+    require_bank(bank)
     if bank.calibration is not None and bank.calibration.outside:
         raise BankMismatch(
             f"bank {bank.name!r} holds only part of its benchmark (its full scores came from a table), so "

@@ -16,10 +16,10 @@ from lleval_jax.estimators.irt import unbounded
 from lleval_jax.estimators.irt.guard import FEWEST
 from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
-from lleval_jax.values.bank import ItemBank
+from lleval_jax.values.bank import ItemBank, require_bank
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Estimate, Source
-from lleval_jax.values.sparse import SparseResponses, as_dense
+from lleval_jax.values.sparse import SparseResponses, as_dense, require_responses
 
 METHODS = {
     "map": "most probable ability under the calibration models' distribution",
@@ -92,6 +92,8 @@ def known_answers(responses: Responses | SparseResponses, bank: ItemBank, strict
 
     Items that the bank does not know are counted in a `DataWarning`; with `strict` they are a `BankMismatch`.
     """
+    require_responses(responses)
+    require_bank(bank)
     unknown = sorted(set(responses.items) - set(bank.items))
     if len(unknown) == len(responses.items):
         raise BankMismatch(
