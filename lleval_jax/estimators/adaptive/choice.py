@@ -76,8 +76,8 @@ def choose(
         BadInput: an unknown rule, row, price or item.
         BankMismatch: no answer to any item of the bank, or a bank that holds only part of its benchmark.
     """
-    require_whole(bank)
     require_known(by, sequential.RULES, "rule")
+    require_whole(bank)
     require(k is None or k > 0, f"k is {k}; ask for at least one item")
     require(k is not None or compare is None, "a comparison needs k: how many items at a time")
     require(0 < exposure <= len(bank.items), f"exposure is {exposure}; it must lie between 1 and the number of items")
