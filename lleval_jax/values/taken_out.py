@@ -15,7 +15,7 @@ SHOWN = 20  # lines of a table in a notebook
 
 def table(title: str, frame: pd.DataFrame, said: Sequence[str] = ()) -> str:
     """HTML: a title, the first lines, and what must be known of them."""
-    lines = frame.head(SHOWN).to_html(index=False, border=0, float_format="{:.3f}".format, na_rep="")
+    lines = frame.head(SHOWN).to_html(index=False, border=0, float_format="{:z.3f}".format, na_rep="")
     more = [f"and {len(frame) - SHOWN:,} more"] if len(frame) > SHOWN else []
     below = "".join(f"<div>{html.escape(text)}</div>" for text in [*more, *said])
     return f"<div><b>{html.escape(title)}</b></div>{lines}{below}"
