@@ -10,6 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from lleval_jax.errors import require
+from lleval_jax.values.comparison import verdict
 from lleval_jax.values.ranks import Ranks
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
@@ -40,6 +41,19 @@ def difference(estimate: Estimate, first: str, second: str) -> Estimate:
         status=tuple(_worse(estimate.status[i], estimate.status[j]) for i, j in zip(a, b, strict=True)),
         remark=(),
     )
+
+
+def verdicts(gap: Estimate, first: str, second: str) -> list[str]:
+    """What the intervals of `first` minus `second` say: a sentence on the first entry, and one on all others."""
+    said, groups = [f"{verdict(gap, first, second)}."], range(1, len(gap.rows))
+    if not groups:
+        return said
+    ahead = ((first, [gap.group[i] for i in groups if gap.low[i] > 0]),)
+    ahead += ((second, [gap.group[i] for i in groups if gap.high[i] < 0]),)
+    count = sum(len(names) for _, names in ahead)
+    clear = [f"{who} is better on {', '.join(names)}" for who, names in ahead if names]
+    found = "; ".join([f"{count or 'none'} of {len(groups)}", *clear])
+    return [*said, f"Groups with a significant difference, each judged by itself: {found}."]
 
 
 def ranks(estimate: Estimate, group: str = WHOLE) -> Ranks:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lleval_jax.report import style
+from lleval_jax.report.compare import verdicts
 from lleval_jax.report.text import Table, Truth, leaderboard, table
 from lleval_jax.values.comparison import Comparison
 from lleval_jax.values.ranks import Ranks
@@ -50,17 +51,10 @@ def comparison(found: Comparison) -> Table:
     columns["p"] = [_p(value) for value in found.p_value]
     columns["won"], columns["lost"] = ([f"{count:,}" for count in counts] for counts in (found.won, found.lost))
     columns["common answers"] = [f"{count:,}" for count in gap.n_seen]
-    remarks = (f"{found.verdict()}.", *_clear(found), f"{found.how}{_test(found)}")
+    remarks = (*verdicts(gap, found.first, found.second), f"{found.how}{_test(found)}")
     left = 2 if "group" in columns else 1
     title = f"{gap.target[0].upper()}{gap.target[1:]}, {100 * gap.level:.4g}% intervals (method: {gap.method})"
     return Table(title, tuple(columns), tuple(zip(*columns.values(), strict=True)), remarks, left)
-
-
-def _clear(found: Comparison) -> list[str]:
-    """Of groups, those that differ."""
-    gap, entries = found.difference, range(1, len(found.difference.rows))
-    clear = [f"{found.verdict(i)}." for i in entries if gap.low[i] > 0 or gap.high[i] < 0]
-    return [*clear, f"{len(clear)} of {len(entries)} groups differ, each judged by itself."] if entries else []
 
 
 def _test(found: Comparison) -> str:

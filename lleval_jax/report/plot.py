@@ -11,7 +11,7 @@ import numpy as np
 from lleval_jax.errors import require
 from lleval_jax.report import style
 from lleval_jax.report.style import DOT, LINE, TRUE
-from lleval_jax.report.text import Truth
+from lleval_jax.report.text import Truth, label
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Examination, Guard
@@ -27,6 +27,8 @@ MARKS = {  # flag -> colour and marker
     "curve does not fit": (style.GREY, "^"),
 }
 MISSED = "interval misses the score"
+NAMED = 100  # rows whose names a picture can hold
+LOW = 12  # inches of more rows than that
 WEAK = 0.15  # spread of Q3 by chance above which only the strongest pairs can be seen
 
 
@@ -35,16 +37,18 @@ def forest(
     truth: Truth | None = None,
     path: str | os.PathLike[str] | None = None,
     *,
+    goals: Mapping[str, float] | None = None,
     group: str = WHOLE,
     title: str | None = None,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """A dot and an interval for each row, best on top; a tick where the truth is known.
+    """A dot and an interval for each row, best on top; a tick where the truth is known, a line for each goal.
 
     Args:
         estimate: what to show.
         truth: (row, group) -> known score.
         path: write the picture here (png, svg or pdf).
+        goals: what a value is to be compared with, by name, such as {"threshold 0.6": 0.6}.
         group: the part of the benchmark to show.
         title: above the picture; None: what is estimated, and from how many answers.
         ax: draw in these axes.
@@ -52,16 +56,26 @@ def forest(
     here = np.array([i for i, found in enumerate(estimate.group) if found == group], int)
     here = here[np.argsort(estimate.value[here], kind="stable")]
     height = np.arange(len(here))
-    drawn = style.canvas(ax, (6.4, 1.5 + 0.27 * len(here)))
+    few = len(here) <= NAMED
+    drawn = style.canvas(ax, (6.4, 1.5 + (0.27 * len(here) if few else LOW)))
     axes = drawn.panel
-    axes.hlines(height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3, capstyle="round")
-    axes.plot(estimate.value[here], height, "o", color=DOT, markersize=5, label="estimate and interval")
+    axes.hlines(
+        height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3 if few else 1, capstyle="round"
+    )
+    axes.plot(estimate.value[here], height, "o", color=DOT, markersize=5 if few else 2, label="estimate and interval")
     known = {} if truth is None else {y: truth.get((estimate.rows[i], group)) for y, i in enumerate(here)}
     known = {y: value for y, value in known.items() if value is not None}
     if known:
         axes.plot([*known.values()], [*known], "|", color=TRUE, markersize=11, markeredgewidth=2, label="truth")
-        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=9)
-    axes.set_yticks(height, [style.plain(estimate.rows[i]) for i in here], fontsize=9)
+    for (name, value), colour in zip((goals or {}).items(), (style.PURPLE, style.GREEN, style.GREY), strict=False):
+        axes.axvline(value, color=colour, linewidth=1.4, linestyle="--", zorder=3, label=style.plain(name))
+    if known or goals:
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=9)
+    if few:
+        axes.set_yticks(height, [label(estimate.rows[i]) for i in here], fontsize=9)
+    else:
+        axes.set_yticks([])
+        axes.set_ylabel(f"{len(here):,} rows, best on top")
     axes.set_ylim(-0.7, len(here) - 0.3)
     axes.set_xlabel(f"{estimate.target} ({estimate.method}, {100 * estimate.level:.4g}% intervals)")
     style.clean(axes, "x", shade="0.9")

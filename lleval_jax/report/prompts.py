@@ -9,9 +9,10 @@ import numpy as np
 
 from lleval_jax.report import style
 from lleval_jax.report.style import COLOURS, DOT, LINE, TRUE
-from lleval_jax.report.text import Table, Truth
+from lleval_jax.report.text import LABEL, Table, Truth, cut, label
 from lleval_jax.report.text import table as table_of
 from lleval_jax.values.findings import Best, Distribution, percent
+from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 PANELS = 6  # models in one picture
 CELLS = 12  # on the page
 NAMED = 60  # prompts whose names a picture can hold
+RIVALS = 40  # prompts in a picture of which is best
+FINE = 2000  # rows and columns of a grid that a picture can show one by one; of more, blocks
+SPARSE = 0.03  # share of cells answered or to run, below which those of a fine grid are drawn larger than they are
+EMPTY, NEXT = "#ececec", style.AMBER  # cells not asked, and to run next
 
 
 def table(fit: FitResult, estimate: Estimate, truth: Truth | None = None) -> Table:
@@ -92,11 +97,8 @@ def facts(fit: FitResult) -> dict[str, Any]:
 
 def only_prompts(fit: FitResult, estimate: Estimate) -> Estimate:
     """The entries of `estimate` that are prompts."""
-    here = [i for i, row in enumerate(estimate.rows) if row in set(fit.rows)]
-    columns = ("value", "low", "high", "std_error", "n_seen")
-    cut = {name: getattr(estimate, name)[here] for name in columns}
-    cut |= {name: tuple(getattr(estimate, name)[i] for i in here) for name in ("rows", "group", "status", "remark")}
-    return dataclasses.replace(estimate, **cut)
+    prompts = set(fit.rows)
+    return estimate.take([i for i, row in enumerate(estimate.rows) if row in prompts])
 
 
 def plot(
@@ -220,7 +222,7 @@ def _each(axes: "Axes", each: Estimate, known: Truth | None) -> None:
     few = len(order) <= NAMED
     axes.set_yticks(
         height if few else [],
-        [style.plain(each.rows[i]) for i in order] if few else [],
+        [label(each.rows[i]) for i in order] if few else [],
         fontsize=8 if len(order) <= 30 else 7,
     )
     axes.set_ylim(-0.8, len(order) - 0.2)
@@ -228,6 +230,150 @@ def _each(axes: "Axes", each: Estimate, known: Truth | None) -> None:
     axes.tick_params(left=False)
     axes.set_title(f"Each prompt, {100 * each.level:.4g}% intervals", loc="left", fontsize=10)
     style.clean(axes, "x")
+
+
+def rivals(
+    found: Best,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str = "",
+    most: int = RIVALS,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Prompts by estimated score, best on top, each with its interval and, at the right, its P(best).
+
+    Args:
+        found: from `bandit.best`.
+        path: write the picture here (png, svg or pdf).
+        title: before what is said of the best.
+        most: prompts shown; how many more there are, and the P(best) of all of them, stands below.
+        ax: draw in these axes.
+    """
+    order = np.argsort(-found.scores.value, kind="stable")
+    rest, shown = order[most:], found.scores.take(order[:most])
+    names, chance = [label(name) for name in shown.rows], [_chance(float(found.chance[i])) for i in order[:most]]
+    if len(rest):
+        names, chance = [*names, f"and {len(rest):,} more"], [*chance, _chance(float(found.chance[rest].sum()))]
+    drawn = style.canvas(ax, (6.8, 1.7 + 0.21 * len(names)))
+    axes, height = drawn.panel, np.arange(len(shown.rows))
+    axes.hlines(height, shown.low, shown.high, color=LINE, linewidth=3, capstyle="round")
+    own = shown.n_seen > 0
+    for here, fill, said in ((own, "full", "estimate and interval"), (~own, "none", "without answers of its own")):
+        if here.any():
+            axes.plot(shown.value[here], height[here], "o", color=DOT, markersize=5, fillstyle=fill, label=said)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_ylim(len(names) - 0.4, -0.7)
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(range(len(names)), chance, fontsize=8)
+    for side in (axes, right):
+        side.tick_params(axis="y", length=0)
+        side.spines[["left" if side is axes else "right"]].set_visible(False)
+    axes.set_title("P(best)", loc="right", fontsize=9)
+    axes.set_xlabel(f"{shown.target} ({shown.method}, {100 * shown.level:.4g}% intervals)")
+    style.clean(axes, "x")
+    drawn.legend(*axes.get_legend_handles_labels(), 2)
+    said = percent(float(found.chance[order[0]]))
+    drawn.head(f"{title}best so far: {cut(found.prompt, LABEL)}, P(best) = {said}", shown.status[:1])
+    drawn.finish(path)
+    return axes
+
+
+def cells(
+    answers: Responses,
+    chosen: Choice,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str = "",
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """The grid of prompts and examples, in its own order: what was answered, what to run next, what is not asked.
+
+    Args:
+        answers: so far, with all prompts and examples there are.
+        chosen: from `prompts.choose` or `bandit.choose`.
+        path: write the picture here (png, svg or pdf).
+        title: before what is said of the choice.
+        ax: draw in these axes.
+    """
+    from matplotlib.colors import ListedColormap  # an extra, and slow to load
+
+    kind = _kinds(answers, chosen)
+    rows, columns = kind.shape
+    wide, tall = np.clip(0.09 * columns, 4.5, max(9, columns / 140)), np.clip(0.17 * rows, 1.2, max(7, rows / 140))
+    drawn = style.canvas(ax, (1.8 + min(wide, FINE / 140), 1.6 + min(tall, FINE / 140)))
+    axes = drawn.panel
+    axes.imshow(
+        _coarse(kind),
+        cmap=ListedColormap([EMPTY, DOT, NEXT]),
+        vmin=0,
+        vmax=2,
+        extent=(0.5, columns + 0.5, rows + 0.5, 0.5),
+        aspect="auto",
+        interpolation="nearest",
+    )
+    larger = _larger(axes, kind)
+    _lines(axes, rows, columns)
+    if rows <= NAMED:
+        axes.set_yticks(range(1, rows + 1), [label(name) for name in answers.rows], fontsize=8 if rows <= 30 else 7)
+    axes.set_ylabel(f"{rows:,} prompts")
+    if columns <= NAMED // 2:
+        axes.set_xticks(range(1, columns + 1), [label(name) for name in answers.items], fontsize=8, rotation=90)
+    axes.set_xlabel(f"{columns:,} examples{larger}")
+    axes.tick_params(length=0, which="both")
+    axes.spines[:].set_visible(False)
+    counts = np.bincount(kind.ravel(), minlength=3)
+    known = zip((DOT, NEXT, EMPTY), ("answered", "run next", "not asked"), counts[[1, 2, 0]], strict=True)
+    marks = [(axes.plot([], [], "s", color=colour)[0], f"{said}: {n:,}") for colour, said, n in known]
+    drawn.legend(*zip(*marks, strict=True), columns=3)
+    asked = f"{counts[2]:,} cells, {sum(map(bool, chosen.items)):,} prompts on {_examples(chosen):,} examples"
+    drawn.head(f"{title}run next: {asked}" if counts[2] else f"{title}enough: {chosen.reason}")
+    drawn.finish(path)
+    return axes
+
+
+def _kinds(answers: Responses, chosen: Choice) -> np.ndarray:
+    """(prompts, examples) 0 not asked, 1 answered, 2 to run next."""
+    kind = answers.seen.astype(np.int8)
+    row, item = ({name: i for i, name in enumerate(names)} for names in (answers.rows, answers.items))
+    for name, items in zip(chosen.rows, chosen.items, strict=True):
+        kind[row[name], [item[one] for one in items]] = 2
+    return kind
+
+
+def _coarse(kind: np.ndarray) -> np.ndarray:
+    """At most `FINE` rows and columns: a block shows what is to run, else what was answered, if there is any."""
+    for axis in (0, 1):
+        step = -(-kind.shape[axis] // FINE)
+        kind = np.maximum.reduceat(kind, np.arange(0, kind.shape[axis], step), axis=axis)
+    return kind
+
+
+def _larger(axes: "Axes", kind: np.ndarray) -> str:
+    """Of a fine and nearly empty grid, squares that the eye can find; says so."""
+    rows, columns = kind.shape
+    if max(rows, columns / 2) <= 2 * NAMED or (kind > 0).mean() > SPARSE:
+        return " (a point stands for several cells)" if max(rows, columns) > FINE else ""
+    for what, colour in ((1, DOT), (2, NEXT)):
+        y, x = np.nonzero(kind == what)
+        axes.plot(x + 1, y + 1, "s", color=colour, markersize=2, markeredgewidth=0, rasterized=True)
+    return " (cells drawn larger than they are)"
+
+
+def _lines(axes: "Axes", rows: int, columns: int) -> None:
+    """White lines between cells, where these are large enough."""
+    if rows <= NAMED and columns <= 2 * NAMED:
+        axes.set_yticks(np.arange(1.5, rows), minor=True)
+        axes.set_xticks(np.arange(1.5, columns), minor=True)
+        axes.grid(which="minor", color="white", linewidth=0.7)
+
+
+def _examples(chosen: Choice) -> int:
+    return len({item for items in chosen.items for item in items})
+
+
+def _chance(probability: float) -> str:
+    """Of a prompt to be the best: two digits, and nothing that draws cannot rule out."""
+    return "<0.01" if probability < 0.005 else percent(probability)
 
 
 def _remarks(fit: FitResult) -> list[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lleval_jax.report import style
-from lleval_jax.report.compare import difference
+from lleval_jax.report.compare import difference, verdicts
 from lleval_jax.values.ranks import Ranks
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
@@ -19,6 +19,7 @@ from lleval_jax.words import visible
 
 SHORTEST = 12  # cells that a name keeps on a narrow terminal
 Truth = Mapping[tuple[str, str], float]  # (row, group) -> the score, where it is known
+LABEL = 44  # cells that a name has in a picture
 NAMED = 5  # rows named before a remark
 
 
@@ -102,6 +103,11 @@ def cut(name: str, width: int) -> str:
     return f"{head}…{tail}"
 
 
+def label(name: str) -> str:
+    """A name for a picture: on one line, without its middle where it is long, and no mathematics."""
+    return visible(cut(name, LABEL)).replace("$", r"\$")
+
+
 def table(estimate: Estimate, truth: Truth | None = None) -> Table:
     """One line an entry: row, group where there are groups, value, interval, answers used.
 
@@ -121,10 +127,9 @@ def leaderboard(estimate: Estimate, ranks: Ranks, truth: Truth | None = None) ->
 def comparison(estimate: Estimate, first: str, second: str) -> Table:
     """The difference of two rows, and what it says."""
     found = difference(estimate, first, second)
-    remarks = [f"{_verdict(found, i, first, second)}." for i in range(len(found.rows))]
-    remarks.append("Errors treated as independent (conservative when both answered the same questions).")
+    independent = "Errors treated as independent (conservative when both answered the same questions)."
     shown = _lay_out(style.summary(found), found, list(range(len(found.rows))))
-    return dataclasses.replace(shown, remarks=tuple(remarks))
+    return dataclasses.replace(shown, remarks=(*verdicts(found, first, second), independent))
 
 
 def inside(estimate: Estimate, truth: Truth) -> dict[tuple[str, str], bool]:
@@ -187,16 +192,6 @@ def _score_card(estimate: Estimate, truth: Truth, held: Mapping[tuple[str, str],
     errors = [abs(value - truth[r, g]) for r, g, value in keys if (r, g) in truth]
     count = f"{sum(held.values())} of {len(held)} intervals contain the truth"
     return f"{count}; mean absolute error {np.mean(errors):z.3f}"
-
-
-def _verdict(found: Estimate, i: int, first: str, second: str) -> str:
-    where = "" if found.group[i] == WHOLE else f" on {found.group[i]}"
-    if found.low[i] > 0:
-        return f"{first} is better than {second}{where}"
-    if found.high[i] < 0:
-        return f"{second} is better than {first}{where}"
-    level = f"{100 * found.level:.4g}%"
-    return f"No significant difference between {first} and {second}{where} at the {level} level"
 
 
 def _place(cell: str, width: int, left: bool) -> str:

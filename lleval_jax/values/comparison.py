@@ -51,14 +51,7 @@ class Comparison(Value):
 
     def verdict(self, i: int = 0) -> str:
         """One sentence on an entry."""
-        found = self.difference
-        where = "" if found.group[i] == WHOLE else f" on {found.group[i]}"
-        if found.low[i] > 0:
-            return f"{self.first} is better than {self.second}{where}"
-        if found.high[i] < 0:
-            return f"{self.second} is better than {self.first}{where}"
-        level = f"{100 * found.level:.4g}%"
-        return f"No significant difference between {self.first} and {self.second}{where} at the {level} level"
+        return verdict(self.difference, self.first, self.second, i)
 
     def __str__(self) -> str:
         """One line an entry."""
@@ -68,3 +61,14 @@ class Comparison(Value):
             for line, p, test in zip(lines, self.p_value, self.tests, strict=True)
         )
         return "\n".join([head, *said])
+
+
+def verdict(difference: Estimate, first: str, second: str, i: int = 0) -> str:
+    """One sentence on an entry of `first` minus `second`."""
+    where = "" if difference.group[i] == WHOLE else f" on {difference.group[i]}"
+    if difference.low[i] > 0:
+        return f"{first} is better than {second}{where}"
+    if difference.high[i] < 0:
+        return f"{second} is better than {first}{where}"
+    level = f"{100 * difference.level:.4g}%"
+    return f"No significant difference between {first} and {second}{where} at the {level} level"

@@ -20,7 +20,7 @@ class Best(Value):
 
     prompt       its name
     probability  that no prompt scores higher on all items: that it is best, or tied for it
-    score        its score, with interval
+    scores       of all prompts, with intervals
     at           probabilities (levels,)
     within       (levels,) its score is at most so far below the best one's, with those probabilities
     gap          how far it is below the best, expected
@@ -33,7 +33,7 @@ class Best(Value):
 
     prompt: str
     probability: float
-    score: Estimate
+    scores: Estimate
     at: tuple[float, ...]
     within: tuple[float, ...]
     gap: float
@@ -43,8 +43,13 @@ class Best(Value):
     why: str
     enough: bool = False
 
+    @property
+    def score(self) -> Estimate:
+        """Its score, with interval."""
+        return self.scores.take([self.prompts.index(self.prompt)])
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types: the estimate of the score, and the choice."""
+        """Plain JSON types: the estimate of its score, and the choice."""
         best = {
             "prompt": self.prompt,
             "probability": self.probability,

@@ -317,6 +317,13 @@ class Estimate(Value):
         said = {"target": self.target, "method": self.method, "level": self.level, "caveats": list(self.caveats)}
         return arrow(self.to_frame(), said)
 
+    def take(self, entries: Sequence[int] | np.ndarray) -> "Estimate":
+        """Some entries, by their positions and in that order; caveats and source stay."""
+        here = [int(i) for i in entries]
+        words = {name: tuple(getattr(self, name)[i] for i in here) for name in ("rows", "group", "status", "remark")}
+        numbers = ("value", "low", "high", "std_error", "n_seen")
+        return dataclasses.replace(self, **words, **{name: np.asarray(getattr(self, name))[here] for name in numbers})
+
     def to_frame(self) -> pd.DataFrame:
         """One line an entry; with a column of remarks where there are any."""
         columns = {

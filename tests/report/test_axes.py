@@ -7,7 +7,7 @@ import pytest
 import lleval_jax as ll
 from lleval_jax.errors import BadInput
 from lleval_jax.report import plot, prompts, refresh_plots, sloth_plots, style
-from lleval_jax.values.findings import Distribution
+from lleval_jax.values.findings import Best, Distribution
 
 plt = pytest.importorskip("matplotlib.pyplot", reason="needs the extra `plot`")
 plt.switch_backend("agg")
@@ -26,8 +26,12 @@ BOARD = ll.Leaderboard.from_frame(
 )
 TRUTH = {("a", "all"): 0.41, ("c", "all"): 0.9}
 SCORED = {(row, "MMLU"): 0.5 for row in GRID}
+GRID_SEEN = ll.Responses.build(np.eye(3), seen=np.eye(3) > 0, rows=("a", "$b$", "c\n"), items=tuple("xyz"))
+BEST = Best("c", 0.6, an_estimate(), (0.5,), (0.1,), 0.1, ("a", "$b$", "c"), np.array([0.0, 0.4, 0.6]), 27.0, "")
 DRAWN = {
-    "forest": lambda **to: plot.forest(an_estimate(), TRUTH, **to),
+    "forest": lambda **to: plot.forest(an_estimate(), TRUTH, goals={"threshold $": 0.5}, **to),
+    "rivals": lambda **to: prompts.rivals(BEST, most=2, **to),
+    "cells": lambda **to: prompts.cells(GRID_SEEN, ll.Choice(("a", "c\n"), (("y", "z"), ("x",)), ("", "")), **to),
     "curve": lambda **to: prompts.curve(Distribution(*4 * [np.linspace(0.1, 0.9, 5)]), 0.9, **to),
     "regret": lambda **to: prompts.regret([1, 2], {"$x": np.array([[0.2, 0.1], [0.1, 0.1]])}, **to),
     "scores": lambda **to: refresh_plots.scores(an_estimate(), TRUTH, **to),

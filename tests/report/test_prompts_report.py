@@ -56,20 +56,12 @@ def a_fit(models: list[str] | None = None, status: str = "ok") -> ll.FitResult[P
 
 def a_best() -> Best:
     chance = np.array([0.2, 0.0, 0.7, 0.1])
-    score = ll.Estimate(
-        target="accuracy",
-        method="extended rasch",
-        rows=("c",),
-        group=("all",),
-        value=np.array([0.6]),
-        low=np.array([0.5]),
-        high=np.array([0.7]),
-        level=0.95,
-        std_error=np.array([0.05]),
-        n_seen=np.array([1200]),
-        status=("ok",),
-    )
-    return Best("c", 0.7, score, (0.5, 0.99), (0.0, 0.031), 0.01, tuple("abcd"), chance, 1500.0, "")
+    value = np.array([0.55, 0.2, 0.6, 0.5])
+    numbers = [value, value - 0.1, value + 0.1, np.full(4, 0.05)]
+    words = {"target": "accuracy", "method": "extended rasch", "level": 0.95, "source": ll.Source(), "status": "ok"}
+    seen = np.array([[800], [0], [1200], [7]])
+    scores = ll.Estimate.crossed(tuple("abcd"), ("all",), numbers, n_seen=seen, **words)
+    return Best("c", 0.7, scores, (0.5, 0.99), (0.0, 0.031), 0.01, tuple("abcd"), chance, 1500.0, "")
 
 
 def a_curve() -> Distribution:
@@ -124,6 +116,45 @@ def test_the_best_prompt_with_its_rivals() -> None:
         "c: P(best) = 0.70. Its regret is at most 0.0 points with probability 0.5, 3.1 points with probability 0.99",
         "Its score: 0.600 [0.500, 0.700], from 1,200 answers of its own",
     )
+
+
+def test_rivals_are_drawn_best_on_top_and_the_rest_is_counted() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs the extra `plot`")
+    pyplot.switch_backend("agg")
+    axes = report.rivals(a_best(), title="simulated: ", most=2)
+    right = axes.child_axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["c", "a", "and 2 more"]
+    assert [tick.get_text() for tick in right.get_yticklabels()] == ["0.70", "0.20", "0.10"]
+    assert axes.yaxis_inverted()
+    assert axes.figure.get_suptitle() == "simulated: best so far: c, P(best) = 0.70"
+    axes = report.rivals(a_best())
+    assert [tick.get_text() for tick in axes.child_axes[0].get_yticklabels()] == ["0.70", "0.20", "0.10", "<0.01"]
+    full, hollow = axes.get_lines()
+    assert (full.get_xdata().tolist(), hollow.get_xdata().tolist()) == ([0.6, 0.55, 0.5], [0.2])
+    assert hollow.get_label() == "without answers of its own"
+    pyplot.close("all")
+
+
+def test_a_grid_shows_what_was_answered_and_what_is_to_run() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs the extra `plot`")
+    pyplot.switch_backend("agg")
+    seen = np.array([[True, False, False], [False, False, True]])
+    answers = ll.Responses.build(seen.astype(np.float32), seen=seen, rows=("p", "q"), items=tuple("xyz"))
+    axes = report.cells(answers, ll.Choice(("q",), (("y", "x"),), ("",)))
+    assert axes.get_images()[0].get_array().tolist() == [[1, 0, 0], [2, 2, 1]]
+    assert axes.figure.get_suptitle() == "run next: 2 cells, 1 prompts on 2 examples"
+    said = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert said == ["answered: 2", "run next: 2", "not asked: 2"]
+    axes = report.cells(answers, ll.Choice(("q",), ((),), ("the budget is spent",)))
+    assert axes.figure.get_suptitle() == "enough: the budget is spent"
+    pyplot.close("all")
+
+
+def test_a_grid_too_fine_for_a_picture_loses_no_cell_to_run(monkeypatch) -> None:
+    monkeypatch.setattr(report, "FINE", 4)
+    kind = np.zeros((3, 10), np.int8)
+    kind[0, 0], kind[0, 9], kind[2, 1], kind[2, 2] = 1, 2, 1, 2
+    assert report._coarse(kind).tolist() == [[1, 0, 0, 2], [0, 0, 0, 0], [2, 0, 0, 0]]
 
 
 def test_two_probabilities_on_one_screen_have_two_names() -> None:

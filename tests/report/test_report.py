@@ -112,6 +112,45 @@ def test_a_forest_is_drawn_best_on_top(tmp_path: pathlib.Path) -> None:
     pyplot.close("all")
 
 
+def test_a_forest_shows_goals_and_of_very_many_rows_no_names() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs the extra `plot`")
+    pyplot.switch_backend("agg")
+    axes = plot.forest(an_estimate(), goals={"threshold 0.6": 0.6})
+    line = axes.get_lines()[-1]
+    assert (line.get_xdata(), line.get_label()) == ([0.6, 0.6], "threshold 0.6")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["estimate and interval", "threshold 0.6"]
+    many = plot.forest(an_estimate().take([0, 1, 2] * 1000))
+    assert many.get_ylabel() == "3,000 rows, best on top"
+    assert many.figure.get_figheight() < 20
+    pyplot.close("all")
+
+
+def test_entries_are_taken_in_the_order_asked_for() -> None:
+    found = an_estimate(status=("ok", "ok", "not converged")).take([2, 0])
+    assert found.rows == ("[bold]model-2", "[bold]model-0")
+    assert found.status == ("not converged", "ok")
+    assert found.value.tolist() == an_estimate().value[[2, 0]].tolist()
+
+
+def test_groups_that_differ_are_named_in_one_sentence() -> None:
+    def said(low, high) -> list[str]:
+        low, high = np.array(low), np.array(high)
+        numbers = [(low + high) / 2, low, high, (high - low) / 4]
+        words = {"target": "difference", "method": "m", "level": 0.95, "source": ll.Source(), "status": "ok"}
+        groups = ("all", "law", "math", "art")
+        return compare.verdicts(ll.Estimate.crossed(("a - b",), groups, numbers, n_seen=9, **words), "a", "b")
+
+    judged = "Groups with a significant difference, each judged by itself:"
+    whole = "No significant difference between a and b at the 95% level."
+    assert said([-0.1] * 4, [0.1] * 4) == [whole, f"{judged} none of 3."]
+    some = "a is better on law, art; b is better on math"
+    assert said([-0.1, 0.1, -0.3, 0.1], [0.1, 0.3, -0.1, 0.3]) == [whole, f"{judged} 3 of 3; {some}."]
+    assert said([0.1, 0.1, -0.3, -0.1], [0.2, 0.3, 0.1, 0.3]) == [
+        "a is better than b.",
+        f"{judged} 1 of 3; a is better on law.",
+    ]
+
+
 def test_citations_are_the_entries_used() -> None:
     assert cite(an_estimate()) == BIBTEX["polo2024tiny"]
     with pytest.raises(ll.BadInput, match="no BibTeX for 'nobody'"):

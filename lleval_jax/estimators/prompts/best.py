@@ -202,7 +202,7 @@ def best(state: State, *, level: float = 0.95) -> Best:
 
     Args:
         state: with answers.
-        level: coverage of the interval of its score.
+        level: coverage of the intervals of the scores.
 
     Raises:
         BadInput: no answers yet, or a level outside (0, 1).
@@ -211,30 +211,30 @@ def best(state: State, *, level: float = 0.95) -> Best:
     require(len(state.scores) > 0, "nothing was answered yet; run what `choose` names and `update`")
     leader = int(state.scores.mean(0).argmax())
     below = _below(state.scores, leader)
-    value, low, high, std_error = quantiles.summarised(state.scores[:, [leader]].T.astype(float), level)
-    name = state.responses.rows[leader]
-    score = Estimate(
+    value, low, high, std_error = quantiles.summarised(state.scores.T.astype(float), level)
+    names = state.responses.rows
+    scores = Estimate(
         target="accuracy",
         method="extended rasch",
-        rows=(name,),
-        group=(WHOLE,),
+        rows=names,
+        group=(WHOLE,) * len(names),
         value=value,
         low=low,
         high=high,
         level=level,
         std_error=std_error,
-        n_seen=state.responses.n_seen[[leader]],
-        status=(state.status,),
+        n_seen=state.responses.n_seen,
+        status=(state.status,) * len(names),
         source=state.responses.source.merge(Source(seed=state.seed, cite=CITE)),
     )
     return Best(
-        prompt=name,
+        prompt=names[leader],
         probability=float(np.mean(below <= 0)),
-        score=score,
+        scores=scores,
         at=AT,
         within=tuple(np.quantile(below, AT, method="inverted_cdf").tolist()),
         gap=float(below.mean()),
-        prompts=state.responses.rows,
+        prompts=names,
         chance=_chance(state.scores),
         spent=state.spent,
         why=_enough(state) or _not_yet(state),
