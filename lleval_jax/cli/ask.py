@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.shell import options, output
+from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.errors import require
 
@@ -73,6 +73,7 @@ def ask(
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
     seed: Seed = 0,
+    plot: options.Plot = None,
     out: Out = None,
     json: options.Json = None,
 ) -> None:
@@ -87,7 +88,8 @@ def ask(
     other = {"--compare": compare, "--std-error": std_error, "--width": width, "--threshold": threshold}
     other |= {"--price": price, "--balance": balance, "--exposure": exposure > 1, "--by": by != "score"}
     _require_alone(leaderboard, bool(inputs), tolerance, other)
-    with verb("reading the bank", Outputs(json=json, file=out), strict=strict, seed=seed) as run:
+    typed.require_answers(inputs, plot)
+    with verb("reading the bank", Outputs(json=json, plot=plot, file=out), strict=strict, seed=seed) as run:
         known = ll.load_bank(bank)
         words: dict[str, Any] = {"k": k, "by": by, "stop": stop, "compare": compare, "balance": balance}
         words |= {"exposure": exposure, "level": level, "seed": seed}
@@ -97,10 +99,17 @@ def ask(
         if leaderboard and responses is not None:
             order: dict[str, Any] = {"certainty": certainty, "tolerance": tolerance}
             chosen = ll.ranking.choose(responses, bank=known, k=k, budget=budget, strict=strict, **order)
-            tables, so_far = _standing(ll.ranking.estimate(responses, bank=known, level=level, **order))
+            standing = ll.ranking.estimate(responses, bank=known, level=level, **order)
+            found, (tables, so_far) = standing.scores, _standing(standing)
         else:
             chosen = ll.adaptive.choose(responses, bank=known, strict=strict, **words)
-            tables, so_far = ([], {}) if responses is None else _so_far(responses, known, compare, level)
+            found = None if responses is None else _estimated(responses, known, compare, level)
+            tables, so_far = ([], {}) if found is None else ([ll.report.text.table(found)], _entries(found))
+        if found is not None:
+            enough = sum(not items for items in chosen.items)
+            words = {"goals": _goals(threshold, compare), "group": found.group[0]}
+            words["title"] = f"Estimated {found.target} so far; enough answers: {enough} of {len(chosen.rows)} models"
+            run.draw(lambda path: ll.report.plot.forest(found, path=path, **words))
         chosen = run.stamped(chosen)
         content = chosen.to_dict() | {"enough": chosen.enough, "checked": known.replayed is not None} | so_far
         content["caveats"] = list(known.caveats)
@@ -125,15 +134,20 @@ def _require_alone(leaderboard: bool, answers: bool, tolerance: float, other: di
         require(not given, f"--leaderboard asks by its own rule; it does not go with {', '.join(given)}")
 
 
-def _so_far(
+def _estimated(
     responses: "ll.Responses | ll.SparseResponses", bank: "ll.ItemBank", compare: tuple[str, str] | None, level: float
-) -> tuple[list["Table"], dict[str, Any]]:
-    """What the answers say already, as a table and for the JSON."""
+) -> "ll.Estimate":
+    """What the answers say already."""
     if compare is None:
-        found = ll.adaptive.estimate(responses, bank=bank, level=level)
-    else:
-        found = ll.adaptive.difference(responses, *compare, bank=bank, level=level)
-    return [ll.report.text.table(found)], _entries(found)
+        return ll.adaptive.estimate(responses, bank=bank, level=level)
+    return ll.adaptive.difference(responses, *compare, bank=bank, level=level)
+
+
+def _goals(threshold: float | None, compare: tuple[str, str] | None) -> dict[str, float]:
+    """What a score, or a difference, is asked to be clear of."""
+    if threshold is not None:
+        return {f"threshold {threshold:g}": threshold}
+    return {} if compare is None else {"no difference": 0.0}
 
 
 def _standing(found: "Ranking") -> tuple[list["Table"], dict[str, Any]]:

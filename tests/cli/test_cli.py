@@ -443,11 +443,14 @@ def test_check_is_strict_on_demand_and_reads_families_strictly(doubtful: pathlib
 
 
 DRAWING = (  # every verb that draws, with the words it cannot do without
+    "ask {place}/answers.csv --bank livexiv-vqa",
     "calibrate {place}/answers.csv --out {place}/drawn",
     "check {place}/answers.csv",
     "estimate {place}/answers.csv",
     "pepr {place}/answers.csv",
+    "prompts best {place}/answers.csv --budget 9",
     "prompts estimate {place}/answers.csv",
+    "prompts plan {place}/answers.csv --budget 9",
     "refresh choose {place}/answers.csv -k 3",
     "refresh estimate {place}/answers.csv {place}/truth.csv",
     "sloth {place}/answers.csv",

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shlex
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -232,6 +233,12 @@ def test_a_plan_is_a_loop_with_files(place: pathlib.Path, tmp_path: pathlib.Path
     assert found["cells"] == []
 
 
+def test_a_plan_is_drawn(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert _lleval(f"prompts plan demo:prompts --budget 340 --plot {tmp_path}/grid.png") == OK
+    assert (tmp_path / "grid.png").stat().st_size > 1000
+
+
 def test_a_plan_shows_its_first_cells(capsys: Shown) -> None:
     assert _lleval("prompts plan demo:prompts --budget 340") == OK
     shown = capsys.readouterr().out
@@ -247,7 +254,10 @@ def test_a_plan_shows_its_first_cells(capsys: Shown) -> None:
 @pytest.mark.usefixtures("quick")
 def test_the_best_prompt_so_far_and_whom_to_ask(place: pathlib.Path, tmp_path: pathlib.Path, capsys: Shown) -> None:
     line = f"prompts best {place}/grid.csv --budget"
-    assert _lleval(f"{line} 320 --out {tmp_path}/next.csv --json -") == OK
+    drawn = tmp_path / "best.svg"
+    plot = f"--plot {drawn}" if find_spec("matplotlib") else ""
+    assert _lleval(f"{line} 320 --out {tmp_path}/next.csv {plot} --json -") == OK
+    assert not plot or "<svg" in drawn.read_text()[:1000]
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "lleval/choice/1"
     assert len(found["cells"]) == 20

@@ -12,7 +12,7 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax.cli.prompts import grids
-from lleval_jax.cli.shell import options, output
+from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import require
 
@@ -97,6 +97,7 @@ def plan(
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
     seed: Seed = 0,
+    plot: options.Plot = None,
     out: Cells = None,
     json: options.Json = None,
 ) -> None:
@@ -111,13 +112,14 @@ def plan(
       lleval prompts plan answers.csv --budget 400 --by adaptive --quantile 5 --out next.csv
     """
     share = grids.share(quantile)
-    with verb("reading answers", Outputs(json=json, file=out), strict=strict, seed=seed) as run:
+    with verb("reading answers", Outputs(json=json, plot=plot, file=out), strict=strict, seed=seed) as run:
         grid = _so_far(inputs, about, reading, run)
         rows = about.of_rows(grid)
         run.say("planning" if by == "balanced" else "fitting and planning; compiling first")
         words: dict[str, Any] = {"by": by, "quantile": share, "row_features": rows, "seed": seed}
         words["price"] = None if price is None else _prices(price, grid)
         chosen = ll.prompts.choose(grid.answers, k=budget, **words)
+        run.draw(lambda path: ll.report.prompts.cells(grid.answers, chosen, path, title=_said(grid)))
         _show(chosen, grid, budget, run, {"by": by})
 
 
@@ -134,6 +136,7 @@ def best(
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
     seed: Seed = 0,
+    plot: options.Plot = None,
     out: Cells = None,
     json: options.Json = None,
 ) -> None:
@@ -146,7 +149,8 @@ def best(
       lleval prompts best demo:prompts --budget 600
       lleval prompts best answers.csv --budget 600 --tolerance 0.02 --out next.csv
     """
-    with verb("reading answers", Outputs(json=json, file=out), strict=strict, seed=seed) as run:
+    typed.require_answers(inputs, plot)
+    with verb("reading answers", Outputs(json=json, plot=plot, file=out), strict=strict, seed=seed) as run:
         grid = _so_far(inputs, about, reading, run)
         _require_one(grid)
         names, examples = grid.answers.rows, grid.answers.items
@@ -161,6 +165,7 @@ def best(
             state = ll.bandit.update(state, responses=grid.answers)
             found = ll.bandit.best(state, level=level)
             tables = [ll.report.prompts.best(found)]
+            run.draw(lambda path: ll.report.prompts.rivals(found, path, title=_said(grid)))
             said = found.to_dict()
             content |= {name: said[name] for name in ("target", "method", "level", "estimates", "best")}
         run.say("choosing the next cells")
@@ -204,9 +209,12 @@ def _show(
     content = chosen.to_dict() | {"enough": chosen.enough, "cells": [list(cell) for cell in cells], "answered": given}
     content |= {"budget": budget, "simulated": grid.simulated} | more
     shown = ll.report.prompts.choice(chosen, head, cells, given, out)
-    if grid.simulated:
-        shown = dataclasses.replace(shown, title=f"simulated answers: {shown.title}")
-    run.show([*tables, shown], content)
+    run.show([*tables, dataclasses.replace(shown, title=f"{_said(grid)}{shown.title}")], content)
+
+
+def _said(grid: grids.Grid) -> str:
+    """What a title begins with."""
+    return "simulated answers: " if grid.simulated else ""
 
 
 def _warn_of_formulas(names: Sequence[str], strict: bool) -> None:

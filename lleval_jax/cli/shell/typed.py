@@ -115,6 +115,16 @@ def picture_for(path: pathlib.Path | None) -> None:
     require(path.suffix in (".png", ".svg", ".pdf"), f"{path} is not a picture file; name it .png, .svg or .pdf")
 
 
+def require_answers(inputs: Sequence[str] | None, plot: pathlib.Path | None) -> None:
+    """Before the work of a verb that may begin without answers: is there anything to draw?"""
+    missing = plot is not None and not inputs
+    require(
+        not missing,
+        "--plot draws what the answers so far say, and none are given.",
+        shell="Name INPUT, or leave it out.",
+    )
+
+
 def require_writable(path: pathlib.Path) -> None:
     """Before the work: may a file or folder of this name be made, or written to?"""
     above = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
