@@ -179,7 +179,9 @@ def test_domains_and_new_models_are_taken() -> None:
     assert "a" in found.flagged
     assert set(found.estimate.group) == {f"v{i}/{g}" for i in (1, 2, 3) for g in ("old", "new")}
     assert "gain more than expected (family-wise error 5%)" in str(found)
-    assert "gain more than expected (family-wise error 0.5%)" in str(drift.suspects(versions, families=family, alarm=0.005))
+    assert "gain more than expected (family-wise error 0.5%)" in str(
+        drift.suspects(versions, families=family, alarm=0.005)
+    )
     assert found.to_dict()["flagged"] == list(found.flagged)
 
 
