@@ -25,6 +25,7 @@ from lleval_jax.data import simulate_logprobs
 from lleval_jax.estimators.pepr import search
 from lleval_jax.layout import texts as layout
 from lleval_jax.values.logprobs import LogProbs, members_of
+from lleval_jax.values.progress import silent
 
 TRUE = {"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1, "e": 0.0, "f": 0.0}
 WEIGHT = np.array(list(TRUE.values()))
@@ -100,7 +101,7 @@ def seconds(draws: int) -> dict:
     for _ in range(6):
         start = time.perf_counter()
         with jax.enable_x64(True):
-            found = search.run(arrays, work, 0.0, 1.0, draws, 0)
+            found = search.run(arrays, work, 0.0, 1.0, draws, 0, silent)
         took.append(time.perf_counter() - start)
     often = np.random.default_rng(0).standard_exponential((draws + 1, 200))[1:]
     start, apart = time.perf_counter(), 0.0

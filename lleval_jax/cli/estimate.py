@@ -15,7 +15,8 @@ from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import BadInput, NotConverged, nearest, require, require_known
 
 if TYPE_CHECKING:
-    from lleval_jax.report.text import Table, Truth
+    from lleval_jax.report import truth as scores
+    from lleval_jax.report.text import Table
 
 Bank = Annotated[
     str | None,
@@ -75,7 +76,7 @@ class Asked:
     groups: bool
     leaderboard: bool
     compare: tuple[str, str] | None
-    truth: "Truth | None"
+    truth: "scores.Known | None"
     seed: int
 
 
@@ -244,7 +245,7 @@ def _require_converged(found: "ll.Estimate") -> None:
         raise NotConverged(f"the estimate of {row!r}: {status} ({len(failed)} such entries)")
 
 
-def _add_truth(found: "ll.Estimate", known: "Truth | None", content: dict[str, Any]) -> None:
+def _add_truth(found: "ll.Estimate", known: "scores.Known | None", content: dict[str, Any]) -> None:
     if known is None:
         return
     held = ll.report.text.inside(found, known)

@@ -7,7 +7,8 @@ import numpy as np
 
 from lleval_jax.report import style
 from lleval_jax.report.compare import verdicts
-from lleval_jax.report.text import Table, Truth, leaderboard, table
+from lleval_jax.report.text import Table, leaderboard, table
+from lleval_jax.report.truth import Truth
 from lleval_jax.values.comparison import Comparison
 from lleval_jax.values.ranks import Ranks
 from lleval_jax.values.responses import WHOLE

@@ -11,7 +11,8 @@ import numpy as np
 from lleval_jax.errors import require
 from lleval_jax.report import style
 from lleval_jax.report.style import DOT, LINE, TRUE
-from lleval_jax.report.text import Truth, label
+from lleval_jax.report.text import label
+from lleval_jax.report.truth import Truth, known
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate, FitResult
 from lleval_jax.values.trust import Examination, Guard
@@ -46,7 +47,7 @@ def forest(
 
     Args:
         estimate: what to show.
-        truth: (row, group) -> known score.
+        truth: (row, group) -> known score, or a table as `ll.read_scores` gives.
         path: write the picture here (png, svg or pdf).
         goals: what a value is to be compared with, by name, such as {"threshold 0.6": 0.6}.
         group: the part of the benchmark to show.
@@ -63,13 +64,14 @@ def forest(
         height, estimate.low[here], estimate.high[here], color=LINE, linewidth=3 if few else 1, capstyle="round"
     )
     axes.plot(estimate.value[here], height, "o", color=DOT, markersize=5 if few else 2, label="estimate and interval")
-    known = {} if truth is None else {y: truth.get((estimate.rows[i], group)) for y, i in enumerate(here)}
-    known = {y: value for y, value in known.items() if value is not None}
-    if known:
-        axes.plot([*known.values()], [*known], "|", color=TRUE, markersize=11, markeredgewidth=2, label="truth")
+    scores = known(truth) or {}
+    true = {y: scores.get((estimate.rows[i], group)) for y, i in enumerate(here)}
+    true = {y: value for y, value in true.items() if value is not None}
+    if true:
+        axes.plot([*true.values()], [*true], "|", color=TRUE, markersize=11, markeredgewidth=2, label="truth")
     for (name, value), colour in zip((goals or {}).items(), (style.PURPLE, style.GREEN, style.GREY), strict=False):
         axes.axvline(value, color=colour, linewidth=1.4, linestyle="--", zorder=3, label=style.plain(name))
-    if known or goals:
+    if true or goals:
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=9)
     if few:
         axes.set_yticks(height, [label(estimate.rows[i]) for i in here], fontsize=9)
@@ -101,18 +103,19 @@ def left_out(
         path: write the picture here (png, svg or pdf).
         ax: draw in these axes.
     """
+    scores = known(truth)
     drawn = style.canvas(ax, (5.4, 5.4))
     axes, level = drawn.panel, next(iter(found.values())).level
     for (who, one), colour, marker in zip(found.items(), (DOT, style.AMBER), style.MARKERS, strict=False):
-        true = np.array([truth[row, WHOLE] for row in one.rows])
+        true = np.array([scores[row, WHOLE] for row in one.rows])
         inside = (one.low <= true) & (true <= one.high)
         label = f"{who}: {inside.sum()} of {len(true)} {100 * level:.4g}% intervals contain the score"
         axes.vlines(true, one.low, one.high, color=colour, alpha=0.5, linewidth=2)
         axes.plot(true, one.value, marker, color=colour, markersize=5, label=label)
         axes.plot(true[~inside], one.value[~inside], "o", color=TRUE, markersize=11, fillstyle="none", zorder=4)
     ends = np.array([part for one in found.values() for part in (one.low.min(), one.high.max())])
-    known = np.array(list(truth.values()))
-    low, high = min(ends.min(), known.min()) - 0.02, max(ends.max(), known.max()) + 0.02
+    all_true = np.array(list(scores.values()))
+    low, high = min(ends.min(), all_true.min()) - 0.02, max(ends.max(), all_true.max()) + 0.02
     axes.plot([low, high], [low, high], color="0.6", linewidth=1, zorder=1)
     axes.plot([], [], "o", color=TRUE, markersize=11, fillstyle="none", label=MISSED)
     axes.set(

@@ -9,8 +9,10 @@ import numpy as np
 
 from lleval_jax.report import style
 from lleval_jax.report.style import COLOURS, DOT, LINE, TRUE
-from lleval_jax.report.text import LABEL, Table, Truth, cut, label
+from lleval_jax.report.text import LABEL, Table, cut, label
 from lleval_jax.report.text import table as table_of
+from lleval_jax.report.truth import Known, Truth
+from lleval_jax.report.truth import known as scores_of
 from lleval_jax.values.findings import Best, Distribution, percent
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import Choice, Estimate, FitResult
@@ -141,7 +143,7 @@ def plot(
         curve(curves[name], level, None if truth is None else truth[name], ax=one)
         one.set_title(style.plain(name) or "Distribution over prompts", loc="left", fontsize=10)
     if each is not None:
-        _each(flat[len(shown)], each, known)
+        _each(flat[len(shown)], each, scores_of(known))
     for one in flat[panels:]:
         one.set_axis_off()
     answers = int(fit.params.answered.sum())
@@ -210,7 +212,7 @@ def regret(
     return axes
 
 
-def _each(axes: "Axes", each: Estimate, known: Truth | None) -> None:
+def _each(axes: "Axes", each: Estimate, known: Known | None) -> None:
     """A dot and an interval for each prompt, best on top."""
     order = np.argsort(each.value, kind="stable")
     height = np.arange(len(order))

@@ -7,7 +7,8 @@ import numpy as np
 
 from lleval_jax.errors import require
 from lleval_jax.report import style
-from lleval_jax.report.text import Table, Truth, inside
+from lleval_jax.report.text import Table, inside
+from lleval_jax.report.truth import Known, Truth, known
 from lleval_jax.values.findings import Linked, RowCheck, RowFinding, Skipped, Suspicion
 from lleval_jax.values.ranks import Standing
 from lleval_jax.values.responses import WHOLE
@@ -82,6 +83,7 @@ def tables(
         standing: from `refresh.ranks`: ranks, their intervals, and the chance that each is the true one.
         truth: (model, domain) -> the score, where it is known although it was hidden.
     """
+    truth = known(truth)
     title = (
         f"estimated {estimate.target} on {version}, {100 * estimate.level:.4g}% intervals (method: {estimate.method})"
     )
@@ -156,7 +158,7 @@ def choice(
     return Table(title, head, tuple(lines), (*([TOGETHER] if count > 1 else []), sure, spared, law), 2)
 
 
-def _columns(estimate: Estimate, here: Sequence[int], truth: Truth | None) -> dict[str, list[str]]:
+def _columns(estimate: Estimate, here: Sequence[int], truth: Known | None) -> dict[str, list[str]]:
     columns = {estimate.target: [f"{estimate.value[i]:z.3f}" for i in here]}
     columns["interval"] = [style.interval(estimate, i) for i in here]
     columns["answers"] = [f"{estimate.n_seen[i]:,}" for i in here]
@@ -170,12 +172,12 @@ def _columns(estimate: Estimate, here: Sequence[int], truth: Truth | None) -> di
     return columns
 
 
-def _score_card(estimate: Estimate, here: Sequence[int], truth: Truth) -> str:
-    """Of entries that are not known exactly."""
-    known = [(i, truth[key]) for i in here if (key := (estimate.rows[i], estimate.group[i])) in truth]
-    open_ = [(i, true) for i, true in known if estimate.std_error[i] > 0]
+def _score_card(estimate: Estimate, here: Sequence[int], truth: Known) -> str:
+    """Of entries that are not both exactly."""
+    both = [(i, truth[key]) for i in here if (key := (estimate.rows[i], estimate.group[i])) in truth]
+    open_ = [(i, true) for i, true in both if estimate.std_error[i] > 0]
     if not open_:
-        return "no score that was hidden is known"
+        return "no score that was hidden is both"
     held = sum(estimate.low[i] <= true <= estimate.high[i] for i, true in open_)
     off = np.mean([abs(estimate.value[i] - true) for i, true in open_])
     return f"{held} of {len(open_)} intervals contain the score that was hidden; mean absolute error {off:z.3f}"
@@ -230,7 +232,7 @@ def content(
         truth: (model, domain) -> the score, where it is known although it was hidden.
         standing: from `refresh.ranks`.
     """
-    out = estimate.to_dict()
+    out, truth = estimate.to_dict(), known(truth)
     for i, entry in enumerate(out["estimates"]):
         entry["known"] = state(estimate, i)
         key = entry["row"], entry["group"]

@@ -11,7 +11,7 @@ from lleval_jax.errors import require
 from lleval_jax.report import style
 from lleval_jax.report.refresh import best_first, entries_of, error, state
 from lleval_jax.report.style import DOT, LINE, TRUE
-from lleval_jax.report.text import Truth
+from lleval_jax.report.truth import Known, Truth, known
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
 
@@ -42,6 +42,7 @@ def scores(
         title: above all panels.
         ax: draw in these axes, as many as there are domains and the whole.
     """
+    truth = known(truth)
     groups = sorted(dict.fromkeys(estimate.group), key=lambda group: group != WHOLE)
     models = estimate.rows if truth is None else [row for row, _ in truth if row in set(estimate.rows)]
     require(bool(models), "no score of these models is known")
@@ -82,10 +83,10 @@ def scores(
     return axes
 
 
-def _ends(estimate: Estimate, truth: Truth) -> tuple[float, float]:
+def _ends(estimate: Estimate, truth: Known) -> tuple[float, float]:
     """What all panels show of both axes."""
-    known = [truth[key] for key in zip(estimate.rows, estimate.group, strict=True) if key in truth]
-    low, high = min(*known, estimate.low.min()), max(*known, estimate.high.max())
+    true = [truth[key] for key in zip(estimate.rows, estimate.group, strict=True) if key in truth]
+    low, high = min(*true, estimate.low.min()), max(*true, estimate.high.max())
     room = 0.04 * max(high - low, 1e-3)
     return low - room, high + room
 
@@ -209,7 +210,7 @@ def ranks(
     return axes
 
 
-def _against(axes: "Axes", estimate: Estimate, truth: Truth, group: str) -> None:
+def _against(axes: "Axes", estimate: Estimate, truth: Known, group: str) -> None:
     """Predicted against true scores; how many intervals contain the truth, and the names of those that miss most."""
     here = [i for i in entries_of(estimate, group) if (estimate.rows[i], group) in truth]
     true = np.array([truth[estimate.rows[i], group] for i in here])

@@ -11,7 +11,8 @@ from lleval_jax.errors import require
 from lleval_jax.report import style
 from lleval_jax.report.sloth_tables import parts, short
 from lleval_jax.report.style import COLOURS, DOT, MARKERS, TRUE
-from lleval_jax.report.text import Truth, inside
+from lleval_jax.report.text import inside
+from lleval_jax.report.truth import Truth, known
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.results import Estimate
 
@@ -170,31 +171,30 @@ def observed(
     Raises:
         BadInput: no score is known.
     """
-    held = inside(estimate, truth)
+    scores = known(truth)
+    held = inside(estimate, scores)
     require(bool(held), "no score of these targets is known")
     keys = list(zip(estimate.rows, estimate.group, strict=True))
-    known = np.array([truth.get(key, np.nan) for key in keys])
-    seen = np.isfinite(known)
+    true = np.array([scores.get(key, np.nan) for key in keys])
+    seen = np.isfinite(true)
     drawn = style.canvas(ax, (5.6, 5.6))
     axes = drawn.panel
-    ends = np.array(
-        [min(known[seen].min(), estimate.low[seen].min()), max(known[seen].max(), estimate.high[seen].max())]
-    )
+    ends = np.array([min(true[seen].min(), estimate.low[seen].min()), max(true[seen].max(), estimate.high[seen].max())])
     ends += np.array([-0.03, 0.03]) * max(float(np.ptp(ends)), 1e-3)
     axes.plot(ends, ends, color="0.6", linewidth=0.9, zorder=1)
     for j, name in enumerate(dict.fromkeys(estimate.group)):
         here = seen & (np.array(estimate.group, object) == name)
         if here.any():
             colour, marker = COLOURS[j % len(COLOURS)], MARKERS[(j + j // len(COLOURS)) % len(MARKERS)]
-            axes.vlines(known[here], estimate.low[here], estimate.high[here], color=colour, alpha=0.25, linewidth=1.2)
+            axes.vlines(true[here], estimate.low[here], estimate.high[here], color=colour, alpha=0.25, linewidth=1.2)
             how = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5, "alpha": 0.85}
-            axes.plot(known[here], estimate.value[here], marker, color=colour, label=style.plain(name), zorder=3, **how)
+            axes.plot(true[here], estimate.value[here], marker, color=colour, label=style.plain(name), zorder=3, **how)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
     axes.set_aspect("equal")
     axes.set_xlabel(f"observed {estimate.target}")
     axes.set_ylabel(f"predicted {estimate.target}")
-    error = np.abs(estimate.value - known)[seen].mean()
+    error = np.abs(estimate.value - true)[seen].mean()
     share = sum(held.values()) / len(held)
     level = f"{100 * estimate.level:.4g}%"
     count = f"{sum(held.values()):,} of {len(held):,} {level} intervals contain the truth ({share:.0%})"

@@ -12,13 +12,13 @@ from rich.text import Text
 
 from lleval_jax.report import style
 from lleval_jax.report.compare import difference, verdicts
+from lleval_jax.report.truth import Known, Truth, known
 from lleval_jax.values.ranks import Ranks
 from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Estimate
 from lleval_jax.words import visible
 
 SHORTEST = 12  # cells that a name keeps on a narrow terminal
-Truth = Mapping[tuple[str, str], float]  # (row, group) -> the score, where it is known
 LABEL = 44  # cells that a name has in a picture
 NAMED = 5  # rows named before a remark
 
@@ -114,12 +114,12 @@ def table(estimate: Estimate, truth: Truth | None = None) -> Table:
     With `truth`, also the known score and whether the interval holds it.
     """
     entries = range(len(estimate.rows))
-    return _lay_out(style.summary(estimate), estimate, list(entries), truth=truth)
+    return _lay_out(style.summary(estimate), estimate, list(entries), truth=known(truth))
 
 
 def leaderboard(estimate: Estimate, ranks: Ranks, truth: Truth | None = None) -> Table:
     """The rows of one group, best first, with the ranks that the intervals support."""
-    found = _lay_out(style.summary(estimate), estimate, list(ranks.order), ranks=ranks.ranges, truth=truth)
+    found = _lay_out(style.summary(estimate), estimate, list(ranks.order), ranks=ranks.ranges, truth=known(truth))
     remark = f"Rank ranges consistent with pairwise {100 * estimate.level:.4g}% intervals, errors taken as independent."
     return dataclasses.replace(found, remarks=(*found.remarks, remark))
 
@@ -135,7 +135,8 @@ def comparison(estimate: Estimate, first: str, second: str) -> Table:
 def inside(estimate: Estimate, truth: Truth) -> dict[tuple[str, str], bool]:
     """(row, group) -> whether the interval contains the known score, where one is known."""
     entries = zip(estimate.rows, estimate.group, estimate.low, estimate.high, strict=True)
-    return {(r, g): bool(low <= truth[r, g] <= high) for r, g, low, high in entries if (r, g) in truth}
+    true = known(truth)
+    return {(r, g): bool(low <= true[r, g] <= high) for r, g, low, high in entries if (r, g) in true}
 
 
 def _lay_out(
@@ -144,7 +145,7 @@ def _lay_out(
     entries: Sequence[int],
     *,
     ranks: Sequence[str] | None = None,
-    truth: Truth | None = None,
+    truth: Known | None = None,
 ) -> Table:
     """The columns that have something to say."""
     row, group = estimate.rows, estimate.group
@@ -187,7 +188,7 @@ def _first(names: Sequence[str]) -> str:
     return f"{', '.join(names[:NAMED])}{more}"
 
 
-def _score_card(estimate: Estimate, truth: Truth, held: Mapping[tuple[str, str], bool]) -> str:
+def _score_card(estimate: Estimate, truth: Known, held: Mapping[tuple[str, str], bool]) -> str:
     keys = zip(estimate.rows, estimate.group, estimate.value, strict=True)
     errors = [abs(value - truth[r, g]) for r, g, value in keys if (r, g) in truth]
     count = f"{sum(held.values())} of {len(held)} intervals contain the truth"

@@ -18,7 +18,8 @@ from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import nearest, require
 
 if TYPE_CHECKING:
-    from lleval_jax.report.text import Table, Truth
+    from lleval_jax.report.text import Table
+    from lleval_jax.report.truth import Truth
 
 
 SIMULATED = "simulated answers: "

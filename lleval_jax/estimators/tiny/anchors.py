@@ -15,7 +15,7 @@ from lleval_jax.errors import BadInput, DataWarning, outside, require, require_k
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.irt.guard import check as examine
 from lleval_jax.estimators.irt.guard import require_models, verdict
-from lleval_jax.estimators.irt.order import in_order, ordered
+from lleval_jax.estimators.irt.order import in_order
 from lleval_jax.estimators.tiny import kriging, linear, plans
 from lleval_jax.estimators.tiny import regression as head
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS
@@ -94,7 +94,7 @@ def choose(
     back = functools.partial(ItemBank.arranged, items=fit.items, models=models)
     found = _choose(
         in_order(fit),
-        None if responses is None else ordered(responses),
+        None if responses is None else responses.ordered(),
         k=k,
         by=by,
         full_scores=full_scores,
