@@ -1,4 +1,4 @@
-"""Makes the banks that ship: `python models/build.py livexiv-vqa`; the data it needs lies beside each bank.
+"""Makes the banks that ship: `python models/build.py livexiv-vqa`; the data it needs are in each bank's folder.
 
     --out DIR           write the bank there and leave the one that ships alone
     --from-shared DIR   first make answers.npz anew from a folder that holds livexiv/*.npz
@@ -19,9 +19,11 @@ import numpy as np
 import pandas as pd
 
 import lleval_jax as ll
+from lleval_jax.cli.left_out import RANDOM, STRONGEST, left_out
 
 HERE = pathlib.Path(__file__).resolve().parent
 CITE = ("shabtay2024livexiv",)
+LEVEL = 0.95  # of the intervals that are checked on models left out
 
 
 def pack(shared: pathlib.Path, recipe: dict, path: pathlib.Path) -> None:
@@ -77,34 +79,40 @@ def recipe_of(name: str) -> dict:
     return recipe
 
 
-def fit(recipe: dict, responses: ll.Responses) -> ll.FitResult:
-    """The items' parameters, as the recipe wants them; `NotConverged` rather than a bad bank."""
-    return ll.irt.fit(
-        responses,
-        model=recipe["model"],
-        dims=recipe["dims"],
-        prior={name: tuple(numbers) for name, numbers in recipe["prior"].items()},
-        precision=recipe["precision"],
-        tol=recipe["tol"],
-        seed=recipe["seed"],
-        strict=True,
-    )
+def fitting(recipe: dict) -> dict:
+    """How the items are fitted; `NotConverged` rather than a bad bank."""
+    prior = {name: tuple(numbers) for name, numbers in recipe["prior"].items()}
+    return {name: recipe[name] for name in ("model", "dims", "precision", "tol", "seed")} | {
+        "prior": prior,
+        "strict": True,
+    }
+
+
+def choosing(recipe: dict, guard: ll.Guard) -> dict:
+    """How the anchors are chosen."""
+    return {name: recipe[name] for name in ("k", "by", "name", "version", "seed")} | {"guard": guard}
+
+
+def calibration(recipe: dict, responses: ll.Responses) -> tuple[ll.Responses, ll.Guard]:
+    """The models that the bank is made from, and what their answers can teach."""
+    kept = responses.take([i for i, row in enumerate(responses.rows) if row not in recipe["left_out"]])
+    return kept, ll.estimable.check(kept, model=recipe["model"], dims=recipe["dims"], seed=recipe["seed"])
+
+
+def verdict(recipe: dict, responses: ll.Responses, bank: ll.ItemBank) -> ll.Verdict:
+    """What `lleval calibrate` would say against the bank: the guard's words, and models left out of everything."""
+    kept, guard = calibration(recipe, responses)
+    tried = left_out(kept, bank, fitting(recipe), choosing(recipe, guard), LEVEL, print)
+    found = {one.who: one.found for one in tried}
+    return dataclasses.replace(ll.estimable.verdict(guard), random=found[RANDOM], strongest=found[STRONGEST])
 
 
 def make(recipe: dict, responses: ll.Responses) -> ll.ItemBank:
     """Fit the items to all models but those left out, choose the anchors, and replay sessions for `lleval ask`."""
-    kept = responses.take([i for i, row in enumerate(responses.rows) if row not in recipe["left_out"]])
-    fitted = fit(recipe, kept)
-    bank = ll.anchors.choose(
-        fitted,
-        kept,
-        k=recipe["k"],
-        by=recipe["by"],
-        name=recipe["name"],
-        version=recipe["version"],
-        seed=recipe["seed"],
-    )
-    bank = ll.sessions.prepare(bank, fitted, kept, seed=recipe["seed"])
+    kept, guard = calibration(recipe, responses)
+    fitted = ll.irt.fit(kept, **fitting(recipe))
+    bank = ll.anchors.choose(fitted, responses=kept, **choosing(recipe, guard))
+    bank = ll.sessions.prepare(bank, fit=fitted, responses=kept, seed=recipe["seed"])
     single = {
         name: array.astype(np.float32)
         for name, array in bank.learned._asdict().items()
@@ -119,7 +127,8 @@ def make(recipe: dict, responses: ll.Responses) -> ll.ItemBank:
         cite=CITE,
     )
     short = {name: getattr(bank, name).astype(np.float32) for name in ("slope", "intercept", "floor", "ceiling")}
-    return dataclasses.replace(bank, **short, learned=bank.learned._replace(**single), source=source)
+    bank = dataclasses.replace(bank, **short, learned=bank.learned._replace(**single), source=source)
+    return dataclasses.replace(bank, verdict=verdict(recipe, responses, bank))
 
 
 def demo(recipe: dict, responses: ll.Responses, bank: ll.ItemBank) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -90,6 +90,20 @@ def test_holds_what_the_recipe_says(name, build):
 
 
 @each_bank
+def test_a_bank_says_once_on_how_few_models_it_rests(name, build):
+    bank, recipe = ll.load_bank(name), recipe_of(name)
+    guard = build.calibration(recipe, build.answers(MODELS / name / recipe["data"]))[1]
+    known = ll.estimable.verdict(guard)
+    assert (bank.verdict.models, bank.verdict.warnings) == (known.models, known.warnings)
+    assert [caveat.split(",")[0] for caveat in bank.caveats] == [f"bank {name!r}: only 17 models for calibration"]
+    assert ll.tiny.estimate(MODELS / name / "demo.parquet", bank=bank).caveats == bank.caveats
+    card = (MODELS / name / "card.md").read_text()
+    for found in (bank.verdict.random, bank.verdict.strongest):
+        assert (found.of, found.why_not) == (3, "")
+        assert f"{found.inside} of {found.of}, mean error {found.error:.3f}" in card
+
+
+@each_bank
 def test_demonstration(name):
     bank, recipe = ll.load_bank(MODELS / name), recipe_of(name)
     asked = ll.read(MODELS / name / "demo.parquet")
@@ -119,6 +133,7 @@ def test_recipe_remakes_the_bank(name, build, tmp_path):
     assert kept.keys() == made.keys()
     for key in kept:
         np.testing.assert_allclose(made[key].astype(float), kept[key].astype(float), rtol=0, atol=1e-5, err_msg=key)
+    assert unchanged(bank.verdict) == unchanged(ll.load_bank(name).verdict)
     asked, truth = build.demo(recipe, data, bank)
     pd.testing.assert_frame_equal(
         asked.reset_index(drop=True), pd.read_parquet(MODELS / name / "demo.parquet"), check_dtype=False
@@ -159,7 +174,7 @@ def test_a_law_is_whole_and_small(name, laws):
 
 
 @each_law
-def test_a_law_foretells(name):
+def test_a_law_predicts(name):
     """A larger model of a family scores more where size matters; a known family is known better than a new one."""
     law = ll.load_law(name)
     sizes, families = (8e9, 70e9, 400e9), ("meta-llama-3", "new")
@@ -181,6 +196,12 @@ def test_recipe_remakes_the_law(name, laws):
     assert (kept.rows, kept.items, kept.settings, kept.source) == (made.rows, made.items, made.settings, made.source)
     np.testing.assert_allclose(fitted(made), fitted(kept), rtol=0, atol=1e-3)
     assert made.ended.value == pytest.approx(kept.ended.value, abs=0.1)
+
+
+def unchanged(verdict: ll.Verdict) -> tuple:
+    """What rounding leaves as it is: counts, and errors to four decimals."""
+    tried = (verdict.random, verdict.strongest)
+    return verdict.models, verdict.warnings, [(one.inside, one.of, round(one.error, 4)) for one in tried]
 
 
 def fitted(law: ll.FitResult) -> np.ndarray:

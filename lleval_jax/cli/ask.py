@@ -115,7 +115,8 @@ def ask(
         content["caveats"] = list(known.caveats)
         if out is not None:
             output.lines(_once(chosen.items), out)
-        run.show(tables + _shown(chosen, known), content)
+        said = () if tables else known.caveats  # the estimates so far say them already
+        run.show(tables + _shown(chosen, known, said), content)
 
 
 def _once(items: Sequence[Sequence[str]]) -> list[str]:
@@ -183,7 +184,7 @@ def _prices(path: str, bank: "ll.ItemBank") -> dict[str, float]:
     return {item: float(priced[item]) for item in bank.items}
 
 
-def _shown(chosen: "ll.Choice", bank: "ll.ItemBank") -> list["Table"]:
+def _shown(chosen: "ll.Choice", bank: "ll.ItemBank", caveats: Sequence[str]) -> list["Table"]:
     group = dict(zip(bank.items, (bank.groups[g] for g in bank.group), strict=True))
     lines, remarks = [], []
     for row, items, why in zip(chosen.rows, chosen.items, chosen.why, strict=True):
@@ -193,7 +194,7 @@ def _shown(chosen: "ll.Choice", bank: "ll.ItemBank") -> list["Table"]:
     if bank.replayed is None:
         remarks.append("Adaptive intervals of this bank are not validated.")
         remarks.append("Run 'lleval calibrate --replay' to calibrate them on held-out models.")
-    remarks += bank.caveats
+    remarks += caveats
     if lines:
         return [ll.report.text.Table("ask next", ("model", "item", "group"), tuple(lines), tuple(remarks), 3)]
     return [ll.report.text.Table("enough", ("model", "why"), tuple(zip(chosen.rows, chosen.why, strict=True)), (), 2)]

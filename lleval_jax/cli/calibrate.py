@@ -132,7 +132,11 @@ def calibrate(
         if replay:
             bank = keep(ll.sessions.prepare(bank, fit=fit, responses=responses, seed=seed, tell=run.tell))
         tried: list[Tried] = []
-        for found in left_out(responses, bank, fitting, choosing, level, run) if check else ():
+
+        def say(part: str) -> None:
+            run.say(f"{part}; the bank is saved already")
+
+        for found in left_out(responses, bank, fitting, choosing, level, say) if check else ():
             tried.append(found)
             bank = keep(_checked(bank, found))
         if any(one.estimate is not None for one in tried):

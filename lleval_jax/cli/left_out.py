@@ -5,13 +5,12 @@ often better than all that are known, and what holds between known models need n
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 import lleval_jax as ll
-from lleval_jax.cli.shell.verb import Run
 
 SHARE = 5  # one model in so many is left out
 FEWEST, MOST = 10, 200  # models needed for a check; models left out at most
@@ -38,11 +37,12 @@ def left_out(
     fitting: dict[str, Any],
     choosing: dict[str, Any],
     level: float,
-    run: Run,
+    say: Callable[[str], object],
 ) -> Iterator[Tried]:
     """Fit and choose again without some models, then estimate those from the anchors alone: at random, the strongest.
 
-    Only models whose full score is known take part: from a table of scores, or from an answer to every item.
+    Only models whose full score is known take part: from a table of scores, or from an answer to every item. `say` is
+    called with a word before each.
     """
     truth = known_scores(bank)
     for who in (RANDOM, STRONGEST):
@@ -53,7 +53,7 @@ def left_out(
         out = (
             _drawn(truth, len(responses.rows), choosing["seed"]) if who == RANDOM else _best(truth, len(responses.rows))
         )
-        run.say(f"checking on {len(out)} {who}; the bank is saved already")
+        say(f"checking on {len(out)} {who}")
         found = _estimated(responses, set(out), bank, fitting, choosing, level)
         known = np.array([truth[row] for row in found.rows])
         inside = (found.low <= known) & (known <= found.high)

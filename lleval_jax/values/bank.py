@@ -283,12 +283,12 @@ class ItemBank(Value):
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What a reader of its estimates must know, in sentences; empty where there is nothing."""
-        said = () if self.verdict is None else self.verdict.caveats
+        """What a reader of its estimates must know, a sentence each; empty where there is nothing."""
+        said = [] if self.verdict is None else [*self.verdict.caveats]
         made = self.calibration
-        if made is None or made.outside or self.misfit is not None:
-            return said
-        return (*said, f"the intervals of bank {self.name!r} were not checked on models left out of its calibration")
+        if made is not None and not made.outside and self.misfit is None:
+            said.append("its intervals were not checked on models left out of its calibration")
+        return tuple(f"bank {self.name!r}: {one}" for one in said)
 
     @property
     def anchor_items(self) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def test_a_bank_is_saved_before_it_is_checked(tmp_path, capsys, monkeypatch):
     bank = ll.load_bank(tmp_path / "bank")
     assert bank.misfit is not None
     assert bank.verdict.random is None
-    assert bank.caveats == ("only 12 models for calibration; at least 30 are advised",)
+    assert bank.caveats == ("bank 'bank': only 12 models for calibration; at least 30 are advised",)
     capsys.readouterr()
     assert run(["estimate", written(tmp_path, 12), "--bank", f"{tmp_path}/bank", "--json", f"{tmp_path}/e.json"]) == OK
     assert bank.caveats[0] in capsys.readouterr().out
@@ -100,7 +100,7 @@ def test_no_check_checks_nothing(tmp_path, capsys, monkeypatch):
     assert run(words) == OK
     said = capsys.readouterr().out
     assert "skipped (--no-check)" in said
-    assert "were not checked on models left out of its calibration" in said
+    assert "bank 'bank': its intervals were not checked on models left out of its calibration" in said
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_a_bank_shows_what_speaks_against_it(tmp_path, capsys):
     assert run(["bank", "show", f"{tmp_path}/bank", "--json", "-"]) == OK
     found = json.loads(capsys.readouterr().out)["banks"][0]
     assert (found["check"]["inside"], found["check_strongest"]["bias"]) == (9, -0.08)
-    assert found["caveats"] == list(verdict.caveats)
+    assert found["caveats"] == [f"bank {bank.name!r}: {one}" for one in verdict.caveats]
 
 
 def test_few_misses_are_no_caveat():

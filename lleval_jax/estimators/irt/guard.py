@@ -37,7 +37,8 @@ RELIABLE = 0.3  # of the rows' standing: below it the rows hardly differ by more
 FEW = 0.05  # share of rows or items that may be useless before it is a warning
 FEWEST = 5  # models below which not even difficulties are worth fitting
 SOUND = 30  # models below which a bank says with every estimate how few it was made from
-GRAVE = ("too few models", "too few items", "nothing in common", "disconnected", "copies")  # what a bank repeats
+FEW_MODELS = "too few models"
+GRAVE = (FEW_MODELS, "too few items", "nothing in common", "disconnected", "copies")  # what a bank repeats
 COPIED = 0.1  # share of rows that may be copies before it is a warning
 SEVERAL = 512  # items that tell what the median item learns; shorter sets are repeated up to it
 ROWS, ITEMS = 6000, 1024  # at most so many are compared; larger sets are sampled
@@ -106,15 +107,20 @@ def check(
 
 
 def verdict(found: Guard) -> Verdict:
-    """What a bank that is made from these answers must repeat with every estimate.
+    """What a bank that is made from these answers must repeat with every estimate; that models are few, once.
 
     Raises:
         BadInput: so few models that nothing can be calibrated.
     """
     require_models(found.models, found.distinct)
-    said = [f"{one.found}; {one.advice}" if one.advice else one.found for one in found.warnings if one.name in GRAVE]
-    if found.distinct < SOUND:
-        said.insert(0, f"only {_models(found.models, found.distinct)} for calibration; at least {SOUND} are advised")
+    few = found.distinct < SOUND
+    grave = [one for one in found.warnings if one.name in GRAVE and not (few and one.name == FEW_MODELS)]
+    said = [f"{one.found}; {one.advice}" if one.advice else one.found for one in grave]
+    if few:
+        those = f"only {_models(found.models, found.distinct)} for calibration"
+        if any(one.name == FEW_MODELS for one in found.warnings):
+            those += f", too few to identify the {_taught(found.asked)} of a {_title(found.asked)} model"
+        said.insert(0, f"{those}; at least {SOUND} are advised")
     return Verdict(found.distinct, tuple(said))
 
 
@@ -350,20 +356,24 @@ def _enough(whole, asked: str, dims: int, safe: str, distinct: int, worth: float
     those = _models(models, distinct)
     if distinct < FEWEST:
         found = f"{those} cannot be calibrated"
-        out.append(Finding("too few models", "warning", found, f"at least {FEWEST} are needed", models))
+        out.append(Finding(FEW_MODELS, "warning", found, f"at least {FEWEST} are needed", models))
     elif safe != asked:
-        what = {"2pl": "discriminations", "3pl": "guessing floors", "4pl": "ceilings"}.get(asked, "difficulties")
-        found = f"{what} of a {_title(asked)} model are not identifiable from {those} "
+        found = f"{_taught(asked)} of a {_title(asked)} model are not identifiable from {those} "
         found += f"(reliability of the median item {max(worth, 0):.2f}); a {_title(safe)} model is"
-        out.append(Finding("too few models", "warning", found, f"fit {_title(safe)}, or add models", models))
+        out.append(Finding(FEW_MODELS, "warning", found, f"fit {_title(safe)}, or add models", models))
     elif worth < ENOUGH:
         found = f"difficulties are not identifiable from {those} (reliability of the median item {max(worth, 0):.2f})"
-        out.append(Finding("too few models", "warning", found, "add models", models))
+        out.append(Finding(FEW_MODELS, "warning", found, "add models", models))
     if len(whole.items) < 2 * dims + 1:
         found = f"{len(whole.items)} items cannot identify {dims} abilit{'y' if dims == 1 else 'ies'}"
         advice = f"at least {2 * dims + 1} are needed: add items, or fit fewer abilities"
         out.append(Finding("too few items", "warning", found, advice, len(whole.items)))
     return out
+
+
+def _taught(model: str) -> str:
+    """What the richest parameters of a model are called."""
+    return {"2pl": "discriminations", "3pl": "guessing floors", "4pl": "ceilings"}.get(model, "difficulties")
 
 
 def _title(model: str) -> str:

@@ -325,11 +325,12 @@ def test_fewer_than_five_models_make_no_bank():
 
 def test_a_bank_keeps_its_verdict_and_is_given_before_its_check():
     early = []
-    found = anchors.choose(fitted(), responses=calibration(), k=K, early=early.append, check=False)
+    found = anchors.choose(fitted(), responses=calibration(), k=K, name="tests", early=early.append, check=False)
     assert found.misfit is None
     assert early == [found]
     assert found.verdict.models == MODELS
-    assert found.caveats[0] == "only 24 models for calibration; at least 30 are advised"
+    few = "only 24 models for calibration, too few to identify the discriminations of a 2PL model"
+    assert found.caveats[0] == f"bank 'tests': {few}; at least 30 are advised"
     assert "not checked on models left out" in found.caveats[-1]
     assert bank().caveats == found.caveats[:-1]
 

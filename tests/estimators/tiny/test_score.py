@@ -214,7 +214,7 @@ def test_an_unchecked_bank_is_as_wide_as_its_models_tell():
     np.testing.assert_allclose(few.std_error, plain.std_error)
     half = stats.t.ppf(0.75, 10) / stats.norm.ppf(0.75)
     np.testing.assert_allclose(few.high - few.low, half * (plain.high - plain.low), rtol=1e-6)
-    assert few.caveats == ("the intervals of bank 'four' were not checked on models left out of its calibration",)
+    assert few.caveats == ("bank 'four': its intervals were not checked on models left out of its calibration",)
     assert few.to_dict()["caveats"] == list(few.caveats)
     assert str(few).endswith(few.caveats[0])
     assert plain.caveats == ()
