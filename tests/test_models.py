@@ -96,7 +96,7 @@ def test_a_bank_says_once_on_how_few_models_it_rests(name, build):
     known = ll.estimable.verdict(guard)
     assert (bank.verdict.models, bank.verdict.warnings) == (known.models, known.warnings)
     assert [caveat.split(",")[0] for caveat in bank.caveats] == [f"bank {name!r}: only 17 models for calibration"]
-    assert ll.tiny.estimate(MODELS / name / "demo.parquet", bank=bank).caveats == bank.caveats
+    assert ll.tiny.estimate(ll.read(MODELS / name / "demo.parquet"), bank=bank).caveats == bank.caveats
     card = (MODELS / name / "card.md").read_text()
     for found in (bank.verdict.random, bank.verdict.strongest):
         assert (found.of, found.why_not) == (3, "")

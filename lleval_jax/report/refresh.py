@@ -15,7 +15,7 @@ from lleval_jax.values.responses import WHOLE
 from lleval_jax.values.results import Choice, Estimate, FitResult
 
 FEW = 5  # entries of a suspicion that are shown in any case
-GAIN = "gain: points beyond what the other families predict; most suspicious first, p adjusted for all entries"
+GAIN = "points beyond what the other families predict; most suspicious first, p adjusted for all entries"
 SURE = "Predicted models were not run on this version; intervals are for the score on all its items"
 TOGETHER = "chosen together, as a set: the order is no ranking; each line says what its model adds to those above it"
 
@@ -307,8 +307,11 @@ def suspects(found: Suspicion) -> Table:
         if place < FEW or found.p_values[i] <= found.alarm
     ]
     who = ", ".join(found.flagged) or "none"
-    title = f"families that gain more than expected (family-wise error {100 * found.alarm:.3g}%): {who}"
-    return Table(title, ("family", "version", "gain", "interval", "p", "detectable gain"), tuple(lines), (GAIN,), 2)
+    title = f"families that {found.change} more than expected (family-wise error {100 * found.alarm:.3g}%): {who}"
+    what = "change" if found.losses else "gain"
+    return Table(
+        title, ("family", "version", what, "interval", "p", f"detectable {what}"), tuple(lines), (f"{what}: {GAIN}",), 2
+    )
 
 
 def link(found: Linked, old: str, new: str) -> Table:

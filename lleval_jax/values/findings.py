@@ -155,6 +155,16 @@ class Suspicion(Value):
     detectable: NDArray
     alarm: float
 
+    @property
+    def losses(self) -> bool:
+        """Whether losses were looked for as well: the intervals of both sides have the level 1 - alarm."""
+        return self.estimate.level > 1 - 1.5 * self.alarm
+
+    @property
+    def change(self) -> str:
+        """What was looked for, as a verb."""
+        return "gain or lose" if self.losses else "gain"
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON of a suspicion, schema `lleval/suspicion/1`."""
         return {
@@ -168,7 +178,7 @@ class Suspicion(Value):
 
     def __str__(self) -> str:
         who = ", ".join(self.flagged) or "none"
-        lines = [f"gain more than expected (family-wise error {100 * self.alarm:.3g}%): {who}"]
+        lines = [f"{self.change} more than expected (family-wise error {100 * self.alarm:.3g}%): {who}"]
         for at in np.argsort(self.p_values, kind="stable")[:5]:
             e = self.estimate
             lines.append(

@@ -240,7 +240,7 @@ def test_check_finds_nothing_wrong(place: pathlib.Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "rows of v1, v2 (false-alarm rate 5%): no swapped or mislabelled models found" in said
     assert "left out, with fewer than 3 models: two" in said
-    assert "families that gain more than expected (family-wise error 5%): none" in said
+    assert "families that gain or lose more than expected (family-wise error 5%): none" in said
     assert "v2/math" in said
     assert run(["refresh", "check", f"{place}/v1.parquet"]) == OK
     assert "families were not compared" in capsys.readouterr().out

@@ -166,7 +166,9 @@ def test_losses_are_looked_for_when_asked() -> None:
     both = drift.suspects(versions, families=family, side="both")
     assert both.flagged[0] == "a"
     assert both.estimate.level == pytest.approx(0.95)
+    assert str(both).startswith("gain or lose more than expected (family-wise error 5%): a")
     one = drift.suspects(versions, families=family)
+    assert str(one).startswith("gain more than expected")
     assert ("a", "version 0") not in {
         (r, g) for r, g, p in zip(one.estimate.rows, one.estimate.group, one.p_values, strict=True) if p < 0.05
     }
