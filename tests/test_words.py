@@ -5,6 +5,7 @@ import pathlib
 import re
 
 import pytest
+from books import BOOKS, lines
 
 ROOT = pathlib.Path(__file__).parents[1]
 INSTEAD = {  # what is not used -> what is
@@ -33,7 +34,13 @@ INSTEAD = {  # what is not used -> what is
 }
 WORDS = {re.compile(word, re.IGNORECASE): instead for word, instead in INSTEAD.items()}
 OLD = {"lleval_jax/data/schema_1.py", "lleval_jax/renamed.py"}  # they name what earlier versions had
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/**/*.md"), *ROOT.glob("lleval_jax/**/*.md")]
+PAGES = [
+    *BOOKS,
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("models/**/*.md"),
+    *ROOT.glob("lleval_jax/**/*.md"),
+]
 SOURCES = [path for path in sorted(ROOT.glob("lleval_jax/**/*.py")) if path.relative_to(ROOT).as_posix() not in OLD]
 
 
@@ -41,6 +48,9 @@ def texts(path: pathlib.Path):
     """(line, text) of all that a reader of the page, or of the program and its help, sees."""
     if path.suffix == ".md":
         yield from enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        return
+    if path.suffix == ".ipynb":
+        yield from lines(path)
         return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
