@@ -50,7 +50,7 @@ def arrays_of(value, kind: str) -> tuple[dict, archive.Arrays]:
 
 
 BANK, LAW = arrays_of(whole_bank(), "bank"), arrays_of(law_of_one(), "fit")
-CASES = [("bank", name) for name in BANK[1]] + [("fit", name) for name in LAW[1]]
+CASES = [("bank", name) for name in sorted(BANK[1])] + [("fit", name) for name in sorted(LAW[1])]
 
 
 def refused(place: pathlib.Path, kind: str, facts: dict, arrays: archive.Arrays, words: str) -> None:
