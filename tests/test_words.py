@@ -9,7 +9,7 @@ from books import BOOKS, lines
 
 ROOT = pathlib.Path(__file__).parents[1]
 INSTEAD = {  # what is not used -> what is
-    r"foretell\w*|foretold": "predict",
+    r"(?<!refresh\.)foretell\w*|foretold": "predict",
     r"how sure(ly)?\b|as sure as": "its interval, its probability, confidence",
     r"nobody|everybody|somebody": "none, all, someone; or say what is missing",
     r"\bbeside\b": "next to, with, besides",
