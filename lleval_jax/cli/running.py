@@ -1,5 +1,6 @@
 """One command from its words to its exit status: an expected failure is one line, without a traceback."""
 
+import itertools
 import os
 import sys
 import traceback
@@ -17,10 +18,12 @@ from lleval_jax.errors import BadInput, DataWarning, LlevalError
 
 EXPECTED = (LlevalError, OSError, MemoryError)  # what a run may end with
 DEBUG = "--debug"
+ANYWHERE = ("-q", "--quiet", "-v", "--verbose", DEBUG)  # options of every verb, that may also come before it
 
 
 def status_of(words: Sequence[str]) -> int:
     """Do what the words say; returns the exit status."""
+    words = _verb_first(words)
     with typed.remembered(words), speaking.speaking(), _warnings():
         try:
             status = app(list(words), prog_name="lleval", standalone_mode=False) or OK
@@ -37,6 +40,14 @@ def status_of(words: Sequence[str]) -> int:
             if DEBUG in words:
                 traceback.print_exc()
             return _fail(_said(error), BAD_INPUT if isinstance(error, BadInput) else FAILED)
+
+
+def _verb_first(words: Sequence[str]) -> list[str]:
+    """`-q estimate a.csv` as `estimate a.csv -q`."""
+    early = list(itertools.takewhile(ANYWHERE.__contains__, words))
+    rest = list(words[len(early) :])
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], *early, *rest[end:]]
 
 
 def _stopped() -> int:

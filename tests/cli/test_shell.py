@@ -15,6 +15,7 @@ import pytest
 import typer
 
 import lleval_jax as ll
+from lleval_jax.cli import running
 from lleval_jax.cli.main import run
 from lleval_jax.cli.prompts import cells
 from lleval_jax.cli.shell import compiled, output, reporter, speaking
@@ -84,6 +85,13 @@ def test_quiet_says_nothing_but_warnings(capsys, monkeypatch) -> None:
         shown = re.sub(r"reading the banks.*\n", "", capsys.readouterr().err)
         assert shown == said
     assert logging.getLogger("lleval_jax").handlers == []
+
+
+def test_options_of_every_verb_may_come_before_it(capsys) -> None:
+    assert run(["-q", "bank", "list"]) == OK
+    assert run(["--debug", "estimate", "nowhere.csv"]) == BAD_INPUT
+    assert "Traceback" in capsys.readouterr().err
+    assert running._verb_first(["-q", "-v", "convert", "a", "--", "-b"]) == ["convert", "a", "-q", "-v", "--", "-b"]
 
 
 def test_verbose_times_each_part(capsys) -> None:
