@@ -35,7 +35,7 @@ def board_of(recipe: dict) -> ll.Leaderboard:
 
 def make(recipe: dict) -> ll.FitResult:
     """The law, as the recipe wants it; `NotConverged` rather than a bad one."""
-    law = ll.sloth.fit(board_of(recipe), recipe["skills"], link=recipe["link"], seed=recipe["seed"], strict=True)
+    law = ll.sloth.fit(board_of(recipe), skills=recipe["skills"], link=recipe["link"], seed=recipe["seed"], strict=True)
     made = {"version": ll.__version__, "command": f"python models/law.py {recipe['name']}"}
     return dataclasses.replace(law, source=dataclasses.replace(law.source, **made))
 

@@ -19,6 +19,8 @@ from lleval_jax.core.precision import full_precision
 from lleval_jax.types import Array, Float
 
 ROOM = 1 << 22  # item-node pairs handled at once
+ROUNDING = 1e-4  # share of the largest eigenvalue of a covariance by which rounding may make another one negative
+LARGEST = 100.0  # variance of a coordinate without a prior of which nothing is learned
 FEW = 256  # free coordinates up to which the information of all items is one small matrix
 
 
@@ -102,6 +104,18 @@ def few_item_covariance(
     complete = jax.scipy.linalg.block_diag(*em.posterior_information(info, prior))
     whole = jnp.linalg.inv(complete - missing).reshape(items, width, items, width)
     return jnp.moveaxis(jnp.diagonal(whole, axis1=0, axis2=2), -1, 0)
+
+
+@full_precision
+def proper(found: Float[Array, "items width width"], prior: Prior) -> Float[Array, "items width width"]:
+    """Covariances; the prior's for an item whose information is not positive definite, as on a ridge of the 4PL.
+
+    There the data say less than the expansion claims, so nothing is taken as learned.
+    """
+    values = jnp.linalg.eigvalsh(found)
+    is_one = values[:, 0] > -ROUNDING * jnp.abs(values[:, -1])  # false for NaN
+    nothing_learned = jnp.diag(1 / jnp.maximum(prior.precision, 1 / LARGEST))
+    return jnp.where(is_one[:, None, None], found, nothing_learned[None])
 
 
 def _by_free(curve: irf.Curve, nodes: Array, free: Array) -> Array:

@@ -147,9 +147,10 @@ def _free_covariance(data: em.Data, task: em.Task, now: em.Unknowns, counts: em.
     if curve.shared_slope:
         prior = prior._replace(precision=prior.precision.at[: curve.dims].set(1e6))
     if now.free.size <= uncertainty.FEW:
-        return uncertainty.few_item_covariance(curve, data, now.free, counts, prior)
+        return uncertainty.proper(uncertainty.few_item_covariance(curve, data, now.free, counts, prior), prior)
     covered = data.row_weight @ counts.mass
-    return uncertainty.item_covariance(curve, now.free, counts.right, counts.asked, data.nodes, covered, prior)
+    found = uncertainty.item_covariance(curve, now.free, counts.right, counts.asked, data.nodes, covered, prior)
+    return uncertainty.proper(found, prior)
 
 
 def _readable(curve: irf.Curve, free: Array) -> Array:
