@@ -125,13 +125,13 @@ def bank_of(slope: np.ndarray, intercept: np.ndarray, dtype: type = float) -> ll
 
 
 def form(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Answers of a form of open_llm_irt (models, items) and full scores in points, first of each set of equal rows.
+    """Answers of a form of open_llm_irt (models, items) and full scores in [0, 1], first of each set of equal rows.
 
     "simulated" is a small one, made here, whose full scores are those of four times as many items.
     """
     if name == "simulated":
         whole = two_parameter(60, 120).scores
-        answers, full = whole[:, :30], 100 * whole.mean(1)
+        answers, full = whole[:, :30], whole.mean(1)
     else:
         with np.load(shared("data", "open_llm_irt", f"{name}.npz"), allow_pickle=False) as stored:
             answers, full = stored["responses"].astype(np.int8), stored["full_score"]
