@@ -61,7 +61,7 @@ def one(task: tuple[str, int, list[int], tuple[int, ...], int]) -> tuple[list[di
     start, responses, found = time.perf_counter(), part(name, items, seed), []
     left_out = pair if len(pair) == 2 else [*pair, pairs(responses, seed)[0][0]]
     kept = responses.take([i for i in range(len(responses.rows)) if i not in left_out])
-    fit = build.fit(build.recipe_of(name) | {"seed": seed}, kept)
+    fit = ll.irt.fit(kept, **build.fitting(build.recipe_of(name) | {"seed": seed}))
     for k in sizes:
         bank = ll.anchors.choose(fit, responses=kept, k=k, name=name, seed=seed)
         left = responses.take(pair).select(bank.items)
