@@ -122,6 +122,11 @@ def test_demonstration(name):
         assert 0 <= low <= value <= high <= 1
 
 
+# L-BFGS-B ends where the likelihood, some 50, gains less than 2e-9 of itself: its flat top leaves hyperparameters free by
+# the root of that, 3e-4, and widths of 2 by about twice as much.
+SEARCHED = 1e-3
+
+
 @pytest.mark.slow
 @each_bank
 def test_recipe_remakes_the_bank(name, build, tmp_path):
@@ -132,7 +137,8 @@ def test_recipe_remakes_the_bank(name, build, tmp_path):
     kept, made = arrays(MODELS / name), arrays(tmp_path)
     assert kept.keys() == made.keys()
     for key in kept:
-        np.testing.assert_allclose(made[key].astype(float), kept[key].astype(float), rtol=0, atol=1e-5, err_msg=key)
+        atol = SEARCHED if key == "misfit.width.head" else 1e-5
+        np.testing.assert_allclose(made[key].astype(float), kept[key].astype(float), rtol=0, atol=atol, err_msg=key)
     assert unchanged(bank.verdict) == unchanged(ll.load_bank(name).verdict)
     asked, truth = build.demo(recipe, data, bank)
     pd.testing.assert_frame_equal(
