@@ -5,7 +5,8 @@
 
 A block of commands has the language `sh`, and its output follows in the block after it, which has none; a command may
 also stand behind `$ ` with its output below. Python blocks share one namespace. What comes after
-`<!-- not run: REASON -->` is not run. Numbers may differ by `NEAR`, since processors round differently.
+`<!-- not run: REASON -->` is not run. Numbers may differ by `NEAR`, since processors round differently, or by what
+`<!-- near 0.05: REASON -->` before a block says.
 """
 
 import contextlib
@@ -23,17 +24,19 @@ NEAR = 0.011  # of numbers, absolute below one and relative above
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 FENCE = re.compile(r"^(?P<mark>```|~~~)(?P<language>\w*)\n(?P<text>.*?)^(?P=mark)$", re.MULTILINE | re.DOTALL)
 SKIP = re.compile(r"<!-- not run: (?P<reason>[^>]+) -->\s*\Z")
+WIDE = re.compile(r"<!-- near (?P<near>[\d.]+): [^>]+ -->\s*\Z")
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """One fence of a page: its language, text, place, and why it is not run, if so."""
+    """One fence of a page: its language, text, place, why it is not run, if so, and how near its numbers must be."""
 
     language: str
     text: str
     start: int
     end: int
     reason: str
+    near: float
 
     @property
     def line(self) -> str:
@@ -50,20 +53,21 @@ class Ran:
     printed: str
     start: int
     end: int
+    near: float = NEAR
 
     @property
     def as_said(self) -> bool:
         """Whether the page is right."""
-        return same(self.said, self.printed)
+        return same(self.said, self.printed, self.near)
 
 
 def blocks(page: str) -> list[Block]:
     """All fences."""
     found = []
     for fence in FENCE.finditer(page):
-        why = SKIP.search(page, 0, fence.start())
-        reason = why["reason"] if why and not page[why.end() : fence.start()].strip() else ""
-        found.append(Block(fence["language"], fence["text"], fence.start("text"), fence.end("text"), reason))
+        why, wide = (pattern.search(page, 0, fence.start()) for pattern in (SKIP, WIDE))
+        reason, near = why["reason"] if why else "", float(wide["near"]) if wide else NEAR
+        found.append(Block(fence["language"], fence["text"], fence.start("text"), fence.end("text"), reason, near))
     return found
 
 
@@ -94,7 +98,7 @@ def _session(block: Block) -> Iterator[Ran]:
     for piece in re.finditer(r"^\$ (?P<code>(?:.*\\\n)*.*\n)(?P<said>(?:(?!\$ ).*\n)*)", block.text, re.MULTILINE):
         printed = "".join(command(line) for line in commands(piece["code"]))
         start, end = block.start + piece.start("said"), block.start + piece.end("said")
-        yield Ran(piece["code"], piece["said"], printed, start, end)
+        yield Ran(piece["code"], piece["said"], printed, start, end, block.near)
 
 
 def commands(text: str) -> list[str]:
@@ -131,26 +135,26 @@ def _printed(do) -> str:  # noqa: ANN001
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
-def same(said: str, printed: str) -> bool:
+def same(said: str, printed: str, near: float = NEAR) -> bool:
     """Whether two texts differ in nothing but the last digits of numbers; a line `...` stands for any lines."""
     parts = [part.split() for part in re.split(r"^\.\.\.\n", said, flags=re.MULTILINE)]
     words = printed.split()
     if len(parts) == 1:
-        return _alike(parts[0], words)
+        return _alike(parts[0], words, near)
     first, last = parts[0], parts[-1]
-    return _alike(first, words[: len(first)]) and (not last or _alike(last, words[-len(last) :]))
+    return _alike(first, words[: len(first)], near) and (not last or _alike(last, words[-len(last) :], near))
 
 
-def _alike(said: list[str], printed: list[str]) -> bool:
-    return len(said) == len(printed) and all(map(_near, said, printed))
+def _alike(said: list[str], printed: list[str], near: float) -> bool:
+    return len(said) == len(printed) and all(_is_near(*pair, near) for pair in zip(said, printed, strict=True))
 
 
-def _near(one: str, other: str) -> bool:
+def _is_near(one: str, other: str, near: float) -> bool:
     if NUMBER.sub("#", one) != NUMBER.sub("#", other):
         return False
     pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
     numbers = [(float(a.replace(",", "")), float(b.replace(",", ""))) for a, b in pairs]
-    return all(abs(a - b) <= NEAR * max(1, abs(a)) for a, b in numbers)
+    return all(abs(a - b) <= near * max(1, abs(a)) for a, b in numbers)
 
 
 def main() -> int:
@@ -161,6 +165,7 @@ def main() -> int:
         os.chdir(folder)
         for ran in run(page):
             print("ok  " if ran.as_said else "DIFF", ran.code.partition("\n")[0], flush=True)
+            print("" if ran.as_said or keep else f"the page shows:\n{ran.said}\nit prints:\n{ran.printed}", end="")
             wrong += [] if ran.as_said else [ran]
     for ran in sorted(wrong, key=lambda ran: -ran.start) if keep else ():
         page = page[: ran.start] + ran.printed + page[ran.end :]

@@ -122,8 +122,8 @@ def test_demonstration(name):
         assert 0 <= low <= value <= high <= 1
 
 
-# L-BFGS-B ends where the likelihood, some 50, gains less than 2e-9 of itself: its flat top leaves hyperparameters free by
-# the root of that, 3e-4, and widths of 2 by about twice as much.
+# L-BFGS-B ends where the likelihood, some 50, gains less than 2e-9 of itself: its flat top leaves hyperparameters free
+# by the root of that, 3e-4, and widths of 2 by about twice as much.
 SEARCHED = 1e-3
 
 
