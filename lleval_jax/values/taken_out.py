@@ -37,5 +37,5 @@ def labelled(variables: Mapping[str, Any], coords: Mapping[str, Any], said: Mapp
     try:
         xarray = importlib.import_module("xarray")
     except ModuleNotFoundError:
-        raise RunFailed("xarray is not installed.", python="Run: pip install lleval-jax[xarray]") from None
+        raise RunFailed("xarray is not installed.", python="Run: pip install xarray") from None
     return xarray.Dataset(dict(variables), coords=dict(coords), attrs=dict(said or {}))
