@@ -261,7 +261,7 @@ def _start(words: list[str], log: pathlib.Path) -> None:
         try:
             process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
         except OSError as error:
-            hint = 'Is lm-eval installed? pip install lm_eval'
+            hint = "Is lm-eval installed? pip install lm_eval"
             raise BadInput(f"cannot start {words[0]!r}: {error.strerror or error}. {hint}") from error
         try:
             status = process.wait()

@@ -138,7 +138,7 @@ def _of(estimate: Estimate, here: np.ndarray, group: str) -> str:
 
 def available() -> None:
     """Raise `BadInput` with the way out where matplotlib is not installed."""
-    require(util.find_spec("matplotlib") is not None, 'pictures need matplotlib: pip install matplotlib')
+    require(util.find_spec("matplotlib") is not None, "pictures need matplotlib: pip install matplotlib")
 
 
 def examination(
