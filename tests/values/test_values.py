@@ -158,7 +158,7 @@ def test_xarray_is_a_grid_of_rows_and_groups(monkeypatch) -> None:
 
 def test_without_xarray_the_extra_is_named(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "xarray", None)
-    with pytest.raises(ll.RunFailed, match=r"xarray is not installed. Run: pip install lleval-jax\[xarray\]"):
+    with pytest.raises(ll.RunFailed, match=r"xarray is not installed. Run: pip install xarray"):
         estimate().to_xarray()
 
 
