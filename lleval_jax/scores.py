@@ -31,8 +31,8 @@ def estimate(
         >>> import lleval_jax as ll
         >>> answers = ll.Responses.build([[1, 1, 0, 1, 0, 1, 1, 1]], rows=["model-a"])
         >>> print(ll.estimate(answers))
-        accuracy by wilson, 95% intervals
-        model-a  0.750  [0.409, 0.929]  from 8 answers
+        estimated accuracy, 95% intervals (method: wilson)
+        model-a  0.750  [0.409, 0.929]  n = 8
     """
     answers = _read(responses)
     if bank is None:

@@ -360,7 +360,7 @@ def loadings(estimate: Estimate, path: str | os.PathLike[str] | None = None, *, 
             face = colour(0.5 + 0.42 * share) if sure else "0.94"
             axes.add_patch(Rectangle((j - 0.48, i - 0.47), 0.96, 0.94, facecolor=face, linewidth=0))
             ink = "0.6" if not sure else "white" if abs(share) > 0.62 else "0.1"
-            axes.text(j, i, style.tone(estimate.value[k]), ha="center", va="center_baseline", fontsize=9, color=ink)
+            axes.text(j, i, f"{estimate.value[k]:z.2f}", ha="center", va="center_baseline", fontsize=9, color=ink)
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xticks(range(len(columns)), [f"skill\n{style.plain(name)}" for name in columns], fontsize=9)

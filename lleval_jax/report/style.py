@@ -96,21 +96,6 @@ def plain(text: str) -> str:
     return "\n".join(map(visible, text.split("\n"))).replace("$", r"\$")
 
 
-def tone(value: float) -> str:
-    """A number with two decimals, without the sign of zero."""
-    return f"{value:z.2f}"
-
-
-def head(figure: Any, title: str, status: Sequence[str] = ()) -> None:
-    """The title above all panels, and in colour what is not "ok"."""
-    Canvas(figure, np.array(figure.axes, object), True).head(title, status)
-
-
-def keep(figure: Any, path: str | os.PathLike[str] | None) -> None:
-    """Write a picture (png, svg or pdf) and close it; with None it stays open."""
-    Canvas(figure, np.array(figure.axes, object), True).finish(path)
-
-
 def clean(axes: "Axes", which: Literal["both", "x", "y"] = "both", *, shade: str = "0.92") -> None:
     """Light grid lines below the data, and no frame above or at the right."""
     axes.grid(axis=which, color=shade)

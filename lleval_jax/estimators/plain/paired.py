@@ -103,8 +103,8 @@ def compare(
         >>> import lleval_jax as ll
         >>> answers = ll.Responses.build([[1, 1, 1, 1, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0, 0, 0]], rows=["a", "b"])
         >>> print(ll.plain.compare(answers, first="a", second="b"))
-        difference in accuracy by adjusted, 95% intervals
-        a - b  0.625  [0.000, 0.916]  from 8 answers, p = 0.062 (exact McNemar)
+        estimated difference in accuracy, 95% intervals (method: adjusted)
+        a - b  0.625  [0.000, 0.916]  n = 8, p = 0.062 (exact McNemar)
     """
     require_level(level)
     require_known(by, WAYS, "by")

@@ -61,8 +61,8 @@ def estimate(
         >>> import lleval_jax as ll
         >>> answers = ll.Responses.build([[1, 1, 0, 1, 0, 1, 1, 1]], rows=["model-a"])
         >>> print(ll.plain.estimate(answers))
-        accuracy by wilson, 95% intervals
-        model-a  0.750  [0.409, 0.929]  from 8 answers
+        estimated accuracy, 95% intervals (method: wilson)
+        model-a  0.750  [0.409, 0.929]  n = 8
     """
     require_level(level)
     require_known(by, WAYS, "by")

@@ -1,0 +1,15 @@
+"""Examples in docstrings print what they show."""
+
+import doctest
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "name", ["lleval_jax.scores", "lleval_jax.estimators.plain.score", "lleval_jax.estimators.plain.paired"]
+)
+def test_examples(name):
+    found = doctest.testmod(importlib.import_module(name))
+    assert found.attempted > 0
+    assert found.failed == 0
