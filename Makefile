@@ -25,17 +25,22 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; \
 	  rm -rf $(VENV); exit 1; }
 	@echo "Installing lleval_jax and its tools into $(VENV) (once; a few minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plot]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plot,train]'
 	@touch $@
 
 # A worker gets neighbours, which share fixtures and compiled code; one that is done takes over half of what is left.
 TESTS = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --durations=20
 
+# Language models run in float32 and promote types as Flax does, so their tests are a run of their own (tests/nn/pytest.ini).
+NN_TESTS = $(TESTS) tests/nn
+
 test: $(STAMP)
 	$(TESTS)
+	$(NN_TESTS)
 
 test-all: $(STAMP)
 	$(TESTS) -m 'not realmodel and not gpu'
+	$(NN_TESTS) -m 'not realmodel and not gpu and not parity'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -26,6 +26,8 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 4)
 
+collect_ignore = ["nn"]  # language models have a run of their own: pytest tests/nn
+
 CHECKOUT = pathlib.Path(__file__).parents[1]
 KEPT = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(CHECKOUT / ".pytest_cache" / "jax"))
 jax.config.update("jax_compilation_cache_dir", KEPT)
