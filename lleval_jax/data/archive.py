@@ -19,7 +19,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from lleval_jax.data import writing
+from lleval_jax import writing
 from lleval_jax.errors import BadInput, require
 
 READER_WAIT = 10.0  # seconds that a reader waits for a writer

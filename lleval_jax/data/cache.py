@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lleval_jax.data import writing
+from lleval_jax import writing
 from lleval_jax.data.answers import Answers, Options
 from lleval_jax.data.notes import Left, Note
 from lleval_jax.places import cache_folder

@@ -19,7 +19,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import IO, ParamSpec, TypeVar
 
-from lleval_jax.data import files, remote, writing
+from lleval_jax import writing
+from lleval_jax.data import files, remote
 from lleval_jax.errors import BadInput, nearest, require
 from lleval_jax.values.progress import Tell, silent
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
-from lleval_jax.data import writing
+from lleval_jax import writing
 from lleval_jax.errors import BadInput, require
 from lleval_jax.values import Responses, SparseResponses
 

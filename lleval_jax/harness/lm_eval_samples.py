@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lleval_jax.data import finding, read, writing
+from lleval_jax import writing
+from lleval_jax.data import finding, read
 from lleval_jax.data.formats import lm_eval
 from lleval_jax.errors import BadInput, RunFailed, require
 from lleval_jax.estimators import adaptive

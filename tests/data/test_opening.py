@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 import zstandard
 
-from lleval_jax import data
-from lleval_jax.data import files, finding, opening, remote, writing
+from lleval_jax import data, writing
+from lleval_jax.data import files, finding, opening, remote
 from lleval_jax.errors import BadInput, DataWarning
 
 CSV = b"model,item,score\na,i,1\na,j,0\nb,i,0.5\n"

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lleval_jax import data
-from lleval_jax.data import writing
+from lleval_jax import data, writing
 from lleval_jax.errors import BadInput
 from lleval_jax.values import Responses
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lleval_jax import data
-from lleval_jax.data import archive, cache, writing
+from lleval_jax import data, writing
+from lleval_jax.data import archive, cache
 from lleval_jax.data.answers import Answers
 from lleval_jax.errors import BadInput
 from lleval_jax.values import Estimate, FitResult, ItemBank, Responses

@@ -48,7 +48,7 @@ def lines(items: Sequence[str], path: pathlib.Path) -> None:
 @contextlib.contextmanager
 def picture(path: pathlib.Path) -> Iterator[str]:
     """A name to draw to; the picture is put in place once the block is over, whole or not at all."""
-    from lleval_jax.data import writing  # not needed for --help
+    from lleval_jax import writing  # not needed for --help
 
     with writing.replacing(path) as part:
         yield os.fspath(part)
@@ -67,6 +67,6 @@ def _put(text: str, path: pathlib.Path) -> None:
     if path.exists() and not path.is_file():  # a pipe or /dev/stderr cannot be replaced
         path.write_text(text, encoding="utf-8")
         return
-    from lleval_jax.data import writing  # not needed for --help
+    from lleval_jax import writing  # not needed for --help
 
     writing.put(path, text.encode("utf-8"))
