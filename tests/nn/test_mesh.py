@@ -1,0 +1,56 @@
+"""The mesh: which axis lies where, and the same numbers on one device and on eight."""
+
+import jax
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from lleval_jax.errors import BadInput
+from lleval_jax.lm.mesh import mesh, spec
+
+
+def test_a_mesh_takes_the_first_devices_and_has_all_three_axes() -> None:
+    found = mesh(2, 1, 2)
+    assert dict(found.shape) == {"data": 2, "fsdp": 1, "tensor": 2}
+    assert list(found.devices.flat) == jax.devices()[:4]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ((4, 2, 2), r"mesh: data=4 x fsdp=2 x tensor=2 needs 16 devices; there are 8 \(cpu\)"),
+        ((0, 1, 1), r"mesh: data is 0; it must be a whole number of 1 or more"),
+        ((1, 1, 1.5), r"mesh: tensor is 1.5; it must be a whole number"),
+    ],
+)
+def test_a_mesh_that_cannot_be_says_why(sizes: tuple, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        mesh(*sizes)
+
+
+@pytest.mark.parametrize(
+    ("names", "shape", "sizes", "found"),
+    [
+        (("layers", "embed", "mlp"), (2, 32, 64), (1, 4, 2), P(None, "fsdp", "tensor")),
+        (("layers", "embed", "mlp"), (2, 30, 64), (1, 4, 2), P(None, None, "tensor")),  # 4 does not divide 30
+        (("layers", "embed", "mlp"), (2, 32, 64), (8, 1, 1), P(None, None, None)),  # data holds no part of a weight
+        (("embed", "embed"), (32, 32), (1, 8, 1), P("fsdp", None)),  # an axis of the mesh shares out one axis
+        (("rows", "tokens", "width"), (8, 5, 32), (2, 2, 2), P(("data", "fsdp"), None, None)),
+        (("rows", "tokens", "width"), (6, 5, 32), (2, 4, 1), P("data", None, None)),  # 8 does not divide 6, 2 does
+        (("rows", None), (3, 8), (2, 4, 1), P(None, None)),
+    ],
+)
+def test_an_axis_is_shared_out_by_what_divides_it(names: tuple, shape: tuple, sizes: tuple, found: P) -> None:
+    assert spec(names, shape, mesh(*sizes)) == found
+
+
+def test_no_head_is_cut_in_two() -> None:
+    on = mesh(tensor=4)
+    assert spec(("embed", "heads"), (96, 9 * 64), on, {"heads": 9}) == P(None, None)
+    assert spec(("embed", "heads"), (96, 8 * 64), on, {"heads": 8}) == P(None, "tensor")
+
+
+def test_an_axis_without_a_rule_is_an_error() -> None:
+    with pytest.raises(BadInput, match=r"the axis 'heds' is not known; .*did you mean 'heads'"):
+        spec(("heds",), (8,), mesh())
+    with pytest.raises(BadInput, match=r"shape \(8, 8\) has axes named \('heads',\)"):
+        spec(("heads",), (8, 8), mesh())
