@@ -1,0 +1,68 @@
+"""A tensor in a file: what it is called, how large it is, and how to read it. A checkpoint is a mapping of these."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from lleval_jax.errors import BadFile
+
+LINE = 64  # bytes: an array that begins on a line of the processor's cache goes to a CPU device without a copy
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stored:
+    """A tensor that lies in a file. Nothing of its values is in memory until it is read.
+
+    file   the file that holds it
+    name   what that file calls it
+    shape  its axes, as `read` gives them
+    dtype  type of its values, as `read` gives them
+    read   the values, as a new array on the host
+    """
+
+    file: pathlib.Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[], np.ndarray]
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return f"{self.file}: tensor {self.name!r}"
+
+    def turned(self, turn: Callable[[np.ndarray], np.ndarray]) -> "Stored":
+        """The same tensor, its values turned once they are read; the shape stays."""
+        return dataclasses.replace(self, read=lambda: turn(self.read()))
+
+
+Tensors = Mapping[str, Stored]
+
+
+def room(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array without values that begins on a cache line."""
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.empty(size + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def bytes_into(array: np.ndarray, file: pathlib.Path, start: int, what: str) -> np.ndarray:
+    """Fill a contiguous array with the bytes of a file from `start` on, and return it.
+
+    The file is read, not mapped: pages of a map would count as memory of the process.
+
+    Raises:
+        BadFile: the file ends before the array is full; the message names the file and `what`.
+    """
+    rest = array.reshape(-1).view(np.uint8).data
+    with file.open("rb", buffering=0) as stream:
+        stream.seek(start)
+        while rest:
+            taken = stream.readinto(rest)
+            if not taken:
+                raise BadFile(f"{file} is cut short within {what}: {len(rest):,} bytes are missing")
+            rest = rest[taken:]
+    return array
