@@ -11,6 +11,7 @@ from lleval_jax.cli.calibrate import calibrate
 from lleval_jax.cli.check import check
 from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
+from lleval_jax.cli.models import models
 from lleval_jax.cli.pepr import pepr
 from lleval_jax.cli.prompts.quantiles import prompts
 from lleval_jax.cli.refresh.group import refresh
@@ -30,6 +31,7 @@ for verb in (estimate, calibrate, check, ask, convert, pepr, sloth):
 app.add_typer(prompts, name="prompts")
 app.add_typer(refresh, name="refresh")
 app.add_typer(bank, name="bank")
+app.add_typer(models, name="models")
 
 
 def _version(value: bool) -> None:

@@ -63,6 +63,9 @@ def test_help_needs_neither_jax_nor_pandas() -> None:
         ["bank", "list"],
         ["bank", "show"],
         ["bank", "verify"],
+        ["models", "list"],
+        ["models", "show"],
+        ["models", "fetch"],
     ],
 )
 def test_every_help_carries_an_example(verb: list[str], capsys: pytest.CaptureFixture) -> None:
