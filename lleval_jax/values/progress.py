@@ -15,6 +15,7 @@ class Progress:
     total  how much there is in all; None where that is not known, as of a fit that goes on until it has converged
     error  of a fit, how far it is from its end, on its own scale; None elsewhere
     unit   what is counted: "bytes", "steps", "models"; "" where nothing is
+    rate   units a second; None where that is of no interest
     """
 
     word: str
@@ -22,6 +23,7 @@ class Progress:
     total: int | None = None
     error: float | None = None
     unit: str = ""
+    rate: float | None = None
 
     @property
     def share(self) -> float | None:
@@ -30,7 +32,8 @@ class Progress:
 
     def __str__(self) -> str:
         """One plain line: "reading answers: 12 of 30 MB", "fitting: step 24, error 0.012"."""
-        return ": ".join(filter(None, (self.word, ", ".join(filter(None, (self._count(), self._error()))))))
+        far = ", ".join(filter(None, (self._count(), self._error(), self._rate())))
+        return ": ".join(filter(None, (self.word, far)))
 
     def _count(self) -> str:
         if self.unit == "bytes" and self.total is not None:
@@ -41,6 +44,9 @@ class Progress:
 
     def _error(self) -> str:
         return "" if self.error is None else f"error {self.error:.2g}"
+
+    def _rate(self) -> str:
+        return "" if self.rate is None else f"{self.rate:,.0f} a second"
 
 
 Tell = Callable[[Progress], None]

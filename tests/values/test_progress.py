@@ -14,6 +14,7 @@ from lleval_jax.values import Progress
         (Progress("fitting", 0, unit="steps"), "fitting"),
         (Progress("replaying", 0, 1200, unit="sessions"), "replaying: 0 of 1,200 sessions"),
         (Progress("folds", 2, 5), "folds: 2 of 5"),
+        (Progress("writing", 120, 640, unit="tokens", rate=1234.5), "writing: 120 of 640 tokens, 1,234 a second"),
     ],
 )
 def test_one_line(progress: Progress, line: str) -> None:
