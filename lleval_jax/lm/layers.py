@@ -1,0 +1,233 @@
+"""The parts that decoders and encoders are built from: linear layers, norms, embeddings, attention, MLP.
+
+Every part takes `stack`: leading axes of its weights, (layers,) where one `lax.scan` runs over all layers.
+Weights keep the names of their axes as `out_sharding` ("vocab", "embed", "heads", "kv_heads", "mlp", "layers"), which
+`mesh` turns into shardings. Linear weights lie as (out, in), as in Hugging Face's files: what is read needs no
+transposing, and on a CPU products with few rows are no slower.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from lleval_jax.lm.config import Config
+from lleval_jax.lm.rotary import Angles, rotate
+
+Dtype = jax.typing.DTypeLike
+Stack = tuple[int, ...]
+Keep = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array, Any]]
+ACTIVATION: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "silu": jax.nn.silu,
+    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "gelu_tanh": jax.nn.gelu,
+    "relu": jax.nn.relu,
+}
+
+
+def normal(scale: float) -> nnx.Initializer:
+    """Weights drawn from N(0, scale^2)."""
+    return nnx.initializers.normal(scale)
+
+
+def parameter(
+    rngs: nnx.Rngs,
+    init: nnx.Initializer,
+    shape: tuple[int, ...],
+    axes: tuple[str | None, ...],
+    dtype: Dtype,
+    stack: Stack,
+) -> nnx.Param:
+    """A weight of `shape` with named axes, `stack` in front."""
+    names = ("layers",) * len(stack) + axes
+    return nnx.Param(init(rngs.params(), (*stack, *shape), dtype), out_sharding=names, eager_sharding=False)
+
+
+class Linear(nnx.Module):
+    """x -> x W' + b, in the type of x. `weight` is "out in", `bias` "out" or None.
+
+    All products with weights go through this class, but for embedding and head: adapters wrap it.
+    """
+
+    def __init__(
+        self,
+        inner: int,
+        outer: int,
+        *,
+        axes: tuple[str | None, str | None],
+        rngs: nnx.Rngs,
+        bias: bool = False,
+        dtype: Dtype = jnp.float32,
+        stack: Stack = (),
+        scale: float = 0.02,
+    ) -> None:
+        self.weight = parameter(rngs, normal(scale), (outer, inner), axes, dtype, stack)
+        zeros = nnx.initializers.zeros
+        self.bias = parameter(rngs, zeros, (outer,), axes[:1], dtype, stack) if bias else None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """From "... in" to "... out"."""
+        y = jnp.einsum("...i,oi->...o", x, self.weight[...].astype(x.dtype))
+        return y if self.bias is None else y + self.bias[...].astype(x.dtype)
+
+
+class Norm(nnx.Module):
+    """RMSNorm (arXiv 1910.07467) or LayerNorm (arXiv 1607.06450) over the last axis, computed in float32.
+
+    The scale is `weight` + `offset`: Gemma's files hold w of 1 + w.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        kind: str,
+        eps: float,
+        rngs: nnx.Rngs,
+        offset: float = 0.0,
+        axes: tuple[str | None] = ("embed",),
+        dtype: Dtype = jnp.float32,
+        stack: Stack = (),
+    ) -> None:
+        self.kind, self.eps, self.offset = kind, eps, offset
+        self.weight = parameter(rngs, nnx.initializers.constant(1 - offset), (width,), axes, dtype, stack)
+        zeros = nnx.initializers.zeros
+        self.bias = parameter(rngs, zeros, (width,), axes, dtype, stack) if kind == "layer" else None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Of the same shape and type."""
+        y = x.astype(jnp.float32)
+        if self.kind == "layer":
+            y = y - y.mean(-1, keepdims=True)
+        y = y * jax.lax.rsqrt(jnp.square(y).mean(-1, keepdims=True) + self.eps)
+        y = y * (self.weight[...].astype(jnp.float32) + self.offset)
+        return (y if self.bias is None else y + self.bias[...].astype(jnp.float32)).astype(x.dtype)
+
+
+class Embedding(nnx.Module):
+    """A row of `weight`, "vocab width", for each token."""
+
+    def __init__(
+        self, vocab: int, width: int, *, rngs: nnx.Rngs, axis: str | None = "vocab", dtype: Dtype = jnp.float32
+    ) -> None:
+        self.weight = parameter(rngs, normal(0.02), (vocab, width), (axis, "embed"), dtype, ())
+
+    def __call__(self, tokens: jax.Array, dtype: Dtype) -> jax.Array:
+        """Rows in `dtype`, "... width"; a token out of range gets the nearest row, never NaN."""
+        return jnp.take(self.weight[...], tokens, axis=0, mode="clip").astype(dtype)
+
+
+def soft_cap(logits: jax.Array, cap: float | None) -> jax.Array:
+    """Each logit z as c tanh(z / c); as it is where there is no cap."""
+    return logits if cap is None else cap * jnp.tanh(logits / cap)
+
+
+def attend(
+    query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array, scale: float | jax.Array, cap: float | None
+) -> jax.Array:
+    """Attention with shared key and value heads; logits and softmax in float32.
+
+    Args:
+        query: "rows tokens heads head_dim".
+        key: "rows places kv_heads head_dim"; kv_heads divides heads.
+        value: As `key`.
+        mask: "rows tokens places" (or 1 row), True where a token looks. A token that looks nowhere gets a mean: no NaN.
+        scale: What logits are multiplied with.
+        cap: Their soft cap, before the mask.
+    """
+    if cap is None:
+        return jax.nn.dot_product_attention(query, key, value, mask=mask[:, None], scale=scale)  # type: ignore[arg-type]
+    rows, tokens, heads, width = query.shape
+    groups = query.reshape(rows, tokens, key.shape[2], -1, width)
+    logits = jnp.einsum("btkgd,bskd->bkgts", groups, key, preferred_element_type=jnp.float32)
+    logits = jnp.where(mask[:, None, None], soft_cap(logits * scale, cap), jnp.finfo(jnp.float32).min)
+    weights = jax.nn.softmax(logits).astype(value.dtype)
+    return jnp.einsum("bkgts,bskd->btkgd", weights, value).reshape(rows, tokens, heads, width)
+
+
+class Attention(nnx.Module):
+    """Self-attention with grouped heads (GQA, arXiv 2305.13245), rotary positions and norms of queries and keys."""
+
+    def __init__(self, config: Config, *, rngs: nnx.Rngs, dtype: Dtype = jnp.float32, stack: Stack = ()) -> None:
+        self.head_dim, self.cap = config.head_dim, config.attention_cap
+        inner, shared = config.heads * config.head_dim, config.kv_heads * config.head_dim
+        common: dict[str, Any] = {"rngs": rngs, "dtype": dtype, "stack": stack}
+        into = {"bias": config.qkv_bias, **common}
+        self.query = Linear(config.width, inner, axes=("heads", "embed"), **into)
+        self.key = Linear(config.width, shared, axes=("kv_heads", "embed"), **into)
+        self.value = Linear(config.width, shared, axes=("kv_heads", "embed"), **into)
+        out = 0.02 / (2 * config.layers) ** 0.5  # GPT-2: residual layers start small
+        bias = config.output_bias
+        self.output = Linear(inner, config.width, axes=("embed", "heads"), bias=bias, scale=out, **common)
+        kind = {"kind": config.norm, "eps": config.norm_eps, "offset": config.norm_offset, "axes": (None,)}
+        self.query_norm = Norm(config.head_dim, **kind, **common) if config.qk_norm else None
+        self.key_norm = Norm(config.head_dim, **kind, **common) if config.qk_norm else None
+
+    def __call__(
+        self, x: jax.Array, mask: jax.Array, turned: Angles | None, scale: float | jax.Array, keep: Keep
+    ) -> tuple[jax.Array, Any]:
+        """The sum that each token takes in, "rows tokens width", and what `keep` hands on.
+
+        `keep` takes this call's keys and values and gives all that may be looked at: a cache writes itself there.
+        """
+        query, key, value = (self.heads(part(x)) for part in (self.query, self.key, self.value))
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
+        if turned is not None:
+            query, key = rotate(query, turned), rotate(key, turned)
+        keys, values, kept = keep(key, value)
+        seen = attend(query, keys.astype(query.dtype), values.astype(query.dtype), mask, scale, self.cap)
+        return self.output(seen.reshape(*x.shape[:-1], -1)), kept
+
+    def heads(self, x: jax.Array) -> jax.Array:
+        """From "rows tokens (heads head_dim)" to "rows tokens heads head_dim"."""
+        return x.reshape(*x.shape[:-1], -1, self.head_dim)
+
+
+class MLP(nnx.Module):
+    """down(act(gate x) * up x), or down(act(up x)) without a gate."""
+
+    def __init__(self, config: Config, *, rngs: nnx.Rngs, dtype: Dtype = jnp.float32, stack: Stack = ()) -> None:
+        self.activation = config.activation
+        common: dict[str, Any] = {"rngs": rngs, "bias": config.mlp_bias, "dtype": dtype, "stack": stack}
+        into = {"axes": ("mlp", "embed"), **common}
+        self.gate = Linear(config.width, config.hidden, **into) if config.gated else None
+        self.up = Linear(config.width, config.hidden, **into)
+        out = 0.02 / (2 * config.layers) ** 0.5
+        self.down = Linear(config.hidden, config.width, axes=("embed", "mlp"), scale=out, **common)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """From "... width" to "... width"."""
+        act = ACTIVATION[self.activation]
+        return self.down(act(self.up(x)) if self.gate is None else act(self.gate(x)) * self.up(x))
+
+
+class Block(nnx.Module):
+    """One layer: attention and MLP, each after its norm, added to what comes in."""
+
+    def __init__(self, config: Config, *, rngs: nnx.Rngs, dtype: Dtype = jnp.float32, stack: Stack = ()) -> None:
+        common: dict[str, Any] = {"rngs": rngs, "dtype": dtype, "stack": stack}
+        kind = {"kind": config.norm, "eps": config.norm_eps, "offset": config.norm_offset}
+
+        def norm() -> Norm:
+            return Norm(config.width, **kind, **common)
+
+        self.parallel = config.parallel
+        self.attention_norm, self.attention = norm(), Attention(config, **common)
+        self.mlp_norm, self.mlp = norm(), MLP(config, **common)
+        self.attention_post_norm = norm() if config.post_norms else None
+        self.mlp_post_norm = norm() if config.post_norms else None
+
+    def __call__(
+        self, x: jax.Array, mask: jax.Array, turned: Angles | None, scale: float | jax.Array, keep: Keep
+    ) -> tuple[jax.Array, Any]:
+        """As `Attention`, for the whole layer."""
+        seen, kept = self.attention(self.attention_norm(x), mask, turned, scale, keep)
+        if self.attention_post_norm is not None:
+            seen = self.attention_post_norm(seen)
+        y = self.mlp(self.mlp_norm(x if self.parallel else x + seen))
+        if self.mlp_post_norm is not None:
+            y = self.mlp_post_norm(y)
+        return x + seen + y, kept
