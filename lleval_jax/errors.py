@@ -49,6 +49,14 @@ class RunFailed(LlevalError, RuntimeError):
     """Another program that was started did not do its work."""
 
 
+class NoReply(LlevalError, RuntimeError):
+    """A model that was asked gave no reply to one request; others may get theirs."""
+
+
+class NoServer(NoReply):
+    """No request will get a reply: the server is down, or refuses the key or the model. Asking on is of no use."""
+
+
 class DataWarning(_TwoFaced, UserWarning):
     """Something in the data was counted and set aside; `strict=True` makes it a `BadInput`."""
 

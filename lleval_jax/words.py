@@ -22,3 +22,14 @@ def visible(text: str) -> str:
         red \x1b[31m model
     """
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def brief(text: object, longest: int = 200) -> str:
+    r"""Anything as one line that is safe to show, cut where it is long.
+
+    Example:
+        >>> brief("one\n two three", 9)
+        'one two …'
+    """
+    line = visible(" ".join(str(text).split()))
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

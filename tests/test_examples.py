@@ -7,7 +7,14 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["lleval_jax.scores", "lleval_jax.estimators.plain.score", "lleval_jax.estimators.plain.paired"]
+    "name",
+    [
+        "lleval_jax.lm.client",
+        "lleval_jax.words",
+        "lleval_jax.scores",
+        "lleval_jax.estimators.plain.score",
+        "lleval_jax.estimators.plain.paired",
+    ],
 )
 def test_examples(name):
     found = doctest.testmod(importlib.import_module(name))
