@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from lleval_jax.errors import BadInput, require, require_known
+from lleval_jax.errors import BadInput, chosen, require, require_known
+from lleval_jax.lm.config import Config
 
 FAMILIES = ("bert", "roberta")  # by Hugging Face `model_type`; MiniLM is a BERT of 6 layers and 384 numbers
 
@@ -23,7 +24,7 @@ class EncoderConfig:
     first       row of the first token's position: 0 in BERT, one past the padding token's number in RoBERTa
     types       kinds of token: a pair's first text is 0 and its second 1
     norm_eps    added to the variance in layer norms
-    activation  "gelu" (with the error function), "gelu_new" (with tanh), "relu", "silu"
+    activation  "gelu" (with the error function), "gelu_tanh", "relu" or "silu"
     pad         the token that fills short rows
     pooled      a dense layer with tanh stands on the first token: BERT's pooler, and the "dense" of RoBERTa's head
     labels      what its classification head distinguishes, in order; () where it has none
@@ -50,12 +51,36 @@ class EncoderConfig:
         return self.positions - self.first
 
     @property
-    def head_dim(self) -> int:
-        """Numbers in a head."""
-        return self.width // self.heads
+    def block(self) -> Config:
+        """The attention and feed-forward layer of a block, as decoders describe theirs."""
+        return Config(
+            vocab=self.vocab,
+            layers=self.layers,
+            width=self.width,
+            heads=self.heads,
+            kv_heads=self.heads,
+            head_dim=self.width // self.heads,
+            hidden=self.hidden,
+            context=self.context,
+            family=self.family,
+            norm="layer",
+            norm_eps=self.norm_eps,
+            activation=self.activation,
+            gated=False,
+            qkv_bias=True,
+            output_bias=True,
+            mlp_bias=True,
+            rotary=None,
+        )
 
 
-ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+}
 WANTED = {
     "vocab": "vocab_size",
     "layers": "num_hidden_layers",
@@ -94,7 +119,7 @@ def read_config(stated: Mapping[str, Any], *, where: str = "config.json") -> Enc
         first=pad + 1 if family == "roberta" else 0,
         types=int(stated.get("type_vocab_size", 2)),
         norm_eps=float(stated.get("layer_norm_eps", 1e-12)),
-        activation=str(stated.get("hidden_act", "gelu")),
+        activation=chosen(ACTIVATIONS, str(stated.get("hidden_act", "gelu")), f"{where}: hidden_act"),
         pad=pad,
         labels=_labels(stated) if _classifies(stated) else (),
     )
@@ -112,7 +137,7 @@ def written_config(config: EncoderConfig) -> dict[str, Any]:
         "max_position_embeddings": config.positions,
         "type_vocab_size": config.types,
         "layer_norm_eps": config.norm_eps,
-        "hidden_act": config.activation,
+        "hidden_act": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
         "pad_token_id": config.pad,
         "position_embedding_type": "absolute",
     }
@@ -149,7 +174,6 @@ def _require_plain(stated: Mapping[str, Any], where: str) -> None:
 
 
 def _require_sound(config: EncoderConfig, where: str) -> None:
-    require_known(config.activation, ACTIVATIONS, f"{where}: hidden_act")
     whole = config.width % config.heads == 0
     require(whole, f"{where}: hidden_size {config.width} is not a multiple of num_attention_heads {config.heads}")
     room = f"{where}: max_position_embeddings is {config.positions}, of which {config.first} lie before the first token"

@@ -5,8 +5,8 @@ that are gathered a layer at a time (fully sharded data parallel; Rajbhandari et
 shares out heads, the hidden numbers of the feed-forward layers and the vocabulary, so that each layer ends in two sums
 over devices (Shoeybi et al. 2019, "Megatron-LM").
 
-Each parameter says what its axes are by names: `nnx.Param(value, axes=("layers", "embed", "mlp"))`. `RULES` says where
-an axis of that name lies. An axis that its part of the mesh does not divide is kept whole on every device.
+Each parameter names its axes in its metadata, `out_sharding=("layers", "mlp", "embed")`, and `RULES` says where an axis
+of that name lies. An axis that its part of the mesh does not divide is kept whole on every device.
 """
 
 import math
@@ -120,10 +120,15 @@ def counts(config: Any) -> dict[str, int]:
 
 
 def sharding(variable: nnx.Variable, on: Mesh, config: Any) -> NamedSharding:
-    """Where a parameter lies, from the names of its axes; whole on every device where it has none."""
-    names = variable.get_metadata("axes", None)
+    """Where a parameter lies, from the names of its axes; whole on every device where it has none.
+
+    So are vectors along the width (norms, biases): gathering them takes longer than their few bytes are worth.
+    """
+    names = variable.get_metadata("out_sharding", None) or ()
     shape = variable.get_value().shape
-    return NamedSharding(on, PartitionSpec() if names is None else spec(names, shape, on, counts(config)))
+    if set(names) <= {"layers", "embed", None}:
+        return NamedSharding(on, PartitionSpec())
+    return NamedSharding(on, spec(names, shape, on, counts(config)))
 
 
 def shardings(state: nnx.State, on: Mesh, config: Any) -> nnx.State:

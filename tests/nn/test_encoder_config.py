@@ -37,7 +37,7 @@ def test_labels_are_read_in_the_order_of_their_numbers() -> None:
 @pytest.mark.parametrize("labels", [(), ("no", "yes", "maybe")], ids=["bare", "labels"])
 def test_what_is_written_is_read_again(stated: dict, labels: tuple) -> None:
     config = EncoderConfig(
-        **{**vars(read_config(stated)), "labels": labels, "activation": "gelu_new", "norm_eps": 1e-5}
+        **{**vars(read_config(stated)), "labels": labels, "activation": "gelu_tanh", "norm_eps": 1e-5}
     )
     assert read_config(written_config(config)) == config
 
