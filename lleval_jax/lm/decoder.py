@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
 from lleval_jax.core.precision import full_precision
 from lleval_jax.errors import require_known
 from lleval_jax.lm.cache import EARLIER, Cache, Places, take_in
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.layers import Block, Dtype, Embedding, Norm, soft_cap
+from lleval_jax.lm.mesh import CACHE, STREAM, constrain
 from lleval_jax.lm.rotary import Angles, angles
 
 Recompute: TypeAlias = Literal["nothing", "products", "everything"]
@@ -46,6 +48,7 @@ class Decoder(nnx.Module):
         unrolled: Weights of each layer on their own, without a scan.
         recompute: What a gradient computes again instead of keeping it: "nothing", all but "products" with weights is
             computed again with "products", and all but each layer's input with "everything".
+        mesh: The devices that its work is shared out to (`mesh.place` lays it out there); None for one device.
 
     Example:
         >>> config = Config(vocab=32, layers=2, width=16, heads=4, kv_heads=2, head_dim=4, hidden=32, context=64)
@@ -63,11 +66,12 @@ class Decoder(nnx.Module):
         compute: Dtype | None = None,
         unrolled: bool = False,
         recompute: Recompute = "nothing",
+        mesh: Mesh | None = None,
     ) -> None:
         require_known(recompute, ("nothing", *POLICIES), "recompute")
         rngs = rngs or nnx.Rngs(0)
         common: dict[str, Any] = {"rngs": rngs, "dtype": dtype}
-        self.config, self.recompute = config, recompute
+        self.config, self.recompute, self.mesh = config, recompute, mesh
         self.compute = jnp.dtype(dtype if compute is None else compute)
         self.embedding = Embedding(config.vocab, config.width, **common)
         learned = config.learned_positions
@@ -145,7 +149,8 @@ class Decoder(nnx.Module):
 
     def cache(self, rows: int, length: int) -> Cache:
         """An empty cache of the form and type that this decoder reads fastest."""
-        return Cache.empty(self.config, rows, length, self.compute, by_layer=isinstance(self.blocks, nnx.List))
+        by_layer = isinstance(self.blocks, nnx.List)
+        return self._laid(Cache.empty(self.config, rows, length, self.compute, by_layer=by_layer))
 
     def __call__(
         self, tokens: jax.Array, positions: jax.Array | None = None, segments: jax.Array | None = None
@@ -165,7 +170,9 @@ class Decoder(nnx.Module):
     def _embed(self, tokens: jax.Array, positions: jax.Array) -> jax.Array:
         scale = jnp.asarray(self.config.embedding_scale, self.compute)
         x = self.embedding(tokens, self.compute) * scale
-        return x if self.position_embedding is None else x + self.position_embedding(positions, self.compute)
+        if self.position_embedding is not None:
+            x += self.position_embedding(positions, self.compute)
+        return constrain(x, STREAM, self.mesh)
 
     def _views(self, mask: jax.Array, positions: jax.Array, places: jax.Array) -> tuple[View, ...]:
         """The view of each distinct kind of layer, in the order of their first layers."""
@@ -181,7 +188,11 @@ class Decoder(nnx.Module):
     ) -> tuple[jax.Array, Any]:
         run = self._unrolled if isinstance(self.blocks, nnx.List) else self._scanned
         x, stored = run(x, views, None if cache is None else (cache.keys, cache.values), places)
-        return self.norm(x), None if cache is None else cache._replace(keys=stored[0], values=stored[1])
+        return self.norm(x), None if cache is None else self._laid(cache._replace(keys=stored[0], values=stored[1]))
+
+    def _laid(self, cache: Cache) -> Cache:
+        """A cache, shared out over the mesh as the rows and heads are."""
+        return jax.tree.map(lambda part: constrain(part, CACHE[part.ndim], self.mesh), cache)
 
     def _scanned(
         self, x: jax.Array, views: tuple[View, ...], stored: Any, places: Places | None
@@ -200,7 +211,7 @@ class Decoder(nnx.Module):
             view = views[0] if len(views) == 1 else jax.tree.map(lambda a: a[kind], table)
             keep = alone if places is None else writer(stored, places, index)
             x, after = nnx.merge(shape, weights)(x, view.mask, view.turned, scales[0] if alike else scale, keep)
-            return (x, after), None
+            return (constrain(x, STREAM, self.mesh), after), None
 
         if self.recompute != "nothing":
             layer = jax.checkpoint(layer, policy=POLICIES[self.recompute], prevent_cse=False)
@@ -222,6 +233,7 @@ class Decoder(nnx.Module):
         for i, (block, kind, scale) in enumerate(zip(blocks, self._kinds(), self.config.scales, strict=True)):
             own = None if stored is None else (stored[0][i], stored[1][i])
             x, kept = layer(*nnx.split(block), x, views[kind], scale, own)
+            x = constrain(x, STREAM, self.mesh)
             after.append(kept)
         return x, None if stored is None else tuple(zip(*after, strict=True))
 

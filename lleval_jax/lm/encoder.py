@@ -13,14 +13,13 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from lleval_jax.core.precision import full_precision
-from lleval_jax.errors import require, require_known
+from lleval_jax.errors import BadInput, require_known
 from lleval_jax.lm.decoder import alone, within
 from lleval_jax.lm.encoder_config import EncoderConfig
 from lleval_jax.lm.layers import MLP, Attention, Dtype, Embedding, Linear, Norm, Stack
-from lleval_jax.lm.mesh import constrain
+from lleval_jax.lm.mesh import STREAM, constrain
 
 POOLINGS = ("mean", "first", "pooler")
-STREAM = ("rows", "tokens", "width")  # the axes of what passes from block to block
 
 
 class Block(nnx.Module):
@@ -35,7 +34,7 @@ class Block(nnx.Module):
         self.mlp_norm = norm(config, **common)
 
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        """Tokens after the block, "rows tokens width"; `mask`, "rows tokens tokens", says which tokens each one sees."""
+        """Tokens after the block, "rows tokens width"; `mask` says who sees whom, "rows tokens tokens"."""
         x = self.attention_norm(x + self.attention(x, mask, None, self.scale, alone)[0])
         return self.mlp_norm(x + self.mlp(x))
 
@@ -142,17 +141,20 @@ class Encoder(nnx.Module):
         Raises:
             BadInput: There is no classification head.
         """
-        require(self.classifier is not None, "the encoder has no classification head: its config has no labels")
+        if self.classifier is None:
+            raise BadInput("the encoder has no classification head: its config has no labels")
         return self.classifier(self._first(self.hidden(tokens, **given).astype(jnp.float32)))
 
     def _embed(self, tokens: jax.Array, positions: jax.Array, types: jax.Array | None) -> jax.Array:
         types = jnp.zeros_like(tokens) if types is None else types
-        parts = (self.words, tokens), (self.positions, positions + self.config.first), (self.types, types)
-        return self.norm(sum(table(rows, self.compute) for table, rows in parts))
+        parts = (self.words, tokens), (self.types, types), (self.positions, positions + self.config.first)
+        words, kinds, places = (table(rows, self.compute) for table, rows in parts)
+        return self.norm(words + kinds + places)
 
     def _first(self, hidden: jax.Array) -> jax.Array:
         """The pooler: a dense layer with tanh on the first token, "rows width"."""
-        require(self.pooler is not None, "the encoder has no pooler: its config has pooled=False")
+        if self.pooler is None:
+            raise BadInput("the encoder has no pooler: its config has pooled=False")
         return jnp.tanh(self.pooler(hidden[:, 0]))
 
 

@@ -112,9 +112,10 @@ def read_config(stated: Mapping[str, Any], *, where: str = "config.json") -> Enc
     require_known(family, FAMILIES, f"{where}: the encoder")
     _require_plain(stated, where)
     pad = int(stated.get("pad_token_id") or 0)
+    sizes: dict[str, Any] = {ours: _size(stated, theirs, where) for ours, theirs in WANTED.items()}
     config = EncoderConfig(
         family=family,
-        **{ours: _size(stated, theirs, where) for ours, theirs in WANTED.items()},
+        **sizes,
         positions=int(stated.get("max_position_embeddings", 512)),
         first=pad + 1 if family == "roberta" else 0,
         types=int(stated.get("type_vocab_size", 2)),

@@ -31,12 +31,17 @@ RULES: dict[str, tuple[str, ...]] = {
     "kv_heads": ("tensor",),
     "mlp": ("tensor",),
     "rows": ("data", "fsdp"),
-    "tokens": (),
-    "width": (),  # the width, as an axis of what passes from layer to layer
+}
+STREAM = ("rows", None, None)  # "rows tokens width", what passes from layer to layer
+CACHE: dict[int, Names] = {  # the parts of a cache, by how many axes they have
+    5: ("layers", "rows", None, "kv_heads", None),
+    4: ("rows", None, "kv_heads", None),
+    2: ("rows", None),
+    1: ("rows",),
 }
 
 
-def mesh(data: int = 1, fsdp: int = 1, tensor: int = 1, *, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def mesh(data: int = 1, fsdp: int = 1, tensor: int = 1, *, devices: Sequence[Any] | None = None) -> Mesh:
     """The first `data * fsdp * tensor` devices as a mesh with these three axes.
 
     Args:
@@ -136,15 +141,15 @@ def shardings(state: nnx.State, on: Mesh, config: Any) -> nnx.State:
     return _each(state, lambda variable: variable.replace(sharding(variable, on, config)))
 
 
-def place(model: nnx.Module, on: Mesh) -> None:
-    """Lay a model's parameters out on a mesh, in place; from now on what it computes is shared out too."""
+def place(model: Any, on: Mesh) -> None:
+    """Lay the parameters of a `Decoder` or `Encoder` out on a mesh, in place; what it computes is shared out too."""
     state = nnx.state(model, nnx.Param)
     nnx.update(model, jax.device_put(state, shardings(state, on, model.config)))
     model.mesh = on
 
 
-def abstract(model: nnx.Module, on: Mesh) -> nnx.State:
-    """The state of a model made by `nnx.eval_shape`, with where it would lie: to compile without a byte of weights."""
+def abstract(model: Any, on: Mesh) -> nnx.State:
+    """The state of a model from `nnx.eval_shape`, and where it would lie: to compile without a byte of weights."""
 
     def shaped(variable: nnx.Variable) -> nnx.Variable:
         value = variable.get_value()

@@ -1,11 +1,17 @@
 """The mesh: which axis lies where, and the same numbers on one device and on eight."""
 
 import jax
+import numpy as np
 import pytest
+from flax import nnx
 from jax.sharding import PartitionSpec as P
 
 from lleval_jax.errors import BadInput
-from lleval_jax.lm.mesh import mesh, spec
+from lleval_jax.lm.config import Config
+from lleval_jax.lm.decoder import Decoder
+from lleval_jax.lm.mesh import mesh, place, spec
+
+ROUNDING = 64 * np.finfo(np.float32).eps  # sums of up to 64 numbers in another order, relative to the largest logit
 
 
 def test_a_mesh_takes_the_first_devices_and_has_all_three_axes() -> None:
@@ -34,8 +40,8 @@ def test_a_mesh_that_cannot_be_says_why(sizes: tuple, said: str) -> None:
         (("layers", "embed", "mlp"), (2, 30, 64), (1, 4, 2), P(None, None, "tensor")),  # 4 does not divide 30
         (("layers", "embed", "mlp"), (2, 32, 64), (8, 1, 1), P(None, None, None)),  # data holds no part of a weight
         (("embed", "embed"), (32, 32), (1, 8, 1), P("fsdp", None)),  # an axis of the mesh shares out one axis
-        (("rows", "tokens", "width"), (8, 5, 32), (2, 2, 2), P(("data", "fsdp"), None, None)),
-        (("rows", "tokens", "width"), (6, 5, 32), (2, 4, 1), P("data", None, None)),  # 8 does not divide 6, 2 does
+        (("rows", None, None), (8, 5, 32), (2, 2, 2), P(("data", "fsdp"), None, None)),
+        (("rows", None, None), (6, 5, 32), (2, 4, 1), P("data", None, None)),  # 8 does not divide 6, 2 does
         (("rows", None), (3, 8), (2, 4, 1), P(None, None)),
     ],
 )
@@ -54,3 +60,36 @@ def test_an_axis_without_a_rule_is_an_error() -> None:
         spec(("heds",), (8,), mesh())
     with pytest.raises(BadInput, match=r"shape \(8, 8\) has axes named \('heads',\)"):
         spec(("heads",), (8, 8), mesh())
+
+
+SHAPES = {  # what a mesh of eight divides, and what it does not
+    "llama": Config(vocab=64, layers=2, width=32, heads=8, kv_heads=8, head_dim=8, hidden=64, context=64),
+    "shared heads, tied, odd": Config(
+        vocab=51, layers=2, width=36, heads=6, kv_heads=2, head_dim=4, hidden=40, context=64, tied=True, windows=(3, 0)
+    ),
+}
+TOKENS = np.random.default_rng(0).integers(0, 51, (8, 12)).astype(np.int32)
+MESHES = ((8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2))
+
+
+def loud(config: Config) -> Decoder:
+    """A random decoder with weights so large that every part shows in its logits."""
+    made, draw = Decoder(config), np.random.default_rng(3)
+    state = nnx.state(made, nnx.Param)
+    nnx.update(made, jax.tree.map(lambda x: np.asarray(x) + 0.2 * draw.normal(size=x.shape).astype("f4"), state))
+    return made
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def one(request: pytest.FixtureRequest) -> tuple[Decoder, np.ndarray]:
+    """A decoder on one device, and its logits."""
+    decoder = loud(SHAPES[request.param])
+    return decoder, np.asarray(decoder(TOKENS))
+
+
+@pytest.mark.parametrize("sizes", MESHES, ids=str)
+def test_eight_devices_give_the_logits_of_one(one: tuple[Decoder, np.ndarray], sizes: tuple) -> None:
+    decoder, logits = one
+    spread = nnx.clone(decoder)
+    place(spread, mesh(*sizes))
+    np.testing.assert_allclose(spread(TOKENS), logits, atol=ROUNDING * np.abs(logits).max())
