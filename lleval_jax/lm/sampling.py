@@ -89,7 +89,8 @@ def pick(logits: jax.Array, used: jax.Array, key: jax.Array, numbers: Numbers, s
         logits: "vocab", float32.
         used: "vocab", bool: tokens of the prompt and those written; of any shape where there is no penalty.
         key: This row's key for this token.
-        numbers, steps: Of the `Sampling`.
+        numbers: Of the `Sampling`.
+        steps: Of the `Sampling`.
 
     Returns:
         A token, int32.

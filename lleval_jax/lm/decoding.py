@@ -1,0 +1,155 @@
+"""The compiled part of writing: prompts are read into a cache, then a few tokens are written at a time.
+
+The loop over tokens stays on the device: the host looks at what was written after `CHUNK` tokens, for stop strings and
+for the end, so that it costs nothing whether a step takes 100 microseconds or 100 milliseconds.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from lleval_jax.lm.cache import Cache
+from lleval_jax.lm.decoder import Decoder
+from lleval_jax.lm.sampling import Numbers, Steps, pick
+
+CHUNK = 16  # tokens between two looks of the host
+PIECE = 512  # tokens of a prompt that are read at once
+NONE = -1  # in place of a token that was not written
+
+Shape: TypeAlias = nnx.GraphDef[Decoder]
+Weights: TypeAlias = nnx.State
+
+
+class Choice(NamedTuple):
+    """How tokens are chosen and where a text ends; what is the same for all rows.
+
+    Attributes:
+        numbers: Of the sampling.
+        ends: "ends", int32: tokens that end a text.
+    """
+
+    numbers: Numbers
+    ends: np.ndarray
+
+
+class State(NamedTuple):
+    """What the next token of each row needs.
+
+    Attributes:
+        cache: Prompt and what was written, but for the last token.
+        token: "rows", int32: the last token written.
+        used: "rows vocab", bool: tokens of the prompt and of the text; "rows 0" where no penalty asks for them.
+        keys: "rows": a random key of each row.
+        count: How many tokens were written.
+        ended: "rows", bool: rows that write no more. They take no room in the cache.
+    """
+
+    cache: Cache
+    token: jax.Array
+    used: jax.Array
+    keys: jax.Array
+    count: jax.Array
+    ended: jax.Array
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
+def read(shape: Shape, weights: Weights, cache: Cache, tokens: jax.Array, segments: jax.Array) -> Cache:
+    """The cache with a piece of each prompt; `segments` is 0 for padding."""
+    return nnx.merge(shape, weights).extend(tokens, cache, segments=segments)[1]
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="steps", donate_argnums=2)
+def begin(
+    shape: Shape,
+    weights: Weights,
+    state: State,
+    tokens: jax.Array,
+    segments: jax.Array,
+    choice: Choice,
+    *,
+    steps: Steps,
+) -> State:
+    """Read the last piece of each prompt, which ends with the row, and write the first token."""
+    decoder = nnx.merge(shape, weights)
+    hidden, cache = decoder.extend(tokens, state.cache, segments=segments)
+    return _chosen(decoder.logits(hidden[:, -1]), state._replace(cache=cache), choice, steps)
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="steps", donate_argnums=2)
+def write(
+    shape: Shape, weights: Weights, state: State, choice: Choice, most: jax.Array, *, steps: Steps
+) -> tuple[State, jax.Array]:
+    """Up to `most` tokens more in each row, fewer when all rows have ended.
+
+    Args:
+        shape: Of the decoder.
+        weights: Of the decoder.
+        state: Of the text so far. The cache has room for `most` tokens.
+        choice: How tokens are chosen.
+        most: At most `CHUNK`.
+        steps: Of the sampling.
+
+    Returns:
+        The state, and "rows CHUNK" tokens, `NONE` where none was written.
+    """
+    decoder = nnx.merge(shape, weights)
+    rows = state.token.shape[0]
+
+    def goes_on(carry: tuple[jax.Array, State, jax.Array]) -> jax.Array:
+        done, state, _ = carry
+        return (done < most) & ~state.ended.all()
+
+    def step(carry: tuple[jax.Array, State, jax.Array]) -> tuple[jax.Array, State, jax.Array]:
+        done, state, out = carry
+        live = ~state.ended
+        hidden, cache = decoder.extend(state.token[:, None], state.cache, segments=live[:, None].astype(jnp.int32))
+        state = _chosen(decoder.logits(hidden[:, 0]), state._replace(cache=cache), choice, steps)
+        return done + 1, state, out.at[:, done].set(jnp.where(live, state.token, NONE))
+
+    none = jnp.full((rows, CHUNK), NONE, jnp.int32)
+    _, state, out = jax.lax.while_loop(goes_on, step, (jnp.int32(0), state, none))
+    return state, out
+
+
+def _chosen(logits: jax.Array, state: State, choice: Choice, steps: Steps) -> State:
+    """The state with the next token of the rows that write."""
+    keys = jax.vmap(jax.random.fold_in, (0, None))(state.keys, state.count)
+    choose = functools.partial(pick, numbers=choice.numbers, steps=steps)
+    token = jnp.where(state.ended, 0, jax.vmap(choose)(logits, state.used, keys))
+    used = state.used
+    if steps.penalised:
+        used = used.at[np.arange(token.shape[0]), token].max(~state.ended)
+    ended = state.ended | (token[:, None] == choice.ends).any(1)
+    return state._replace(token=token, used=used, count=state.count + 1, ended=ended)
+
+
+def padded(texts: Sequence[np.ndarray], rows: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and segments, "rows size", int32: each text at the end of its row, padding (segment 0) before it."""
+    tokens, segments = np.zeros((2, rows, size), np.int32)
+    for i, text in enumerate(texts):
+        tokens[i, size - len(text) :] = text
+        segments[i, size - len(text) :] = 1
+    return tokens, segments
+
+
+def longer(cache: Cache, length: int) -> Cache:
+    """The cache with room for `length` tokens a row."""
+    more = length - cache.length
+
+    def pad(array: jax.Array, axis: int) -> jax.Array:
+        widths = [(0, 0)] * array.ndim
+        widths[axis] = (0, more)
+        return jnp.pad(array, widths)
+
+    keys, values = (jax.tree.map(lambda a: pad(a, -3), part) for part in (cache.keys, cache.values))
+    return cache._replace(keys=keys, values=values, positions=pad(cache.positions, 1), seen=pad(cache.seen, 1))
+
+
+def bytes_of(cache: Any) -> int:
+    """Memory of a cache, or of the shapes that `jax.eval_shape` makes of one."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache))
