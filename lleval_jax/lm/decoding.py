@@ -4,24 +4,27 @@ The loop over tokens stays on the device: the host looks at what was written aft
 for the end, so that it costs nothing whether a step takes 100 microseconds or 100 milliseconds.
 """
 
+import dataclasses
 import functools
+import weakref
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from lleval_jax.core.shapes import few, pad, rung
 from lleval_jax.lm.cache import Cache
 from lleval_jax.lm.decoder import Decoder
-from lleval_jax.lm.sampling import Numbers, Steps, pick
+from lleval_jax.lm.sampling import Numbers, Sampling, Steps, pick
 
 CHUNK = 16  # tokens between two looks of the host
-PIECE = 512  # tokens of a prompt that are read at once
+LEAST, PIECE = 8, 512  # tokens of prompts that are read at once: fewest and most
 NONE = -1  # in place of a token that was not written
 
-Shape: TypeAlias = nnx.GraphDef[Decoder]
+Shape: TypeAlias = nnx.GraphDef
 Weights: TypeAlias = nnx.State
 
 
@@ -30,11 +33,16 @@ class Choice(NamedTuple):
 
     Attributes:
         numbers: Of the sampling.
-        ends: "ends", int32: tokens that end a text.
+        ends: "ends", int32: tokens that end a text, filled up with `NONE`.
     """
 
     numbers: Numbers
     ends: np.ndarray
+
+    @classmethod
+    def of(cls, how: Sampling, ends: Sequence[int]) -> "Choice":
+        """Ends in an array of few lengths: one token more compiles nothing."""
+        return cls(how.numbers, pad(np.asarray(ends, np.int32), (few(len(ends)),), NONE))
 
 
 class State(NamedTuple):
@@ -128,28 +136,72 @@ def _chosen(logits: jax.Array, state: State, choice: Choice, steps: Steps) -> St
     return state._replace(token=token, used=used, count=state.count + 1, ended=ended)
 
 
-def padded(texts: Sequence[np.ndarray], rows: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens and segments, "rows size", int32: each text at the end of its row, padding (segment 0) before it."""
+def pieces(texts: Sequence[np.ndarray], rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Tokens and segments of prompts, "rows tokens" each, in pieces of at most `PIECE` tokens and few widths.
+
+    Each text stands at the end of its row, padding (segment 0) before it: all end in the last column of the last piece.
+    """
+    size = max(len(text) for text in texts)
+    size = max(LEAST, rung(size, 2)) if size <= PIECE else -(-size // PIECE) * PIECE
     tokens, segments = np.zeros((2, rows, size), np.int32)
     for i, text in enumerate(texts):
         tokens[i, size - len(text) :] = text
         segments[i, size - len(text) :] = 1
-    return tokens, segments
+    cuts = range(0, size, PIECE)
+    return [(tokens[:, i : i + PIECE], segments[:, i : i + PIECE]) for i in cuts]
 
 
 def longer(cache: Cache, length: int) -> Cache:
     """The cache with room for `length` tokens a row."""
     more = length - cache.length
 
-    def pad(array: jax.Array, axis: int) -> jax.Array:
+    def wider(array: jax.Array, axis: int) -> jax.Array:
         widths = [(0, 0)] * array.ndim
         widths[axis] = (0, more)
         return jnp.pad(array, widths)
 
-    keys, values = (jax.tree.map(lambda a: pad(a, -3), part) for part in (cache.keys, cache.values))
-    return cache._replace(keys=keys, values=values, positions=pad(cache.positions, 1), seen=pad(cache.seen, 1))
+    keys, values = (jax.tree.map(lambda a: wider(a, -3), part) for part in (cache.keys, cache.values))
+    return cache._replace(keys=keys, values=values, positions=wider(cache.positions, 1), seen=wider(cache.seen, 1))
 
 
-def bytes_of(cache: Any) -> int:
-    """Memory of a cache, or of the shapes that `jax.eval_shape` makes of one."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache))
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """A decoder in the form that writes fastest."""
+
+    decoder: Decoder
+    model: tuple[Shape, Weights]
+    device: jax.Device
+
+    @property
+    def vocab(self) -> int:
+        """Tokens that there are."""
+        return self.decoder.config.vocab
+
+    def cache(self, rows: int, length: int) -> Cache:
+        """An empty cache."""
+        return self.decoder.cache(rows, length)
+
+    def bytes_of_row(self, length: int) -> int:
+        """Memory of one row's cache."""
+        shapes = jax.eval_shape(lambda: self.decoder.cache(1, length))
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+
+
+def program(decoder: Decoder) -> Program:
+    """On a CPU the unrolled form: a scan would copy each layer's weights for every token."""
+    device = next(iter(decoder.head().devices()))
+    fast = unrolled(decoder) if device.platform == "cpu" else decoder
+    return Program(fast, nnx.split(fast), device)
+
+
+_UNROLLED: weakref.WeakKeyDictionary[Decoder, tuple[list[weakref.ref], Decoder]] = weakref.WeakKeyDictionary()
+
+
+def unrolled(decoder: Decoder) -> Decoder:
+    """`decoder.unrolled()`, made once: again only where a weight has been replaced since."""
+    leaves = jax.tree.leaves(nnx.state(decoder))
+    made, found = _UNROLLED.get(decoder, ([], decoder))
+    if len(made) != len(leaves) or any(ref() is not leaf for ref, leaf in zip(made, leaves, strict=True)):
+        found = decoder.unrolled()
+        _UNROLLED[decoder] = ([weakref.ref(leaf) for leaf in leaves], found)
+    return found

@@ -7,24 +7,19 @@ probable to the last digit, that can decide.)
 
 import dataclasses
 import time
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import require
-from lleval_jax.lm import decoding
+from lleval_jax.lm import decoding, groups
 from lleval_jax.lm.cache import Cache
-from lleval_jax.lm.decoder import Decoder
-from lleval_jax.lm.decoding import CHUNK, PIECE, Choice, State
-from lleval_jax.lm.groups import Prompt, Row, common, grouped, length_of, rows_at_once, rows_of
+from lleval_jax.lm.decoding import CHUNK, Choice, State
+from lleval_jax.lm.groups import Prompt, Row
 from lleval_jax.lm.sampling import Sampling
-from lleval_jax.lm.stream import Stream
 from lleval_jax.values.progress import Progress, Tell, silent
 
 if TYPE_CHECKING:
@@ -97,8 +92,157 @@ def generate(
         >>> model = lm.load("tiny-lm")  # doctest: +SKIP
         >>> lm.generate(model, ["Natalia sold 48 clips."], limit=20, stop="\\n")[0].text  # doctest: +SKIP
     """
+    require(isinstance(limit, int) and limit > 0, f"limit is {limit!r}; it must be a whole number of tokens above 0")
+    require(batch is None or batch > 0, f"batch is {batch}; it must be a number of rows above 0, or None")
     how = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, penalty=penalty)
-    task = Task(how, limit, _stops(stop), tuple(model.tokens.eos if eos is None else eos))
-    rows = rows_of(model, prompts, limit=limit, chat=chat, seed=seed, prefix=prefix)
-    found = dict(_written(model, rows, task, batch, tell))
+    task = _Task(how, limit, _stops(stop), tuple(model.tokens.eos if eos is None else eos))
+    rows = groups.rows_of(model, prompts, limit=limit, chat=chat, seed=seed, prefix=prefix)
+    found = {line.row.number: line.written() for line in _lines(model, rows, task, batch, tell)}
     return tuple(found[number] for number in range(len(rows)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What is asked of every row."""
+
+    how: Sampling
+    limit: int
+    stop: tuple[str, ...]
+    ends: tuple[int, ...]
+
+    @property
+    def choice(self) -> Choice:
+        return Choice.of(self.how, self.ends)
+
+
+def _stops(stop: str | Sequence[str]) -> tuple[str, ...]:
+    found = (stop,) if isinstance(stop, str) else tuple(stop)
+    for i, text in enumerate(found):
+        require(isinstance(text, str) and text != "", f"stop string {i} is {text!r}; give texts of one character at least")
+    return found
+
+
+class _Line:
+    """The text of one row as it grows."""
+
+    def __init__(self, model: "LanguageModel", row: Row, task: _Task) -> None:
+        self.row, self.task = row, task
+        self.tokens: list[int] = []
+        self.ended: Ended | None = None
+        self._stream = model.tokens.stream(row.tokens.tolist(), task.stop)
+
+    def take(self, tokens: Iterable[int]) -> None:
+        """Tokens that the model wrote; those after the end are dropped."""
+        for token in tokens:
+            if self.ended is None:
+                self._add(token)
+
+    def _add(self, token: int) -> None:
+        if token in self.task.ends:
+            self.ended = "eos"
+            return
+        self.tokens.append(token)
+        self._stream.push(token)
+        if self._stream.stopped is not None:
+            self.ended = "stop"
+        elif len(self.tokens) == self.task.limit:
+            self.ended = "limit"
+
+    def written(self) -> Written:
+        self._stream.finish()
+        return Written(self._stream.text, tuple(self.tokens), self.ended or "limit")
+
+
+class _Pace:
+    """Tells how many tokens are written, of how many at most, and how many a second."""
+
+    def __init__(self, tell: Tell, rows: int, task: _Task) -> None:
+        self.tell, self.limit, self.since = tell, task.limit, time.perf_counter()
+        self.open, self.done = rows, 0  # rows that have not ended; tokens of those that have
+        self.tell(Progress("writing", 0, rows * task.limit, unit="tokens"))
+
+    def say(self, lines: Sequence[_Line]) -> None:
+        """Where the rows of the group are."""
+        over = [len(line.tokens) for line in lines if line.ended]
+        now = self.done + sum(len(line.tokens) for line in lines)
+        most = self.done + sum(over) + (self.open - len(over)) * self.limit
+        rate = now / max(time.perf_counter() - self.since, 1e-9)
+        self.tell(Progress("writing", now, most, unit="tokens", rate=rate))
+
+    def over(self, lines: Sequence[_Line]) -> None:
+        """A group has ended."""
+        self.done += sum(len(line.tokens) for line in lines)
+        self.open -= len(lines)
+
+
+def _lines(model: "LanguageModel", rows: Sequence[Row], task: _Task, batch: int | None, tell: Tell) -> Iterator[_Line]:
+    """Every row's text, group by group."""
+    if not rows:
+        return
+    program, pace = decoding.program(model.decoder), _Pace(tell, len(rows), task)
+    longest = groups.length_of(max(len(row.tokens) for row in rows), task.limit, task.limit)
+    fit = groups.rows_at_once(program.bytes_of_row(longest), program.device)
+    shared = groups.common(rows)
+    beginning = _beginning(program, shared) if shared.size else None
+    for group in groups.grouped(rows, min(batch or fit, len(rows))):
+        lines = [_Line(model, row, task) for row in group]
+        for _ in _steps(program, lines, task, beginning, shared.size):
+            pace.say(lines)
+        pace.over(lines)
+        yield from lines
+
+
+def _beginning(program: decoding.Program, tokens: np.ndarray) -> Cache:
+    """The cache of what all prompts begin with, one row."""
+    *pieces, last = decoding.pieces([tokens], 1)
+    cache = program.cache(1, groups.length_of(tokens.size, 0, 0))
+    for piece in [*pieces, last]:
+        cache = decoding.read(*program.model, cache, *piece)
+    return cache
+
+
+def _steps(
+    program: decoding.Program, lines: Sequence[_Line], task: _Task, beginning: Cache | None, shared: int
+) -> Iterator[None]:
+    """Write on all lines of a group until all have ended; yields after every few tokens."""
+    longest, count, steps = max(len(line.row.tokens) for line in lines), 1, task.how.steps
+    state = _begun(program, lines, task, beginning, shared)
+    _take(lines, np.asarray(state.token)[:, None])
+    yield
+    while not all(line.ended for line in lines):
+        most = min(CHUNK, task.limit - count)
+        if longest + count - 1 + most > state.cache.length:
+            longer = decoding.longer(state.cache, groups.length_of(longest, task.limit, count + most))
+            state = state._replace(cache=longer)
+        open_rows = [i < len(lines) and not lines[i].ended for i in range(state.token.shape[0])]
+        state = state._replace(ended=np.logical_not(open_rows))
+        state, tokens = decoding.write(*program.model, state, task.choice, np.int32(most), steps=steps)
+        _take(lines, np.asarray(tokens))
+        count += most
+        yield
+
+
+def _take(lines: Sequence[_Line], tokens: np.ndarray) -> None:
+    for line, row in zip(lines, tokens.tolist(), strict=False):
+        line.take(token for token in row if token != decoding.NONE)
+
+
+def _begun(
+    program: decoding.Program, lines: Sequence[_Line], task: _Task, beginning: Cache | None, shared: int
+) -> State:
+    """The prompts read, and one token written on each."""
+    rows, steps = rung(len(lines), 2), task.how.steps
+    length = groups.length_of(max(len(line.row.tokens) for line in lines), task.limit, CHUNK)
+    cache = program.cache(rows, length) if beginning is None else decoding.longer(beginning.repeat(rows), length)
+    *pieces, last = decoding.pieces([line.row.tokens[shared:] for line in lines], rows)
+    for piece in pieces:
+        cache = decoding.read(*program.model, cache, *piece)
+    used = np.zeros((rows, program.vocab if steps.penalised else 0), bool)
+    keys = np.zeros((rows, 2), np.uint32)
+    for i, line in enumerate(lines):
+        keys[i] = line.row.key
+        if steps.penalised:
+            used[i, line.row.tokens] = True
+    key = jax.random.wrap_key_data(keys, impl="threefry2x32")
+    state = State(cache, np.zeros(rows, np.int32), used, key, np.int32(0), np.arange(rows) >= len(lines))
+    return decoding.begin(*program.model, state, *last, task.choice, steps=steps)
