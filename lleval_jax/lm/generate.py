@@ -60,7 +60,7 @@ def generate(
     batch: int | None = None,
     tell: Tell = silent,
 ) -> tuple[Written, ...]:
-    """Let a language model go on from each prompt.
+    r"""Let a language model go on from each prompt.
 
     Args:
         model: From `lm.load`.
@@ -90,7 +90,7 @@ def generate(
 
     Example:
         >>> model = lm.load("tiny-lm")  # doctest: +SKIP
-        >>> lm.generate(model, ["Natalia sold 48 clips."], limit=20, stop="\\n")[0].text  # doctest: +SKIP
+        >>> lm.generate(model, ["Natalia sold 48 clips."], limit=20, stop="\n")[0].text  # doctest: +SKIP
     """
     require(isinstance(limit, int) and limit > 0, f"limit is {limit!r}; it must be a whole number of tokens above 0")
     require(batch is None or batch > 0, f"batch is {batch}; it must be a number of rows above 0, or None")
@@ -118,7 +118,8 @@ class _Task:
 def _stops(stop: str | Sequence[str]) -> tuple[str, ...]:
     found = (stop,) if isinstance(stop, str) else tuple(stop)
     for i, text in enumerate(found):
-        require(isinstance(text, str) and text != "", f"stop string {i} is {text!r}; give texts of one character at least")
+        known = isinstance(text, str) and text != ""
+        require(known, f"stop string {i} is {text!r}; give texts of one character at least")
     return found
 
 

@@ -81,8 +81,8 @@ def _require_fits(model: "LanguageModel", number: int, size: int, limit: int) ->
     context = model.config.context
     what = f"prompt {number} has {size:,} tokens; {model.name} reads and writes {context:,} at most"
     require(size < context, f"{what}; shorten it")
-    over = f"{what}, and with limit={limit:,} that is {size + limit:,}; shorten it, or ask for {context - size:,} or fewer"
-    require(size + limit <= context, over)
+    both = f"{what}, and with limit={limit:,} that is {size + limit:,}"
+    require(size + limit <= context, f"{both}; shorten it, or ask for {context - size:,} or fewer")
 
 
 def _key(seed: int, tokens: np.ndarray, copy: int) -> np.ndarray:
@@ -93,7 +93,7 @@ def _key(seed: int, tokens: np.ndarray, copy: int) -> np.ndarray:
 
 def common(rows: Sequence[Row]) -> np.ndarray:
     """The tokens that all rows begin with, at least one token left to each; none if reading them apart saves little."""
-    first, last = (of((row.tokens.tolist() for row in rows)) for of in (min, max))
+    first, last = (of(row.tokens.tolist() for row in rows) for of in (min, max))
     size = min(len(os.path.commonprefix([first, last])), len(first) - 1)
     return rows[0].tokens[: size if size >= WORTH and len(rows) > 1 else 0]
 

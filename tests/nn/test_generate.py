@@ -20,7 +20,7 @@ from lleval_jax.lm.sampling import Sampling
 from lleval_jax.lm.tokens import Tokens
 from lleval_jax.values.progress import Progress
 
-LETTERS = "<|abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRS"  # a token each; the first begins a text, the second ends it
+LETTERS = "<|abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRS"  # a token each; the first two are control tokens
 PROMPTS = ("hello there", "x", "the quick brown fox", "hello")
 
 
@@ -256,7 +256,8 @@ def test_new_weights_are_seen(model: types.SimpleNamespace) -> None:
 
 def test_chats_are_put_into_the_template() -> None:
     """A user's text alone, or messages."""
-    template = "{% for m in messages %}{{ m.role[0] }} {{ m.content }}{% endfor %}{% if add_generation_prompt %}<{% endif %}"
+    turns = "{% for m in messages %}{{ m.role[0] }} {{ m.content }}{% endfor %}"
+    template = turns + "{% if add_generation_prompt %}<{% endif %}"
     model = model_of(templates={"default": template})
     messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
     found = generate(model, ["hello", messages], chat=True, limit=9, batch=1)
@@ -281,7 +282,7 @@ def test_an_empty_prompt_begins_a_text_where_a_token_does_that(model: types.Simp
     [
         ({"prompts": "text"}, "prompts is one text; give a list of texts"),
         ({"prompts": ["a", 3]}, "prompt 1 is a int; give a text"),
-        ({"prompts": ["a", "a" * 64], "limit": 1}, "prompt 1 has 64 tokens; tiny reads and writes 64 at most; shorten it"),
+        ({"prompts": ["a", "a" * 64], "limit": 1}, "prompt 1 has 64 tokens; tiny reads and writes 64 at most; short"),
         (
             {"prompts": ["a", "a" * 60], "limit": 5},
             "prompt 1 has 60 tokens; .* and with limit=5 that is 65; shorten it, or ask for 4 or fewer",
