@@ -10,9 +10,12 @@ from lleval_jax.lm.client import Request as Request
 from lleval_jax.lm.client import TokenLogprob as TokenLogprob
 from lleval_jax.lm.config import Config as Config
 from lleval_jax.lm.decoder import Decoder as Decoder
+from lleval_jax.lm.generate import Written as Written
+from lleval_jax.lm.generate import generate as generate
 from lleval_jax.lm.openai_client import OpenAIClient as OpenAIClient
 from lleval_jax.lm.pace import Retry as Retry
 from lleval_jax.lm.recording import Recording as Recording
 from lleval_jax.lm.replies import Replies as Replies
 from lleval_jax.lm.replies import cached as cached
+from lleval_jax.lm.sampling import Sampling as Sampling
 from lleval_jax.lm.tokens import Tokens as Tokens

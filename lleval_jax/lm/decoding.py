@@ -8,12 +8,13 @@ import dataclasses
 import functools
 import weakref
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.typing import ArrayLike
 
 from lleval_jax.core.shapes import few, pad, rung
 from lleval_jax.lm.cache import Cache
@@ -66,7 +67,7 @@ class State(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
-def read(shape: Shape, weights: Weights, cache: Cache, tokens: jax.Array, segments: jax.Array) -> Cache:
+def read(shape: Shape, weights: Weights, cache: Cache, tokens: ArrayLike, segments: ArrayLike) -> Cache:
     """The cache with a piece of each prompt; `segments` is 0 for padding."""
     return nnx.merge(shape, weights).extend(tokens, cache, segments=segments)[1]
 
@@ -76,8 +77,8 @@ def begin(
     shape: Shape,
     weights: Weights,
     state: State,
-    tokens: jax.Array,
-    segments: jax.Array,
+    tokens: ArrayLike,
+    segments: ArrayLike,
     choice: Choice,
     *,
     steps: Steps,
@@ -170,7 +171,7 @@ class Program:
 
     decoder: Decoder
     model: tuple[Shape, Weights]
-    device: jax.Device
+    device: Any
 
     @property
     def vocab(self) -> int:
@@ -189,9 +190,9 @@ class Program:
 
 def program(decoder: Decoder) -> Program:
     """On a CPU the unrolled form: a scan would copy each layer's weights for every token."""
-    device = next(iter(decoder.head().devices()))
-    fast = unrolled(decoder) if device.platform == "cpu" else decoder
-    return Program(fast, nnx.split(fast), device)
+    first, *others = decoder.head().devices()
+    fast = decoder if others or first.platform != "cpu" else unrolled(decoder)
+    return Program(fast, nnx.split(fast), first)
 
 
 _UNROLLED: weakref.WeakKeyDictionary[Decoder, tuple[list[weakref.ref], Decoder]] = weakref.WeakKeyDictionary()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.shapes import rung
@@ -216,8 +217,8 @@ def _steps(
             longer = decoding.longer(state.cache, groups.length_of(longest, task.limit, count + most))
             state = state._replace(cache=longer)
         open_rows = [i < len(lines) and not lines[i].ended for i in range(state.token.shape[0])]
-        state = state._replace(ended=np.logical_not(open_rows))
-        state, tokens = decoding.write(*program.model, state, task.choice, np.int32(most), steps=steps)
+        state = state._replace(ended=~jnp.array(open_rows))
+        state, tokens = decoding.write(*program.model, state, task.choice, jnp.int32(most), steps=steps)
         _take(lines, np.asarray(tokens))
         count += most
         yield
@@ -244,6 +245,7 @@ def _begun(
         keys[i] = line.row.key
         if steps.penalised:
             used[i, line.row.tokens] = True
-    key = jax.random.wrap_key_data(keys, impl="threefry2x32")
-    state = State(cache, np.zeros(rows, np.int32), used, key, np.int32(0), np.arange(rows) >= len(lines))
+    key = jax.random.wrap_key_data(jnp.asarray(keys), impl="threefry2x32")
+    ended = jnp.arange(rows) >= len(lines)
+    state = State(cache, jnp.zeros(rows, jnp.int32), jnp.asarray(used), key, jnp.int32(0), ended)
     return decoding.begin(*program.model, state, *last, task.choice, steps=steps)

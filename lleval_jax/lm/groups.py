@@ -5,9 +5,8 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import jax
 import numpy as np
 
 from lleval_jax.core.shapes import rung
@@ -113,12 +112,12 @@ def length_of(prompt: int, limit: int, written: int) -> int:
     return max(LEAST, rung(whole if whole <= AT_ONCE else min(whole, max(prompt + written, AT_ONCE)), 2))
 
 
-def rows_at_once(row_bytes: int, device: jax.Device) -> int:
+def rows_at_once(row_bytes: int, device: Any) -> int:
     """How many rows have room, each with a cache of `row_bytes`."""
     return max(1, int(SHARE * free_memory(device)) // max(1, row_bytes))
 
 
-def free_memory(device: jax.Device) -> int:
+def free_memory(device: Any) -> int:
     """Bytes free on a device; of a CPU, which does not say, those of the machine that no program uses."""
     found = device.memory_stats()
     if found and "bytes_limit" in found:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from lleval_jax.errors import require
 
@@ -30,10 +31,10 @@ class Steps(NamedTuple):
 class Numbers(NamedTuple):
     """The numbers of a sampling, float32: another temperature compiles nothing."""
 
-    temperature: np.ndarray
-    top_k: np.ndarray
-    top_p: np.ndarray
-    penalty: np.ndarray
+    temperature: ArrayLike
+    top_k: ArrayLike
+    top_p: ArrayLike
+    penalty: ArrayLike
 
 
 @dataclass(frozen=True)
@@ -107,17 +108,17 @@ def pick(logits: jax.Array, used: jax.Array, key: jax.Array, numbers: Numbers, s
     return jax.random.categorical(key, logits).astype(jnp.int32)
 
 
-def penalised(logits: jax.Array, used: jax.Array, penalty: jax.Array) -> jax.Array:
+def penalised(logits: jax.Array, used: jax.Array, penalty: ArrayLike) -> jax.Array:
     """Logits of `used` tokens divided by `penalty` where they are positive, multiplied where negative."""
     return jnp.where(used, jnp.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-def top_k(logits: jax.Array, k: jax.Array) -> jax.Array:
+def top_k(logits: jax.Array, k: ArrayLike) -> jax.Array:
     """-inf for tokens less probable than the k-th; those that equal it stay."""
     return _cut(logits, lambda stay: stay.sum(dtype=jnp.int32) >= k)
 
 
-def top_p(logits: jax.Array, p: jax.Array) -> jax.Array:
+def top_p(logits: jax.Array, p: ArrayLike) -> jax.Array:
     """-inf outside of the smallest set of most probable tokens that has probability `p`; all that equal its last stay.
 
     Nucleus sampling, Holtzman et al., arXiv 1904.09751.
