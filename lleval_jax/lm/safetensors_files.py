@@ -6,17 +6,17 @@ Read here and not by the `safetensors` package, so that a fault names its tensor
 
 import functools
 import json
-import math
 import pathlib
 import struct
-from collections.abc import Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
 
 from lleval_jax.errors import BadFile, BadInput, require
 from lleval_jax.lm.tensors import Stored, Tensors, bytes_into, room
+from lleval_jax.values.progress import Progress, Tell, silent
 
 ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LONGEST = 100_000_000  # bytes of a header, as the format says
@@ -42,18 +42,6 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 ORDER = {name: at for at, name in enumerate(DTYPES)}
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 CONVERT = "Convert it once, where you trust it: transformers' from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)."
-
-
-class Planned(NamedTuple):
-    """A tensor that is to be written."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    @property
-    def size(self) -> int:
-        """Bytes of its values."""
-        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def read(folder: pathlib.Path) -> dict[str, Stored]:
@@ -87,7 +75,7 @@ def read_file(file: pathlib.Path) -> dict[str, Stored]:
     header.pop("__metadata__", None)
     length = file.stat().st_size - start
     found = {name: _stored(file, name, entry, start, length) for name, entry in header.items()}
-    used = sum(math.prod(each.shape) * each.dtype.itemsize for each in found.values())
+    used = sum(each.size for each in found.values())
     if used != length:
         raise BadFile(f"{file} is damaged: its tensors are {used:,} bytes, and it holds {length:,}")
     return found
@@ -157,20 +145,20 @@ def _stored(file: pathlib.Path, name: str, entry: Any, start: int, length: int) 
         raise BadFile(f"{what} is not described as the format asks") from error
     if kind not in DTYPES:
         raise BadFile(f"{what} is of type {kind}, which is not known; there are {', '.join(DTYPES)}")
-    planned = Planned(shape, DTYPES[kind])
-    if min((first, *shape), default=0) < 0 or end - first != planned.size:
-        raise BadFile(f"{what} of shape {shape} and type {kind} is {planned.size:,} bytes, not {end - first:,}")
+    read = functools.partial(_values, file, name, shape, DTYPES[kind], start + first)
+    found = Stored(file, name, shape, DTYPES[kind], read)
+    if min((first, *shape), default=0) < 0 or end - first != found.size:
+        raise BadFile(f"{what} of shape {shape} and type {kind} is {found.size:,} bytes, not {end - first:,}")
     if end > length:
         raise BadFile(f"{what} is cut short: it ends at byte {start + end:,}, and the file at {start + length:,}")
-    read = functools.partial(_values, file, name, planned, start + first)
-    return Stored(file, name, shape, planned.dtype, read)
+    return found
 
 
-def _values(file: pathlib.Path, name: str, planned: Planned, start: int) -> np.ndarray:
-    return bytes_into(room(planned.shape, planned.dtype), file, start, f"tensor {name!r}")
+def _values(file: pathlib.Path, name: str, shape: tuple[int, ...], dtype: np.dtype, start: int) -> np.ndarray:
+    return bytes_into(room(shape, dtype), file, start, f"tensor {name!r}")
 
 
-def write(folder: pathlib.Path, tensors: Mapping[str, Stored], *, shard: int = SHARD) -> list[pathlib.Path]:
+def write(folder: pathlib.Path, tensors: Tensors, *, shard: int = SHARD, tell: Tell = silent) -> list[pathlib.Path]:
     """Write a checkpoint as transformers does: one file, or several of at most `shard` bytes with an index.
 
     Tensors are read one at a time, in the order in which they lie in the files.
@@ -179,6 +167,7 @@ def write(folder: pathlib.Path, tensors: Mapping[str, Stored], *, shard: int = S
         folder: where to write; whole files only: see `lleval_jax.writing.new_folder`.
         tensors: name -> tensor; `read` gives its values when it is its turn.
         shard: bytes of values in a file; a larger tensor has a file of its own.
+        tell: called with how far it is, in bytes.
 
     Returns:
         The files of weights.
@@ -186,23 +175,32 @@ def write(folder: pathlib.Path, tensors: Mapping[str, Stored], *, shard: int = S
     require(bool(tensors), f"{folder}: there are no tensors to write")
     shards = _shards(tensors, shard)
     names = [ONE] if len(shards) == 1 else [_shard_name(i, len(shards)) for i in range(len(shards))]
+    total, done = sum(each.size for each in tensors.values()), 0
+
+    def wrote(size: int) -> None:
+        nonlocal done
+        done += size
+        tell(Progress("writing weights", done, total, unit="bytes"))
+
     for name, keys in zip(names, shards, strict=True):
-        write_file(folder / name, {key: tensors[key] for key in keys})
+        write_file(folder / name, {key: tensors[key] for key in keys}, wrote)
     if len(shards) > 1:
-        total = sum(Planned(each.shape, each.dtype).size for each in tensors.values())
         where = {key: name for name, keys in zip(names, shards, strict=True) for key in keys}
         index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(where.items()))}
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     return [folder / name for name in names]
 
 
-def write_file(file: pathlib.Path, tensors: Mapping[str, Stored]) -> None:
-    """One safetensors file, byte for byte as the `safetensors` package writes it for PyTorch."""
+def write_file(file: pathlib.Path, tensors: Tensors, wrote: Callable[[int], None] = lambda size: None) -> None:
+    """One safetensors file, byte for byte as the `safetensors` package writes it for PyTorch.
+
+    `wrote` is called with the bytes of each tensor that is written.
+    """
     ordered = sorted(tensors, key=lambda name: (ORDER[NAMES[tensors[name].dtype]], name))
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     at = 0
     for name in ordered:
-        planned = Planned(tensors[name].shape, tensors[name].dtype)
+        planned = tensors[name]
         places = [at, at := at + planned.size]
         header[name] = {"dtype": NAMES[planned.dtype], "shape": list(planned.shape), "data_offsets": places}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -211,6 +209,7 @@ def write_file(file: pathlib.Path, tensors: Mapping[str, Stored]) -> None:
         stream.write(struct.pack("<Q", len(text)) + text)
         for name in ordered:
             _put(stream, tensors[name])
+            wrote(tensors[name].size)
 
 
 def _put(stream: IO[bytes], tensor: Stored) -> None:
@@ -227,12 +226,11 @@ def _shards(tensors: Tensors, shard: int) -> list[list[str]]:
     groups: list[list[str]] = [[]]
     held = 0
     for name, tensor in tensors.items():
-        size = Planned(tensor.shape, tensor.dtype).size
-        if groups[-1] and held + size > shard:
+        if groups[-1] and held + tensor.size > shard:
             groups.append([])
             held = 0
         groups[-1].append(name)
-        held += size
+        held += tensor.size
     return groups
 
 

@@ -1,6 +1,7 @@
 """A tensor in a file: what it is called, how large it is, and how to read it. A checkpoint is a mapping of these."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Callable, Mapping
 
@@ -33,6 +34,11 @@ class Stored:
         """Where it is, for messages."""
         return f"{self.file}: tensor {self.name!r}"
 
+    @property
+    def size(self) -> int:
+        """Bytes of its values, as they are read."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
     def turned(self, turn: Callable[[np.ndarray], np.ndarray]) -> "Stored":
         """The same tensor, its values turned once they are read; the shape stays."""
         return dataclasses.replace(self, read=lambda: turn(self.read()))
@@ -43,7 +49,7 @@ Tensors = Mapping[str, Stored]
 
 def room(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array without values that begins on a cache line."""
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     raw = np.empty(size + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start : start + size].view(dtype).reshape(shape)
