@@ -61,7 +61,11 @@ class FastCodec:
     @cached_property
     def _parsing(self) -> Tokenizer:
         """The same with control tokens read as such: a second one, for the switch is not safe between threads."""
-        return _uncut(Tokenizer.from_str(self._plain.to_str()))
+        return _uncut(self.tokenizer())
+
+    def tokenizer(self) -> Tokenizer:
+        """A copy of it, as the library has it."""
+        return Tokenizer.from_str(self._plain.to_str())
 
     def encode(self, texts: Sequence[str], special: bool) -> list[list[int]]:
         """Numbers of each text; control tokens in it are read as such only if `special`."""

@@ -1,6 +1,7 @@
 """SentencePiece vocabularies: a `tokenizer.model`, or the pieces, scores and kinds that a GGUF file lists."""
 
 import itertools
+import json
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,12 @@ class PieceCodec:
         longest_first = sorted(self.controls, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, longest_first)))
         self._texts = {number: text for text, number in self.controls.items()}
+
+    def files(self) -> dict[str, bytes]:
+        """The files that hold it: the model, and the control tokens that were added to it."""
+        own = self._model.serialized_model_proto()
+        added = {text: number for text, number in self.controls.items() if number >= self._pieces}
+        return {"tokenizer.model": own} | ({"added_tokens.json": json.dumps(added).encode()} if added else {})
 
     def encode(self, texts: Sequence[str], special: bool) -> list[list[int]]:
         """Numbers of each text; control tokens in it are read as such only if `special`."""
