@@ -50,6 +50,17 @@ class Cache(NamedTuple):
         stored = (jax.tree.map(lambda a: jnp.repeat(a, times, axis), part) for part in (self.keys, self.values))
         return Cache(*stored, *(jnp.repeat(a, times, 0) for a in (self.positions, self.seen, self.filled)))
 
+    def take(self, rows: jax.Array, more: int) -> "Cache":
+        """Some rows, by number and as often as they are named, with room for `more` tokens each."""
+        axis = 0 if isinstance(self.keys, tuple) else 1
+
+        def some(stored: jax.Array, axis: int) -> jax.Array:
+            room = [(0, more if i == axis + 1 else 0) for i in range(stored.ndim)]
+            return jnp.pad(jnp.take(stored, rows, axis), room)
+
+        stored = (jax.tree.map(lambda a: some(a, axis), part) for part in (self.keys, self.values))
+        return Cache(*stored, some(self.positions, 0), some(self.seen, 0), self.filled[rows])
+
     @property
     def length(self) -> int:
         """Tokens that a row has room for."""

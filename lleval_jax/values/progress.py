@@ -30,6 +30,11 @@ class Progress:
         """Part that is done, from 0 to 1; None where it is not known."""
         return min(self.done / self.total, 1.0) if self.total else None
 
+    @property
+    def left(self) -> float | None:
+        """Seconds to the end at this rate; None where that is not known."""
+        return (self.total - self.done) / self.rate if self.rate and self.total is not None else None
+
     def __str__(self) -> str:
         """One plain line: "reading answers: 12 of 30 MB", "fitting: step 24, error 0.012"."""
         far = ", ".join(filter(None, (self._count(), self._error(), self._rate())))
@@ -46,7 +51,9 @@ class Progress:
         return "" if self.error is None else f"error {self.error:.2g}"
 
     def _rate(self) -> str:
-        return "" if self.rate is None else f"{self.rate:,.0f} a second"
+        if not self.rate:
+            return ""
+        return f"{self.rate:,.0f} a second" + ("" if self.left is None else f", {self.left:,.0f} s left")
 
 
 Tell = Callable[[Progress], None]

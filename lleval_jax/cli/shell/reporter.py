@@ -50,7 +50,7 @@ class Reporter:
     def left(self, now: Progress) -> float | None:
         """Seconds to the end of this part of the work, at its pace so far; None where that is not known."""
         passed = time.monotonic() - self.since
-        if not now.share or passed < SURE:
+        if not now.share or passed < SURE or now.rate:  # with a rate it says so itself
             return None
         return passed * (1 - now.share) / now.share
 
