@@ -58,8 +58,8 @@ class Cache(NamedTuple):
             room = [(0, more if i == axis + 1 else 0) for i in range(stored.ndim)]
             return jnp.pad(jnp.take(stored, rows, axis), room)
 
-        stored = (jax.tree.map(lambda a: some(a, axis), part) for part in (self.keys, self.values))
-        return Cache(*stored, some(self.positions, 0), some(self.seen, 0), self.filled[rows])
+        keys, values = (jax.tree.map(lambda a: some(a, axis), part) for part in (self.keys, self.values))
+        return Cache(keys, values, some(self.positions, 0), some(self.seen, 0), self.filled[rows])
 
     @property
     def length(self) -> int:

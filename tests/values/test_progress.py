@@ -16,7 +16,7 @@ from lleval_jax.values import Progress
         (Progress("folds", 2, 5), "folds: 2 of 5"),
         (Progress("writing", 120, unit="tokens", rate=1234.5), "writing: token 120, 1,234 a second"),
         (Progress("writing", 0, 640, unit="tokens", rate=0.0), "writing: 0 of 640 tokens"),
-        (Progress("scoring", 40, 1000, unit="tokens", rate=96.0), "scoring: 40 of 1,000 tokens, 96 a second, 10 s left"),
+        (Progress("scoring", 40, 400, unit="tokens", rate=36.0), "scoring: 40 of 400 tokens, 36 a second, 10 s left"),
     ],
 )
 def test_one_line(progress: Progress, line: str) -> None:
