@@ -277,8 +277,8 @@ def layer_of(state: nnx.State, layer: int) -> nnx.State:
     """One layer of stacked weights, the name of the stacked axis gone."""
 
     def slice_of(weight: nnx.Variable) -> nnx.Variable:
-        names = weight.get_metadata("out_sharding", None)
-        return weight.replace(weight[layer], out_sharding=names and names[1:])
+        axes = weight.get_metadata("axes", None)
+        return weight.replace(weight[layer], **({"axes": axes[1:]} if axes else {}))
 
     return jax.tree.map(slice_of, state, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
 

@@ -56,7 +56,7 @@ def generate(
     stop: str | Sequence[str] = (),
     eos: Sequence[int] | None = None,
     chat: bool = False,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     prefix: str = "",
     batch: int | None = None,
     tell: Tell = silent,
@@ -75,8 +75,9 @@ def generate(
         stop: Texts that end the writing. They are not part of the text.
         eos: Tokens that end the writing; None is the tokenizer's own.
         chat: Put each prompt into the model's chat template.
-        seed: Of the draws. Each row has a key of its own, made of the seed, its prompt and how many equal prompts stand
-            before it: its text is the same alone, in another batch and in another order.
+        seed: Of the draws, one for all prompts or one for each. Each row has a key of its own, made of its seed, its
+            prompt and how many prompts with the same seed before it are equal to it: its text is the same alone, in
+            another batch and in another order.
         prefix: A text before every prompt. What prompts have in common is read once, here and wherever it is found.
         batch: Rows at once; None is as many as fit in a quarter of the free memory.
         tell: Called with `Progress` in tokens, with tokens a second, after every few tokens; what it raises ends the

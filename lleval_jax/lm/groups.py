@@ -39,7 +39,7 @@ class Row:
 
 
 def rows_of(
-    model: "LanguageModel", prompts: Sequence[Prompt], *, limit: int, chat: bool, seed: int, prefix: str
+    model: "LanguageModel", prompts: Sequence[Prompt], *, limit: int, chat: bool, seed: int | Sequence[int], prefix: str
 ) -> list[Row]:
     """A row for each prompt; see `generate` for its arguments.
 
@@ -48,13 +48,17 @@ def rows_of(
     """
     require(not isinstance(prompts, str), "prompts is one text; give a list of texts")
     require(not (chat and prefix), "prefix is for plain text; in a chat give its messages, with a system message first")
-    copies: collections.Counter[bytes] = collections.Counter()
+    seeds = [seed] * len(prompts) if isinstance(seed, int) else seed
+    same = len(seeds) == len(prompts)
+    require(same, f"there are {len(seeds)} seeds for {len(prompts)} prompts; give one, or one for each prompt")
+    copies: collections.Counter[tuple[int, bytes]] = collections.Counter()
     rows = []
     for number, tokens in enumerate(_tokens(model, prompts, chat, prefix)):
         _require_fits(model, number, len(tokens), limit)
         text = np.asarray(tokens, np.int32)
-        rows.append(Row(number, text, _key(seed, text, copies[text.tobytes()])))
-        copies[text.tobytes()] += 1
+        copy = seeds[number], text.tobytes()
+        rows.append(Row(number, text, _key(seeds[number], text, copies[copy])))
+        copies[copy] += 1
     return rows
 
 

@@ -1,7 +1,7 @@
 """The parts that decoders and encoders are built from: linear layers, norms, embeddings, attention, MLP.
 
 Every part takes `stack`: leading axes of its weights, (layers,) where one `lax.scan` runs over all layers.
-Weights keep the names of their axes as `out_sharding` ("vocab", "embed", "heads", "kv_heads", "mlp", "layers"), which
+Weights keep the names of their axes as `axes` ("vocab", "embed", "heads", "kv_heads", "mlp", "layers"), which
 `mesh` turns into shardings. Linear weights lie as (out, in), as in Hugging Face's files: what is read needs no
 transposing, and on a CPU products with few rows are no slower.
 """
@@ -42,7 +42,7 @@ def parameter(
 ) -> nnx.Param:
     """A weight of `shape` with named axes, `stack` in front."""
     names = ("layers",) * len(stack) + axes
-    return nnx.Param(init(rngs.params(), (*stack, *shape), dtype), out_sharding=names, eager_sharding=False)
+    return nnx.Param(init(rngs.params(), (*stack, *shape), dtype), axes=names)
 
 
 class Linear(nnx.Module):

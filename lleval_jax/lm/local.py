@@ -63,9 +63,9 @@ class LocalClient:
         facts = (self.source.config, tokens.begin, tokens.eos, sorted(tokens.templates.items()), texts)
         found.update(repr(facts).encode())
         for path, value in sorted(nnx.to_flat_state(nnx.state(self.source.decoder)), key=lambda each: str(each[0])):
-            weights = np.asarray(value[...])
+            weights = np.asarray(value[...], order="C")
             found.update(f"{path} {weights.dtype} {weights.shape}".encode())
-            found.update(np.ascontiguousarray(weights).view(np.uint8))
+            found.update(weights.reshape(-1).view(np.uint8).data)
         return f"local {found.hexdigest()}"
 
     def complete(self, request: Request) -> Reply:
@@ -108,23 +108,24 @@ class LocalClient:
     def _reply(self, request: Request, written: Written) -> Reply:
         prompt, tokens = _prompt(request), self.source.tokens
         asked = len(tokens.prompt(prompt) if isinstance(prompt, str) else tokens.chat_tokens(prompt))
-        return Reply(written.text, ENDED[written.ended], self.model, asked, len(written.tokens))
+        return Reply(written.text, ENDED[written.ended], self.model, max(1, asked), len(written.tokens))
 
     def _require(self, request: Request) -> None:
         """Refuse what this model cannot answer."""
         known = request.model in ("", self.model)
         require(known, f"the request is for the model {request.model!r}; this client is of {self.model!r}")
         pictures = any(message.images for message in request.messages)
-        for what, asked in {"pictures": pictures, "a JSON schema": request.schema != ""}.items():
-            require(not asked, f"{self.model} takes no {what.removeprefix('a ')} here; ask a server that does")
-        require(request.logprobs is None, "a local model gives no log-probabilities of its reply; ask lm.score for them")
+        for what, asked in {"pictures": pictures, "JSON schema": request.schema != ""}.items():
+            require(not asked, f"{self.model} takes no {what} here; ask a server that does")
+        text = f"{self.model} gives no log-probabilities of its reply; ask lm.score for them"
+        require(request.logprobs is None, text)
 
 
 def _settings(request: Request) -> dict[str, Any]:
     """The keywords of `generate` that must be the same for all that are answered together."""
     temperature = 1.0 if request.temperature is None else request.temperature
-    chat = request.prompt is None
-    return {"limit": request.limit, "temperature": temperature, "top_p": request.top_p, "stop": request.stop, "chat": chat}
+    own = {"limit": request.limit, "top_p": request.top_p, "stop": request.stop}
+    return own | {"temperature": temperature, "chat": request.prompt is None}
 
 
 def _prompt(request: Request) -> str | list[dict[str, str]]:

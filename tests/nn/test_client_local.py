@@ -30,6 +30,7 @@ def test_a_reply_says_what_was_read_and_written(client):
     assert chat.asked == len("s be u hi ")
 
 
+@pytest.mark.slow
 def test_replies_do_not_depend_on_their_company(client):
     """Also where they are drawn: each has the seed of its own draw."""
     requests = [Request(prompt="hello", limit=8, temperature=1, draw=draw) for draw in range(3)]

@@ -139,7 +139,7 @@ def test_unrolled_is_scanned(decoder):
     alone = decoder.unrolled()
     np.testing.assert_allclose(whole(alone, TOKENS), whole(decoder, TOKENS), **CLOSE)
     weight = alone.blocks[1].mlp.up.weight
-    assert weight.get_metadata("out_sharding") == ("mlp", "embed")
+    assert weight.get_metadata("axes") == ("mlp", "embed")
     np.testing.assert_array_equal(weight[...], decoder.blocks.mlp.up.weight[1])
 
 
