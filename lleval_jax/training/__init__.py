@@ -1,0 +1,1 @@
+"""Language models that learn: alignment, adapters, and their compression."""
