@@ -235,7 +235,9 @@ def test_the_error_of_the_loss_falls_with_the_root_of_the_batch() -> None:
     x = np.log(sizes) - np.log(sizes).mean()
     slope = (x * mean).sum() / (x**2).sum()
     error = np.sqrt(((x * deviation) ** 2).sum()) / (x**2).sum()
-    assert abs(slope + 0.5) < stats.norm.isf(FALSE_ALARM / 2) * error + 0.05  # and the bias of finite samples, of order 1/n
+    assert (
+        abs(slope + 0.5) < stats.norm.isf(FALSE_ALARM / 2) * error + 0.05
+    )  # and the bias of finite samples, of order 1/n
 
 
 def _of(u: jax.Array, v: jax.Array, loss: AOT) -> jax.Array:
