@@ -1,4 +1,4 @@
-"""Preference losses: transport against programs for optimal transport, limits in closed form, and exact accumulation."""
+"""Preference losses: against programs for optimal transport, limits in closed form, and exact accumulation."""
 
 import itertools
 
@@ -164,6 +164,10 @@ def test_the_soft_sort_is_the_hard_one_where_neighbours_are_near(softness: float
     np.testing.assert_array_equal(*jacobians)
 
 
+def padded(sides: Sides, fill: float) -> Sides:
+    return jax.tree.map(lambda x: jnp.insert(x, jnp.array([0, 4, 9, 9]), fill), sides)
+
+
 @pytest.mark.parametrize(
     "loss",
     [
@@ -181,8 +185,7 @@ def test_the_soft_sort_is_the_hard_one_where_neighbours_are_near(softness: float
 def test_what_pads_a_batch_changes_nothing(loss: losses.Loss) -> None:
     policy, reference, weights = batch(9)
     value, found = pull(loss, policy, reference, weights)
-    wide = [jax.tree.map(lambda x: jnp.insert(x, jnp.array([0, 4, 9, 9]), fill), s) for s, fill in
-            ((policy, -700.0), (reference, 40.0), (weights, 0.0))]  # fmt: skip
+    wide = [padded(side, fill) for side, fill in ((policy, -700.0), (reference, 40.0), (weights, 0.0))]
     again, pulled = pull(loss, *wide)
     np.testing.assert_allclose(again, value, rtol=1e-12)
     kept = np.flatnonzero(np.asarray(wide[2].chosen))
@@ -203,11 +206,12 @@ def test_micro_batches_add_up_to_the_whole_batch_exactly(loss: losses.Loss) -> N
 
     whole = jax.grad(lambda p: loss.value(sums(p, inputs), reference, weights))(params)
     derivative = pull(loss, sums(params, inputs), reference, weights)[1]
-    parts = jnp.zeros(5)
-    for i in range(4):
-        piece, slope = (jax.tree.map(lambda x: x[i * 4 : i * 4 + 4], tree) for tree in (inputs, derivative))
-        weighted = lambda p: sum(jnp.vdot(s, x) for s, x in zip(slope, sums(p, piece), strict=True))  # noqa: B023, E731
-        parts += jax.grad(weighted)(params)
+
+    def weighted(params, slope, piece):
+        return sum(jnp.vdot(w, x) for w, x in zip(slope, sums(params, piece), strict=True))
+
+    pieces = [jax.tree.map(lambda x: x.reshape(4, 4, *x.shape[1:]), tree) for tree in (derivative, inputs)]
+    parts = sum(jax.vmap(jax.grad(weighted), (None, 0, 0))(params, *pieces))
     np.testing.assert_allclose(parts, whole, rtol=1e-12)
 
 
