@@ -1,0 +1,68 @@
+"""Preferences, read from `.jsonl`, `.parquet` or `.csv`: pairs, or labelled answers."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from lleval_jax.data import archive, files, opening
+from lleval_jax.data.tables import frames, load
+from lleval_jax.data.tables.columns import Aliases, find
+from lleval_jax.errors import require
+from lleval_jax.values.preferences import Place, Preferences
+from lleval_jax.values.results import Source
+
+USES: Aliases = {
+    "prompt": (("question", "instruction", "input", "query"),),
+    "chosen": (("preferred", "responsechosen"),),
+    "rejected": (("dispreferred", "responserejected"),),
+    "completion": (("response", "answer", "output"),),
+    "label": (("desired", "isgood"),),
+}
+
+
+@opening.shelved
+def read_preferences(
+    path: str | os.PathLike[str] | Any,
+    *,
+    columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+) -> Preferences:
+    """What a model is aligned by, as `Preferences.from_frame` describes it.
+
+    Args:
+        path: a `.jsonl`, `.parquet` or `.csv` file, perhaps compressed, an address, "-" for stdin; or a table in
+            memory: a frame of pandas, polars or pyarrow, a dict of columns, or a list of dicts.
+        columns: what a column is, where its name does not tell: {"chosen": "better"}. Case and blanks do not count.
+        encoding: of text that is neither UTF-8 nor UTF-16.
+
+    Raises:
+        BadInput: as `Preferences.from_frame`, with the line of the file; or the file is none or damaged.
+    """
+    if frames.is_table(path):
+        sheet = frames.sheet(path)
+        frame = _named(sheet.take(None).to_pandas(), sheet.name, columns)
+        return Preferences.from_frame(frame, place=sheet.place)
+    path = opening.one(path, encoding=encoding)
+    with files.damage(path.name), files.in_utf8(path):
+        require(path.stat().st_size > 0, f"{path.name} is empty")
+        frame, place = _frame(path)
+        source = Source(files={path.name: archive.file_hash(path)})
+    return Preferences.from_frame(_named(frame, path.name, columns), place=place, source=source)
+
+
+def _frame(path: pathlib.Path) -> tuple[pd.DataFrame, Place]:
+    """The rows of a file, and where each is. Of JSON lists stay lists: a chat is one."""
+    if files.head(path).removeprefix(load.BOM).lstrip()[:1] == b"{":
+        lines, rows = zip(*files.objects(path), strict=True)
+        return pd.DataFrame.from_records(list(rows)), lambda row: f"{path.name}:{lines[row]}"
+    sheet = load.sheet(path)
+    return sheet.take(None).to_pandas(), sheet.place
+
+
+def _named(frame: pd.DataFrame, where: str, asked: Mapping[str, str] | None) -> pd.DataFrame:
+    """The columns that are known, under our names."""
+    found = find(where, [str(name) for name in frame.columns], USES, asked)
+    return frame[list(found.values())].set_axis(list(found), axis=1) if found else frame
