@@ -64,11 +64,11 @@ class Preferences(Value):
     def from_frame(
         cls, frame: pd.DataFrame, *, place: Place | None = None, source: Source | None = None
     ) -> "Preferences":
-        """From a table of pairs (`prompt`, `chosen`, `rejected`) or of labelled answers (`prompt`, `completion`, `label`).
+        """From a table of pairs (`prompt, chosen, rejected`) or of labelled answers (`prompt, completion, label`).
 
-        A prompt is text or a list of messages `{"role": ..., "content": ...}`; an answer is text or such a list with one
-        message of the assistant. Pairs may lack `prompt` if both are chats that share all but their last message. A
-        label is 1 or 0, true or false, good or bad.
+        A prompt is text or a list of messages `{"role": ..., "content": ...}`; an answer is text or such a list with
+        one message of the assistant. Pairs may lack `prompt` if both are chats that share all but their last message.
+        A label is 1 or 0, true or false, good or bad.
 
         Raises:
             BadInput: a column is missing, a prompt or answer is empty or of another kind, an answer is its own
@@ -191,4 +191,8 @@ def _is_list(given: Any) -> bool:
 
 
 def _take(side: Side, rows: Sequence[int]) -> Side:
-    return Side(*(tuple(field[row] for row in rows) for field in side))
+    return Side(
+        tuple(side.prompts[row] for row in rows),
+        tuple(side.answers[row] for row in rows),
+        tuple(side.rows[row] for row in rows),
+    )
