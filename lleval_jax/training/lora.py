@@ -22,7 +22,7 @@ from lleval_jax.training import factors
 from lleval_jax.training.factors import Kind, Learn
 from lleval_jax.types import Array
 
-Path = tuple[str | int, ...]
+Path = tuple[Any, ...]
 
 
 class FactorA(nnx.LoRAParam):
@@ -92,7 +92,7 @@ class LowRank(nnx.Module):
         self.noise: Noise | None = nnx.data(None)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """"... in" -> "... out", in the type of x."""
+        """From "... in" to "... out", in the type of x."""
         low = jnp.einsum("...i,ri->...r", self._dropped(x), self.a[...].astype(x.dtype))
         return self.base(x) + self.scale * jnp.einsum("...r,or->...o", low, self.b[...].astype(x.dtype))  # type: ignore[operator]
 
@@ -131,7 +131,9 @@ def merge(model: nnx.Module) -> nnx.Module:
     """The model without adapters, their updates added to the weights in float32."""
     model = nnx.merge(*nnx.split(model))
     for path, adapter in list(adapters(model)):
-        update = adapter.scale * jnp.matmul(*(f[...].astype(jnp.float32) for f in (adapter.b, adapter.a)), precision="highest")
+        update = adapter.scale * jnp.matmul(
+            *(f[...].astype(jnp.float32) for f in (adapter.b, adapter.a)), precision="highest"
+        )
         _set(_at(model, path[:-1]), path[-1], _plus(adapter.base, update))
     return model
 
@@ -180,7 +182,7 @@ def matching(model: nnx.Module, targets: Sequence[str]) -> list[tuple[Path, nnx.
 
 
 def name_of(path: Path) -> str:
-    """ "blocks.attention.query"."""
+    """The path as a word: "blocks.attention.query"."""
     return ".".join(map(str, path))
 
 
@@ -220,10 +222,10 @@ def _plus(linear: nnx.Module, update: jax.Array) -> nnx.Module:
     """The layer with `update`, "out in", added to its weight."""
     other = nnx.merge(*nnx.split(linear))
     weight = (weight_of(other).astype(jnp.float32) + update).astype(weight_of(other).dtype)
-    if isinstance(other, Linear):
-        other.weight[...] = weight
+    if isinstance(other, Linear):  # a variable of its own: the other model keeps what it has
+        other.weight = other.weight.replace(weight)  # type: ignore[assignment]
     else:
-        other.kernel[...] = jnp.swapaxes(weight, -1, -2)  # type: ignore[union-attr]
+        other.kernel = other.kernel.replace(jnp.swapaxes(weight, -1, -2))  # type: ignore[attr-defined]
     return other
 
 
