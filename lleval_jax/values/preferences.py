@@ -1,6 +1,7 @@
 """Preferences: answers that are wanted and answers that are not, and what they answer."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -89,6 +90,14 @@ class Preferences(Value):
             f"the table has the columns {have}; it needs 'prompt', 'chosen' and 'rejected', or 'prompt', 'completion' "
             "and 'label'"
         )
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of all that is learned, wherever it was read."""
+        told = repr(
+            (self.paired, self.chosen.prompts, self.chosen.answers, self.rejected.prompts, self.rejected.answers)
+        )
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def unpaired(self) -> "Preferences":
         """The same answers without their pairing."""

@@ -1,0 +1,184 @@
+"""From preferences to the token rows of a training step: which rows, in which order, packed how."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from lleval_jax.errors import BadInput, require, require_known
+from lleval_jax.lm.packing import Row, plan
+from lleval_jax.values.preferences import Preferences, Side
+
+if TYPE_CHECKING:
+    from lleval_jax.lm.load import LanguageModel
+
+Long = Literal["refuse", "drop", "cut"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
+    """Preferences as tokens.
+
+    chosen    one row an answer: its prompt, the answer, and the token that ends it
+    rejected  likewise; of pairs as many as `chosen`, in the same order
+    paired    whether rows are pairs
+    dropped   how many answers (or pairs) were too long and left out
+    cut       how many prompts were shortened at their beginning
+    """
+
+    chosen: tuple[Row, ...]
+    rejected: tuple[Row, ...]
+    paired: bool
+    dropped: int = 0
+    cut: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Of all rows."""
+        return sum(len(row.tokens) for row in (*self.chosen, *self.rejected))
+
+
+class Packed(NamedTuple):
+    """A micro-batch: answers packed end to end into rows of one shape.
+
+    tokens, positions, segments  int32 (rows, length); segment 0 is padding
+    places  int32 (n,)  where scored tokens stand in tokens.reshape(-1); -1 is padding
+    answer  int32 (n,)  number of the answer that each belongs to; that of padding is past the last
+    """
+
+    tokens: np.ndarray
+    positions: np.ndarray
+    segments: np.ndarray
+    places: np.ndarray
+    answer: np.ndarray
+
+
+def rows_of(model: "LanguageModel", data: Preferences, *, longest: int | None = None, long: Long = "refuse") -> Rows:
+    """Tokens of all answers after their prompts.
+
+    A prompt that is a chat goes through the model's template. The answer is encoded by itself and ends with the model's
+    first token of `eos`, so that the model learns to stop.
+
+    Args:
+        model: whose tokens and context count.
+        data: what is learned.
+        longest: tokens of a row, at most; None: the model's context.
+        long: what to do with a row that is longer: "refuse" all, "drop" it (with its pair), or "cut" its prompt.
+
+    Raises:
+        BadInput: rows are too long and shall be refused, an answer alone is too long to cut its prompt, nothing is
+            left, or the model has no chat template for a chat.
+    """
+    require_known(long, ("refuse", "drop", "cut"), "long")
+    context = model.config.context
+    most = context if longest is None else longest
+    require(2 <= most <= context, f"longest is {most}; {model.name} reads from 2 to {context:,} tokens")
+    sides = (data.chosen, data.rejected)
+    rows = [_encoded(model, side) for side in sides]
+    over = [[len(row.tokens) > most for row in each] for each in rows]
+    count = sum(map(sum, over))
+    if long == "refuse" and count:
+        raise _too_long(sides, over, most)
+    if long == "cut":
+        cut = [
+            tuple(_cut(*one, most) for one in zip(each, side.rows, strict=True))
+            for each, side in zip(rows, sides, strict=True)
+        ]
+        return Rows(cut[0], cut[1], data.paired, cut=count)
+    if data.paired:
+        over = [[one or other for one, other in zip(*over, strict=True)]] * 2
+    kept = [
+        tuple(row for row, far in zip(each, out, strict=True) if not far) for each, out in zip(rows, over, strict=True)
+    ]
+    require(
+        all(kept), f"every answer of a side is longer than {most:,} tokens with its prompt; nothing is left to learn"
+    )
+    return Rows(kept[0], kept[1], data.paired, dropped=sum(over[0]) if data.paired else count)
+
+
+def _too_long(sides: tuple[Side, Side], over: list[list[bool]], most: int) -> BadInput:
+    first = next(place for side, far in zip(sides, over, strict=True) for place in itertools.compress(side.rows, far))
+    count, all_of_them = sum(map(sum, over)), sum(map(len, over))
+    return BadInput(
+        f"{count:,} of {all_of_them:,} answers have more than {most:,} tokens with their prompt, first that of {first}",
+        python='Pass long="drop" or long="cut".',
+        shell="Pass --long drop or --long cut.",
+    )
+
+
+def _encoded(model: "LanguageModel", side: Side) -> list[Row]:
+    tokens = model.tokens
+    answers = tokens.encode_all(side.answers)
+    end = list(tokens.eos[:1])
+    return [_row(_prompt(model, prompt), [*answer, *end]) for prompt, answer in zip(side.prompts, answers, strict=True)]
+
+
+def _prompt(model: "LanguageModel", prompt: str | Sequence) -> list[int]:
+    if not isinstance(prompt, str):
+        return model.tokens.chat_tokens([turn._asdict() for turn in prompt])
+    first = model.tokens.prompt(prompt)
+    start = [model.tokens.eos[0] if model.tokens.bos is None else model.tokens.bos]
+    return first or start
+
+
+def _row(prompt: list[int], answer: list[int]) -> Row:
+    return Row(np.array([*prompt, *answer], np.int32), len(prompt))
+
+
+def _cut(row: Row, at: str, most: int) -> Row:
+    """The row with the beginning of its prompt left out, so that it has `most` tokens."""
+    extra = max(0, len(row.tokens) - most)
+    answer = len(row.tokens) - row.start
+    require(row.start > extra, f"{at}: the answer alone has {answer:,} tokens, no fewer than the {most:,} of a row")
+    return Row(row.tokens[extra:], row.start - extra)
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """Which rows each step takes: shuffled anew in each pass, the same for the same seed, whatever was done before.
+
+    size   rows there are
+    batch  rows a step
+    seed   of the shuffling
+    """
+
+    size: int
+    batch: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        what = f"a step takes {self.batch} rows and there are {self.size}"
+        require(1 <= self.batch <= self.size, f"{what}; a step takes each row once at most")
+
+    def rows(self, step: int) -> list[int]:
+        """The rows of a step, from 0."""
+        source = _shuffled(self.size, self.seed)
+        return [int(source[i]) for i in range(step * self.batch, (step + 1) * self.batch)]
+
+
+@functools.cache
+def _shuffled(size: int, seed: int):  # noqa: ANN202  grain's type has no public name
+    import grain
+
+    return grain.MapDataset.range(size).seed(seed).shuffle().repeat()
+
+
+def packed(rows: Sequence[Row], *, batch: int, multiple: int = 1) -> list[Packed]:
+    """Micro-batches of all rows, of few shapes.
+
+    Args:
+        rows: answers after their prompts.
+        batch: tokens of a micro-batch, about.
+        multiple: of the rows of each, as the devices that share them.
+    """
+    ends = np.cumsum([len(row.tokens) - row.start for row in rows])
+    found = []
+    for stage in plan(rows, batch=batch, share=0, multiple=multiple):
+        for each in stage.batches:
+            answer = np.full(len(each.places), len(rows), np.int32)
+            answer[: len(each.into)] = np.searchsorted(ends, each.into, side="right")
+            found.append(Packed(each.tokens, each.positions, each.segments, each.places, answer))
+    return found

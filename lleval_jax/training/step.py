@@ -1,0 +1,154 @@
+"""The programs of a training step: log-probabilities of whole answers, their gradient, and the optimiser's step.
+
+A model is three parts here: its shape (static), the variables that learn, and those that do not.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from lleval_jax.lm.logprobs import answer_logprobs
+from lleval_jax.training import lora, losses
+from lleval_jax.training.batches import Packed
+from lleval_jax.training.losses import Loss, Sides
+
+State = Any  # a pytree of variables
+
+
+class Parts(NamedTuple):
+    """A model taken apart.
+
+    shape    its structure, static and hashable
+    learned  the variables that the optimiser touches
+    fixed    all others
+    """
+
+    shape: Any
+    learned: State
+    fixed: State
+
+    @classmethod
+    def of(cls, model: nnx.Module, learns: Any) -> "Parts":
+        """`learns` is a filter of variables, as `lora.learned` gives."""
+        return cls(*nnx.split(model, learns, ...))
+
+    def model(self) -> nnx.Module:
+        """The model, put together again."""
+        return nnx.merge(*self)
+
+
+def answers(parts: Parts, batch: Packed, count: int, key: jax.Array | None = None) -> jax.Array:
+    """Summed log-probabilities of the answers in a micro-batch.
+
+    Args:
+        parts: the model.
+        batch: the micro-batch.
+        count: answers of the whole batch.
+        key: of dropout; None for none.
+
+    Returns:
+        float32 (count,), in nats; 0 for answers that are in other micro-batches.
+    """
+    return _answers(parts.shape, parts.learned, parts.fixed, batch, key, count)
+
+
+def gradient(parts: Parts, batch: Packed, weights: jax.Array, so_far: State, key: jax.Array | None = None) -> State:
+    """`so_far` and the gradient of sum(weights * log-probabilities of the micro-batch's answers).
+
+    Args:
+        parts: the model.
+        batch: the micro-batch.
+        weights: (count,) derivative of the loss by each answer's log-probability.
+        so_far: gradients of the micro-batches before, shaped as `parts.learned`; it is used up.
+        key: as it was for `answers`.
+    """
+    return _gradient(parts.shape, parts.learned, parts.fixed, batch, weights, so_far, key)
+
+
+def whole(
+    loss: Loss, parts: Parts, batch: Packed, reference: Sides, key: jax.Array | None = None
+) -> tuple[jax.Array, State]:
+    """The loss of a batch that is one micro-batch, and its gradient: one pass."""
+    return _whole(loss, parts.shape, parts.learned, parts.fixed, batch, reference, key)
+
+
+def pulled(loss: Loss, sums: jax.Array, reference: Sides) -> tuple[jax.Array, Sides]:
+    """`losses.pull` of log-probabilities (n + m,), those of chosen answers first."""
+    return _pulled(loss, sums, reference)
+
+
+def measured(loss: Loss, sums: jax.Array, reference: Sides) -> dict[str, jax.Array]:
+    """The loss, and how far the log-ratios of the chosen answers dominate those of the rejected."""
+    return _measured(loss, sums, reference)
+
+
+def update(
+    optimizer: optax.GradientTransformation, learned: State, state: State, slope: State
+) -> tuple[State, State, jax.Array]:
+    """One step of the optimiser: the learned variables, its state, and the norm of the gradient."""
+    return _update(optimizer, learned, state, slope)
+
+
+def zeros(learned: State) -> State:
+    """A gradient of nothing."""
+    return jax.tree.map(jnp.zeros_like, learned)
+
+
+def _sums(shape: Any, learned: State, fixed: State, batch: Packed, key: jax.Array | None, count: int) -> jax.Array:
+    model = nnx.merge(shape, learned, fixed)
+    if key is not None:
+        model = lora.with_noise(model, key)
+    each = answer_logprobs(model, batch.tokens, batch.places, positions=batch.positions, segments=batch.segments)
+    return jax.ops.segment_sum(each, batch.answer, count)
+
+
+@jax.jit(static_argnums=(0, 5))
+def _answers(shape, learned, fixed, batch, key, count):  # noqa: ANN001, ANN202
+    return _sums(shape, learned, fixed, batch, key, count)
+
+
+@jax.jit(static_argnums=0, donate_argnums=5)
+def _gradient(shape, learned, fixed, batch, weights, so_far, key):  # noqa: ANN001, ANN202
+    def weighted(learned: State) -> jax.Array:
+        return jnp.vdot(weights, _sums(shape, learned, fixed, batch, key, len(weights)))
+
+    return jax.tree.map(jnp.add, so_far, jax.grad(weighted)(learned))
+
+
+@jax.jit(static_argnums=(0, 1))
+def _whole(loss, shape, learned, fixed, batch, reference, key):  # noqa: ANN001, ANN202
+    def value(learned: State) -> jax.Array:
+        count = len(reference.chosen) + len(reference.rejected)
+        sums = _sides(_sums(shape, learned, fixed, batch, key, count), reference)
+        return loss.value(sums, reference, _ones(reference))
+
+    return jax.value_and_grad(value)(learned)
+
+
+@jax.jit(static_argnums=0)
+def _pulled(loss, sums, reference):  # noqa: ANN001, ANN202
+    return losses.pull(loss, _sides(sums, reference), reference, _ones(reference))
+
+
+@jax.jit(static_argnums=0)
+def _measured(loss, sums, reference):  # noqa: ANN001, ANN202
+    policy = _sides(sums, reference)
+    u, v = policy.chosen - reference.chosen, policy.rejected - reference.rejected
+    return {"loss": loss.value(policy, reference, _ones(reference)), **losses.dominance(u, v)._asdict()}
+
+
+def _sides(sums: jax.Array, like: Sides) -> Sides:
+    return Sides(*jnp.split(sums, [len(like.chosen)]))
+
+
+def _ones(like: Sides) -> Sides:
+    return jax.tree.map(jnp.ones_like, like)
+
+
+@jax.jit(static_argnums=0, donate_argnums=(1, 2))
+def _update(optimizer, learned, state, slope):  # noqa: ANN001, ANN202
+    change, state = optimizer.update(slope, state, learned)
+    return optax.apply_updates(learned, change), state, optax.global_norm(slope)
