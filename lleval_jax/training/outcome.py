@@ -56,8 +56,8 @@ def outcome(
         source: where the answers come from.
 
     Returns:
-        An `Estimate`. Of pairs won the interval is Wilson's (1927); all others are percentiles of a bootstrap over pairs,
-        or over the answers of each side, widened to contain the value.
+        An `Estimate`. Of pairs won the interval is Wilson's (1927); all others are percentiles of a bootstrap over
+        pairs, or over the answers of each side, widened to contain the value.
     """
     u, v = (jnp.asarray(p) - jnp.asarray(r) for p, r in zip(policy, reference, strict=True))
     value = np.asarray(_measures(u, v, paired), float)
