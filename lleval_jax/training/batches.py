@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -160,7 +160,7 @@ class Order:
 
 
 @functools.cache
-def _shuffled(size: int, seed: int):  # noqa: ANN202  grain's type has no public name
+def _shuffled(size: int, seed: int) -> Any:
     import grain
 
     return grain.MapDataset.range(size).seed(seed).shuffle().repeat()

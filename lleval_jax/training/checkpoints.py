@@ -174,7 +174,7 @@ def _plain(kept: Kept) -> dict[str, Any]:
     return {"arrays": {str(i): leaf for i, leaf in enumerate(jax.tree.leaves((kept.learned, kept.state)))}}
 
 
-def _filled(like: Kept, found: dict[str, Any]) -> Kept:
+def _filled(like: Kept, found: Any) -> Kept:
     arrays = found["arrays"]
     leaves = [arrays[str(i)] for i in range(len(arrays))]
     learned, state = jax.tree.unflatten(jax.tree.structure((like.learned, like.state)), leaves)

@@ -176,7 +176,9 @@ class _Course:
         ]
         if len(packed) == 1:
             return step.whole(self.loss, parts, packed[0], reference, keys[0])
-        sums = sum(step.answers(parts, each, len(rows), key) for each, key in zip(packed, keys, strict=True))
+        sums = jnp.zeros(len(rows))
+        for each, key in zip(packed, keys, strict=True):
+            sums += step.answers(parts, each, len(rows), key)
         value, pulled = step.pulled(self.loss, sums, reference)
         weights, slope = jnp.concatenate(pulled), step.zeros(parts.learned)
         for each, key in zip(packed, keys, strict=True):

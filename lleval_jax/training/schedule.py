@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+import numpy as np
 import optax
 
 from lleval_jax.errors import require, require_known
@@ -53,7 +54,7 @@ class Schedule:
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, from 0."""
-        return float(self._rates()(step))
+        return float(np.asarray(self._rates()(step)))
 
     def optimizer(self) -> optax.GradientTransformation:
         """AdamW with clipping and this schedule."""

@@ -98,11 +98,12 @@ def zeros(learned: State) -> State:
 
 
 def _sums(shape: Any, learned: State, fixed: State, batch: Packed, key: jax.Array | None, count: int) -> jax.Array:
-    model = nnx.merge(shape, learned, fixed)
+    model: Any = nnx.merge(shape, learned, fixed)
     if key is not None:
         model = lora.with_noise(model, key)
-    each = answer_logprobs(model, batch.tokens, batch.places, positions=batch.positions, segments=batch.segments)
-    return jax.ops.segment_sum(each, batch.answer, count)
+    tokens, positions, segments, places, answer = map(jnp.asarray, batch)
+    each = answer_logprobs(model, tokens, places, positions=positions, segments=segments)
+    return jax.ops.segment_sum(each, answer, count)
 
 
 @jax.jit(static_argnums=(0, 5))
@@ -151,4 +152,4 @@ def _ones(like: Sides) -> Sides:
 @jax.jit(static_argnums=0, donate_argnums=(1, 2))
 def _update(optimizer, learned, state, slope):  # noqa: ANN001, ANN202
     change, state = optimizer.update(slope, state, learned)
-    return optax.apply_updates(learned, change), state, optax.global_norm(slope)
+    return optax.apply_updates(learned, change), state, optax.tree.norm(slope)
