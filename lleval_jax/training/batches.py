@@ -138,7 +138,7 @@ def _cut(row: Row, at: str, most: int) -> Row:
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """Which rows each step takes: shuffled anew in each pass, the same for the same seed, whatever was done before.
+    """Which rows each step takes: shuffled again in each pass, the same for the same seed, whatever was done before.
 
     size   rows there are
     batch  rows a step
