@@ -10,7 +10,7 @@ import fnmatch
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from lleval_jax.training.factors import Kind, Learn
 from lleval_jax.types import Array
 
 Path = tuple[Any, ...]
+Model = TypeVar("Model", bound=nnx.Module)
 
 
 class FactorA(nnx.LoRAParam):
@@ -103,7 +104,7 @@ class LowRank(nnx.Module):
         return jnp.where(kept, x / (1 - self.dropout), 0)
 
 
-def attach(model: nnx.Module, lora: Lora) -> nnx.Module:
+def attach(model: Model, lora: Lora) -> Model:
     """The same model with adapters on the layers that match; weights are shared with `model`, not copied.
 
     Args:
@@ -127,7 +128,7 @@ def attach(model: nnx.Module, lora: Lora) -> nnx.Module:
     return model
 
 
-def merge(model: nnx.Module) -> nnx.Module:
+def merge(model: Model) -> Model:
     """The model without adapters, their updates added to the weights in float32."""
     model = nnx.merge(*nnx.split(model))
     for path, adapter in list(adapters(model)):
@@ -138,7 +139,7 @@ def merge(model: nnx.Module) -> nnx.Module:
     return model
 
 
-def detach(model: nnx.Module) -> nnx.Module:
+def detach(model: Model) -> Model:
     """The model without adapters: its weights are those it had before."""
     model = nnx.merge(*nnx.split(model))
     for path, adapter in list(adapters(model)):
@@ -156,7 +157,7 @@ def learned(learn: Learn) -> Any:
     return {"both": nnx.Any(FactorA, FactorB), "A": FactorA, "B": FactorB}[learn]
 
 
-def with_noise(model: nnx.Module, key: jax.Array) -> nnx.Module:
+def with_noise(model: Model, key: jax.Array) -> Model:
     """The model with fresh keys of dropout, for one training step."""
     model = nnx.merge(*nnx.split(model))
     for number, (_, adapter) in enumerate(adapters(model)):

@@ -1,0 +1,292 @@
+"""Adapters in files: PEFT's folders, which transformers and vLLM open, and files of our own that hold B and a seed.
+
+A PEFT folder holds `adapter_config.json` and `adapter_model.safetensors`; its tensors are called
+`base_model.model.<layer>.lora_A.weight` (rank, in) and `...lora_B.weight` (out, rank).
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+import safetensors.numpy
+
+from lleval_jax.errors import BadFile, BadInput, require
+from lleval_jax.lm import safetensors_files
+from lleval_jax.lm.decoder import Decoder
+from lleval_jax.lm.families import FAMILIES
+from lleval_jax.lm.tensors import Tensors
+from lleval_jax.training import lora
+from lleval_jax.training.lora import FactorA, FactorB, Lora, LowRank
+from lleval_jax.writing import new_folder
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # PEFT's
+OWN, FACTORS = "adapter.json", "adapter.safetensors"  # ours
+SCHEMA = "lleval/adapter/1"
+HEAD = "base_model.model."
+READ = {"r", "lora_alpha", "use_rslora", "target_modules", "lora_dropout"}
+ABOUT = {  # keys that change nothing of what the adapter computes
+    *("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode"),
+    *("fan_in_fan_out", "layers_pattern", "megatron_core", "qalora_group_size", "exclude_modules", "runtime_config"),
+}
+PLAIN_STARTS = (True, False, "gaussian", "orthogonal", "eva", "lora_ga")  # those that leave the base's weights alone
+
+
+class Layer(NamedTuple):
+    """One adapted layer of a decoder, under the name that files give it.
+
+    name     "model.layers.3.self_attn.q_proj"
+    adapter  where its factors are
+    layer    its number in the stack; None where they are not stacked
+    """
+
+    name: str
+    adapter: LowRank
+    layer: int | None
+
+    def factors(self) -> tuple[np.ndarray, np.ndarray]:
+        """A (rank, in) and B (out, rank), float32."""
+        pair = (np.asarray(factor[...], np.float32) for factor in (self.adapter.a, self.adapter.b))
+        a, b = (each if self.layer is None else each[self.layer] for each in pair)
+        return a, b
+
+
+def save_peft(model: Decoder, adapters: Lora, folder: "str | os.PathLike[str]", *, base: str = "") -> None:
+    """Write the adapters of a model as PEFT does.
+
+    Args:
+        model: with adapters attached.
+        adapters: what was attached.
+        folder: a new one.
+        base: name or folder of the base model, which PEFT looks for.
+
+    Raises:
+        BadInput: the model has none, or a layer that its family's files keep in one piece with others: PEFT has one
+            adapter for all of them. Merge it instead.
+    """
+    tensors = {}
+    for each in layers(model):
+        a, b = each.factors()
+        tensors[f"{HEAD}{each.name}.lora_A.weight"] = np.ascontiguousarray(a)
+        tensors[f"{HEAD}{each.name}.lora_B.weight"] = np.ascontiguousarray(b)
+    require(bool(tensors), "the model has no adapters to write")
+    targets = sorted({each.name.rsplit(".", 1)[-1] for each in layers(model)})
+    with new_folder(pathlib.Path(folder)) as place:
+        (place / WEIGHTS).write_bytes(safetensors.numpy.save(tensors, metadata={"format": "pt"}))
+        (place / CONFIG).write_text(json.dumps(_config(model, adapters, targets, base), indent=2), encoding="utf-8")
+
+
+def load_peft(model: Decoder, folder: "str | os.PathLike[str]") -> tuple[Decoder, Lora]:
+    """The model with the adapters of a PEFT folder, and what they are.
+
+    Args:
+        model: their base.
+        folder: what `PeftModel.save_pretrained` wrote.
+
+    Raises:
+        BadInput: the folder is none, an option of its configuration changes what is computed in a way that is not known
+            here (DoRA, biases, ranks by layer, ...; it is named), or it is of another model.
+        BadFile: a file is damaged, or a tensor is missing, of no layer of the model, or of another shape.
+    """
+    place = pathlib.Path(folder)
+    require((place / CONFIG).is_file(), f"{place} is no PEFT folder: it has no {CONFIG}")
+    settings = _settings(place / CONFIG)
+    tensors = safetensors_files.read_file(place / WEIGHTS) if (place / WEIGHTS).is_file() else None
+    if tensors is None:
+        raise BadFile(f"{place} has no {WEIGHTS}; an adapter kept as a pickle must be saved again by PEFT")
+    ours = _paths(model)
+    adapters = _lora(settings, tensors, ours, place)
+    adapted = lora.attach(model, adapters)
+    _fill(adapted, tensors, place / WEIGHTS)
+    return adapted, adapters
+
+
+def save(model: Decoder, adapters: Lora, folder: "str | os.PathLike[str]") -> None:
+    """Write adapters in our own form: what learned, and of what did not only the seed.
+
+    With `Lora(learn="B")` that is half of a PEFT folder. A that is the weight's singular vectors is written too.
+
+    Args:
+        model: with adapters attached.
+        adapters: what was attached.
+        folder: a new one.
+    """
+    kinds = _stored(adapters)
+    factors = {
+        f"{lora.name_of(path)}.{name}": np.asarray(factor[...], np.float32)
+        for path, each in lora.adapters(model)
+        for name, factor in (("a", each.a), ("b", each.b))
+        if isinstance(factor, kinds)
+    }
+    require(bool(factors), "the model has no adapters to write")
+    about = {"schema": SCHEMA, "lora": dataclasses.asdict(adapters), "draws": "threefry2x32"}
+    with new_folder(pathlib.Path(folder)) as place:
+        (place / FACTORS).write_bytes(safetensors.numpy.save(factors))
+        (place / OWN).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def load(model: Decoder, folder: "str | os.PathLike[str]") -> tuple[Decoder, Lora]:
+    """The model with the adapters that `save` wrote, and what they are.
+
+    Raises:
+        BadInput: the folder is none of ours, or of a model with other layers.
+        BadFile: a file is damaged.
+    """
+    place = pathlib.Path(folder)
+    about = _json(place / OWN, f"{place} holds no adapter of ours: it has no {OWN}")
+    require(
+        about.get("schema") == SCHEMA, f"{place / OWN} has the schema {about.get('schema')!r}; it must be {SCHEMA!r}"
+    )
+    try:
+        adapters = msgspec.convert(about.get("lora"), Lora)
+    except msgspec.ValidationError as error:
+        raise BadFile(f"{place / OWN}: the settings of the adapters cannot be read ({error})") from error
+    adapted = lora.attach(model, adapters)
+    tensors = safetensors_files.read_file(place / FACTORS)
+    for path, each in lora.adapters(adapted):
+        for name, factor in (("a", each.a), ("b", each.b)):
+            if isinstance(factor, _stored(adapters)):
+                factor[...] = jnp.asarray(
+                    _taken(tensors, f"{lora.name_of(path)}.{name}", factor[...].shape, place / FACTORS)
+                )
+    return adapted, adapters
+
+
+def layers(model: Decoder) -> Iterator[Layer]:
+    """The adapted layers of a decoder under the names of its family's files, layer by layer.
+
+    Raises:
+        BadInput: a layer has no file of its own.
+    """
+    names = _paths(model)
+    for path, adapter in lora.adapters(model):
+        part = ".".join(str(step) for step in path if not isinstance(step, int))
+        hint = "merge the adapters and save the model instead"
+        fused = f"{part}: files of {model.config.family} keep it in one piece with other weights; {hint}"
+        require(part in names, fused, python="Use lora.merge.")
+        number = next((step for step in path if isinstance(step, int)), None)
+        for layer in range(adapter.a[...].shape[0]) if number is None else (number,):
+            yield Layer(names[part].format(layer=layer), adapter, layer if number is None else None)
+
+
+def _paths(model: Decoder) -> dict[str, str]:
+    """Path of each linear layer of ours -> its name in files, "{layer}" in it."""
+    named = FAMILIES[model.config.family].tensors(model.config)
+    return {
+        each.ours[0].removesuffix(".weight"): each.file.removesuffix(".weight")
+        for each in named
+        if len(each.ours) == 1 and each.by_layer and each.file.endswith(".weight")
+    }
+
+
+def _config(model: Decoder, adapters: Lora, targets: list[str], base: str) -> dict[str, Any]:
+    transposed = any(each.form == "transposed" for each in FAMILIES[model.config.family].tensors(model.config))
+    alpha = adapters.scale * adapters.rank**0.5 if adapters.stabilised else adapters.scale * adapters.rank
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base or None,
+        "inference_mode": True,
+        "r": adapters.rank,
+        "lora_alpha": int(alpha) if float(alpha).is_integer() else alpha,
+        "lora_dropout": adapters.dropout,
+        "use_rslora": adapters.stabilised,
+        "target_modules": targets,
+        "fan_in_fan_out": transposed,
+        "bias": "none",
+        "init_lora_weights": True,
+    }
+
+
+def _settings(path: pathlib.Path) -> dict[str, Any]:
+    """PEFT's configuration, every option of it known."""
+    found = _json(path, "")
+    kind = found.get("peft_type")
+    require(kind == "LORA", f"{path}: peft_type is {kind!r}; only LORA is known")
+    start = found.get("init_lora_weights", True)
+    changes = f"{path}: init_lora_weights is {start!r}, which changes the base's weights; that is not known here"
+    require(start in PLAIN_STARTS, changes)
+    for key in ("r", "lora_alpha", "target_modules"):
+        require(key in found, f"{path} has no {key!r}")
+    known = {*READ, *ABOUT, "peft_type", "init_lora_weights"}
+    for key, value in found.items():
+        off = value in (None, False, "none", "", 0) or value == {} or value == []
+        require(key in known or off, f"{path}: {key} is {value!r}; that option is not known here")
+    return found
+
+
+def _lora(settings: Mapping[str, Any], tensors: Tensors, ours: Mapping[str, str], place: pathlib.Path) -> Lora:
+    """What is attached: the layers that the tensors name."""
+    found = set()
+    for name in tensors:
+        path = next((path for path, file in ours.items() if _fits(name, file)), None)
+        if path is None:
+            raise BadFile(
+                f"{place / WEIGHTS}: tensor {name!r} is of no linear layer of the model; its base is another one"
+            )
+        found.add(path)
+    targets = tuple(path.removeprefix("blocks.") for path in ours if path in found)
+    return Lora(
+        rank=int(settings["r"]),
+        alpha=float(settings["lora_alpha"]),
+        targets=targets,
+        stabilised=bool(settings.get("use_rslora", False)),
+        dropout=float(settings.get("lora_dropout", 0.0)),
+    )
+
+
+def _fits(name: str, file: str) -> bool:
+    """Whether a tensor of PEFT's is of this layer, whatever its number."""
+    before, after = file.split("{layer}")
+    middle = name.removeprefix(f"{HEAD}{before}")
+    number, dot, rest = middle.partition(".")
+    whole = name.startswith(HEAD + before) and number.isdigit()
+    return whole and f"{dot}{rest}" in (f"{after}.lora_A.weight", f"{after}.lora_B.weight")
+
+
+def _fill(model: Decoder, tensors: Tensors, file: pathlib.Path) -> None:
+    """Put the tensors into the factors of the layers, stacked where these are."""
+    stacks: dict[int, tuple[LowRank, list[np.ndarray], list[np.ndarray]]] = {}
+    for each in layers(model):
+        shapes = (factor[...].shape[-2:] for factor in (each.adapter.a, each.adapter.b))
+        names = (f"{HEAD}{each.name}.lora_{side}.weight" for side in "AB")
+        a, b = (_taken(tensors, name, shape, file) for name, shape in zip(names, shapes, strict=True))
+        _, first, second = stacks.setdefault(id(each.adapter), (each.adapter, [], []))
+        first.append(a)
+        second.append(b)
+    for adapter, first, second in stacks.values():
+        stacked = adapter.a[...].ndim == 3
+        adapter.a[...] = jnp.asarray(np.stack(first) if stacked else first[0])
+        adapter.b[...] = jnp.asarray(np.stack(second) if stacked else second[0])
+
+
+def _taken(tensors: Tensors, name: str, shape: tuple[int, ...], file: pathlib.Path) -> np.ndarray:
+    if name not in tensors:
+        raise BadFile(f"{file}: tensor {name!r} is missing")
+    if tensors[name].shape != shape:
+        raise BadFile(f"{file}: tensor {name!r} has the shape {tensors[name].shape}; the model needs {shape}")
+    values = np.asarray(tensors[name].read(), np.float32)
+    require(bool(np.isfinite(values).all()), f"{file}: tensor {name!r} holds numbers that are not finite")
+    return values
+
+
+def _stored(adapters: Lora) -> tuple[type, ...]:
+    """The factors that a file of ours holds: what learned, and what no seed gives again."""
+    learned = {"both": (FactorA, FactorB), "A": (FactorA,), "B": (FactorB,)}[adapters.learn]
+    return (FactorA, FactorB) if adapters.draw == "singular" else learned
+
+
+def _json(path: pathlib.Path, missing: str) -> dict[str, Any]:
+    require(path.is_file(), missing or f"there is no {path}")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadFile(f"{path} is not JSON ({str(error)[:80]})") from error
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} is no JSON object")
+    return found
