@@ -5,8 +5,8 @@ that are gathered a layer at a time (fully sharded data parallel; Rajbhandari et
 shares out heads, the hidden numbers of the feed-forward layers and the vocabulary, so that each layer ends in two sums
 over devices (Shoeybi et al. 2019, "Megatron-LM").
 
-Each parameter names its axes in its metadata, `out_sharding=("layers", "mlp", "embed")`, and `RULES` says where an axis
-of that name lies. An axis that its part of the mesh does not divide is kept whole on every device.
+Each parameter names its axes: `nnx.Param(value, axes=("layers", "mlp", "embed"))`. `RULES` says where an axis of that
+name lies. An axis that its part of the mesh does not divide is kept whole on every device.
 """
 
 import math
@@ -129,7 +129,7 @@ def sharding(variable: nnx.Variable, on: Mesh, config: Any) -> NamedSharding:
 
     So are vectors along the width (norms, biases): gathering them takes longer than their few bytes are worth.
     """
-    names = variable.get_metadata("out_sharding", None) or ()
+    names = variable.get_metadata("axes", None) or ()
     shape = variable.get_value().shape
     if set(names) <= {"layers", "embed", None}:
         return NamedSharding(on, PartitionSpec())

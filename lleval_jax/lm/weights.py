@@ -16,7 +16,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lleval_jax.errors import BadFile, BadInput
-from lleval_jax.lm import mesh as meshes
+from lleval_jax.lm.mesh import sharding
 from lleval_jax.lm.tensors import Stored, Tensors
 from lleval_jax.values.progress import Progress, Tell, silent
 
@@ -212,7 +212,7 @@ def _laid(
 ) -> jax.Array:
     """A parameter on its devices; or with one more layer of it."""
     asked = parameter.get_value()
-    place = None if mesh is None else meshes.sharding(parameter, mesh, config)
+    place = None if mesh is None else sharding(parameter, mesh, config)
     if layer is None:
         return _cast(jax.device_put(part, place), asked.dtype, place)
     if stack is None:

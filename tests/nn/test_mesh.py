@@ -72,6 +72,21 @@ TOKENS = np.random.default_rng(0).integers(0, 51, (8, 12)).astype(np.int32)
 MESHES = ((8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2))
 
 
+PARTS = {  # in how many parts embedding, attention and MLP lie on eight devices
+    "llama": {(8, 1, 1): (1, 1, 1), (1, 8, 1): (8, 8, 8), (1, 1, 8): (8, 8, 8), (2, 2, 2): (4, 4, 4)},
+    "shared heads, tied, odd": {(8, 1, 1): (1, 1, 1), (1, 8, 1): (1, 1, 1), (1, 1, 8): (1, 1, 8), (2, 2, 2): (2, 4, 4)},
+}
+
+
+def parts(decoder: Decoder) -> tuple[int, ...]:
+    """In how many parts its embedding, attention and MLP lie."""
+    block = decoder.blocks
+    weights = decoder.embedding.weight, block.attention.key.weight, block.attention.output.weight, block.mlp.up.weight
+    embedding, key, output, up = (leaf[...].size // leaf[...].addressable_shards[0].data.size for leaf in weights)
+    assert key == output
+    return embedding, key, up
+
+
 def loud(config: Config) -> Decoder:
     """A random decoder with weights so large that every part shows in its logits."""
     made, draw = Decoder(config), np.random.default_rng(3)
@@ -81,15 +96,16 @@ def loud(config: Config) -> Decoder:
 
 
 @pytest.fixture(scope="module", params=SHAPES)
-def one(request: pytest.FixtureRequest) -> tuple[Decoder, np.ndarray]:
-    """A decoder on one device, and its logits."""
+def one(request: pytest.FixtureRequest) -> tuple[str, Decoder, np.ndarray]:
+    """A shape, its decoder on one device, and the logits."""
     decoder = loud(SHAPES[request.param])
-    return decoder, np.asarray(decoder(TOKENS))
+    return request.param, decoder, np.asarray(decoder(TOKENS))
 
 
 @pytest.mark.parametrize("sizes", MESHES, ids=str)
-def test_eight_devices_give_the_logits_of_one(one: tuple[Decoder, np.ndarray], sizes: tuple) -> None:
-    decoder, logits = one
+def test_eight_devices_give_the_logits_of_one(one: tuple[str, Decoder, np.ndarray], sizes: tuple) -> None:
+    name, decoder, logits = one
     spread = nnx.clone(decoder)
     place(spread, mesh(*sizes))
+    assert parts(spread) == PARTS[name][sizes]
     np.testing.assert_allclose(spread(TOKENS), logits, atol=ROUNDING * np.abs(logits).max())
