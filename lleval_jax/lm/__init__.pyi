@@ -14,6 +14,9 @@ from lleval_jax.lm.config import Config as Config
 from lleval_jax.lm.decoder import Decoder as Decoder
 from lleval_jax.lm.generate import Written as Written
 from lleval_jax.lm.generate import generate as generate
+from lleval_jax.lm.load import LanguageModel as LanguageModel
+from lleval_jax.lm.load import load as load
+from lleval_jax.lm.load import save as save
 from lleval_jax.lm.local import LocalClient as LocalClient
 from lleval_jax.lm.logprobs import Chunks as Chunks
 from lleval_jax.lm.logprobs import answer_logprobs as answer_logprobs

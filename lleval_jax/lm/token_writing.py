@@ -55,9 +55,10 @@ def _framed(codec: FastCodec, frame: Frame) -> Tokenizer:
     made = codec.tokenizer()
     if codec.frame() == frame:
         return made
-    begin, end = ([made.id_to_token(number) for number in side] for side in frame)
-    known = [(text, made.token_to_id(text)) for text in dict.fromkeys((*begin, *end))]
-    made.post_processor = processors.TemplateProcessing(single=[*begin, "$A", *end], special_tokens=known)
+    known = {number: str(made.id_to_token(number)) for side in frame for number in side}
+    begin, end = ([known[number] for number in side] for side in frame)
+    texts = [(text, number) for number, text in known.items()]
+    made.post_processor = processors.TemplateProcessing(single=[*begin, "$A", *end], special_tokens=texts)
     return made
 
 

@@ -1,7 +1,7 @@
 """The weights of a model <-> the tensors of a checkpoint, one at a time: read, laid on the mesh, let go.
 
-A parameter that is stacked by layer is an array on the devices that each layer's tensor is written into in place. So the
-host holds one tensor of the checkpoint, and the one before it until JAX lets go of it.
+A parameter that is stacked by layer is an array on the devices that each layer's tensor is written into in place.
+So the host holds one tensor of the checkpoint, and the one before it until JAX lets go of it.
 """
 
 import functools
