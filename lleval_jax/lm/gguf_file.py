@@ -6,10 +6,12 @@ its own reader makes objects of every token of a vocabulary and takes seconds wh
 
 import dataclasses
 import functools
+import importlib
 import math
 import mmap
 import pathlib
 import struct
+from types import ModuleType
 from typing import Any
 
 import ml_dtypes
@@ -124,14 +126,22 @@ def _tensors(file: pathlib.Path, entries: list[Entry], start: int, length: int) 
 
 def _packing(what: str, kind: int) -> tuple[str, int, int]:
     """(name, values, bytes of a block) of the way a tensor is packed."""
-    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    names = {each.value: each.name for each in GGMLQuantizationType}
+    package = _package()
+    names = {each.value: each.name for each in package.GGMLQuantizationType}
     name = names.get(kind, f"number {kind}")
     known = (*PLAIN, *PACKED)
     if name not in known:
         raise BadInput(f"{what} is packed as {name}, which is not known; there are {', '.join(known)}")
-    return name, *GGML_QUANT_SIZES[GGMLQuantizationType[name]]
+    return name, *package.GGML_QUANT_SIZES[package.GGMLQuantizationType[name]]
+
+
+def _package() -> ModuleType:
+    """The package that knows how blocks are packed."""
+    try:
+        return importlib.import_module("gguf")
+    except ModuleNotFoundError as error:
+        hint = 'Install it: pip install "lleval-jax[train]".'
+        raise BadInput("GGUF files need the package gguf.", python=hint, shell=hint) from error
 
 
 def _values(
@@ -141,15 +151,13 @@ def _values(
     what = f"tensor {name!r}"
     if kind in PLAIN:
         return bytes_into(room(shape, PLAIN[kind]), file, start, what)
-    import gguf
-
-    (width, size), packing = block, gguf.GGMLQuantizationType[kind]
+    package, (width, size) = _package(), block
     out = room(shape, PLAIN["F32"])
     flat, piece = out.reshape(-1), PIECE // width * width
     for at in range(0, flat.size, piece):
         part = flat[at : at + piece]
         raw = bytes_into(np.empty((1, part.size // width * size), np.uint8), file, start + at // width * size, what)
-        part[:] = gguf.dequantize(raw, packing).reshape(-1)
+        part[:] = package.dequantize(raw, package.GGMLQuantizationType[kind]).reshape(-1)
     return out
 
 

@@ -21,6 +21,7 @@ from lleval_jax.errors import BadFile, BadInput, nearest, require, require_known
 from lleval_jax.lm import families, gguf_families, gguf_file, registry, safetensors_files, token_writing, weights
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
+from lleval_jax.lm.encoder_config import FAMILIES as ENCODERS
 from lleval_jax.lm.families import Family
 from lleval_jax.lm.tensors import Tensors
 from lleval_jax.lm.tokens import Tokens
@@ -176,10 +177,10 @@ def _hf_config(model: LanguageModel, dtype: str) -> dict[str, Any]:
 
 def _opened(model: str | os.PathLike[str]) -> _Found:
     """What there is under a name, in a folder or in a file."""
-    licence = registry.MODELS[model].licence if isinstance(model, str) and model in registry.MODELS else ""
-    path = registry.located(str(model)) if licence else pathlib.Path(model)
+    stated = registry.MODELS[model].licence if isinstance(model, str) and model in registry.MODELS else ""
+    path = registry.located(str(model)) if stated else pathlib.Path(model)
     if path.is_dir():
-        return _folder(path, licence)
+        return _folder(path, stated)
     if not path.is_file():
         names = ", ".join(registry.MODELS)
         near = nearest(os.fspath(model), registry.MODELS)
@@ -187,12 +188,12 @@ def _opened(model: str | os.PathLike[str]) -> _Found:
     with path.open("rb") as stream:
         first = stream.read(len(gguf_file.MAGIC))
     if path.suffix == ".gguf" or first == gguf_file.MAGIC:
-        return _gguf(path, licence)
+        return _gguf(path, stated)
     hint = f"Name its folder, {path.parent}." if path.suffix == ".safetensors" else ""
     raise BadInput(f"{path} is neither a folder nor a GGUF file.", python=hint, shell=hint)
 
 
-def _folder(folder: pathlib.Path, licence: str) -> _Found:
+def _folder(folder: pathlib.Path, stated: str) -> _Found:
     """A folder as Hugging Face publishes it."""
     if not (folder / CONFIG).is_file():
         (*several,) = sorted(folder.glob("*.gguf"))
@@ -206,28 +207,30 @@ def _folder(folder: pathlib.Path, licence: str) -> _Found:
     _shaped(hf, folder)  # before its weights are looked for
     tensors = safetensors_files.read(folder)
     files = tuple(dict.fromkeys(each.file for each in tensors.values()))
-    return _Found(hf, tensors, Tokens.read(folder), Source(folder, files, licence or _licence(folder)))
+    return _Found(hf, tensors, Tokens.read(folder), Source(folder, files, stated or licence(folder)))
 
 
 def _shaped(hf: dict[str, Any], where: pathlib.Path) -> tuple[Family, Config]:
     """What a config.json says. `BadInput` names the place too."""
+    kind, hint = hf.get("model_type"), "Load it with lm.load_encoder."
+    require(kind not in ENCODERS, f"{where} holds an encoder ({kind}), which does not write.", python=hint)
     try:
         return families.family(hf), families.read_config(hf)
     except BadInput as error:
         raise BadInput(f"{where}: {error.what}", python=error.python, shell=error.shell) from error
 
 
-def _licence(folder: pathlib.Path) -> str:
-    """What the head of a model's README says."""
+def licence(folder: pathlib.Path) -> str:
+    """The licence that the head of a model's README states; "" where it states none."""
     card = folder / "README.md"
     found = LICENCE.search(card.read_text(encoding="utf-8", errors="replace")[:5000]) if card.is_file() else None
     return found[1] if found else ""
 
 
-def _gguf(file: pathlib.Path, licence: str) -> _Found:
+def _gguf(file: pathlib.Path, stated: str) -> _Found:
     read = gguf_file.read(file)
     hf, tensors = gguf_families.translated(read)
-    source = Source(file, (file,), licence or str(read.meta.get("general.license", "")))
+    source = Source(file, (file,), stated or str(read.meta.get("general.license", "")))
     return _Found(hf, tensors, Tokens.from_gguf(read.meta, os.fspath(file)), source)
 
 

@@ -2,6 +2,7 @@
 
 import pathlib
 import struct
+import sys
 
 import gguf
 import numpy as np
@@ -221,3 +222,10 @@ def test_a_tensor_cut_after_it_was_opened_is_named(tmp_path):
     file.write_bytes(file.read_bytes()[:4000])
     with pytest.raises(BadFile, match="a.gguf is cut short within tensor 'blk.0.ffn_down.weight'"):
         found["blk.0.ffn_down.weight"].read()
+
+
+def test_without_the_package_there_is_one_clear_line(tmp_path, monkeypatch):
+    file = written(tmp_path / "a.gguf")
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(BadInput, match=r'need the package gguf. Install it: pip install "lleval-jax\[train\]"'):
+        gguf_file.read(file)

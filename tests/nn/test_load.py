@@ -150,6 +150,11 @@ FAULTS = {
     ),
     "no architecture": (lambda d: rewritten(d, model_type=None), BadInput, "has no 'model_type'; there are llama"),
     "an architecture": (lambda d: rewritten(d, model_type="rwkv"), BadInput, "'rwkv' is not known; there are llama, "),
+    "an encoder": (
+        lambda d: rewritten(d, model_type="bert"),
+        BadInput,
+        "encoder .bert.*Load it with lm.load_encoder",
+    ),
     "no weights": (
         lambda d: (d / "model.safetensors").unlink(),
         BadInput,
