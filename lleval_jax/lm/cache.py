@@ -88,7 +88,7 @@ def take_in(cache: Cache, positions: jax.Array, segments: jax.Array) -> tuple[Ca
     real = segments != 0
     rows = np.arange(segments.shape[0])[:, None]
     slots = jnp.where(real, cache.filled[:, None] + jnp.cumsum(real, 1) - 1, cache.length)
-    owners = jnp.where(cache.seen, EARLIER, 0).at[rows, slots].set(segments, mode="drop")
+    owners = jnp.where(cache.seen, jnp.int32(EARLIER), 0).at[rows, slots].set(segments, mode="drop")
     after = cache._replace(
         positions=cache.positions.at[rows, slots].set(positions, mode="drop"),
         seen=owners != 0,

@@ -125,6 +125,7 @@ def test_a_common_beginning_is_read_once(model: types.SimpleNamespace, monkeypat
     assert generate(model, whole, limit=9) == alone
     assert asked == [(1, 16), (1, 16)]
     assert generate(model, ["one", "two", "o", "three"], prefix=beginning, limit=9) == alone
+    assert generate(model, whole, limit=9, batch=1) == alone
     asked.clear()
     assert generate(model, [beginning], limit=1)
     assert asked == [(1, 16)]
