@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -216,8 +215,13 @@ def _laid(
     if layer is None:
         return _cast(jax.device_put(part, place), asked.dtype, place)
     if stack is None:
-        stack = jnp.zeros(asked.shape, asked.dtype, device=place)
+        stack = _zeros(asked.shape, np.dtype(asked.dtype), place)
     return _written(stack, layer, jax.device_put(part, _of_layer(place)), place)
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype, place: NamedSharding | None) -> jax.Array:
+    """Room on the devices. Nothing is compiled for it, and on the host it is one number."""
+    return jax.device_put(np.broadcast_to(dtype.type(0), shape), place)
 
 
 def _of_layer(place: NamedSharding | None) -> NamedSharding | None:

@@ -125,7 +125,7 @@ def test_the_host_holds_one_tensor_and_what_jax_has_not_let_go_of(tensors):
 
 
 def test_a_stack_is_written_in_the_memory_that_it_has():
-    stack = jnp.zeros((3, 64, 64))
+    stack = weights._zeros((3, 64, 64), np.dtype(np.float32), None)
     place = stack.unsafe_buffer_pointer()
     for layer in range(3):
         stack = weights._written(stack, layer, jnp.full((64, 64), layer + 1.0), None)
