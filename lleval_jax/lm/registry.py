@@ -23,6 +23,7 @@ FOLDER = "LLEVAL_MODELS"  # the variable that names where models are kept
 PACKAGE = pathlib.Path(__file__).parents[1]
 SHIPPED = (PACKAGE / "models", PACKAGE.parent / "models")  # of the installed package, of the checkout
 BLOCK = 1 << 20
+REASON = 300  # characters of what an installer says
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +204,7 @@ def _roots(module: str) -> Iterator[pathlib.Path]:
 
 def _install(packages: Sequence[str], folder: pathlib.Path) -> None:
     """Put packages into a folder, by the first installer that is there."""
-    words = ("install", "--quiet", "--no-deps", "--target", os.fspath(folder))
+    words = ("--quiet", "--no-deps", "--target", os.fspath(folder))
     command = next(_installers(), None)
     if command is None:
         by_hand = f"pip install --no-deps --target FOLDER {' '.join(packages)}"
@@ -220,16 +221,17 @@ def _install(packages: Sequence[str], folder: pathlib.Path) -> None:
 def _installers() -> Iterator[tuple[str, ...]]:
     """Commands that can install, the usual one first."""
     if importlib.util.find_spec("pip") is not None:
-        yield (sys.executable, "-m", "pip", "--disable-pip-version-check")
+        yield (sys.executable, "-m", "pip", "install", "--disable-pip-version-check")
     uv = shutil.which("uv")
     if uv is not None:
-        yield (uv, "pip", "--python", sys.executable)
+        yield (uv, "pip", "install", "--python", sys.executable)
 
 
 def _why(said: str) -> str:
-    """The line in which an installer says what went wrong."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return next((line for line in lines[::-1] if line.lower().startswith("error")), lines[-1] if lines else "no reason")
+    """What an installer says went wrong: from its last line that begins with "error" on, without its advice."""
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("[notice]")]
+    begins = [at for at, line in enumerate(lines) if line.lower().startswith("error")]
+    return " ".join(lines[begins[-1] if begins else -1 :])[:REASON] or "no reason is given"
 
 
 def _assemble(model: Packaged, folder: pathlib.Path) -> None:
