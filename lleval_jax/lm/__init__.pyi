@@ -12,6 +12,10 @@ from lleval_jax.lm.client import Request as Request
 from lleval_jax.lm.client import TokenLogprob as TokenLogprob
 from lleval_jax.lm.config import Config as Config
 from lleval_jax.lm.decoder import Decoder as Decoder
+from lleval_jax.lm.embed import classify as classify
+from lleval_jax.lm.embed import embed as embed
+from lleval_jax.lm.encoder import Encoder as Encoder
+from lleval_jax.lm.encoder_config import EncoderConfig as EncoderConfig
 from lleval_jax.lm.generate import Written as Written
 from lleval_jax.lm.generate import generate as generate
 from lleval_jax.lm.load import LanguageModel as LanguageModel
@@ -20,6 +24,7 @@ from lleval_jax.lm.load import save as save
 from lleval_jax.lm.local import LocalClient as LocalClient
 from lleval_jax.lm.logprobs import Chunks as Chunks
 from lleval_jax.lm.logprobs import answer_logprobs as answer_logprobs
+from lleval_jax.lm.mesh import mesh as mesh
 from lleval_jax.lm.openai_client import OpenAIClient as OpenAIClient
 from lleval_jax.lm.pace import Retry as Retry
 from lleval_jax.lm.recording import Recording as Recording
@@ -29,4 +34,7 @@ from lleval_jax.lm.sampling import Sampling as Sampling
 from lleval_jax.lm.score import Scored as Scored
 from lleval_jax.lm.score import perplexity as perplexity
 from lleval_jax.lm.score import score as score
+from lleval_jax.lm.text_encoder import TextEncoder as TextEncoder
+from lleval_jax.lm.text_encoder import load_encoder as load_encoder
+from lleval_jax.lm.text_encoder import save_encoder as save_encoder
 from lleval_jax.lm.tokens import Tokens as Tokens

@@ -19,7 +19,7 @@ from lleval_jax.errors import require_known
 from lleval_jax.lm.cache import EARLIER, Cache, Places, take_in
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.layers import Block, Dtype, Embedding, Norm, soft_cap
-from lleval_jax.lm.mesh import CACHE, STREAM, constrain
+from lleval_jax.lm.mesh import CACHE, STREAM, constrain, looked_up
 from lleval_jax.lm.rotary import Angles, angles
 
 Recompute: TypeAlias = Literal["nothing", "products", "everything"]
@@ -172,7 +172,7 @@ class Decoder(nnx.Module):
         x = self.embedding(tokens, self.compute) * scale
         if self.position_embedding is not None:
             x += self.position_embedding(positions, self.compute)
-        return constrain(x, STREAM, self.mesh)
+        return looked_up(x, self.mesh)
 
     def _views(self, mask: jax.Array, positions: jax.Array, places: jax.Array) -> tuple[View, ...]:
         """The view of each distinct kind of layer, in the order of their first layers."""

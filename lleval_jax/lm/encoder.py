@@ -17,7 +17,7 @@ from lleval_jax.errors import BadInput, require_known
 from lleval_jax.lm.decoder import alone, within
 from lleval_jax.lm.encoder_config import EncoderConfig
 from lleval_jax.lm.layers import MLP, Attention, Dtype, Embedding, Linear, Norm, Stack
-from lleval_jax.lm.mesh import STREAM, constrain
+from lleval_jax.lm.mesh import STREAM, constrain, looked_up
 
 POOLINGS = ("mean", "first", "pooler")
 
@@ -102,7 +102,7 @@ class Encoder(nnx.Module):
         positions = within(segments, tokens) if positions is None else positions
         segments = jnp.ones_like(tokens) if segments is None else segments
         mask = (segments[:, :, None] == segments[:, None]) & (segments != 0)[:, None]
-        x = constrain(self._embed(tokens, positions, types), STREAM, self.mesh)
+        x = self._embed(tokens, positions, types)
         shape, state = nnx.split(self.blocks)
 
         def layer(x: jax.Array, weights: nnx.State) -> tuple[jax.Array, None]:
@@ -149,7 +149,7 @@ class Encoder(nnx.Module):
         types = jnp.zeros_like(tokens) if types is None else types
         parts = (self.words, tokens), (self.types, types), (self.positions, positions + self.config.first)
         words, kinds, places = (table(rows, self.compute) for table, rows in parts)
-        return self.norm(words + kinds + places)
+        return self.norm(looked_up(words + kinds + places, self.mesh))
 
     def _first(self, hidden: jax.Array) -> jax.Array:
         """The pooler: a dense layer with tanh on the first token, "rows width"."""

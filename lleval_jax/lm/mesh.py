@@ -31,7 +31,9 @@ RULES: dict[str, tuple[str, ...]] = {
     "kv_heads": ("tensor",),
     "mlp": ("tensor",),
     "rows": ("data", "fsdp"),
+    "rows of tables": ("data",),
 }
+LOOKUP = ("rows of tables", None, "embed")  # rows of a table, before they become a part of the stream
 STREAM = ("rows", None, None)  # "rows tokens width", what passes from layer to layer
 CACHE: dict[int, Names] = {  # the parts of a cache, by how many axes they have
     5: ("layers", "rows", None, "kv_heads", None),
@@ -164,6 +166,15 @@ def constrain(x: jax.Array, names: Names, on: Mesh | None) -> jax.Array:
     if on is None or on.size == 1:
         return x
     return jax.lax.with_sharding_constraint(x, NamedSharding(on, spec(names, x.shape, on)))
+
+
+def looked_up(x: jax.Array, on: Mesh | None) -> jax.Array:
+    """Rows of an embedding as the stream begins, "rows tokens width".
+
+    A device of `fsdp` holds a part of the width of all tokens; it looks up that part for the rows of the others too,
+    and they exchange. Without the step between, the compiler makes the whole stream on every device.
+    """
+    return constrain(constrain(x, LOOKUP, on), STREAM, on)
 
 
 def _each(state: nnx.State, change: Any) -> nnx.State:
