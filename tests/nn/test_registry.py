@@ -118,6 +118,19 @@ def test_an_installed_package_is_found_without_being_imported(models, monkeypatc
     assert registry.find("small") == package / "weights.gguf"
 
 
+def test_what_ships_is_found_and_never_fetched(models, monkeypatch, tmp_path):
+    ships = dataclasses.replace(WHOLE, packages=(), file="own/model.safetensors", reads="own")
+    monkeypatch.setattr(registry, "MODELS", {"small": ships})
+    for call in (registry.located, registry.fetch):
+        with pytest.raises(BadInput, match="small is not on this machine. It ships with lleval_jax: install"):
+            call("small")
+    (tmp_path / "shipped" / "own").mkdir(parents=True)
+    (tmp_path / "shipped" / "own" / "model.safetensors").write_bytes(CONTENT)
+    monkeypatch.setattr(registry, "SHIPPED", (tmp_path / "shipped",))
+    assert registry.located("small") == registry.fetch("small") == tmp_path / "shipped" / "own"
+    assert not models.exists()
+
+
 def test_a_file_that_is_cut_is_named_and_not_fetched_over(models, monkeypatch):
     play(monkeypatch)
     path = registry.fetch("small")
