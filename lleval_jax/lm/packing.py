@@ -114,20 +114,20 @@ def plan(rows: Sequence[Row], *, batch: int, share: int, multiple: int = 1) -> t
 def pack(lengths: Sequence[int], room: int = ROOM) -> list[tuple[int, list[int]]]:
     """First-fit decreasing: (size, pieces by number) of each packed row (Johnson, "Near-optimal bin packing", 1973).
 
-    A row has `room` tokens, or as many as its first piece needs, or as all that are left do, on the ladder of sizes.
+    A row has `room` tokens, fewer if all pieces together do, or as many as its first piece needs, on the ladder of
+    sizes.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
     spare, bins = np.zeros(len(lengths), int), []
-    left = sum(lengths)
+    usual = ladder(min(room, sum(lengths)))
     for i in order.tolist():
         fits = spare[: len(bins)] >= lengths[i]
         k = int(fits.argmax()) if fits.any() else len(bins)
         if k == len(bins):
-            spare[k] = ladder(max(lengths[i], min(room, left)))
+            spare[k] = max(ladder(lengths[i]), usual)
             bins.append((int(spare[k]), []))
         bins[k][1].append(i)
         spare[k] -= lengths[i]
-        left -= lengths[i]
     return bins
 
 
@@ -182,11 +182,14 @@ class _Sizes(NamedTuple):
     batch: int
     multiple: int
 
-    def rows(self, length: int, count: int) -> int:
-        """A power of two times `multiple`: as many as the batch takes, no more than needed for `count` rows."""
+    def rows(self, length: int, count: int, again: bool = False) -> int:
+        """A power of two times `multiple`: as many as the batch takes, no more than needed for `count` rows.
+
+        What is left `again` after a full batch is filled up to one, unless it is little: that saves a program.
+        """
         most = 1 << (max(1, self.batch // (length * self.multiple)).bit_length() - 1)
         need = 1 << (-(-count // self.multiple) - 1).bit_length()
-        return min(most, need) * self.multiple
+        return (most if again and 4 * need > most else min(most, need)) * self.multiple
 
 
 def _common(one: Row, other: Row) -> int:
@@ -228,14 +231,17 @@ def _packed(pieces: list[Piece], owner: int, sizes: _Sizes) -> Iterator[tuple[in
 def _batches(bins: list[tuple[int, int, list[Piece]]], sizes: _Sizes, earlier: int) -> Iterator[Batch]:
     """Packed rows (size, owner, pieces), longest first, into batches of one shape each."""
     for size, alike in itertools.groupby(sorted(bins, key=lambda one: -one[0]), lambda one: one[0]):
-        rest = list(alike)
+        rest, count, asked = list(alike), 0, 0
         while rest:
-            count = sizes.rows(size + earlier, len(rest))
+            count = sizes.rows(size + earlier, len(rest), again=count > 0)
             now, rest = rest[:count], rest[count:]
-            yield _laid_out(now, count, size)
+            batch = _laid_out(now, count, size, asked)
+            asked = len(batch.places)
+            yield batch
 
 
-def _laid_out(bins: list[tuple[int, int, list[Piece]]], count: int, size: int) -> Batch:
+def _laid_out(bins: list[tuple[int, int, list[Piece]]], count: int, size: int, least: int) -> Batch:
+    """One batch of `count` rows; `places` has room for `least` at least."""
     tokens, positions, segments = np.zeros((3, count, size), np.int32)
     owners, places, into = np.zeros(count, np.int32), [], []
     for k, (_, owner, pieces) in enumerate(bins):
@@ -248,6 +254,6 @@ def _laid_out(bins: list[tuple[int, int, list[Piece]]], count: int, size: int) -
             into.append(np.arange(first, first + len(piece) - start))
             at = end
     asked = np.concatenate(places)
-    padded = np.full(ladder(len(asked)), -1, np.int32)
+    padded = np.full(max(least, ladder(len(asked))), -1, np.int32)
     padded[: len(asked)] = asked
     return Batch(tokens, positions, segments, owners, padded, np.concatenate(into))

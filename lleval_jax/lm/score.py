@@ -136,7 +136,8 @@ def _scored(
     """Log-probabilities of the scored tokens of all rows, one after another."""
     batch = batch or BATCH.get(jax.default_backend(), LARGE)
     require(batch >= 1 and share >= 0, f"batch is {batch} and share {share}; they must be positive")
-    stages = plan(rows, batch=batch, share=share)
+    chunks, multiple = _on_mesh(model, chunks)
+    stages = plan(rows, batch=batch, share=share, multiple=multiple)
     total = sum(stage.count for stage in stages)
     found = np.zeros(sum(len(row.tokens) - row.start for row in rows), np.float32)
     began, done, waiting = time.perf_counter(), 0, []
@@ -150,6 +151,16 @@ def _scored(
         done += _take_in(found, *one)
     tell(_progress(done, total, began))
     return found
+
+
+def _on_mesh(model: "LanguageModel", chunks: Chunks) -> tuple[Chunks, int]:
+    """Chunks as the vocabulary is shared out, and what the number of rows is a multiple of."""
+    on = model.decoder.mesh
+    if on is None:
+        return chunks, 1
+    parts = on.shape["tensor"]
+    shared = dataclasses.replace(chunks, shards=parts) if model.config.vocab % parts == 0 else chunks
+    return shared, on.shape["data"] * on.shape["fsdp"]
 
 
 def _progress(done: int, total: int, began: float) -> Progress:

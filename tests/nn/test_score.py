@@ -14,6 +14,7 @@ from lleval_jax.lm.choices import choices
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.logprobs import Chunks, answer_logprobs
+from lleval_jax.lm.mesh import mesh, place
 from lleval_jax.lm.score import perplexity, score
 
 CONFIG = Config(vocab=61, layers=2, width=16, heads=4, kv_heads=2, head_dim=4, hidden=32, context=48, final_cap=3.0)
@@ -136,6 +137,16 @@ def test_an_unrolled_decoder_scores_alike(model, asked):
     unrolled = SimpleNamespace(**{**vars(model), "decoder": model.decoder.unrolled()})
     found = score(unrolled, prompts, answers, share=4)
     np.testing.assert_allclose(found.sums, [each.sum() for each in truth], atol=1e-4)
+
+
+def test_a_mesh_of_devices_scores_alike(asked):
+    """Rows over four devices, heads and vocabulary over two, each of which takes its part of every chunk."""
+    model = made(vocab=64)
+    prompts, answers, _ = asked
+    alone = score(model, prompts, answers, share=4)
+    place(model.decoder, mesh(data=2, fsdp=2, tensor=2))
+    found = score(model, prompts, answers, share=4, chunks=Chunks(8, 16))
+    np.testing.assert_allclose(found.logprobs, alone.logprobs, **CLOSE)
 
 
 def test_prompt_and_answer_are_cut_where_the_prompt_ends(model):
