@@ -46,7 +46,8 @@ LAYER = re.compile(r"(?<=^blk\.)\d+(?=\.)")
 GEMMA_GLOBAL = 6  # every so many layers of Gemma 3 attends to all, the others within a window
 GEMMA_LOCAL_THETA = 1e4
 GEMMA_27B = 62  # layers of the one Gemma 3 whose attention is scaled by its width a head
-LLAMA_FACTORS = "rope_freqs.weight"
+FACTORS = "rope_freqs.weight"  # by which Llama 3.1 and later divide the frequencies of the rotation
+STRETCHED = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}  # all of them
 
 Turn = Callable[[Gguf, str, Stored], Stored]
 
@@ -82,15 +83,29 @@ def _less_one(gguf: Gguf, name: str, tensor: Stored) -> Stored:
 
 
 def _llama(gguf: Gguf) -> dict[str, Any]:
-    what = f"{gguf.file}: the rotation's factors of Llama 3.1 ({LLAMA_FACTORS}) are not read from GGUF."
-    hint = "Take the model's safetensors."
-    require(LLAMA_FACTORS not in gguf.tensors, what, python=hint, shell=hint)
     require(not gguf.meta.get("llama.expert_count"), f"{gguf.file} is a mixture of experts, which is not known")
     found = _common(gguf, _count(gguf, "rope.dimension_count", _head_dim(gguf)))
     width = found["head_dim"] * found["num_attention_heads"]
     rows = _shape(gguf, "blk.0.attn_q.weight")[0]
     require(rows == width, f"{gguf.file}: the rotation turns {found['head_dim']} of a head's numbers, not all")
+    if FACTORS in gguf.tensors:
+        found["rope_parameters"] |= _stretched(gguf, found["head_dim"], found["rope_parameters"]["rope_theta"])
     return found | {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu"}
+
+
+def _stretched(gguf: Gguf, head_dim: int, theta: float) -> dict[str, Any]:
+    """Llama 3.1's stretched rotation. The file holds what it does to each frequency; the rule is found from that."""
+    own = gguf.tensors[FACTORS].read().astype(float).reshape(-1)
+    said = {"rope_type": "llama3", "factor": float(own.max()), **STRETCHED}
+    lengths = 2 * np.pi * theta ** (np.arange(0, head_dim, 2) / head_dim)
+    low, high = said["low_freq_factor"], said["high_freq_factor"]
+    kept = np.clip((said["original_max_position_embeddings"] / lengths - low) / (high - low), 0, 1)
+    factors = 1 / ((1 - kept) / said["factor"] + kept)
+    what = f"{gguf.file}: the factors of its rotation ({FACTORS}) are not those of Llama 3.1 and later."
+    hint = "Take the model's safetensors."
+    known = own.shape == factors.shape and np.allclose(own, factors, rtol=1e-4)
+    require(known, what, python=hint, shell=hint)
+    return said
 
 
 def _qwen2(gguf: Gguf) -> dict[str, Any]:
@@ -154,6 +169,8 @@ def translated(gguf: Gguf) -> tuple[dict[str, Any], dict[str, Stored]]:
     architecture = ARCHITECTURES[name]
     tensors = {}
     for own, tensor in gguf.tensors.items():
+        if own == FACTORS and name == "llama":  # the configuration says it
+            continue
         layer = LAYER.search(own)
         plain = architecture.names.get(LAYER.sub("{}", own), own)
         tensors[plain.format(layer[0]) if layer else plain] = architecture.turn(gguf, own, tensor)

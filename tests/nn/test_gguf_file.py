@@ -10,7 +10,7 @@ import pytest
 from gguf import GGMLQuantizationType as Packing
 
 from lleval_jax.errors import BadFile, BadInput
-from lleval_jax.lm import gguf_families, gguf_file
+from lleval_jax.lm import families, gguf_families, gguf_file
 
 WIDTH, HIDDEN, HEADS, KV_HEADS, VOCAB = 32, 64, 4, 2, 11
 WRITABLE = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "TQ1_0", "TQ2_0")  # the package packs these
@@ -131,6 +131,31 @@ def test_rows_of_llama_are_put_back_in_halves(tmp_path):
         assert not np.array_equal(values[f"blk.0.attn_{part}.weight"], rows)
 
 
+def test_the_rotation_of_llama_3_1_is_known_by_its_factors(tmp_path):
+    """As `Llama3Model.generate_extra_tensors` of llama.cpp's conversion computes them, for heads of 128 numbers."""
+    theta, factor, low, high, context = 500_000.0, 32.0, 1.0, 4.0, 8192
+    factors = []
+    for at in range(0, 128, 2):
+        length = 2 * np.pi * theta ** (at / 128)
+        smooth = (context / length - low) / (high - low)
+        between = 1 / ((1 - smooth) / factor + smooth)
+        factors.append(1 if length < context / high else factor if length > context / low else between)
+    assert len(set(factors)) > 4
+    keys = KEYS | {"rope.freq_base": theta, "rope.dimension_count": 128}
+    values = tensors("llama", 128) | {"rope_freqs.weight": np.array(factors, np.float32)}
+    config, found = gguf_families.translated(gguf_file.read(written(tmp_path / "a", values=values, keys=keys)))
+    assert "rope_freqs.weight" not in found
+    assert config["rope_parameters"] == {
+        "rope_type": "llama3",
+        "rope_theta": theta,
+        "factor": factor,
+        "low_freq_factor": low,
+        "high_freq_factor": high,
+        "original_max_position_embeddings": context,
+    }
+    assert families.read_config(config).rotary.scaling.kind == "llama3"
+
+
 def test_norms_of_gemma_lose_their_one(tmp_path):
     keys = KEYS | {"attention.key_length": 8, "attention.sliding_window": 8, "block_count": 12}
     values = tensors("gemma3")
@@ -194,8 +219,8 @@ FAULTS = {
         "scaling 'yarn' of the rotation is not read from GGUF; 'linear' is",
     ),
     "factors": (
-        lambda f: written(f, values=tensors("llama") | {"rope_freqs.weight": np.ones(4, np.float32)}),
-        "factors of Llama 3.1 .* are not read from GGUF. Take the model's safetensors",
+        lambda f: written(f, values=tensors("llama") | {"rope_freqs.weight": np.array([1, 1, 2, 9], np.float32)}),
+        "factors of its rotation .* are not those of Llama 3.1 and later. Take the model's safetensors",
     ),
 }
 
