@@ -1,0 +1,1 @@
+"""Language models: speed, memory and quality of what loads, scores and writes them."""
