@@ -13,7 +13,7 @@ from lleval_jax.errors import require, require_known
 from lleval_jax.lm import family_shapes as shapes
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.family_names import GEMMA, GPT2, LLAMA, NEOX, Named, expanded
-from lleval_jax.lm.family_options import activation, check_architecture, check_options
+from lleval_jax.lm.family_options import activation, check_architecture, check_options, check_values
 
 Hf = Mapping[str, Any]
 
@@ -31,6 +31,7 @@ SIZES = {  # field of Config -> key of config.json; families that differ say so
     "tied": "tie_word_embeddings",
 }
 ROTARY = {"rope_theta", "rope_scaling", "rope_parameters", "original_max_position_embeddings", "partial_rotary_factor"}
+NULL = {"kv_heads", "head_dim", "hidden"}  # fields that may be null in a file: they follow from others
 MUST = {"is_encoder_decoder": (False,), "quantization_config": ()}
 
 
@@ -71,13 +72,16 @@ class Family:
             BadInput: it asks for what is not known: an option, an activation, a rotary scaling, another head than a
                 causal language model's. The message names it.
         """
+        check_values(hf, {"architectures", self.inner})
         check_architecture(hf, self.architectures)
         if self.inner:
             inner = hf.get(self.inner) or {}
             return family(inner).config({**inner, "architectures": None})
-        check_options(hf, {*self.sizes.values(), *ROTARY, *self.keys}, self.must)
+        read = {*self.sizes.values(), *ROTARY, *self.keys}
+        check_options(hf, read, self.must)
+        check_values(hf, {*read, "_sliding_window_pattern"})
         full = {**self.defaults, **hf}
-        lacking = [key for key in self.sizes.values() if key and key not in full]
+        lacking = [key for field, key in self.sizes.items() if key and not _has(full, key, null=field in NULL)]
         require(not lacking, f"the configuration lacks {', '.join(lacking)}")
         found = {field: full[key] for field, key in self.sizes.items() if key}
         heads, width = found["heads"], found["width"]
@@ -121,6 +125,10 @@ class Family:
     def is_extra(self, name: str, config: Config) -> bool:
         """Whether a tensor that `tensors` does not name may be left out: computed, for images, or the tied head."""
         return (config.tied and name.endswith("lm_head.weight")) or re.search(self.ignored, name) is not None
+
+
+def _has(hf: Hf, key: str, *, null: bool) -> bool:
+    return key in hf and (null or hf[key] is not None)
 
 
 def family(hf: Hf) -> Family:

@@ -34,6 +34,7 @@ def read_rotary(hf: Hf, theta: float = 10_000.0, share: float = 1.0, partial: bo
     Raises:
         BadInput: a kind of scaling or an option of it that is not known; the message names it.
     """
+    hf = present(hf)
     base = hf.get("rope_theta", hf.get("rotary_emb_base", theta))
     share = hf.get("partial_rotary_factor", hf.get("rotary_pct", share))
     options = present(hf.get("rope_scaling") or hf.get("rope_parameters") or {})
@@ -44,6 +45,7 @@ def read_rotary(hf: Hf, theta: float = 10_000.0, share: float = 1.0, partial: bo
 
 def read_two(hf: Hf, theta: float, local: float) -> tuple[Rotary, Rotary]:
     """Rotary positions of layers that see all, and of layers with a window (Gemma 3). Raises as `read_rotary`."""
+    hf = present(hf)
     both = hf.get("rope_parameters") or {}
     one, two = (present(both.get(kind) or {}) for kind in (FULL, SLIDING))
     rest = {key: value for key, value in both.items() if key not in (FULL, SLIDING)}
