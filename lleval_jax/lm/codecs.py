@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from tokenizers import Tokenizer
 
 from lleval_jax.errors import BadFile, BadInput
+from lleval_jax.words import brief
 
 Frame = tuple[tuple[int, ...], tuple[int, ...]]  # what is put before a text, and after it
 
@@ -43,8 +44,8 @@ class Codec(Protocol):
 class FastCodec:
     """A `tokenizers.Tokenizer`, which a `tokenizer.json` holds whole; never cuts and never pads."""
 
-    def __init__(self, made: Tokenizer) -> None:
-        self._plain = _uncut(made)
+    def __init__(self, made: Tokenizer, where: str = "the tokenizer") -> None:
+        self._plain, self._where = _uncut(made), where
         self._plain.encode_special_tokens = True  # a control token in a text is text
         self.size = max(made.get_vocab(with_added_tokens=True).values(), default=-1) + 1
         added = made.get_added_tokens_decoder().items()
@@ -54,9 +55,10 @@ class FastCodec:
     def read(cls, path: pathlib.Path) -> "FastCodec":
         """From a `tokenizer.json`. `BadFile` if the library cannot read it."""
         try:
-            return cls(Tokenizer.from_str(path.read_text(encoding="utf-8")))
-        except Exception as error:  # the library raises bare Exception
-            raise BadFile(f"{path} is not a tokenizer that can be read: {error}") from error
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BadFile(f"{path} is not text in UTF-8: {error}") from error
+        return cls(_parsed(text, str(path)), str(path))
 
     @cached_property
     def _parsing(self) -> Tokenizer:
@@ -65,7 +67,7 @@ class FastCodec:
 
     def tokenizer(self) -> Tokenizer:
         """A copy of it, as the library has it."""
-        return Tokenizer.from_str(self._plain.to_str())
+        return _parsed(self._plain.to_str(), self._where)
 
     def encode(self, texts: Sequence[str], special: bool) -> list[list[int]]:
         """Numbers of each text; control tokens in it are read as such only if `special`."""
@@ -78,7 +80,10 @@ class FastCodec:
 
     def number(self, token: str) -> int | None:
         """The number of one token, None if it has none."""
-        return self._plain.token_to_id(token)
+        try:
+            return self._plain.token_to_id(token)
+        except UnicodeEncodeError:  # a half of a character is in no vocabulary
+            return None
 
     def frame(self) -> Frame:
         """What the file puts before and after a text."""
@@ -91,6 +96,16 @@ class FastCodec:
         """Two texts, framed, and to which of them each number belongs."""
         both = self._plain.encode(first, second)
         return both.ids, both.type_ids
+
+
+def _parsed(text: str, where: str) -> Tokenizer:
+    """A tokenizer from its JSON. `BadFile` if the library cannot read it."""
+    try:
+        return Tokenizer.from_str(text)
+    except BaseException as error:  # the library raises bare Exception, and where it panics not even that
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise BadFile(f"{where} is not a tokenizer that can be read: {brief(error)}") from error
 
 
 def _uncut(made: Tokenizer) -> Tokenizer:

@@ -112,7 +112,7 @@ def _byte_level(facts: Mapping[str, Any], name: str) -> FastCodec:
     for wanted in (CONTROL, DEFINED):
         listed = [text for text, kind in zip(texts, kinds, strict=False) if kind == wanted]
         made.add_tokens([AddedToken(text, special=wanted == CONTROL, normalized=False) for text in listed])
-    return FastCodec(made)
+    return FastCodec(made, "the tokenizer in the metadata")
 
 
 def _bpe(texts: Sequence[str], merges: Sequence[str], name: str) -> models.BPE:
