@@ -59,7 +59,7 @@ def read(folder: pathlib.Path) -> dict[str, Stored]:
         return _indexed(index)
     if (folder / ONE).is_file():
         return read_file(folder / ONE)
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(each for each in folder.glob("*.safetensors") if each.is_file())
     if len(files) == 1:
         return read_file(files[0])
     raise _no_weights(folder, files)
@@ -75,10 +75,20 @@ def read_file(file: pathlib.Path) -> dict[str, Stored]:
     header.pop("__metadata__", None)
     length = file.stat().st_size - start
     found = {name: _stored(file, name, entry, start, length) for name, entry in header.items()}
-    used = sum(each.size for each in found.values())
-    if used != length:
-        raise BadFile(f"{file} is damaged: its tensors are {used:,} bytes, and it holds {length:,}")
+    _require_apart(file, {name: entry["data_offsets"] for name, entry in header.items()}, length)
     return found
+
+
+def _require_apart(file: pathlib.Path, places: dict[str, Sequence[int]], length: int) -> None:
+    """Each tensor begins where the one before it ends, and the last one ends with the file."""
+    at = 0
+    for name, (first, end) in sorted(places.items(), key=lambda each: tuple(each[1])):
+        if first != at:
+            what = "lies in another one" if first < at else "does not follow the one before it"
+            raise BadFile(f"{file} is damaged: tensor {name!r} {what}: it begins at byte {first:,}, not {at:,}")
+        at = end
+    if at != length:
+        raise BadFile(f"{file} is damaged: its tensors are {at:,} bytes, and it holds {length:,}")
 
 
 def _no_weights(folder: pathlib.Path, files: Sequence[pathlib.Path]) -> BadInput:
@@ -128,11 +138,22 @@ def _header(file: pathlib.Path) -> tuple[dict[str, Any], int]:
 
 def _json(file: pathlib.Path, text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=functools.partial(_once, file))
+    except BadFile:
+        raise
     except (ValueError, RecursionError) as error:
         raise BadFile(f"{file} is damaged: its header is no JSON ({error})") from error
     if not isinstance(found, dict):
         raise BadFile(f"{file} is damaged: its header is no JSON object")
+    return found
+
+
+def _once(file: pathlib.Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which no name is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
+        raise BadFile(f"{file} is damaged: {twice!r} is there twice")
     return found
 
 
@@ -143,7 +164,7 @@ def _stored(file: pathlib.Path, name: str, entry: Any, start: int, length: int) 
         kind, shape, (first, end) = entry["dtype"], tuple(map(int, entry["shape"])), map(int, entry["data_offsets"])
     except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise BadFile(f"{what} is not described as the format asks") from error
-    if kind not in DTYPES:
+    if not isinstance(kind, str) or kind not in DTYPES:
         raise BadFile(f"{what} is of type {kind}, which is not known; there are {', '.join(DTYPES)}")
     read = functools.partial(_values, file, name, shape, DTYPES[kind], start + first)
     found = Stored(file, name, shape, DTYPES[kind], read)

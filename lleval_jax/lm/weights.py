@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lleval_jax.errors import BadFile, BadInput
 from lleval_jax.lm.mesh import sharding
-from lleval_jax.lm.tensors import Stored, Tensors
+from lleval_jax.lm.tensors import Stored, Tensors, require_finite
 from lleval_jax.values.progress import Progress, Tell, silent
 
 KINDS = ("float32", "bfloat16", "float16", "float64")  # types of weights; others need scales, which are not read
@@ -87,7 +87,7 @@ def fill(
         tell: called with how far it is, in bytes.
 
     Raises:
-        BadFile: a tensor is missing, misshapen, or none of this model's: it is named.
+        BadFile: a tensor is missing, misshapen, none of this model's, or holds what is not finite: it is named.
         BadInput: a tensor is of no type of weights.
     """
     wanted, parameters = entries(named, model.config.layers), flat(model)
@@ -113,7 +113,9 @@ def _take(
     config: Any,
 ) -> None:
     """Read one tensor and lay it on the devices. A function of its own, so that nothing of it outlives the call."""
-    for path, part in zip(entry.named.ours, entry.named.apart(tensor.read(), config), strict=True):
+    read = tensor.read()
+    require_finite(tensor, read)
+    for path, part in zip(entry.named.ours, entry.named.apart(read, config), strict=True):
         values[path] = _laid(values.get(path), part, entry.layer, parameters[path], mesh, config)
         values[path].block_until_ready()  # or the next tensor would be read while this one waits
 

@@ -136,6 +136,7 @@ def test_adapters_of_peft_and_ours_give_the_same_logits(tmp_path, rslora: bool) 
     peft = pytest.importorskip("peft", reason="peft is in the extra `parity`")
     transformers = pytest.importorskip("transformers")
     from nn.test_parity_decoder import filled  # skips where there is no PyTorch
+
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=37, num_hidden_layers=3, hidden_size=16, num_attention_heads=4, num_key_value_heads=2,

@@ -65,6 +65,11 @@ def test_files_and_index_are_named_as_transformers_names_them(tmp_path):
     assert set(index["weight_map"].values()) == {f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)}
 
 
+def twice(folder: pathlib.Path) -> None:
+    text = f'{{"a": {json.dumps(entry()["a"])}, "a": {json.dumps(entry(places=(8, 16))["a"])}}}'.encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(16))
+
+
 FAULTS = {
     "empty": (lambda d: (d / "model.safetensors").write_bytes(b""), "is no safetensors file"),
     "no header": (lambda d: (d / "model.safetensors").write_bytes(b"\xff" * 99), "header would be 18,446,744,073,709"),
@@ -79,6 +84,13 @@ FAULTS = {
     ),
     "size": (lambda d: one_file(d, entry(shape=(3,)), bytes(8)), r"tensor 'a' of shape \(3,\) .* is 12 bytes, not 8"),
     "negative": (lambda d: one_file(d, entry(shape=(-2,)), bytes(8)), r"tensor 'a' of shape \(-2,\)"),
+    "twice": (lambda d: twice(d), "model.safetensors is damaged: 'a' is there twice"),
+    "one in another": (
+        lambda d: one_file(d, entry() | {"b": entry(places=(4, 12))["a"]}, bytes(16)),
+        "tensor 'b' lies in another one: it begins at byte 4, not 8",
+    ),
+    "a hole": (lambda d: one_file(d, entry(places=(8, 16)), bytes(16)), "'a' does not follow .* at byte 8, not 0"),
+    "type of types": (lambda d: one_file(d, entry([]), bytes(8)), r"tensor 'a' is of type \[\], which is not known"),
     "no shape": (lambda d: one_file(d, {"a": {"dtype": "F32"}}, bytes(8)), "tensor 'a' is not described"),
 }
 
