@@ -304,6 +304,16 @@ ENTRIES: dict[str, Entry] = {
             ("extra:atheris",),
         ),
         Entry(
+            "lm.damaged",
+            "any bytes in a model's files give a model or one clear line",
+            8,
+            "damaged",
+            {"cases": 2},
+            ("extra:flax", "extra:gguf"),
+            ("extra:flax", "extra:gguf"),
+            tested="tests/nn/test_bad_input.py",
+        ),
+        Entry(
             "irt.coverage_items",
             "intervals of the 2PL in simulated benchmarks",
             2,

@@ -44,4 +44,19 @@ def cells(who: str, side: dict, times: dict, theirs: float, copied: float) -> tu
     )
 
 
-TABLES = {"decoding": decoding}
+def damaged() -> str:
+    """What came of damaged files."""
+    found = read("lm", "damaged")
+    kinds = ("loaded", "refused", "escaped", "unclear", "slow")
+    rows = [
+        (f"`{name}`", f"{sum(each[kind] for kind in kinds):,}", *(_count(kind, each[kind]) for kind in kinds))
+        for name, each in found["files"].items()
+    ]
+    return markdown(("file", "cases", "loaded", "refused in one line", "another error", "unclear", "slow"), rows)
+
+
+def _count(kind: str, count: int) -> str:
+    return bold(f"{count:,}", kind not in ("loaded", "refused") and count > 0)
+
+
+TABLES = {"decoding": decoding, "damaged": damaged}
