@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import Mesh
+
+from lleval_jax.lm.mesh import constrain, parts
 
 if TYPE_CHECKING:
     from lleval_jax.lm.decoder import Decoder
@@ -34,11 +37,17 @@ class Chunks:
     vocab      tokens of a chunk
     positions  hidden states of a chunk
     shards     over how many devices the vocabulary is split: each takes its own part of every chunk, of `vocab` tokens
+    mesh       of these devices; hidden states are shared out over it by rows. `answer_logprobs` sets both
     """
 
     vocab: int = 4096
     positions: int = 1024
     shards: int = 1
+    mesh: Mesh | None = None
+
+    def on(self, mesh: Mesh | None, vocab: int) -> "Chunks":
+        """The same for a model that lies on a mesh."""
+        return dataclasses.replace(self, shards=max(self.shards, parts("vocab", vocab, mesh)), mesh=mesh)
 
 
 CHUNKS = Chunks()
@@ -75,6 +84,7 @@ def answer_logprobs(
         ...     return -answer_logprobs(decoder, tokens, places).sum()
     """
     hidden = decoder.hidden(tokens, positions, segments)
+    chunks = chunks.on(decoder.mesh, decoder.config.vocab)
     return at_places(hidden, decoder.head(), tokens, places, cap=decoder.config.final_cap, chunks=chunks)
 
 
@@ -126,7 +136,7 @@ class _Part(NamedTuple):
 
 
 def _forward(hidden: Array, head: Array, targets: Array, cap: float | None, chunks: Chunks) -> tuple[Array, Any]:
-    blocks, known = _in_chunks(chunks.positions, hidden, targets)
+    blocks, known = _in_chunks(chunks, hidden, targets)
     start = jnp.zeros(known.shape, jnp.float32)
 
     def step(running: _Running, part: _Part) -> tuple[_Running, None]:
@@ -140,7 +150,7 @@ def _forward(hidden: Array, head: Array, targets: Array, cap: float | None, chun
 
 def _backward(cap: float | None, chunks: Chunks, kept: Any, cotangent: Array) -> tuple[Array, Array, None]:
     hidden, head, targets, normaliser = kept
-    blocks, known, pull = _in_chunks(chunks.positions, hidden, targets, cotangent)
+    blocks, known, pull = _in_chunks(chunks, hidden, targets, cotangent)
 
     def step(gradient: Array, part: _Part) -> tuple[Array, Array]:
         def one(of_part: Array, block: tuple[Array, ...]) -> tuple[Array, Array]:
@@ -188,14 +198,14 @@ def _capped(logits: Array, cap: float | None) -> Array:
     return logits if cap is None else cap * jnp.tanh(logits / cap)
 
 
-def _in_chunks(size: int, *arrays: Array) -> tuple[Array, ...]:
+def _in_chunks(chunks: Chunks, *arrays: Array) -> tuple[Array, ...]:
     """Arrays (n, ...) as (chunks, size or less, ...): as even as can be, the last padded with zeros."""
-    count = max(1, math.ceil(len(arrays[0]) / size))
+    count = max(1, math.ceil(len(arrays[0]) / chunks.positions))
     each = math.ceil(len(arrays[0]) / count)
     more = count * each - len(arrays[0])
-    return tuple(
-        jnp.pad(one, [(0, more), *[(0, 0)] * (one.ndim - 1)]).reshape(count, each, *one.shape[1:]) for one in arrays
-    )
+    padded = (jnp.pad(one, [(0, more), *[(0, 0)] * (one.ndim - 1)]) for one in arrays)
+    blocks = (one.reshape(count, each, *one.shape[1:]) for one in padded)
+    return tuple(constrain(one, (None, "rows", None)[: one.ndim], chunks.mesh) for one in blocks)
 
 
 def _over_parts(step: Callable[[Any, _Part], tuple[Any, Any]], start: Any, head: Array, chunks: Chunks) -> Any:
@@ -211,7 +221,8 @@ def _over_parts(step: Callable[[Any, _Part], tuple[Any, Any]], start: Any, head:
     count, rest = divmod(each, size)
 
     def cut(first: Array | int, size: int) -> _Part:
-        return _Part(*(lax.dynamic_slice_in_dim(one, first, size, axis=1) for one in (whole, names)))
+        head, tokens = (lax.dynamic_slice_in_dim(one, first, size, axis=1) for one in (whole, names))
+        return _Part(constrain(head, ("vocab", None, None), chunks.mesh), tokens)
 
     carried, brought = lax.scan(lambda held, k: step(held, cut(k * size, size)), start, jnp.arange(count))
     if brought is not None:  # (count, shards, size, width)

@@ -118,6 +118,15 @@ def _dividing(axes: list[str], size: int, on: Mesh) -> tuple[str, ...]:
     return found
 
 
+def parts(name: str, size: int, on: Mesh | None) -> int:
+    """In how many parts an axis of a parameter lies: 1 without a mesh.
+
+    >>> parts("vocab", 64, mesh())
+    1
+    """
+    return 1 if on is None else math.prod(on.shape[axis] for axis in _dividing([*_rule(name)], size, on))
+
+
 def counts(config: Any) -> dict[str, int]:
     """Heads of a configuration, for `spec`: a key and value head is shared by query heads, and goes with them.
 

@@ -158,9 +158,7 @@ def _on_mesh(model: "LanguageModel", chunks: Chunks) -> tuple[Chunks, int]:
     on = model.decoder.mesh
     if on is None:
         return chunks, 1
-    parts = on.shape["tensor"]
-    shared = dataclasses.replace(chunks, shards=parts) if model.config.vocab % parts == 0 else chunks
-    return shared, on.shape["data"] * on.shape["fsdp"]
+    return chunks.on(on, model.config.vocab), on.shape["data"] * on.shape["fsdp"]
 
 
 def _progress(done: int, total: int, began: float) -> Progress:

@@ -1,15 +1,21 @@
 """The mesh: which axis lies where, and the same numbers on one device and on eight."""
 
+import types
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec as P
 
+from lleval_jax import lm
 from lleval_jax.errors import BadInput
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.mesh import mesh, place, spec
+from lleval_jax.lm.tokens import Tokens
 
 ROUNDING = 64 * np.finfo(np.float32).eps  # sums of up to 64 numbers in another order, relative to the largest logit
 
@@ -69,6 +75,7 @@ SHAPES = {  # what a mesh of eight divides, and what it does not
     ),
 }
 TOKENS = np.random.default_rng(0).integers(0, 51, (8, 12)).astype(np.int32)
+TEXTS = ["".join(chr(ord("0") + number) for number in row) for row in TOKENS]
 MESHES = ((8, 1, 1), (1, 8, 1), (1, 1, 8), (2, 2, 2))
 
 
@@ -91,7 +98,10 @@ def loud(config: Config) -> Decoder:
     """A random decoder with weights so large that every part shows in its logits."""
     made, draw = Decoder(config), np.random.default_rng(3)
     state = nnx.state(made, nnx.Param)
-    nnx.update(made, jax.tree.map(lambda x: np.asarray(x) + 0.2 * draw.normal(size=x.shape).astype("f4"), state))
+    nnx.update(
+        made,
+        jax.tree.map(lambda x: jax.device_put(np.asarray(x) + 0.2 * draw.normal(size=x.shape).astype("f4")), state),
+    )
     return made
 
 
@@ -109,3 +119,34 @@ def test_eight_devices_give_the_logits_of_one(one: tuple[str, Decoder, np.ndarra
     place(spread, mesh(*sizes))
     assert parts(spread) == PARTS[name][sizes]
     np.testing.assert_allclose(spread(TOKENS), logits, atol=ROUNDING * np.abs(logits).max())
+
+
+class Letters:
+    """A token a character, from "0" on."""
+
+    size, controls = 51, {}
+
+    def encode(self, texts: Sequence[str], special: bool) -> list[list[int]]:
+        return [[ord(letter) - ord("0") for letter in text] for text in texts]
+
+    def decode(self, ids: Iterable[int], special: bool) -> str:
+        return "".join(chr(ord("0") + number) for number in ids)
+
+
+def language_model(decoder: Decoder) -> Any:
+    """What scoring and writing read of a `LanguageModel`."""
+    tokens: Any = Tokens(codec=Letters(), name="toy", bos=None, eos=(), pad=0)  # type: ignore[arg-type]
+    return types.SimpleNamespace(name="toy", decoder=decoder, config=decoder.config, mesh=decoder.mesh, tokens=tokens)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", MESHES, ids=str)
+def test_eight_devices_score_and_write_as_one_does(one: tuple[str, Decoder, np.ndarray], sizes: tuple) -> None:
+    _, decoder, logits = one
+    spread = nnx.clone(decoder)
+    place(spread, mesh(*sizes))
+    prompts, answers = [text[:7] for text in TEXTS], [text[7:] for text in TEXTS]
+    alone, shared = (lm.score(language_model(each), prompts, answers) for each in (decoder, spread))
+    np.testing.assert_allclose(shared.logprobs, alone.logprobs, atol=2 * ROUNDING * np.abs(logits).max())
+    written = [lm.generate(language_model(each), prompts, limit=5) for each in (decoder, spread)]
+    assert [each.tokens for each in written[0]] == [each.tokens for each in written[1]]
