@@ -393,5 +393,14 @@ ENTRIES: dict[str, Entry] = {
             {"worlds": 1},
             tested="tests/estimators/refresh/test_published.py",
         ),
+        Entry(
+            "lm.sharding",
+            "what a device holds and sends of a 1B model on eight, read from compiled programs",
+            3,
+            "sharding",
+            {"layers": 2, "width": 64, "hidden": 128, "heads": 8, "kv_heads": 8, "vocab": 512, "tokens": 16},
+            needs=("extra:flax",),
+            small_needs=("extra:flax",),
+        ),
     )
 }

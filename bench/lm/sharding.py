@@ -21,8 +21,8 @@ from jax.sharding import Mesh, NamedSharding
 from bench.kit.results import Record
 from bench.kit.settings import setting
 from bench.lm.collectives import Sent, collectives, counted
-from lleval_jax.lm import Cache, Chunks, Config, Decoder, answer_logprobs
-from lleval_jax.lm.mesh import CACHE, abstract, mesh, parts, spec
+from lleval_jax.lm import Cache, Config, Decoder, answer_logprobs
+from lleval_jax.lm.mesh import CACHE, abstract, mesh, spec
 
 MESHES = {"1": (1, 1, 1), "data 8": (8, 1, 1), "fsdp 8": (1, 8, 1), "tensor 8": (1, 1, 8), "2 x 2 x 2": (2, 2, 2)}
 
@@ -49,31 +49,43 @@ def shape(settings: Settings) -> Config:
     return Config(**sizes, head_dim=head_dim, context=131_072, tied=True, norm_eps=1e-5)
 
 
-def programs(config: Config, on: Mesh, rows: int, tokens: int) -> dict[str, jax.stages.Compiled]:
-    """The programs, compiled for a mesh."""
-    decoder = nnx.eval_shape(lambda: Decoder(config, dtype=jnp.bfloat16, mesh=on))
-    weights, graph = abstract(decoder, on), nnx.split(decoder)[0]
-    chunks = Chunks(shards=parts("vocab", config.vocab, on))
+def score(config: Config, on: Mesh, rows: int, tokens: int) -> jax.stages.Compiled:
+    """Log-probabilities of all tokens, compiled for a mesh."""
+    graph, weights = _decoder(config, on)
 
-    def laid(shaped: Any) -> jax.ShapeDtypeStruct:
-        where = NamedSharding(on, spec(CACHE[shaped.ndim], shaped.shape, on))
-        return jax.ShapeDtypeStruct(shaped.shape, shaped.dtype, sharding=where)
-
-    def score(weights: nnx.State, texts: jax.Array) -> jax.Array:
+    def scored(weights: nnx.State, texts: jax.Array) -> jax.Array:
         places = jnp.arange(texts.size, dtype=jnp.int32)
-        return answer_logprobs(nnx.merge(graph, weights), texts, places, chunks=chunks)
+        return answer_logprobs(nnx.merge(graph, weights), texts, places)
 
-    def step(weights: nnx.State, last: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
+    return jax.jit(scored).lower(weights, _laid(on, (rows, tokens), jnp.int32)).compile()
+
+
+def step(config: Config, on: Mesh, rows: int, tokens: int) -> jax.stages.Compiled:
+    """One more token of each row after so many, greedy, compiled for a mesh."""
+    graph, weights = _decoder(config, on)
+    shapes = jax.eval_shape(lambda: nnx.merge(graph, weights).cache(rows, tokens))
+    cache = jax.tree.map(lambda part: _laid(on, part.shape, part.dtype), shapes)
+
+    def stepped(weights: nnx.State, last: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
         model = nnx.merge(graph, weights)
         hidden, cache = model.extend(last, cache)
         return model.logits(hidden[:, -1]).argmax(-1), cache
 
-    texts, last = (laid(jax.ShapeDtypeStruct((rows, each), jnp.int32)) for each in (tokens, 1))
-    cache = jax.tree.map(laid, jax.eval_shape(lambda: decoder.cache(rows, tokens)))
-    return {
-        "score": jax.jit(score).lower(weights, texts).compile(),
-        "step": jax.jit(step, donate_argnums=2).lower(weights, last, cache).compile(),
-    }
+    return jax.jit(stepped, donate_argnums=2).lower(weights, _laid(on, (rows, 1), jnp.int32), cache).compile()
+
+
+def _decoder(config: Config, on: Mesh) -> tuple[nnx.GraphDef, nnx.State]:
+    """A decoder without a byte of weights."""
+    made = nnx.eval_shape(lambda: Decoder(config, dtype=jnp.bfloat16, mesh=on))
+    return nnx.split(made)[0], abstract(made, on)
+
+
+def _laid(on: Mesh, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    where = NamedSharding(on, spec(CACHE[len(shape)], shape, on))
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=where)
+
+
+PROGRAMS = {"score": score, "step": step}
 
 
 def described(program: jax.stages.Compiled, layers: int) -> dict[str, Any]:
@@ -100,7 +112,7 @@ def study(settings: Settings, record: Record) -> None:
     config, content = shape(settings), {}
     for name, sizes in MESHES.items():
         began, on = time.perf_counter(), mesh(*sizes)
-        made = programs(config, on, settings.rows, settings.tokens)
+        made = {verb: compiled(config, on, settings.rows, settings.tokens) for verb, compiled in PROGRAMS.items()}
         content[name] = {verb: described(program, config.layers) for verb, program in made.items()}
         print(name, f"{time.perf_counter() - began:.0f} s", content[name], flush=True)
         record.keep({"settings": dataclasses.asdict(settings), "parameters": _parameters(config), "meshes": content})
