@@ -212,7 +212,7 @@ def _begun(place: pathlib.Path, *, mode: int = 0o777, folder: bool = False) -> t
             handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), mode)
         if handle == -1:
             return part, handle
-        _lock(handle, wait=True)
+        lock(handle, wait=True)
         if _same(handle, part):  # nobody took it for a dead writer's before it had its lock
             return part, handle
         os.close(handle)
@@ -263,7 +263,7 @@ def _take_dead(part: pathlib.Path) -> None:
     kind = os.O_RDONLY if part.is_dir() else os.O_RDWR
     handle = os.open(part, kind | getattr(os, "O_NOFOLLOW", 0)) if fcntl else -1
     try:
-        free = _lock(handle) if fcntl else None
+        free = lock(handle) if fcntl else None
         if free is None:  # no locks here
             free = time.time() - part.lstat().st_mtime > OLD
         if free:
@@ -284,7 +284,7 @@ def _take_older(part: pathlib.Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _lock(handle: int, *, shared: bool = False, wait: bool = False) -> bool | None:
+def lock(handle: int, *, shared: bool = False, wait: bool = False) -> bool | None:
     """Whether the lock of an open file is ours now; None where there are no locks."""
     if fcntl is None:
         return None
@@ -313,7 +313,7 @@ def _folder_lock(
             return -1
         handle = os.open(folder, os.O_RDONLY)
         try:
-            free = _lock(handle, shared=shared) is not False
+            free = lock(handle, shared=shared) is not False
             if free and _same(handle, folder):  # it may have been put anew meanwhile
                 kept, handle = handle, -1
                 return kept

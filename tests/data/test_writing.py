@@ -309,7 +309,7 @@ def test_a_part_that_is_being_written_is_left_alone(tmp_path):
 
 
 def test_where_there_are_no_locks_old_parts_go_after_a_day(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_lock", lambda *_, **__: None)
+    monkeypatch.setattr(writing, "lock", lambda *_, **__: None)
     for age, name in ((0, ".a.000000000000.json"), (2 * writing.OLD, ".a.000000000001.json")):
         (tmp_path / name).write_bytes(b"half")
         os.utime(tmp_path / name, (os.stat(tmp_path).st_mtime - age,) * 2)
