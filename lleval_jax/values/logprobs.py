@@ -11,6 +11,7 @@ from lleval_jax.values.results import Source
 from lleval_jax.values.value import Value
 
 FULL = "full"  # the name of all elements together
+BARE = "bare"  # the name of the prompt without any element: no weight depends on it
 JOINT = "+"  # stands between the names of elements that stand together
 AGREE = 1e-6  # nats: log-probabilities closer than this are the same, and so much above 0 is rounding
 SIDES = ("preferred", "rejected")
@@ -64,7 +65,8 @@ class LogProbs(Value):
 
         Columns: `text`, `element`, `logprob` and, if wanted, `tokens` and `desired` (1 or 0). For pairs `preferred`
         and `rejected` stand in place of `logprob`, `tokens_preferred` and `tokens_rejected` in place of `tokens`.
-        `element` is the name of an element ("a"), of several joined by "+" ("a+b"), or "full" for all of them.
+        `element` is the name of an element ("a"), of several joined by "+" ("a+b"), or "full" for all of them; rows
+        of "bare", the prompt without any, are set aside.
         The order of the library is that of `parts`, or of first appearance.
 
         A text that lacks an element cannot be used; the names of such texts are in `incomplete`.
@@ -75,6 +77,7 @@ class LogProbs(Value):
                 are not the elements of the table, or no text has all elements.
         """
         where: Place = place or (lambda row: f"row {row} of the table")
+        frame, where = _with_elements(frame, where)
         pairs = pairs_of(frame.columns) if pairs is None else pairs
         needed = ("text", "element", *columns(pairs))
         for name in needed:
@@ -158,6 +161,14 @@ def members_of(subset: str | Sequence[str], elements: Sequence[str]) -> np.ndarr
         require(part in elements, f"combination {shown!r} names {part!r}, which is no element; there are {have}")
     require(len(set(parts)) == len(parts), f"combination {shown!r} names an element twice")
     return np.isin(np.asarray(elements, object), np.asarray(parts, object))
+
+
+def _with_elements(frame: pd.DataFrame, where: Place) -> tuple[pd.DataFrame, Place]:
+    """The rows of prompts that have an element, and where each stands."""
+    kept = np.flatnonzero(frame["element"].astype(str) != BARE) if "element" in frame else np.arange(len(frame))
+    if len(kept) == len(frame):
+        return frame, where
+    return frame.iloc[kept], lambda row: where(int(kept[row]))
 
 
 def _coded(column: pd.Series) -> tuple[np.ndarray, list[str]]:
