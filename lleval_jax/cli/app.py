@@ -12,7 +12,7 @@ from lleval_jax.cli.check import check
 from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.models import models
-from lleval_jax.cli.pepr import pepr
+from lleval_jax.cli.pepr.group import pepr
 from lleval_jax.cli.prompts.quantiles import prompts
 from lleval_jax.cli.refresh.group import refresh
 from lleval_jax.cli.shell import options
@@ -26,8 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (estimate, calibrate, check, ask, convert, pepr, sloth):
+for verb in (estimate, calibrate, check, ask, convert, sloth):
     options.add(app, verb)
+app.add_typer(pepr, name="pepr")
 app.add_typer(prompts, name="prompts")
 app.add_typer(refresh, name="refresh")
 app.add_typer(bank, name="bank")

@@ -450,7 +450,7 @@ DRAWING = (  # every verb that draws, with the words it cannot do without
     "calibrate {place}/answers.csv --out {place}/drawn",
     "check {place}/answers.csv",
     "estimate {place}/answers.csv",
-    "pepr {place}/answers.csv",
+    "pepr estimate {place}/answers.csv",
     "prompts best {place}/answers.csv --budget 9",
     "prompts estimate {place}/answers.csv",
     "prompts plan {place}/answers.csv --budget 9",

@@ -1,21 +1,19 @@
-"""`lleval prompts`: how much the prompt matters; its verbs `plan` and `best` stand in `prompt_cells` (PromptEval)."""
+"""`lleval prompts`: how much the prompt matters (PromptEval); its other verbs are in `cells` and `run`."""
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from typer.core import TyperGroup
 
 import lleval_jax as ll
 from lleval_jax.cli.prompts import cells, grids
-from lleval_jax.cli.shell import options
-from lleval_jax.cli.shell.commands import Group, Verb, list_verbs
+from lleval_jax.cli.prompts.run import run_cells
+from lleval_jax.cli.shell import itself, options
 from lleval_jax.cli.shell.verb import Outputs, Run, verb
-from lleval_jax.errors import nearest, require
+from lleval_jax.errors import require
 
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table
@@ -25,46 +23,9 @@ if TYPE_CHECKING:
 SIMULATED = "simulated answers: "
 
 
-class Prompts(Group):
-    """`lleval prompts GRID` is the verb itself; `lleval prompts plan` and `best` are its others."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        """A first word that names no other verb is the input, or an option, of the verb itself."""
-        if args and args[0] not in self.commands:
-            self._require_no_typo(args[0])
-        return TyperGroup.parse_args(self, ctx, args if args and args[0] in self.commands else ["", *args])
-
-    def _require_no_typo(self, word: str) -> None:
-        """`BadInput` for a word that nearly names a verb, and no file."""
-        if word.isalpha() and not os.path.exists(word):
-            near = nearest(word, [name for name, verb in self.commands.items() if not verb.hidden])
-            require(not near, f"no such command or file: {word!r}{near}")
-
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
-        """The command of that name; "" is the verb itself."""
-        return super().get_command(ctx, cmd_name or "estimate")
-
-
-class Itself(Verb):
-    """The verb itself, whose name stands before it already."""
-
-    def format_usage(self, ctx: typer.Context, formatter: Any) -> None:
-        """Without the space of the name that is not there, and with the other verbs."""
-        path = ctx.command_path.rstrip()
-        formatter.write_usage(path, " ".join(self.collect_usage_pieces(ctx)))
-        formatter.write_usage(path, "COMMAND [ARGS]...")
-
-    def format_options(self, ctx: typer.Context, formatter: Any) -> None:
-        """The options, then the other verbs."""
-        super().format_options(ctx, formatter)
-        if ctx.parent is not None:
-            list_verbs(ctx.parent.command, ctx, formatter)  # pyright: ignore[reportArgumentType]
-
-
-prompts = typer.Typer(
-    cls=Prompts,
-    rich_markup_mode=None,
-    help="How much does the prompt matter, from few answers; what to run next ('plan'), the best prompt ('best').",
+prompts = itself.group(
+    "How much does the prompt matter, from few answers; what to run next ('plan'), to run it ('run'), the best prompt "
+    "('best')."
 )
 
 Inputs = Annotated[
@@ -264,4 +225,5 @@ def _draw(
 
 for another in (cells.plan, cells.best):
     options.add(prompts, another, without=("item_features",))
-options.add(prompts, estimate, "estimate", cls=Itself, hidden=True)
+options.add(prompts, run_cells, "run")
+itself.add(prompts, estimate)

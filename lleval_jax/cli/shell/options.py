@@ -78,6 +78,19 @@ Columns = Annotated[
     ),
 ]
 Matrix = Annotated[bool, typer.Option("--matrix", help="The file is scores without any names, a model a line.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="A folder as Hugging Face publishes it, a .gguf file, or a name: tiny-lm, smollm2 ('lleval models list').",
+        show_default=False,
+    ),
+]
+Dtype = Annotated[
+    Literal["float32", "bfloat16"],
+    typer.Option("--dtype", help="Of the model's weights; bfloat16 takes half the memory and differs in the digits."),
+]
 Strict = Annotated[
     bool,
     typer.Option(

@@ -75,6 +75,7 @@ def pepr(
 
     The log-probability of a text under several elements is taken to be a weighted mean of those under each alone.
     The weights follow from texts scored under every element and under the full prompt, and predict all combinations.
+    'lleval pepr score' makes the table with a language model.
 
     Examples, the second with a combination whose score is wanted:
 

@@ -1,0 +1,1 @@
+"""`lleval pepr`: what each element of a prompt does, and which to take; the table for it from a language model."""

@@ -1,0 +1,73 @@
+"""A language model in this process, as the harness asks it."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lleval_jax import lm
+from lleval_jax.harness.made import digest
+from lleval_jax.harness.model import Ids, Prompt
+from lleval_jax.values.progress import Tell, silent
+
+if TYPE_CHECKING:
+    from lleval_jax.lm.client import Client
+    from lleval_jax.lm.load import LanguageModel
+
+
+def local(path_or_name: str, *, dtype: str = "float32", tell: Tell = silent) -> "Local":
+    """The model of a folder, a GGUF file or the registry. `BadInput` as `lm.load`."""
+    return Local(lm.load(path_or_name, dtype=dtype, tell=tell))
+
+
+class Local:
+    """A `Scorer`, and a client for what it writes.
+
+    Example:
+        ```python
+        found = prompt_scores.score(Local(lm.load("smollm2")), texts, library)
+        ```
+    """
+
+    def __init__(self, model: "LanguageModel") -> None:
+        self.model, self.context = model, model.config.context
+        kind = next(iter(model.decoder_dtypes)) if hasattr(model, "decoder_dtypes") else ""
+        self.known = f"{pathlib.PurePath(model.name).name} {digest(sorted(model.source.files.items()), kind)}"
+
+    @property
+    def client(self) -> "Client":
+        """What writes answers."""
+        return lm.LocalClient(self.model)
+
+    def require_chat(self) -> None:
+        """`BadInput` where it has no chat template."""
+        self.model.tokens.chat("Hello")
+
+    def read(self, prompts: Sequence[Prompt]) -> list[Ids]:
+        """Tokens of prompts, without blanks at the end of a text."""
+        tokens = self.model.tokens
+        plain = iter(tokens.encode_all([prompt.rstrip(" ") for prompt in prompts if isinstance(prompt, str)]))
+        return [
+            [*tokens.begin, *next(plain)] if isinstance(prompt, str) else tokens.chat_tokens(_messages(prompt))
+            for prompt in prompts
+        ]
+
+    def after(self, before: Sequence[str], answers: Sequence[str]) -> list[Ids]:
+        """Tokens of answers as they go on from a text: those of both, without those of the text alone.
+
+        Where both in one piece begin otherwise than the text alone, the answer is taken by itself.
+        """
+        tokens, bare = self.model.tokens, [text.rstrip(" ") for text in before]
+        wholes = [first + text[len(first) :] + answer for first, text, answer in zip(bare, before, answers, strict=True)]
+        firsts, both, alone = (tokens.encode_all(each) for each in (bare, wholes, answers))
+        each = zip(firsts, both, alone, strict=True)
+        return [whole[len(first) :] if whole[: len(first)] == first else own for first, whole, own in each]
+
+    def score(self, prompts: Sequence[Ids], answers: Sequence[Ids], *, tell: Tell = silent) -> np.ndarray:
+        """Log-probabilities of answers after their prompts, in nats."""
+        return lm.score(self.model, prompts, answers, tell=tell).sums
+
+
+def _messages(turns: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"role": role, "content": text} for role, text in turns]
