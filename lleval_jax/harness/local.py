@@ -59,7 +59,9 @@ class Local:
         Where both in one piece begin otherwise than the text alone, the answer is taken by itself.
         """
         tokens, bare = self.model.tokens, [text.rstrip(" ") for text in before]
-        wholes = [first + text[len(first) :] + answer for first, text, answer in zip(bare, before, answers, strict=True)]
+        wholes = [
+            first + text[len(first) :] + answer for first, text, answer in zip(bare, before, answers, strict=True)
+        ]
         firsts, both, alone = (tokens.encode_all(each) for each in (bare, wholes, answers))
         each = zip(firsts, both, alone, strict=True)
         return [whole[len(first) :] if whole[: len(first)] == first else own for first, whole, own in each]

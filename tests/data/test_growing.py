@@ -70,7 +70,7 @@ def test_the_last_line_of_another_program_is_whole(tmp_path):
         assert table.columns == ("value", "name")
         assert table.rows[1] == {"value": "2", "name": "b\nc"}
         table.add([{"name": "d", "value": 3, "said": "left out"}])
-    assert path.read_text(encoding="utf-8-sig").splitlines()[-2:] == ['c"', '3,d']
+    assert path.read_text(encoding="utf-8-sig").splitlines()[-2:] == ['c"', "3,d"]
 
 
 def test_a_full_disk_leaves_no_half_row(tmp_path, monkeypatch):

@@ -262,7 +262,11 @@ def test_templates_that_are_wrong_are_named(tmp_path, text, message):
         ({"answer": ["4", "...", "x"]}, "normalised", "row 2: answer '...' is empty once it is normalised"),
         ({"option": ["4", "", ""]}, "exact", "row 1: 'q1' has one option; a choice needs two"),
         ({"option": ["4"] * 3, "Option 2": ["4"] * 3}, "exact", "row 1: two options of 'q1' are the same"),
-        ({"option": ["1"] * 3, "option2": ["2"] * 3}, "exact", "the answer of 'q1' is '4', which is none of its options"),
+        (
+            {"option": ["1"] * 3, "option2": ["2"] * 3},
+            "exact",
+            "the answer of 'q1' is '4', which is none of its options",
+        ),
         ({"item": ["a", "a", "b"]}, "exact", "row 2: item 'a' is in row 1 too"),
     ],
 )
@@ -280,7 +284,9 @@ def test_a_plan_names_cells(tmp_path):
     with pytest.raises(BadInput, match="has no cell of model 'c'; it has those of 'a', 'b'"):
         read_plan(several, prompts, questions, "c")
     (tmp_path / "next.csv").write_text("prompt,item\nplain,q1\nplan,q2\n")
-    with pytest.raises(BadInput, match="next.csv, row 2: there is no prompt 'plan'; there are .*; did you mean 'plain'"):
+    with pytest.raises(
+        BadInput, match="next.csv, row 2: there is no prompt 'plan'; there are .*; did you mean 'plain'"
+    ):
         read_plan(tmp_path / "next.csv", prompts, questions)
     with pytest.raises(BadInput, match="row 1: there is no item 'q9'"):
         read_plan({"prompt": ["plain"], "item": ["q9"]}, prompts, questions)

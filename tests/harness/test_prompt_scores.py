@@ -39,7 +39,14 @@ def test_every_text_is_scored_under_every_combination():
 
 def test_pepr_reads_the_table(tmp_path):
     out = tmp_path / "scores.csv"
-    score(Stub(), read_scored_texts(TEXTS | {"desired": [1, 0, "true"]}), library(), out=out, subsets=["role+rule"], bare=True)
+    score(
+        Stub(),
+        read_scored_texts(TEXTS | {"desired": [1, 0, "true"]}),
+        library(),
+        out=out,
+        subsets=["role+rule"],
+        bare=True,
+    )
     found = ll.read_logprobs(out)
     assert found.elements == tuple(ELEMENTS)
     assert set(found.subsets) == {"full", "role+rule"}
@@ -50,7 +57,15 @@ def test_pepr_reads_the_table(tmp_path):
 def test_pairs_have_two_columns(tmp_path):
     out = tmp_path / "scores.csv"
     found = score(Stub(), read_scored_texts(PAIRS), library(), out=out, batch=1)
-    assert list(found.frame) == ["text", "element", "preferred", "rejected", "tokens_preferred", "tokens_rejected", "prompt_tokens"]
+    assert list(found.frame) == [
+        "text",
+        "element",
+        "preferred",
+        "rejected",
+        "tokens_preferred",
+        "tokens_rejected",
+        "prompt_tokens",
+    ]
     first = found.frame.iloc[0]
     prompt = b"You are terse.\n\n1?\n"
     assert float(first["rejected"]) == pytest.approx(value(prompt, b"ccc"), abs=1e-6)
@@ -84,7 +99,9 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(tmp_path, dies):
     whole, out, texts = tmp_path / "whole.csv", tmp_path / "scores.csv", read_scored_texts(TEXTS)
     score(Stub(), texts, library(), out=whole, batch=2)
     with pytest.raises(KeyboardInterrupt):
-        score(Stub(dies=dies), texts, library(), out=out, batch=2) if dies < 8 else Stub(dies=0).score([], [], tell=print)
+        score(Stub(dies=dies), texts, library(), out=out, batch=2) if dies < 8 else Stub(dies=0).score(
+            [], [], tell=print
+        )
     before = len(out.read_text().splitlines()) if out.exists() else 1
     stub = Stub()
     found = score(stub, texts, library(), out=out, batch=2)

@@ -90,28 +90,31 @@ def score(
         found = prompt_scores.score(scorer, table, made_of, out=out, **words)
         if found.cut:
             speaking.note(f"{out}: its last line was cut short and was scored again: {found.cut!r}")
-        shown = _table(found, out, pairs=table.pairs)
-        run.show([shown], _content(found, shown, out, scorer.known))
+        run.show([_table(found, out)], _content(found, out, scorer.known))
 
 
-def _table(found: "Found", out: pathlib.Path, *, pairs: bool) -> "Table":
-    """The mean scores of each combination."""
-    values = ["preferred", "rejected"] if pairs else ["logprob"]
-    numbers = found.frame.assign(**{name: found.frame[name].astype(float) for name in values})
+def _means(found: "Found") -> list[dict[str, Any]]:
+    """The mean score of each combination."""
+    frame = found.frame
+    values = [name for name in ("logprob", "preferred", "rejected") if name in frame]
+    numbers = frame.assign(**{name: frame[name].astype(float) for name in values})
     means = numbers.groupby("element", sort=False)[values].mean()
-    lines = [
-        (str(name), *(f"{value:z.3f}" for value in row))
-        for name, row in zip(means.index, means.to_numpy(), strict=True)
-    ]
+    return [{"element": name, **row} for name, row in zip(means.index, means.to_dict("records"), strict=True)]
+
+
+def _table(found: "Found", out: pathlib.Path) -> "Table":
+    """The mean scores, a line a combination."""
+    means = _means(found)
+    lines = [tuple(one if isinstance(one, str) else f"{one:z.3f}" for one in mean.values()) for mean in means]
     pace = f", {found.tokens / found.seconds:,.0f} tokens/s" if found.new else ""
     there = len(found.frame) - found.new
     done = f"{found.new:,} rows in {found.seconds:,.0f} s{pace}; {there:,} were there before"
     title = f"mean log-probability of {found.frame['text'].nunique():,} texts, written to {out}"
-    head = ("elements", *(values if pairs else ["log-probability"]))
-    return ll.report.text.Table(title, head, tuple(lines), (done, f"now: lleval pepr {out}"))
+    return ll.report.text.Table(title, tuple(means[0]), tuple(lines), (done, f"now: lleval pepr {out}"))
 
 
-def _content(found: "Found", shown: "Table", out: pathlib.Path, known: str) -> dict[str, Any]:
+def _content(found: "Found", out: pathlib.Path, known: str) -> dict[str, Any]:
+    """The same as plain JSON types."""
     source = typed.stamped(ll.Source(cite=("feffer2024prompt",)), 0)
     return {
         "schema": SCHEMA,
@@ -123,6 +126,6 @@ def _content(found: "Found", shown: "Table", out: pathlib.Path, known: str) -> d
         "tokens": found.tokens,
         "seconds": round(found.seconds, 3),
         "tokens_per_second": round(found.tokens / found.seconds, 1) if found.new else None,
-        "means": [dict(zip(("element", *shown.head[1:]), line, strict=True)) for line in shown.lines],
+        "means": _means(found),
         "source": source.to_dict(),
     }

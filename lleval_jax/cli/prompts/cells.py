@@ -72,7 +72,7 @@ class About:
 
     def names(self) -> tuple[list[str] | None, list[str] | None]:
         """All prompts and all examples there are; None where it is not said."""
-        return grids.names_in(self.prompts), grids.names_in(self.items)
+        return grids.names_in(self.prompts, "prompt"), grids.names_in(self.items, "item")
 
     def of_rows(self, grid: grids.Grid) -> "pd.DataFrame | None":
         """(rows, features) covariates of the prompts; None without any."""
@@ -103,7 +103,7 @@ def plan(
 ) -> None:
     """Which cells to run next: which prompts on which examples, until --budget answers are there.
 
-    Run them, add the answers to the grid, plan again with a larger budget.
+    Run them ('lleval prompts run' does it), add the answers to the grid, plan again with a larger budget.
 
     Examples, the first with a simulated grid that comes with the package:
 

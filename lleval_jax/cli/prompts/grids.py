@@ -21,11 +21,17 @@ SPREAD, HARD = 0.45, 1.3  # standard deviations of its prompts and examples, in 
 
 Prompts = Annotated[
     pathlib.Path | None,
-    typer.Option(metavar="FILE", help="All prompts there are, one a line, where some have no answer yet."),
+    typer.Option(
+        metavar="FILE",
+        help="All prompts there are, one a line or as 'prompts run' takes them, where some have no answer yet.",
+    ),
 ]
 Items = Annotated[
     pathlib.Path | None,
-    typer.Option(metavar="FILE", help="All examples there are, one a line, where some have no answer yet."),
+    typer.Option(
+        metavar="FILE",
+        help="All examples there are, one a line or as 'prompts run' takes them, where some have no answer yet.",
+    ),
 ]
 Features = Annotated[
     pathlib.Path | None,
@@ -114,11 +120,14 @@ def completed(grid: Grid, prompts: Sequence[str] | None, items: Sequence[str] | 
     return grid._replace(answers=answers.merge(_empty(rows, answers.items if items is None else items)))
 
 
-def names_in(path: pathlib.Path | None) -> list[str] | None:
-    """The names in a file, one a line."""
+def names_in(path: pathlib.Path | None, column: str) -> list[str] | None:
+    """The names in a file, one a line; or in that column of a table, or of prompts in TOML, as `prompts run` takes."""
     if path is None:
         return None
     require(path.is_file(), f"there is no file {path}")
+    found = _tabled(path, column)
+    if found is not None:
+        return found
     try:
         found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
@@ -127,6 +136,21 @@ def names_in(path: pathlib.Path | None) -> list[str] | None:
     twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
     require(not twice, f"{path} names {twice[:1]} twice; each name stands once")
     return found
+
+
+def _tabled(path: pathlib.Path, column: str) -> list[str] | None:
+    """The names in a column of a table; None of another file."""
+    from lleval_jax.data.tables.rows import read_rows  # not needed for --help
+    from lleval_jax.harness.grid import read_templates
+
+    if path.suffix == ".toml" and column == "prompt":
+        return list(read_templates(path))
+    if path.suffix in (".parquet", ".jsonl"):
+        return list(read_rows(path, (column,), (column,)).named(column))
+    with path.open("rb") as stream:
+        first = stream.readline().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    head = [cell.strip().strip('"').lower() for cell in first.split(",")]
+    return list(read_rows(path, (column,), (column,)).named(column)) if len(head) > 1 and column in head else None
 
 
 def covariates(path: pathlib.Path, key: str, names: Sequence[str]) -> "pd.DataFrame":
