@@ -9,7 +9,7 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,16 @@ from lleval_jax.data.growing import Growing, Passing, growing
 from lleval_jax.errors import NoServer, require, require_known
 from lleval_jax.harness import fields, grid, made
 from lleval_jax.harness.grid import Cell, Question, Template
+from lleval_jax.harness.local import scorer_of
 from lleval_jax.harness.matching import MATCHES
 from lleval_jax.harness.model import Ids, Prompt, Scorer, require_fits
 from lleval_jax.lm.asking import complete_all
 from lleval_jax.lm.client import Client, Failed, Message, Request
 from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.words import visible
+
+if TYPE_CHECKING:
+    from lleval_jax.lm.load import LanguageModel
 
 BATCH = 16  # cells of a call
 COLUMNS = ("prompt", "item", "score", "answer")
@@ -89,13 +93,13 @@ class Answered(NamedTuple):
     cut: str = ""
 
 
-def answer(
+def answer_cells(
     cells: Sequence[Cell],
     prompts: Mapping[str, Template],
     questions: Mapping[str, Question],
     *,
     client: Client | None = None,
-    scorer: Scorer | None = None,
+    scorer: "Scorer | LanguageModel | None" = None,
     asking: Asking = Asking(),  # noqa: B008  (frozen)
     known: str = "",
     out: pathlib.Path | None = None,
@@ -107,10 +111,10 @@ def answer(
 
     Args:
         cells: from `grid.read_plan`, or any.
-        prompts: from `grid.read_templates`.
-        questions: from `grid.read_questions`.
+        prompts: from `grid.read_prompts`.
+        questions: from `grid.read_examples`.
         client: what writes answers: `lm.LocalClient`, `lm.OpenAIClient`, a recording.
-        scorer: what scores options: `harness.local.Local`.
+        scorer: what scores options: a model as `lm.load` gives it, or another `Scorer`.
         asking: how to ask and how to judge.
         known: how the model is known, for the record; "": as `scorer` says.
         out: a CSV with columns prompt, item, score, answer that grows; cells it has are not run again. A hidden record
@@ -126,6 +130,7 @@ def answer(
     """
     require(batch > 0, f"batch is {batch}; it must be positive")
     grid.require_places(prompts, questions, cells)
+    scorer = None if scorer is None else scorer_of(scorer)
     began = time.monotonic()
     with _opened(out, name) as table:
         done = _done(table, name)

@@ -55,7 +55,7 @@ class Cell(NamedTuple):
     item: str
 
 
-def read_templates(path: str | os.PathLike[str] | Any) -> dict[str, Template]:
+def read_prompts(path: str | os.PathLike[str] | Any) -> dict[str, Template]:
     r"""Prompts by name: a table with columns prompt, template and, if wanted, system; or TOML.
 
         [prompts]
@@ -91,7 +91,7 @@ def _toml(path: str | os.PathLike[str]) -> dict[str, Template]:
     return out
 
 
-def read_questions(given: str | os.PathLike[str] | Any, *, match: str = "exact") -> dict[str, Question]:
+def read_examples(given: str | os.PathLike[str] | Any, *, match: str = "exact") -> dict[str, Question]:
     """Examples by name: a table with columns item, answer, and others that templates name, such as question.
 
     Columns whose names begin with "option" hold the options of multiple-choice questions, of which `answer` is one;

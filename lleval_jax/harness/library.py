@@ -15,6 +15,7 @@ from lleval_jax.harness.made import digest
 from lleval_jax.harness.model import Prompt
 from lleval_jax.values.logprobs import BARE, FULL, JOINT, members_of, name_of
 
+Path = str | os.PathLike[str]
 PLAIN, CHAT = "{elements}\n\n{input}\n", "{input}"  # templates where none is given
 ALONE = re.compile(r"\{elements\}\s*")  # what goes where there is no element
 
@@ -91,7 +92,7 @@ class Library:
         return found | ({BARE: ()} if bare else {})
 
 
-def read_library(path: str | os.PathLike[str]) -> Library:
+def read_library(path: Path) -> Library:
     r"""The library of a TOML file.
 
         template = "{elements}\n\n{input}\n"   # this is the default; of a chat "{input}"
@@ -118,7 +119,7 @@ def read_library(path: str | os.PathLike[str]) -> Library:
     return Library(texts_in(found["elements"], f"{name}: elements"), **given, where=name)
 
 
-def read_toml(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
+def read_toml(path: Path) -> tuple[dict[str, Any], str]:
     """(what a TOML file says, its name)."""
     path = pathlib.Path(path).expanduser()
     require(path.is_file(), f"there is no file {path}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from lleval_jax import lm
 from lleval_jax.harness.made import digest
-from lleval_jax.harness.model import Ids, Prompt
+from lleval_jax.harness.model import Ids, Prompt, Scorer
 from lleval_jax.values.progress import Tell, silent
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 def local(path_or_name: str, *, dtype: str = "float32", tell: Tell = silent) -> "Local":
     """The model of a folder, a GGUF file or the registry. `BadInput` as `lm.load`."""
     return Local(lm.load(path_or_name, dtype=dtype, tell=tell))
+
+
+def scorer_of(model: "Scorer | LanguageModel") -> Scorer:
+    """A model as the harness asks it."""
+    return model if hasattr(model, "read") else Local(model)  # type: ignore[return-value,arg-type]
 
 
 class Local:

@@ -9,18 +9,22 @@ import contextlib
 import pathlib
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from lleval_jax.data.growing import Growing, Passing, growing
-from lleval_jax.errors import require
+from lleval_jax.errors import BadInput, require
 from lleval_jax.harness import made
-from lleval_jax.harness.library import Library
+from lleval_jax.harness.library import Library, Path, read_library
+from lleval_jax.harness.local import scorer_of
 from lleval_jax.harness.model import Ids, Scorer, require_fits
-from lleval_jax.harness.scored_texts import Text, TextTable
+from lleval_jax.harness.scored_texts import Table, Text, TextTable, read_texts
 from lleval_jax.values.progress import Progress, Tell, silent
+
+if TYPE_CHECKING:
+    from lleval_jax.lm.load import LanguageModel
 
 BATCH = 32  # texts of a block
 
@@ -49,10 +53,10 @@ class Found(NamedTuple):
     cut: str = ""
 
 
-def score(
-    model: Scorer,
-    texts: TextTable,
-    library: Library,
+def score_texts(
+    model: "Scorer | LanguageModel",
+    texts: TextTable | Table,
+    library: Library | Path,
     *,
     out: pathlib.Path | None = None,
     subsets: Sequence[str] = (),
@@ -63,9 +67,9 @@ def score(
     """Score every text under each element alone, all together, and these subsets.
 
     Args:
-        model: a language model, as `harness.local.Local` wraps it.
-        texts: from `read_scored_texts`.
-        library: from `read_library`, or made.
+        model: what `lm.load` gives, or another `Scorer`.
+        texts: a table with columns text, input, answer, as `read_texts` takes it; or what that gives.
+        library: the elements, as `read_library` takes them; or a `Library`.
         out: a CSV that grows as the scores come, with a hidden record of what they depend on next to it; a run that
             was stopped goes on with it. None: only in memory.
         subsets: combinations such as "role+rule" that are scored too.
@@ -76,8 +80,17 @@ def score(
     Raises:
         BadInput: a subset names what is no element, a text does not fit into the model's context, the model lacks a
             chat template, or `out` was begun with another model, library or text.
+
+    Example:
+        ```python
+        found = harness.score_texts(lm.load("tiny-lm"), "texts.csv", "elements.toml", out=pathlib.Path("scores.csv"))
+        fit = ll.pepr.fit(ll.read_logprobs(found.frame))
+        ```
     """
     require(batch > 0, f"batch is {batch}; it must be positive")
+    model = scorer_of(model)
+    texts = texts if isinstance(texts, TextTable) else read_texts(texts)
+    library = library if isinstance(library, Library) else read_library(library)
     names = library.combinations(subsets, bare=bare)
     if library.chat:
         model.require_chat()
@@ -96,8 +109,9 @@ def score(
             rows = asked.rows(call, pace.part(size))
             table.add(rows)
             new += rows
-        frame = pd.DataFrame([*table.rows, *new], columns=list(table.columns))
-        return Found(frame, len(new), sum(sizes), time.monotonic() - began, table.cut)
+        return Found(
+            _framed([*table.rows, *new], texts, out), len(new), sum(sizes), time.monotonic() - began, table.cut
+        )
 
 
 def _opened(out: pathlib.Path | None, columns: Sequence[str]) -> contextlib.AbstractContextManager[Growing | Passing]:
@@ -108,6 +122,14 @@ def _opened(out: pathlib.Path | None, columns: Sequence[str]) -> contextlib.Abst
     empty = not out.exists() or out.stat().st_size == 0
     require(ours or empty, f"{out} is there, and 'lleval pepr score' did not write it. Name another file.")
     return growing(out, columns, ours=ours)
+
+
+def _framed(rows: list[dict[str, str]], texts: TextTable, out: pathlib.Path | None) -> pd.DataFrame:
+    """The table with its numbers as numbers."""
+    try:
+        return pd.DataFrame(rows, columns=list(texts.columns)).astype(texts.types)
+    except ValueError as error:
+        raise BadInput(f"{out} has a cell that is no number: {error}. Begin again with another file.") from error
 
 
 def _calls(texts: Sequence[Text], names: Sequence[str], batch: int, done: set[tuple[str, str]]) -> list[Call]:

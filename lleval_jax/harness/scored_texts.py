@@ -9,6 +9,7 @@ from lleval_jax.harness.made import digest
 from lleval_jax.values.logprobs import SIDES, columns
 
 KNOWN = ("text", "input", "answer", *SIDES, "desired")
+Table = str | os.PathLike[str] | Any  # a file, or a table in memory
 YES = {"1": "1", "true": "1", "1.0": "1", "0": "0", "false": "0", "0.0": "0"}
 
 
@@ -41,8 +42,13 @@ class TextTable(NamedTuple):
         desired = ["desired"] if self.desired else []
         return ("text", "element", *columns(self.pairs), *tokens, *desired, "prompt_tokens")
 
+    @property
+    def types(self) -> dict[str, type]:
+        """Of those that are numbers."""
+        return {name: float if name in columns(self.pairs) else int for name in self.columns[2:]}
 
-def read_scored_texts(given: str | os.PathLike[str] | Any) -> TextTable:
+
+def read_texts(given: Table) -> TextTable:
     """Texts from a table: columns text (a name), input, answer; or preferred and rejected in place of answer.
 
     Args:

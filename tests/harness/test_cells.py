@@ -9,8 +9,8 @@ from stub_model import Stub, value
 import lleval_jax as ll
 from lleval_jax.errors import BadInput, NoReply, NoServer
 from lleval_jax.harness import cells, made
-from lleval_jax.harness.cells import Asking, answer
-from lleval_jax.harness.grid import Cell, read_plan, read_questions, read_templates
+from lleval_jax.harness.cells import Asking, answer_cells
+from lleval_jax.harness.grid import Cell, read_examples, read_plan, read_prompts
 from lleval_jax.lm.client import Reply, Request
 
 PROMPTS = {"prompt": ["plain", "terse"], "template": ["Q: {question}\nA:", "{question} ({kind}, {{kind}}) "]}
@@ -46,8 +46,8 @@ class Client:
 
 
 def run(words=CHOICES, **more):
-    prompts, questions = read_templates(PROMPTS), read_questions(words, match=more.get("asking", Asking()).match)
-    return answer(more.pop("cells", ALL), prompts, questions, **more)
+    prompts, questions = read_prompts(PROMPTS), read_examples(words, match=more.get("asking", Asking()).match)
+    return answer_cells(more.pop("cells", ALL), prompts, questions, **more)
 
 
 def read(path: pathlib.Path) -> list[dict[str, str]]:
@@ -98,15 +98,17 @@ def test_answers_in_writing_are_matched_and_kept_on_one_line(tmp_path):
 
 
 def test_a_chat_is_messages():
-    prompts = read_templates({"prompt": ["p"], "template": ["{question}"], "system": ["Be {kind}."]})
+    prompts = read_prompts({"prompt": ["p"], "template": ["{question}"], "system": ["Be {kind}."]})
     client = Client()
-    answer([Cell("p", "q1")], prompts, read_questions(WRITTEN), client=client, asking=Asking(chat=True))
+    answer_cells([Cell("p", "q1")], prompts, read_examples(WRITTEN), client=client, asking=Asking(chat=True))
     assert [(one.role, one.content) for one in client.asked[0].messages] == [("system", "Be sum."), ("user", "2 + 2?")]
     assert client.asked[0].stop == ()
     with pytest.raises(BadInput, match="prompt 'p' has a system message, which a chat alone has"):
-        answer([Cell("p", "q1")], prompts, read_questions(WRITTEN), client=client)
+        answer_cells([Cell("p", "q1")], prompts, read_examples(WRITTEN), client=client)
     with pytest.raises(BadInput, match="stub has no chat template"):
-        answer([Cell("p", "q1")], prompts, read_questions(CHOICES), scorer=Stub(chats=False), asking=Asking(chat=True))
+        answer_cells(
+            [Cell("p", "q1")], prompts, read_examples(CHOICES), scorer=Stub(chats=False), asking=Asking(chat=True)
+        )
 
 
 @pytest.mark.parametrize("dies", range(6))
@@ -234,7 +236,7 @@ def test_matches(match, written, right, same):
 def test_templates_are_tables_or_toml(tmp_path):
     path = tmp_path / "p.toml"
     path.write_text('[prompts]\nplain = "Q: {question}"\nterse = { template = "{question}", system = "Be brief." }\n')
-    found = read_templates(path)
+    found = read_prompts(path)
     assert found["plain"].text == "Q: {question}"
     assert found["terse"].system == "Be brief."
 
@@ -251,7 +253,7 @@ def test_templates_are_tables_or_toml(tmp_path):
 def test_templates_that_are_wrong_are_named(tmp_path, text, message):
     (tmp_path / "p.toml").write_text(text)
     with pytest.raises(BadInput, match=message):
-        read_templates(tmp_path / "p.toml")
+        read_prompts(tmp_path / "p.toml")
 
 
 @pytest.mark.parametrize(
@@ -272,11 +274,11 @@ def test_templates_that_are_wrong_are_named(tmp_path, text, message):
 )
 def test_examples_that_are_wrong_are_named(change, match, message):
     with pytest.raises(BadInput, match=message):
-        read_questions(WRITTEN | change, match=match)
+        read_examples(WRITTEN | change, match=match)
 
 
 def test_a_plan_names_cells(tmp_path):
-    prompts, questions = read_templates(PROMPTS), read_questions(CHOICES)
+    prompts, questions = read_prompts(PROMPTS), read_examples(CHOICES)
     plan = {"prompt": ["terse", "plain", "terse"], "item": ["q2", "q1", "q2"]}
     assert read_plan(plan, prompts, questions) == ([Cell("terse", "q2"), Cell("plain", "q1")], 0)
     several = plan | {"model": ["a", "b", "a"]}
@@ -295,6 +297,6 @@ def test_a_plan_names_cells(tmp_path):
 
 
 def test_a_template_with_a_place_that_nothing_fills_is_named():
-    prompts = read_templates({"prompt": ["p"], "template": ["{questions}"]})
+    prompts = read_prompts({"prompt": ["p"], "template": ["{questions}"]})
     with pytest.raises(BadInput, match="the template of prompt 'p' has {questions}, .*; did you mean 'question'?"):
-        answer([Cell("p", "q1")], prompts, read_questions(CHOICES), scorer=Stub())
+        answer_cells([Cell("p", "q1")], prompts, read_examples(CHOICES), scorer=Stub())

@@ -11,8 +11,8 @@ import lleval_jax as ll
 from lleval_jax.errors import BadInput
 from lleval_jax.harness import made
 from lleval_jax.harness.library import Library, read_library
-from lleval_jax.harness.prompt_scores import score
-from lleval_jax.harness.scored_texts import read_scored_texts
+from lleval_jax.harness.prompt_scores import score_texts
+from lleval_jax.harness.scored_texts import read_texts
 from lleval_jax.values.progress import Progress
 
 ELEMENTS = {"role": "You are terse.", "rule": "Use a number.", "tone": "Be kind."}
@@ -25,23 +25,23 @@ def library(**more) -> Library:
 
 
 def test_every_text_is_scored_under_every_combination():
-    stub, texts = Stub(), read_scored_texts(TEXTS)
-    found = score(stub, texts, library(), subsets=["tone+role"], bare=True)
+    stub, texts = Stub(), read_texts(TEXTS)
+    found = score_texts(stub, texts, library(), subsets=["tone+role"], bare=True)
     names = ["role", "rule", "tone", "full", "role+tone", "bare"]
     assert found.frame["element"].unique().tolist() == names
     assert len(found.frame) == found.new == 3 * len(names)
     both = "You are terse.\nBe kind.\n\n{input}?\n"
     row = found.frame.set_index(["text", "element"]).loc[("t3", "role+tone")]
-    assert row["logprob"] == f"{value(both.encode(), b'nine'):.6f}"
-    assert row["tokens"] == "4"
+    assert row["logprob"] == value(both.encode(), b"nine")
+    assert row["tokens"] == 4
     assert stub.calls[-1] == ["1 + 1?\n", "\n", "{input}?\n"]  # without any element
 
 
 def test_pepr_reads_the_table(tmp_path):
     out = tmp_path / "scores.csv"
-    score(
+    score_texts(
         Stub(),
-        read_scored_texts(TEXTS | {"desired": [1, 0, "true"]}),
+        read_texts(TEXTS | {"desired": [1, 0, "true"]}),
         library(),
         out=out,
         subsets=["role+rule"],
@@ -56,7 +56,7 @@ def test_pepr_reads_the_table(tmp_path):
 
 def test_pairs_have_two_columns(tmp_path):
     out = tmp_path / "scores.csv"
-    found = score(Stub(), read_scored_texts(PAIRS), library(), out=out, batch=1)
+    found = score_texts(Stub(), read_texts(PAIRS), library(), out=out, batch=1)
     assert list(found.frame) == [
         "text",
         "element",
@@ -80,51 +80,51 @@ def test_a_chat_has_elements_in_the_system_message():
     assert made_of.prompt([], "Hi") == (("user", "Hi"),)
     assert made_of.end == ""
     stub = Stub()
-    score(stub, read_scored_texts(TEXTS), made_of)
+    score_texts(stub, read_texts(TEXTS), made_of)
     assert stub.calls[0][0] == shown((("system", "You are terse."), ("user", "1 + 1?")))
     with pytest.raises(BadInput, match="stub has no chat template"):
-        score(Stub(chats=False), read_scored_texts(TEXTS), made_of)
+        score_texts(Stub(chats=False), read_texts(TEXTS), made_of)
 
 
 def test_a_blank_at_the_end_of_the_template_belongs_to_the_answer():
     made_of = library(template="{elements} Q: {input} A: ")
     stub = Stub()
-    found = score(stub, read_scored_texts(TEXTS), made_of)
+    found = score_texts(stub, read_texts(TEXTS), made_of)
     assert stub.calls[0][0] == "You are terse. Q: 1 + 1? A:"
-    assert found.frame["tokens"][0] == "2"
+    assert found.frame["tokens"][0] == 2
 
 
 @pytest.mark.parametrize("dies", range(9))
 def test_a_run_that_was_stopped_goes_on_and_ends_the_same(tmp_path, dies):
-    whole, out, texts = tmp_path / "whole.csv", tmp_path / "scores.csv", read_scored_texts(TEXTS)
-    score(Stub(), texts, library(), out=whole, batch=2)
+    whole, out, texts = tmp_path / "whole.csv", tmp_path / "scores.csv", read_texts(TEXTS)
+    score_texts(Stub(), texts, library(), out=whole, batch=2)
     with pytest.raises(KeyboardInterrupt):
-        score(Stub(dies=dies), texts, library(), out=out, batch=2) if dies < 8 else Stub(dies=0).score(
+        score_texts(Stub(dies=dies), texts, library(), out=out, batch=2) if dies < 8 else Stub(dies=0).score(
             [], [], tell=print
         )
     before = len(out.read_text().splitlines()) if out.exists() else 1
     stub = Stub()
-    found = score(stub, texts, library(), out=out, batch=2)
+    found = score_texts(stub, texts, library(), out=out, batch=2)
     assert out.read_bytes() == whole.read_bytes()
     assert found.new == 12 - (before - 1) if dies < 8 else found.new == 12
-    again = score(Stub(dies=0), texts, library(), out=out, batch=2)
+    again = score_texts(Stub(dies=0), texts, library(), out=out, batch=2)
     assert (again.new, again.tokens) == (0, 0)
     assert len(again.frame) == 12
 
 
 def test_a_line_that_was_cut_short_is_scored_again(tmp_path):
-    out, texts = tmp_path / "scores.csv", read_scored_texts(TEXTS)
-    score(Stub(), texts, library(), out=out)
+    out, texts = tmp_path / "scores.csv", read_texts(TEXTS)
+    score_texts(Stub(), texts, library(), out=out)
     whole = out.read_bytes()
     out.write_bytes(whole[:-2])
-    assert score(Stub(), texts, library(), out=out).cut.startswith("t3,full,")
+    assert score_texts(Stub(), texts, library(), out=out).cut.startswith("t3,full,")
     assert out.read_bytes() == whole
 
 
 def test_more_texts_and_subsets_are_added(tmp_path):
     out, fewer = tmp_path / "scores.csv", {name: cells[:2] for name, cells in TEXTS.items()}
-    score(Stub(), read_scored_texts(fewer), library(), out=out)
-    found = score(Stub(), read_scored_texts(TEXTS), library(), out=out, subsets=["role+rule"])
+    score_texts(Stub(), read_texts(fewer), library(), out=out)
+    found = score_texts(Stub(), read_texts(TEXTS), library(), out=out, subsets=["role+rule"])
     assert found.new == 4 + 3
     assert len(found.frame) == 15
     assert not found.frame.duplicated(["text", "element"]).any()
@@ -141,41 +141,41 @@ def test_more_texts_and_subsets_are_added(tmp_path):
 )
 def test_a_table_begun_with_other_inputs_is_refused(tmp_path, change, message):
     out, stub = tmp_path / "scores.csv", Stub()
-    score(Stub(), read_scored_texts(TEXTS), library(), out=out)
+    score_texts(Stub(), read_texts(TEXTS), library(), out=out)
     before = out.read_bytes()
     stub.known = change.pop("known", stub.known)
-    texts = read_scored_texts(TEXTS | {"answer": change.pop("answer", TEXTS["answer"])})
+    texts = read_texts(TEXTS | {"answer": change.pop("answer", TEXTS["answer"])})
     with pytest.raises(BadInput, match=message):
-        score(stub, texts, Library(**({"elements": ELEMENTS} | change)), out=out)
+        score_texts(stub, texts, Library(**({"elements": ELEMENTS} | change)), out=out)
     assert out.read_bytes() == before
 
 
 def test_another_programs_table_is_refused_and_an_old_record_binds_to_nothing(tmp_path):
     out = tmp_path / "scores.csv"
-    score(Stub(), read_scored_texts(TEXTS), library(), out=out)
+    score_texts(Stub(), read_texts(TEXTS), library(), out=out)
     out.unlink()
     other = Stub()
     other.known = "stub 2"
-    score(other, read_scored_texts(TEXTS), library(), out=out)
+    score_texts(other, read_texts(TEXTS), library(), out=out)
     made.place(out).unlink()
     with pytest.raises(BadInput, match="scores.csv is there, and 'lleval pepr score' did not write it"):
-        score(Stub(), read_scored_texts(TEXTS), library(), out=out)
+        score_texts(Stub(), read_texts(TEXTS), library(), out=out)
     made.place(out).write_text("{")
     with pytest.raises(BadInput, match="made.json is damaged"):
-        score(Stub(), read_scored_texts(TEXTS), library(), out=out)
+        score_texts(Stub(), read_texts(TEXTS), library(), out=out)
 
 
 def test_a_text_that_does_not_fit_is_named_before_anything_is_written(tmp_path):
     out = tmp_path / "scores.csv"
     message = "the dict, row 1: text 't1' under 'full' has 46 tokens, and 1 of its answer; the model's context is 45"
     with pytest.raises(BadInput, match=message):
-        score(Stub(context=45), read_scored_texts(TEXTS), library(), out=out)
+        score_texts(Stub(context=45), read_texts(TEXTS), library(), out=out)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_counts_tokens():
     told: list[Progress] = []
-    found = score(Stub(), read_scored_texts(TEXTS), library(), batch=2, tell=told.append)
+    found = score_texts(Stub(), read_texts(TEXTS), library(), batch=2, tell=told.append)
     assert {one.unit for one in told} == {"tokens"}
     assert all(one.done <= two.done for one, two in itertools.pairwise(told))
     assert told[-1].done == told[-1].total == found.tokens
@@ -197,7 +197,7 @@ def test_progress_counts_tokens():
 )
 def test_texts_that_are_wrong_are_named(table, message):
     with pytest.raises(BadInput, match=message):
-        read_scored_texts(table)
+        read_texts(table)
 
 
 TOML = """

@@ -82,12 +82,12 @@ def score(
 
         made_of = library.read_library(elements)
         made_of.combinations(subset or ())
-        table = scored_texts.read_scored_texts(texts)
+        table = scored_texts.read_texts(texts)
         run.say(f"loading {model}")
         scorer = local(model, dtype=dtype, tell=run.tell)
         run.say("scoring; compiling first")
         words: dict[str, Any] = {"subsets": subset or (), "bare": bare, "batch": batch, "tell": run.tell}
-        found = prompt_scores.score(scorer, table, made_of, out=out, **words)
+        found = prompt_scores.score_texts(scorer, table, made_of, out=out, **words)
         if found.cut:
             speaking.note(f"{out}: its last line was cut short and was scored again: {found.cut!r}")
         run.show([_table(found, out)], _content(found, out, scorer.known))
@@ -97,9 +97,8 @@ def _means(found: "Found") -> list[dict[str, Any]]:
     """The mean score of each combination."""
     frame = found.frame
     values = [name for name in ("logprob", "preferred", "rejected") if name in frame]
-    numbers = frame.assign(**{name: frame[name].astype(float) for name in values})
-    means = numbers.groupby("element", sort=False)[values].mean()
-    return [{"element": name, **row} for name, row in zip(means.index, means.to_dict("records"), strict=True)]
+    means = frame.groupby("element", sort=False)[values].mean()
+    return [{"element": str(name), **dict(zip(values, row, strict=True))} for name, row in means.iterrows()]
 
 
 def _table(found: "Found", out: pathlib.Path) -> "Table":

@@ -141,10 +141,10 @@ def names_in(path: pathlib.Path | None, column: str) -> list[str] | None:
 def _tabled(path: pathlib.Path, column: str) -> list[str] | None:
     """The names in a column of a table; None of another file."""
     from lleval_jax.data.tables.rows import read_rows  # not needed for --help
-    from lleval_jax.harness.grid import read_templates
+    from lleval_jax.harness.grid import read_prompts
 
     if path.suffix == ".toml" and column == "prompt":
-        return list(read_templates(path))
+        return list(read_prompts(path))
     if path.suffix in (".parquet", ".jsonl"):
         return list(read_rows(path, (column,), (column,)).named(column))
     with path.open("rb") as stream:

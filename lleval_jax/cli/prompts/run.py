@@ -113,14 +113,14 @@ def run_cells(
 
         stops = None if stop is None else tuple(text.replace("\\n", "\n").replace("\\t", "\t") for text in stop)
         asking = cells.Asking(chat=chat, match=match, per=per, limit=limit, stop=stops)
-        templates, questions = grid.read_templates(prompts), grid.read_questions(examples, match=match)
+        templates, questions = grid.read_prompts(prompts), grid.read_examples(examples, match=match)
         wanted, others = [grid.Cell(p, item) for p in templates for item in questions], 0
         if plan is not None:
             wanted, others = grid.read_plan(plan, templates, questions, name)
         words: dict[str, Any] = {"asking": asking, "out": out, "name": name, "batch": batch, "tell": run.tell}
         words |= _answering(model, client, dtype, run)
         run.say("answering; compiling first" if client == "local" else "answering")
-        found = cells.answer(wanted, templates, questions, **words)
+        found = cells.answer_cells(wanted, templates, questions, **words)
         _say(found, out, others, name)
         run.failed = bool(found.failed)
         run.show([_table(found, out)], _content(found, out, words["known"]))

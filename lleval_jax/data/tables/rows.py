@@ -67,7 +67,7 @@ def _rows(sheet: Sheet, known: Sequence[str], needed: Sequence[str]) -> Rows:
         raise BadInput(f"{sheet.name} has no {word} {', '.join(map(repr, lack))}; it has {have}")
     ours = {name: use for use, name in found.items()}
     table = sheet.take(None)
-    names = tuple(ours.get(name, name) for name in table.column_names)
+    names = tuple(ours.get(name, str(name)) for name in table.column_names)
     cells = [_texts(table[name]) for name in table.column_names]
     require(table.num_rows > 0, f"{sheet.name} has a header and no rows")
     return Rows(sheet.name, names, tuple(dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)))
