@@ -303,5 +303,5 @@ def _write(jobs: Sequence[_Job], client: Client, asking: Asking, work: _Work) ->
 def _request(prompt: Prompt, asking: Asking) -> Request:
     shared = {"limit": asking.limit, "stop": asking.stops}
     if isinstance(prompt, str):
-        return Request(prompt=prompt, **shared)
+        return Request(prompt=prompt.rstrip(" "), **shared)  # tokenizers expect a blank at the next word
     return Request(messages=[Message(role, text) for role, text in prompt], **shared)

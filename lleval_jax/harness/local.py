@@ -1,6 +1,6 @@
 """A language model in this process, as the harness asks it."""
 
-import pathlib
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ from lleval_jax.harness.model import Ids, Prompt, Scorer
 from lleval_jax.values.progress import Tell, silent
 
 if TYPE_CHECKING:
-    from lleval_jax.lm.client import Client
     from lleval_jax.lm.load import LanguageModel
+    from lleval_jax.lm.local import LocalClient
 
 
 def local(path_or_name: str, *, dtype: str = "float32", tell: Tell = silent) -> "Local":
@@ -37,13 +37,16 @@ class Local:
 
     def __init__(self, model: "LanguageModel") -> None:
         self.model, self.context = model, model.config.context
-        kind = next(iter(model.decoder_dtypes)) if hasattr(model, "decoder_dtypes") else ""
-        self.known = f"{pathlib.PurePath(model.name).name} {digest(sorted(model.source.files.items()), kind)}"
 
-    @property
-    def client(self) -> "Client":
+    @functools.cached_property
+    def client(self) -> "LocalClient":
         """What writes answers."""
         return lm.LocalClient(self.model)
+
+    @functools.cached_property
+    def known(self) -> str:
+        """Name, and a hash of weights and tokenizer as they are now."""
+        return f"{self.model.name} {digest(self.client.server)}"
 
     def require_chat(self) -> None:
         """`BadInput` where it has no chat template."""

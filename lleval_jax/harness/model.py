@@ -16,12 +16,15 @@ Ids = Sequence[int]  # tokens
 class Scorer(Protocol):
     """A model that gives log-probabilities; `harness.local.Local` makes one of a `LanguageModel`.
 
-    known    how it is known in the record of a table: another model has another
     context  tokens of prompt and answer together, at most
     """
 
-    known: str
     context: int
+
+    @property
+    def known(self) -> str:
+        """How it is known in the record of a table: another model has another."""
+        ...
 
     def require_chat(self) -> None:
         """`BadInput` where it has no chat template."""

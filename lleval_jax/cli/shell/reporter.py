@@ -57,7 +57,7 @@ class Reporter:
     def said(self) -> tuple[str, str]:
         """What is going on, and how far that is."""
         now = self.now
-        left = self.left(now)
+        left = self.left(now) if now.left is None else None  # or it is said already
         words = [f"{now.share:.0%}" if now.share is not None else "", f"{time.monotonic() - self.began:.0f} s"]
         words += [] if left is None else [f"about {_time(left)} left"]
         return line(str(now)), ", ".join(filter(None, words))
