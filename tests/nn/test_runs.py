@@ -61,6 +61,11 @@ def lleval(line: str, place: pathlib.Path, folder: pathlib.Path) -> int:
     return run(shlex.split(line.format(p=place, m=folder)))
 
 
+@nnx.jit
+def forward(decoder: Decoder, tokens) -> np.ndarray:
+    return decoder(tokens)
+
+
 SCORE = "pepr score --model {m} --texts {p}/texts.csv --elements {p}/elements.toml --out {p}/scores.csv --batch 4"
 RUN = "prompts run --model {m} --prompts {p}/prompts.csv --examples {p}/examples.csv --out {p}/answers.csv --limit 4"
 
@@ -74,7 +79,7 @@ def test_scores_are_those_of_the_model(model):
         ("bare", "Who?\n"),
     ):
         first, answer = model.tokens.encode(before), model.tokens.encode("Natalia sold it.")
-        logits = np.asarray(model.decoder(np.array([first + answer])))[0].astype(float)
+        logits = np.asarray(forward(model.decoder, np.array([first + answer])))[0].astype(float)
         logprob = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
         at = np.arange(len(first) - 1, len(first) + len(answer) - 1)
         row = found.loc[("a", name)]
@@ -125,7 +130,7 @@ def test_another_model_is_refused(place, folder, tmp_path, capsys):
     ("line", "message"),
     [
         (SCORE.replace("{m}", "{p}"), "holds no config.json"),
-        (SCORE.replace("{m}", "tiny-ml"), "there is no folder, file or model 'tiny-ml'; .*did you mean 'tiny-lm'"),
+        (SCORE.replace("{m}", "smollm"), "there is no folder, file or model 'smollm'; .*did you mean 'smollm2'"),
         (RUN.replace("{m}", "{p}/none.gguf"), "there is no folder, file or model"),
         (RUN.replace("--limit 4", "--limit 300"), "examples.csv, row 2: prompt 'plain' on 'q2' has .* is 256"),
     ],
