@@ -17,6 +17,9 @@ class Stub:
         self.context, self.chats, self.dies = context, chats, dies
         self.calls: list[list[str]] = []
 
+    def client(self, *, batch, tell):
+        raise AssertionError("no example is answered in writing")
+
     def require_chat(self) -> None:
         if not self.chats:
             raise BadInput("stub has no chat template")

@@ -9,7 +9,7 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -98,10 +98,8 @@ def answer_cells(
     prompts: Mapping[str, Template],
     questions: Mapping[str, Question],
     *,
-    client: Client | None = None,
-    scorer: "Scorer | LanguageModel | None" = None,
+    model: "LanguageModel | Scorer | Client",
     asking: Asking = Asking(),  # noqa: B008  (frozen)
-    known: str = "",
     out: pathlib.Path | None = None,
     name: str = "",
     batch: int = BATCH,
@@ -113,39 +111,45 @@ def answer_cells(
         cells: from `grid.read_plan`, or any.
         prompts: from `grid.read_prompts`.
         questions: from `grid.read_examples`.
-        client: what writes answers: `lm.LocalClient`, `lm.OpenAIClient`, a recording.
-        scorer: what scores options: a model as `lm.load` gives it, or another `Scorer`.
+        model: what `lm.load` gives; or a client, such as `lm.OpenAIClient`, which writes answers and scores none.
         asking: how to ask and how to judge.
-        known: how the model is known, for the record; "": as `scorer` says.
         out: a CSV with columns prompt, item, score, answer that grows; cells it has are not run again. A hidden record
             next to it says what its answers depend on. None: only in memory.
         name: of the model, for a column `model` of a grid of several models; "": there is no such column.
-        batch: cells of a call that scores, whose rows are written at once; others are written as they come.
+        batch: cells of a call of the model; rows of options are written a call at a time, others as they come.
         tell: is told how far the work is.
 
     Raises:
         BadInput: a template has a place that nothing fills, a prompt does not fit into the model's context, an example
-            has options and there is no scorer, or `out` was begun with another model, prompt, example or `asking`.
+            has options and a client is to answer, or `out` was begun with another model, prompt, example or `asking`.
         NoServer: the server is down, or refuses the key or the model. What came before is in `out`.
     """
     require(batch > 0, f"batch is {batch}; it must be positive")
     grid.require_places(prompts, questions, cells)
-    scorer = None if scorer is None else scorer_of(scorer)
+    scorer = None if hasattr(model, "complete") else scorer_of(model)  # type: ignore[arg-type]
     began = time.monotonic()
     with _opened(out, name) as table:
         done = _done(table, name)
         todo = [cell for cell in dict.fromkeys(cells) if cell not in done]
-        jobs = _able([_job(cell, prompts, questions, asking) for cell in todo], client, scorer, asking)
+        jobs = _able([_job(cell, prompts, questions, asking) for cell in todo], scorer, asking)
         if out is not None:
-            now = _made(jobs, prompts, asking, known or (scorer.known if scorer else ""))
-            made.agree(out, now, run=name, fresh=not table.rows)
+            made.agree(out, _made(jobs, prompts, asking, known_as(model)), run=name, fresh=not table.rows)
         work = _Work(table, name, jobs, scorer is not None, tell)
+        chosen, written = ([job for job in jobs if bool(job.question.options) == kind] for kind in (True, False))
         if scorer is not None:
-            _choose([job for job in jobs if job.question.options], scorer, asking, batch, work)
-        if client is not None:
-            _write([job for job in jobs if not job.question.options], client, asking, work)
+            _choose(chosen, scorer, asking, batch, work)
+        if written:
+            client: Any = scorer and scorer.client(batch=batch, tell=lambda told: work.say(told.done))
+            _write(written, client or model, asking, work)
         before = len(set(cells)) - len(todo)
         return Answered(tuple(work.rows), before, tuple(work.failed), work.tokens, time.monotonic() - began, table.cut)
+
+
+def known_as(model: "LanguageModel | Scorer | Client") -> str:
+    """How a model is known in the record of a table."""
+    if hasattr(model, "complete"):
+        return f"{getattr(model, 'model', '')} at {getattr(model, 'server', '')}"
+    return scorer_of(model).known  # type: ignore[arg-type]
 
 
 class _Job(NamedTuple):
@@ -226,13 +230,11 @@ def _job(cell: Cell, prompts: Mapping[str, Template], questions: Mapping[str, Qu
     return _Job(cell, asking.prompt(template, question), question)
 
 
-def _able(jobs: Sequence[_Job], client: Client | None, scorer: Scorer | None, asking: Asking) -> list[_Job]:
-    """The jobs with their sizes. `BadInput` where what is needed is not there, or a prompt is too long."""
-    for job in jobs:
-        what = f"{job.question.place}: {job.cell.item!r}"
-        scores = f"{what} has options, which are scored; a server gives no scores of given answers"
-        can = scorer if job.question.options else client
-        require(can is not None, scores if job.question.options else f"{what} is answered in writing; give a client")
+def _able(jobs: Sequence[_Job], scorer: Scorer | None, asking: Asking) -> list[_Job]:
+    """The jobs with their sizes. `BadInput` where options cannot be scored, or a prompt is too long."""
+    for job in jobs if scorer is None else ():
+        what = f"{job.question.place}: {job.cell.item!r} has options, which are scored"
+        require(not job.question.options, f"{what}; a server gives no scores of given answers")
     if scorer is None or not jobs:
         return list(jobs)
     if asking.chat:

@@ -38,15 +38,14 @@ class Local:
     def __init__(self, model: "LanguageModel") -> None:
         self.model, self.context = model, model.config.context
 
-    @functools.cached_property
-    def client(self) -> "LocalClient":
+    def client(self, *, batch: int, tell: Tell = silent) -> "LocalClient":
         """What writes answers."""
-        return lm.LocalClient(self.model)
+        return lm.LocalClient(self.model, batch=batch, tell=tell)
 
     @functools.cached_property
     def known(self) -> str:
         """Name, and a hash of weights and tokenizer as they are now."""
-        return f"{self.model.name} {digest(self.client.server)}"
+        return f"{self.model.name} {digest(self.client(batch=1).server)}"
 
     def require_chat(self) -> None:
         """`BadInput` where it has no chat template."""

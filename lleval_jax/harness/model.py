@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from lleval_jax.errors import require
+from lleval_jax.lm.client import Client
 from lleval_jax.values.progress import Tell, silent
 
 Turn = tuple[str, str]  # role, text
@@ -24,6 +25,10 @@ class Scorer(Protocol):
     @property
     def known(self) -> str:
         """How it is known in the record of a table: another model has another."""
+        ...
+
+    def client(self, *, batch: int, tell: Tell = silent) -> Client:
+        """What writes answers, so many at a time."""
         ...
 
     def require_chat(self) -> None:

@@ -13,6 +13,7 @@ from flax import nnx
 from lleval_jax.errors import BadInput, require
 from lleval_jax.lm.client import Failed, Message, Reply, Request
 from lleval_jax.lm.generate import Written, generate
+from lleval_jax.values.progress import Tell, silent
 
 if TYPE_CHECKING:
     from lleval_jax.lm.load import LanguageModel
@@ -34,18 +35,20 @@ class LocalClient:
         ```
     """
 
-    def __init__(self, model: "LanguageModel", *, batch: int = 32) -> None:
+    def __init__(self, model: "LanguageModel", *, batch: int = 32, tell: Tell = silent) -> None:
         """A client of a model that was loaded.
 
         Args:
             model: from `lm.load`.
             batch: requests that are answered together.
+            tell: called with how far a batch is, as `lm.generate` calls it.
 
         Raises:
             BadInput: `batch` is not above 0.
         """
         require(batch >= 1, f"batch is {batch}; it must be at least 1")
         self.source, self.model, self.batch, self.at_once = model, model.name, batch, 1
+        self._tell = tell
         self._lock = threading.Lock()  # a device does one thing at a time
 
     def __repr__(self) -> str:
@@ -102,7 +105,7 @@ class LocalClient:
     def _written(self, requests: Sequence[Request]) -> list[Reply]:
         prompts = [_prompt(request) for request in requests]
         seeds = [request.draw_seed or 0 for request in requests]
-        found = generate(self.source, prompts, seed=seeds, **_settings(requests[0]))
+        found = generate(self.source, prompts, seed=seeds, tell=self._tell, **_settings(requests[0]))
         return [self._reply(request, written) for request, written in zip(requests, found, strict=True)]
 
     def _reply(self, request: Request, written: Written) -> Reply:

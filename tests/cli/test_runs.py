@@ -14,24 +14,28 @@ from lleval_jax.cli.shell.status import BAD_INPUT, FAILED, OK
 from lleval_jax.errors import NoReply
 from lleval_jax.harness import local
 from lleval_jax.lm.client import Reply, Request
+from lleval_jax.values.progress import Tell
 
 ELEMENTS = '[elements]\nrole = "You are terse."\nrule = "Use a number."\ntone = "Be kind."\n'
 SCORE = "pepr score --model m --texts {p}/texts.csv --elements {p}/elements.toml --out {p}/scores.csv"
 RUN = "prompts run --model m --prompts {p}/prompts.csv --examples {p}/examples.csv --out {p}/answers.csv"
 
 
-class Model(Stub):
-    """The formula, which also writes; what has "none" in it gets no answer."""
-
-    @property
-    def client(self) -> "Model":
-        return self
+class Writer:
+    """Writes what a formula says; what has "none" in it gets no answer."""
 
     def complete(self, request: Request) -> Reply:
         text = request.prompt or request.messages[-1].content
         if "none" in text:
             raise NoReply("it is asleep")
         return Reply("Four." if "2 + 2" in text else "no", "stop", "m", asked=len(text), written=2)
+
+
+class Model(Stub):
+    """The formula, which writes too."""
+
+    def client(self, *, batch: int, tell: Tell) -> Writer:
+        return Writer()
 
 
 @pytest.fixture
@@ -153,9 +157,8 @@ def test_bad_words_are_one_line(place, words, message, capsys):
 def test_a_server_is_asked_by_its_own_name(place, monkeypatch, capsys):
     from lleval_jax.lm import openai_client
 
-    class Server(Model):
+    class Server(Writer):
         def __init__(self, model: str) -> None:
-            super().__init__()
             self.model, self.server = model, "http://127.0.0.1:9/v1"
 
     monkeypatch.setattr(openai_client, "OpenAIClient", Server)

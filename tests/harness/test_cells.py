@@ -57,7 +57,7 @@ def read(path: pathlib.Path) -> list[dict[str, str]]:
 
 def test_options_are_scored_after_the_prompt():
     stub = Stub()
-    found = run(scorer=stub)
+    found = run(model=stub)
     assert [Cell(row["prompt"], row["item"]) for row in found.rows] == ALL
     before, options = b"Q: 3 + 3?\nA:", [b" 7", b" 6", b" 8"]
     best = max(options, key=lambda option: value(before, option))
@@ -69,7 +69,7 @@ def test_options_are_scored_after_the_prompt():
 
 @pytest.mark.parametrize("per", ["text", "token", "character"])
 def test_options_are_compared_as_asked(per):
-    found = run(cells=[Cell("plain", "q3")], scorer=Stub(), asking=Asking(per=per))
+    found = run(cells=[Cell("plain", "q3")], model=Stub(), asking=Asking(per=per))
     before = b"Q: Sky?\nA:"
     blue, red = value(before, b" blue"), value(before, b" a long red")
     sizes = {"text": (1, 1), "token": (5, 11), "character": (4, 10)}[per]
@@ -78,7 +78,7 @@ def test_options_are_compared_as_asked(per):
 
 def test_lleval_prompts_reads_the_table(tmp_path):
     out = tmp_path / "answers.csv"
-    run(scorer=Stub(), out=out)
+    run(model=Stub(), out=out)
     found = ll.read([str(out)], rows="prompt")
     assert set(found.parts["prompt"]) == {"plain", "terse"}
     assert found.scores.shape == (2, 3)
@@ -87,7 +87,7 @@ def test_lleval_prompts_reads_the_table(tmp_path):
 
 def test_answers_in_writing_are_matched_and_kept_on_one_line(tmp_path):
     out, client = tmp_path / "answers.csv", Client()
-    found = run(WRITTEN, client=client, out=out, asking=Asking(match="contains", limit=5))
+    found = run(WRITTEN, model=client, out=out, asking=Asking(match="contains", limit=5))
     rows = read(out)
     assert [row["score"] for row in rows] == ["1", "0", "1"] * 2
     assert rows[0]["answer"] == r"The answer is 4.\nOr so."
@@ -100,25 +100,25 @@ def test_answers_in_writing_are_matched_and_kept_on_one_line(tmp_path):
 def test_a_chat_is_messages():
     prompts = read_prompts({"prompt": ["p"], "template": ["{question}"], "system": ["Be {kind}."]})
     client = Client()
-    answer_cells([Cell("p", "q1")], prompts, read_examples(WRITTEN), client=client, asking=Asking(chat=True))
+    answer_cells([Cell("p", "q1")], prompts, read_examples(WRITTEN), model=client, asking=Asking(chat=True))
     assert [(one.role, one.content) for one in client.asked[0].messages] == [("system", "Be sum."), ("user", "2 + 2?")]
     assert client.asked[0].stop == ()
     with pytest.raises(BadInput, match="prompt 'p' has a system message, which a chat alone has"):
-        answer_cells([Cell("p", "q1")], prompts, read_examples(WRITTEN), client=client)
+        answer_cells([Cell("p", "q1")], prompts, read_examples(WRITTEN), model=client)
     with pytest.raises(BadInput, match="stub has no chat template"):
         answer_cells(
-            [Cell("p", "q1")], prompts, read_examples(CHOICES), scorer=Stub(chats=False), asking=Asking(chat=True)
+            [Cell("p", "q1")], prompts, read_examples(CHOICES), model=Stub(chats=False), asking=Asking(chat=True)
         )
 
 
 @pytest.mark.parametrize("dies", range(6))
 def test_a_run_that_was_stopped_goes_on(tmp_path, dies):
     whole, out = tmp_path / "whole.csv", tmp_path / "answers.csv"
-    run(WRITTEN, client=Client(), out=whole)
+    run(WRITTEN, model=Client(), out=whole)
     with pytest.raises(KeyboardInterrupt):
-        run(WRITTEN, client=Client(dies=dies), out=out)
+        run(WRITTEN, model=Client(dies=dies), out=out)
     client = Client()
-    found = run(WRITTEN, client=client, out=out)
+    found = run(WRITTEN, model=client, out=out)
     assert out.read_bytes() == whole.read_bytes()
     assert (found.before, len(client.asked)) == (dies, 6 - dies)
 
@@ -126,26 +126,26 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, dies):
 @pytest.mark.parametrize("dies", range(3))
 def test_a_run_of_choices_that_was_stopped_goes_on(tmp_path, dies):
     whole, out = tmp_path / "whole.csv", tmp_path / "answers.csv"
-    run(scorer=Stub(), out=whole, batch=2)
+    run(model=Stub(), out=whole, batch=2)
     with pytest.raises(KeyboardInterrupt):
-        run(scorer=Stub(dies=dies), out=out, batch=2)
-    assert len(run(scorer=Stub(), out=out, batch=2).rows) == 6 - 2 * dies
+        run(model=Stub(dies=dies), out=out, batch=2)
+    assert len(run(model=Stub(), out=out, batch=2).rows) == 6 - 2 * dies
     assert out.read_bytes() == whole.read_bytes()
 
 
 def test_one_request_that_fails_does_not_end_the_run_and_is_asked_again(tmp_path):
     out = tmp_path / "answers.csv"
-    found = run(WRITTEN, client=Client(dies=2, how=NoReply), out=out)
+    found = run(WRITTEN, model=Client(dies=2, how=NoReply), out=out)
     assert len(found.rows) == 5
     assert found.failed == ((Cell("plain", "q3"), "the server is down"),)
     client = Client()
-    assert len(run(WRITTEN, client=client, out=out).rows) == 1
+    assert len(run(WRITTEN, model=client, out=out).rows) == 1
 
 
 def test_what_came_before_a_server_went_down_is_kept(tmp_path):
     out = tmp_path / "answers.csv"
     with pytest.raises(NoServer, match="the server is down") as caught:
-        run(WRITTEN, client=Client(dies=4, how=NoServer), out=out)
+        run(WRITTEN, model=Client(dies=4, how=NoServer), out=out)
     assert "The same command goes on from there." in caught.value.in_shell()
     assert len(read(out)) == 4
 
@@ -153,7 +153,7 @@ def test_what_came_before_a_server_went_down_is_kept(tmp_path):
 def test_answers_are_added_to_a_table_of_anothers_making(tmp_path):
     out = tmp_path / "answers.csv"
     out.write_text("item,prompt,score,note\nq1,plain,0,by hand")
-    found = run(scorer=Stub(), out=out)
+    found = run(model=Stub(), out=out)
     assert (found.before, len(found.rows)) == (1, 5)
     rows = read(out)
     assert rows[0] == {"item": "q1", "prompt": "plain", "score": "0", "note": "by hand"}
@@ -163,14 +163,14 @@ def test_answers_are_added_to_a_table_of_anothers_making(tmp_path):
 
 def test_several_models_share_a_table(tmp_path):
     out = tmp_path / "answers.csv"
-    run(scorer=Stub(), out=out, name="one")
+    run(model=Stub(), out=out, name="one")
     other = Stub()
     other.known = "stub 2"
-    assert len(run(scorer=other, out=out, name="two").rows) == 6
+    assert len(run(model=other, out=out, name="two").rows) == 6
     with pytest.raises(BadInput, match="was begun with another model: stub 1 then, stub 2 now"):
-        run(scorer=other, out=out, name="one")
+        run(model=other, out=out, name="one")
     with pytest.raises(BadInput, match="has a column model, and it is not said which model answers"):
-        run(scorer=other, out=out)
+        run(model=other, out=out)
     assert set(ll.read([str(out)], rows="prompt").parts["model"]) == {"one", "two"}
 
 
@@ -178,16 +178,16 @@ def test_several_models_share_a_table(tmp_path):
     ("change", "message"),
     [
         ({"asking": Asking(per="token")}, "was begun with another per: text then, token now"),
-        ({"known": "stub 2"}, "was begun with another model: stub 1 then, stub 2 now"),
+        ({"model": Client(), "words": WRITTEN}, "was begun with another model: stub 1 then, formula at here now"),
         ({"words": CHOICES | {"question": ["2 + 2?", "3 + 4?", "Sky?"]}}, "was begun with another example 'q2'"),
     ],
 )
 def test_a_table_begun_with_other_inputs_is_refused(tmp_path, change, message):
     out = tmp_path / "answers.csv"
-    run(cells=ALL[:2], scorer=Stub(), out=out)
-    run(cells=ALL[:3], scorer=Stub(), out=out)
+    run(cells=ALL[:2], model=Stub(), out=out)
+    run(cells=ALL[:3], model=Stub(), out=out)
     with pytest.raises(BadInput, match=message):
-        run(cells=[Cell("terse", "q2")], scorer=Stub(), out=out, **change)
+        run(cells=[Cell("terse", "q2")], **({"model": Stub(), "out": out} | change))
     assert len(read(out)) == 3
     assert len(made._runs(out)[""]["named"]["example"]) == 3
 
@@ -195,20 +195,20 @@ def test_a_table_begun_with_other_inputs_is_refused(tmp_path, change, message):
 def test_what_a_server_cannot_do_and_what_does_not_fit_is_said_before_the_work(tmp_path):
     out = tmp_path / "answers.csv"
     with pytest.raises(BadInput, match="row 1: 'q1' has options, which are scored; a server gives no scores"):
-        run(client=Client(), out=out)
+        run(model=Client(), out=out)
     with pytest.raises(BadInput, match="row 3: prompt 'terse' on 'q3' has 21 tokens, and 11 of its answer; .* is 30"):
-        run(scorer=Stub(context=30), out=out)
+        run(model=Stub(context=30), out=out)
     with pytest.raises(BadInput, match="row 1: prompt 'plain' on 'q1' has 12 tokens, and 32 of its answer"):
-        run(WRITTEN, client=Client(), scorer=Stub(context=40), out=out)
+        run(WRITTEN, model=Stub(context=40), out=out)
     assert not out.exists()
 
 
 def test_progress_is_in_tokens_where_they_are_counted():
     told = []
-    found = run(scorer=Stub(), batch=2, tell=told.append)
+    found = run(model=Stub(), batch=2, tell=told.append)
     assert told[-1].done == told[-1].total == found.tokens
     assert {one.unit for one in told} == {"tokens"}
-    run(WRITTEN, client=Client(), tell=told.append)
+    run(WRITTEN, model=Client(), tell=told.append)
     assert (told[-1].done, told[-1].total, told[-1].unit) == (6, 6, "answers")
 
 
@@ -299,4 +299,4 @@ def test_a_plan_names_cells(tmp_path):
 def test_a_template_with_a_place_that_nothing_fills_is_named():
     prompts = read_prompts({"prompt": ["p"], "template": ["{questions}"]})
     with pytest.raises(BadInput, match="the template of prompt 'p' has {questions}, .*; did you mean 'question'?"):
-        answer_cells([Cell("p", "q1")], prompts, read_examples(CHOICES), scorer=Stub())
+        answer_cells([Cell("p", "q1")], prompts, read_examples(CHOICES), model=Stub())

@@ -118,26 +118,24 @@ def run_cells(
         if plan is not None:
             wanted, others = grid.read_plan(plan, templates, questions, name)
         words: dict[str, Any] = {"asking": asking, "out": out, "name": name, "batch": batch, "tell": run.tell}
-        words |= _answering(model, client, dtype, run)
+        answers = _answering(model, client, dtype, run)
         run.say("answering; compiling first" if client == "local" else "answering")
-        found = cells.answer_cells(wanted, templates, questions, **words)
+        found = cells.answer_cells(wanted, templates, questions, model=answers, **words)
         _say(found, out, others, name)
         run.failed = bool(found.failed)
-        run.show([_table(found, out)], _content(found, out, words["known"]))
+        run.show([_table(found, out)], _content(found, out, cells.known_as(answers)))
 
 
-def _answering(model: str, client: str, dtype: str, run: Run) -> dict[str, Any]:
-    """What answers: `client`, `scorer` and how the model is known."""
+def _answering(model: str, client: str, dtype: str, run: Run) -> Any:
+    """What answers: a model, or a client of a server."""
     if client == "openai":
         from lleval_jax.lm.openai_client import OpenAIClient
 
-        server = OpenAIClient(model)
-        return {"client": server, "scorer": None, "known": f"{model} at {server.server}"}
-    from lleval_jax.harness.local import local
+        return OpenAIClient(model)
+    from lleval_jax.harness import local
 
     run.say(f"loading {model}")
-    scorer = local(model, dtype=dtype, tell=run.tell)
-    return {"client": scorer.client, "scorer": scorer, "known": scorer.known}
+    return local.local(model, dtype=dtype, tell=run.tell)
 
 
 def _say(found: "Answered", out: pathlib.Path, others: int, name: str) -> None:
