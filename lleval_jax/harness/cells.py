@@ -9,7 +9,7 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -138,9 +138,10 @@ def answer_cells(
         chosen, written = ([job for job in jobs if bool(job.question.options) == kind] for kind in (True, False))
         if scorer is not None:
             _choose(chosen, scorer, asking, batch, work)
-        if written:
-            client: Any = scorer and scorer.client(batch=batch, tell=lambda told: work.say(told.done))
-            _write(written, client or model, asking, work)
+        if written and scorer is not None:
+            _write(written, scorer.client(batch=batch, tell=lambda told: work.say(told.done)), asking, work)
+        elif written:
+            _write(written, model, asking, work)  # type: ignore[arg-type]  # it is a client
         before = len(set(cells)) - len(todo)
         return Answered(tuple(work.rows), before, tuple(work.failed), work.tokens, time.monotonic() - began, table.cut)
 
