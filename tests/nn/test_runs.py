@@ -13,7 +13,6 @@ import time
 import numpy as np
 import pytest
 from flax import nnx
-from lleval_jax.lm.load import LanguageModel, Source, load, save
 from nn import tiny_tokens
 
 from lleval_jax import harness, lm
@@ -23,6 +22,7 @@ from lleval_jax.data import read_logprobs
 from lleval_jax.harness.local import Local
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
+from lleval_jax.lm.load import LanguageModel, Source, load, save
 from lleval_jax.lm.tokens import Tokens
 
 CONFIG = Config(vocab=400, layers=2, width=32, heads=4, kv_heads=2, head_dim=8, hidden=48, context=256, tied=True)
