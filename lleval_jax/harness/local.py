@@ -42,10 +42,14 @@ class Local:
         """What writes answers."""
         return lm.LocalClient(self.model, batch=batch, tell=tell)
 
-    @functools.cached_property
+    @property
     def known(self) -> str:
-        """Name, and a hash of weights and tokenizer as they are now."""
-        return f"{self.model.name} {digest(self.client(batch=1).server)}"
+        """Name, and a hash of weights and tokenizer as they were when it was first asked for."""
+        return f"{self.model.name} {self._digest}"
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        return digest(self.client(batch=1).server)
 
     def require_chat(self) -> None:
         """`BadInput` where it has no chat template."""
