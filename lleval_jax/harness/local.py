@@ -31,7 +31,7 @@ class Local:
 
     Example:
         ```python
-        found = prompt_scores.score(Local(lm.load("smollm2")), texts, library)
+        found = harness.score_texts(Local(lm.load("smollm2")), "texts.csv", "elements.toml")
         ```
     """
 
