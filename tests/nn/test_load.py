@@ -14,6 +14,7 @@ from lleval_jax.lm import families, registry, weights
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.load import LanguageModel, Source, load, save
+from lleval_jax.lm.mesh import mesh
 from lleval_jax.lm.tokens import Tokens
 
 CONFIG = Config(vocab=400, layers=2, width=32, heads=4, kv_heads=2, head_dim=8, hidden=48, context=64, tied=True)
@@ -60,6 +61,15 @@ def test_a_saved_model_comes_back_as_it_was(model, folder):
     assert told[-1].share == 1
     logits = again.decoder(np.array([[5, 6, 7]], np.int32))
     assert np.array_equal(logits, model.decoder(np.array([[5, 6, 7]], np.int32)))
+
+
+def test_a_model_is_laid_on_a_mesh_as_it_is_read(model, folder):
+    on = mesh(fsdp=2, tensor=2)
+    again = load(folder, mesh=on)
+    assert again.mesh is again.decoder.mesh is on
+    assert same(again.decoder, model.decoder)
+    up = again.decoder.blocks.mlp.up.weight.get_value()
+    assert {shard.data.shape for shard in up.addressable_shards} == {(2, 24, 16)}
 
 
 def test_what_is_written_again_is_byte_for_byte_the_same(folder, tmp_path):
