@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from bench.irt.rivals import setup
 from bench.kit.problems import SHARED
+from lleval_jax.errors import BadInput
+from lleval_jax.lm import registry
 
 
 class Entry(NamedTuple):
@@ -24,7 +26,7 @@ class Entry(NamedTuple):
     minutes   that the whole of it took on two cores, about
     results   name of its JSON
     small     settings of a smoke run, which ends in seconds
-    needs     of the whole: "shared:FOLDER/FILE" of the shared data, "rivals", "extra:PACKAGE"
+    needs     of the whole: "shared:FOLDER/FILE" of the shared data, "rivals", "extra:PACKAGE", "model:NAME"
     small_needs  of the smoke run
     tested    the test that runs a few worlds of it at every change, in place of a smoke run
     """
@@ -57,9 +59,20 @@ def lacking(needs: Sequence[str]) -> list[str]:
             found.append(f"{what} of the shared data (LLEVAL_SHARED)")
         if kind == "extra" and importlib.util.find_spec(what) is None:
             found.append(f"the package {what}")
+        if kind == "model" and not _is_there(what):
+            found.append(f"the model {what} (lleval models fetch {what})")
         if kind == "rivals" and not setup.folder().exists():
             found.append("the rivals' environments (python bench/irt/rivals/setup.py)")
     return found
+
+
+def _is_there(model: str) -> bool:
+    """Whether a language model of the registry can be read here."""
+    try:
+        registry.located(model)
+    except BadInput:
+        return False
+    return True
 
 
 SIMULATED = ("simulated",)
@@ -392,6 +405,24 @@ ENTRIES: dict[str, Entry] = {
             "coverage_published",
             {"worlds": 1},
             tested="tests/estimators/refresh/test_published.py",
+        ),
+        Entry(
+            "lm.scoring",
+            "tokens scored a second, ours and transformers', and memory by the chunk of the vocabulary",
+            15,
+            "scoring",
+            {"sizes": ("tiny",), "repeats": 1, "turns": 1, "rival": False, "chunks": (4096,)},
+            ("extra:flax", "extra:torch"),
+            ("extra:flax",),
+        ),
+        Entry(
+            "lm.prompts",
+            "prompt regression on a real model: combinations never scored, predicted and actual",
+            20,
+            "prompts",
+            {"model": "tiny-lm", "texts": 10, "held_out": 4},
+            ("model:smollm2", "extra:flax"),
+            ("model:tiny-lm", "extra:flax"),
         ),
         Entry(
             "lm.sharding",
