@@ -90,12 +90,7 @@ LONG = "of its answer; the model's context is 64"
     [
         (SCORE, "texts.csv", f"text,input,answer\nt1,{'clips ' * 200},48\n", LONG),
         (SCORE, "texts.csv", "text,input,answer\nt1,How many?,\n", "answer"),
-        (
-            RUN,
-            "examples.csv",
-            f"item,question,answer,option_1,option_2\nq1,{'clips ' * 200},Ann,Ann,Bob\n",
-            "64 at most",
-        ),
+        (RUN, "examples.csv", FILES["examples.csv"].replace("Who?", "clips " * 200), LONG),
         (RUN, "prompts.csv", "prompt,template\nplain,\n", "template"),
     ],
     ids=["long text", "no answer", "long question", "no template"],
