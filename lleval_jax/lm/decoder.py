@@ -5,6 +5,7 @@ unrolled over weights of their own (`Decoder.unrolled`), which is faster where e
 in decoding on a CPU: there a scan copies each layer's slice before it multiplies.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -16,7 +17,7 @@ from jax.sharding import Mesh
 
 from lleval_jax.core.precision import full_precision
 from lleval_jax.errors import require_known
-from lleval_jax.lm.cache import EARLIER, Cache, Places, take_in
+from lleval_jax.lm.cache import EARLIER, Cache, Places, take_in, write
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.layers import Block, Dtype, Embedding, Norm, soft_cap
 from lleval_jax.lm.mesh import CACHE, STREAM, constrain, looked_up
@@ -209,7 +210,7 @@ class Decoder(nnx.Module):
             x, stored = carry
             weights, index, kind, scale = one
             view = views[0] if len(views) == 1 else jax.tree.map(lambda a: a[kind], table)
-            keep = alone if places is None else writer(stored, places, index)
+            keep = None if places is None else functools.partial(write, stored, places=places, layer=index)
             x, after = nnx.merge(shape, weights)(x, view.mask, view.turned, scales[0] if alike else scale, keep)
             return (constrain(x, STREAM, self.mesh), after), None
 
@@ -224,7 +225,7 @@ class Decoder(nnx.Module):
         def layer(
             shape: Any, weights: Any, x: jax.Array, view: View, scale: float, stored: Any
         ) -> tuple[jax.Array, Any]:
-            keep = alone if places is None else writer(stored, places, None)
+            keep = None if places is None else functools.partial(write, stored, places=places)
             return nnx.merge(shape, weights)(x, view.mask, view.turned, scale, keep)
 
         if self.recompute != "nothing":
@@ -240,28 +241,6 @@ class Decoder(nnx.Module):
     def _kinds(self) -> list[int]:
         distinct = list(dict.fromkeys(self.config.kinds))
         return [distinct.index(kind) for kind in self.config.kinds]
-
-
-def alone(key: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array, None]:
-    """Without a cache: tokens of this call look at each other."""
-    return key, value, None
-
-
-def writer(stored: Any, places: Places, layer: jax.Array | None) -> Callable:
-    """With a cache: new keys and values go to their places, and all of the layer's are looked at.
-
-    `stored` holds keys and values of one layer, or of all with `layer` the index of this one.
-    """
-    rows = np.arange(places.slots.shape[0])[:, None]
-    where = (rows, places.slots) if layer is None else (layer, rows, places.slots)
-
-    def keep(key: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array, Any]:
-        keys, values = (
-            old.at[where].set(new.astype(old.dtype), mode="drop") for old, new in zip(stored, (key, value), strict=True)
-        )
-        return (keys, values, (keys, values)) if layer is None else (keys[layer], values[layer], (keys, values))
-
-    return keep
 
 
 def within(segments: jax.Array | None, tokens: jax.Array) -> jax.Array:

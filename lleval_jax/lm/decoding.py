@@ -152,19 +152,6 @@ def pieces(texts: Sequence[np.ndarray], rows: int) -> list[tuple[np.ndarray, np.
     return [(tokens[:, i : i + PIECE], segments[:, i : i + PIECE]) for i in cuts]
 
 
-def longer(cache: Cache, length: int) -> Cache:
-    """The cache with room for `length` tokens a row."""
-    more = length - cache.length
-
-    def wider(array: jax.Array, axis: int) -> jax.Array:
-        widths = [(0, 0)] * array.ndim
-        widths[axis] = (0, more)
-        return jnp.pad(array, widths)
-
-    keys, values = (jax.tree.map(lambda a: wider(a, -3), part) for part in (cache.keys, cache.values))
-    return cache._replace(keys=keys, values=values, positions=wider(cache.positions, 1), seen=wider(cache.seen, 1))
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Program:
     """A decoder in the form that writes fastest."""

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from lleval_jax.core.precision import full_precision
 from lleval_jax.errors import BadInput, require_known
-from lleval_jax.lm.decoder import alone, within
+from lleval_jax.lm.decoder import within
 from lleval_jax.lm.encoder_config import EncoderConfig
 from lleval_jax.lm.layers import MLP, Attention, Dtype, Embedding, Linear, Norm, Stack
 from lleval_jax.lm.mesh import STREAM, constrain, looked_up
@@ -35,7 +35,7 @@ class Block(nnx.Module):
 
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
         """Tokens after the block, "rows tokens width"; `mask` says who sees whom, "rows tokens tokens"."""
-        x = self.attention_norm(x + self.attention(x, mask, None, self.scale, alone)[0])
+        x = self.attention_norm(x + self.attention(x, mask, None, self.scale)[0])
         return self.mlp_norm(x + self.mlp(x))
 
 

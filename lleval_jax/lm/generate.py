@@ -215,7 +215,7 @@ def _steps(
     while not all(line.ended for line in lines):
         most = min(CHUNK, task.limit - count)
         if longest + count - 1 + most > state.cache.length:
-            longer = decoding.longer(state.cache, groups.length_of(longest, task.limit, count + most))
+            longer = state.cache.longer(groups.length_of(longest, task.limit, count + most))
             state = state._replace(cache=longer)
         open_rows = [i < len(lines) and not lines[i].ended for i in range(state.token.shape[0])]
         state = state._replace(ended=~jnp.array(open_rows))
@@ -236,7 +236,7 @@ def _begun(
     """The prompts read, and one token written on each."""
     rows, steps = rung(len(lines), 2), task.how.steps
     length = groups.length_of(max(len(line.row.tokens) for line in lines), task.limit, CHUNK)
-    cache = program.cache(rows, length) if beginning is None else decoding.longer(beginning.repeat(rows), length)
+    cache = program.cache(rows, length) if beginning is None else beginning.repeat(rows).longer(length)
     *pieces, last = decoding.pieces([line.row.tokens[shared:] for line in lines], rows)
     for piece in pieces:
         cache = decoding.read(*program.model, cache, *piece)

@@ -18,7 +18,7 @@ from lleval_jax.lm.rotary import Angles, rotate
 
 Dtype = jax.typing.DTypeLike
 Stack = tuple[int, ...]
-Keep = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array, Any]]
+Keep = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array, Any]] | None
 ACTIVATION: dict[str, Callable[[jax.Array], jax.Array]] = {
     "silu": jax.nn.silu,
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
@@ -139,12 +139,19 @@ def attend(
     """
     if cap is None:
         return jax.nn.dot_product_attention(query, key, value, mask=mask[:, None], scale=scale)  # type: ignore[arg-type]
+    return look_back(query, jnp.transpose(key, (0, 2, 3, 1)), jnp.swapaxes(value, 1, 2), mask, scale, cap)
+
+
+def look_back(
+    query: jax.Array, keys: jax.Array, values: jax.Array, mask: jax.Array, scale: float | jax.Array, cap: float | None
+) -> jax.Array:
+    """As `attend`, to keys "rows kv_heads head_dim places" and values "rows kv_heads places head_dim" of a cache."""
     rows, tokens, heads, width = query.shape
-    groups = query.reshape(rows, tokens, key.shape[2], -1, width)
-    logits = jnp.einsum("btkgd,bskd->bkgts", groups, key, preferred_element_type=jnp.float32)
+    groups = query.reshape(rows, tokens, keys.shape[1], -1, width)
+    logits = jnp.einsum("btkgd,bkds->bkgts", groups, keys, preferred_element_type=jnp.float32)
     logits = jnp.where(mask[:, None, None], soft_cap(logits * scale, cap), jnp.finfo(jnp.float32).min)
-    weights = jax.nn.softmax(logits).astype(value.dtype)
-    return jnp.einsum("bkgts,bskd->btkgd", weights, value).reshape(rows, tokens, heads, width)
+    weights = jax.nn.softmax(logits).astype(values.dtype)
+    return jnp.einsum("bkgts,bksd->btkgd", weights, values).reshape(rows, tokens, heads, width)
 
 
 class Attention(nnx.Module):
@@ -166,19 +173,24 @@ class Attention(nnx.Module):
         self.key_norm = Norm(config.head_dim, **kind, **common) if config.qk_norm else None
 
     def __call__(
-        self, x: jax.Array, mask: jax.Array, turned: Angles | None, scale: float | jax.Array, keep: Keep
+        self, x: jax.Array, mask: jax.Array, turned: Angles | None, scale: float | jax.Array, keep: Keep = None
     ) -> tuple[jax.Array, Any]:
         """The sum that each token takes in, "rows tokens width", and what `keep` hands on.
 
-        `keep` takes this call's keys and values and gives all that may be looked at: a cache writes itself there.
+        `keep` takes this call's keys and values and gives all that may be looked at, as a cache holds them; without it
+        tokens of this call look at each other.
         """
         query, key, value = (self.heads(part(x)) for part in (self.query, self.key, self.value))
         if self.query_norm is not None and self.key_norm is not None:
             query, key = self.query_norm(query), self.key_norm(key)
         if turned is not None:
             query, key = rotate(query, turned), rotate(key, turned)
-        keys, values, kept = keep(key, value)
-        seen = attend(query, keys.astype(query.dtype), values.astype(query.dtype), mask, scale, self.cap)
+        kept = None
+        if keep is None:
+            seen = attend(query, key, value, mask, scale, self.cap)
+        else:
+            keys, values, kept = keep(key, value)
+            seen = look_back(query, keys.astype(query.dtype), values.astype(query.dtype), mask, scale, self.cap)
         return self.output(seen.reshape(*x.shape[:-1], -1)), kept
 
     def heads(self, x: jax.Array) -> jax.Array:
@@ -221,7 +233,7 @@ class Block(nnx.Module):
         self.mlp_post_norm = norm() if config.post_norms else None
 
     def __call__(
-        self, x: jax.Array, mask: jax.Array, turned: Angles | None, scale: float | jax.Array, keep: Keep
+        self, x: jax.Array, mask: jax.Array, turned: Angles | None, scale: float | jax.Array, keep: Keep = None
     ) -> tuple[jax.Array, Any]:
         """As `Attention`, for the whole layer."""
         seen, kept = self.attention(self.attention_norm(x), mask, turned, scale, keep)

@@ -36,8 +36,8 @@ RULES: dict[str, tuple[str, ...]] = {
 LOOKUP = ("rows of tables", None, "embed")  # rows of a table, before they become a part of the stream
 STREAM = ("rows", None, None)  # "rows tokens width", what passes from layer to layer
 CACHE: dict[int, Names] = {  # the parts of a cache, by how many axes they have
-    5: ("layers", "rows", None, "kv_heads", None),
-    4: ("rows", None, "kv_heads", None),
+    5: ("layers", "rows", "kv_heads", None, None),
+    4: ("rows", "kv_heads", None, None),
     2: ("rows", None),
     1: ("rows",),
 }

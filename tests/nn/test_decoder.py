@@ -1,5 +1,7 @@
 """A decoder against itself: pieces, packing, padding and unrolling change no number."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from flax import nnx
 
 from lleval_jax.errors import BadInput
+from lleval_jax.lm.cache import Cache, take_in
 from lleval_jax.lm.config import Config, Rotary
 from lleval_jax.lm.decoder import Decoder
 
@@ -71,9 +74,15 @@ def made(config: Config, **options) -> Decoder:
     return decoder
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
-def decoder(request: pytest.FixtureRequest) -> Decoder:
-    return made(CONFIGS[request.param])
+@functools.cache
+def model(family: str) -> Decoder:
+    return made(CONFIGS[family])
+
+
+def over(*quick: str) -> pytest.MarkDecorator:
+    """A test over all families, of which only some are in the quick run: they are what takes time to compile."""
+    marks = {family: () if family in quick else pytest.mark.slow for family in CONFIGS}
+    return pytest.mark.parametrize("family", [pytest.param(family, marks=mark) for family, mark in marks.items()])
 
 
 @nnx.jit
@@ -87,19 +96,22 @@ def piece(decoder: Decoder, tokens, cache, segments=None):
     return decoder.logits(hidden), cache
 
 
-@pytest.mark.parametrize("form", ["scanned", "unrolled"])
-def test_pieces_are_the_whole(decoder, form):
-    expected = whole(decoder, TOKENS)
-    model = decoder.unrolled() if form == "unrolled" else decoder
-    cache, found = model.cache(ROWS, 16), []
-    for start, end in ((0, 7), (7, 8), (8, 12)):
-        logits, cache = piece(model, TOKENS[:, start:end], cache)
+@pytest.mark.parametrize("form", ["scanned", pytest.param("unrolled", marks=pytest.mark.slow)])
+@over("gemma")
+def test_pieces_are_the_whole(family, form):
+    expected = whole(model(family), TOKENS)
+    decoder = model(family).unrolled() if form == "unrolled" else model(family)
+    cache, found = decoder.cache(ROWS, 16), []
+    for start, end in ((0, 8), (8, 9), (9, 10), (10, 12)):
+        logits, cache = piece(decoder, TOKENS[:, start:end], cache)
         found.append(logits)
     np.testing.assert_allclose(np.concatenate(found, 1), expected, **CLOSE)
     assert cache.filled.tolist() == [12, 12]
 
 
-def test_packed_rows_are_the_rows_alone(decoder):
+@over("gpt2")
+def test_packed_rows_are_the_rows_alone(family):
+    decoder = model(family)
     texts = [TOKENS[0, :5], TOKENS[1, :4], TOKENS[0, 6:]]
     packed = jnp.concatenate([*texts, jnp.zeros(1, jnp.int32)])[None]
     segments = jnp.repeat(jnp.array([1, 2, 3, 0]), jnp.array([5, 4, 6, 1]), total_repeat_length=16)[None]
@@ -109,8 +121,10 @@ def test_packed_rows_are_the_rows_alone(decoder):
         np.testing.assert_allclose(found[0, start : start + len(text)], whole(decoder, text[None])[0], **CLOSE)
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_takes_no_room_and_changes_nothing(decoder, side):
+@pytest.mark.parametrize("side", ["left", pytest.param("right", marks=pytest.mark.slow)])
+@over("llama")
+def test_padding_takes_no_room_and_changes_nothing(family, side):
+    decoder = model(family)
     expected = whole(decoder, TOKENS)
     pad = (3, 0) if side == "left" else (0, 3)
     tokens = jnp.stack([jnp.pad(TOKENS[0, :4], pad), TOKENS[1, :7]])
@@ -120,11 +134,13 @@ def test_padding_takes_no_room_and_changes_nothing(decoder, side):
     assert cache.seen.sum(1).tolist() == [4, 7]
     np.testing.assert_allclose(first[0, pad[0] : pad[0] + 4], expected[0, :4], **CLOSE)
     np.testing.assert_allclose(first[1], expected[1, :7], **CLOSE)
-    second, cache = piece(decoder, jnp.stack([TOKENS[0, 4:9], TOKENS[1, 7:]]), cache)
+    second, _ = piece(decoder, jnp.stack([TOKENS[0, 4:9], TOKENS[1, 7:]]), cache)
     np.testing.assert_allclose(second, jnp.stack([expected[0, 4:9], expected[1, 7:]]), **CLOSE)
 
 
-def test_a_shared_beginning_is_read_once(decoder):
+@over("gemma")
+def test_a_shared_beginning_is_read_once(family):
+    decoder = model(family)
     _, cache = piece(decoder, TOKENS[:1, :5], decoder.cache(1, 16))
     ends = jnp.stack([TOKENS[0, 5:9], TOKENS[1, 5:9]])
     expected = whole(decoder, jnp.concatenate((jnp.repeat(TOKENS[:1, :5], 2, 0), ends), 1))[:, 5:]
@@ -135,7 +151,9 @@ def test_a_shared_beginning_is_read_once(decoder):
     np.testing.assert_allclose(packed.reshape(2, 4, -1), expected, **CLOSE)
 
 
-def test_unrolled_is_scanned(decoder):
+@over("gpt2")
+def test_unrolled_is_scanned(family):
+    decoder = model(family)
     alone = decoder.unrolled()
     np.testing.assert_allclose(whole(alone, TOKENS), whole(decoder, TOKENS), **CLOSE)
     weight = alone.blocks[1].mlp.up.weight
@@ -143,10 +161,12 @@ def test_unrolled_is_scanned(decoder):
     np.testing.assert_array_equal(weight[...], decoder.blocks.mlp.up.weight[1])
 
 
-def test_called_is_compiled(decoder):
+def test_called_is_compiled():
+    decoder = model("gpt2")
     np.testing.assert_allclose(decoder(TOKENS), whole(decoder, TOKENS), **CLOSE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unrolled", [False, True])
 @pytest.mark.parametrize("recompute", ["products", "everything"])
 def test_recomputing_changes_no_gradient(recompute, unrolled):
@@ -161,7 +181,7 @@ def test_recomputing_changes_no_gradient(recompute, unrolled):
 
 
 def test_half_precision_is_near():
-    exact, near = made(GEMMA), made(GEMMA, compute=jnp.bfloat16)
+    exact, near = model("gemma"), made(GEMMA, compute=jnp.bfloat16)
     logits = whole(near, TOKENS)
     assert logits.dtype == jnp.float32
     assert near.cache(1, 8).keys.dtype == jnp.bfloat16
@@ -169,7 +189,8 @@ def test_half_precision_is_near():
     assert 1e-4 < np.abs(logits - whole(exact, TOKENS)).max() < 0.2  # 8 bits of 3, the cap
 
 
-def test_a_row_does_not_depend_on_what_follows(decoder):
+def test_a_row_does_not_depend_on_what_follows():
+    decoder = model("gemma")
     other = TOKENS.at[:, 8:].set(1)
     np.testing.assert_array_equal(whole(decoder, other)[:, :8], whole(decoder, TOKENS)[:, :8])
 
@@ -199,3 +220,39 @@ def test_a_config_that_cannot_be(change, message):
 def test_an_unknown_way_to_recompute():
     with pytest.raises(BadInput, match="recompute 'all' is not known; there are nothing"):
         Decoder(LLAMA, recompute="all")
+
+
+@pytest.mark.parametrize("by_layer", [False, True])
+def test_a_cache_that_grows_holds_what_it_held(by_layer):
+    """Rows chosen, repeated and lengthened, by the closed form of what each place holds."""
+    cache = Cache.empty(LLAMA, 2, 3, by_layer=by_layer)
+    filled = jax.tree.map(lambda part: jnp.arange(part.size).reshape(part.shape).astype(part.dtype), cache)
+    keys, values = (np.stack(part) for part in (filled.keys, filled.values))
+    assert keys.shape == (2, 2, 2, 8, 3)
+    assert values.shape == (2, 2, 2, 3, 8)
+    more = filled.take(jnp.array([1, 1, 0]), 2)
+    assert more.length == 5
+    np.testing.assert_array_equal(np.stack(more.keys)[..., :3], keys[:, [1, 1, 0]])
+    np.testing.assert_array_equal(np.stack(more.values)[..., :3, :], values[:, [1, 1, 0]])
+    assert not np.stack(more.values)[..., 3:, :].any()
+    assert not more.seen[:, 3:].any()
+    np.testing.assert_array_equal(more.filled, filled.filled[jnp.array([1, 1, 0])])
+    twice = filled.repeat(2).longer(4)
+    np.testing.assert_array_equal(np.stack(twice.keys)[..., :3], keys[:, [0, 0, 1, 1]])
+    np.testing.assert_array_equal(twice.positions[:, :3], filled.positions[jnp.array([0, 0, 1, 1])])
+
+
+def test_where_tokens_go():
+    """Places of a call's tokens: behind what a row holds, padding nowhere, and nothing past the end."""
+    cache = Cache.empty(LLAMA, 3, 5)._replace(
+        filled=jnp.array([0, 2, 4]), seen=jnp.arange(5) < jnp.array([[0], [2], [4]])
+    )
+    segments = jnp.array([[0, 1, 2], [1, 1, 0], [1, 0, 1]])
+    positions = jnp.array([[0, 5, 6], [7, 8, 0], [4, 0, 5]])
+    after, places = take_in(cache, positions, segments)
+    assert places.slots.tolist() == [[5, 0, 1], [2, 3, 5], [4, 5, 5]]
+    assert places.sources.tolist() == [[1, 2, -1, -1, -1], [-1, -1, 0, 1, -1], [-1, -1, -1, -1, 0]]
+    assert places.owners.tolist() == [[1, 2, 0, 0, 0], [-1, -1, 1, 1, 0], [-1, -1, -1, -1, 1]]
+    assert after.positions.tolist() == [[5, 6, 0, 0, 0], [0, 0, 7, 8, 0], [0, 0, 0, 0, 4]]
+    assert after.filled.tolist() == [2, 4, 6]
+    assert after.seen.sum(1).tolist() == [2, 4, 5]

@@ -13,6 +13,7 @@ from nn.test_decoder import CONFIGS, LLAMA
 
 from lleval_jax.errors import BadInput
 from lleval_jax.lm import decoding, groups
+from lleval_jax.lm.cache import Cache
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.generate import Written, generate
@@ -140,8 +141,8 @@ def test_long_prompts_are_read_in_pieces_and_caches_grow(
     monkeypatch.setattr(groups, "AT_ONCE", 8)
     monkeypatch.setattr(groups, "LEAST", 8)
     grown = []
-    longer = decoding.longer
-    monkeypatch.setattr(decoding, "longer", lambda cache, n: grown.append((cache.length, n)) or longer(cache, n))
+    longer = Cache.longer
+    monkeypatch.setattr(Cache, "longer", lambda cache, n: grown.append((cache.length, n)) or longer(cache, n))
     assert generate(model, PROMPTS, limit=40) == found
     assert grown == [(48, 64)]
 
