@@ -10,6 +10,7 @@ import pytest
     "name",
     [
         "lleval_jax.lm.client",
+        "lleval_jax.lm.families",
         "lleval_jax.words",
         "lleval_jax.scores",
         "lleval_jax.estimators.plain.score",

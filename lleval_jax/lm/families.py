@@ -147,8 +147,9 @@ def read_config(hf: Hf) -> Config:
     """The shape that a config.json says, of whatever family it is. Raises as `family` and `Family.config`.
 
     Example:
-        >>> read_config({"model_type": "gpt2"}).layers
-        12
+        >>> sizes = {"vocab_size": 96, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
+        >>> read_config({"model_type": "gpt2", **sizes}).hidden
+        128
     """
     return family(hf).config(hf)
 
