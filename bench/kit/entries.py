@@ -425,6 +425,15 @@ ENTRIES: dict[str, Entry] = {
             ("model:tiny-lm", "extra:flax"),
         ),
         Entry(
+            "lm.embedding",
+            "sentences a second of MiniLM, ours and transformers'",
+            3,
+            "embedding",
+            {"texts": 20, "turns": 1, "theirs": False},
+            needs=("extra:flax", "extra:torch", "model:minilm"),
+            small_needs=("extra:flax", "model:minilm"),
+        ),
+        Entry(
             "lm.sharding",
             "what a device holds and sends of a 1B model on eight, read from compiled programs",
             3,
