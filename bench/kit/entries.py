@@ -317,6 +317,15 @@ ENTRIES: dict[str, Entry] = {
             ("extra:atheris",),
         ),
         Entry(
+            "lm.decoding",
+            "tokens a second of greedy writing, compared with transformers on PyTorch",
+            25,
+            "decoding",
+            {"model": ("small",), "contestant": ("lleval_jax, float32",), "rows": (2,), "tokens": 20, "repeats": 1},
+            ("extra:flax", "extra:torch"),
+            ("extra:flax",),
+        ),
+        Entry(
             "lm.damaged",
             "any bytes in a model's files give a model or one clear line",
             8,

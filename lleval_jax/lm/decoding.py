@@ -152,6 +152,12 @@ def pieces(texts: Sequence[np.ndarray], rows: int) -> list[tuple[np.ndarray, np.
     return [(tokens[:, i : i + PIECE], segments[:, i : i + PIECE]) for i in cuts]
 
 
+def some(state: State, rows: jax.Array) -> State:
+    """The state of these rows alone."""
+    alone = {name: getattr(state, name)[rows] for name in ("token", "used", "keys", "ended")}
+    return state._replace(cache=state.cache.take(rows, 0), **alone)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Program:
     """A decoder in the form that writes fastest."""

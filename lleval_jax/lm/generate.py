@@ -213,16 +213,27 @@ def _steps(
     _take(lines, np.asarray(state.token)[:, None])
     yield
     while not all(line.ended for line in lines):
+        lines, state = _open(lines, state)
         most = min(CHUNK, task.limit - count)
         if longest + count - 1 + most > state.cache.length:
             longer = state.cache.longer(groups.length_of(longest, task.limit, count + most))
             state = state._replace(cache=longer)
-        open_rows = [i < len(lines) and not lines[i].ended for i in range(state.token.shape[0])]
-        state = state._replace(ended=~jnp.array(open_rows))
         state, tokens = decoding.write(*program.model, state, task.choice, jnp.int32(most), steps=steps)
         _take(lines, np.asarray(tokens))
         count += most
         yield
+
+
+def _open(lines: Sequence[_Line], state: State) -> tuple[Sequence[_Line], State]:
+    """The host's word on which rows have ended; once half of many have, the others go on alone."""
+    rows = [i for i, line in enumerate(lines) if not line.ended]
+    size = rung(len(rows), 2)
+    if groups.FEWEST <= size <= state.token.shape[0] // 2:
+        state = decoding.some(state, jnp.array([*rows, *[rows[0]] * (size - len(rows))]))
+        lines, rows = [lines[i] for i in rows], range(len(rows))
+    ended = np.ones(state.token.shape[0], bool)
+    ended[list(rows)] = False
+    return lines, state._replace(ended=jnp.asarray(ended))
 
 
 def _take(lines: Sequence[_Line], tokens: np.ndarray) -> None:

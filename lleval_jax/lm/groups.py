@@ -20,6 +20,7 @@ Prompt: TypeAlias = str | Sequence[Message]
 LEAST = 32  # the shortest cache
 AT_ONCE = 512  # tokens up to which a cache has its full length from the start
 SHARE = 0.25  # of the free memory, for caches
+FEWEST = 16  # rows that go on without those that have ended: fewer would save less than a compilation takes
 WORTH = 16  # tokens that a common beginning must have before it is read on its own
 
 

@@ -176,6 +176,21 @@ def test_tokens_that_end_a_text(model: types.SimpleNamespace) -> None:
     assert generate(own, PROMPTS, limit=30) == found
 
 
+def test_rows_that_have_ended_are_left_behind(model: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where half of many rows have ended the others go on alone, with their own keys and penalties."""
+    how = {"limit": 40, "temperature": 1.0, "top_k": 20, "top_p": 0.95, "penalty": 1.2}
+    full = generate(model, PROMPTS, **how)
+    ends = [full[0].tokens[2], full[1].tokens[3], full[3].tokens[4]]
+    found = generate(model, PROMPTS, **how, eos=ends)
+    monkeypatch.setattr(groups, "FEWEST", 1)
+    rows = []
+    write = decoding.write
+    monkeypatch.setattr(decoding, "write", lambda *a, **k: rows.append(a[2].token.shape[0]) or write(*a, **k))
+    assert generate(model, PROMPTS, **how, eos=ends) == found
+    assert rows[0] == 4
+    assert rows[-1] == 1
+
+
 def test_once_all_have_ended_nothing_more_is_computed(
     model: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
