@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.kit.results import read
 from bench.kit.tables import bold, markdown, number, percent
-from bench.lm import scoring_tables, sharding_tables
+from bench.lm import embedding_tables, scoring_tables, sharding_tables
 
 
 def decoding() -> str:
@@ -60,4 +60,10 @@ def _count(kind: str, count: int) -> str:
     return bold(f"{count:,}", kind not in ("loaded", "refused") and count > 0)
 
 
-TABLES = {"decoding": decoding, "damaged": damaged, **sharding_tables.TABLES, **scoring_tables.TABLES}
+TABLES = {
+    "decoding": decoding,
+    "damaged": damaged,
+    **embedding_tables.TABLES,
+    **sharding_tables.TABLES,
+    **scoring_tables.TABLES,
+}
