@@ -82,7 +82,7 @@ def test_penalty(seed: int, penalty: float) -> None:
 def test_top_k(seed: int, k: int) -> None:
     """Also of more tokens than there are, which leaves all."""
     logits = logits_of(seed)
-    assert kept(sampling.top_k(jnp.asarray(logits), jnp.float32(k))) == best_k(logits, k)
+    assert kept(sampling.top_k(jnp.asarray(logits), k)) == best_k(logits, k)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -95,7 +95,7 @@ def test_top_p(seed: int, p: float) -> None:
 def test_cuts_keep_what_was_cut_before() -> None:
     """-inf stays -inf, and nothing becomes NaN, where all but one token are gone."""
     logits = jnp.array([0.0, -jnp.inf, -jnp.inf, -jnp.inf])
-    assert kept(sampling.top_k(logits, jnp.float32(3))) == {0}
+    assert kept(sampling.top_k(logits, 3)) == {0}
     assert kept(sampling.top_p(logits, jnp.float32(0.99))) == {0}
 
 
