@@ -32,6 +32,7 @@ ELEMENTS = {
     "pirate": "Always talk like a pirate of the seven seas.",
     "weather": "The weather in Lisbon is mild and sunny for most of the year.",
 }
+EXAMPLES = ("plus", "minus")  # of what matters most: the form of an answer
 NAMES = ("Tom", "Mia", "Sam", "Eva", "Max", "Zoe", "Leo", "Ida")
 THINGS = ("apples", "books", "coins", "stamps", "balls", "shells", "cards", "keys")
 DOES = {"+": ("buys", "finds", "is given"), "-": ("sells", "gives away", "drops")}
@@ -123,7 +124,10 @@ def predictions(fit, table: pd.DataFrame, held: list[str]) -> dict:
         )
     ]
     summary = {"pepr": agreement(score.value, actual), "plain_mean": agreement(plain, actual)}
+    example = member[:, [name in EXAMPLES for name in ELEMENTS]].any(1)
+    alike = {"combinations": int(example.sum()), "pepr": agreement(score.value[example], actual[example])}
     return {
+        "with_an_example": alike | {"plain_mean": agreement(plain[example], actual[example])},
         "held_out": summary | {"combinations": len(held), "inside_95%_intervals": float(inside.mean())},
         "full": {"actual": float(per_token[FULL]), "best_alone": float(per_token[list(ELEMENTS)].max())},
         "picture": picture,

@@ -40,7 +40,11 @@ def memory() -> str:
 def agreement() -> str:
     """Of predictions with what was found, over combinations and over texts."""
     found = read("lm", "prompts")
-    names = {"held_out": "means of combinations held out", "texts": "single texts under these combinations"}
+    names = {
+        "held_out": f"{found['held_out']['combinations']} combinations held out",
+        "with_an_example": f"those {found['with_an_example']['combinations']} with an example",
+        "texts": "single texts under all of them",
+    }
     rows = [
         (words, who, *(number(found[key][name][k], 2) for k in ("r2", "rank_correlation", "mean_error")))
         for key, words in names.items()
