@@ -4,7 +4,6 @@ A multiple-choice question is answered by the option that the model gives the hi
 any other by what the model writes, greedily, compared with the right answer as `matching` says.
 """
 
-import contextlib
 import dataclasses
 import pathlib
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from lleval_jax.data.growing import Growing, Passing, growing
+from lleval_jax.data.growing import Growing, Passing
 from lleval_jax.errors import NoServer, require, require_known
 from lleval_jax.harness import fields, grid, made
 from lleval_jax.harness.grid import Cell, Question, Template
@@ -128,7 +127,8 @@ def answer_cells(
     grid.require_places(prompts, questions, cells)
     scorer = None if hasattr(model, "complete") else scorer_of(model)  # type: ignore[arg-type]
     began = time.monotonic()
-    with _opened(out, name) as table:
+    columns = ("model", *COLUMNS) if name else COLUMNS
+    with made.table(out, columns, columns[:-1]) as table:
         done = _done(table, name)
         todo = [cell for cell in dict.fromkeys(cells) if cell not in done]
         jobs = _able([_job(cell, prompts, questions, asking) for cell in todo], scorer, asking)
@@ -205,13 +205,6 @@ class _Work:
         self.failed.append((job.cell, why))
         self.done += job.size
         self.say()
-
-
-def _opened(out: pathlib.Path | None, name: str) -> contextlib.AbstractContextManager[Growing | Passing]:
-    columns = ("model", *COLUMNS) if name else COLUMNS
-    if out is None:
-        return contextlib.nullcontext(Passing(columns))
-    return growing(out, columns, ours=made.place(out).exists(), needed=columns[:-1])
 
 
 def _done(table: Growing | Passing, name: str) -> set[Cell]:

@@ -1,19 +1,21 @@
 """What a table that grows was made with: kept next to it in a hidden file, and compared when a run goes on."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lleval_jax import writing
+from lleval_jax.data.growing import Growing, Passing, growing
 from lleval_jax.errors import BadInput, require
 
 SCHEMA = "lleval/made/1"
 DIGEST = re.compile("[0-9a-f]{16}")
-AGAIN = "Take the inputs of then, or another file to write to; to begin again, remove"
+AGAIN = "Give the same again, or another file to write to; to start over, remove"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +35,31 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def place(table: pathlib.Path) -> pathlib.Path:
+def place(path: pathlib.Path) -> pathlib.Path:
     """Where the record of a table is. Hidden, so that who reads the folder passes it over."""
-    return table.with_name(f".{table.name}.made.json")
+    return path.with_name(f".{path.name}.made.json")
 
 
-def agree(table: pathlib.Path, made: Made, *, run: str = "", fresh: bool = False) -> None:
+@contextlib.contextmanager
+def table(
+    path: pathlib.Path | None, columns: Sequence[str], needed: Sequence[str] | None = None
+) -> Iterator[Growing | Passing]:
+    """The table that a run adds to, as `growing` opens it; None: rows are for the caller alone.
+
+    Where nothing is added, no record is left.
+    """
+    if path is None:
+        yield Passing(tuple(columns))
+        return
+    try:
+        with growing(path, columns, ours=place(path).exists(), needed=needed) as opened:
+            yield opened
+    finally:
+        if not path.exists():
+            place(path).unlink(missing_ok=True)
+
+
+def agree(path: pathlib.Path, made: Made, *, run: str = "", fresh: bool = False) -> None:
     """Compare with the record of a table and keep what is new; several runs may write to one table.
 
     A record of a table that has no rows yet, `fresh`, binds to nothing.
@@ -46,23 +67,23 @@ def agree(table: pathlib.Path, made: Made, *, run: str = "", fresh: bool = False
     Raises:
         BadInput: something is not what it was when these rows were begun.
     """
-    runs = {} if fresh else _runs(table)
+    runs = {} if fresh else _runs(path)
     before = runs.get(run, {"fixed": dict(made.fixed), "named": {}})
     for word, now in made.fixed.items():
-        _require_same(table, f"another {word}", before["fixed"].get(word, ""), now)
+        _require_same(path, f"another {word}", before["fixed"].get(word, ""), now)
     for kind, names in made.named.items():
         known = before["named"].setdefault(kind, {})
         for name in known.keys() & names.keys():
-            _require_same(table, f"another {kind} {name!r}", known[name], names[name])
+            _require_same(path, f"another {kind} {name!r}", known[name], names[name])
         known.update(names)
     runs[run] = before
     content = json.dumps({"schema": SCHEMA, "runs": runs}, indent=1, ensure_ascii=False)
-    writing.put(place(table), f"{content}\n".encode("utf-8", "backslashreplace"))
+    writing.put(place(path), f"{content}\n".encode("utf-8", "backslashreplace"))
 
 
-def _require_same(table: pathlib.Path, what: str, then: str, now: str) -> None:
+def _require_same(path: pathlib.Path, what: str, then: str, now: str) -> None:
     shown = "" if DIGEST.fullmatch(then) else f": {then or 'none'} then, {now or 'none'} now"
-    require(then == now, f"{table} was begun with {what}{shown}. {AGAIN} {table}.")
+    require(then == now, f"{path} was begun with {what}{shown}. {AGAIN} {path}.")
 
 
 def _runs(table: pathlib.Path) -> dict[str, Any]:

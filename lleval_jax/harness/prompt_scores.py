@@ -5,7 +5,6 @@ blocks, and in a block one combination after another, so that prompts of one cal
 stopped holds whole texts but for the last block.
 """
 
-import contextlib
 import pathlib
 import time
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lleval_jax.data.growing import Growing, Passing, growing
 from lleval_jax.errors import BadInput, require
 from lleval_jax.harness import made
 from lleval_jax.harness.library import Library, Path, read_library
@@ -95,7 +93,9 @@ def score_texts(
     if library.chat:
         model.require_chat()
     began, new = time.monotonic(), []
-    with _opened(out, texts.columns) as table:
+    ours = out is None or made.place(out).exists() or not out.exists() or out.stat().st_size == 0
+    require(ours, f"{out} is there, and 'lleval pepr score' did not write it. Name another file.")
+    with made.table(out, texts.columns) as table:
         done = {(row["text"], row["element"]) for row in table.rows}
         asked = _Asked(model, library, texts, names)
         calls = _calls(texts.texts, list(names), batch, done)
@@ -112,16 +112,6 @@ def score_texts(
         return Found(
             _framed([*table.rows, *new], texts, out), len(new), sum(sizes), time.monotonic() - began, table.cut
         )
-
-
-def _opened(out: pathlib.Path | None, columns: Sequence[str]) -> contextlib.AbstractContextManager[Growing | Passing]:
-    """The table that grows; `BadInput` where another program wrote it."""
-    if out is None:
-        return contextlib.nullcontext(Passing(tuple(columns)))
-    ours = made.place(out).exists()
-    empty = not out.exists() or out.stat().st_size == 0
-    require(ours or empty, f"{out} is there, and 'lleval pepr score' did not write it. Name another file.")
-    return growing(out, columns, ours=ours)
 
 
 def _framed(rows: list[dict[str, str]], texts: TextTable, out: pathlib.Path | None) -> pd.DataFrame:

@@ -150,6 +150,12 @@ def test_what_came_before_a_server_went_down_is_kept(tmp_path):
     assert len(read(out)) == 4
 
 
+def test_a_run_without_an_answer_leaves_nothing(tmp_path):
+    with pytest.raises(NoServer, match="the server is down"):
+        run(WRITTEN, model=Client(dies=0, how=NoServer), out=tmp_path / "answers.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_answers_are_added_to_a_table_of_anothers_making(tmp_path):
     out = tmp_path / "answers.csv"
     out.write_text("item,prompt,score,note\nq1,plain,0,by hand")

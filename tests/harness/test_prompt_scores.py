@@ -133,7 +133,7 @@ def test_more_texts_and_subsets_are_added(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"known": "stub 2"}, "scores.csv was begun with another model: stub 1 then, stub 2 now. Take the inputs"),
+        ({"known": "stub 2"}, "scores.csv was begun with another model: stub 1 then, stub 2 now. Give the same"),
         ({"elements": ELEMENTS | {"role": "You are wordy."}}, "was begun with another library. "),
         ({"template": "{elements} {input}"}, "was begun with another library. "),
         ({"answer": ["2", "4 {elements}", "ten"]}, "was begun with another text 't3'. "),
