@@ -66,7 +66,7 @@ def forward(decoder: Decoder, tokens) -> np.ndarray:
     return decoder(tokens)
 
 
-SCORE = "pepr score --model {m} --texts {p}/texts.csv --elements {p}/elements.toml --out {p}/scores.csv --batch 4"
+SCORE = "pepr score --model {m} --texts {p}/texts.csv --elements {p}/elements.toml --out {p}/scores.csv --batch 8"
 RUN = "prompts run --model {m} --prompts {p}/prompts.csv --examples {p}/examples.csv --out {p}/answers.csv --limit 4"
 
 
@@ -102,10 +102,18 @@ def test_an_answer_goes_on_from_its_text(model):
     assert three == model.tokens.encode("24 clips")
 
 
-def test_the_shell_scores_texts_and_answers_cells(place, folder, capsys):
+def test_the_shell_scores_texts_and_refuses_another_model(place, folder, tmp_path, capsys):
     assert lleval(f"{SCORE} --subset role+tone --json {{p}}/out.json", place, folder) == OK
     assert read_logprobs(place / "scores.csv").subsets == ("full", "role+tone")
     assert json.loads((place / "out.json").read_text())["tokens_per_second"] > 0
+    other = tiny()
+    other.decoder.norm.weight.set_value(other.decoder.norm.weight.get_value() * 1.5)
+    assert lleval(SCORE, place, save(other, tmp_path / "other" / "tiny")) == BAD_INPUT
+    assert "scores.csv was begun with another model: tiny " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_shell_answers_cells(place, folder, capsys):
     assert lleval(f"{RUN} --json {{p}}/out.json", place, folder) == OK
     found = json.loads((place / "out.json").read_text())
     assert (found["answers"], found["failed"]) == (4, [])
@@ -116,14 +124,6 @@ def test_the_shell_scores_texts_and_answers_cells(place, folder, capsys):
     assert lleval(RUN, place, folder) == OK
     assert (place / "answers.csv").read_bytes() == whole
     assert "4 cells were there before; 0 in" in capsys.readouterr().out
-
-
-def test_another_model_is_refused(place, folder, tmp_path, capsys):
-    assert lleval(SCORE, place, folder) == OK
-    other = tiny()
-    other.decoder.norm.weight.set_value(other.decoder.norm.weight.get_value() * 1.5)
-    assert lleval(SCORE, place, save(other, tmp_path / "other" / "tiny")) == BAD_INPUT
-    assert "scores.csv was begun with another model: tiny " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
