@@ -18,7 +18,8 @@ class Cache(NamedTuple):
     Attributes:
         keys: "layers rows kv_heads head_dim length", rotated; a tuple of layers for an unrolled decoder.
         values: "layers rows kv_heads length head_dim", likewise. Both lie as the products of one new token with all old
-            ones read them: from "rows length kv_heads head_dim" they took three to five times as long on a CPU.
+            ones read them: with 8 rows on a CPU that takes a third to a quarter of the time that it takes from
+            "rows length kv_heads head_dim".
         positions: "rows length", int32.
         seen: "rows length", bool: where a token is.
         filled: "rows", int32: how many tokens each row holds; they lie in front.

@@ -181,11 +181,14 @@ def look_back(
 ) -> jax.Array:
     """As `attend`, to keys "rows kv_heads head_dim places" and values "rows kv_heads places head_dim" of a cache."""
     rows, tokens, heads, width = query.shape
-    groups = query.reshape(rows, tokens, keys.shape[1], -1, width)
-    logits = jnp.einsum("btkgd,bkds->bkgts", groups, keys, preferred_element_type=jnp.float32)
-    logits = jnp.where(mask[:, None, None], soft_cap(logits * scale, cap), jnp.finfo(jnp.float32).min)
-    weights = jax.nn.softmax(logits).astype(values.dtype)
-    return jnp.einsum("bkgts,bksd->btkgd", weights, values).reshape(rows, tokens, heads, width)
+    shared = keys.shape[1]
+    groups = jnp.swapaxes(query.reshape(rows, tokens, shared, -1, width), 1, 2)
+    flat = groups.reshape(rows, shared, -1, width)  # as `matmul` takes it: an einsum may turn keys and values around
+    logits = jnp.matmul(flat, keys, preferred_element_type=jnp.float32).reshape(*groups.shape[:4], -1)
+    logits = jnp.where(mask[:, None, :, None], soft_cap(logits * scale, cap), jnp.finfo(jnp.float32).min)
+    weights = jax.nn.softmax(logits).astype(values.dtype).reshape(*flat.shape[:3], -1)
+    seen = jnp.matmul(weights, values).reshape(groups.shape)
+    return jnp.swapaxes(seen, 1, 2).reshape(rows, tokens, heads, width)
 
 
 class Attention(nnx.Module):
