@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from lleval_jax.errors import BadInput, require
@@ -102,6 +103,28 @@ class Preferences(Value):
     def unpaired(self) -> "Preferences":
         """The same answers without their pairing."""
         return dataclasses.replace(self, paired=False)
+
+    def split(self, share: float, rng: np.random.Generator) -> tuple["Preferences", "Preferences"]:
+        """All but a share, and that share; of pairs both answers go together, and rows of one prompt always do.
+
+        Raises:
+            BadInput: a part would be empty.
+        """
+        prompts = list(dict.fromkeys((*self.chosen.prompts, *self.rejected.prompts)))
+        apart = {prompts[i] for i in rng.permutation(len(prompts))[: round(share * len(prompts))]}
+        parts = []
+        for inside in (False, True):
+            rows = [[i for i, prompt in enumerate(side.prompts) if (prompt in apart) == inside] for side in self.sides]
+            word = f"holding out {share:g} of {len(prompts):,} prompts leaves a part without answers of both kinds"
+            require(all(rows), word)
+            sides = (_take(side, each) for side, each in zip(self.sides, rows, strict=True))
+            parts.append(dataclasses.replace(self, **dict(zip(("chosen", "rejected"), sides, strict=True))))
+        return parts[0], parts[1]
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Chosen, rejected."""
+        return self.chosen, self.rejected
 
     def take(self, rows: Sequence[int]) -> "Preferences":
         """These pairs only, by their number; `BadInput` if there are no pairs."""

@@ -1,0 +1,139 @@
+"""A training run in a TOML file: model, data, adapter, loss, schedule.
+
+    model = "tiny-lm"                 # a folder, a .gguf file, or a name that `lleval models list` shows
+    data = "pairs.jsonl"              # prompt, chosen, rejected; or prompt, completion, label
+    held_out = 0.1                    # a share of the data, or another file
+    out = "runs/aot"
+
+    [loss]
+    name = "aot"                      # aot, dpo, ipo, kto; its settings follow
+    beta = 0.01
+
+    [adapter]                         # without this table all weights learn
+    rank = 8
+    learn = "B"
+
+    [schedule]
+    steps = 100
+
+Paths are from the folder that the file lies in. A key that is not known is refused, with the nearest that is.
+"""
+
+import dataclasses
+import os
+import pathlib
+import tomllib
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from lleval_jax.errors import BadInput, chosen, nearest, require
+from lleval_jax.training.batches import Long
+from lleval_jax.training.lora import Lora
+from lleval_jax.training.losses import LOSSES, Loss
+from lleval_jax.training.schedule import Schedule
+from lleval_jax.values.preferences import Preferences
+
+TABLES = ("loss", "adapter", "schedule", "columns")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All that a training run is made of.
+
+    Attributes:
+        model: what `lm.load` takes.
+        data: a file of preferences.
+        loss: what is minimised.
+        out: the folder of the run.
+        adapter: what learns; None for all weights.
+        schedule: how long and how fast.
+        held_out: a file of preferences, or the share of `data` that is not learned.
+        unpaired: take pairs apart: their sides are two samples.
+        longest: tokens of an answer with its prompt, at most; None for the model's context.
+        long: what to do with longer ones.
+        columns: what a column of the data is, where its name does not tell.
+    """
+
+    model: str
+    data: str
+    loss: Loss
+    out: str
+    adapter: Lora | None = None
+    schedule: Schedule = Schedule()
+    held_out: float | str = 0.1
+    unpaired: bool = False
+    longest: int | None = None
+    long: Long = "refuse"
+    columns: dict[str, str] | None = None
+
+    def parts(self, data: Preferences) -> tuple[Preferences, Preferences | None]:
+        """What is learned and what is held out, by the share `held_out`: drawn once, by the schedule's seed."""
+        whole = data.unpaired() if self.unpaired else data
+        if isinstance(self.held_out, str) or self.held_out == 0:
+            return whole, None
+        return whole.split(self.held_out, np.random.default_rng(self.schedule.seed))
+
+
+def read(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in a file.
+
+    Raises:
+        BadInput: it is not TOML, lacks a key, or has one that is not known or of another kind; the key is named.
+    """
+    place = pathlib.Path(path)
+    require(place.is_file(), f"there is no recipe {place}")
+    try:
+        found = tomllib.loads(place.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{place} is not TOML: {error}") from error
+    for key in ("model", "data", "out", "loss"):
+        require(key in found, f"{place} has no {key!r}")
+    settings: dict[str, Any] = {key: value for key, value in found.items() if key not in TABLES}
+    _require_known(place, "", settings, Recipe)
+    made = {
+        "loss": _loss(place, found["loss"]),
+        "schedule": _made(place, "schedule", found.get("schedule", {}), Schedule),
+        "adapter": _made(place, "adapter", found["adapter"], Lora) if "adapter" in found else None,
+    }
+    for key in ("data", "out", *(["held_out"] if isinstance(found.get("held_out"), str) else [])):
+        settings[key] = str(place.parent / pathlib.Path(settings[key]).expanduser())
+    nearby = place.parent / settings["model"]
+    settings["model"] = str(nearby) if nearby.exists() else settings["model"]
+    recipe = _converted(place, "", settings | {"loss": None, "columns": found.get("columns")}, Recipe, **made)
+    share = recipe.held_out
+    require(isinstance(share, str) or 0 <= share < 1, f"{place}: held_out is {share}; it is a share from 0 to below 1")
+    return recipe
+
+
+def _loss(place: pathlib.Path, table: Any) -> Loss:
+    require(isinstance(table, dict) and "name" in table, f"{place}: [loss] needs a name, one of {', '.join(LOSSES)}")
+    rest = {key: value for key, value in table.items() if key != "name"}
+    return _made(place, "loss", rest, chosen(LOSSES, table["name"], "loss"))
+
+
+def _made(place: pathlib.Path, name: str, table: Any, kind: type) -> Any:
+    require(isinstance(table, dict), f"{place}: {name} is {table!r}; it must be a table, [{name}]")
+    _require_known(place, f"[{name}] ", table, kind)
+    return _converted(place, f"[{name}] ", table, kind)
+
+
+def _require_known(place: pathlib.Path, where: str, table: dict[str, Any], kind: type) -> None:
+    known = [field.name for field in dataclasses.fields(kind)]
+    for key in table:
+        require(key in known, f"{place}: {where}has no {key!r}{nearest(key, known)}; there are {', '.join(known)}")
+
+
+def _converted(place: pathlib.Path, where: str, table: dict[str, Any], kind: type, **made: Any) -> Any:
+    """The table as its type, each value of the kind that its field has."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        if field.name in made:
+            values[field.name] = made[field.name]
+        elif field.name in table and field.name != "loss":
+            try:
+                values[field.name] = msgspec.convert(table[field.name], field.type)
+            except msgspec.ValidationError as error:
+                raise BadInput(f"{place}: {where}{field.name} is {table[field.name]!r}: {error}") from error
+    return kind(**values)

@@ -1,0 +1,77 @@
+"""Recipes: what a TOML file says is what is run; what it says wrong is named."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lleval_jax.errors import BadInput
+from lleval_jax.training import recipe
+from lleval_jax.training.lora import Lora
+from lleval_jax.training.losses import AOT
+from lleval_jax.training.schedule import Schedule
+from lleval_jax.values.preferences import Preferences
+
+GOOD = """
+model = "tiny-lm"
+data = "pairs.jsonl"
+out = "run"
+held_out = 0.25
+[loss]
+name = "aot"
+beta = 0.5
+penalty = "squared_hinge"
+[adapter]
+rank = 4
+targets = ["query", "mlp.*"]
+learn = "B"
+[schedule]
+steps = 7
+betas = [0.9, 0.95]
+"""
+
+
+def read(tmp_path, text: str) -> recipe.Recipe:
+    (tmp_path / "recipe.toml").write_text(text)
+    return recipe.read(tmp_path / "recipe.toml")
+
+
+def test_a_recipe_says_all_of_a_run(tmp_path) -> None:
+    found = read(tmp_path, GOOD)
+    assert found.loss == AOT(beta=0.5, penalty="squared_hinge")
+    assert found.adapter == Lora(rank=4, targets=("query", "mlp.*"), learn="B")
+    assert found.schedule == Schedule(steps=7, betas=(0.9, 0.95))
+    assert (found.model, found.data, found.out) == ("tiny-lm", str(tmp_path / "pairs.jsonl"), str(tmp_path / "run"))
+    assert found.held_out == 0.25
+    assert read(tmp_path, GOOD[: GOOD.index("[adapter]")]).adapter is None
+
+
+WRONG = [
+    ("beta = 0.5", "beta = 'big'", "[loss] beta is 'big': Expected `float`, got `str`"),
+    ("beta = 0.5", "beeta = 0.5", "[loss] has no 'beeta'; did you mean 'beta'?"),
+    ('name = "aot"', 'name = "apo"', "'apo'"),
+    ("[schedule]", "[shedule]", "has no 'shedule'"),
+    ("held_out = 0.25", "held_out = 1.5", "held_out is 1.5; it is a share from 0 to below 1"),
+    ('data = "pairs.jsonl"\n', "", "has no 'data'"),
+    ("steps = 7", "steps = 0", "steps is 0; it is at least 1"),
+    ("[loss]", "[loss", "is not TOML"),
+    ('learn = "B"', 'learn = "C"', "learn"),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "message"), WRONG, ids=[message[:30] for *_, message in WRONG])
+def test_what_is_wrong_in_a_recipe_is_named(tmp_path, one: str, other: str, message: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(message)):
+        read(tmp_path, GOOD.replace(one, other))
+
+
+def test_held_out_prompts_are_in_one_part_only() -> None:
+    rows = [{"prompt": f"q{i // 2}", "chosen": f"a{i}", "rejected": f"b{i}"} for i in range(40)]
+    data = Preferences.from_frame(pd.DataFrame(rows))
+    learned, held = data.split(0.25, np.random.default_rng(0))
+    assert (len(learned.chosen.answers), len(held.chosen.answers)) == (30, 10)
+    assert not set(learned.chosen.prompts) & set(held.chosen.prompts)
+    assert held.chosen.prompts == held.rejected.prompts
+    with pytest.raises(BadInput, match="holding out 0.01 of 20 prompts leaves a part without answers"):
+        data.split(0.01, np.random.default_rng(0))
