@@ -18,6 +18,7 @@ from lleval_jax.cli.refresh.group import refresh
 from lleval_jax.cli.shell import options
 from lleval_jax.cli.shell.commands import Group
 from lleval_jax.cli.sloth import sloth
+from lleval_jax.cli.train import train
 
 app = typer.Typer(
     name="lleval",
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (estimate, calibrate, check, ask, convert, sloth):
+for verb in (estimate, calibrate, check, ask, convert, sloth, train):
     options.add(app, verb)
 app.add_typer(pepr, name="pepr")
 app.add_typer(prompts, name="prompts")

@@ -1,5 +1,6 @@
 """Results for readers: text, plots, comparisons, citations. Reads values only."""
 
+from lleval_jax.report import alignment as alignment
 from lleval_jax.report import cite as cite
 from lleval_jax.report import compare as compare
 from lleval_jax.report import pepr as pepr

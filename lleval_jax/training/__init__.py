@@ -1,1 +1,13 @@
-"""Language models that learn: alignment, adapters, and their compression."""
+"""Language models that learn: alignment with preferences, and low-rank adapters.
+
+    from lleval_jax import lm, training as tr
+
+    trained = tr.fit(lm.load("smollm2"), pairs, loss=tr.AOT(beta=0.01), lora=tr.Lora(rank=8, learn="B"))
+    tr.adapter_files.save_peft(trained.model.decoder, trained.lora, "adapter")
+
+`__init__.pyi` lists the public names. Each is loaded when first used.
+"""
+
+from lleval_jax.lazy import face
+
+face(__name__, __file__, extra="train")

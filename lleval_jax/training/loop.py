@@ -44,6 +44,7 @@ class Trained:
     history  one record a step: "step", "loss", "norm", "rate", "tokens", "seconds"; of evaluations "held_out_loss", ...
     ended    "steps" or "patience"
     best     step of the lowest held-out loss; the last step without evaluations
+    held_out log-probabilities of the held-out answers under the model and under what it was; None without any
     """
 
     model: "LanguageModel"
@@ -51,6 +52,7 @@ class Trained:
     history: tuple[dict[str, float], ...]
     ended: str
     best: int
+    held_out: tuple[Sides, Sides] | None
 
 
 def fit(
@@ -92,12 +94,12 @@ def fit(
     loss = losses.AOT() if loss is None else loss
     rows = batches.rows_of(model, data, longest=longest, long=long)
     apart = None if held_out is None else batches.rows_of(model, held_out, longest=longest, long=long)
-    course = _Course(model, rows, apart, loss, lora, schedule)
+    course = Course(model, rows, apart, loss, lora, schedule)
     with Run(out, course.facts(data, held_out)) as run:
         return course.through(run, tell)
 
 
-class _Course:
+class Course:
     """One run: what stays the same from step to step."""
 
     def __init__(
@@ -128,7 +130,7 @@ class _Course:
         known = [
             self._under_reference(*each) for each in zip((self.rows.chosen, self.rows.rejected), used, strict=True)
         ]
-        apart = self._held_out_reference()
+        apart = None if self.held_out is None else self._held_out(self.reference)
         began = time.perf_counter()
         for number in range(now.step, total):
             now, record = self.step(now, number, known, run)
@@ -139,17 +141,16 @@ class _Course:
                 record |= self.evaluated(now, apart)
             run.write(record, now, self._due(number, self.schedule.keep))
             if self.schedule.patience and run.stale >= self.schedule.patience:
-                return self._ended(now, run, "patience")
-        return self._ended(now, run, "steps")
+                return self._ended(now, run, "patience", apart)
+        return self._ended(now, run, "steps", apart)
 
     def step(self, now: Kept, number: int, known: Sequence[np.ndarray], run: Run) -> tuple[Kept, dict[str, float]]:
         """One step: what learns after it, and its record."""
         began = time.perf_counter()
-        chosen, rejected = (order.rows(number) for order in self.orders)
-        rows = [*(self.rows.chosen[i] for i in chosen), *(self.rows.rejected[i] for i in rejected)]
-        reference = Sides(jnp.asarray(known[0][chosen]), jnp.asarray(known[1][rejected]))
-        parts = self.start._replace(learned=now.learned)
-        value, slope = self._slope(parts, rows, len(chosen), reference, number)
+        taken = [order.rows(number) for order in self.orders]
+        rows = self.rows_at(number)
+        reference = Sides(*(jnp.asarray(of[side]) for of, side in zip(known, taken, strict=True)))
+        value, slope = self._slope(self.start._replace(learned=now.learned), rows, reference, number)
         learned, state, norm = step.update(self.optimizer, now.learned, now.state, slope)
         record = {
             "step": number + 1,
@@ -161,13 +162,28 @@ class _Course:
         }
         if not np.isfinite([record["loss"], record["norm"]]).all():
             what = f"step {number + 1}: the loss is {record['loss']} and the norm of its gradient {record['norm']}"
-            rows = f"the step's chosen answers are rows {chosen}, its rejected ones {rejected}"
-            raise NotConverged(f"{what}; {rows}; {run.last()}. A smaller rate may help.")
+            where = f"the step's chosen answers are rows {taken[0]}, its rejected ones {taken[1]}"
+            raise NotConverged(f"{what}; {where}; {run.last()}. A smaller rate may help.")
         return Kept(learned, state, number + 1), record
 
-    def _slope(
-        self, parts: Parts, rows: Sequence[Row], chosen: int, reference: Sides, number: int
-    ) -> tuple[jax.Array, Any]:
+    def rows_at(self, number: int) -> list[Row]:
+        """The rows of a step, chosen answers first."""
+        sides = zip((self.rows.chosen, self.rows.rejected), self.orders, strict=True)
+        return [side[i] for side, order in sides for i in order.rows(number)]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Chosen and rejected answers of a step."""
+        return self.orders[0].batch, self.orders[1].batch
+
+    def trial(self) -> Any:
+        """What the first step computes, against a reference of zeros; nothing is kept."""
+        first = Kept.first(self.start.learned, self.optimizer)
+        reference = Sides(*(jnp.zeros(size) for size in self.sizes))
+        _, slope = self._slope(self.start, self.rows_at(0), reference, 0)
+        return step.update(self.optimizer, first.learned, first.state, slope)
+
+    def _slope(self, parts: Parts, rows: Sequence[Row], reference: Sides, number: int) -> tuple[jax.Array, Any]:
         """The loss of a batch and its gradient, exact for any micro-batches."""
         packed = batches.packed(rows, batch=self.schedule.tokens)
         keys = [
@@ -187,8 +203,7 @@ class _Course:
 
     def evaluated(self, now: Kept, reference: Sides) -> dict[str, float]:
         """The loss on held-out preferences, and how far the chosen answers dominate there."""
-        parts = self.start._replace(learned=now.learned)
-        sums = jnp.asarray(self._sums(parts, (*self.held_out.chosen, *self.held_out.rejected)))  # type: ignore[union-attr]
+        sums = jnp.concatenate(self._held_out(self.start._replace(learned=now.learned)))
         return {f"held_out_{name}": float(value) for name, value in step.measured(self.loss, sums, reference).items()}
 
     def facts(self, data: Preferences, held_out: Preferences | None) -> dict[str, Any]:
@@ -209,11 +224,11 @@ class _Course:
         found[used] = self._sums(self.reference, [rows[i] for i in used])
         return found
 
-    def _held_out_reference(self) -> Sides | None:
-        if self.held_out is None:
-            return None
-        sums = self._sums(self.reference, (*self.held_out.chosen, *self.held_out.rejected))
-        return Sides(*map(jnp.asarray, np.split(sums, [len(self.held_out.chosen)])))
+    def _held_out(self, parts: Parts) -> Sides:
+        """Log-probabilities of the held-out answers."""
+        chosen, rejected = self.held_out.chosen, self.held_out.rejected  # type: ignore[union-attr]
+        sums = self._sums(parts, (*chosen, *rejected))
+        return Sides(jnp.asarray(sums[: len(chosen)]), jnp.asarray(sums[len(chosen) :]))
 
     def _sums(self, parts: Parts, rows: Sequence[Row]) -> np.ndarray:
         packed = batches.packed(rows, batch=self.schedule.tokens)
@@ -223,11 +238,12 @@ class _Course:
         """Whether something is done after this step; always after the last."""
         return number + 1 == self.schedule.steps or (every > 0 and (number + 1) % every == 0)
 
-    def _ended(self, now: Kept, run: Run, how: str) -> Trained:
+    def _ended(self, now: Kept, run: Run, how: str, apart: Sides | None) -> Trained:
         run.keep(now)
-        decoder = self.start._replace(learned=now.learned).model()
-        model = dataclasses.replace(self.given, decoder=decoder)
-        return Trained(model, self.lora, run.history, how, run.best or now.step)
+        parts = self.start._replace(learned=now.learned)
+        model = dataclasses.replace(self.given, decoder=parts.model())
+        held_out = None if apart is None else (self._held_out(parts), apart)
+        return Trained(model, self.lora, run.history, how, run.best or now.step, held_out)
 
 
 def _orders(rows: Rows, schedule: Schedule) -> tuple[Order, Order]:

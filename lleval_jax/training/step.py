@@ -75,6 +75,16 @@ def whole(
     return _whole(loss, parts.shape, parts.learned, parts.fixed, batch, reference, key)
 
 
+def lower_whole(loss: Loss, shape: Any, learned: Any, fixed: Any, batch: Any, reference: Any) -> jax.stages.Lowered:
+    """The program of `whole` for these shapes, not yet compiled."""
+    return _whole.lower(loss, shape, learned, fixed, batch, reference, None)
+
+
+def lower_gradient(shape: Any, learned: Any, fixed: Any, batch: Any, weights: Any) -> jax.stages.Lowered:
+    """The program of `gradient` for these shapes, not yet compiled."""
+    return _gradient.lower(shape, learned, fixed, batch, weights, learned, None)
+
+
 def pulled(loss: Loss, sums: jax.Array, reference: Sides) -> tuple[jax.Array, Sides]:
     """`losses.pull` of log-probabilities (n + m,), those of chosen answers first."""
     return _pulled(loss, sums, reference)

@@ -58,13 +58,13 @@ def test_the_loss_falls(model: tiny_model.Model, loss: losses.Loss) -> None:
 @pytest.mark.parametrize("loss", [AOT(beta=0.1), AOT(beta=0.1, sort="soft"), KTO()], ids=str)
 def test_micro_batches_change_nothing_but_rounding(model: tiny_model.Model, adapters: Lora | None, loss) -> None:
     rows = batches.rows_of(model, preferences())
-    course = loop._Course(model, rows, None, loss, adapters, QUICK)
+    course = loop.Course(model, rows, None, loss, adapters, QUICK)
     chosen = [*rows.chosen[:8], *rows.rejected[:8]]
     reference = losses.Sides(jnp.full(8, -9.0), jnp.linspace(-12, -7, 8))
     slopes = []
     for tokens in (10_000, 40):
         course.schedule = Schedule(steps=6, batch=8, tokens=tokens)
-        slopes.append(course._slope(course.start, chosen, 8, reference, 0))
+        slopes.append(course._slope(course.start, chosen, reference, 0))
     assert len(batches.packed(chosen, batch=40)) == 3
     np.testing.assert_allclose(slopes[0][0], slopes[1][0], rtol=1e-6)
     size = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(slopes[0][1]))

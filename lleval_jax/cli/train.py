@@ -1,0 +1,175 @@
+"""`lleval train`: align a language model with preferences, as a recipe says."""
+
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import lleval_jax as ll
+from lleval_jax.cli.shell import options
+from lleval_jax.cli.shell.verb import Outputs, Run, verb
+
+if TYPE_CHECKING:
+    from lleval_jax.report.text import Table
+    from lleval_jax.training.cost import Cost
+    from lleval_jax.training.loop import Trained
+    from lleval_jax.training.recipe import Recipe
+    from lleval_jax.values.preferences import Preferences
+    from lleval_jax.values.results import Estimate
+
+TRAINED, COST = "lleval/trained/1", "lleval/cost/1"
+ADAPTER, MODEL = "adapter", "model"  # folders within that of the run
+
+Recipes = Annotated[
+    pathlib.Path, typer.Argument(metavar="RECIPE", help="A TOML file: model, data, adapter, loss, schedule.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what it would take: parameters, memory, operations, time.")
+]
+
+
+def train(
+    recipe: Recipes,
+    dry_run: DryRun = False,
+    plot: options.Plot = None,
+    level: options.Level = 0.95,
+    json: options.Json = None,
+) -> None:
+    """Align a language model with preferences (AOT, DPO, IPO, KTO), all of it or by an adapter.
+
+    The run's folder holds metrics, checkpoints and, at the end, the adapter as PEFT writes it (or the model). Run it
+    again to go on where it was stopped. What it has learned is measured on held-out answers.
+
+    Examples, with a recipe that comes with the package:
+
+      lleval train demo:aot --dry-run
+      lleval train demo:aot --plot rewards.png
+    """
+    with verb("reading the recipe", Outputs(json=json, plot=plot)) as run:
+        from lleval_jax.training import recipe as recipes  # not needed for --help
+
+        wanted = recipes.read(recipes.shipped(str(recipe)))
+        model, learned, held_out = _read(wanted, run)
+        if dry_run:
+            cost = _cost(wanted, model, learned, run)
+            run.show([_costs(cost, wanted)], {"schema": COST, **_facts(cost)})
+            return
+        trained = _trained(wanted, model, learned, held_out, run)
+        place = _keep(wanted, trained, run)
+        estimate = None if trained.held_out is None else _outcome(wanted, trained, held_out, level)
+        if estimate is not None:
+            rewards = [now - before for now, before in zip(*trained.held_out, strict=True)]  # type: ignore[misc]
+            run.draw(lambda path: ll.report.alignment.quantiles(*rewards, path))
+        tables = [_summary(wanted, trained, place)]
+        tables += [] if estimate is None else [ll.report.alignment.measures(estimate)]
+        run.show(tables, _content(trained, place, estimate))
+
+
+def _read(wanted: "Recipe", run: Run) -> "tuple[Any, Preferences, Preferences | None]":
+    from lleval_jax import lm
+    from lleval_jax.data.preferences import read_preferences
+
+    run.say("reading preferences")
+    columns = wanted.columns
+    learned, held_out = wanted.parts(read_preferences(wanted.data, columns=columns))
+    if isinstance(wanted.held_out, str):
+        held_out = read_preferences(wanted.held_out, columns=columns)
+    run.say("loading the model")
+    return lm.load(wanted.model, tell=run.tell), learned, held_out
+
+
+def _trained(
+    wanted: "Recipe", model: Any, learned: "Preferences", held_out: "Preferences | None", run: Run
+) -> "Trained":
+    from lleval_jax import training
+
+    run.say("training; compiling first")
+    return training.fit(
+        model,
+        learned,
+        loss=wanted.loss,
+        lora=wanted.adapter,
+        schedule=wanted.schedule,
+        held_out=held_out,
+        longest=wanted.longest,
+        long=wanted.long,
+        out=wanted.out,
+        tell=run.tell,
+    )
+
+
+def _cost(wanted: "Recipe", model: Any, learned: "Preferences", run: Run) -> "Cost":
+    from lleval_jax import training
+
+    words: dict[str, Any] = {"longest": wanted.longest, "long": wanted.long, "schedule": wanted.schedule}
+    return training.cost(model, learned, loss=wanted.loss, lora=wanted.adapter, tell=run.tell, **words)
+
+
+def _keep(wanted: "Recipe", trained: "Trained", run: Run) -> pathlib.Path:
+    """Write what was learned: the adapter, or the whole model; what is there is of an earlier end of the same run."""
+    import shutil
+
+    from lleval_jax import lm
+    from lleval_jax.training import adapter_files
+
+    run.say("writing")
+    place = pathlib.Path(wanted.out) / (MODEL if trained.lora is None else ADAPTER)
+    shutil.rmtree(place, ignore_errors=True)
+    if trained.lora is None:
+        lm.save(trained.model, place)
+    else:
+        adapter_files.save_peft(trained.model.decoder, trained.lora, place, base=wanted.model)
+    return place
+
+
+def _outcome(
+    wanted: "Recipe", trained: "Trained", held_out: "Preferences | None", level: float
+) -> "Estimate":
+    from lleval_jax import training
+
+    paired = held_out is not None and held_out.paired
+    policy, reference = trained.held_out  # type: ignore[misc]
+    seed, name = wanted.schedule.seed, type(wanted.loss).__name__
+    return training.outcome(policy, reference, paired=paired, level=level, seed=seed, name=name)
+
+
+def _summary(wanted: "Recipe", trained: "Trained", place: pathlib.Path) -> "Table":
+    first, last = trained.history[0], trained.history[-1]
+    seconds, tokens = (sum(record[key] for record in trained.history) for key in ("seconds", "tokens"))
+    lines = (
+        ("steps", f"{len(trained.history)}"),
+        ("loss", f"{first['loss']:.4f} -> {last['loss']:.4f}"),
+        ("tokens", f"{tokens:,.0f}"),
+        ("tokens a second", f"{tokens / seconds:,.0f}"),
+    )
+    stopped = (f"stopped early; the best step was {trained.best}",) if trained.ended == "patience" else ()
+    title = f"{type(wanted.loss).__name__} on {wanted.model}"
+    return ll.report.text.Table(title, ("", ""), lines, (*stopped, f"kept in {place}"))
+
+
+def _costs(cost: "Cost", wanted: "Recipe") -> "Table":
+    mega = 1e6
+    lines = (
+        ("parameters that learn", f"{cost.learned:,}"),
+        ("parameters that do not", f"{cost.frozen:,}"),
+        ("answers", f"{cost.rows:,}" + (f" ({cost.dropped:,} too long and dropped)" if cost.dropped else "")),
+        ("tokens in all steps", f"{cost.tokens:,}"),
+        ("operations", f"{cost.flops:.2e}"),
+        ("memory a device: weights", f"{cost.weights / mega:,.0f} MB"),
+        ("memory a device: optimiser", f"{cost.state / mega:,.0f} MB"),
+        ("memory a device: program", f"{cost.program / mega:,.0f} MB"),
+        ("time", f"{cost.seconds:,.0f} s, and {cost.compiling:,.0f} s of compiling"),
+    )
+    return ll.report.text.Table(f"what {wanted.schedule.steps} steps take", ("", ""), lines)
+
+
+def _facts(cost: "Cost") -> dict[str, Any]:
+    import dataclasses
+
+    return dataclasses.asdict(cost) | {"memory": cost.memory}
+
+
+def _content(trained: "Trained", place: pathlib.Path, estimate: "Estimate | None") -> dict[str, Any]:
+    found = {"ended": trained.ended, "best": trained.best, "kept": str(place), "history": list(trained.history)}
+    measured = {} if estimate is None else {"held_out": estimate.to_dict()["estimates"], "level": estimate.level}
+    return {"schema": TRAINED, **found, **measured}

@@ -1,0 +1,142 @@
+"""What a training run will cost, before it begins: parameters, memory, operations, time."""
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from lleval_jax.training import batches, loop, step
+from lleval_jax.training.batches import Long, Packed
+from lleval_jax.training.lora import Lora
+from lleval_jax.training.losses import AOT, Loss, Sides
+from lleval_jax.training.schedule import Schedule
+from lleval_jax.values.preferences import Preferences
+from lleval_jax.values.progress import Progress, Tell, silent
+
+if TYPE_CHECKING:
+    from lleval_jax.lm.load import LanguageModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a run takes.
+
+    learned     parameters that learn
+    frozen      parameters that do not
+    rows        answers that are learned
+    dropped     answers (or pairs) left out because they are too long
+    cut         prompts that were shortened
+    tokens      of all steps
+    flops       operations of all steps, by count: 2 a weight and token forward, as many for what passes back through
+                the layer, and as many again for the gradient of a weight that learns
+    weights     bytes of all parameters on a device
+    state       bytes of the optimiser's state and the gradient, on a device
+    program     bytes that the compiled step takes beside them, on a device
+    seconds     for all steps, by one step that was timed; the programs' compilation apart
+    compiling   seconds that compiling took
+    """
+
+    learned: int
+    frozen: int
+    rows: int
+    dropped: int
+    cut: int
+    tokens: int
+    flops: float
+    weights: int
+    state: int
+    program: int
+    seconds: float
+    compiling: float
+
+    @property
+    def memory(self) -> int:
+        """Bytes on a device."""
+        return self.weights + self.state + self.program
+
+
+def cost(
+    model: "LanguageModel",
+    data: Preferences,
+    *,
+    loss: Loss | None = None,
+    lora: Lora | None = Lora(),  # noqa: B008  frozen
+    schedule: Schedule = Schedule(),  # noqa: B008
+    longest: int | None = None,
+    long: Long = "refuse",
+    tell: Tell = silent,
+) -> Cost:
+    """What `fit` with these arguments will take: one step is compiled, and done twice.
+
+    Example:
+        >>> cost(lm.load("tiny-lm"), pairs, lora=Lora(rank=8, learn="B")).seconds  # doctest: +SKIP
+    """
+    rows = batches.rows_of(model, data, longest=longest, long=long)
+    course = loop.Course(model, rows, None, loss or AOT(), lora, schedule)
+    sizes = [sum(len(row.tokens) for row in course.rows_at(number)) for number in range(schedule.steps)]
+    parts = course.start
+    learned, fixed = parameters(parts.learned), parameters(parts.fixed)
+    packed = batches.packed(course.rows_at(0), batch=schedule.tokens)
+    tell(Progress("compiling and timing one step"))
+    compiling, seconds = _timed(course)
+    state = jax.eval_shape(course.optimizer.init, parts.learned)
+    return Cost(
+        learned=learned,
+        frozen=fixed,
+        rows=len(rows.chosen) + len(rows.rejected),
+        dropped=rows.dropped,
+        cut=rows.cut,
+        tokens=sum(sizes),
+        flops=float(sum(sizes)) * per_token(parts, len(packed) > 1, model.config.vocab * model.config.width),
+        weights=_bytes(parts.learned) + _bytes(parts.fixed),
+        state=_bytes(state) + _bytes(parts.learned),
+        program=max(program_bytes(course, each, len(packed) == 1) for each in packed),
+        seconds=seconds * schedule.steps * sum(sizes) / (sizes[0] * len(sizes)),
+        compiling=compiling,
+    )
+
+
+def parameters(state: Any) -> int:
+    """How many numbers a state holds."""
+    return sum(leaf.size for leaf in jax.tree.leaves(state))
+
+
+def per_token(parts: step.Parts, twice: bool, embedding: int) -> float:
+    """Operations a token: forward (twice where a batch is several micro-batches), back, and of what learns."""
+    weights = parameters(parts.learned) + parameters(parts.fixed) - embedding
+    learned = min(parameters(parts.learned), weights)
+    return 2.0 * (weights * (3 if twice else 2) + learned)
+
+
+def program_bytes(course: "loop.Course", batch: Packed, alone: bool) -> int:
+    """Bytes that the program of a micro-batch needs for itself, read from the compiled program."""
+    parts = course.start
+    learned, fixed, shaped = (jax.tree.map(_shape, tree) for tree in (parts.learned, parts.fixed, batch))
+    sizes: list[Any] = [jax.ShapeDtypeStruct((size,), jnp.float32) for size in course.sizes]
+    if alone:
+        lowered = step.lower_whole(course.loss, parts.shape, learned, fixed, shaped, Sides(*sizes))
+    else:
+        weights = jax.ShapeDtypeStruct((sum(course.sizes),), jnp.float32)
+        lowered = step.lower_gradient(parts.shape, learned, fixed, shaped, weights)
+    found = lowered.compile().memory_analysis()
+    return int(found.temp_size_in_bytes)
+
+
+def _timed(course: "loop.Course") -> tuple[float, float]:
+    """(seconds of compiling, seconds of a step)."""
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        jax.block_until_ready(course.trial())
+        seconds.append(time.perf_counter() - began)
+    return max(0.0, seconds[0] - seconds[1]), seconds[1]
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))
