@@ -48,7 +48,7 @@ def train(
     with verb("reading the recipe", Outputs(json=json, plot=plot)) as run:
         from lleval_jax.training import recipe as recipes  # not needed for --help
 
-        wanted = recipes.read(recipes.shipped(str(recipe)))
+        wanted = recipes.read(recipe)
         model, learned, held_out = _read(wanted, run)
         if dry_run:
             cost = _cost(wanted, model, learned, run)
@@ -59,7 +59,7 @@ def train(
         estimate = None if trained.held_out is None else _outcome(wanted, trained, held_out, level)
         if estimate is not None:
             rewards = [now - before for now, before in zip(*trained.held_out, strict=True)]  # type: ignore[misc]
-            run.draw(lambda path: ll.report.alignment.quantiles(*rewards, path))
+            run.draw(lambda path: ll.report.alignment.quantiles(rewards[0], rewards[1], path))
         tables = [_summary(wanted, trained, place)]
         tables += [] if estimate is None else [ll.report.alignment.measures(estimate)]
         run.show(tables, _content(trained, place, estimate))
@@ -122,9 +122,7 @@ def _keep(wanted: "Recipe", trained: "Trained", run: Run) -> pathlib.Path:
     return place
 
 
-def _outcome(
-    wanted: "Recipe", trained: "Trained", held_out: "Preferences | None", level: float
-) -> "Estimate":
+def _outcome(wanted: "Recipe", trained: "Trained", held_out: "Preferences | None", level: float) -> "Estimate":
     from lleval_jax import training
 
     paired = held_out is not None and held_out.paired

@@ -78,7 +78,7 @@ def cost(
     sizes = [sum(len(row.tokens) for row in course.rows_at(number)) for number in range(schedule.steps)]
     parts = course.start
     learned, fixed = parameters(parts.learned), parameters(parts.fixed)
-    packed = batches.packed(course.rows_at(0), batch=schedule.tokens)
+    packed = course.packed(course.rows_at(0))
     tell(Progress("compiling and timing one step"))
     compiling, seconds = _timed(course)
     state = jax.eval_shape(course.optimizer.init, parts.learned)
@@ -120,7 +120,7 @@ def program_bytes(course: "loop.Course", batch: Packed, alone: bool) -> int:
     else:
         weights = jax.ShapeDtypeStruct((sum(course.sizes),), jnp.float32)
         lowered = step.lower_gradient(parts.shape, learned, fixed, shaped, weights)
-    found = lowered.compile().memory_analysis()
+    found: Any = lowered.compile().memory_analysis()
     return int(found.temp_size_in_bytes)
 
 

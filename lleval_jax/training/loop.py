@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding
 
 from lleval_jax.errors import NotConverged
+from lleval_jax.lm.mesh import spec
 from lleval_jax.lm.packing import Row
 from lleval_jax.training import batches, lora, losses, step
-from lleval_jax.training.batches import Order, Rows
+from lleval_jax.training.batches import Order, Packed, Rows
 from lleval_jax.training.checkpoints import Kept, Run
 from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import Loss, Sides
@@ -171,6 +173,13 @@ class Course:
         sides = zip((self.rows.chosen, self.rows.rejected), self.orders, strict=True)
         return [side[i] for side, order in sides for i in order.rows(number)]
 
+    def packed(self, rows: Sequence[Row]) -> list[Packed]:
+        """Micro-batches; on a mesh their rows are shared out, and as many as that needs."""
+        on = self.given.mesh
+        parts = 1 if on is None else on.shape["data"] * on.shape["fsdp"]
+        found = batches.packed(rows, batch=self.schedule.tokens, multiple=parts)
+        return found if on is None else [_laid(each, on) for each in found]
+
     @property
     def sizes(self) -> tuple[int, int]:
         """Chosen and rejected answers of a step."""
@@ -185,7 +194,7 @@ class Course:
 
     def _slope(self, parts: Parts, rows: Sequence[Row], reference: Sides, number: int) -> tuple[jax.Array, Any]:
         """The loss of a batch and its gradient, exact for any micro-batches."""
-        packed = batches.packed(rows, batch=self.schedule.tokens)
+        packed = self.packed(rows)
         keys = [
             jax.random.fold_in(jax.random.fold_in(self.key, number), i) if self.noisy else None
             for i in range(len(packed))
@@ -209,7 +218,7 @@ class Course:
     def facts(self, data: Preferences, held_out: Preferences | None) -> dict[str, Any]:
         """What makes this run the one it is: another needs another folder."""
         return {
-            "model": self.given.source,
+            "model": getattr(self.given.source, "sha256", None) or str(self.given.name),
             "data": data.fingerprint,
             "held_out": None if held_out is None else held_out.fingerprint,
             "loss": {"name": type(self.loss).__name__, **dataclasses.asdict(self.loss)},  # type: ignore[call-overload]
@@ -231,8 +240,7 @@ class Course:
         return Sides(jnp.asarray(sums[: len(chosen)]), jnp.asarray(sums[len(chosen) :]))
 
     def _sums(self, parts: Parts, rows: Sequence[Row]) -> np.ndarray:
-        packed = batches.packed(rows, batch=self.schedule.tokens)
-        return np.sum([step.answers(parts, each, len(rows)) for each in packed], axis=0)
+        return np.sum([step.answers(parts, each, len(rows)) for each in self.packed(rows)], axis=0)
 
     def _due(self, number: int, every: int) -> bool:
         """Whether something is done after this step; always after the last."""
@@ -244,6 +252,12 @@ class Course:
         model = dataclasses.replace(self.given, decoder=parts.model())
         held_out = None if apart is None else (self._held_out(parts), apart)
         return Trained(model, self.lora, run.history, how, run.best or now.step, held_out)
+
+
+def _laid(batch: Packed, on: Mesh) -> Packed:
+    """A micro-batch on the devices of a mesh: its rows shared out, the rest on each."""
+    names = {2: ("rows", None), 1: (None,)}
+    return Packed(*(jax.device_put(x, NamedSharding(on, spec(names[x.ndim], x.shape, on))) for x in batch))
 
 
 def _orders(rows: Rows, schedule: Schedule) -> tuple[Order, Order]:

@@ -35,6 +35,8 @@ from lleval_jax.training.losses import LOSSES, Loss
 from lleval_jax.training.schedule import Schedule
 from lleval_jax.values.preferences import Preferences
 
+SHIPPED = pathlib.Path(__file__).parent / "recipes"
+DEMO = "demo:"  # before the name of a recipe that ships
 TABLES = ("loss", "adapter", "schedule", "columns")
 
 
@@ -77,12 +79,13 @@ class Recipe:
 
 
 def read(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe in a file.
+    """The recipe in a file, or one that ships: "demo:aot". Of those the run's folder is one where you are.
 
     Raises:
         BadInput: it is not TOML, lacks a key, or has one that is not known or of another kind; the key is named.
     """
-    place = pathlib.Path(path)
+    ships = str(path).startswith(DEMO)
+    place = SHIPPED / f"{_shipped(str(path).removeprefix(DEMO))}.toml" if ships else pathlib.Path(path)
     require(place.is_file(), f"there is no recipe {place}")
     try:
         found = tomllib.loads(place.read_text(encoding="utf-8"))
@@ -98,13 +101,21 @@ def read(path: str | os.PathLike[str]) -> Recipe:
         "adapter": _made(place, "adapter", found["adapter"], Lora) if "adapter" in found else None,
     }
     for key in ("data", "out", *(["held_out"] if isinstance(found.get("held_out"), str) else [])):
-        settings[key] = str(place.parent / pathlib.Path(settings[key]).expanduser())
+        here = pathlib.Path() if ships and key == "out" else place.parent
+        settings[key] = str(here / pathlib.Path(settings[key]).expanduser())
     nearby = place.parent / settings["model"]
     settings["model"] = str(nearby) if nearby.exists() else settings["model"]
     recipe = _converted(place, "", settings | {"loss": None, "columns": found.get("columns")}, Recipe, **made)
     share = recipe.held_out
     require(isinstance(share, str) or 0 <= share < 1, f"{place}: held_out is {share}; it is a share from 0 to below 1")
     return recipe
+
+
+def _shipped(name: str) -> str:
+    """The name of a recipe that ships."""
+    there = [each.stem for each in sorted(SHIPPED.glob("*.toml"))]
+    require(name in there, f"no recipe {name!r} ships{nearest(name, there)}; there are {', '.join(there)}")
+    return name
 
 
 def _loss(place: pathlib.Path, table: Any) -> Loss:

@@ -44,6 +44,6 @@ class Model:
         return self.decoder.config
 
 
-def model(seed: int = 0, **settings: Any) -> Model:
+def model(seed: int = 0, mesh: Any = None, **settings: Any) -> Model:
     shape = {"layers": 2, "width": 16, "heads": 4, "kv_heads": 2, "head_dim": 4, "hidden": 24, "context": 48}
-    return Model(Decoder(Config(vocab=Letters.vocab, **shape, **settings), rngs=nnx.Rngs(seed)))
+    return Model(Decoder(Config(vocab=Letters.vocab, **shape, **settings), rngs=nnx.Rngs(seed)), mesh=mesh)
