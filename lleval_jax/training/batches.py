@@ -3,13 +3,15 @@
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, require, require_known
-from lleval_jax.lm.packing import Row, plan
+from lleval_jax.lm.packing import Row, ladder, pack
 from lleval_jax.values.preferences import Preferences, Side
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ class Rows:
     def tokens(self) -> int:
         """Of all rows."""
         return sum(len(row.tokens) for row in (*self.chosen, *self.rejected))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row."""
+        return max(len(row.tokens) for row in (*self.chosen, *self.rejected))
 
 
 class Packed(NamedTuple):
@@ -166,19 +173,41 @@ def _shuffled(size: int, seed: int) -> Any:
     return grain.MapDataset.range(size).seed(seed).shuffle().repeat()
 
 
-def packed(rows: Sequence[Row], *, batch: int, multiple: int = 1) -> list[Packed]:
-    """Micro-batches of all rows, of few shapes.
+def packed(rows: Sequence[Row], *, batch: int, length: int = 0, multiple: int = 1) -> list[Packed]:
+    """Micro-batches of all rows, of very few shapes: a run compiles two or three programs.
 
     Args:
         rows: answers after their prompts.
         batch: tokens of a micro-batch, about.
+        length: of a packed row, at least that of the longest; a run gives the longest of all its rows.
         multiple: of the rows of each, as the devices that share them.
     """
-    ends = np.cumsum([len(row.tokens) - row.start for row in rows])
-    found = []
-    for stage in plan(rows, batch=batch, share=0, multiple=multiple):
-        for each in stage.batches:
-            answer = np.full(len(each.places), len(rows), np.int32)
-            answer[: len(each.into)] = np.searchsorted(ends, each.into, side="right")
-            found.append(Packed(each.tokens, each.positions, each.segments, each.places, answer))
-    return found
+    lengths = [len(row.tokens) for row in rows]
+    length = ladder(max(length, *lengths))
+    bins = [inside for _, inside in pack(lengths, length)]
+    count = math.ceil(len(bins) * length / max(batch, length))
+    wide = -(-rung(math.ceil(len(bins) / count), 2) // multiple) * multiple
+    groups = [bins[first : first + wide] for first in range(0, len(bins), wide)]
+    return [_laid_out(rows, group, wide, length) for group in groups]
+
+
+def _laid_out(rows: Sequence[Row], bins: Sequence[Sequence[int]], wide: int, length: int) -> Packed:
+    """Bins of rows, by number, as arrays of one shape."""
+    tokens, positions, segments = np.zeros((3, wide, length), np.int32)
+    places, answer = [], []
+    for k, inside in enumerate(bins):
+        at = 0
+        for number, i in enumerate(inside, 1):
+            here = slice(at, at + len(rows[i].tokens))
+            tokens[k, here], segments[k, here] = rows[i].tokens, number
+            positions[k, here] = np.arange(len(rows[i].tokens))
+            found = np.arange(k * length + at + rows[i].start, k * length + here.stop)
+            places.append(found)
+            answer.append(np.full(len(found), i))
+            at = here.stop
+    asked = np.concatenate(places)
+    room = 1 << (len(asked) - 1).bit_length()
+    padded = np.full((2, room), -1, np.int32)
+    padded[1] = len(rows)
+    padded[0, : len(asked)], padded[1, : len(asked)] = asked, np.concatenate(answer)
+    return Packed(tokens, positions, segments, *padded)

@@ -121,6 +121,7 @@ class Course:
         self.optimizer = schedule.optimizer()
         self.orders = _orders(rows, schedule)
         self.key = jax.random.key(schedule.seed, impl="threefry2x32")
+        self.longest = max(each.longest for each in (rows, held_out) if each is not None)
         self.noisy = adapters is not None and adapters.dropout > 0
 
     def through(self, run: Run, tell: Tell) -> Trained:
@@ -177,7 +178,7 @@ class Course:
         """Micro-batches; on a mesh their rows are shared out, and as many as that needs."""
         on = self.given.mesh
         parts = 1 if on is None else on.shape["data"] * on.shape["fsdp"]
-        found = batches.packed(rows, batch=self.schedule.tokens, multiple=parts)
+        found = batches.packed(rows, batch=self.schedule.tokens, length=self.longest, multiple=parts)
         return found if on is None else [_laid(each, on) for each in found]
 
     @property
