@@ -37,7 +37,7 @@ def test_a_name_whose_module_needs_what_is_missing_says_so(monkeypatch):
     def missing(*_):
         raise ModuleNotFoundError("No module named 'flax'", name="flax.nnx")
 
-    monkeypatch.setattr("lleval_jax.lm.loaded", missing)
+    monkeypatch.setattr("lleval_jax.lazy.loaded", missing)
     monkeypatch.delitem(vars(lm), "Request", raising=False)
     with pytest.raises(
         BadInput, match=r'lm.Request needs the package flax. Install it: pip install "lleval-jax\[train\]"'

@@ -16,6 +16,7 @@ from flax import nnx
 from nn import tiny_model
 
 from lleval_jax.errors import BadInput, NotConverged
+from lleval_jax.lm.mesh import mesh, place
 from lleval_jax.training import batches, loop, lora, losses, step
 from lleval_jax.training.batches import Order
 from lleval_jax.training.lora import Lora
@@ -75,11 +76,9 @@ def test_micro_batches_change_nothing_but_rounding(model: tiny_model.Model, adap
 @pytest.mark.parametrize("sizes", [{"data": 4}, {"fsdp": 2, "tensor": 2}], ids=str)
 def test_a_mesh_of_devices_learns_the_same(sizes: dict[str, int]) -> None:
     """AOT sorts over the answers of all devices."""
-    from lleval_jax.lm import mesh
-
-    alone, on = tiny_model.model(), mesh.mesh(**sizes)
+    alone, on = tiny_model.model(), mesh(**sizes)
     shared = tiny_model.model(mesh=on)
-    mesh.place(shared.decoder, on)
+    place(shared.decoder, on)
     schedule = Schedule(steps=3, batch=8, rate=1e-2, tokens=160)
     told, found = (
         loop.fit(each, preferences(), loss=AOT(beta=0.1), lora=Lora(rank=2), schedule=schedule)
@@ -166,13 +165,12 @@ def test_a_run_that_is_killed_goes_on(model: tiny_model.Model, tmp_path) -> None
     code = textwrap.dedent(KILLED.format(paths=[str(tests), str(tests.parent)], out=top))
     rng, kills = np.random.default_rng(0), 0
     for _ in range(4):
-        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        for line in child.stdout:  # type: ignore[union-attr]
-            if line.startswith("training") and rng.random() < 0.15:
-                child.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-        child.wait()
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+            for line in child.stdout:  # type: ignore[union-attr]
+                if line.startswith("training") and rng.random() < 0.15:
+                    child.send_signal(signal.SIGKILL)
+                    kills += 1
+                    break
     assert kills
     found = loop.fit(model, preferences(), lora=Lora(rank=2), schedule=schedule, out=top)
     for one, other in zip(weights(told), weights(found), strict=True):
