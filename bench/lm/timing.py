@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import resource
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,20 +34,25 @@ def asked(variants: Sequence[str]) -> argparse.Namespace:
 
 
 def timed(read: Callable[[], Any], write: Callable[[Any], list[list[int]]], repeats: int) -> dict[str, Any]:
-    """Median seconds of reading the prompts and of writing the tokens after the first; the first time of all apart."""
-    reading, writing, tokens = [], [], []
+    """Seconds of reading the prompts, of writing the tokens after the first, and of the processor's cores meanwhile.
+
+    The first time of all, which compiles, is apart.
+    """
+    reading, writing, processor, tokens = [], [], [], []
     for _ in range(repeats + 1):
         began = time.perf_counter()
         state = read()
-        middle = time.perf_counter()
+        middle, used = time.perf_counter(), time.process_time()
         tokens = write(state)
         writing.append(time.perf_counter() - middle)
+        processor.append(time.process_time() - used)
         reading.append(middle - began)
+    first = reading[0] + writing[0]
     return {
-        "first_seconds": reading[0] + writing[0],
-        "prompt_seconds": statistics.median(reading[1:]),
-        "seconds": statistics.median(writing[1:]),
-        "spread": [min(writing[1:]), max(writing[1:])],
+        "first": first,
+        "reading": reading[1:],
+        "writing": writing[1:],
+        "processor": processor[1:],
         "tokens": tokens,
     }
 
