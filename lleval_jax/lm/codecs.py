@@ -1,5 +1,6 @@
 """Text to token numbers and back through the `tokenizers` library, and what any such library must offer here."""
 
+import importlib
 import json
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -129,10 +130,11 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def from_transformers(folder: pathlib.Path) -> FastCodec:
     """From older files (`vocab.json` with `merges.txt`, `vocab.txt`), which transformers turns into a tokenizer."""
-    from transformers import AutoTokenizer  # an extra, and slow to load
+    # An extra, slow to load, and slower to check: its types take a checker minutes.
+    auto: Any = importlib.import_module("transformers").AutoTokenizer
 
     try:
-        found = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        found = auto.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return FastCodec(Tokenizer.from_str(found.backend_tokenizer.to_str()))
     except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
         raise BadInput(f"{folder} holds no tokenizer that transformers can read: {error}") from error
