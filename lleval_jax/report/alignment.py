@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lleval_jax.report import style
 from lleval_jax.report.text import Table
 from lleval_jax.values.results import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def measures(estimate: Estimate) -> Table:
@@ -32,7 +36,7 @@ def quantiles(
     *,
     ax: style.Panels = None,
     title: str = "Rewards on held-out answers",
-) -> style.Canvas:
+) -> "Axes":
     """The quantile functions of the rewards of chosen and rejected answers, and where the second lie above the first.
 
     Args:
@@ -55,4 +59,4 @@ def quantiles(
     picture.legend(handles, ("chosen", "rejected", "dominance violated", "before training"), 4)
     picture.head(title)
     picture.finish(path)
-    return picture
+    return panel

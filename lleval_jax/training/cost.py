@@ -33,7 +33,7 @@ class Cost:
                 the layer, and as many again for the gradient of a weight that learns
     weights     bytes of all parameters on a device
     state       bytes of the optimiser's state and the gradient, on a device
-    program     bytes that the compiled step takes beside them, on a device
+    program     bytes that the compiled step takes besides, on a device
     seconds     for all steps, by one step that was timed; the programs' compilation apart
     compiling   seconds that compiling took
     """

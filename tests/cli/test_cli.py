@@ -457,6 +457,7 @@ DRAWING = (  # every verb that draws, with the words it cannot do without
     "refresh choose {place}/answers.csv -k 3",
     "refresh estimate {place}/answers.csv {place}/truth.csv",
     "sloth {place}/answers.csv",
+    "train {place}/answers.csv",
 )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import lleval_jax as ll
 from lleval_jax.errors import BadInput
-from lleval_jax.report import plot, prompts, refresh_plots, sloth_plots, style
+from lleval_jax.report import alignment, plot, prompts, refresh_plots, sloth_plots, style
 from lleval_jax.values.findings import Best, Distribution
 
 plt = pytest.importorskip("matplotlib.pyplot", reason="needs the extra `plot`")
@@ -40,6 +40,7 @@ DRAWN = {
     "curves": lambda **to: sloth_plots.curves(an_estimate(GRID[:1] + GRID[2:3], ("MMLU",)), BOARD, **to),
     "observed": lambda **to: sloth_plots.observed(an_estimate(GRID, ("MMLU",)), SCORED, **to),
     "levels": lambda **to: sloth_plots.levels(an_estimate(GRID, ("MMLU",)), BOARD, "new", "MMLU", **to),
+    "quantiles": lambda **to: alignment.quantiles([1.0, 2.0, -0.5], [0.0, 1.5], **to),
     "loadings": lambda **to: sloth_plots.loadings(an_estimate(("MMLU", "ARC"), ("one", "two")), **to),
 }
 
