@@ -427,7 +427,9 @@ def test_buckets_are_read(server):
         data.read(f"s3://key:secret@bucket/logs/one/*.txt?{asked}")
 
 
-def test_an_address_that_needs_a_package_says_which():
+def test_an_address_that_needs_a_package_says_which(monkeypatch):
+    for package in ("fsspec", "huggingface_hub"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     with pytest.raises(BadInput, match="hf:// needs a package that is not .* pip install fsspec huggingface_hub"):
         data.read("hf://datasets/somebody/answers/a.csv")
 
