@@ -57,8 +57,8 @@ def _encoded(model: "LanguageModel", prompts: Sequence[Text], answers: Sequence[
         isinstance(prompt, str) and isinstance(answer, str) for prompt, answer in zip(prompts, answers, strict=True)
     ]
     joint = [i for i, texts in enumerate(both) if texts and not chat]
-    texts = [[str(side[i]) for i in joint] for side in (prompts, answers)]
-    rows = dict(zip(joint, _jointly(model, *texts, joint), strict=True)) if joint else {}
+    asked, given = ([str(side[i]) for i in joint] for side in (prompts, answers))
+    rows = dict(zip(joint, _jointly(model, asked, given, joint), strict=True)) if joint else {}
     for i, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         if i not in rows:
             first = _prompt(model, prompt, chat, i)
