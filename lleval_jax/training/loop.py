@@ -127,19 +127,16 @@ class Course:
     def through(self, run: Run, tell: Tell) -> Trained:
         """All steps that are left, with what they write."""
         now = run.restored(Kept.first(self.start.learned, self.optimizer))
-        total, tokens = self.schedule.steps, 0
+        total = self.schedule.steps
         used = [sorted({row for number in range(total) for row in order.rows(number)}) for order in self.orders]
         tell(Progress("scoring with the reference", 0, sum(map(len, used)), unit="answers"))
         known = [
             self._under_reference(*each) for each in zip((self.rows.chosen, self.rows.rejected), used, strict=True)
         ]
         apart = None if self.held_out is None else self._held_out(self.reference)
-        began = time.perf_counter()
         for number in range(now.step, total):
             now, record = self.step(now, number, known, run)
-            tokens += int(record["tokens"])
-            rate = tokens / (time.perf_counter() - began)
-            tell(Progress("training", number + 1, total, error=record["loss"], unit="steps", rate=rate))
+            tell(Progress("training", number + 1, total, error=record["loss"], unit="steps"))
             if apart is not None and self._due(number, self.schedule.evaluate):
                 record |= self.evaluated(now, apart)
             run.write(record, now, self._due(number, self.schedule.keep))

@@ -87,7 +87,7 @@ def wilson(share: float, count: int, level: float) -> tuple[float, float]:
     z2 = stats.norm.isf((1 - level) / 2) ** 2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = np.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))  # rounding keeps the share inside
 
 
 def _measures(u: Array, v: Array, paired: bool) -> Array:
