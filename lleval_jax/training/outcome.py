@@ -1,6 +1,6 @@
 """What alignment has done, with intervals: preferences won, and how far the chosen answers dominate the rejected."""
 
-import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -104,17 +104,6 @@ def _one(u: Array, v: Array, key: Array, paired: bool) -> Array:
     return _measures(u[first], v[second], paired)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Draws:
-    paired: bool
-    draws: int
-
-    def __call__(self, u: Array, v: Array, key: Array) -> Array:
-        return jax.lax.map(lambda one: _one(u, v, one, self.paired), jax.random.split(key, self.draws), batch_size=64)
-
-
-_compiled = jit(lambda settings, u, v, key: settings(u, v, key), static_argnums=0)
-
-
+@functools.partial(jit, static_argnums=(3, 4))
 def _drawn(u: Array, v: Array, key: Array, paired: bool, draws: int) -> Array:
-    return _compiled(_Draws(paired, draws), u, v, key)
+    return jax.lax.map(lambda one: _one(u, v, one, paired), jax.random.split(key, draws), batch_size=64)
