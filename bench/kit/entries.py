@@ -29,6 +29,7 @@ class Entry(NamedTuple):
     needs     of the whole: "shared:FOLDER/FILE" of the shared data, "rivals", "extra:PACKAGE", "model:NAME"
     small_needs  of the smoke run
     tested    the test that runs a few worlds of it at every change, in place of a smoke run
+    alone     it says how many devices JAX has, which only a process that has none yet can do
     """
 
     name: str
@@ -39,6 +40,7 @@ class Entry(NamedTuple):
     needs: Sequence[str] = ()
     small_needs: Sequence[str] = ()
     tested: str = ""
+    alone: bool = False
 
     @property
     def method(self) -> str:
@@ -450,6 +452,7 @@ ENTRIES: dict[str, Entry] = {
             {"layers": 2, "width": 64, "hidden": 128, "heads": 8, "kv_heads": 8, "vocab": 512, "tokens": 16},
             needs=("extra:flax",),
             small_needs=("extra:flax",),
+            alone=True,
         ),
     )
 }
