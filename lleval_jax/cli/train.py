@@ -21,7 +21,7 @@ TRAINED, COST = "lleval/trained/1", "lleval/cost/1"
 ADAPTER, MODEL = "adapter", "model"  # folders within that of the run
 
 Recipes = Annotated[
-    pathlib.Path, typer.Argument(metavar="RECIPE", help="A TOML file: model, data, adapter, loss, schedule.")
+    pathlib.Path, typer.Argument(metavar="RECIPE", help="A TOML file: model, data, adapter, loss, schedule, mesh.")
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what it would take: parameters, memory, operations, time.")
@@ -75,7 +75,8 @@ def _read(wanted: "Recipe", run: Run) -> "tuple[Any, Preferences, Preferences | 
     if isinstance(wanted.held_out, str):
         held_out = read_preferences(wanted.held_out, columns=columns)
     run.say("loading the model")
-    return lm.load(wanted.model, tell=run.tell), learned, held_out
+    on = None if wanted.mesh is None else wanted.mesh.mesh()
+    return lm.load(wanted.model, mesh=on, tell=run.tell), learned, held_out
 
 
 def _trained(

@@ -1,4 +1,4 @@
-"""A training run in a TOML file: model, data, adapter, loss, schedule.
+"""A training run in a TOML file: model, data, adapter, loss, schedule, mesh.
 
     model = "tiny-lm"                 # a folder, a .gguf file, or a name that `lleval models list` shows
     data = "pairs.jsonl"              # prompt, chosen, rejected; or prompt, completion, label
@@ -16,6 +16,9 @@
     [schedule]
     steps = 100
 
+    [mesh]                            # without this table: one device
+    fsdp = 8                          # parts that rows and weights are shared out to; also data and tensor
+
 Paths are from the folder that the file lies in. A key that is not known is refused, with the nearest that is.
 """
 
@@ -27,8 +30,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from jax.sharding import Mesh
 
 from lleval_jax.errors import BadInput, chosen, nearest, require
+from lleval_jax.lm.mesh import mesh
 from lleval_jax.training.batches import Long
 from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import LOSSES, Loss
@@ -37,7 +42,26 @@ from lleval_jax.values.preferences import Preferences
 
 SHIPPED = pathlib.Path(__file__).parent / "recipes"
 DEMO = "demo:"  # before the name of a recipe that ships
-TABLES = ("loss", "adapter", "schedule", "columns")
+TABLES = ("loss", "adapter", "schedule", "columns", "mesh")
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """How many devices, and what each axis shares out: see `lm.mesh.mesh`.
+
+    Attributes:
+        data: parts that the rows of a batch are shared out to.
+        fsdp: parts that the rows and the weights are shared out to.
+        tensor: parts that heads, hidden numbers and the vocabulary are shared out to.
+    """
+
+    data: int = 1
+    fsdp: int = 1
+    tensor: int = 1
+
+    def mesh(self) -> Mesh:
+        """The first so many devices. `BadInput`: there are fewer."""
+        return mesh(self.data, self.fsdp, self.tensor)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +80,7 @@ class Recipe:
         longest: tokens of an answer with its prompt, at most; None for the model's context.
         long: what to do with longer ones.
         columns: what a column of the data is, where its name does not tell.
+        mesh: the devices that share the work; None for one.
     """
 
     model: str
@@ -69,6 +94,7 @@ class Recipe:
     longest: int | None = None
     long: Long = "refuse"
     columns: dict[str, str] | None = None
+    mesh: Devices | None = None
 
     def parts(self, data: Preferences) -> tuple[Preferences, Preferences | None]:
         """What is learned and what is held out, by the share `held_out`: drawn once, by the schedule's seed."""
@@ -99,6 +125,7 @@ def read(path: str | os.PathLike[str]) -> Recipe:
         "loss": _loss(place, found["loss"]),
         "schedule": _made(place, "schedule", found.get("schedule", {}), Schedule),
         "adapter": _made(place, "adapter", found["adapter"], Lora) if "adapter" in found else None,
+        "mesh": _made(place, "mesh", found["mesh"], Devices) if "mesh" in found else None,
     }
     for key in ("data", "out", *(["held_out"] if isinstance(found.get("held_out"), str) else [])):
         here = pathlib.Path() if ships and key == "out" else place.parent

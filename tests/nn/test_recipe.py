@@ -29,6 +29,9 @@ learn = "B"
 [schedule]
 steps = 7
 betas = [0.9, 0.95]
+[mesh]
+fsdp = 2
+tensor = 4
 """
 
 
@@ -44,7 +47,11 @@ def test_a_recipe_says_all_of_a_run(tmp_path) -> None:
     assert found.schedule == Schedule(steps=7, betas=(0.9, 0.95))
     assert (found.model, found.data, found.out) == ("tiny-lm", str(tmp_path / "pairs.jsonl"), str(tmp_path / "run"))
     assert found.held_out == 0.25
-    assert read(tmp_path, GOOD[: GOOD.index("[adapter]")]).adapter is None
+    assert found.mesh is not None
+    assert dict(found.mesh.mesh().shape) == {"data": 1, "fsdp": 2, "tensor": 4}
+    short = read(tmp_path, GOOD[: GOOD.index("[adapter]")])
+    assert short.adapter is None
+    assert short.mesh is None
 
 
 WRONG = [
@@ -57,6 +64,7 @@ WRONG = [
     ("steps = 7", "steps = 0", "steps is 0; it is at least 1"),
     ("[loss]", "[loss", "is not TOML"),
     ('learn = "B"', 'learn = "C"', "learn"),
+    ("fsdp = 2", "fdsp = 2", "[mesh] has no 'fdsp'; did you mean 'fsdp'?"),
 ]
 
 

@@ -73,16 +73,19 @@ def test_micro_batches_change_nothing_but_rounding(model: tiny_model.Model, adap
         np.testing.assert_allclose(one, other, atol=1e-6 * max(size, 1))
 
 
-@pytest.mark.parametrize("sizes", [{"data": 4}, {"fsdp": 2, "tensor": 2}], ids=str)
-def test_a_mesh_of_devices_learns_the_same(sizes: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "adapters"),
+    [({"data": 8}, Lora(rank=2)), ({"data": 2, "fsdp": 2, "tensor": 2}, None)],
+    ids=["LoRA", "all weights"],
+)
+def test_a_mesh_of_eight_devices_learns_the_same(sizes: dict[str, int], adapters: Lora | None) -> None:
     """AOT sorts over the answers of all devices."""
     alone, on = tiny_model.model(), mesh(**sizes)
     shared = tiny_model.model(mesh=on)
     place(shared.decoder, on)
     schedule = Schedule(steps=3, batch=8, rate=1e-2, tokens=160)
     told, found = (
-        loop.fit(each, preferences(), loss=AOT(beta=0.1), lora=Lora(rank=2), schedule=schedule)
-        for each in (alone, shared)
+        loop.fit(each, preferences(), loss=AOT(beta=0.1), lora=adapters, schedule=schedule) for each in (alone, shared)
     )
     values = [[record["loss"] for record in trained.history] for trained in (told, found)]
     np.testing.assert_allclose(values[0], values[1], rtol=2e-5)
