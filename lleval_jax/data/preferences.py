@@ -1,4 +1,4 @@
-"""Preferences, read from `.jsonl`, `.parquet` or `.csv`: pairs, or labelled answers."""
+"""Preferences, read from `.jsonl`, `.parquet` or `.csv`: pairs, labelled answers, or answers that are all wanted."""
 
 import os
 import pathlib
@@ -11,7 +11,7 @@ from lleval_jax.data import archive, files, opening
 from lleval_jax.data.tables import frames, load
 from lleval_jax.data.tables.columns import Aliases, find
 from lleval_jax.errors import require
-from lleval_jax.values.preferences import Place, Preferences
+from lleval_jax.values.preferences import Place, Preferences, WhenUnfit
 from lleval_jax.values.results import Source
 
 USES: Aliases = {
@@ -20,6 +20,7 @@ USES: Aliases = {
     "rejected": (("dispreferred", "responserejected"),),
     "completion": (("response", "answer", "output"),),
     "label": (("desired", "isgood"),),
+    "messages": (("conversation", "conversations"),),
 }
 
 
@@ -29,6 +30,7 @@ def read_preferences(
     *,
     columns: Mapping[str, str] | None = None,
     encoding: str | None = None,
+    unfit: WhenUnfit = "refuse",
 ) -> Preferences:
     """What a model is aligned by, as `Preferences.from_frame` describes it.
 
@@ -37,6 +39,7 @@ def read_preferences(
             memory: a frame of pandas, polars or pyarrow, a dict of columns, or a list of dicts.
         columns: what a column is, where its name does not tell: {"chosen": "better"}. Case and blanks do not count.
         encoding: of text that is neither UTF-8 nor UTF-16.
+        unfit: what to do with rows that nothing can be learned from: "refuse" the file, or "drop" them with a warning.
 
     Raises:
         BadInput: as `Preferences.from_frame`, with the line of the file; or the file is none or damaged.
@@ -44,13 +47,13 @@ def read_preferences(
     if frames.is_table(path):
         sheet = frames.sheet(path)
         frame = _named(sheet.take(None).to_pandas(), sheet.name, columns)
-        return Preferences.from_frame(frame, place=sheet.place)
+        return Preferences.from_frame(frame, place=sheet.place, unfit=unfit)
     path = opening.one(path, encoding=encoding)
     with files.damage(path.name), files.in_utf8(path):
         require(path.stat().st_size > 0, f"{path.name} is empty")
         frame, place = _frame(path)
         source = Source(files={path.name: archive.file_hash(path)})
-    return Preferences.from_frame(_named(frame, path.name, columns), place=place, source=source)
+    return Preferences.from_frame(_named(frame, path.name, columns), place=place, source=source, unfit=unfit)
 
 
 def _frame(path: pathlib.Path) -> tuple[pd.DataFrame, Place]:
