@@ -60,7 +60,9 @@ HH = "\n\nHuman: {}\n\nAssistant: I can.\n\nHuman: 2+2?\n\nAssistant: {}"
 
 def test_dialogues_in_one_text_are_chats(tmp_path: pathlib.Path) -> None:
     """As HH has them: all before the last turn is the prompt."""
-    found = read_preferences(written(tmp_path, {"chosen": HH.format("Add!", "4"), "rejected": HH.format("Add!", " 5 ")}))
+    found = read_preferences(
+        written(tmp_path, {"chosen": HH.format("Add!", "4"), "rejected": HH.format("Add!", " 5 ")})
+    )
     said = ("user", "Add!"), ("assistant", "I can."), ("user", "2+2?")
     assert found.chosen.prompts == found.rejected.prompts == (tuple(Message(*turn) for turn in said),)
     assert (found.chosen.answers, found.rejected.answers) == (("4",), ("5",))
