@@ -272,4 +272,8 @@ def _label(given: Any, at: str) -> bool:
 
 
 def _take(side: Side, rows: Sequence[int]) -> Side:
-    return Side(*(tuple(part[row] for row in rows) for part in side))
+    return Side(
+        tuple(side.prompts[row] for row in rows),
+        tuple(side.answers[row] for row in rows),
+        tuple(side.rows[row] for row in rows),
+    )
