@@ -1,5 +1,6 @@
-"""`lleval models`: which language models can be had by name, where one is, and fetching it."""
+"""`lleval models`: which language models can be had by name, where one is, fetching it; and an adapter put into one."""
 
+import pathlib
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from lleval_jax.lm.registry import Packaged
 
 SCHEMA = "lleval/models/1"
-models = typer.Typer(cls=Group, rich_markup_mode=None, help="Language models by name: list, show, fetch.")
+models = typer.Typer(
+    cls=Group, rich_markup_mode=None, help="Language models by name: list, show, fetch; merge an adapter."
+)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a model.", show_default=False)]
 
 
@@ -69,9 +72,45 @@ def fetch(
         run.show([_table(facts)], {"schema": SCHEMA, "models": [facts]})
 
 
+def merge(
+    adapter: Annotated[
+        pathlib.Path,
+        typer.Argument(metavar="ADAPTER", help="Its folder, of 'lleval train' or of PEFT.", show_default=False),
+    ],
+    out: Annotated[
+        pathlib.Path,
+        typer.Option("--out", metavar="FOLDER", help="Write the model there, as Hugging Face publishes one."),
+    ],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", metavar="MODEL", help="What it adapts: a folder, a file or a name; else as the adapter says."
+        ),
+    ] = None,
+    dtype: options.Dtype = "float32",
+    json: options.Json = None,
+) -> None:
+    """Write a model with what an adapter has learned: one that every verb takes as --model, and transformers opens.
+
+    Example: lleval models merge runs/demo-aot/adapter --out aligned
+    """
+    with verb("loading the model", Outputs(json=json), computes=False) as run:
+        from lleval_jax import lm, training  # not needed for --help
+
+        model = training.adapted(adapter, base, dtype=dtype, tell=run.tell)
+        run.say("writing")
+        facts = {"name": model.name, "adapter": str(adapter), "path": str(lm.save(model, out, tell=run.tell))}
+        facts |= {"licence": model.source.licence}
+        table = ll.report.text.Table(
+            f"model {out}", ("what", "found"), tuple((k, v) for k, v in facts.items() if v), left=2
+        )
+        run.show([table], {"schema": SCHEMA, "models": [facts]})
+
+
 options.add(models, list_, "list", no_args_is_help=False)
 options.add(models, show)
 options.add(models, fetch)
+options.add(models, merge)
 
 
 def _facts(model: "Packaged") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from lleval_jax.training import adapter_files as adapter_files
 from lleval_jax.training import losses as losses
+from lleval_jax.training.adapted import adapted as adapted
 from lleval_jax.training.cost import Cost as Cost
 from lleval_jax.training.cost import cost as cost
 from lleval_jax.training.factors import Similarity as Similarity

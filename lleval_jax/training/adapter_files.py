@@ -95,12 +95,12 @@ def load_peft(model: Decoder, folder: "str | os.PathLike[str]") -> tuple[Decoder
     """
     place = pathlib.Path(folder)
     require((place / CONFIG).is_file(), f"{place} is no PEFT folder: it has no {CONFIG}")
-    settings = _settings(place / CONFIG)
+    said = settings(place / CONFIG)
     tensors = safetensors_files.read_file(place / WEIGHTS) if (place / WEIGHTS).is_file() else None
     if tensors is None:
         raise BadFile(f"{place} has no {WEIGHTS}; an adapter kept as a pickle must be saved again by PEFT")
     ours = _paths(model)
-    adapters = _lora(settings, tensors, ours, place)
+    adapters = _lora(said, tensors, ours, place)
     adapted = lora.attach(model, adapters)
     _fill(adapted, tensors, place / WEIGHTS)
     return adapted, adapters
@@ -203,8 +203,13 @@ def _config(model: Decoder, adapters: Lora, targets: list[str], base: str) -> di
     }
 
 
-def _settings(path: pathlib.Path) -> dict[str, Any]:
-    """PEFT's configuration, every option of it known."""
+def settings(path: pathlib.Path) -> dict[str, Any]:
+    """PEFT's configuration, every option of it known.
+
+    Raises:
+        BadInput: an option is not known here, or one is missing.
+        BadFile: the file is damaged.
+    """
     found = _json(path, "")
     kind = found.get("peft_type")
     require(kind == "LORA", f"{path}: peft_type is {kind!r}; only LORA is known")
@@ -220,7 +225,7 @@ def _settings(path: pathlib.Path) -> dict[str, Any]:
     return found
 
 
-def _lora(settings: Mapping[str, Any], tensors: Tensors, ours: Mapping[str, str], place: pathlib.Path) -> Lora:
+def _lora(said: Mapping[str, Any], tensors: Tensors, ours: Mapping[str, str], place: pathlib.Path) -> Lora:
     """What is attached: the layers that the tensors name."""
     found = set()
     for name in tensors:
@@ -232,11 +237,11 @@ def _lora(settings: Mapping[str, Any], tensors: Tensors, ours: Mapping[str, str]
         found.add(path)
     targets = tuple(path.removeprefix("blocks.") for path in ours if path in found)
     return Lora(
-        rank=int(settings["r"]),
-        alpha=float(settings["lora_alpha"]),
+        rank=int(said["r"]),
+        alpha=float(said["lora_alpha"]),
         targets=targets,
-        stabilised=bool(settings.get("use_rslora", False)),
-        dropout=float(settings.get("lora_dropout", 0.0)),
+        stabilised=bool(said.get("use_rslora", False)),
+        dropout=float(said.get("lora_dropout", 0.0)),
     )
 
 

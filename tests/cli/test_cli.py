@@ -66,6 +66,7 @@ def test_help_needs_neither_jax_nor_pandas() -> None:
         ["models", "list"],
         ["models", "show"],
         ["models", "fetch"],
+        ["models", "merge"],
     ],
 )
 def test_every_help_carries_an_example(verb: list[str], capsys: pytest.CaptureFixture) -> None:

@@ -1,0 +1,134 @@
+"""AOT, DPO, IPO and KTO on real pairs at equal cost: tiny-lm, all weights, right against wrong solutions of GSM8K.
+
+All contestants see as many answers a step, in as many steps. Rate and beta of each are searched alike, on one seed, by
+pairs won on validation pairs; then each runs with several seeds and is judged on other pairs, one a problem: pairs won,
+violated dominance, margins, and how far it went from the reference, on these texts and on what it writes itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from bench.kit.results import Record
+from bench.kit.settings import setting
+from bench.training import pairs
+from bench.training.aligning import KEPT, Contestant, Ground, measures, rewards
+from lleval_jax import lm
+from lleval_jax.training.losses import AOT, DPO, IPO, KTO, Sides
+from lleval_jax.training.schedule import Schedule
+
+CONTESTANTS = {  # loss, share of the rejected answers, whether pairs
+    "AOT paired": (lambda beta: AOT(beta=beta, paired=True), 1.0, True),
+    "AOT unpaired": (lambda beta: AOT(beta=beta), 1.0, False),
+    "AOT unequal": (lambda beta: AOT(beta=beta), KEPT, False),
+    "DPO": (lambda beta: DPO(beta=beta), 1.0, True),
+    "IPO": (lambda beta: IPO(beta=beta), 1.0, True),
+    "KTO": (lambda beta: KTO(beta=beta), 1.0, False),
+}
+MICRO = 1536  # tokens of a micro-batch: two passes, whose programs all losses share
+SAME = {"AOT unequal": "AOT unpaired"}  # takes the settings of another
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    parts: tuple[str, ...] = setting(("search", "runs"), "what to do; 'runs' needs a search, now or before")
+    who: tuple[str, ...] = setting(tuple(CONTESTANTS), "contestants")
+    seeds: tuple[int, ...] = setting((0, 1, 2), "of the order of pairs")
+    steps: int = setting(16, "of a run; those of the search are half as many")
+    answers: int = setting(24, "a step, of both sides")
+    rates: tuple[float, ...] = setting((2e-4, 1e-3), "that are searched")
+    betas: tuple[float, ...] = setting((0.01, 0.1), "that are searched")
+    longest: int = setting(160, "tokens of a row, at most")
+    held: int = setting(96, "problems that are judged on")
+    validation: int = setting(64, "problems that the search is judged on")
+    limit: int = setting(48, "tokens of a text that is written to estimate the KL divergence")
+
+
+def study(settings: Settings, record: Record) -> None:
+    """The search, then all contestants, seed by seed; what is stored already is not run again."""
+    model = lm.load("tiny-lm")
+    data = pairs.short(model, pairs.solutions(), settings.longest)
+    held, validation, learned = pairs.parted(data, (settings.held, settings.validation), 0)
+    words: dict[str, Any] = {"longest": settings.longest, "room": 256, "tokens": MICRO}
+    if "search" in settings.parts:
+        search(Ground(model, learned, validation, **words), settings, record)
+    if "runs" in settings.parts:
+        chosen = {who: best(record.content["search"]["runs"], SAME.get(who, who)) for who in settings.who}
+        runs(Ground(model, learned, held, **words), chosen, settings, record)
+
+
+def contestant(who: str, beta: float) -> Contestant:
+    """By name."""
+    loss, kept, paired = CONTESTANTS[who]
+    return Contestant(loss(beta), kept, paired)
+
+
+def search(ground: Ground, settings: Settings, record: Record) -> None:
+    """Each loss with each rate and beta, one seed, half the steps."""
+    found = record.content.get("search", {}).get("runs", [])
+    done = {(each["who"], each["rate"], each["beta"]) for each in found}
+    for who in settings.who:
+        for rate in settings.rates:
+            for beta in settings.betas:
+                if who in SAME or (who, rate, beta) in done:
+                    continue
+                like = contestant(who, beta)
+                steps = max(1, settings.steps // 2)
+                model, took = ground.aligned(like, _schedule(like, settings.answers, steps, rate, 0))
+                row = {"who": who, "rate": rate, "beta": beta} | took
+                found.append(row | measures(rewards(ground.judge(model), ground.reference)))
+                record.part("search", {"pairs": len(ground.held.chosen.answers), "runs": found})
+                print(json.dumps(found[-1]), flush=True)
+
+
+def best(found: list[dict], who: str) -> dict[str, float]:
+    """Rate and beta that won most validation pairs; of equal ones the one with the smaller violation area."""
+    row = min((each for each in found if each["who"] == who), key=lambda each: (-each["won"], each["area"]))
+    return {"rate": row["rate"], "beta": row["beta"]}
+
+
+def runs(ground: Ground, chosen: dict[str, dict], settings: Any, record: Record) -> None:
+    """All contestants, seed by seed; what is judged on is kept row by row, for intervals."""
+    found = record.content.get("runs", {}).get("runs", {})
+    about = facts(ground)
+    for seed in settings.seeds:
+        for who, words in chosen.items():
+            if f"{who}/{seed}" in found:
+                continue
+            like = contestant(who, words["beta"])
+            model, took = ground.aligned(like, _schedule(like, settings.answers, settings.steps, words["rate"], seed))
+            reward = rewards(ground.judge(model), ground.reference)
+            went = ground.divergence(model, settings.limit, seed)
+            row = words | took | {"chosen": rounded(reward.chosen), "rejected": rounded(reward.rejected)}
+            found[f"{who}/{seed}"] = row | {"kl": rounded(went)}
+            record.part("runs", about | {"runs": found})
+            print(who, seed, json.dumps(measures(reward)), float(went.mean()), flush=True)
+
+
+def facts(ground: Ground) -> dict[str, Any]:
+    """What is learned and judged on, and what the reference makes of it."""
+    reference: Sides = ground.reference
+    lengths = [[len(row.tokens) - row.start for row in side] for side in (ground.judged.chosen, ground.judged.rejected)]
+    return {
+        "pairs": len(ground.rows.chosen),
+        "tokens": round(ground.rows.tokens / (2 * len(ground.rows.chosen)), 1),
+        "judged": len(ground.judged.chosen),
+        "reference": {name: rounded(side) for name, side in reference._asdict().items()},
+        "reference_won": float(np.mean(np.asarray(reference.chosen) > np.asarray(reference.rejected))),
+        "longer_chosen": float(np.mean(np.greater(*lengths))),
+    }
+
+
+def rounded(values: Any) -> list[float]:
+    """To thousandths."""
+    return [round(float(each), 3) for each in values]
+
+
+def _schedule(who: Contestant, answers: int, steps: int, rate: float, seed: int) -> Schedule:
+    return Schedule(steps=steps, batch=who.batch(answers), tokens=MICRO, rate=rate, seed=seed)
