@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 
@@ -65,10 +66,19 @@ class Ground:
         room: int = 0,
     ) -> None:
         self.model, self.adapters, self.tokens, self.room = model, adapters, tokens, room or longest
-        self.learned, self.held = learned, held
-        self.rows, self.judged = (batches.rows_of(model, each, longest=longest) for each in (learned, held))
-        self.reference = self.sums(model, self.judged)
+        self.longest, self.rows = longest, batches.rows_of(model, learned, longest=longest)
         self.known = self.sums(model, self.rows)
+        self._judge_on(held)
+
+    def on(self, held: Preferences) -> Ground:
+        """The same, judged on other pairs."""
+        other = copy.copy(self)
+        other._judge_on(held)
+        return other
+
+    def _judge_on(self, held: Preferences) -> None:
+        self.held, self.judged = held, batches.rows_of(self.model, held, longest=self.longest)
+        self.reference = self.sums(self.model, self.judged)
 
     def sums(self, model: LanguageModel, rows: Rows) -> Sides:
         """Log-probabilities of all answers, in nats."""
@@ -107,9 +117,9 @@ class Ground:
         """Log-probabilities of the answers that are judged on."""
         return self.sums(model, self.judged)
 
-    def divergence(self, model: LanguageModel, limit: int, seed: int) -> np.ndarray:
-        """log pi - log pi_ref of what the model itself writes after each prompt, in nats."""
-        return kl.log_ratios(model, self.model, self.held.chosen.prompts, limit=limit, seed=seed)
+    def divergence(self, model: LanguageModel, count: int, limit: int, seed: int) -> np.ndarray:
+        """log pi - log pi_ref of what the model itself writes after the first prompts, in nats."""
+        return kl.log_ratios(model, self.model, self.held.chosen.prompts[:count], limit=limit, seed=seed)
 
 
 def rewards(policy: Sides, reference: Sides) -> Sides:

@@ -40,14 +40,16 @@ class Settings:
     parts: tuple[str, ...] = setting(("search", "runs"), "what to do; 'runs' needs a search, now or before")
     who: tuple[str, ...] = setting(tuple(CONTESTANTS), "contestants")
     seeds: tuple[int, ...] = setting((0, 1, 2), "of the order of pairs")
-    steps: int = setting(16, "of a run; those of the search are half as many")
+    steps: int = setting(12, "of a run")
+    searching: int = setting(8, "steps of a run of the search")
     answers: int = setting(24, "a step, of both sides")
-    rates: tuple[float, ...] = setting((2e-4, 1e-3), "that are searched")
+    rates: tuple[float, ...] = setting((1e-3,), "that are searched")
     betas: tuple[float, ...] = setting((0.01, 0.1), "that are searched")
     longest: int = setting(160, "tokens of a row, at most")
     held: int = setting(96, "problems that are judged on")
     validation: int = setting(64, "problems that the search is judged on")
-    limit: int = setting(48, "tokens of a text that is written to estimate the KL divergence")
+    written: int = setting(48, "of these, prompts that a text is written on to estimate the KL divergence")
+    limit: int = setting(32, "tokens of such a text, at most")
 
 
 def study(settings: Settings, record: Record) -> None:
@@ -56,11 +58,12 @@ def study(settings: Settings, record: Record) -> None:
     data = pairs.short(model, pairs.solutions(), settings.longest)
     held, validation, learned = pairs.parted(data, (settings.held, settings.validation), 0)
     words: dict[str, Any] = {"longest": settings.longest, "room": 256, "tokens": MICRO}
+    ground = Ground(model, learned, validation, **words)
     if "search" in settings.parts:
-        search(Ground(model, learned, validation, **words), settings, record)
+        search(ground, settings, record)
     if "runs" in settings.parts:
         chosen = {who: best(record.content["search"]["runs"], SAME.get(who, who)) for who in settings.who}
-        runs(Ground(model, learned, held, **words), chosen, settings, record)
+        runs(ground.on(held), chosen, settings, record)
 
 
 def contestant(who: str, beta: float) -> Contestant:
@@ -79,8 +82,7 @@ def search(ground: Ground, settings: Settings, record: Record) -> None:
                 if who in SAME or (who, rate, beta) in done:
                     continue
                 like = contestant(who, beta)
-                steps = max(1, settings.steps // 2)
-                model, took = ground.aligned(like, _schedule(like, settings.answers, steps, rate, 0))
+                model, took = ground.aligned(like, _schedule(like, settings.answers, settings.searching, rate, 0))
                 row = {"who": who, "rate": rate, "beta": beta} | took
                 found.append(row | measures(rewards(ground.judge(model), ground.reference)))
                 record.part("search", {"pairs": len(ground.held.chosen.answers), "runs": found})
@@ -104,7 +106,7 @@ def runs(ground: Ground, chosen: dict[str, dict], settings: Any, record: Record)
             like = contestant(who, words["beta"])
             model, took = ground.aligned(like, _schedule(like, settings.answers, settings.steps, words["rate"], seed))
             reward = rewards(ground.judge(model), ground.reference)
-            went = ground.divergence(model, settings.limit, seed)
+            went = ground.divergence(model, settings.written, settings.limit, seed)
             row = words | took | {"chosen": rounded(reward.chosen), "rejected": rounded(reward.rejected)}
             found[f"{who}/{seed}"] = row | {"kl": rounded(went)}
             record.part("runs", about | {"runs": found})

@@ -1,13 +1,13 @@
 """AOT, DPO, IPO and KTO on SmolLM2-135M-Instruct with LoRA, harmless answers (HH), a subset sized to two cores.
 
-As `training.alignment`, whose searched betas it takes; one rate for all, as Adam makes the first steps of all alike.
+As `training.alignment`, but without a search: one rate and one beta for all.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from bench.kit.results import Record, read
+from bench.kit.results import Record
 from bench.kit.settings import setting
 from bench.training import alignment, pairs
 from bench.training.aligning import Ground
@@ -22,13 +22,15 @@ class Settings:
     model: str = setting("smollm2", "what is aligned")
     who: tuple[str, ...] = setting(tuple(alignment.CONTESTANTS), "contestants")
     seeds: tuple[int, ...] = setting((0, 1, 2), "of the order of pairs and of adapters")
-    steps: int = setting(10, "of a run")
+    steps: int = setting(6, "of a run")
     answers: int = setting(16, "a step, of both sides")
-    rate: float = setting(2e-3, "for all")
+    rate: float = setting(4e-3, "for all")
+    beta: float = setting(0.1, "for all, which is TRL's default for each of them")
     rank: int = setting(8, "of the adapters on queries, keys and values")
     longest: int = setting(64, "tokens of a row, at most")
-    held: int = setting(48, "dialogues that are judged on")
-    limit: int = setting(32, "tokens of a text that is written to estimate the KL divergence")
+    held: int = setting(40, "dialogues that are judged on")
+    written: int = setting(16, "of these, prompts that a text is written on to estimate the KL divergence")
+    limit: int = setting(16, "tokens of such a text, at most")
 
 
 def study(settings: Settings, record: Record) -> None:
@@ -36,8 +38,6 @@ def study(settings: Settings, record: Record) -> None:
     model = lm.load(settings.model)
     data = pairs.short(model, pairs.dialogues(), settings.longest)
     held, learned = pairs.parted(data, (settings.held,), 0)
-    searched = read("training", "alignment")["search"]["runs"]
-    same = alignment.SAME
-    chosen = {who: alignment.best(searched, same.get(who, who)) | {"rate": settings.rate} for who in settings.who}
+    chosen = {who: {"rate": settings.rate, "beta": settings.beta} for who in settings.who}
     ground = Ground(model, learned, held, settings.longest, Lora(rank=settings.rank), tokens=4096)
     alignment.runs(ground, chosen, settings, record)

@@ -16,6 +16,7 @@ import pandas as pd
 from bench.kit.problems import shared
 from lleval_jax.data.preferences import read_preferences
 from lleval_jax.lm.load import LanguageModel
+from lleval_jax.training import recipe
 from lleval_jax.values.preferences import Preferences, Prompt
 
 CALCULATOR = re.compile(r"<<[^>]*>>")
@@ -24,7 +25,7 @@ CALCULATOR = re.compile(r"<<[^>]*>>")
 def solutions() -> Preferences:
     """Right with wrong solutions of GSM8K's problems, by four systems (Cobbe et al. 2021, MIT licence)."""
     rows = []
-    for row in _read("gsm8k_model_solutions"):
+    for row in read("gsm8k_model_solutions"):
         written = [each for each in row.values() if isinstance(each, dict)]
         good, bad = ([_plain(each) for each in written if each["is_correct"] is right] for right in (True, False))
         prompt = f"Question: {row['question']}\nAnswer:"
@@ -65,7 +66,14 @@ def kept_of(count: int, share: float) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(count)[: round(share * count)])
 
 
-def _read(name: str) -> Iterator[dict[str, Any]]:
+def shipped() -> Iterator[dict[str, str]]:
+    """The pairs of `lleval train demo:solutions`."""
+    with (recipe.SHIPPED / "solutions.jsonl").open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def read(name: str) -> Iterator[dict[str, Any]]:
+    """The rows of a file of preferences in the shared data."""
     with gzip.open(shared("data", "preference", f"{name}.jsonl.gz"), "rt", encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,29 +34,87 @@ def quantiles(
     rejected: Sequence[float] | np.ndarray,
     path: str | os.PathLike[str] | None = None,
     *,
+    before: tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray] | None = None,
     ax: style.Panels = None,
     title: str = "Rewards on held-out answers",
+    label: str = "reward: log-ratio to before training, nats",
 ) -> "Axes":
-    """The quantile functions of the rewards of chosen and rejected answers, and where the second lie above the first.
+    """The quantile functions of chosen and rejected answers, and where the second lie above the first.
 
     Args:
-        chosen: (n,) log-ratios of the chosen answers to the model before training, in nats.
+        chosen: (n,) log-ratios of the chosen answers to the model before training, in nats; or any other reward.
         rejected: (m,) those of the rejected.
+        path: png, svg or pdf; None: nothing is written.
+        before: the same two before training, drawn thin; None: rewards that are log-ratios, all 0.
+        ax: axes to draw in, or None.
+        title: above the picture.
+        label: what the rewards are.
+    """
+    picture = style.canvas(ax, (6.4, 4.2))
+    panel, marks = picture.panel, {}
+    if before is None:
+        marks["before training"] = panel.axhline(0, color=style.GREY, linewidth=0.8, linestyle=":")
+    else:
+        marks |= _curves(panel, *before, "before: ", linewidth=0.9, alpha=0.18)
+    marks = _curves(panel, chosen, rejected, "", linewidth=2.0, alpha=0.45) | marks
+    panel.set(xlabel="quantile level", ylabel=label, xlim=(0, 1))
+    style.clean(panel)
+    picture.legend(list(marks.values()), list(marks), 3 if before is not None else 4)
+    picture.head(title)
+    picture.finish(path)
+    return panel
+
+
+def margins(
+    policy: Sequence[float] | np.ndarray,
+    reference: Sequence[float] | np.ndarray,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    ax: style.Panels = None,
+    title: str = "Margins of held-out pairs",
+) -> "Axes":
+    """The quantile functions of pairs' margins before and after, and where training made them smaller.
+
+    A pair whose margin is above 0 is one that the model orders as wanted. Paired AOT asks of the margins after training
+    that they dominate those before.
+
+    Args:
+        policy: (n,) log-probability of the chosen answer less that of the rejected after training, in nats.
+        reference: (m,) before.
         path: png, svg or pdf; None: nothing is written.
         ax: axes to draw in, or None.
         title: above the picture.
     """
     picture = style.canvas(ax, (6.4, 4.2))
-    panel, level = picture.panel, np.linspace(0.005, 0.995, 199)
-    u, v = (np.quantile(np.asarray(x, float), level, method="inverted_cdf") for x in (chosen, rejected))
-    handles = [
-        panel.step(level, u, color=style.DOT, where="mid")[0],
-        panel.step(level, v, color=style.TRUE, where="mid", linestyle="--")[0],
-        panel.fill_between(level, u, v, where=v > u, step="mid", color=style.AMBER, alpha=0.4, linewidth=0),
-        panel.axhline(0, color=style.GREY, linewidth=0.8, linestyle=":"),
-    ]
-    panel.set(xlabel="quantile level", ylabel="reward: log-ratio to before training, nats", xlim=(0, 1))
-    picture.legend(handles, ("chosen", "rejected", "dominance violated", "before training"), 4)
+    panel, zero = picture.panel, {}
+    zero["no preference"] = panel.axhline(0, color=style.GREY, linewidth=0.8, linestyle=":")
+    names = {"chosen": "after training", "rejected": "before training"}
+    found = _curves(panel, policy, reference, "", linewidth=2.0, alpha=0.45)
+    marks = {names.get(name, name): handle for name, handle in found.items()} | zero
+    panel.set(xlabel="quantile level", ylabel="log-probability, chosen less rejected, nats", xlim=(0, 1))
+    style.clean(panel)
+    picture.legend(list(marks.values()), list(marks), 4)
     picture.head(title)
     picture.finish(path)
     return panel
+
+
+def _curves(
+    panel: "Axes",
+    upper: Sequence[float] | np.ndarray,
+    lower: Sequence[float] | np.ndarray,
+    when: str,
+    *,
+    linewidth: float,
+    alpha: float,
+) -> dict[str, Any]:
+    """Two quantile functions, the first of which shall lie above, with what is violated shaded; marks by name."""
+    level = np.linspace(0.0005, 0.9995, 1000)
+    u, v = (np.quantile(np.asarray(x, float), level, method="inverted_cdf") for x in (upper, lower))
+    shade = panel.fill_between(level, u, v, where=v > u, step="mid", color=style.AMBER, alpha=alpha, linewidth=0)
+    words: dict[str, Any] = {"where": "mid", "linewidth": linewidth}
+    return {
+        f"{when}chosen": panel.step(level, u, color=style.DOT, **words)[0],
+        f"{when}rejected": panel.step(level, v, color=style.TRUE, linestyle="--", **words)[0],
+        f"{when}dominance violated": shade,
+    }

@@ -41,6 +41,10 @@ DRAWN = {
     "observed": lambda **to: sloth_plots.observed(an_estimate(GRID, ("MMLU",)), SCORED, **to),
     "levels": lambda **to: sloth_plots.levels(an_estimate(GRID, ("MMLU",)), BOARD, "new", "MMLU", **to),
     "quantiles": lambda **to: alignment.quantiles([1.0, 2.0, -0.5], [0.0, 1.5], **to),
+    "quantiles, before and after": lambda **to: alignment.quantiles(
+        [1.0, 2.0, -0.5], [0.0, 1.5], before=([0.5, 0.2], [0.3, 0.4]), **to
+    ),
+    "margins": lambda **to: alignment.margins([1.0, 2.0, -0.5], [0.0, 1.5], **to),
     "loadings": lambda **to: sloth_plots.loadings(an_estimate(("MMLU", "ARC"), ("one", "two")), **to),
 }
 
