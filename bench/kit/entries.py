@@ -463,7 +463,6 @@ ENTRIES: dict[str, Entry] = {
                 "who": ("AOT unequal", "AOT unpaired"),
                 "seeds": (0,),
                 "steps": 2,
-                "searching": 2,
                 "answers": 8,
                 "rates": (1e-3,),
                 "betas": (0.1,),

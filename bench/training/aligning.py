@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -86,9 +87,9 @@ class Ground:
         every = (*rows.chosen, *rows.rejected)
         packed = batches.packed(every, batch=self.tokens, length=self.room)
         found = sum(np.asarray(step.answers(parts, each, len(every))) for each in packed)
-        return Sides(*np.split(found, [len(rows.chosen)]))
+        return _sides(np.split(found, [len(rows.chosen)]))
 
-    def given(self, who: Contestant) -> tuple[Rows, Sides]:
+    def given(self, who: Contestant) -> tuple[Rows, Any]:
         """What a contestant learns from, with the reference's log-probabilities."""
         if who.kept == 1:
             return dataclasses.replace(self.rows, paired=who.paired), self.known
@@ -124,7 +125,7 @@ class Ground:
 
 def rewards(policy: Sides, reference: Sides) -> Sides:
     """Log-ratios, in nats."""
-    return Sides(*(np.asarray(p) - np.asarray(r) for p, r in zip(policy, reference, strict=True)))
+    return _sides([np.asarray(p) - np.asarray(r) for p, r in zip(policy, reference, strict=True)])
 
 
 def measures(reward: Sides) -> dict[str, float]:
@@ -133,6 +134,10 @@ def measures(reward: Sides) -> dict[str, float]:
     gap = np.asarray(reward.chosen) - np.asarray(reward.rejected)
     won = float(np.where(gap == 0, 0.5, gap > 0).mean())
     return {"won": won} | {name: float(value) for name, value in found._asdict().items()}
+
+
+def _sides(both: Any) -> Sides:
+    return Sides(*both)
 
 
 def _short(value: float) -> float:

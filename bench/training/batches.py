@@ -53,7 +53,7 @@ class Settings:
     parts: tuple[str, ...] = setting(("sizes", "bias", "sorting"), "what to do")
     sizes: tuple[int, ...] = setting((2, 4, 8, 16, 32, 64), "pairs a step")
     seeds: tuple[int, ...] = setting((0, 1, 2), "of the order of pairs")
-    pairs: int = setting(192, "that each run sees")
+    pairs: int = setting(128, "that each run sees")
     who: tuple[str, ...] = setting(("AOT unpaired", "DPO"), "contestants")
     blocks: tuple[int, ...] = setting((2, 4, 8), "pairs that are sorted by themselves")
     sorted: int = setting(32, "pairs a step, of which blocks are cut")
@@ -174,7 +174,8 @@ def _schedule(batch: int, rate: float, steps: int, seed: int) -> Schedule:
 
 
 def _told(run: dict[str, Any]) -> dict[str, float]:
-    found = measures(Sides(*(np.array(run[side]) for side in ("chosen", "rejected"))))
+    both: Any = (np.array(run[side]) for side in ("chosen", "rejected"))
+    found = measures(Sides(*both))
     return {name: round(value, 3) for name, value in found.items()} | {"seconds": run["seconds"]}
 
 
@@ -194,5 +195,5 @@ def _spread(values: Any) -> list[float]:
     return [_short(x) for x in (middle, middle - 1.96 * error, middle + 1.96 * error)]
 
 
-def _short(value: float) -> float:
+def _short(value: Any) -> float:
     return float(f"{value:.5g}")

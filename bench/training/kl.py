@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,10 @@ def log_ratios(
     """
     end = model.tokens.eos[0]
     chat = not isinstance(prompts[0], str)
-    asked = [[turn._asdict() for turn in each] for each in prompts] if chat else list(prompts)
-    words = {"limit": limit, "temperature": 1.0, "seed": seed, "eos": [end], "chat": chat}
+    asked: list[Any] = (
+        [[turn._asdict() for turn in each if not isinstance(turn, str)] for each in prompts] if chat else list(prompts)
+    )
+    words: dict[str, Any] = {"limit": limit, "temperature": 1.0, "seed": seed, "eos": [end], "chat": chat}
     written = lm.generate(model, asked, **words)
     answers = [[*text.tokens, end] if text.ended == "eos" else list(text.tokens) for text in written]
     given = [model.tokens.chat_tokens(each) if chat else model.tokens.prompt(each) for each in asked]
