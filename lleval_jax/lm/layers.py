@@ -6,6 +6,7 @@ Weights keep the names of their axes as `axes` ("vocab", "embed", "heads", "kv_h
 transposing, and on a CPU products with few rows are no slower.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,17 @@ def parameter(
     return nnx.Param(init(rngs.params(), (*stack, *shape), dtype), axes=names)
 
 
+def product(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """x W', "... in" and "out in" to "... out", as a product of two matrices.
+
+    With the leading axes apart, the gradient of W on a CPU is computed from transposed copies of x and of what comes
+    back, into which everything elementwise is fused, column by column: the whole backward pass takes 1.7 times as long.
+    """
+    *leading, inner = x.shape
+    flat = jnp.einsum("ni,oi->no", x.reshape(math.prod(leading), inner), weight)
+    return flat.reshape(*leading, weight.shape[0])
+
+
 class Linear(nnx.Module):
     """x -> x W' + b, in the type of x. `weight` is "out in", `bias` "out" or None.
 
@@ -69,7 +81,7 @@ class Linear(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """From "... in" to "... out"."""
-        y = jnp.einsum("...i,oi->...o", x, self.weight[...].astype(x.dtype))
+        y = product(x, self.weight[...].astype(x.dtype))
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from lleval_jax.errors import BadInput, require, require_known
-from lleval_jax.lm.layers import Linear
+from lleval_jax.lm.layers import Linear, product
 from lleval_jax.training import factors
 from lleval_jax.training.factors import Kind, Learn
 from lleval_jax.types import Array
@@ -94,8 +94,8 @@ class LowRank(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """From "... in" to "... out", in the type of x."""
-        low = jnp.einsum("...i,ri->...r", self._dropped(x), self.a[...].astype(x.dtype))
-        return self.base(x) + self.scale * jnp.einsum("...r,or->...o", low, self.b[...].astype(x.dtype))  # type: ignore[operator]
+        low = product(self._dropped(x), self.a[...].astype(x.dtype))
+        return self.base(x) + self.scale * product(low, self.b[...].astype(x.dtype))  # type: ignore[operator]
 
     def _dropped(self, x: jax.Array) -> jax.Array:
         if not self.dropout or self.noise is None:
