@@ -1,8 +1,11 @@
 """The public names of `lleval_jax.training` and where each one lives. `__init__.py` reads them from here."""
 
 from lleval_jax.training import adapter_files as adapter_files
+from lleval_jax.training import classifier_files as classifier_files
+from lleval_jax.training import classify as classify
 from lleval_jax.training import losses as losses
 from lleval_jax.training.adapted import adapted as adapted
+from lleval_jax.training.classifier import Classifier as Classifier
 from lleval_jax.training.cost import Cost as Cost
 from lleval_jax.training.cost import cost as cost
 from lleval_jax.training.factors import Similarity as Similarity

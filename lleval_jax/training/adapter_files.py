@@ -1,15 +1,15 @@
 """Adapters in files: PEFT's folders, which transformers and vLLM open, and files of our own that hold B and a seed.
 
 A PEFT folder holds `adapter_config.json` and `adapter_model.safetensors`; its tensors are called
-`base_model.model.<layer>.lora_A.weight` (rank, in) and `...lora_B.weight` (out, rank).
+`base_model.model.<layer>.lora_A.weight` (rank, in) and `...lora_B.weight` (out, rank). Decoders and encoders alike.
 """
 
 import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import msgspec
@@ -19,16 +19,17 @@ import safetensors.numpy
 from lleval_jax.errors import BadFile, BadInput, require
 from lleval_jax.lm import safetensors_files
 from lleval_jax.lm.decoder import Decoder
+from lleval_jax.lm.encoder import Encoder
 from lleval_jax.lm.families import FAMILIES
 from lleval_jax.lm.tensors import Tensors
-from lleval_jax.training import lora
+from lleval_jax.training import adapter_names, lora
+from lleval_jax.training.adapter_names import HEAD, fits, layers, paths
 from lleval_jax.training.lora import FactorA, FactorB, Lora, LowRank
 from lleval_jax.writing import new_folder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # PEFT's
 OWN, FACTORS = "adapter.json", "adapter.safetensors"  # ours
 SCHEMA = "lleval/adapter/1"
-HEAD = "base_model.model."
 READ = {"r", "lora_alpha", "use_rslora", "target_modules", "lora_dropout"}
 ABOUT = {  # keys that change nothing of what the adapter computes
     *("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode"),
@@ -36,27 +37,10 @@ ABOUT = {  # keys that change nothing of what the adapter computes
 }
 PLAIN_STARTS = (True, False, "gaussian", "orthogonal", "eva", "lora_ga")  # those that leave the base's weights alone
 
-
-class Layer(NamedTuple):
-    """One adapted layer of a decoder, under the name that files give it.
-
-    name     "model.layers.3.self_attn.q_proj"
-    adapter  where its factors are
-    layer    its number in the stack; None where they are not stacked
-    """
-
-    name: str
-    adapter: LowRank
-    layer: int | None
-
-    def factors(self) -> tuple[np.ndarray, np.ndarray]:
-        """A (rank, in) and B (out, rank), float32."""
-        pair = (np.asarray(factor[...], np.float32) for factor in (self.adapter.a, self.adapter.b))
-        a, b = (each if self.layer is None else each[self.layer] for each in pair)
-        return a, b
+Model = TypeVar("Model", Decoder, Encoder)
 
 
-def save_peft(model: Decoder, adapters: Lora, folder: "str | os.PathLike[str]", *, base: str = "") -> None:
+def save_peft(model: Decoder | Encoder, adapters: Lora, folder: "str | os.PathLike[str]", *, base: str = "") -> None:
     """Write the adapters of a model as PEFT does.
 
     Args:
@@ -75,13 +59,13 @@ def save_peft(model: Decoder, adapters: Lora, folder: "str | os.PathLike[str]", 
         tensors[f"{HEAD}{each.name}.lora_A.weight"] = np.ascontiguousarray(a)
         tensors[f"{HEAD}{each.name}.lora_B.weight"] = np.ascontiguousarray(b)
     require(bool(tensors), "the model has no adapters to write")
-    targets = sorted({each.name.rsplit(".", 1)[-1] for each in layers(model)})
+    targets = adapter_names.targets(model)
     with new_folder(pathlib.Path(folder)) as place:
         (place / WEIGHTS).write_bytes(safetensors.numpy.save(tensors, metadata={"format": "pt"}))
         (place / CONFIG).write_text(json.dumps(_config(model, adapters, targets, base), indent=2), encoding="utf-8")
 
 
-def load_peft(model: Decoder, folder: "str | os.PathLike[str]") -> tuple[Decoder, Lora]:
+def load_peft(model: Model, folder: "str | os.PathLike[str]") -> tuple[Model, Lora]:
     """The model with the adapters of a PEFT folder, and what they are.
 
     Args:
@@ -99,14 +83,14 @@ def load_peft(model: Decoder, folder: "str | os.PathLike[str]") -> tuple[Decoder
     tensors = safetensors_files.read_file(place / WEIGHTS) if (place / WEIGHTS).is_file() else None
     if tensors is None:
         raise BadFile(f"{place} has no {WEIGHTS}; an adapter kept as a pickle must be saved again by PEFT")
-    ours = _paths(model)
+    ours = paths(model)
     adapters = _lora(said, tensors, ours, place)
     adapted = lora.attach(model, adapters)
     _fill(adapted, tensors, place / WEIGHTS)
     return adapted, adapters
 
 
-def save(model: Decoder, adapters: Lora, folder: "str | os.PathLike[str]") -> None:
+def save(model: Decoder | Encoder, adapters: Lora, folder: "str | os.PathLike[str]") -> None:
     """Write adapters in our own form: what learned, and of what did not only the seed.
 
     With `Lora(learn="B")` that is half of a PEFT folder. A that is the weight's singular vectors is written too.
@@ -116,7 +100,7 @@ def save(model: Decoder, adapters: Lora, folder: "str | os.PathLike[str]") -> No
         adapters: what was attached.
         folder: a new one.
     """
-    kinds = _stored(adapters)
+    kinds = stored(adapters)
     factors = {
         f"{lora.name_of(path)}.{name}": np.asarray(factor[...], np.float32)
         for path, each in lora.adapters(model)
@@ -130,7 +114,7 @@ def save(model: Decoder, adapters: Lora, folder: "str | os.PathLike[str]") -> No
         (place / OWN).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
-def load(model: Decoder, folder: "str | os.PathLike[str]") -> tuple[Decoder, Lora]:
+def load(model: Model, folder: "str | os.PathLike[str]") -> tuple[Model, Lora]:
     """The model with the adapters that `save` wrote, and what they are.
 
     Raises:
@@ -150,46 +134,21 @@ def load(model: Decoder, folder: "str | os.PathLike[str]") -> tuple[Decoder, Lor
     tensors = safetensors_files.read_file(place / FACTORS)
     for path, each in lora.adapters(adapted):
         for name, factor in (("a", each.a), ("b", each.b)):
-            if isinstance(factor, _stored(adapters)):
+            if isinstance(factor, stored(adapters)):
                 factor[...] = jnp.asarray(
-                    _taken(tensors, f"{lora.name_of(path)}.{name}", factor[...].shape, place / FACTORS)
+                    taken(tensors, f"{lora.name_of(path)}.{name}", factor[...].shape, place / FACTORS)
                 )
     return adapted, adapters
 
 
-def layers(model: Decoder) -> Iterator[Layer]:
-    """The adapted layers of a decoder under the names of its family's files, layer by layer.
-
-    Raises:
-        BadInput: a layer has no file of its own.
-    """
-    names = _paths(model)
-    for path, adapter in lora.adapters(model):
-        part = ".".join(str(step) for step in path if not isinstance(step, int))
-        hint = "merge the adapters and save the model instead"
-        fused = f"{part}: files of {model.config.family} keep it in one piece with other weights; {hint}"
-        require(part in names, fused, python="Use lora.merge.")
-        number = next((step for step in path if isinstance(step, int)), None)
-        for layer in range(adapter.a[...].shape[0]) if number is None else (number,):
-            yield Layer(names[part].format(layer=layer), adapter, layer if number is None else None)
-
-
-def _paths(model: Decoder) -> dict[str, str]:
-    """Path of each linear layer of ours -> its name in files, "{layer}" in it."""
-    named = FAMILIES[model.config.family].tensors(model.config)
-    return {
-        each.ours[0].removesuffix(".weight"): each.file.removesuffix(".weight")
-        for each in named
-        if len(each.ours) == 1 and each.by_layer and each.file.endswith(".weight")
-    }
-
-
-def _config(model: Decoder, adapters: Lora, targets: list[str], base: str) -> dict[str, Any]:
-    transposed = any(each.form == "transposed" for each in FAMILIES[model.config.family].tensors(model.config))
+def _config(model: Decoder | Encoder, adapters: Lora, targets: list[str], base: str) -> dict[str, Any]:
+    decodes = isinstance(model, Decoder)
+    named = FAMILIES[model.config.family].tensors(model.config) if isinstance(model, Decoder) else ()
+    transposed = any(each.form == "transposed" for each in named)
     alpha = adapters.scale * adapters.rank**0.5 if adapters.stabilised else adapters.scale * adapters.rank
     return {
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": "CAUSAL_LM" if decodes else "FEATURE_EXTRACTION",
         "base_model_name_or_path": base or None,
         "inference_mode": True,
         "r": adapters.rank,
@@ -229,7 +188,7 @@ def _lora(said: Mapping[str, Any], tensors: Tensors, ours: Mapping[str, str], pl
     """What is attached: the layers that the tensors name."""
     found = set()
     for name in tensors:
-        path = next((path for path, file in ours.items() if _fits(name, file)), None)
+        path = next((path for path, file in ours.items() if fits(name, file)), None)
         if path is None:
             raise BadFile(
                 f"{place / WEIGHTS}: tensor {name!r} is of no linear layer of the model; its base is another one"
@@ -245,22 +204,13 @@ def _lora(said: Mapping[str, Any], tensors: Tensors, ours: Mapping[str, str], pl
     )
 
 
-def _fits(name: str, file: str) -> bool:
-    """Whether a tensor of PEFT's is of this layer, whatever its number."""
-    before, after = file.split("{layer}")
-    middle = name.removeprefix(f"{HEAD}{before}")
-    number, dot, rest = middle.partition(".")
-    whole = name.startswith(HEAD + before) and number.isdigit()
-    return whole and f"{dot}{rest}" in (f"{after}.lora_A.weight", f"{after}.lora_B.weight")
-
-
-def _fill(model: Decoder, tensors: Tensors, file: pathlib.Path) -> None:
+def _fill(model: Decoder | Encoder, tensors: Tensors, file: pathlib.Path) -> None:
     """Put the tensors into the factors of the layers, stacked where these are."""
     stacks: dict[int, tuple[LowRank, list[np.ndarray], list[np.ndarray]]] = {}
     for each in layers(model):
         shapes = (factor[...].shape[-2:] for factor in (each.adapter.a, each.adapter.b))
         names = (f"{HEAD}{each.name}.lora_{side}.weight" for side in "AB")
-        a, b = (_taken(tensors, name, shape, file) for name, shape in zip(names, shapes, strict=True))
+        a, b = (taken(tensors, name, shape, file) for name, shape in zip(names, shapes, strict=True))
         _, first, second = stacks.setdefault(id(each.adapter), (each.adapter, [], []))
         first.append(a)
         second.append(b)
@@ -270,7 +220,8 @@ def _fill(model: Decoder, tensors: Tensors, file: pathlib.Path) -> None:
         adapter.b[...] = jnp.asarray(np.stack(second) if stacked else second[0])
 
 
-def _taken(tensors: Tensors, name: str, shape: tuple[int, ...], file: pathlib.Path) -> np.ndarray:
+def taken(tensors: Tensors, name: str, shape: tuple[int, ...], file: pathlib.Path) -> np.ndarray:
+    """A tensor of a file, float32; `BadFile` if it is missing or misshapen, `BadInput` if it is not finite."""
     if name not in tensors:
         raise BadFile(f"{file}: tensor {name!r} is missing")
     if tensors[name].shape != shape:
@@ -280,7 +231,7 @@ def _taken(tensors: Tensors, name: str, shape: tuple[int, ...], file: pathlib.Pa
     return values
 
 
-def _stored(adapters: Lora) -> tuple[type, ...]:
+def stored(adapters: Lora) -> tuple[type, ...]:
     """The factors that a file of ours holds: what learned, and what no seed gives again."""
     learned = {"both": (FactorA, FactorB), "A": (FactorA,), "B": (FactorB,)}[adapters.learn]
     return (FactorA, FactorB) if adapters.draw == "singular" else learned

@@ -98,10 +98,13 @@ class LowRank(nnx.Module):
         return self.base(x) + self.scale * product(low, self.b[...].astype(x.dtype))  # type: ignore[operator]
 
     def _dropped(self, x: jax.Array) -> jax.Array:
-        if not self.dropout or self.noise is None:
-            return x
-        kept = jax.random.bernoulli(self.noise[...], 1 - self.dropout, x.shape)
-        return jnp.where(kept, x / (1 - self.dropout), 0)
+        return x if not self.dropout or self.noise is None else dropped(x, self.dropout, self.noise[...])
+
+
+def dropped(x: jax.Array, share: float, key: jax.Array) -> jax.Array:
+    """X with a share of its numbers set to zero and the others enlarged, so that the mean stays."""
+    kept = jax.random.bernoulli(key, 1 - share, x.shape)
+    return jnp.where(kept, x / (1 - share), 0)
 
 
 def attach(model: Model, lora: Lora) -> Model:

@@ -152,6 +152,23 @@ def test_a_frozen_a_keeps_no_input_of_the_layer() -> None:
     assert sizes["both"] >= tokens * (rank + width)
 
 
+def test_a_decoder_that_learns_b_keeps_no_input_of_an_adapted_layer() -> None:
+    """Through the scan over layers: what both need and B does not is the input of each kind of layer, and no more."""
+    sizes = {}
+    for learn in ("both", "B"):
+        settings = Lora(rank=2, targets=("attention.*", "mlp.*"), learn=learn)  # type: ignore[arg-type]
+        adapted = nnx.eval_shape(lambda: lora.attach(Decoder(CONFIG), settings))  # noqa: B023
+        graph, some, rest = nnx.split(adapted, lora.learned(learn), ...)  # type: ignore[arg-type]
+
+        def held(some, rest):
+            return jax.vjp(lambda some: nnx.merge(graph, some, rest)(TOKENS), some)[1]  # noqa: B023
+
+        leaves = jax.tree.leaves(jax.eval_shape(held, some, rest))
+        sizes[learn] = sum(leaf.size for leaf in leaves if TOKENS.shape[1] in leaf.shape)
+    inputs = CONFIG.width + CONFIG.heads * CONFIG.head_dim + CONFIG.width + CONFIG.hidden  # qkv, output, gate-up, down
+    assert sizes["both"] - sizes["B"] == CONFIG.layers * TOKENS.size * inputs
+
+
 WRONG = [
     (lambda: Lora(rank=0), "the rank is 0; it must be above 0"),
     (lambda: Lora(learn="A"), "learn is 'A' and B begins at zero"),
