@@ -1,5 +1,6 @@
 """Adapters in files: our own hold what a seed does not give, PEFT's are those of `peft` itself."""
 
+import copy
 import json
 import re
 
@@ -9,11 +10,14 @@ import pytest
 import safetensors.numpy
 from flax import nnx
 from nn.test_lora import moved
+from nn.tiny_encoders import config as encoder_config
 
 from lleval_jax.errors import BadFile, BadInput
 from lleval_jax.lm import families
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
+from lleval_jax.lm.encoder import Encoder
+from lleval_jax.lm.text_encoder import load_encoder
 from lleval_jax.training import adapter_files, lora
 from lleval_jax.training.lora import Lora
 
@@ -128,6 +132,43 @@ def test_weights_that_files_keep_in_one_piece_are_refused(tmp_path) -> None:
         adapter_files.save_peft(lora.attach(gpt2, adapters), adapters, tmp_path / "a")
 
 
+def trained(torch, model, tokens):
+    """A model of peft's after some steps of Adam, ready to use."""
+    optimizer = torch.optim.Adam([each for each in model.parameters() if each.requires_grad], 0.05)
+    for _ in range(5):
+        found = model(tokens)
+        values = found.logits if hasattr(found, "logits") else found.last_hidden_state
+        optimizer.zero_grad()
+        torch.square(values - 1).mean().backward()
+        optimizer.step()
+    return model.eval()
+
+
+TARGETS = [
+    (Decoder, ("query", "mlp.*"), ["down_proj", "gate_proj", "q_proj", "up_proj"]),
+    (Encoder, ("query", "value"), ["query", "value"]),
+    (Encoder, ("attention.output",), ["attention.output.dense"]),
+    (Encoder, ("mlp.down",), ["encoder.layer.0.output.dense", "encoder.layer.1.output.dense"]),
+    (Encoder, ("attention.output", "mlp.*"), ["intermediate.dense", "output.dense"]),
+    (Encoder, ("*",), ["dense", "key", "query", "value"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "targets", "told"), TARGETS, ids=[f"{k.__name__}, {t}" for k, t, _ in TARGETS])
+def test_peft_is_told_names_that_fit_no_other_layer(decoder: Decoder, kind: type, targets, told, tmp_path) -> None:
+    """PEFT adapts every layer whose name ends so."""
+    base = decoder if kind is Decoder else Encoder(encoder_config("bert"))
+    adapters = Lora(rank=2, targets=targets)
+    model = moved(lora.attach(base, adapters))
+    adapter_files.save_peft(model, adapters, tmp_path / "a")
+    about = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
+    assert about["target_modules"] == told
+    again, _ = adapter_files.load_peft(base, tmp_path / "a")
+    for (_, one), (_, other) in zip(lora.adapters(model), lora.adapters(again), strict=True):
+        np.testing.assert_array_equal(one.a[...], other.a[...])
+        np.testing.assert_array_equal(one.b[...], other.b[...])
+
+
 @pytest.mark.parity
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft's, of transformers
 @pytest.mark.parametrize("rslora", [False, True])
@@ -147,17 +188,78 @@ def test_adapters_of_peft_and_ours_give_the_same_logits(tmp_path, rslora: bool) 
     ours = filled(families.read_config(config.to_dict()), state)
     tokens = torch.tensor(np.asarray(TOKENS))
 
-    lora_config = peft.LoraConfig(
-        r=2, lora_alpha=6, target_modules=["q_proj", "down_proj"], use_rslora=rslora, init_lora_weights=False
-    )
-    taught = peft.get_peft_model(theirs, lora_config).eval()
+    pattern = r".*\.(q_proj|down_proj)" if rslora else ["q_proj", "down_proj"]
+    lora_config = peft.LoraConfig(r=2, lora_alpha=6, target_modules=pattern, use_rslora=rslora, lora_dropout=0.1)
+    taught = trained(torch, peft.get_peft_model(theirs, lora_config), tokens)
     taught.save_pretrained(tmp_path / "theirs")
     found, _ = adapter_files.load_peft(ours, tmp_path / "theirs")
     with torch.no_grad():
-        np.testing.assert_allclose(found(TOKENS), taught(tokens).logits.numpy(), atol=1e-4)
+        told = taught(tokens).logits.numpy()
+        assert np.abs(told - ours(TOKENS)).max() > 0.01  # it has learned
+        np.testing.assert_allclose(found(TOKENS), told, atol=1e-4)
+        merged = copy.deepcopy(taught).merge_and_unload()(tokens).logits.numpy()
+        np.testing.assert_allclose(lora.merge(found)(TOKENS), merged, atol=1e-4)
         base = taught.unload()
         adapters = Lora(rank=3, targets=("attention.*", "mlp.up"), stabilised=rslora)
         model = moved(lora.attach(ours, adapters))
         adapter_files.save_peft(model, adapters, tmp_path / "ours")
         opened = peft.PeftModel.from_pretrained(base, tmp_path / "ours").eval()
         np.testing.assert_allclose(opened(tokens).logits.numpy(), model(TOKENS), atol=1e-4)
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_adapters_of_an_encoder_are_those_of_peft(tmp_path, family: str) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is in the extra `parity`")
+    peft = pytest.importorskip("peft", reason="peft is in the extra `parity`")
+    from nn.test_parity_encoder import made
+
+    (tmp_path / "base").mkdir()
+    theirs = made(family, tmp_path / "base")
+    ours = load_encoder(tmp_path / "base").encoder
+    tokens = np.random.default_rng(0).integers(4, 13, (2, 9))
+    asked = torch.tensor(tokens)
+    lora_config = peft.LoraConfig(r=2, lora_alpha=3, target_modules=["query", "dense"])  # the pooler's among them
+    taught = trained(torch, peft.get_peft_model(theirs, lora_config), asked)
+    taught.save_pretrained(tmp_path / "theirs")
+    found, _ = adapter_files.load_peft(ours, tmp_path / "theirs")
+    with torch.no_grad():
+        told = taught(asked)
+        np.testing.assert_allclose(found.hidden(jnp.asarray(tokens)), told.last_hidden_state.numpy(), atol=1e-4)
+        pooled = found.pooled(jnp.asarray(tokens), pooling="pooler")
+        np.testing.assert_allclose(pooled, told.pooler_output.numpy(), atol=1e-4)
+        adapters = Lora(rank=3, targets=("key", "mlp.down"), stabilised=True)
+        model = moved(lora.attach(ours, adapters))
+        adapter_files.save_peft(model, adapters, tmp_path / "ours")
+        opened = peft.PeftModel.from_pretrained(taught.unload(), tmp_path / "ours").eval()
+        hidden = opened(asked).last_hidden_state.numpy()
+    np.testing.assert_allclose(hidden, model.hidden(jnp.asarray(tokens)), atol=1e-4)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(hidden, ours.hidden(jnp.asarray(tokens)), atol=1e-2)
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"use_dora": True}, "use_dora is True; that option is not known here"),
+        ({"rank_pattern": {"query": 4}}, "rank_pattern is {'query': 4}; that option is not known here"),
+        ({"alpha_pattern": {"query": 4}}, "alpha_pattern is {'query': 4}; that option is not known here"),
+        ({"layers_to_transform": [0]}, "layers_to_transform is [0]; that option is not known here"),
+        ({"bias": "lora_only"}, "bias is 'lora_only'; that option is not known here"),
+        ({"modules_to_save": ["pooler"]}, "modules_to_save is ['pooler']; that option is not known here"),
+    ],
+    ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
+)
+def test_folders_of_peft_with_options_not_known_are_refused(tmp_path, options: dict, message: str) -> None:
+    pytest.importorskip("torch", reason="PyTorch is in the extra `parity`")
+    peft = pytest.importorskip("peft", reason="peft is in the extra `parity`")
+    from nn.test_parity_encoder import made
+
+    (tmp_path / "base").mkdir()
+    taught = peft.get_peft_model(made("bert", tmp_path / "base"), peft.LoraConfig(target_modules=["query"], **options))
+    taught.save_pretrained(tmp_path / "theirs")
+    with pytest.raises(BadInput, match=re.escape(message)):
+        adapter_files.load_peft(load_encoder(tmp_path / "base").encoder, tmp_path / "theirs")
