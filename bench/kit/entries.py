@@ -528,7 +528,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "training.asymmetry",
-            "which half of an adapter learns: B, A or both, on real texts with MiniLM and tiny-lm, and from which start",
+            "which half of an adapter learns, on real texts with MiniLM and tiny-lm, and from which start",
             60,
             "asymmetry",
             {"parts": ("decoder",), "seeds": 1, "rank": 2, "pairs": 32, "held_out_pairs": 8, "decoder_steps": 1}

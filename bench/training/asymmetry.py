@@ -2,8 +2,8 @@
 
 Three tasks on real texts with the lower layers of MiniLM, and preferences with tiny-lm by DPO. The rate is the best of
 three on one more seed, by what learns: both, B or A. A seed draws the texts that are learned and held out, the head,
-the order and A; all arms have the same. Measured are held-out accuracy and loss, and the loss of the last pass over what
-was learned.
+the order and A; all arms have the same. Measured are accuracy and loss on held-out texts, and the loss of the last pass
+over what was learned.
 """
 
 from __future__ import annotations
