@@ -1,5 +1,7 @@
-"""`lleval train`: align a language model with preferences, as a recipe says."""
+"""`lleval train`: align a language model with preferences, or teach it answers, as a recipe says."""
 
+import dataclasses
+import functools
 import pathlib
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,16 +28,20 @@ Recipes = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what it would take: parameters, memory, operations, time.")
 ]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Write metrics for TensorBoard too; needs the extra 'tensorboard'.")
+]
 
 
 def train(
     recipe: Recipes,
     dry_run: DryRun = False,
+    tensorboard: Tensorboard = False,
     plot: options.Plot = None,
     level: options.Level = 0.95,
     json: options.Json = None,
 ) -> None:
-    """Align a language model with preferences (AOT, DPO, IPO, KTO), all of it or by an adapter.
+    """Align a language model with preferences (AOT, DPO, IPO, KTO) or teach it answers (SFT), by an adapter or whole.
 
     The run's folder holds metrics, checkpoints and, at the end, the adapter as PEFT writes it (or the model). Run it
     again to go on where it was stopped. What it has learned is measured on held-out answers.
@@ -44,6 +50,7 @@ def train(
 
       lleval train demo:aot --dry-run
       lleval train demo:aot --plot rewards.png
+      lleval train demo:sft
     """
     with verb("reading the recipe", Outputs(json=json, plot=plot)) as run:
         from lleval_jax.training import recipe as recipes  # not needed for --help
@@ -54,14 +61,13 @@ def train(
             cost = _cost(wanted, model, learned, run)
             run.show([_costs(cost, wanted)], {"schema": COST, **_facts(cost)})
             return
+        wanted = dataclasses.replace(wanted, tensorboard=wanted.tensorboard or tensorboard)
         trained = _trained(wanted, model, learned, held_out, run)
         place = _keep(wanted, trained, run)
         estimate = None if trained.held_out is None else _outcome(wanted, trained, held_out, level)
-        if estimate is not None:
-            rewards = [now - before for now, before in zip(*trained.held_out, strict=True)]  # type: ignore[misc]
-            run.draw(lambda path: ll.report.alignment.quantiles(rewards[0], rewards[1], path))
+        run.draw(lambda path: _drawn(trained, path))
         tables = [_summary(wanted, trained, place)]
-        tables += [] if estimate is None else [ll.report.alignment.measures(estimate)]
+        tables += [] if estimate is None else [_measures(estimate)]
         run.show(tables, _content(trained, place, estimate))
 
 
@@ -70,13 +76,14 @@ def _read(wanted: "Recipe", run: Run) -> "tuple[Any, Preferences, Preferences | 
     from lleval_jax.data.preferences import read_preferences
 
     run.say("reading preferences")
-    columns = wanted.columns
-    learned, held_out = wanted.parts(read_preferences(wanted.data, columns=columns))
+    read = functools.partial(read_preferences, columns=wanted.columns, unfit=wanted.unfit)
+    learned, held_out = wanted.parts(read(wanted.data))
     if isinstance(wanted.held_out, str):
-        held_out = read_preferences(wanted.held_out, columns=columns)
+        held_out = read(wanted.held_out)
     run.say("loading the model")
     on = None if wanted.mesh is None else wanted.mesh.mesh()
-    return lm.load(wanted.model, mesh=on, tell=run.tell), learned, held_out
+    model = lm.load(wanted.model, mesh=on, dtype=wanted.kept_as, compute=wanted.dtype, tell=run.tell)
+    return model, learned, held_out
 
 
 def _trained(
@@ -95,6 +102,7 @@ def _trained(
         longest=wanted.longest,
         long=wanted.long,
         out=wanted.out,
+        tensorboard=wanted.tensorboard,
         tell=run.tell,
     )
 
@@ -126,24 +134,48 @@ def _keep(wanted: "Recipe", trained: "Trained", run: Run) -> pathlib.Path:
 def _outcome(wanted: "Recipe", trained: "Trained", held_out: "Preferences | None", level: float) -> "Estimate":
     from lleval_jax import training
 
-    paired = held_out is not None and held_out.paired
-    policy, reference = trained.held_out  # type: ignore[misc]
-    seed, name = wanted.schedule.seed, type(wanted.loss).__name__
-    return training.outcome(policy, reference, paired=paired, level=level, seed=seed, name=name)
+    policy, before = trained.held_out  # type: ignore[misc]
+    words: dict[str, Any] = {"level": level, "seed": wanted.schedule.seed, "name": type(wanted.loss).__name__}
+    if isinstance(wanted.loss, training.SFT):
+        lengths: Any = trained.lengths
+        return training.likelihood(policy.chosen, before.chosen, lengths.chosen, **words)
+    return training.outcome(policy, before, paired=held_out is not None and held_out.paired, **words)
+
+
+def _measures(estimate: "Estimate") -> "Table":
+    table = ll.report.alignment.likelihoods if "perplexity" in estimate.group else ll.report.alignment.measures
+    return table(estimate)
+
+
+def _drawn(trained: "Trained", path: str) -> None:
+    """The rewards on held-out answers; of a run that has none, how its loss fell."""
+    pairs = zip(*trained.held_out, strict=True) if trained.held_out else ()
+    rewards: list[Any] = [now - before for now, before in pairs]
+    if rewards and len(rewards[1]):
+        ll.report.alignment.quantiles(rewards[0], rewards[1], path)
+    else:
+        ll.report.alignment.course(trained.history, path)
 
 
 def _summary(wanted: "Recipe", trained: "Trained", place: pathlib.Path) -> "Table":
+    from lleval_jax.training import pace
+
     first, last = trained.history[0], trained.history[-1]
     seconds, tokens = (sum(record[key] for record in trained.history) for key in ("seconds", "tokens"))
+    median = pace.typical(trained.history)
+    share = f"{median['mfu']:.1%} of {trained.peak.flops:.2e} a second" if "mfu" in median else "-"
     lines = (
         ("steps", f"{len(trained.history)}"),
         ("loss", f"{first['loss']:.4f} -> {last['loss']:.4f}"),
         ("tokens", f"{tokens:,.0f}"),
-        ("tokens a second", f"{tokens / seconds:,.0f}"),
+        ("seconds", f"{seconds:,.0f}"),
+        ("tokens a second, median", f"{median['tokens_per_second']:,.0f}"),
+        ("MFU, median", share),
     )
     stopped = (f"stopped early; the best step was {trained.best}",) if trained.ended == "patience" else ()
     title = f"{type(wanted.loss).__name__} on {wanted.model}"
-    return ll.report.text.Table(title, ("", ""), lines, (*stopped, f"kept in {place}"))
+    peak = f"MFU: operations that the steps need, of the peak ({trained.peak.how})"
+    return ll.report.text.Table(title, ("", ""), lines, (*stopped, peak, f"kept in {place}"))
 
 
 def _costs(cost: "Cost", wanted: "Recipe") -> "Table":
@@ -163,12 +195,11 @@ def _costs(cost: "Cost", wanted: "Recipe") -> "Table":
 
 
 def _facts(cost: "Cost") -> dict[str, Any]:
-    import dataclasses
-
     return dataclasses.asdict(cost) | {"memory": cost.memory}
 
 
 def _content(trained: "Trained", place: pathlib.Path, estimate: "Estimate | None") -> dict[str, Any]:
     found = {"ended": trained.ended, "best": trained.best, "kept": str(place), "history": list(trained.history)}
+    found |= {"peak": trained.peak._asdict()}
     measured = {} if estimate is None else {"held_out": estimate.to_dict()["estimates"], "level": estimate.level}
     return {"schema": TRAINED, **found, **measured}

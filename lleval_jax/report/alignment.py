@@ -1,7 +1,7 @@
-"""What alignment has done: its measures as a table, and the quantiles of the rewards as a picture."""
+"""What training has done: its measures as a table, quantiles of rewards or the course of the loss as a picture."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def measures(estimate: Estimate) -> Table:
+REWARDS = "rewards are log-ratios to the model before training, in nats"
+LOSSES = "the loss is the mean negative log-probability a token, in nats"
+
+
+def measures(estimate: Estimate, title: str = "held-out preferences", note: str = REWARDS) -> Table:
     """One line a measure."""
     percent = f"{100 * estimate.level:g}%"
     lines = tuple(
@@ -23,10 +27,13 @@ def measures(estimate: Estimate) -> Table:
             estimate.group, estimate.value, estimate.low, estimate.high, estimate.n_seen, strict=True
         )
     )
-    notes = ("rewards are log-ratios to the model before training, in nats", *estimate.caveats)
-    return Table(
-        f"held-out preferences, {percent} intervals", ("measure", "value", "interval", "answers"), lines, notes
-    )
+    head = ("measure", "value", "interval", "answers")
+    return Table(f"{title}, {percent} intervals", head, lines, (note, *estimate.caveats))
+
+
+def likelihoods(estimate: Estimate) -> Table:
+    """One line a measure of how likely held-out answers are."""
+    return measures(estimate, "held-out answers", LOSSES)
 
 
 def quantiles(
@@ -94,6 +101,37 @@ def margins(
     panel.set(xlabel="quantile level", ylabel="log-probability, chosen less rejected, nats", xlim=(0, 1))
     style.clean(panel)
     picture.legend(list(marks.values()), list(marks), 4)
+    picture.head(title)
+    picture.finish(path)
+    return panel
+
+
+def course(
+    history: Sequence[Mapping[str, float]],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    ax: style.Panels = None,
+    title: str = "Loss while learning",
+) -> "Axes":
+    """The loss of each step's batch, and that of the held-out answers where it was evaluated.
+
+    Args:
+        history: one record a step: "step", "loss" and, of evaluations, "held_out_loss".
+        path: png, svg or pdf; None: nothing is written.
+        ax: axes to draw in, or None.
+        title: above the picture.
+    """
+    picture = style.canvas(ax, (6.4, 4.2))
+    panel = picture.panel
+    evaluated = [record for record in history if "held_out_loss" in record]
+    steps, losses = ([record[name] for record in history] for name in ("step", "loss"))
+    apart, held_out = ([record[name] for record in evaluated] for name in ("step", "held_out_loss"))
+    handles = [
+        panel.plot(steps, losses, color=style.GREY, linewidth=0.9)[0],
+        panel.plot(apart, held_out, color=style.DOT, marker="o")[0],
+    ]
+    panel.set(xlabel="step", ylabel="loss, nats a token")
+    picture.legend(handles, ("batch", "held out"), 2)
     picture.head(title)
     picture.finish(path)
     return panel

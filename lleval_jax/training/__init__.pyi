@@ -11,7 +11,6 @@ from lleval_jax.training.cost import cost as cost
 from lleval_jax.training.factors import Similarity as Similarity
 from lleval_jax.training.factors import gap_bound as gap_bound
 from lleval_jax.training.factors import similarity as similarity
-from lleval_jax.training.loop import Trained as Trained
 from lleval_jax.training.loop import fit as fit
 from lleval_jax.training.lora import Lora as Lora
 from lleval_jax.training.lora import adapters as adapters
@@ -23,9 +22,12 @@ from lleval_jax.training.losses import AOT as AOT
 from lleval_jax.training.losses import DPO as DPO
 from lleval_jax.training.losses import IPO as IPO
 from lleval_jax.training.losses import KTO as KTO
+from lleval_jax.training.losses import SFT as SFT
 from lleval_jax.training.losses import Dominance as Dominance
 from lleval_jax.training.losses import Sides as Sides
 from lleval_jax.training.losses import dominance as dominance
+from lleval_jax.training.outcome import likelihood as likelihood
 from lleval_jax.training.outcome import outcome as outcome
 from lleval_jax.training.recipe import Recipe as Recipe
 from lleval_jax.training.schedule import Schedule as Schedule
+from lleval_jax.training.trained import Trained as Trained

@@ -4,20 +4,24 @@ import dataclasses
 import functools
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.lm.packing import Row, ladder, pack
+from lleval_jax.training.losses import Sides
 from lleval_jax.values.preferences import Preferences, Side
 
 if TYPE_CHECKING:
     from lleval_jax.lm.load import LanguageModel
 
 Long = Literal["refuse", "drop", "cut"]
+NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")  # a place: what is before its last number, that number, and what is after
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +31,7 @@ class Rows:
     chosen    one row an answer: its prompt, the answer, and the token that ends it
     rejected  likewise; of pairs as many as `chosen`, in the same order
     paired    whether rows are pairs
+    places    where each row of both sides was found, for messages
     dropped   how many answers (or pairs) were too long and left out
     cut       how many prompts were shortened at their beginning
     """
@@ -34,6 +39,7 @@ class Rows:
     chosen: tuple[Row, ...]
     rejected: tuple[Row, ...]
     paired: bool
+    places: tuple[tuple[str, ...], tuple[str, ...]]
     dropped: int = 0
     cut: int = 0
 
@@ -46,6 +52,19 @@ class Rows:
     def longest(self) -> int:
         """Tokens of the longest row."""
         return max(len(row.tokens) for row in (*self.chosen, *self.rejected))
+
+    @property
+    def lengths(self) -> Sides:
+        """Tokens of the answers, without their prompts."""
+        sides = self.chosen, self.rejected
+        return Sides(*(jnp.asarray([len(row.tokens) - row.start for row in side], jnp.float32) for side in sides))
+
+    def said(self, taken: Sequence[Sequence[int]]) -> str:
+        """Where some rows of both sides were found, in words."""
+        chosen, rejected = (named([of[i] for i in side]) for of, side in zip(self.places, taken, strict=True))
+        if self.paired:
+            return f"the step's pairs are {chosen}"
+        return f"the step's chosen answers are {chosen}" + (f", its rejected ones {rejected}" if rejected else "")
 
 
 class Packed(NamedTuple):
@@ -94,25 +113,27 @@ def rows_of(model: "LanguageModel", data: Preferences, *, longest: int | None = 
             tuple(_cut(*one, most) for one in zip(each, side.rows, strict=True))
             for each, side in zip(rows, sides, strict=True)
         ]
-        return Rows(cut[0], cut[1], data.paired, cut=count)
+        return Rows(cut[0], cut[1], data.paired, (data.chosen.rows, data.rejected.rows), cut=count)
     if data.paired:
         over = [[one or other for one, other in zip(*over, strict=True)]] * 2
     kept = [
         tuple(row for row, far in zip(each, out, strict=True) if not far) for each, out in zip(rows, over, strict=True)
     ]
-    require(
-        all(kept), f"every answer of a side is longer than {most:,} tokens with its prompt; nothing is left to learn"
-    )
-    return Rows(kept[0], kept[1], data.paired, dropped=sum(over[0]) if data.paired else count)
+    left = [bool(some) or not every for some, every in zip(kept, rows, strict=True)]
+    none = f"every answer of a side is longer than {most:,} tokens with its prompt; nothing is left to learn"
+    require(all(left), none)
+    out = [[not far for far in each] for each in over]
+    places = [tuple(itertools.compress(side.rows, some)) for side, some in zip(sides, out, strict=True)]
+    return Rows(kept[0], kept[1], data.paired, (places[0], places[1]), sum(over[0]) if data.paired else count)
 
 
 def _too_long(sides: tuple[Side, Side], over: list[list[bool]], most: int) -> BadInput:
     first = next(place for side, far in zip(sides, over, strict=True) for place in itertools.compress(side.rows, far))
     count, all_of_them = sum(map(sum, over)), sum(map(len, over))
     return BadInput(
-        f"{count:,} of {all_of_them:,} answers have more than {most:,} tokens with their prompt, first that of {first}",
+        f"{count:,} of {all_of_them:,} answers have more than {most:,} tokens with their prompt, the first {first}.",
         python='Pass long="drop" or long="cut".',
-        shell="Pass --long drop or --long cut.",
+        shell='Say long = "drop" or long = "cut" in the recipe.',
     )
 
 
@@ -148,7 +169,7 @@ class Order:
     """Which rows each step takes: shuffled again in each pass, the same for the same seed, whatever was done before.
 
     size   rows there are
-    batch  rows a step
+    batch  rows a step; none where there are none
     seed   of the shuffling
     """
 
@@ -158,12 +179,39 @@ class Order:
 
     def __post_init__(self) -> None:
         what = f"a step takes {self.batch} rows and there are {self.size}"
-        require(1 <= self.batch <= self.size, f"{what}; a step takes each row once at most")
+        allowed = 1 <= self.batch <= self.size or self.batch == self.size == 0
+        require(allowed, f"{what}; a step takes each row once at most")
 
     def rows(self, step: int) -> list[int]:
         """The rows of a step, from 0."""
-        source = _shuffled(self.size, self.seed)
+        source = _shuffled(self.size, self.seed) if self.size else ()
         return [int(source[i]) for i in range(step * self.batch, (step + 1) * self.batch)]
+
+
+def orders(rows: Rows, *, batch: int, seed: int) -> tuple[Order, Order]:
+    """The order of both sides: the same for pairs; else each its own, in proportion.
+
+    Args:
+        rows: of both sides.
+        batch: chosen ones a step.
+        seed: of the shuffling.
+    """
+    chosen, rejected = len(rows.chosen), len(rows.rejected)
+    first = Order(chosen, batch, seed)
+    if rows.paired:
+        return first, first
+    share = max(1, round(batch * rejected / chosen)) if rejected else 0
+    return first, Order(rejected, share, seed + 1)
+
+
+def named(places: Sequence[str]) -> str:
+    """Places in few words: "pairs.jsonl:3, 17, 29" of "pairs.jsonl:3", "pairs.jsonl:17" and so on."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for place in places:
+        found = NUMBERED.fullmatch(place)
+        before, number, after = found.groups() if found else (place, "", "")
+        groups.setdefault((before, after), []).append(number)
+    return "; ".join(f"{before}{', '.join(numbers)}{after}" for (before, after), numbers in groups.items())
 
 
 @functools.cache

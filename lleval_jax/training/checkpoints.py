@@ -2,25 +2,31 @@
 
 run.json          what makes it this run: settings, and hashes of model and data
 metrics.jsonl     one record a step
+tensorboard/      the same numbers for TensorBoard, if asked for
 last/, best/      Orbax checkpoints, written while training goes on, whole or not at all
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import types
-from typing import TYPE_CHECKING, Any, NamedTuple
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from lleval_jax.errors import BadInput, require
-
-if TYPE_CHECKING:
-    import orbax.checkpoint as ocp
+from lleval_jax import writing
+from lleval_jax.errors import BadFile, BadInput, DataWarning, RunFailed, outside, require
+from lleval_jax.training import board
+from lleval_jax.training.board import Board
+from lleval_jax.training.stores import Store, quiet
 
 FACTS, METRICS = "run.json", "metrics.jsonl"
+HASH = 12  # letters of a hash that a message quotes
 
 
 class Kept(NamedTuple):
@@ -43,26 +49,39 @@ class Run:
     Args:
         folder: where; None for nowhere.
         facts: what makes the run this one.
+        tensorboard: write metrics for TensorBoard too.
 
     Raises:
         BadInput: the folder holds another run, or something else; what differs is named.
     """
 
-    def __init__(self, folder: "str | os.PathLike[str] | None", facts: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: "str | os.PathLike[str] | None", facts: dict[str, Any], *, tensorboard: bool = False
+    ) -> None:
         self.folder = None if folder is None else pathlib.Path(folder).expanduser().absolute()
         self.records: list[dict[str, float]] = []
-        self._open: dict[str, ocp.CheckpointManager] = {}
+        self._until, self._board, self._asked = contextlib.ExitStack(), None, tensorboard
+        if tensorboard:
+            require(self.folder is not None, "metrics for TensorBoard need a folder of the run: pass out=")
+            board.require_writer()
+        self._stores: tuple[Store, ...] = ()
         if self.folder is not None:
             _begin(self.folder, json.loads(json.dumps(facts)))
+            self._last, self._best = self._stores = Store(self.folder / "last"), Store(self.folder / "best")
 
     def __enter__(self) -> "Run":
+        self._until.enter_context(quiet())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
-        for manager in self._open.values():
-            manager.close()
+        with self._until:
+            if self._board is not None:
+                self._board.close()
+            failed = [found for store in self._stores for found in [store.close()] if found is not None]
+            if failed and error is None:  # else the first error is the one told
+                raise failed[0]
 
     @property
     def history(self) -> tuple[dict[str, float], ...]:
@@ -84,72 +103,89 @@ class Run:
         """The last checkpoint, for messages."""
         if self.folder is None:
             return "no checkpoint was kept"
-        self._manager("last").wait_until_finished()
-        step = self._manager("last").latest_step()
-        return (
-            "there is no checkpoint yet" if step is None else f"the last checkpoint is of step {step}, in {self.folder}"
-        )
+        with contextlib.suppress(RunFailed):
+            self._last.wait()
+        return self._last.said()
 
     def restored(self, first: Kept) -> Kept:
-        """What was kept last, or `first`; records of later steps are dropped, for they come again."""
+        """What was kept last, or `first`; records of later steps are dropped, for they come again.
+
+        A last checkpoint that is damaged is left out with a warning where the best one, of an earlier step, is whole.
+
+        Raises:
+            BadInput: there are checkpoints, and all are damaged.
+        """
         if self.folder is None:
             return first
-        manager = self._manager("last")
-        step = manager.latest_step()
-        if step is None:
-            self._rewrite(0)
-            return first
-        import orbax.checkpoint as ocp
-
-        shaped = jax.tree.map(ocp.utils.to_shape_dtype_struct, _plain(first))
-        try:
-            found = manager.restore(step, args=ocp.args.StandardRestore(shaped))
-        except Exception as error:  # whatever Orbax, TensorStore or the file system raise for a damaged file
-            what = " ".join(str(error).split())[:160]
-            where = f"the checkpoint of step {step} in {self.folder / 'last'} is damaged ({what})"
-            raise BadInput(f"{where}; delete that folder to begin again") from error
-        self._rewrite(step)
-        return _filled(first, found)._replace(step=step)
+        now = self._newest(first)
+        for store in self._stores:
+            for step in store.steps:
+                if step > now.step:
+                    store.drop(step)
+        self._rewrite(now.step)
+        if self._asked:
+            self._board = Board(self.folder, now.step)
+        return now
 
     def write(self, record: dict[str, float], now: Kept, keep: bool) -> None:
-        """One record; and, where it is time, what is needed to go on, and the best."""
+        """One record; and, where it is time, what is needed to go on, and the best.
+
+        Raises:
+            RunFailed: it cannot be written; what is there to go on from is named.
+        """
         before = self.best
         self.records.append(record)
         if self.folder is None:
             return
-        with open(self.folder / METRICS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        with self._naming():
+            with open(self.folder / METRICS, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            if self._board is not None:
+                self._board.add(record)
         if self.best == now.step != before:
-            self._save("best", now)
+            self._best.save(now.step, _plain(now))
         if keep:
             self.keep(now)
 
     def keep(self, now: Kept) -> None:
-        """What is needed to go on; once a step."""
-        if self.folder is not None and self._manager("last").latest_step() != now.step:
-            self._save("last", now)
+        """What is needed to go on; once a step. `RunFailed` if it cannot be written."""
+        if self.folder is not None:
+            self._last.save(now.step, _plain(now))
 
-    def _save(self, which: str, now: Kept) -> None:
-        import orbax.checkpoint as ocp
+    def _newest(self, first: Kept) -> Kept:
+        """The newest checkpoint that can be read."""
+        there = sorted({(step, store.folder.name, store) for store in self._stores for step in store.steps})
+        damaged: list[BadFile] = []
+        for step, _, store in reversed(there):
+            try:
+                found = store.restore(step, _plain(first))
+            except BadFile as error:
+                damaged.append(error)
+                continue
+            if damaged:
+                text = f"{damaged[0].what}; training goes on from step {step}, of {store.folder}"
+                warnings.warn(DataWarning(text), stacklevel=outside())
+            return _filled(first, found)._replace(step=step)
+        if damaged:
+            raise BadInput(f"{damaged[0].what}; delete {self.folder} to begin again") from damaged[0]
+        return first
 
-        manager = self._manager(which)
-        if now.step not in manager.all_steps():  # a run that went on from an earlier step finds what it makes
-            manager.save(now.step, args=ocp.args.StandardSave(_plain(now)), force=True)
-
-    def _manager(self, which: str) -> "ocp.CheckpointManager":
-        import orbax.checkpoint as ocp
-
-        if which not in self._open:
-            options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=True)
-            self._open[which] = ocp.CheckpointManager(self.folder / which, options=options)  # type: ignore[operator]
-        return self._open[which]
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """An error of the system as one line that says from where to go on."""
+        try:
+            yield
+        except OSError as error:
+            path = self.folder / METRICS  # type: ignore[operator]
+            text = f"{path} cannot be written: {(error.strerror or str(error)).lower()}; {self.last()}"
+            raise RunFailed(f"{text}. Make room and run it again to go on from there.") from error
 
     def _rewrite(self, step: int) -> None:
         """The records up to a step, and those alone: a line that was cut short is one of a later step."""
         path = self.folder / METRICS  # type: ignore[operator]
         lines = path.read_text(encoding="utf-8").splitlines()[:step] if path.exists() else []
         self.records = [json.loads(line) for line in lines]
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        writing.put(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _begin(folder: pathlib.Path, facts: dict[str, Any]) -> None:
@@ -157,16 +193,28 @@ def _begin(folder: pathlib.Path, facts: dict[str, Any]) -> None:
     path = folder / FACTS
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
-        other = [name for name in facts if before.get(name) != facts[name]]
+        other = list(_differences(before, facts))
         hint = "name another folder, or delete this one"
-        require(not other, f"{folder} holds another run: its {', '.join(other)} differ; {hint}")
+        require(not other, f"{folder} holds another run: {', '.join(other)}; {hint}")
         return
-    require(
-        not folder.exists() or not any(folder.iterdir()),
-        f"{folder} holds something else than a run; name another folder",
-    )
+    own = [each for each in folder.iterdir() if not writing.is_passing(each)] if folder.exists() else []
+    require(not own, f"{folder} holds something else than a run; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    writing.put(path, json.dumps(facts, indent=1).encode())
+
+
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """What differs, in words: "schedule.rate is 0.1 there and 0.2 here". Of hashes the first letters."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in dict.fromkeys((*before, *now)):
+            yield from _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif before != now:
+        yield f"{name} is {_short(before)} there and {_short(now)} here"
+
+
+def _short(value: Any) -> str:
+    is_hash = isinstance(value, str) and len(value) == 64
+    return f"{value[:HASH]}..." if is_hash else str(value)
 
 
 def _plain(kept: Kept) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lleval_jax.training import batches, loop, step
 from lleval_jax.training.batches import Long, Packed
 from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import AOT, Loss, Sides
+from lleval_jax.training.operations import parameters, per_token
 from lleval_jax.training.schedule import Schedule
 from lleval_jax.values.preferences import Preferences
 from lleval_jax.values.progress import Progress, Tell, silent
@@ -73,10 +74,11 @@ def cost(
     Example:
         >>> cost(lm.load("tiny-lm"), pairs, lora=Lora(rank=8, learn="B")).seconds  # doctest: +SKIP
     """
-    rows = batches.rows_of(model, data, longest=longest, long=long)
-    course = loop.Course(model, rows, None, loss or AOT(), lora, schedule)
+    loss = AOT() if loss is None else loss
+    rows = batches.rows_of(model, loop.needed(data, loss), longest=longest, long=long)
+    course = loop.Course(model, rows, None, loss, lora, schedule)
     sizes = [sum(len(row.tokens) for row in course.rows_at(number)) for number in range(schedule.steps)]
-    parts = course.start
+    parts, config = course.start, model.config
     learned, fixed = parameters(parts.learned), parameters(parts.fixed)
     packed = course.packed(course.rows_at(0))
     tell(Progress("compiling and timing one step"))
@@ -89,25 +91,13 @@ def cost(
         dropped=rows.dropped,
         cut=rows.cut,
         tokens=sum(sizes),
-        flops=float(sum(sizes)) * per_token(parts, len(packed) > 1, model.config.vocab * model.config.width),
+        flops=float(sum(sizes)) * per_token(parts, course.twice and len(packed) > 1, config.vocab * config.width),
         weights=_bytes(parts.learned) + _bytes(parts.fixed),
         state=_bytes(state) + _bytes(parts.learned),
         program=max(program_bytes(course, each, len(packed) == 1) for each in packed),
         seconds=seconds * schedule.steps * sum(sizes) / (sizes[0] * len(sizes)),
         compiling=compiling,
     )
-
-
-def parameters(state: Any) -> int:
-    """How many numbers a state holds."""
-    return sum(leaf.size for leaf in jax.tree.leaves(state))
-
-
-def per_token(parts: step.Parts, twice: bool, embedding: int) -> float:
-    """Operations a token: forward (twice where a batch is several micro-batches), back, and of what learns."""
-    weights = parameters(parts.learned) + parameters(parts.fixed) - embedding
-    learned = min(parameters(parts.learned), weights)
-    return 2.0 * (weights * (3 if twice else 2) + learned)
 
 
 def program_bytes(course: "loop.Course", batch: Packed, alone: bool) -> int:

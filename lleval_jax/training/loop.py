@@ -1,8 +1,10 @@
-"""The training loop: preferences in, a model that has learned them out; stopped and gone on with as if never stopped.
+"""The training loop: answers in, a model that has learned them out; stopped and gone on with as if never stopped.
 
 A step is exact for any micro-batches: a first pass gives the log-probabilities of all answers in the batch, the loss
 says how each should change (`losses.pull`), and a second pass adds up the gradients of the micro-batches. Where the
-batch is one micro-batch, both passes are one.
+batch is one micro-batch, both passes are one; so they are of supervised text, whose loss is a sum over answers.
+
+What learns, and the optimiser's state, are float32; layers compute in the type that the model was loaded with.
 """
 
 import dataclasses
@@ -16,16 +18,18 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 
-from lleval_jax.errors import NotConverged
+from lleval_jax.errors import NotConverged, require
 from lleval_jax.lm.mesh import spec
 from lleval_jax.lm.packing import Row
-from lleval_jax.training import batches, lora, losses, step
-from lleval_jax.training.batches import Order, Packed, Rows
+from lleval_jax.training import batches, lora, losses, operations, pace, step
+from lleval_jax.training.batches import Packed, Rows
 from lleval_jax.training.checkpoints import Kept, Run
 from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import Loss, Sides
+from lleval_jax.training.peak import Peak, peak
 from lleval_jax.training.schedule import Schedule
 from lleval_jax.training.step import Parts
+from lleval_jax.training.trained import Trained
 from lleval_jax.values.preferences import Preferences
 from lleval_jax.values.progress import Progress, Tell, silent
 
@@ -35,26 +39,6 @@ if TYPE_CHECKING:
     from lleval_jax.lm.load import LanguageModel
 
 WHOLE = nnx.Param  # what learns without adapters: every weight
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Trained:
-    """A model that has learned.
-
-    model    the language model, adapters attached (`lora.merge` adds them to the weights)
-    lora     which adapters; None if all weights learned
-    history  one record a step: "step", "loss", "norm", "rate", "tokens", "seconds"; of evaluations "held_out_loss", ...
-    ended    "steps" or "patience"
-    best     step of the lowest held-out loss; the last step without evaluations
-    held_out log-probabilities of the held-out answers under the model and under what it was; None without any
-    """
-
-    model: "LanguageModel"
-    lora: Lora | None
-    history: tuple[dict[str, float], ...]
-    ended: str
-    best: int
-    held_out: tuple[Sides, Sides] | None
 
 
 def fit(
@@ -68,14 +52,15 @@ def fit(
     longest: int | None = None,
     long: batches.Long = "refuse",
     out: "str | os.PathLike[str] | None" = None,
+    tensorboard: bool = False,
     tell: Tell = silent,
 ) -> Trained:
-    """Align a model with preferences.
+    """Align a model with preferences, or teach it answers.
 
     Args:
-        model: what `lm.load` gives; it stays as it is.
-        data: pairs, or answers that are labelled good or bad.
-        loss: what is minimised; None: `losses.AOT()`.
+        model: what `lm.load` gives; it stays as it is. What learns is float32 whatever it computes in.
+        data: pairs, answers that are labelled good or bad, or answers without alternatives.
+        loss: what is minimised; None: `losses.AOT()`. `losses.SFT()` learns the chosen answers and no others.
         lora: adapters to learn; None: all weights learn.
         schedule: steps, batch, rate, when to evaluate and to keep.
         held_out: preferences that are not learned, for evaluation and for the best step.
@@ -83,22 +68,39 @@ def fit(
         long: what to do with longer ones: "refuse", "drop" or "cut" the prompt.
         out: folder for checkpoints and metrics. Where it holds a run that was stopped, that run goes on; its numbers
             are those of a run that was never stopped, bit for bit on the same devices.
+        tensorboard: write metrics for TensorBoard too, in a folder of `out`.
         tell: called with the steps done.
 
     Raises:
-        BadInput: as `batches.rows_of` and `lora.attach`; or `out` holds another run (it says what differs).
+        BadInput: as `batches.rows_of` and `lora.attach`; the loss needs rejected answers, and there are none; or `out`
+            holds another run (it says what differs).
         NotConverged: the loss or the gradient is not finite; the step, its rows and the last checkpoint are named.
+        RunFailed: a checkpoint cannot be written; the last that is whole is named.
 
     Example:
         >>> pairs = read_preferences("pairs.jsonl")
         >>> trained = fit(lm.load("tiny-lm"), pairs, loss=losses.AOT(), lora=Lora(learn="B"))
     """
     loss = losses.AOT() if loss is None else loss
+    data, held_out = needed(data, loss), None if held_out is None else needed(held_out, loss)
     rows = batches.rows_of(model, data, longest=longest, long=long)
     apart = None if held_out is None else batches.rows_of(model, held_out, longest=longest, long=long)
     course = Course(model, rows, apart, loss, lora, schedule)
-    with Run(out, course.facts(data, held_out)) as run:
+    with Run(out, course.facts(data, held_out), tensorboard=tensorboard) as run:
         return course.through(run, tell)
+
+
+def needed(data: Preferences, loss: Loss) -> Preferences:
+    """What a loss learns from: supervised text needs the chosen answers alone.
+
+    Raises:
+        BadInput: there are no rejected answers, and the loss needs them.
+    """
+    if isinstance(loss, losses.SFT):
+        return data.wanted()
+    what = f"{type(loss).__name__} needs rejected answers too, and the data has chosen ones only."
+    require(bool(data.rejected.answers), what, python="Pass loss=SFT().", shell='Say name = "sft" in [loss].')
+    return data
 
 
 class Course:
@@ -116,10 +118,12 @@ class Course:
         self.given, self.rows, self.held_out, self.loss = model, rows, held_out, loss
         self.lora, self.schedule = adapters, schedule
         adapted = model.decoder if adapters is None else lora.attach(model.decoder, adapters)
-        self.start = Parts.of(adapted, WHOLE if adapters is None else lora.learned(adapters.learn))
+        start = Parts.of(adapted, WHOLE if adapters is None else lora.learned(adapters.learn))
+        self.start = start._replace(learned=step.in_float32(start.learned))
         self.reference = Parts.of(model.decoder, lora.learned("both"))
         self.optimizer = schedule.optimizer()
-        self.orders = _orders(rows, schedule)
+        self.orders = batches.orders(rows, batch=schedule.batch, seed=schedule.seed)
+        self.twice = not isinstance(loss, losses.SFT)  # whether micro-batches need a pass before that of the gradient
         self.key = jax.random.key(schedule.seed, impl="threefry2x32")
         self.longest = max(each.longest for each in (rows, held_out) if each is not None)
         self.noisy = adapters is not None and adapters.dropout > 0
@@ -127,30 +131,29 @@ class Course:
     def through(self, run: Run, tell: Tell) -> Trained:
         """All steps that are left, with what they write."""
         now = run.restored(Kept.first(self.start.learned, self.optimizer))
-        total = self.schedule.steps
-        used = [sorted({row for number in range(total) for row in order.rows(number)}) for order in self.orders]
-        tell(Progress("scoring with the reference", 0, sum(map(len, used)), unit="answers"))
-        known = [
-            self._under_reference(*each) for each in zip((self.rows.chosen, self.rows.rejected), used, strict=True)
-        ]
-        apart = None if self.held_out is None else self._held_out(self.reference)
+        total, known = self.schedule.steps, self._known(tell)
+        before = None if self.held_out is None else self._held_out(self.reference)
+        lengths = None if self.held_out is None else self.held_out.lengths
+        apart = before if self.twice else lengths
+        speed = pace.Pace(peak(self._devices()), total)
         for number in range(now.step, total):
             now, record = self.step(now, number, known, run)
-            tell(Progress("training", number + 1, total, error=record["loss"], unit="steps"))
+            record |= speed.of(now.step, int(record["tokens"]), self._operations(number), record["seconds"])
+            tell(Progress("training", now.step, total, unit="steps", rate=1 / speed.typical, note=pace.told(record)))
             if apart is not None and self._due(number, self.schedule.evaluate):
                 record |= self.evaluated(now, apart)
             run.write(record, now, self._due(number, self.schedule.keep))
             if self.schedule.patience and run.stale >= self.schedule.patience:
-                return self._ended(now, run, "patience", apart)
-        return self._ended(now, run, "steps", apart)
+                return self._ended(now, run, "patience", before, lengths, speed.peak)
+        return self._ended(now, run, "steps", before, lengths, speed.peak)
 
     def step(self, now: Kept, number: int, known: Sequence[np.ndarray], run: Run) -> tuple[Kept, dict[str, float]]:
         """One step: what learns after it, and its record."""
         began = time.perf_counter()
         taken = [order.rows(number) for order in self.orders]
         rows = self.rows_at(number)
-        reference = Sides(*(jnp.asarray(of[side]) for of, side in zip(known, taken, strict=True)))
-        value, slope = self._slope(self.start._replace(learned=now.learned), rows, reference, number)
+        given = Sides(*(jnp.asarray(of[side]) for of, side in zip(known, taken, strict=True)))
+        value, slope = self._slope(self.start._replace(learned=now.learned), rows, given, number)
         learned, state, norm = step.update(self.optimizer, now.learned, now.state, slope)
         record = {
             "step": number + 1,
@@ -162,8 +165,7 @@ class Course:
         }
         if not np.isfinite([record["loss"], record["norm"]]).all():
             what = f"step {number + 1}: the loss is {record['loss']} and the norm of its gradient {record['norm']}"
-            where = f"the step's chosen answers are rows {taken[0]}, its rejected ones {taken[1]}"
-            raise NotConverged(f"{what}; {where}; {run.last()}. A smaller rate may help.")
+            raise NotConverged(f"{what}; {self.rows.said(taken)}; {run.last()}. A smaller rate may help.")
         return Kept(learned, state, number + 1), record
 
     def rows_at(self, number: int) -> list[Row]:
@@ -184,13 +186,13 @@ class Course:
         return self.orders[0].batch, self.orders[1].batch
 
     def trial(self) -> Any:
-        """What the first step computes, against a reference of zeros; nothing is kept."""
+        """What the first step computes, against a reference of ones; nothing is kept."""
         first = Kept.first(self.start.learned, self.optimizer)
-        reference = Sides(*(jnp.zeros(size) for size in self.sizes))
-        _, slope = self._slope(self.start, self.rows_at(0), reference, 0)
+        known = Sides(*(jnp.ones(size) for size in self.sizes))
+        _, slope = self._slope(self.start, self.rows_at(0), known, 0)
         return step.update(self.optimizer, first.learned, first.state, slope)
 
-    def _slope(self, parts: Parts, rows: Sequence[Row], reference: Sides, number: int) -> tuple[jax.Array, Any]:
+    def _slope(self, parts: Parts, rows: Sequence[Row], known: Sides, number: int) -> tuple[jax.Array, Any]:
         """The loss of a batch and its gradient, exact for any micro-batches."""
         packed = self.packed(rows)
         keys = [
@@ -198,25 +200,26 @@ class Course:
             for i in range(len(packed))
         ]
         if len(packed) == 1:
-            return step.whole(self.loss, parts, packed[0], reference, keys[0])
+            return step.whole(self.loss, parts, packed[0], known, keys[0])
         sums = jnp.zeros(len(rows))
-        for each, key in zip(packed, keys, strict=True):
+        for each, key in zip(packed, keys, strict=True) if self.twice else ():
             sums += step.answers(parts, each, len(rows), key)
-        value, pulled = step.pulled(self.loss, sums, reference)
-        weights, slope = jnp.concatenate(pulled), step.zeros(parts.learned)
+        value, pulled = step.pulled(self.loss, sums, known)
+        weights, found = jnp.concatenate(pulled), step.nothing(parts.learned)
         for each, key in zip(packed, keys, strict=True):
-            slope = step.gradient(parts, each, weights, slope, key)
-        return value, slope
+            found = step.gradient(parts, each, weights, found, key)
+        return (value if self.twice else found[0]), found[1]
 
-    def evaluated(self, now: Kept, reference: Sides) -> dict[str, float]:
-        """The loss on held-out preferences, and how far the chosen answers dominate there."""
+    def evaluated(self, now: Kept, known: Sides) -> dict[str, float]:
+        """The loss on held-out answers, and how far the chosen ones dominate there, or the perplexity."""
         sums = jnp.concatenate(self._held_out(self.start._replace(learned=now.learned)))
-        return {f"held_out_{name}": float(value) for name, value in step.measured(self.loss, sums, reference).items()}
+        return {f"held_out_{name}": float(value) for name, value in step.measured(self.loss, sums, known).items()}
 
     def facts(self, data: Preferences, held_out: Preferences | None) -> dict[str, Any]:
         """What makes this run the one it is: another needs another folder."""
         return {
             "model": getattr(self.given.source, "sha256", None) or str(self.given.name),
+            "compute": self.given.decoder.compute.name,
             "data": data.fingerprint,
             "held_out": None if held_out is None else held_out.fingerprint,
             "loss": {"name": type(self.loss).__name__, **dataclasses.asdict(self.loss)},  # type: ignore[call-overload]
@@ -224,6 +227,16 @@ class Course:
             "schedule": dataclasses.asdict(self.schedule),
             "rows": [len(self.rows.chosen), len(self.rows.rejected), self.rows.tokens],
         }
+
+    def _known(self, tell: Tell) -> list[np.ndarray]:
+        """What the loss knows of both sides: log-probabilities under the reference; of supervised text tokens."""
+        if not self.twice:
+            return [np.asarray(side) for side in self.rows.lengths]
+        total = self.schedule.steps
+        used = [sorted({row for number in range(total) for row in order.rows(number)}) for order in self.orders]
+        tell(Progress("scoring with the reference", 0, sum(map(len, used)), unit="answers"))
+        sides = zip((self.rows.chosen, self.rows.rejected), used, strict=True)
+        return [self._under_reference(*each) for each in sides]
 
     def _under_reference(self, rows: Sequence[Row], used: Sequence[int]) -> np.ndarray:
         """(rows,) log-probabilities under the model as it was given; 0 where no step asks."""
@@ -244,25 +257,25 @@ class Course:
         """Whether something is done after this step; always after the last."""
         return number + 1 == self.schedule.steps or (every > 0 and (number + 1) % every == 0)
 
-    def _ended(self, now: Kept, run: Run, how: str, apart: Sides | None) -> Trained:
+    def _operations(self, number: int) -> float:
+        """What a step needs."""
+        rows, shape = self.rows_at(number), self.given.config
+        tokens, scored = sum(len(row.tokens) for row in rows), sum(len(row.tokens) - row.start for row in rows)
+        return operations.of_step(self.start, shape.vocab * shape.width, tokens, scored, self.lora is None)
+
+    def _devices(self) -> list[Any]:
+        on = self.given.mesh
+        return jax.devices()[:1] if on is None else list(on.devices.flat)
+
+    def _ended(self, now: Kept, run: Run, how: str, before: Sides | None, lengths: Sides | None, most: Peak) -> Trained:
         run.keep(now)
         parts = self.start._replace(learned=now.learned)
         model = dataclasses.replace(self.given, decoder=parts.model())
-        held_out = None if apart is None else (self._held_out(parts), apart)
-        return Trained(model, self.lora, run.history, how, run.best or now.step, held_out)
+        held_out = None if before is None else (self._held_out(parts), before)
+        return Trained(model, self.lora, run.history, how, run.best or now.step, held_out, lengths, most)
 
 
 def _laid(batch: Packed, on: Mesh) -> Packed:
     """A micro-batch on the devices of a mesh: its rows shared out, the rest on each."""
     names = {2: ("rows", None), 1: (None,)}
     return Packed(*(jax.device_put(x, NamedSharding(on, spec(names[x.ndim], x.shape, on))) for x in batch))
-
-
-def _orders(rows: Rows, schedule: Schedule) -> tuple[Order, Order]:
-    """The order of both sides: the same for pairs; else each its own, in proportion."""
-    chosen, rejected = len(rows.chosen), len(rows.rejected)
-    first = Order(chosen, schedule.batch, schedule.seed)
-    if rows.paired:
-        return first, first
-    share = max(1, round(schedule.batch * rejected / chosen))
-    return first, Order(rejected, share, schedule.seed + 1)

@@ -1,12 +1,13 @@
 """What a model learns from: supervised text, DPO, IPO, KTO, and alignment by optimal transport (AOT).
 
-A preference loss is a function of the log-probabilities of whole answers in a batch, and nothing else:
+A loss is a function of the log-probabilities of whole answers in a batch, and nothing else:
 
-    loss.value(policy, reference, weights) -> a number
+    loss.value(policy, known, weights) -> a number
 
-with `Sides(chosen, rejected)` of summed log-probabilities in nats. Its gradient with respect to the policy's sums is
-therefore all that the model's backward pass needs: `pull` gives it, so a batch that does not fit is added up from
-micro-batches without changing the loss, whatever it sorts or averages over the batch.
+with `Sides(chosen, rejected)` of summed log-probabilities in nats. What is known before training is of preferences the
+same under the reference, of supervised text how many tokens each answer has. The gradient with respect to the policy's
+sums is therefore all that the model's backward pass needs: `pull` gives it, so a batch that does not fit is added up
+from micro-batches without changing the loss, whatever it sorts or averages over the batch.
 
 Signs: chosen minus rejected, large is good.
 """
@@ -44,14 +45,14 @@ class Sides(NamedTuple):
 
 
 class Loss(Protocol):
-    """A preference loss: what `AOT`, `DPO`, `IPO` and `KTO` have in common."""
+    """What `AOT`, `DPO`, `IPO`, `KTO` and `SFT` have in common."""
 
-    def value(self, policy: Sides, reference: Sides, weights: Sides) -> Float[Array, ""]:
+    def value(self, policy: Sides, known: Sides, weights: Sides, /) -> Float[Array, ""]:
         """The loss of a batch."""
         ...
 
 
-def pull(loss: Loss, policy: Sides, reference: Sides, weights: Sides) -> tuple[Float[Array, ""], Sides]:
+def pull(loss: Loss, policy: Sides, known: Sides, weights: Sides) -> tuple[Float[Array, ""], Sides]:
     """The loss, and its derivative with respect to each answer's log-probability.
 
     The gradient of the whole batch in the model's parameters is that of `sum(stop(derivative) * logprob)`, which is a
@@ -63,7 +64,7 @@ def pull(loss: Loss, policy: Sides, reference: Sides, weights: Sides) -> tuple[F
         >>> derivative.chosen
         Array([-0.0025, -0.0025], dtype=float32)
     """
-    return jax.value_and_grad(loss.value)(policy, reference, weights)
+    return jax.value_and_grad(loss.value)(policy, known, weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,12 +182,29 @@ class KTO:
         return _mean(jnp.concatenate([good, bad]), weight)
 
 
-LOSSES: dict[str, type] = {"aot": AOT, "dpo": DPO, "ipo": IPO, "kto": KTO}
+@dataclasses.dataclass(frozen=True)
+class SFT:
+    """Supervised fine-tuning: the chosen answers are learned as they are, without alternatives and without a reference.
+
+    The mean negative log-probability a token of the answers (their prompts do not count), over all tokens of a batch
+    alike: long answers weigh more, and micro-batches of any sizes add up to the same.
+    """
+
+    def value(self, policy: Sides, tokens: Sides, weights: Sides) -> Float[Array, ""]:
+        """Nats a token; `tokens` are those of each answer."""
+        return -jnp.sum(weights.chosen * policy.chosen) / jnp.sum(weights.chosen * tokens.chosen)
 
 
-def supervised(logprobs: Float[Array, " n"], tokens: Float[Array, " n"]) -> Float[Array, ""]:
-    """Mean negative log-probability a token of the completions.  sums (n,), their numbers of tokens (n,) -> nats."""
-    return -jnp.sum(logprobs) / jnp.maximum(jnp.sum(tokens), 1.0)
+LOSSES: dict[str, type] = {"aot": AOT, "dpo": DPO, "ipo": IPO, "kto": KTO, "sft": SFT}
+
+
+def measures(loss: Loss, policy: Sides, known: Sides, weights: Sides) -> dict[str, Float[Array, ""]]:
+    """The loss of held-out answers, and what it means: perplexity of `SFT`; of others dominance of the log-ratios."""
+    value = loss.value(policy, known, weights)
+    if isinstance(loss, SFT):
+        return {"loss": value, "perplexity": jnp.exp(value)}
+    found = dominance(policy.chosen - known.chosen, policy.rejected - known.rejected)
+    return {"loss": value, **found._asdict()}
 
 
 class Dominance(NamedTuple):
@@ -247,7 +265,12 @@ def _mean(value: Array, weight: Array) -> Array:
 def _require_pairs(sides: Sides) -> None:
     chosen, rejected = len(sides.chosen), len(sides.rejected)
     message = f"pairs need as many chosen as rejected answers; there are {chosen} and {rejected}"
-    require(chosen == rejected, message, python="Use AOT(paired=False) or KTO.", shell="Use --loss aot or kto.")
+    require(
+        chosen == rejected,
+        message,
+        python="Use AOT(paired=False) or KTO.",
+        shell='Say name = "aot" without paired, or "kto", in [loss].',
+    )
 
 
 def _require_smoothing(smoothing: float, penalty: str) -> None:

@@ -1,12 +1,17 @@
 """A training run in a TOML file: model, data, adapter, loss, schedule, mesh.
 
     model = "tiny-lm"                 # a folder, a .gguf file, or a name that `lleval models list` shows
-    data = "pairs.jsonl"              # prompt, chosen, rejected; or prompt, completion, label
+    data = "pairs.jsonl"              # prompt, chosen, rejected; prompt, completion, label; or, for sft, prompt,
+                                      # completion, or messages; of chats see `Preferences.from_frame`
+    unfit = "drop"                    # rows that nothing can be learned from; without this they are refused
+    long = "cut"                      # prompts of rows that are too long; or "drop" the rows; without this refused
     held_out = 0.1                    # a share of the data, or another file
     out = "runs/aot"
+    dtype = "bfloat16"                # of products, and of weights that do not learn; without this float32
+    tensorboard = true                # metrics for TensorBoard too, next to metrics.jsonl
 
     [loss]
-    name = "aot"                      # aot, dpo, ipo, kto; its settings follow
+    name = "aot"                      # aot, dpo, ipo, kto, sft; its settings follow
     beta = 0.01
 
     [adapter]                         # without this table all weights learn
@@ -26,7 +31,7 @@ import dataclasses
 import os
 import pathlib
 import tomllib
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -38,10 +43,11 @@ from lleval_jax.training.batches import Long
 from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import LOSSES, Loss
 from lleval_jax.training.schedule import Schedule
-from lleval_jax.values.preferences import Preferences
+from lleval_jax.values.preferences import Preferences, WhenUnfit
 
 SHIPPED = pathlib.Path(__file__).parent / "recipes"
 DEMO = "demo:"  # before the name of a recipe that ships
+Dtype = Literal["float32", "bfloat16"]
 TABLES = ("loss", "adapter", "schedule", "columns", "mesh")
 
 
@@ -70,16 +76,19 @@ class Recipe:
 
     Attributes:
         model: what `lm.load` takes.
-        data: a file of preferences.
+        data: a file of preferences, or of answers without alternatives.
         loss: what is minimised.
         out: the folder of the run.
         adapter: what learns; None for all weights.
         schedule: how long and how fast.
-        held_out: a file of preferences, or the share of `data` that is not learned.
+        held_out: another such file, or the share of `data` that is not learned.
         unpaired: take pairs apart: their sides are two samples.
         longest: tokens of an answer with its prompt, at most; None for the model's context.
         long: what to do with longer ones.
+        unfit: what to do with rows that nothing can be learned from.
         columns: what a column of the data is, where its name does not tell.
+        dtype: of products, and of weights that do not learn; what learns is float32.
+        tensorboard: write metrics for TensorBoard too.
         mesh: the devices that share the work; None for one.
     """
 
@@ -93,8 +102,16 @@ class Recipe:
     unpaired: bool = False
     longest: int | None = None
     long: Long = "refuse"
+    unfit: WhenUnfit = "refuse"
+    dtype: Dtype = "float32"
+    tensorboard: bool = False
     columns: dict[str, str] | None = None
     mesh: Devices | None = None
+
+    @property
+    def kept_as(self) -> Dtype:
+        """The type of the weights in memory: float32 where they learn."""
+        return "float32" if self.adapter is None else self.dtype
 
     def parts(self, data: Preferences) -> tuple[Preferences, Preferences | None]:
         """What is learned and what is held out, by the share `held_out`: drawn once, by the schedule's seed."""

@@ -50,7 +50,12 @@ class Schedule:
         require(0 <= self.warmup <= 1, f"warmup is {self.warmup}; it is a share of the steps, from 0 to 1")
         require_known(self.decay, ("cosine", "linear", "constant"), "decay")
         early = "patience counts evaluations; say how many steps lie between two"
-        require(not self.patience or self.evaluate > 0, early, python="Pass evaluate=.", shell="Pass --evaluate.")
+        require(
+            not self.patience or self.evaluate > 0,
+            early,
+            python="Pass evaluate=.",
+            shell="Say evaluate = in [schedule].",
+        )
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, from 0."""

@@ -55,44 +55,47 @@ def answers(parts: Parts, batch: Packed, count: int, key: jax.Array | None = Non
     return _answers(parts.shape, parts.learned, parts.fixed, batch, key, count)
 
 
-def gradient(parts: Parts, batch: Packed, weights: jax.Array, so_far: State, key: jax.Array | None = None) -> State:
-    """`so_far` and the gradient of sum(weights * log-probabilities of the micro-batch's answers).
+def gradient(
+    parts: Parts, batch: Packed, weights: jax.Array, so_far: tuple[jax.Array, State], key: jax.Array | None = None
+) -> tuple[jax.Array, State]:
+    """`so_far`, and sum(weights * log-probabilities of the micro-batch's answers) with its gradient.
 
     Args:
         parts: the model.
         batch: the micro-batch.
         weights: (count,) derivative of the loss by each answer's log-probability.
-        so_far: gradients of the micro-batches before, shaped as `parts.learned`; it is used up.
+        so_far: both of the micro-batches before, or `nothing`; it is used up.
         key: as it was for `answers`.
     """
     return _gradient(parts.shape, parts.learned, parts.fixed, batch, weights, so_far, key)
 
 
 def whole(
-    loss: Loss, parts: Parts, batch: Packed, reference: Sides, key: jax.Array | None = None
+    loss: Loss, parts: Parts, batch: Packed, known: Sides, key: jax.Array | None = None
 ) -> tuple[jax.Array, State]:
     """The loss of a batch that is one micro-batch, and its gradient: one pass."""
-    return _whole(loss, parts.shape, parts.learned, parts.fixed, batch, reference, key)
+    return _whole(loss, parts.shape, parts.learned, parts.fixed, batch, known, key)
 
 
-def lower_whole(loss: Loss, shape: Any, learned: Any, fixed: Any, batch: Any, reference: Any) -> jax.stages.Lowered:
+def lower_whole(loss: Loss, shape: Any, learned: Any, fixed: Any, batch: Any, known: Any) -> jax.stages.Lowered:
     """The program of `whole` for these shapes, not yet compiled."""
-    return _whole.lower(loss, shape, learned, fixed, batch, reference, None)
+    return _whole.lower(loss, shape, learned, fixed, batch, known, None)
 
 
 def lower_gradient(shape: Any, learned: Any, fixed: Any, batch: Any, weights: Any) -> jax.stages.Lowered:
     """The program of `gradient` for these shapes, not yet compiled."""
-    return _gradient.lower(shape, learned, fixed, batch, weights, learned, None)
+    number = jax.ShapeDtypeStruct((), jnp.float32)
+    return _gradient.lower(shape, learned, fixed, batch, weights, (number, learned), None)
 
 
-def pulled(loss: Loss, sums: jax.Array, reference: Sides) -> tuple[jax.Array, Sides]:
+def pulled(loss: Loss, sums: jax.Array, known: Sides) -> tuple[jax.Array, Sides]:
     """`losses.pull` of log-probabilities (n + m,), those of chosen answers first."""
-    return _pulled(loss, sums, reference)
+    return _pulled(loss, sums, known)
 
 
-def measured(loss: Loss, sums: jax.Array, reference: Sides) -> dict[str, jax.Array]:
-    """The loss, and how far the log-ratios of the chosen answers dominate those of the rejected."""
-    return _measured(loss, sums, reference)
+def measured(loss: Loss, sums: jax.Array, known: Sides) -> dict[str, jax.Array]:
+    """`losses.measures` of log-probabilities (n + m,), those of chosen answers first."""
+    return _measured(loss, sums, known)
 
 
 def update(
@@ -102,9 +105,14 @@ def update(
     return _update(optimizer, learned, state, slope)
 
 
-def zeros(learned: State) -> State:
-    """A gradient of nothing."""
-    return jax.tree.map(jnp.zeros_like, learned)
+def nothing(learned: State) -> tuple[jax.Array, State]:
+    """A sum of no answers, and its gradient."""
+    return jnp.zeros(()), jax.tree.map(jnp.zeros_like, learned)
+
+
+def in_float32(learned: State) -> State:
+    """What learns in float32, whatever it was: small steps are lost in bfloat16. Layers compute in their own type."""
+    return jax.tree.map(lambda x: x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, learned)
 
 
 def _sums(shape: Any, learned: State, fixed: State, batch: Packed, key: jax.Array | None, count: int) -> jax.Array:
@@ -126,29 +134,27 @@ def _gradient(shape, learned, fixed, batch, weights, so_far, key):  # noqa: ANN0
     def weighted(learned: State) -> jax.Array:
         return jnp.vdot(weights, _sums(shape, learned, fixed, batch, key, len(weights)))
 
-    return jax.tree.map(jnp.add, so_far, jax.grad(weighted)(learned))
+    return jax.tree.map(jnp.add, so_far, jax.value_and_grad(weighted)(learned))
 
 
 @jax.jit(static_argnums=(0, 1))
-def _whole(loss, shape, learned, fixed, batch, reference, key):  # noqa: ANN001, ANN202
+def _whole(loss, shape, learned, fixed, batch, known, key):  # noqa: ANN001, ANN202
     def value(learned: State) -> jax.Array:
-        count = len(reference.chosen) + len(reference.rejected)
-        sums = _sides(_sums(shape, learned, fixed, batch, key, count), reference)
-        return loss.value(sums, reference, _ones(reference))
+        count = len(known.chosen) + len(known.rejected)
+        sums = _sides(_sums(shape, learned, fixed, batch, key, count), known)
+        return loss.value(sums, known, _ones(known))
 
     return jax.value_and_grad(value)(learned)
 
 
 @jax.jit(static_argnums=0)
-def _pulled(loss, sums, reference):  # noqa: ANN001, ANN202
-    return losses.pull(loss, _sides(sums, reference), reference, _ones(reference))
+def _pulled(loss, sums, known):  # noqa: ANN001, ANN202
+    return losses.pull(loss, _sides(sums, known), known, _ones(known))
 
 
 @jax.jit(static_argnums=0)
-def _measured(loss, sums, reference):  # noqa: ANN001, ANN202
-    policy = _sides(sums, reference)
-    u, v = policy.chosen - reference.chosen, policy.rejected - reference.rejected
-    return {"loss": loss.value(policy, reference, _ones(reference)), **losses.dominance(u, v)._asdict()}
+def _measured(loss, sums, known):  # noqa: ANN001, ANN202
+    return losses.measures(loss, _sides(sums, known), known, _ones(known))
 
 
 def _sides(sums: jax.Array, like: Sides) -> Sides:

@@ -16,6 +16,7 @@ class Progress:
     error  of a fit, how far it is from its end, on its own scale; None elsewhere
     unit   what is counted: "bytes", "steps", "models"; "" where nothing is
     rate   units a second; None where that is of no interest
+    note   what else is to be said: "1,200 tokens a second"
     """
 
     word: str
@@ -24,6 +25,7 @@ class Progress:
     error: float | None = None
     unit: str = ""
     rate: float | None = None
+    note: str = ""
 
     @property
     def share(self) -> float | None:
@@ -37,7 +39,7 @@ class Progress:
 
     def __str__(self) -> str:
         """One plain line: "reading answers: 12 of 30 MB", "fitting: step 24, error 0.012"."""
-        far = ", ".join(filter(None, (self._count(), self._error(), self._rate())))
+        far = ", ".join(filter(None, (self._count(), self._error(), self._rate(), self.note)))
         return ": ".join(filter(None, (self.word, far)))
 
     def _count(self) -> str:
@@ -53,7 +55,8 @@ class Progress:
     def _rate(self) -> str:
         if not self.rate:
             return ""
-        return f"{self.rate:,.0f} a second" + ("" if self.left is None else f", {self.left:,.0f} s left")
+        digits = ",.0f" if self.rate >= 10 else ".2g"
+        return f"{self.rate:{digits}} a second" + ("" if self.left is None else f", {self.left:,.0f} s left")
 
 
 Tell = Callable[[Progress], None]

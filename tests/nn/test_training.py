@@ -17,7 +17,7 @@ from nn import tiny_model
 
 from lleval_jax.errors import BadInput, NotConverged
 from lleval_jax.lm.mesh import mesh, place
-from lleval_jax.training import batches, loop, lora, losses, step
+from lleval_jax.training import batches, loop, lora, losses, pace, step
 from lleval_jax.training.batches import Order
 from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import AOT, DPO, IPO, KTO
@@ -144,8 +144,8 @@ def test_a_run_that_was_stopped_is_one_that_never_was(model: tiny_model.Model, t
     again = loop.fit(model, preferences(), held_out=held_out, schedule=schedule, out=tmp_path / "cut", **settings)
     for one, other in zip(weights(whole), weights(again), strict=True):
         np.testing.assert_array_equal(one, other)
-    timeless = [[{k: v for k, v in record.items() if k != "seconds"} for record in t.history] for t in (whole, again)]
-    assert timeless[0] == timeless[1]
+    timeless, other = ([{k: v for k, v in r.items() if k not in pace.TIMED} for r in t.history] for t in (whole, again))
+    assert timeless == other
     assert whole.best == again.best
     lines = (tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
@@ -192,7 +192,8 @@ def test_training_stops_when_held_out_loss_no_longer_falls(model: tiny_model.Mod
 def test_a_loss_that_is_not_finite_stops_with_step_and_rows(model: tiny_model.Model, tmp_path) -> None:
     wild = Schedule(steps=30, batch=8, rate=1e30, warmup=0, clip=0, keep=1)
     with pytest.raises(
-        NotConverged, match=r"step \d+: the loss is .*chosen answers are rows \[.*the last checkpoint is of"
+        NotConverged,
+        match=r"step \d+: the loss is .*; the step's pairs are row \d+, .* of the table; the last checkpoint is of",
     ):
         loop.fit(model, preferences(), loss=IPO(), lora=Lora(rank=2), schedule=wild, out=tmp_path / "run")
 
@@ -200,9 +201,9 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_rows(model: tiny_model.Mo
 def test_another_run_in_the_folder_is_refused(model: tiny_model.Model, tmp_path) -> None:
     out = tmp_path / "run"
     loop.fit(model, preferences(), lora=Lora(rank=2), schedule=QUICK, out=out)
-    with pytest.raises(BadInput, match="holds another run: its data, rows differ; name another folder"):
+    with pytest.raises(BadInput, match="holds another run: data is [0-9a-f]{12}... there and .* here; name another"):
         loop.fit(model, preferences(seed=1), lora=Lora(rank=2), schedule=QUICK, out=out)
-    with pytest.raises(BadInput, match="holds another run: its lora differ"):
+    with pytest.raises(BadInput, match="holds another run: lora.rank is 2 there and 3 here; name another folder"):
         loop.fit(model, preferences(), lora=Lora(rank=3), schedule=QUICK, out=out)
     (tmp_path / "else").mkdir()
     (tmp_path / "else" / "thesis.txt").write_text("precious")
@@ -223,9 +224,7 @@ def test_a_damaged_checkpoint_is_named(model: tiny_model.Model, tmp_path) -> Non
 def test_long_rows_are_refused_counted_dropped_or_cut(model: tiny_model.Model) -> None:
     far = {"prompt": "what is the sum of 12 and 30 and 4?", "chosen": "46", "rejected": "47"}
     data = Preferences.from_frame(pd.DataFrame([far, {"prompt": "1+1=", "chosen": "2", "rejected": "3"}]))
-    with pytest.raises(
-        BadInput, match="2 of 4 answers have more than 20 tokens with their prompt, first that of row 0"
-    ):
+    with pytest.raises(BadInput, match="2 of 4 answers have more than 20 tokens with their prompt, the first row 0"):
         batches.rows_of(model, data, longest=20)
     dropped = batches.rows_of(model, data, longest=20, long="drop")
     assert (len(dropped.chosen), len(dropped.rejected), dropped.dropped) == (1, 1, 1)
