@@ -17,8 +17,8 @@ class Trained:
 
     model    the language model, adapters attached (`lora.merge` adds them to the weights)
     lora     which adapters; None if all weights learned
-    history  one record a step: "step", "loss", "norm", "rate", "tokens", "seconds", "tokens_per_second", "left" (seconds
-             to the end), "mfu" where the devices' peak is known, and "held_out_loss" and more where it was evaluated
+    history  one record a step: "step", "loss", "norm", "rate", "tokens", "seconds", "tokens_per_second", "left" in
+             seconds, "mfu" where the devices' peak is known, and "held_out_loss" and more where it was evaluated
     ended    "steps" or "patience"
     best     step of the lowest held-out loss; the last step without evaluations
     held_out log-probabilities of the held-out answers under the model and under what it was; None without any
