@@ -445,6 +445,15 @@ ENTRIES: dict[str, Entry] = {
             small_needs=("extra:flax", "model:minilm"),
         ),
         Entry(
+            "training.faults",
+            "runs that are killed, meet a full disk, damaged checkpoints, changed data or other devices",
+            25,
+            "faults",
+            {"kills": 1, "steps": 6, "parts": ("kills",)},
+            ("extra:flax", "extra:orbax"),
+            ("extra:flax", "extra:orbax"),
+        ),
+        Entry(
             "lm.sharding",
             "what a device holds and sends of a 1B model on eight, read from compiled programs",
             3,

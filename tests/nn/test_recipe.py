@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lleval_jax.data.preferences import read_preferences
 from lleval_jax.errors import BadInput
 from lleval_jax.training import recipe
 from lleval_jax.training.lora import Lora
@@ -18,6 +19,9 @@ model = "tiny-lm"
 data = "pairs.jsonl"
 out = "run"
 held_out = 0.25
+unfit = "drop"
+dtype = "bfloat16"
+tensorboard = true
 [loss]
 name = "aot"
 beta = 0.5
@@ -47,10 +51,13 @@ def test_a_recipe_says_all_of_a_run(tmp_path) -> None:
     assert found.schedule == Schedule(steps=7, betas=(0.9, 0.95))
     assert (found.model, found.data, found.out) == ("tiny-lm", str(tmp_path / "pairs.jsonl"), str(tmp_path / "run"))
     assert found.held_out == 0.25
+    assert (found.unfit, found.tensorboard) == ("drop", True)
+    assert (found.dtype, found.kept_as) == ("bfloat16", "bfloat16")
     assert found.mesh is not None
     assert dict(found.mesh.mesh().shape) == {"data": 1, "fsdp": 2, "tensor": 4}
     short = read(tmp_path, GOOD[: GOOD.index("[adapter]")])
     assert short.adapter is None
+    assert (short.dtype, short.kept_as) == ("bfloat16", "float32")
     assert short.mesh is None
 
 
@@ -63,6 +70,8 @@ WRONG = [
     ('data = "pairs.jsonl"\n', "", "has no 'data'"),
     ("steps = 7", "steps = 0", "steps is 0; it is at least 1"),
     ("[loss]", "[loss", "is not TOML"),
+    ('dtype = "bfloat16"', 'dtype = "int8"', "dtype is 'int8': Invalid enum value 'int8'"),
+    ('unfit = "drop"', 'unfit = "ignore"', "unfit is 'ignore': Invalid enum value 'ignore'"),
     ('learn = "B"', 'learn = "C"', "learn"),
     ("fsdp = 2", "fdsp = 2", "[mesh] has no 'fdsp'; did you mean 'fsdp'?"),
 ]
@@ -72,6 +81,16 @@ WRONG = [
 def test_what_is_wrong_in_a_recipe_is_named(tmp_path, one: str, other: str, message: str) -> None:
     with pytest.raises(BadInput, match=re.escape(message)):
         read(tmp_path, GOOD.replace(one, other))
+
+
+def test_recipes_that_ship_are_read() -> None:
+    """Each by its name, and what they learn from is there where it ships."""
+    for path in sorted(recipe.SHIPPED.glob("*.toml")):
+        found = recipe.read(f"demo:{path.stem}")
+        if found.model == "tiny-lm":
+            learned, held_out = found.parts(read_preferences(found.data))
+            assert len(learned.chosen.answers) == 3 * len(held_out.chosen.answers) > 150
+    assert {type(recipe.read(f"demo:{name}").loss).__name__ for name in ("aot", "sft")} == {"AOT", "SFT"}
 
 
 def test_held_out_prompts_are_in_one_part_only() -> None:

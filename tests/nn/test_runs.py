@@ -11,6 +11,7 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from flax import nnx
 from nn import tiny_tokens
@@ -19,11 +20,14 @@ from lleval_jax import harness, lm
 from lleval_jax.cli.main import run
 from lleval_jax.cli.shell.status import BAD_INPUT, OK
 from lleval_jax.data import read_logprobs
+from lleval_jax.errors import BadInput
 from lleval_jax.harness.local import Local
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.load import LanguageModel, Source, load, save
 from lleval_jax.lm.tokens import Tokens
+from lleval_jax.training import batches
+from lleval_jax.values.preferences import Preferences
 
 CONFIG = Config(vocab=400, layers=2, width=32, heads=4, kv_heads=2, head_dim=8, hidden=48, context=256, tied=True)
 ELEMENTS = {"role": "You sell clips.", "rule": "Write a number.", "tone": "Be kind to her friends."}
@@ -147,6 +151,13 @@ def test_a_chat_needs_a_template(place, tmp_path, capsys):
     (place / "elements.toml").write_text(f"chat = true\n{TOML}")
     assert lleval(SCORE, place, folder) == BAD_INPUT
     assert "has no chat template" in capsys.readouterr().err
+
+
+def test_training_on_chats_needs_a_template() -> None:
+    chats = pd.DataFrame({"messages": [[{"role": r, "content": r} for r in ("user", "assistant")]]})
+    with pytest.raises(BadInput, match="has no chat template"):
+        batches.rows_of(tiny(""), Preferences.from_frame(chats))
+    assert len(batches.rows_of(tiny(), Preferences.from_frame(chats)).chosen) == 1
 
 
 @pytest.mark.slow

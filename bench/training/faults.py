@@ -1,0 +1,236 @@
+"""Runs that are killed, that meet a full disk, damaged checkpoints, changed data or other devices, and what comes of it.
+
+Each run is a process of its own (`faults_run`): a decoder of 170 thousand random weights, all of which learn by AOT, with
+a checkpoint after each step. What must come out is what a run gives that was never stopped: losses, gradients' norms and
+held-out losses of all steps as they are written, digit for digit, and the hash of all weights at the end.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.kit.results import BENCH, Record
+from bench.kit.settings import setting
+from bench.training.faults_run import ENDED, STOPPED
+
+MODULE = "bench.training.faults_run"
+UNFINISHED = "*orbax-checkpoint-tmp*"
+KEPT = ("step", "loss", "norm", "held_out_loss")  # of a record: what must be the same
+ROOM = (0, 64 << 10, 1 << 20)  # bytes left on a full disk
+DISK = 256 << 20
+OTHERS = ((1, 4), (1, 8), (8, 1), (4, 8))  # devices before and after
+BOUND = 1e-4  # relative, of losses on other devices
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is run."""
+
+    kills: int = setting(20, "SIGKILLs, half of them while a checkpoint is being written")
+    steps: int = setting(80, "of a run")
+    parts: tuple[str, ...] = setting(("kills", "disk", "damage", "refused", "devices"), "what is tried")
+    seed: int = setting(0, "of the moments")
+
+
+def study(settings: Settings, record: Record) -> None:
+    """All parts, each kept as it ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder)
+        child = Child(place / "compiled", settings.steps)
+        ended = child.ended(place / "whole")
+        whole = records(place / "whole")
+        assert len(whole) == settings.steps, ended.stderr
+        tried = {
+            "kills": lambda: kills(child, place, whole, ended.stdout, settings),
+            "disk": lambda: [full(child, place / f"disk{room}", room, whole) for room in ROOM],
+            "damage": lambda: damage(child, place),
+            "refused": lambda: refused(child, place),
+            "devices": lambda: [devices(child, place, *pair, whole) for pair in OTHERS],
+        }
+        for part in settings.parts:
+            found = tried[part]()
+            print(part, json.dumps(found, indent=1), flush=True)
+            record.part(part, {"found": found, "settings": dataclasses.asdict(settings)})
+
+
+class Child:
+    """Starts runs; they share compiled programs, so that most of their time is training."""
+
+    def __init__(self, compiled: pathlib.Path, steps: int) -> None:
+        self.steps = steps
+        self.env = os.environ | {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COMPILATION_CACHE_DIR": str(compiled),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "PYTHONPATH": os.pathsep.join([str(BENCH.parent), os.environ.get("PYTHONPATH", "")]),
+        }
+
+    def words(self, out: pathlib.Path, **asked: Any) -> list[str]:
+        """The command."""
+        return [sys.executable, "-m", MODULE, json.dumps({"out": str(out), "steps": self.steps} | asked)]
+
+    def ended(self, out: pathlib.Path, before: Any = None, **asked: Any) -> subprocess.CompletedProcess[str]:
+        """A run to its end."""
+        words = self.words(out, **asked)
+        return subprocess.run(words, env=self.env, text=True, capture_output=True, preexec_fn=before, check=False)
+
+    def killed(self, out: pathlib.Path, lines: int, wait: float, writing: bool) -> bool:
+        """A run that is killed after so many steps and seconds, or then when the next checkpoint is begun.
+
+        Whether it was; it may have ended before.
+        """
+        with subprocess.Popen(self.words(out), env=self.env, text=True, stdout=subprocess.PIPE) as run:
+            assert run.stdout is not None
+            for line in run.stdout:
+                lines -= line.startswith("training")
+                if lines <= 0:
+                    break
+            if writing:
+                while run.poll() is None and not list((out / "last").glob(UNFINISHED)):
+                    time.sleep(0.0002)
+            time.sleep(wait)
+            run.send_signal(signal.SIGKILL)
+            run.stdout.read()
+        return run.returncode == -signal.SIGKILL
+
+
+def records(out: pathlib.Path) -> list[dict]:
+    """What was written of each step; a line that a kill cut short is left out."""
+    found = []
+    for line in (out / "metrics.jsonl").read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            each = json.loads(line)
+            found.append({name: each[name] for name in KEPT if name in each})
+    return found
+
+
+def kills(child: Child, place: pathlib.Path, whole: list[dict], said: str, settings: Settings) -> dict[str, Any]:
+    """Runs killed again and again; a new one is begun where one has ended before enough kills."""
+    draw, cases, ends, out = random.Random(settings.seed), [], [], place / "killed"
+    while len(cases) < settings.kills:
+        writing = len(cases) % 2 == 1
+        wait = draw.uniform(0, 0.03 if writing else 0.2)
+        if child.killed(out, draw.randint(1, 4), wait, writing):
+            found = records(out)
+            unfinished = bool(list(out.glob(f"*/{UNFINISHED}")))
+            cases.append({"steps": len(found), "same": found == whole[: len(found)], "in_checkpoint": unfinished})
+            print("killed", cases[-1], flush=True)
+        else:
+            ends.append(end(child, out, whole, said))
+            shutil.rmtree(out)
+    ends.append(end(child, out, whole, said))
+    return {"cases": cases, "ends": ends}
+
+
+def end(child: Child, out: pathlib.Path, whole: list[dict], said: str) -> dict[str, bool]:
+    """A killed run taken to its end: whether all is as of the run that was never stopped."""
+    last = child.ended(out).stdout.splitlines()[-1]
+    left = len(list(out.glob(f"*/{UNFINISHED}")))
+    return {"records": records(out) == whole, "weights": last == said.splitlines()[-1], "left": left}
+
+
+def full(child: Child, place: pathlib.Path, room: int, whole: list[dict]) -> dict[str, Any]:
+    """A run stopped in its middle, gone on on a disk without room, and once more with room."""
+    with disk(place) as (out, fill):
+        assert child.ended(out, stop=child.steps // 2).stdout.endswith(f"{STOPPED}\n")
+        with fill(room) as limit:
+            failed = child.ended(out, before=limit)
+        kept = [int(each.name) for each in (out / "last").iterdir() if each.name.isdigit()]
+        done = child.ended(out)
+        lines = [line for line in failed.stderr.splitlines() if line]
+        return {
+            "room": room,
+            "status": failed.returncode,
+            "lines": len(lines),
+            "said": lines[-1].replace(str(place), "DISK") if lines else "",
+            "checkpoint": max(kept, default=None),
+            "same": records(out) == whole and done.stdout.splitlines()[-1].startswith(ENDED),
+        }
+
+
+@contextlib.contextmanager
+def disk(place: pathlib.Path) -> Iterator[tuple[pathlib.Path, Any]]:
+    """(a folder, what leaves so little room in it): a small disk for root, else a limit of each file of a process."""
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", str(place)]
+    mounted = subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+    @contextlib.contextmanager
+    def fill(room: int) -> Iterator[Any]:
+        if not mounted:
+            yield lambda: _limit(room)
+            return
+        rest = place / "rest"
+        rest.write_bytes(bytes(max(0, shutil.disk_usage(place).free - room)))
+        yield None
+        rest.unlink()
+
+    try:
+        yield place / "run", fill
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(place)], check=True)
+
+
+def _limit(room: int) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+
+def damage(child: Child, place: pathlib.Path) -> dict[str, Any]:
+    """Each file of a checkpoint damaged: what a run that goes on makes of it, with and without a best one."""
+    out = place / "stopped"
+    child.ended(out, stop=child.steps // 2)
+    best = max(int(each.name) for each in (out / "best").iterdir())
+    lines = [json.loads(line) for line in child.ended(out, damage=True).stdout.splitlines()]
+    counted: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    for each in lines:
+        counted[f"{each['kind']}, {'a best one' if each['best'] else 'no other'}"][outcome(each, best)] += 1
+    said = sorted({each["said"].split(" (")[0] for each in lines if each["said"]})
+    return {"counts": counted, "said": [line.replace(str(place), "") for line in said], "best": best}
+
+
+def outcome(case: dict, best: int) -> str:
+    """In a word."""
+    if case["step"] is None:
+        return "refused"
+    if case["step"] == best and case["said"]:
+        return "from the best, and said"
+    return "whole" if case["same"] else "wrong"
+
+
+def refused(child: Child, place: pathlib.Path) -> dict[str, str]:
+    """Data of which one answer has changed, and a rate that is far too high."""
+    out = place / "asked"
+    child.ended(out, stop=2)
+    changed = child.ended(out, changed=True)
+    wild = child.ended(place / "wild", rate=1e30)
+    found = {"changed data": changed, "not finite": wild}
+    return {name: each.stderr.strip().replace(str(place), "") for name, each in found.items()}
+
+
+def devices(child: Child, place: pathlib.Path, before: int, after: int, whole: list[dict]) -> dict[str, Any]:
+    """A run stopped on so many devices, gone on on others: how far its losses are from those on one."""
+    out = place / f"{before}to{after}"
+    child.ended(out, stop=child.steps // 2, devices=before)
+    ended = child.ended(out, devices=after)
+    found, told = ([each["loss"] for each in each_of] for each_of in (records(out), whole))
+    far = float(np.max(np.abs(np.array(found) / np.array(told) - 1))) if len(found) == len(told) else None
+    return {"before": before, "after": after, "far": far, "ended": ended.returncode == 0, "bound": BOUND}
