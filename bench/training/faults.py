@@ -1,8 +1,8 @@
-"""Runs that are killed, that meet a full disk, damaged checkpoints, changed data or other devices, and what comes of it.
+"""Runs that are killed, that meet a full disk, damaged checkpoints, changed data or other devices.
 
-Each run is a process of its own (`faults_run`): a decoder of 170 thousand random weights, all of which learn by AOT, with
-a checkpoint after each step. What must come out is what a run gives that was never stopped: losses, gradients' norms and
-held-out losses of all steps as they are written, digit for digit, and the hash of all weights at the end.
+Each run is a process of its own (`faults_run`): a decoder of 170 thousand random weights, all of which learn by AOT,
+with a checkpoint after each step. What must come out is what a run gives that was never stopped: losses, gradients'
+norms and held-out losses of all steps as they are written, digit for digit, and the hash of all weights at the end.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from bench.training.faults_run import ENDED, STOPPED
 MODULE = "bench.training.faults_run"
 UNFINISHED = "*orbax-checkpoint-tmp*"
 KEPT = ("step", "loss", "norm", "held_out_loss")  # of a record: what must be the same
-ROOM = (0, 64 << 10, 1 << 20)  # bytes left on a full disk
+ROOM = (0, 256 << 10)  # bytes left on a full disk: not a line, and not a checkpoint
 DISK = 256 << 20
-OTHERS = ((1, 4), (1, 8), (8, 1), (4, 8))  # devices before and after
+OTHERS = ((1, 4), (1, 8), (8, 1))  # devices before and after
 BOUND = 1e-4  # relative, of losses on other devices
 
 
@@ -59,7 +59,7 @@ def study(settings: Settings, record: Record) -> None:
         assert len(whole) == settings.steps, ended.stderr
         tried = {
             "kills": lambda: kills(child, place, whole, ended.stdout, settings),
-            "disk": lambda: [full(child, place / f"disk{room}", room, whole) for room in ROOM],
+            "disk": lambda: [full(child, place, room, whole) for room in ROOM],
             "damage": lambda: damage(child, place),
             "refused": lambda: refused(child, place),
             "devices": lambda: [devices(child, place, *pair, whole) for pair in OTHERS],
@@ -74,7 +74,7 @@ class Child:
     """Starts runs; they share compiled programs, so that most of their time is training."""
 
     def __init__(self, compiled: pathlib.Path, steps: int) -> None:
-        self.steps = steps
+        self.steps, self.kept = steps, compiled.with_name("stopped")
         self.env = os.environ | {
             "JAX_PLATFORMS": "cpu",
             "JAX_COMPILATION_CACHE_DIR": str(compiled),
@@ -90,6 +90,14 @@ class Child:
         """A run to its end."""
         words = self.words(out, **asked)
         return subprocess.run(words, env=self.env, text=True, capture_output=True, preexec_fn=before, check=False)
+
+    def stopped(self, out: pathlib.Path, devices: int = 1) -> pathlib.Path:
+        """A run stopped in its middle; the same one again where it was made before."""
+        made = self.kept / str(devices)
+        if not made.exists():
+            assert self.ended(made, stop=self.steps // 2, devices=devices).stdout.endswith(f"{STOPPED}\n")
+        shutil.copytree(made, out)
+        return out
 
     def killed(self, out: pathlib.Path, lines: int, wait: float, writing: bool) -> bool:
         """A run that is killed after so many steps and seconds, or then when the next checkpoint is begun.
@@ -148,8 +156,8 @@ def end(child: Child, out: pathlib.Path, whole: list[dict], said: str) -> dict[s
 
 def full(child: Child, place: pathlib.Path, room: int, whole: list[dict]) -> dict[str, Any]:
     """A run stopped in its middle, gone on on a disk without room, and once more with room."""
-    with disk(place) as (out, fill):
-        assert child.ended(out, stop=child.steps // 2).stdout.endswith(f"{STOPPED}\n")
+    with disk(place / f"disk{room}") as (out, fill):
+        child.stopped(out)
         with fill(room) as limit:
             failed = child.ended(out, before=limit)
         kept = [int(each.name) for each in (out / "last").iterdir() if each.name.isdigit()]
@@ -159,7 +167,7 @@ def full(child: Child, place: pathlib.Path, room: int, whole: list[dict]) -> dic
             "room": room,
             "status": failed.returncode,
             "lines": len(lines),
-            "said": lines[-1].replace(str(place), "DISK") if lines else "",
+            "said": lines[-1].replace(str(place), "") if lines else "",
             "checkpoint": max(kept, default=None),
             "same": records(out) == whole and done.stdout.splitlines()[-1].startswith(ENDED),
         }
@@ -196,8 +204,7 @@ def _limit(room: int) -> None:
 
 def damage(child: Child, place: pathlib.Path) -> dict[str, Any]:
     """Each file of a checkpoint damaged: what a run that goes on makes of it, with and without a best one."""
-    out = place / "stopped"
-    child.ended(out, stop=child.steps // 2)
+    out = child.stopped(place / "whole one")
     best = max(int(each.name) for each in (out / "best").iterdir())
     lines = [json.loads(line) for line in child.ended(out, damage=True).stdout.splitlines()]
     counted: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
@@ -218,9 +225,7 @@ def outcome(case: dict, best: int) -> str:
 
 def refused(child: Child, place: pathlib.Path) -> dict[str, str]:
     """Data of which one answer has changed, and a rate that is far too high."""
-    out = place / "asked"
-    child.ended(out, stop=2)
-    changed = child.ended(out, changed=True)
+    changed = child.ended(child.stopped(place / "asked"), changed=True)
     wild = child.ended(place / "wild", rate=1e30)
     found = {"changed data": changed, "not finite": wild}
     return {name: each.stderr.strip().replace(str(place), "") for name, each in found.items()}
@@ -228,8 +233,7 @@ def refused(child: Child, place: pathlib.Path) -> dict[str, str]:
 
 def devices(child: Child, place: pathlib.Path, before: int, after: int, whole: list[dict]) -> dict[str, Any]:
     """A run stopped on so many devices, gone on on others: how far its losses are from those on one."""
-    out = place / f"{before}to{after}"
-    child.ended(out, stop=child.steps // 2, devices=before)
+    out = child.stopped(place / f"{before}to{after}", before)
     ended = child.ended(out, devices=after)
     found, told = ([each["loss"] for each in each_of] for each_of in (records(out), whole))
     far = float(np.max(np.abs(np.array(found) / np.array(told) - 1))) if len(found) == len(told) else None

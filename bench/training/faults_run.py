@@ -1,4 +1,4 @@
-"""One training run in a process of its own, as JSON on the command line says: what `faults` kills, fills and damages."""
+"""A training run in a process of its own, as JSON on the command line says: what `faults` kills and damages."""
 
 from __future__ import annotations
 

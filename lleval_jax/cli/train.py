@@ -167,6 +167,7 @@ def _summary(wanted: "Recipe", trained: "Trained", place: pathlib.Path) -> "Tabl
     lines = (
         ("steps", f"{len(trained.history)}"),
         ("loss", f"{first['loss']:.4f} -> {last['loss']:.4f}"),
+        ("too long", _long(trained.dropped, trained.cut) or "none"),
         ("tokens", f"{tokens:,.0f}"),
         ("seconds", f"{seconds:,.0f}"),
         ("tokens a second, median", f"{median['tokens_per_second']:,.0f}"),
@@ -178,12 +179,18 @@ def _summary(wanted: "Recipe", trained: "Trained", place: pathlib.Path) -> "Tabl
     return ll.report.text.Table(title, ("", ""), lines, (*stopped, peak, f"kept in {place}"))
 
 
+def _long(dropped: int, cut: int) -> str:
+    """How many rows were too long, and what became of them."""
+    words = (f"{dropped:,} dropped" if dropped else "", f"{cut:,} cut" if cut else "")
+    return ", ".join(filter(None, words))
+
+
 def _costs(cost: "Cost", wanted: "Recipe") -> "Table":
-    mega = 1e6
+    mega, left = 1e6, _long(cost.dropped, cost.cut)
     lines = (
         ("parameters that learn", f"{cost.learned:,}"),
         ("parameters that do not", f"{cost.frozen:,}"),
-        ("answers", f"{cost.rows:,}" + (f" ({cost.dropped:,} too long and dropped)" if cost.dropped else "")),
+        ("answers", f"{cost.rows:,}" + (f" ({left}: too long)" if left else "")),
         ("tokens in all steps", f"{cost.tokens:,}"),
         ("operations", f"{cost.flops:.2e}"),
         ("memory a device: weights", f"{cost.weights / mega:,.0f} MB"),

@@ -272,7 +272,8 @@ class Course:
         parts = self.start._replace(learned=now.learned)
         model = dataclasses.replace(self.given, decoder=parts.model())
         held_out = None if before is None else (self._held_out(parts), before)
-        return Trained(model, self.lora, run.history, how, run.best or now.step, held_out, lengths, most)
+        counts = self.rows.dropped, self.rows.cut
+        return Trained(model, self.lora, run.history, how, run.best or now.step, held_out, lengths, most, *counts)
 
 
 def _laid(batch: Packed, on: Mesh) -> Packed:

@@ -24,6 +24,8 @@ class Trained:
     held_out log-probabilities of the held-out answers under the model and under what it was; None without any
     lengths  tokens of the held-out answers, each with the one that ends it; None without any
     peak     operations a second that "mfu" is a share of, and how they are known
+    dropped  how many answers (or pairs) were too long and left out
+    cut      how many prompts were shortened at their beginning
     """
 
     model: "LanguageModel"
@@ -34,3 +36,5 @@ class Trained:
     held_out: tuple[Sides, Sides] | None
     lengths: Sides | None
     peak: Peak
+    dropped: int
+    cut: int
