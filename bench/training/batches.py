@@ -147,10 +147,10 @@ def _gradient(ground: Ground, model: LanguageModel, drawn: Sequence[np.ndarray],
     """Of the loss in all weights, as one vector."""
     parts = Parts.of(model.decoder, WHOLE)
     rows = [side[i] for side, each in zip((ground.rows.chosen, ground.rows.rejected), drawn, strict=True) for i in each]
-    slope = step.zeros(parts.learned)
+    found = step.nothing(parts.learned)
     for each in batching.packed(rows, batch=ground.tokens, length=ground.room):
-        slope = step.gradient(parts, each, jnp.concatenate(pulled[1]), slope)
-    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(slope)])
+        found = step.gradient(parts, each, jnp.concatenate(pulled[1]), found)
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(found[1])])
 
 
 def searched(settings: Settings, who: str) -> dict[str, float]:

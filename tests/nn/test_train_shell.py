@@ -1,4 +1,4 @@
-"""`lleval train` from a recipe to what it keeps, on a model of a few thousand weights; and what it says of bad input."""
+"""`lleval train` from a recipe to what it keeps, on a model of a few thousand weights; what it says of bad input."""
 
 import json
 import pathlib
@@ -66,10 +66,18 @@ def test_answers_are_learned_and_a_run_that_has_ended_stays(place, capsys) -> No
 BAD = [
     ([*PAIRS, {"chosen": CHAT.format(1, "x"), "rejected": CHAT.format(2, "x")}], "aot", "data.jsonl:9: 'chosen' and"),
     ([*PAIRS, {"chosen": CHAT.format(1, ""), "rejected": CHAT.format(1, "x")[:-12]}], "dpo", "data.jsonl:9: "),
-    (ANSWERS, "aot", "AOT needs rejected answers too, and the data has chosen ones only. Say name = \"sft\" in [loss]."),
+    (ANSWERS, "aot", 'AOT needs rejected answers too, and the data has chosen ones only. Say name = "sft" in [loss].'),
     ([row | {"label": "great"} for row in ANSWERS], "kto", "data.jsonl:1: the label is 'great'"),
-    ([row | {"label": 1} for row in ANSWERS], "kto", "no answer has the label bad; alignment needs good and bad answers"),
-    ([*ANSWERS, {"prompt": "q", "completion": ""}], "sft", "data.jsonl:9: 'completion' is empty. Leave the row out, or say"),
+    (
+        [row | {"label": 1} for row in ANSWERS],
+        "kto",
+        "no answer has the label bad; alignment needs good and",
+    ),
+    (
+        [*ANSWERS, {"prompt": "q", "completion": ""}],
+        "sft",
+        "data.jsonl:9: 'completion' is empty. Leave the row out, ",
+    ),
     ([*ANSWERS, {"prompt": "q " * 300, "completion": "a"}], "sft", 'Say long = "drop" or long = "cut" in the recipe.'),
 ]
 
