@@ -105,9 +105,14 @@ def update(
     return _update(optimizer, learned, state, slope)
 
 
+def zeros(learned: State) -> State:
+    """A gradient of nothing."""
+    return jax.tree.map(jnp.zeros_like, learned)
+
+
 def nothing(learned: State) -> tuple[jax.Array, State]:
     """A sum of no answers, and its gradient."""
-    return jnp.zeros(()), jax.tree.map(jnp.zeros_like, learned)
+    return jnp.zeros(()), zeros(learned)
 
 
 def in_float32(learned: State) -> State:
