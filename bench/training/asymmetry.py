@@ -9,6 +9,7 @@ over what was learned.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -74,30 +75,27 @@ def starts(rank: int) -> Arms:
 
 
 def study(settings: Settings, record: Record) -> None:
-    """Seed by seed, each run written, so that a stop loses one run."""
+    """The four arms of the question first, then other draws of A; seed by seed, each run written when it is done."""
     doing = {part: _runner(part, settings) for part in settings.parts}
     rates = {part: _rates(part, settings, record) for part in doing}
-    for seed in range(settings.seeds):
-        for part, run in doing.items():
+    for is_draw, seed in itertools.product((False, True), range(settings.seeds)):
+        for part in doing:
             for name, (lora, times) in (starts if part == "start" else arms)(settings.rank).items():
                 found = record.content.get(part, {}).get("runs", {})
-                if str(seed) in found.get(name, {}):
+                if name.startswith("B, A ") != is_draw or str(seed) in found.get(name, {}):
                     continue
-                same = record.content.get("decoder", {}).get("runs", {}).get("both", {}).get(str(seed))
-                is_known = (part, name) == ("start", "B zero, rate x 1") and same is not None
-                one = (
-                    same
-                    if is_known
-                    else run(dataclasses.replace(lora, seed=seed), rates[part][lora.learn] * times, seed)
-                )
+                rate = rates[part][lora.learn] * times
+                one = _known(part, name, seed, record) or doing[part](dataclasses.replace(lora, seed=seed), rate, seed)
                 runs = found | {name: found.get(name, {}) | {str(seed): one}}
-                about = {
-                    "settings": dataclasses.asdict(settings),
-                    "rates": rates[part],
-                    "bounds": bounds(part, settings),
-                }
-                record.part(part, about | {"runs": runs})
+                about = {"settings": dataclasses.asdict(settings), "rates": rates[part]}
+                record.part(part, about | {"bounds": bounds(part, settings), "runs": runs})
                 print(part, seed, name, json.dumps(one), flush=True)
+
+
+def _known(part: str, name: str, seed: int, record: Record) -> Run | None:
+    """The usual start at the usual rate is the decoder's first arm."""
+    is_it = (part, name) == ("start", "B zero, rate x 1")
+    return record.content.get("decoder", {}).get("runs", {}).get("both", {}).get(str(seed)) if is_it else None
 
 
 def bounds(part: str, settings: Settings) -> dict[str, float]:
