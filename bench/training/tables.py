@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-TABLES: dict[str, Callable[[], str]] = {}
+from bench.training import memory_b_tables
+
+TABLES: dict[str, Callable[[], str]] = {**memory_b_tables.TABLES}

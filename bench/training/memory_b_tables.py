@@ -1,0 +1,33 @@
+"""The table of what learning B alone saves."""
+
+from __future__ import annotations
+
+from bench.kit.results import read
+from bench.kit.tables import markdown, number
+
+
+def memory_b() -> str:
+    """What learning B alone saves on a decoder of SmolLM2's shape."""
+    rows = [
+        (
+            row["targets"],
+            {"both": "A and B"}.get(row["learn"], row["learn"]),
+            row["recompute"],
+            *(number(row[key] / 1e6, 1) for key in ("learned", "state")),
+            *(f"{row[key] / 1e6:,.0f}" for key in ("kept", "passing")),
+        )
+        for row in read("training", "memory_b")["memory"]["rows"]
+    ]
+    head = (
+        "adapters on",
+        "learns",
+        "computed again",
+        "learned, MB",
+        "optimiser, MB",
+        "kept for backward, MB",
+        "step, MB",
+    )
+    return markdown(head, rows)
+
+
+TABLES = {"memory-b": memory_b}
