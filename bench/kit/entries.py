@@ -474,7 +474,7 @@ ENTRIES: dict[str, Entry] = {
                 "steps": 2,
                 "answers": 8,
                 "rates": (1e-3,),
-                "betas": (0.1,),
+                "betas": (0.2,),
                 "longest": 104,
                 "held": 8,
                 "validation": 4,

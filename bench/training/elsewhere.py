@@ -50,9 +50,9 @@ rate = 5e-3
 class Settings:
     """What is run."""
 
-    steps: int = setting(12, "of training")
-    batch: int = setting(12, "pairs a step")
-    items: int = setting(80, "stories")
+    steps: int = setting(8, "of training")
+    batch: int = setting(8, "pairs a step")
+    items: int = setting(60, "stories")
     options: int = setting(4, "questions to choose from")
 
 

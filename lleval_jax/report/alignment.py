@@ -66,7 +66,7 @@ def quantiles(
     marks = _curves(panel, chosen, rejected, "", linewidth=2.0, alpha=0.45) | marks
     panel.set(xlabel="quantile level", ylabel=label, xlim=(0, 1))
     style.clean(panel)
-    picture.legend(list(marks.values()), list(marks), 3 if before is not None else 4)
+    picture.legend(list(marks.values()), list(marks), _columns(picture, len(marks)))
     picture.head(title)
     picture.finish(path)
     return panel
@@ -100,7 +100,7 @@ def margins(
     marks = {names.get(name, name): handle for name, handle in found.items()} | zero
     panel.set(xlabel="quantile level", ylabel="log-probability, chosen less rejected, nats", xlim=(0, 1))
     style.clean(panel)
-    picture.legend(list(marks.values()), list(marks), 4)
+    picture.legend(list(marks.values()), list(marks), _columns(picture, len(marks)))
     picture.head(title)
     picture.finish(path)
     return panel
@@ -135,6 +135,11 @@ def course(
     picture.head(title)
     picture.finish(path)
     return panel
+
+
+def _columns(picture: style.Canvas, marks: int) -> int:
+    """Of the legend: below a picture of our own there is room."""
+    return min(marks, 4 if marks < 6 else 3) if picture.own else 1
 
 
 def _curves(
