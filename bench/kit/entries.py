@@ -540,7 +540,7 @@ ENTRIES: dict[str, Entry] = {
             "which half of an adapter learns, on real texts with MiniLM and tiny-lm, and from which start",
             60,
             "asymmetry",
-            {"parts": ("decoder",), "seeds": 1, "rank": 2, "pairs": 32, "held_out_pairs": 8, "decoder_steps": 1}
+            {"parts": ("decoder",), "arms": ("B",), "seeds": 1, "pairs": 32, "held_out_pairs": 8, "decoder_steps": 1}
             | {"rates": (1e-3,), "preferences": "demo", "longest": 128},
             needs=("extra:flax", "model:minilm", "shared:data/preference/gsm8k_train.jsonl.gz"),
             small_needs=("extra:flax", "model:tiny-lm"),
@@ -550,7 +550,8 @@ ENTRIES: dict[str, Entry] = {
             "what learning B alone saves: optimiser's state, what the backward pass keeps, seconds of a step",
             10,
             "memory_b",
-            {"size": "tiny", "tokens": 40, "rank": 2, "recompute": ("nothing",), "repeats": 0},
+            {"size": "tiny", "tokens": 40, "rank": 2, "repeats": 0}
+            | {"targets": ("query, key, value",), "learn": ("B",), "recompute": ("nothing",)},
             needs=("extra:flax",),
             small_needs=("extra:flax",),
         ),

@@ -38,6 +38,7 @@ class Settings:
     """What is run."""
 
     parts: tuple[str, ...] = setting(("origin", "asked", "speaker", "decoder", "start"), "tasks")
+    arms: tuple[str, ...] = setting((), "of those of the parts; none for all")
     seeds: int = setting(5, "of splits, heads, orders and draws")
     rank: int = setting(8, "of the adapters; half of the doubled one")
     texts: int = setting(160, "learned, of a task")
@@ -82,7 +83,8 @@ def study(settings: Settings, record: Record) -> None:
         for part in doing:
             for name, (lora, times) in (starts if part == "start" else arms)(settings.rank).items():
                 found = record.content.get(part, {}).get("runs", {})
-                if name.startswith("B, A ") != is_draw or str(seed) in found.get(name, {}):
+                is_asked = not settings.arms or name in settings.arms
+                if not is_asked or name.startswith("B, A ") != is_draw or str(seed) in found.get(name, {}):
                     continue
                 rate = rates[part][lora.learn] * times
                 one = _known(part, name, seed, record) or doing[part](dataclasses.replace(lora, seed=seed), rate, seed)
@@ -131,6 +133,8 @@ def lower(model: lm.TextEncoder, layers: int) -> lm.TextEncoder:
 
 def _rates(part: str, settings: Settings, record: Record) -> dict[str, float]:
     """By what learns, the rate of the lowest held-out loss on one more seed: of one task for all of a model."""
+    if len(settings.rates) == 1:
+        return dict.fromkeys(("both", "B", "A"), settings.rates[0])
     model, task = ("decoder", "decoder") if part in DECODER else ("encoder", "asked")
     tried = record.content.get("tuning", {})
     if model not in tried:

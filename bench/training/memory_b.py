@@ -43,6 +43,8 @@ class Settings:
     size: str = setting("135M", "of the decoder")
     tokens: int = setting(1024, "of the one row of a batch")
     rank: int = setting(8, "of the adapters")
+    targets: tuple[str, ...] = setting(tuple(TARGETS), "layers with adapters")
+    learn: tuple[str, ...] = setting(LEARN, "which factor learns")
     recompute: tuple[str, ...] = setting(("nothing", "products"), "what the backward pass computes again")
     timed: str = setting("135M", "the decoder of the steps that are timed")
     repeats: int = setting(5, "timed steps of each, by turns; 0 for none")
@@ -54,14 +56,14 @@ def study(settings: Settings, record: Record) -> None:
     """Memory first, which needs no quiet machine."""
     rows = []
     for recompute in settings.recompute:
-        for name, targets in TARGETS.items():
-            for learn in LEARN:
-                found = memory(settings, targets, learn, recompute)
+        for name in settings.targets:
+            for learn in settings.learn:
+                found = memory(settings, TARGETS[name], learn, recompute)
                 rows.append({"targets": name, "learn": learn, "recompute": recompute, **found})
                 print(rows[-1], flush=True)
                 record.part("memory", {"size": settings.size, "tokens": settings.tokens, "rows": rows})
     if settings.repeats and quiet(settings):
-        found = {name: times(settings, targets) for name, targets in TARGETS.items()}
+        found = {name: times(settings, TARGETS[name]) for name in settings.targets}
         record.part("times", {"size": settings.timed, "tokens": settings.tokens, "seconds": found})
         print(found)
 
