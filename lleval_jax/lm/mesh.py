@@ -159,6 +159,21 @@ def place(model: Any, on: Mesh) -> None:
     model.mesh = on
 
 
+def pinned(state: nnx.State, on: Mesh | None, config: Any) -> nnx.State:
+    """A state inside a compiled function, such as a gradient, each variable laid out as the parameter of its axes is.
+
+    Left to itself the compiler makes the gradient of parameters that lie in parts whole on every device.
+    """
+    if on is None or on.size == 1:
+        return state
+
+    def pin(variable: nnx.Variable) -> nnx.Variable:
+        value = variable.get_value()
+        return variable.replace(jax.lax.with_sharding_constraint(value, sharding(variable, on, config)))
+
+    return _each(state, pin)
+
+
 def abstract(model: Any, on: Mesh) -> nnx.State:
     """The state of a model from `nnx.eval_shape`, and where it would lie: to compile without a byte of weights."""
 

@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 
 from lleval_jax.lm.logprobs import answer_logprobs
+from lleval_jax.lm.mesh import pinned
 from lleval_jax.training import lora, losses
 from lleval_jax.training.batches import Packed
 from lleval_jax.training.losses import Loss, Sides
@@ -139,17 +140,27 @@ def _gradient(shape, learned, fixed, batch, weights, so_far, key):  # noqa: ANN0
     def weighted(learned: State) -> jax.Array:
         return jnp.vdot(weights, _sums(shape, learned, fixed, batch, key, len(weights)))
 
-    return jax.tree.map(jnp.add, so_far, jax.value_and_grad(weighted)(learned))
+    found, slope = jax.value_and_grad(weighted)(learned)
+    return jax.tree.map(jnp.add, so_far, (found, _laid(shape, learned, fixed, slope)))
 
 
 @jax.jit(static_argnums=(0, 1))
 def _whole(loss, shape, learned, fixed, batch, known, key):  # noqa: ANN001, ANN202
+    return value_and_slope(loss, shape, learned, fixed, batch, known, key)
+
+
+def value_and_slope(
+    loss: Loss, shape: Any, learned: State, fixed: State, batch: Packed, known: Sides, key: jax.Array | None = None
+) -> tuple[jax.Array, State]:
+    """`whole`, not compiled: to be traced."""
+
     def value(learned: State) -> jax.Array:
         count = len(known.chosen) + len(known.rejected)
         sums = _sides(_sums(shape, learned, fixed, batch, key, count), known)
         return loss.value(sums, known, _ones(known))
 
-    return jax.value_and_grad(value)(learned)
+    found, slope = jax.value_and_grad(value)(learned)
+    return found, _laid(shape, learned, fixed, slope)
 
 
 @jax.jit(static_argnums=0)
@@ -160,6 +171,12 @@ def _pulled(loss, sums, known):  # noqa: ANN001, ANN202
 @jax.jit(static_argnums=0)
 def _measured(loss, sums, known):  # noqa: ANN001, ANN202
     return losses.measures(loss, _sides(sums, known), known, _ones(known))
+
+
+def _laid(shape: Any, learned: State, fixed: State, slope: State) -> State:
+    """A gradient, laid out over the devices as what learns."""
+    model: Any = nnx.merge(shape, learned, fixed)
+    return pinned(slope, getattr(model, "mesh", None), getattr(model, "config", None))
 
 
 def _sides(sums: jax.Array, like: Sides) -> Sides:
