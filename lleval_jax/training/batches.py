@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -15,6 +14,7 @@ from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.lm.packing import Row, ladder, pack
 from lleval_jax.training.losses import Sides
+from lleval_jax.training.plan import Plan, even
 from lleval_jax.values.preferences import Preferences, Side
 
 if TYPE_CHECKING:
@@ -221,25 +221,29 @@ def _shuffled(size: int, seed: int) -> Any:
     return grain.MapDataset.range(size).seed(seed).shuffle().repeat()
 
 
-def packed(rows: Sequence[Row], *, batch: int, length: int = 0, multiple: int = 1) -> list[Packed]:
-    """Micro-batches of all rows, of very few shapes: a run compiles two or three programs.
+def packed(
+    rows: Sequence[Row], *, batch: int, length: int = 0, multiple: int = 1, planned: Plan | None = None
+) -> list[Packed]:
+    """Micro-batches of all rows, of one shape: one that was planned, or of very few without a plan.
 
     Args:
         rows: answers after their prompts.
         batch: tokens of a micro-batch, about.
         length: of a packed row, at least that of the longest; a run gives the longest of all its rows.
         multiple: of the rows of each, as the devices that share them.
+        planned: the shape to take, which has room for the longest row.
     """
     lengths = [len(row.tokens) for row in rows]
-    length = ladder(max(length, *lengths))
+    length = ladder(max(length, *lengths)) if planned is None else planned.length
     bins = [inside for _, inside in pack(lengths, length)]
-    count = math.ceil(len(bins) * length / max(batch, length))
-    wide = -(-rung(math.ceil(len(bins) / count), 2) // multiple) * multiple
+    wide = even(rung(len(bins), 2), length, batch, multiple) if planned is None else planned.wide
     groups = [bins[first : first + wide] for first in range(0, len(bins), wide)]
-    return [_laid_out(rows, group, wide, length) for group in groups]
+    scored = max(sum(len(rows[i].tokens) - rows[i].start for inside in group for i in inside) for group in groups)
+    room = planned.room if planned is not None and scored <= planned.room else rung(scored, 2)
+    return [_laid_out(rows, group, wide, length, room) for group in groups]
 
 
-def _laid_out(rows: Sequence[Row], bins: Sequence[Sequence[int]], wide: int, length: int) -> Packed:
+def _laid_out(rows: Sequence[Row], bins: Sequence[Sequence[int]], wide: int, length: int, room: int) -> Packed:
     """Bins of rows, by number, as arrays of one shape."""
     tokens, positions, segments = np.zeros((3, wide, length), np.int32)
     places, answer = [], []
@@ -254,7 +258,6 @@ def _laid_out(rows: Sequence[Row], bins: Sequence[Sequence[int]], wide: int, len
             answer.append(np.full(len(found), i))
             at = here.stop
     asked = np.concatenate(places)
-    room = 1 << (len(asked) - 1).bit_length()
     padded = np.full((2, room), -1, np.int32)
     padded[1] = len(rows)
     padded[0, : len(asked)], padded[1, : len(asked)] = asked, np.concatenate(answer)

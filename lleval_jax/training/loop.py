@@ -27,6 +27,7 @@ from lleval_jax.training.checkpoints import Kept, Run
 from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import Loss, Sides
 from lleval_jax.training.peak import Peak, peak
+from lleval_jax.training.plan import Plan, plan, spread
 from lleval_jax.training.schedule import Schedule
 from lleval_jax.training.step import Parts
 from lleval_jax.training.trained import Trained
@@ -125,7 +126,8 @@ class Course:
         self.orders = batches.orders(rows, batch=schedule.batch, seed=schedule.seed)
         self.twice = not isinstance(loss, losses.SFT)  # whether micro-batches need a pass before that of the gradient
         self.key = jax.random.key(schedule.seed, impl="threefry2x32")
-        self.longest = max(each.longest for each in (rows, held_out) if each is not None)
+        longest = max(each.longest for each in (rows, held_out) if each is not None)
+        self.plan = self._planned([self.rows_at(number) for number in spread(schedule.steps)], longest)
         self.noisy = adapters is not None and adapters.dropout > 0
 
     def through(self, run: Run, tell: Tell) -> Trained:
@@ -135,6 +137,7 @@ class Course:
         before = None if self.held_out is None else self._held_out(self.reference)
         lengths = None if self.held_out is None else self.held_out.lengths
         apart = before if self.twice else lengths
+        tell(Progress("training", now.step, total, unit="steps"))
         speed = pace.Pace(peak(self._devices()), total)
         for number in range(now.step, total):
             now, record = self.step(now, number, known, run)
@@ -173,12 +176,17 @@ class Course:
         sides = zip((self.rows.chosen, self.rows.rejected), self.orders, strict=True)
         return [side[i] for side, order in sides for i in order.rows(number)]
 
-    def packed(self, rows: Sequence[Row]) -> list[Packed]:
-        """Micro-batches; on a mesh their rows are shared out, and as many as that needs."""
+    def packed(self, rows: Sequence[Row], planned: Plan | None = None) -> list[Packed]:
+        """Micro-batches, of the shape of the steps or of another; on a mesh their rows are shared out."""
         on = self.given.mesh
-        parts = 1 if on is None else on.shape["data"] * on.shape["fsdp"]
-        found = batches.packed(rows, batch=self.schedule.tokens, length=self.longest, multiple=parts)
+        found = batches.packed(rows, batch=self.schedule.tokens, planned=self.plan if planned is None else planned)
         return found if on is None else [_laid(each, on) for each in found]
+
+    def _planned(self, steps: Sequence[Sequence[Row]], longest: int = 0) -> Plan:
+        """A shape for these rows."""
+        on, width = self.given.mesh, self.given.config.width
+        across = 1 if on is None else on.shape["data"] * on.shape["fsdp"]
+        return plan(steps, batch=self.schedule.tokens, width=width, longest=longest, multiple=across)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -191,6 +199,10 @@ class Course:
         known = Sides(*(jnp.ones(size) for size in self.sizes))
         _, slope = self._slope(self.start, self.rows_at(0), known, 0)
         return step.update(self.optimizer, first.learned, first.state, slope)
+
+    def trial_reference(self) -> np.ndarray:
+        """What the reference computes for the first step."""
+        return self._sums(self.reference, self.rows_at(0))
 
     def _slope(self, parts: Parts, rows: Sequence[Row], known: Sides, number: int) -> tuple[jax.Array, Any]:
         """The loss of a batch and its gradient, exact for any micro-batches."""
@@ -235,13 +247,11 @@ class Course:
         total = self.schedule.steps
         used = [sorted({row for number in range(total) for row in order.rows(number)}) for order in self.orders]
         tell(Progress("scoring with the reference", 0, sum(map(len, used)), unit="answers"))
-        sides = zip((self.rows.chosen, self.rows.rejected), used, strict=True)
-        return [self._under_reference(*each) for each in sides]
-
-    def _under_reference(self, rows: Sequence[Row], used: Sequence[int]) -> np.ndarray:
-        """(rows,) log-probabilities under the model as it was given; 0 where no step asks."""
-        found = np.zeros(len(rows), np.float32)
-        found[used] = self._sums(self.reference, [rows[i] for i in used])
+        sides = self.rows.chosen, self.rows.rejected
+        asked = [[rows[i] for i in some] for rows, some in zip(sides, used, strict=True)]
+        sums = self._sums(self.reference, [*asked[0], *asked[1]])
+        found = [np.zeros(len(rows), np.float32) for rows in sides]  # 0 where no step asks
+        found[0][used[0]], found[1][used[1]] = np.split(sums, [len(used[0])])
         return found
 
     def _held_out(self, parts: Parts) -> Sides:
@@ -251,7 +261,9 @@ class Course:
         return Sides(jnp.asarray(sums[: len(chosen)]), jnp.asarray(sums[len(chosen) :]))
 
     def _sums(self, parts: Parts, rows: Sequence[Row]) -> np.ndarray:
-        return np.sum([step.answers(parts, each, len(rows)) for each in self.packed(rows)], axis=0)
+        return np.sum(
+            [step.answers(parts, each, len(rows)) for each in self.packed(rows, self._planned([rows]))], axis=0
+        )
 
     def _due(self, number: int, every: int) -> bool:
         """Whether something is done after this step; always after the last."""

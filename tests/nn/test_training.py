@@ -59,14 +59,15 @@ def test_the_loss_falls(model: tiny_model.Model, loss: losses.Loss) -> None:
 @pytest.mark.parametrize("loss", [AOT(beta=0.1), AOT(beta=0.1, sort="soft"), KTO()], ids=str)
 def test_micro_batches_change_nothing_but_rounding(model: tiny_model.Model, adapters: Lora | None, loss) -> None:
     rows = batches.rows_of(model, preferences())
-    course = loop.Course(model, rows, None, loss, adapters, QUICK)
     chosen = [*rows.chosen[:8], *rows.rejected[:8]]
     reference = losses.Sides(jnp.full(8, -9.0), jnp.linspace(-12, -7, 8))
-    slopes = []
+    slopes, counts = [], []
     for tokens in (10_000, 40):
-        course.schedule = Schedule(steps=6, batch=8, tokens=tokens)
+        course = loop.Course(model, rows, None, loss, adapters, Schedule(steps=6, batch=8, tokens=tokens))
         slopes.append(course._slope(course.start, chosen, reference, 0))
-    assert len(batches.packed(chosen, batch=40)) > 2
+        counts.append(len(course.packed(chosen)))
+    assert counts[0] == 1
+    assert counts[1] > 2
     np.testing.assert_allclose(slopes[0][0], slopes[1][0], rtol=1e-6)
     size = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(slopes[0][1]))
     for one, other in zip(*(jax.tree.leaves(slope) for _, slope in slopes), strict=True):
@@ -89,6 +90,11 @@ def test_a_mesh_of_eight_devices_learns_the_same(sizes: dict[str, int], adapters
     )
     values = [[record["loss"] for record in trained.history] for trained in (told, found)]
     np.testing.assert_allclose(values[0], values[1], rtol=2e-5)
+    course = loop.Course(shared, batches.rows_of(shared, preferences()), None, AOT(beta=0.1), adapters, schedule)
+    zeros = losses.Sides(jnp.zeros(8), jnp.zeros(8))
+    slope = course._slope(course.start, course.rows_at(0), zeros, 0)[1]
+    for one, other in zip(*map(jax.tree.leaves, (slope, course.start.learned)), strict=True):
+        assert one.sharding.is_equivalent_to(other.sharding, one.ndim), "a gradient lies as what it is of"
 
 
 def test_packed_answers_have_the_probabilities_of_single_ones(model: tiny_model.Model) -> None:
