@@ -1,13 +1,15 @@
 """What a training run will cost, before it begins: parameters, memory, operations, time."""
 
 import dataclasses
+import statistics
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
-from lleval_jax.training import batches, loop, step
+from lleval_jax.training import batches, loop, memory, step
 from lleval_jax.training.batches import Long, Packed
 from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import AOT, Loss, Sides
@@ -18,6 +20,8 @@ from lleval_jax.values.progress import Progress, Tell, silent
 
 if TYPE_CHECKING:
     from lleval_jax.lm.load import LanguageModel
+
+TIMES, PATIENCE = 3, 10.0  # how often a step is timed, and seconds after which it is not timed again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Cost:
                 the layer, and as many again for the gradient of a weight that learns
     weights     bytes of all parameters on a device
     state       bytes of the optimiser's state and the gradient, on a device
-    program     bytes that the compiled step takes besides, on a device
-    seconds     for all steps, by one step that was timed; the programs' compilation apart
+    program     bytes that live besides at the fullest moment of a step, on a device, by `memory.estimate`
+    seconds     for all steps with the reference, by a step that was timed a few times; the compilation apart
     compiling   seconds that compiling took
     """
 
@@ -69,7 +73,7 @@ def cost(
     long: Long = "refuse",
     tell: Tell = silent,
 ) -> Cost:
-    """What `fit` with these arguments will take: one step is compiled, and done twice.
+    """What `fit` with these arguments will take: one step is compiled, and done a few times.
 
     Example:
         >>> cost(lm.load("tiny-lm"), pairs, lora=Lora(rank=8, learn="B")).seconds  # doctest: +SKIP
@@ -79,25 +83,31 @@ def cost(
     course = loop.Course(model, rows, None, loss, lora, schedule)
     sizes = [sum(len(row.tokens) for row in course.rows_at(number)) for number in range(schedule.steps)]
     parts, config = course.start, model.config
-    learned, fixed = parameters(parts.learned), parameters(parts.fixed)
     packed = course.packed(course.rows_at(0))
     tell(Progress("compiling and timing one step"))
-    compiling, seconds = _timed(course)
-    state = jax.eval_shape(course.optimizer.init, parts.learned)
+    compiling, seconds = _timed(course.trial)
+    more, known = _timed(course.trial_reference) if course.twice else (0.0, 0.0)
+    held = memory.estimate(model.decoder, lora, shape_of(course), loss=loss, on=model.mesh)
     return Cost(
-        learned=learned,
-        frozen=fixed,
+        learned=parameters(parts.learned),
+        frozen=parameters(parts.fixed),
         rows=len(rows.chosen) + len(rows.rejected),
         dropped=rows.dropped,
         cut=rows.cut,
         tokens=sum(sizes),
         flops=float(sum(sizes)) * per_token(parts, course.twice and len(packed) > 1, config.vocab * config.width),
-        weights=_bytes(parts.learned) + _bytes(parts.fixed),
-        state=_bytes(state) + _bytes(parts.learned),
-        program=max(program_bytes(course, each, len(packed) == 1) for each in packed),
-        seconds=seconds * schedule.steps * sum(sizes) / (sizes[0] * len(sizes)),
-        compiling=compiling,
+        weights=held.weights,
+        state=held.state,
+        program=held.passing,
+        seconds=(seconds * sum(sizes) + known * _scored(course)) / sizes[0],
+        compiling=compiling + more,
     )
+
+
+def shape_of(course: "loop.Course") -> memory.Shape:
+    """The micro-batches of a run."""
+    wide, alone = course.plan.wide, len(course.packed(course.rows_at(0))) == 1
+    return memory.Shape(wide, course.plan.length, course.plan.room, course.sizes, alone)
 
 
 def program_bytes(course: "loop.Course", batch: Packed, alone: bool) -> int:
@@ -114,18 +124,23 @@ def program_bytes(course: "loop.Course", batch: Packed, alone: bool) -> int:
     return int(found.temp_size_in_bytes)
 
 
-def _timed(course: "loop.Course") -> tuple[float, float]:
-    """(seconds of compiling, seconds of a step)."""
-    seconds = []
-    for _ in range(2):
+def _scored(course: "loop.Course") -> int:
+    """Tokens of the rows that any step takes: each is read once by the reference."""
+    steps = range(course.schedule.steps)
+    used = [{row for number in steps for row in order.rows(number)} for order in course.orders]
+    sides = zip((course.rows.chosen, course.rows.rejected), used, strict=True)
+    return sum(len(side[i].tokens) for side, numbers in sides for i in numbers)
+
+
+def _timed(call: Callable[[], Any]) -> tuple[float, float]:
+    """(seconds of compiling, seconds of a call after that)."""
+    seconds: list[float] = []
+    while len(seconds) < 2 or (len(seconds) <= TIMES and sum(seconds[1:]) < PATIENCE):
         began = time.perf_counter()
-        jax.block_until_ready(course.trial())
+        jax.block_until_ready(call())
         seconds.append(time.perf_counter() - began)
-    return max(0.0, seconds[0] - seconds[1]), seconds[1]
-
-
-def _bytes(tree: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+    usual = statistics.median(seconds[1:])
+    return max(0.0, seconds[0] - usual), usual
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
