@@ -103,7 +103,6 @@ class Ground:
         rows, known = self.given(who)
         adapters = self.adapters and dataclasses.replace(self.adapters, seed=schedule.seed)
         course = Course(self.model, rows, None, who.loss, adapters, schedule)
-        course.longest = self.room  # several rows in one
         now, history, began = Kept.first(course.start.learned, course.optimizer), [], time.perf_counter()
         with Run(None, {}) as run:
             for number in range(schedule.steps):
