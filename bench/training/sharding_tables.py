@@ -43,4 +43,4 @@ def memory() -> str:
     return markdown(head, rows)
 
 
-TABLES = {"memory": memory}
+TABLES = {"memory-on-eight": memory}

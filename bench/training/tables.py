@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.training import memory_b_tables
+from bench.training import memory_b_tables, sharding_tables
 
-TABLES: dict[str, Callable[[], str]] = {**memory_b_tables.TABLES}
+TABLES: dict[str, Callable[[], str]] = {**memory_b_tables.TABLES, **sharding_tables.TABLES}
