@@ -62,6 +62,16 @@ def seeds(name: str) -> str:
     return markdown(("contestant", *MEASURES, KL), rows)
 
 
+def rates() -> str:
+    """All rates of the search on what is judged on, one seed: losses at one rate can be compared."""
+    rows = []
+    for run in sorted(read("training", "alignment")["search"]["runs"], key=lambda run: run["rate"]):
+        sides = [(run["chosen"], run["rejected"])]
+        cells = [_cell(spread.found(sides, measure), digits) for measure, digits in MEASURES.values()]
+        rows.append((f"{run['rate']:g}", run["who"], *cells, _cell(_kl([run]), 1)))
+    return markdown(("rate", "contestant", *MEASURES, KL), rows)
+
+
 def against(name: str, whom: str = "DPO") -> str:
     """Differences to one contestant on the same prompts, as many seeds as both have."""
     every = _runs(name)
@@ -94,9 +104,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "searched": searched,
     "aligned": lambda: reached("alignment"),
     "aligned-seeds": lambda: seeds("alignment"),
+    "aligned-rates": rates,
     "aligned-against": lambda: against("alignment"),
     "aligned-smollm2": lambda: reached("alignment_smollm2"),
-    "aligned-smollm2-seeds": lambda: seeds("alignment_smollm2"),
     "aligned-smollm2-against": lambda: against("alignment_smollm2"),
-    "elsewhere": elsewhere,
 }
