@@ -108,4 +108,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "aligned-against": lambda: against("alignment"),
     "aligned-smollm2": lambda: reached("alignment_smollm2"),
     "aligned-smollm2-against": lambda: against("alignment_smollm2"),
+    "elsewhere": elsewhere,
 }
