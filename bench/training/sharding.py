@@ -71,7 +71,7 @@ def compiled(config: Config, on: Mesh, adapters: Lora | None, recompute: Any, se
     """Bytes of one device, from the compiled program."""
     shape, learned, fixed = parts(config, on, adapters, recompute)
     batch = batch_of(on, settings)
-    half = jax.ShapeDtypeStruct((settings.answers // 2,), jnp.float32)
+    half: Any = jax.ShapeDtypeStruct((settings.answers // 2,), jnp.float32)
     loss = losses.AOT()
     program = step.lower_whole(loss, shape, learned, fixed, batch, losses.Sides(half, half)).compile()
     told: Any = program.memory_analysis()
@@ -90,8 +90,8 @@ def estimated(
     """Bytes of one device, from shapes; and the seconds that this took."""
     began = time.perf_counter()
     decoder = nnx.eval_shape(lambda: Decoder(config, recompute=recompute))
-    answers = (settings.answers // 2,) * 2
-    shape = memory.Shape(settings.rows, settings.tokens, settings.rows * settings.tokens // 2, answers)
+    half = settings.answers // 2
+    shape = memory.Shape(settings.rows, settings.tokens, settings.rows * settings.tokens // 2, (half, half))
     found = memory.estimate(decoder, adapters, shape, on=on)
     return found._asdict() | {"seconds": round(time.perf_counter() - began, 1)}
 
@@ -106,7 +106,8 @@ def parts(config: Config, on: Mesh, adapters: Lora | None, recompute: Any) -> tu
     model = nnx.eval_shape(made)
     learns = nnx.Param if adapters is None else lora.learned(adapters.learn)
     nnx.update(model, abstract(model, on))
-    return nnx.split(model, learns, ...)
+    shape, learned, fixed = nnx.split(model, learns, ...)
+    return shape, learned, fixed
 
 
 def batch_of(on: Mesh, settings: Settings) -> Packed:

@@ -236,7 +236,9 @@ class Attention(nnx.Module):
         `keep` takes this call's keys and values and gives all that may be looked at, as a cache holds them; without it
         tokens of this call look at each other.
         """
-        query, key, value = (self.heads(part(x)) for part in (self.query, self.key, self.value))
+        flat = x.reshape(-1, x.shape[-1])  # once, so that a backward pass keeps one input of all three
+        parts = (part(flat) for part in (self.query, self.key, self.value))
+        query, key, value = (self.heads(part.reshape(*x.shape[:-1], part.shape[-1])) for part in parts)
         if self.query_norm is not None and self.key_norm is not None:
             query, key = self.query_norm(query), self.key_norm(key)
         if turned is not None:
@@ -268,8 +270,9 @@ class MLP(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """From "... width" to "... width"."""
-        act = ACTIVATION[self.activation]
-        return self.down(act(self.up(x)) if self.gate is None else act(self.gate(x)) * self.up(x))
+        act, flat = ACTIVATION[self.activation], x.reshape(-1, x.shape[-1])
+        inner = act(self.up(flat)) if self.gate is None else act(self.gate(flat)) * self.up(flat)
+        return self.down(inner).reshape(x.shape)
 
 
 class Block(nnx.Module):

@@ -89,9 +89,10 @@ def _passing(decoder: Decoder, adapters: Lora | None, batch: Shape, loss: Loss |
     learns: Any = nnx.Param if adapters is None else lora.learned(adapters.learn)
     shape, learned, fixed = nnx.split(_model(decoder, part, adapters), learns, ...)
     learned = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float32), learned)
-    grid = jax.ShapeDtypeStruct((math.ceil(batch.rows / across), batch.length), jnp.int32)
-    places = jax.ShapeDtypeStruct((math.ceil(batch.scored / across),), jnp.int32)
-    sides = Sides(*(jax.ShapeDtypeStruct((count,), jnp.float32) for count in batch.answers))
+    grid: Any = jax.ShapeDtypeStruct((math.ceil(batch.rows / across), batch.length), jnp.int32)
+    places: Any = jax.ShapeDtypeStruct((math.ceil(batch.scored / across),), jnp.int32)
+    counts: Any = (jax.ShapeDtypeStruct((count,), jnp.float32) for count in batch.answers)
+    sides = Sides(*counts)
     packed = Packed(grid, grid, grid, places, places)
 
     def whole(learned: Any, fixed: Any, packed: Packed, sides: Sides) -> Any:

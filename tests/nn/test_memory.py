@@ -30,7 +30,7 @@ def compiled(adapters: Lora | None, recompute: Any, on: Mesh | None) -> int:
         decoder = Decoder(CONFIG, recompute=recompute, mesh=on)
         return decoder if adapters is None else lora.attach(decoder, adapters)
 
-    def shaped(*sizes: int) -> jax.ShapeDtypeStruct:
+    def shaped(*sizes: int) -> Any:
         return jax.ShapeDtypeStruct(sizes, jnp.int32)
 
     model = nnx.eval_shape(made)
@@ -38,7 +38,7 @@ def compiled(adapters: Lora | None, recompute: Any, on: Mesh | None) -> int:
         nnx.update(model, abstract(model, on))
     shape, learned, fixed = nnx.split(model, nnx.Param if adapters is None else lora.learned(adapters.learn), ...)
     rows, places = shaped(BATCH.rows, BATCH.length), shaped(BATCH.scored)
-    half = jax.ShapeDtypeStruct((8,), jnp.float32)
+    half: Any = jax.ShapeDtypeStruct((8,), jnp.float32)
     packed = Packed(rows, rows, rows, places, places)
     program = step.lower_whole(losses.AOT(), shape, learned, fixed, packed, losses.Sides(half, half)).compile()
     found: Any = program.memory_analysis()
