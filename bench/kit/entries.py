@@ -452,6 +452,7 @@ ENTRIES: dict[str, Entry] = {
             {"kills": 1, "steps": 6, "parts": ("kills",)},
             ("extra:flax", "extra:orbax"),
             ("extra:flax", "extra:orbax"),
+            alone=True,  # it forks, which only a process that has no devices yet can do
         ),
         Entry(
             "training.speed",

@@ -11,26 +11,25 @@ import collections
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import random
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from bench.kit.results import BENCH, Record
+from bench.kit.forked import Ended, Forked
+from bench.kit.results import Record
 from bench.kit.settings import setting
+from bench.training import faults_run
 from bench.training.faults_run import ENDED, STOPPED
 
-MODULE = "bench.training.faults_run"
 UNFINISHED = "*orbax-checkpoint-tmp*"
 KEPT = ("step", "loss", "norm", "held_out_loss")  # of a record: what must be the same
 ROOM = (0, 256 << 10)  # bytes left on a full disk: not a line, and not a checkpoint
@@ -44,7 +43,7 @@ class Settings:
     """What is run."""
 
     kills: int = setting(20, "SIGKILLs, half of them while a checkpoint is being written")
-    steps: int = setting(80, "of a run")
+    steps: int = setting(24, "of a run")
     parts: tuple[str, ...] = setting(("kills", "disk", "damage", "refused", "devices"), "what is tried")
     seed: int = setting(0, "of the moments")
 
@@ -58,7 +57,7 @@ def study(settings: Settings, record: Record) -> None:
         whole = records(place / "whole")
         assert len(whole) == settings.steps, ended.stderr
         tried = {
-            "kills": lambda: kills(child, place, whole, ended.stdout, settings),
+            "kills": lambda: kills(child, place, whole, ended.stdout, settings, record),
             "disk": lambda: [full(child, place, room, whole) for room in ROOM],
             "damage": lambda: damage(child, place),
             "refused": lambda: refused(child, place),
@@ -74,22 +73,23 @@ class Child:
     """Starts runs; they share compiled programs, so that most of their time is training."""
 
     def __init__(self, compiled: pathlib.Path, steps: int) -> None:
-        self.steps, self.kept = steps, compiled.with_name("stopped")
-        self.env = os.environ | {
-            "JAX_PLATFORMS": "cpu",
-            "JAX_COMPILATION_CACHE_DIR": str(compiled),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "PYTHONPATH": os.pathsep.join([str(BENCH.parent), os.environ.get("PYTHONPATH", "")]),
-        }
+        self.steps, self.kept, self.compiled = steps, compiled.with_name("stopped"), compiled
+        faults_run.prepared()
 
-    def words(self, out: pathlib.Path, **asked: Any) -> list[str]:
-        """The command."""
-        return [sys.executable, "-m", MODULE, json.dumps({"out": str(out), "steps": self.steps} | asked)]
+    def begun(self, out: pathlib.Path, before: Callable[[], None] | None = None, **asked: Any) -> Forked:
+        """A run in a process of its own; `before` is called there first."""
+        about = {"out": str(out), "steps": self.steps, "compiled": str(self.compiled)} | asked
 
-    def ended(self, out: pathlib.Path, before: Any = None, **asked: Any) -> subprocess.CompletedProcess[str]:
+        def call() -> None:
+            if before is not None:
+                before()
+            faults_run.main(about)
+
+        return Forked(call)
+
+    def ended(self, out: pathlib.Path, before: Callable[[], None] | None = None, **asked: Any) -> Ended:
         """A run to its end."""
-        words = self.words(out, **asked)
-        return subprocess.run(words, env=self.env, text=True, capture_output=True, preexec_fn=before, check=False)
+        return self.begun(out, before, **asked).ended()
 
     def stopped(self, out: pathlib.Path, devices: int = 1) -> pathlib.Path:
         """A run stopped in its middle; the same one again where it was made before."""
@@ -104,19 +104,17 @@ class Child:
 
         Whether it was; it may have ended before.
         """
-        with subprocess.Popen(self.words(out), env=self.env, text=True, stdout=subprocess.PIPE) as run:
-            assert run.stdout is not None
-            for line in run.stdout:
-                lines -= line.startswith("training")
-                if lines <= 0:
-                    break
-            if writing:
-                while run.poll() is None and not list((out / "last").glob(UNFINISHED)):
-                    time.sleep(0.0002)
-            time.sleep(wait)
-            run.send_signal(signal.SIGKILL)
-            run.stdout.read()
-        return run.returncode == -signal.SIGKILL
+        run = self.begun(out)
+        for line in run.lines:
+            lines -= line.startswith("training")
+            if lines <= 0:
+                break
+        if writing:
+            while run.alive() and not list((out / "last").glob(UNFINISHED)):
+                time.sleep(0.0002)
+        time.sleep(wait)
+        run.kill()
+        return run.ended().status == -signal.SIGKILL
 
 
 def records(out: pathlib.Path) -> list[dict]:
@@ -129,7 +127,9 @@ def records(out: pathlib.Path) -> list[dict]:
     return found
 
 
-def kills(child: Child, place: pathlib.Path, whole: list[dict], said: str, settings: Settings) -> dict[str, Any]:
+def kills(
+    child: Child, place: pathlib.Path, whole: list[dict], said: str, settings: Settings, record: Record
+) -> dict[str, Any]:
     """Runs killed again and again; a new one is begun where one has ended before enough kills."""
     draw, cases, ends, out = random.Random(settings.seed), [], [], place / "killed"
     while len(cases) < settings.kills:
@@ -143,6 +143,8 @@ def kills(child: Child, place: pathlib.Path, whole: list[dict], said: str, setti
         else:
             ends.append(end(child, out, whole, said))
             shutil.rmtree(out)
+        about = {"settings": dataclasses.asdict(settings)}
+        record.part("kills", {"found": {"cases": cases, "ends": ends}} | about)  # a study that is stopped has these
     ends.append(end(child, out, whole, said))
     return {"cases": cases, "ends": ends}
 
@@ -165,7 +167,7 @@ def full(child: Child, place: pathlib.Path, room: int, whole: list[dict]) -> dic
         lines = [line for line in failed.stderr.splitlines() if line]
         return {
             "room": room,
-            "status": failed.returncode,
+            "status": failed.status,
             "lines": len(lines),
             "said": lines[-1].replace(str(place), "") if lines else "",
             "checkpoint": max(kept, default=None),
@@ -237,4 +239,4 @@ def devices(child: Child, place: pathlib.Path, before: int, after: int, whole: l
     ended = child.ended(out, devices=after)
     found, told = ([each["loss"] for each in each_of] for each_of in (records(out), whole))
     far = float(np.max(np.abs(np.array(found) / np.array(told) - 1))) if len(found) == len(told) else None
-    return {"before": before, "after": after, "far": far, "ended": ended.returncode == 0, "bound": BOUND}
+    return {"before": before, "after": after, "far": far, "ended": ended.status == 0, "bound": BOUND}

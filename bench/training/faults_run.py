@@ -1,9 +1,10 @@
-"""A training run in a process of its own, as JSON on the command line says: what `faults` kills and damages."""
+"""A training run for a process of its own: what `faults` kills and damages."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -15,21 +16,22 @@ import pandas as pd
 
 from lleval_jax.errors import BadInput, LlevalError
 
+QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 TESTS = pathlib.Path(__file__).parents[2] / "tests"
-PAIRS, HELD_OUT = 64, 16
+PAIRS, HELD_OUT = 48, 8
 STOPPED, ENDED = "stopped", "weights"  # what the last line of a run begins with
-SHAPE = {"layers": 4, "width": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "hidden": 128, "context": 48}
+SHAPE = {"layers": 4, "width": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "hidden": 128, "context": 24}
 
 
 def preferences(count: int, seed: int, changed: bool = False) -> Any:
-    """Sums, right and wrong; `changed`: one answer is another."""
+    """Sums of two digits, right and wrong; `changed`: one answer is another."""
     from lleval_jax.values.preferences import Preferences
 
     rng, rows = np.random.default_rng(seed), []
-    for a, b in rng.integers(0, 50, (count, 2)):
+    for a, b in rng.integers(10, 45, (count, 2)):
         rows.append({"prompt": f"{a}+{b}=", "chosen": f"{a + b}", "rejected": f"{a + b + rng.integers(1, 9)}"})
     if changed:
-        rows[-1]["rejected"] += "1"
+        rows[-1]["rejected"] = "99"
     return Preferences.from_frame(pd.DataFrame(rows), place=lambda row: f"sums.jsonl:{row + 1}")
 
 
@@ -57,7 +59,7 @@ def schedule(asked: dict) -> Any:
     from lleval_jax.training import Schedule
 
     rate = asked.get("rate", 1e-3)
-    return Schedule(steps=asked["steps"], batch=8, rate=rate, keep=1, evaluate=5, clip=0 if rate > 1 else 1.0)
+    return Schedule(steps=asked["steps"], batch=8, rate=rate, keep=1, evaluate=4, clip=0 if rate > 1 else 1.0)
 
 
 def train(asked: dict) -> None:
@@ -133,15 +135,25 @@ def restored(folder: pathlib.Path) -> tuple[list[np.ndarray] | None, int | None,
     return arrays, now.step, "; ".join(str(each.message) for each in said)
 
 
+def prepared() -> None:
+    """Import what a run needs, before processes are forked. No device is started."""
+    import grain  # noqa: F401
+    import orbax.checkpoint  # noqa: F401
+
+    from lleval_jax.lm import logprobs, mesh  # noqa: F401
+    from lleval_jax.training import adapter_files, loop, outcome  # noqa: F401
+
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_TO_COMPILE}".strip()
+
+
 def main(asked: dict) -> None:
     """One of both; an error of ours is one line on stderr, as in the shell."""
+    jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", asked.get("devices", 1))
+    jax.config.update("jax_compilation_cache_dir", asked["compiled"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     try:
         (damage if asked.get("damage") else train)(asked)
     except LlevalError as error:
         print("error:", error.in_shell(), file=sys.stderr)
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))

@@ -157,6 +157,32 @@ def test_a_run_that_was_stopped_is_one_that_never_was(model: tiny_model.Model, t
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(1, 8), (4, 1)])
+def test_a_run_goes_on_on_other_devices(tmp_path, before: int, after: int) -> None:
+    """Sums over devices are added in another order, and nothing else differs."""
+    schedule = Schedule(steps=6, batch=8, rate=1e-2, keep=1, tokens=160)
+
+    def on(devices: int) -> tiny_model.Model:
+        if devices == 1:
+            return tiny_model.model()
+        model = tiny_model.model(mesh=mesh(data=devices))
+        place(model.decoder, model.mesh)
+        return model
+
+    def stop(progress) -> None:
+        if progress.word == "training" and progress.done == 3:
+            raise KeyboardInterrupt
+
+    words = {"loss": AOT(beta=0.1), "lora": Lora(rank=2), "schedule": schedule}
+    told = loop.fit(on(1), preferences(), **words)
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(on(before), preferences(), out=tmp_path, tell=stop, **words)
+    found = loop.fit(on(after), preferences(), out=tmp_path, **words)
+    values = [[record["loss"] for record in trained.history] for trained in (told, found)]
+    np.testing.assert_allclose(values[1], values[0], rtol=2e-5)
+
+
 KILLED = """
     import sys; sys.path[:0] = {paths!r}
     from nn import tiny_model, test_training as t
