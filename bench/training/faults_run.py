@@ -154,6 +154,6 @@ def main(asked: dict) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     try:
         (damage if asked.get("damage") else train)(asked)
-    except LlevalError as error:
-        print("error:", error.in_shell(), file=sys.stderr)
+    except (LlevalError, OSError) as error:
+        print("error:", error.in_shell() if isinstance(error, LlevalError) else error, file=sys.stderr)
         sys.exit(2)

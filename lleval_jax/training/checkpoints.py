@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from lleval_jax import writing
@@ -223,7 +224,12 @@ def _plain(kept: Kept) -> dict[str, Any]:
 
 
 def _filled(like: Kept, found: Any) -> Kept:
-    arrays = found["arrays"]
-    leaves = [arrays[str(i)] for i in range(len(arrays))]
+    arrays, given = found["arrays"], jax.tree.leaves((like.learned, like.state))
+    leaves = [_as_free(arrays[str(i)], leaf) for i, leaf in enumerate(given)]
     learned, state = jax.tree.unflatten(jax.tree.structure((like.learned, like.state)), leaves)
     return Kept(learned, state, like.step)
+
+
+def _as_free(array: jax.Array, like: jax.Array) -> jax.Array:
+    """The array, bound to its device only where `like` is: one that is not bound goes where a mesh's others are."""
+    return array if like.committed else jnp.asarray(np.asarray(array))

@@ -4,6 +4,7 @@ import json
 import pathlib
 import sys
 
+import jax
 import jax.numpy as jnp
 import optax
 import pytest
@@ -44,6 +45,18 @@ def test_the_last_is_taken_up_and_the_best_is_kept(tmp_path) -> None:
         found = run.restored(first())
         assert (found.step, run.best, run.stale) == (4, 2, 2)
         assert (found.learned["w"] == at(4).learned["w"]).all()
+
+
+def test_what_is_taken_up_is_as_free_to_move_as_it_was(tmp_path) -> None:
+    """An array bound to one device could not be used with those of a mesh."""
+    written(tmp_path / "run")
+    with Run(tmp_path / "run", FACTS) as run:
+        found = run.restored(first())
+    told = [leaf.committed for leaf in jax.tree.leaves((first().learned, first().state))]
+    assert [leaf.committed for leaf in jax.tree.leaves((found.learned, found.state))] == told
+    bound = first()._replace(learned=jax.device_put(first().learned, jax.devices()[1]))
+    with Run(tmp_path / "run", FACTS) as run:
+        assert run.restored(bound).learned["w"].devices() == {jax.devices()[1]}
 
 
 def test_where_the_last_is_damaged_the_best_goes_on(tmp_path) -> None:
