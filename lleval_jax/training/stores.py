@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from lleval_jax.errors import BadFile, RunFailed
 
@@ -47,22 +49,26 @@ class Store:
         if step not in self._begun and step not in self.steps:
             self._begun.add(step)
             with self._writing():
-                self._manager().save(step, args=ocp.args.StandardSave(tree), force=True)
+                kept = {"tree": tree, "sums": _sums(tree)}
+                self._manager().save(step, args=ocp.args.StandardSave(kept), force=True)
 
     def restore(self, step: int, like: Any) -> Any:
         """The arrays, laid out as those of `like`.
 
         Raises:
-            BadFile: they cannot be read, or are not of these shapes.
+            BadFile: they cannot be read, are not of these shapes, or are not those that were written.
         """
         import orbax.checkpoint as ocp
 
-        shaped = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        shaped = jax.tree.map(ocp.utils.to_shape_dtype_struct, {"tree": like, "sums": _sums(like)})
+        damaged = f"the checkpoint of step {step} in {self.folder} is damaged"
         try:
-            return self._manager().restore(step, args=ocp.args.StandardRestore(shaped))
+            found = self._manager().restore(step, args=ocp.args.StandardRestore(shaped))
         except Exception as error:  # whatever Orbax, TensorStore or the file system raise for a damaged file
-            what = " ".join(str(error).split())[:LONGEST]
-            raise BadFile(f"the checkpoint of step {step} in {self.folder} is damaged ({what})") from error
+            raise BadFile(f"{damaged} ({' '.join(str(error).split())[:LONGEST]})") from error
+        if (np.asarray(found["sums"]) != _sums(found["tree"])).any():
+            raise BadFile(f"{damaged} (its numbers are not those that were written)")
+        return found["tree"]
 
     def drop(self, step: int) -> None:
         """Remove one."""
@@ -121,6 +127,17 @@ class Store:
         """Remove what was begun and is not whole, which may fill the disk."""
         for part in self.folder.glob(UNFINISHED) if self.folder.is_dir() else ():
             shutil.rmtree(part, ignore_errors=True)
+
+
+def _sums(tree: Any) -> np.ndarray:
+    """The sum of each array's bits, as whole numbers modulo 2^32: one bit changes it, how the array lies does not."""
+    return np.array([_sum(leaf) for leaf in jax.tree.leaves(tree)], np.uint32)
+
+
+@jax.jit
+def _sum(array: jax.Array) -> jax.Array:
+    kind = {1: jnp.uint8, 2: jnp.uint16}.get(array.dtype.itemsize, jnp.uint32)
+    return jnp.sum(jax.lax.bitcast_convert_type(array, kind), dtype=jnp.uint32)
 
 
 @contextlib.contextmanager

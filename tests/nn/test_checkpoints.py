@@ -6,12 +6,14 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
-from lleval_jax.errors import BadInput, DataWarning, RunFailed
+from lleval_jax.errors import BadFile, BadInput, DataWarning, RunFailed
 from lleval_jax.training import batches, board, stores
 from lleval_jax.training.checkpoints import Kept, Run
+from lleval_jax.training.stores import Store
 
 FACTS = {"data": "a" * 64, "schedule": {"rate": 0.1, "steps": 4}}
 
@@ -73,6 +75,27 @@ def test_where_the_last_is_damaged_the_best_goes_on(tmp_path) -> None:
         assert run.restored(first()).step == 4
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+
+
+def test_numbers_that_are_not_those_that_were_written_are_no_checkpoint(tmp_path) -> None:
+    """As where a bit of a file has turned and nothing else notices."""
+    tree = {"a": jnp.arange(6.0), "b": jnp.arange(4, dtype=jnp.bfloat16), "c": jnp.int32(7)}
+    store, right = Store(tmp_path / "there"), stores._sums(tree)
+    store.save(1, tree)
+    store.wait()
+    assert jax.tree.map(np.array_equal, store.restore(1, tree), tree) == {"a": True, "b": True, "c": True}
+    for name in tree:
+        bits = np.asarray(tree[name]).copy()
+        bits.reshape(-1).view(np.uint8)[-1] ^= 4
+        other = Store(tmp_path / name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stores, "_sums", lambda given: right)
+            other.save(1, tree | {name: jnp.asarray(bits)})
+            other.wait()
+        with pytest.raises(BadFile, match="is damaged .its numbers are not those that were written"):
+            other.restore(1, tree)
+        other.close()
+    store.close()
 
 
 def test_where_all_are_damaged_it_is_said(tmp_path) -> None:
