@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.training import alignment_tables, faults_tables, memory_b_tables, sharding_tables
+from bench.training import alignment_tables, asymmetry_tables, faults_tables, memory_b_tables, sharding_tables
 
 TABLES: dict[str, Callable[[], str]] = {
     **alignment_tables.TABLES,
+    **asymmetry_tables.TABLES,
     **faults_tables.TABLES,
     **memory_b_tables.TABLES,
     **sharding_tables.TABLES,
