@@ -209,7 +209,7 @@ def test_a_run_that_was_stopped_goes_on(encoder: TextEncoder, tmp_path) -> None:
     again = classify.fit(encoder, *toy(), schedule=schedule, out=tmp_path / "run", **settings)
     np.testing.assert_array_equal(again.head.weight[...], whole.head.weight[...])
     np.testing.assert_array_equal(again.predict(toy()[0]), whole.predict(toy()[0]))
-    with pytest.raises(BadInput, match="holds another run: its data differ"):
+    with pytest.raises(BadInput, match="holds another run: data is .* there and .* here"):
         classify.fit(encoder, *toy(seed=3), schedule=schedule, out=tmp_path / "run", **settings)
 
 

@@ -94,7 +94,8 @@ def test_a_mesh_of_eight_devices_learns_the_same(sizes: dict[str, int], adapters
     zeros = losses.Sides(jnp.zeros(8), jnp.zeros(8))
     slope = course._slope(course.start, course.rows_at(0), zeros, 0)[1]
     for one, other in zip(*map(jax.tree.leaves, (slope, course.start.learned)), strict=True):
-        assert one.sharding.is_equivalent_to(other.sharding, one.ndim), "a gradient lies as what it is of"
+        lies = one.sharding.is_equivalent_to(other.sharding, one.ndim) or not other.committed  # adapters go anywhere
+        assert lies, "a gradient lies as what it is of"
 
 
 def test_packed_answers_have_the_probabilities_of_single_ones(model: tiny_model.Model) -> None:
