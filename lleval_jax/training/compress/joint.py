@@ -1,0 +1,184 @@
+"""One orthonormal basis on each side for all adapters, a full core for each ("JD-Full"): M_i ~ U core_i V'.
+
+For given U and V the best core is U' M_i V, and the energy that is kept, sum ||U' M_i V||^2, is what U and V maximise:
+Tucker-2 of the tensor of adapters. U and V take turns. A turn is one step of subspace iteration, which never lowers the
+energy (it is convex in U), and costs four products with thin matrices; in blocks of adapters where all do not fit.
+
+    U <- qr(sum_i M_i V core_i'),    V <- qr(sum_i M_i' U core_i)
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lleval_jax.core.precision import full_precision, jit
+from lleval_jax.training.compress.stack import Stack
+from lleval_jax.types import Array, Float
+
+Blocks = Callable[[], Iterable[Stack]]  # reads all adapters once, a block at a time
+
+
+class Joint(NamedTuple):
+    """A basis for all adapters, module by module.
+
+    u, v    (modules, d_out, rank), (modules, d_in, rank) orthonormal columns
+    kept    (modules,) energy of the adapters within the basis
+    sweeps  that were made
+    settled (modules,) whether the search converged
+    """
+
+    u: Float[Array, "m d k"]
+    v: Float[Array, "m e k"]
+    kept: Float[Array, " m"]
+    sweeps: int
+    settled: Float[Array, " m"]
+
+
+def solve(blocks: Blocks, u: Array, v: Array, *, turn: float = 1e-3, gain: float = 1e-6, most: int = 300) -> Joint:
+    """Turn U and V until neither moves, or moving gains nothing.
+
+    Args:
+        blocks: gives all adapters, of unit norm, a block at a time, each time it is called.
+        u: (modules, d_out, rank) where to start.
+        v: (modules, d_in, rank).
+        turn: converged where both bases turn by less than this in a sweep (`change`).
+        gain: or where a sweep adds less than this share of the energy.
+        most: sweeps at most.
+    """
+    found = _solved(blocks, u[:, None], v[:, None], turn, gain, most)
+    return Joint(*(each if isinstance(each, int) else each[:, 0] for each in found))
+
+
+def best(
+    blocks: Blocks, rank: int, key: Array, *, starts: int = 8, turn: float = 1e-3, gain: float = 1e-6, most: int = 300
+) -> Joint:
+    """The best of several searches, module by module: one from the leading singular vectors, others from random bases.
+
+    There are local optima. All searches go on together, so that each reads the adapters once; after 8 sweeps the better
+    half goes on, after 16 more a quarter, until one is left.
+    """
+    u, v = (jnp.stack(sides, 1) for sides in zip(*_starts(blocks, rank, key, starts), strict=True))
+    sweeps, done = 8, 0
+    while starts > 1:
+        found, starts = _solved(blocks, u, v, turn, gain, sweeps), starts // 2
+        order = jnp.argsort(-found.kept, 1)[:, :starts, None, None]
+        u, v = (jnp.take_along_axis(side, order, 1) for side in (found.u, found.v))
+        sweeps, done = 2 * sweeps, done + found.sweeps
+    found = _solved(blocks, u, v, turn, gain, most)
+    return Joint(found.u[:, 0], found.v[:, 0], found.kept[:, 0], done + found.sweeps, found.settled[:, 0])
+
+
+def start(blocks: Blocks, rank: int, key: Array, *, passes: int = 3) -> tuple[Array, Array]:
+    """U and V of the leading singular vectors of all adapters side by side (HOSVD), found from a random sketch.
+
+    Args:
+        blocks: as for `solve`.
+        rank: columns.
+        key: of the sketch.
+        passes: over the adapters; none: a random start.
+    """
+    sizes = [(x.shape[0], x.shape[-1]) for x in next(iter(blocks()))]
+    wide = [
+        jax.random.normal(k, (m, d, min(rank + 8, d))) for k, (m, d) in zip(jax.random.split(key), sizes, strict=True)
+    ]
+    u, v = (orthonormal(each) for each in wide)
+    if not passes:
+        return u[..., :rank], v[..., :rank]
+    for _ in range(passes - 1):
+        u = orthonormal(_total(spread(part, u) for part in blocks()))
+        v = orthonormal(_total(spread(part.transposed, v) for part in blocks()))
+    first = _leading(_total(spread(part, u) for part in blocks()), u, rank)
+    return first, _leading(_total(spread(part.transposed, v) for part in blocks()), v, rank)
+
+
+@jit
+def cores(stack: Stack, u: Array, v: Array) -> Float[Array, "m n k l"]:
+    """U' M_i V, (modules, n, rank, rank)."""
+    p, q = _seen(stack.out, u), _seen(stack.inn, v)
+    return jnp.einsum("mnrk,mnrl->mnkl", p, q)
+
+
+@jit
+def half(stack: Stack, u: Array, v: Array) -> Float[Array, "m d k"]:
+    """sum_i M_i V core_i', the gradient of half the energy in U."""
+    p, q = _seen(stack.out, u), _seen(stack.inn, v)
+    inner = jnp.einsum("mnrl,mnsl,mnsk->mnrk", q, q, p)  # q core', core = p'q
+    return jnp.einsum("mnrd,mnrk->mdk", stack.out, inner)
+
+
+@jit
+def spread(stack: Stack, u: Array) -> Float[Array, "m d k"]:
+    """sum_i M_i M_i' U."""
+    gram = jnp.einsum("mnrd,mnsd->mnrs", stack.inn, stack.inn)
+    return jnp.einsum("mnrd,mnrs,mnsk->mdk", stack.out, gram, _seen(stack.out, u))
+
+
+@jit
+def orthonormal(columns: Array) -> Array:
+    """An orthonormal basis of the columns."""
+    return jnp.linalg.qr(columns)[0]
+
+
+@jit
+def change(old: Array, new: Array) -> Float[Array, " m"]:
+    """||U - U_old U_old' U|| / ||U||: from 0 (the same subspace) to 1."""
+    rest = new - old @ (jnp.swapaxes(old, -1, -2) @ new)
+    return jnp.sqrt(jnp.sum(jnp.square(rest), (-2, -1)) / new.shape[-1])
+
+
+@full_precision
+def _seen(rows: Array, basis: Array) -> Array:
+    """(modules, n, r, k) rows in the coordinates of a basis: one product with a thin matrix."""
+    return jnp.einsum("mnrd,mdk->mnrk", rows, basis)
+
+
+@full_precision
+def _leading(image: Array, basis: Array, rank: int) -> Array:
+    """The leading `rank` directions of a symmetric map within a basis (Rayleigh and Ritz); image = map @ basis."""
+    small = jnp.swapaxes(basis, -1, -2) @ image
+    vectors = jnp.linalg.eigh((small + jnp.swapaxes(small, -1, -2)) / 2)[1]
+    return basis @ vectors[..., ::-1][..., :rank]
+
+
+def _starts(blocks: Blocks, rank: int, key: Array, count: int) -> list[tuple[Array, Array]]:
+    """The leading singular vectors, and random bases."""
+    keys = jax.random.split(key, count)
+    return [start(blocks, rank, each, passes=0 if number else 3) for number, each in enumerate(keys)]
+
+
+def _solved(blocks: Blocks, u: Array, v: Array, turn: float, gain: float, most: int) -> Joint:
+    """`solve` for several starts of each module, in axis 1 of all that goes in and comes out."""
+    energy, sweeps = _total(_energies(part, u, v) for part in blocks()), 0
+    while sweeps < most:
+        sweeps += 1
+        old, last = (u, v), energy
+        u = orthonormal(_total(_halves(part, u, v) for part in blocks()))
+        v = orthonormal(_total(_halves(part.transposed, v, u) for part in blocks()))
+        energy = _total(_energies(part, u, v) for part in blocks())
+        still = jnp.maximum(change(old[0], u), change(old[1], v)) < turn
+        settled = still | (energy - last <= gain * energy)
+        if bool(settled.all()):
+            break
+    return Joint(u, v, energy, sweeps, settled)
+
+
+@jit
+def _halves(stack: Stack, u: Array, v: Array) -> Array:
+    return jax.vmap(half, (None, 1, 1), 1)(stack, u, v)
+
+
+@jit
+def _energies(stack: Stack, u: Array, v: Array) -> Float[Array, "m s"]:
+    one = lambda u, v: jnp.sum(jnp.square(cores(stack, u, v)), (1, 2, 3))  # noqa: E731
+    return jax.vmap(one, 1, 1)(u, v)
+
+
+def _total(parts: Iterable[Array]) -> Array:
+    """The sum, one part in memory at a time."""
+    parts = iter(parts)
+    total = next(parts)
+    for part in parts:
+        total = total + part
+    return total
