@@ -2,23 +2,33 @@
 
 import jax.numpy as jnp
 
-from lleval_jax.core.precision import jit
+from lleval_jax.core.precision import full_precision, jit
 from lleval_jax.training.compress.stack import Stack
 from lleval_jax.types import Array, Float
 
 
-@jit
-def truncated(stack: Stack, rank: int) -> tuple[Stack, Float[Array, "m n"]]:
-    """The adapters cut to a rank, and the energy that each keeps."""
+@full_precision
+def truncated(
+    stack: Stack, rank: int
+) -> tuple[Float[Array, "m n d k"], Float[Array, "m n k"], Float[Array, "m n e k"], Float[Array, "m n"]]:
+    """The leading singular vectors of each adapter.
+
+    Returns:
+        u, singular values, v, zeros where an adapter has fewer than `rank`; and the energy that each adapter keeps.
+    """
     outer, upper = _qr(stack.out)
     inner, lower = _qr(stack.inn)
     left, values, right = jnp.linalg.svd(jnp.einsum("mnkr,mnlr->mnkl", upper, lower), full_matrices=False)
-    kept = jnp.where(jnp.arange(values.shape[-1]) < rank, values, 0.0)
-    out = jnp.einsum("mndk,mnkr->mnrd", outer, left * kept[..., None, :])
-    inn = jnp.einsum("mndk,mnrk->mnrd", inner, right)
-    return Stack(out, inn), jnp.sum(jnp.square(kept), -1)
+    u, v = outer @ left, inner @ jnp.swapaxes(right, -1, -2)
+    u, values, v = (_wide(each[..., :rank], rank) for each in (u, values, v))
+    return u, values, v, jnp.sum(jnp.square(values), -1)
 
 
+def _wide(x: Array, rank: int) -> Array:
+    return jnp.pad(x, (*((0, 0) for _ in x.shape[:-1]), (0, rank - x.shape[-1])))
+
+
+@jit
 def _qr(rows: Array) -> tuple[Array, Array]:
     """Orthonormal columns (m, n, d, r) and (m, n, r, r) with rows' = columns @ upper."""
     return jnp.linalg.qr(jnp.swapaxes(rows, -1, -2))

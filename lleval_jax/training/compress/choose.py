@@ -1,0 +1,124 @@
+"""How small: the cheapest basis that keeps the error below a target, by measuring it on a few modules.
+
+The paper's rule (section 6.5): an error below 0.6 keeps 99% of what the adapters can do; up to a hundred adapters one
+basis of rank n / 2 + 7, above that rank 16 and several.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+from lleval_jax.errors import require
+from lleval_jax.training.compress.fit import Method, Search, compress
+from lleval_jax.training.compress.folders import Collection
+from lleval_jax.values.progress import Progress, Tell, silent
+
+TARGET = 0.6  # mean squared relative error, the paper's
+RANKS = (4, 8, 16, 32, 64, 128)
+CLUSTERS = (1, 2, 4, 8, 16, 25, 32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One size that was looked at.
+
+    rank, clusters
+    error    mean squared relative error over adapters and the modules looked at
+    values   that bases and cores of all modules hold
+    share    of what the adapters hold
+    """
+
+    rank: int
+    clusters: int
+    error: float
+    values: int
+    share: float
+
+
+def choose(
+    adapters: Collection,
+    *,
+    target: float = TARGET,
+    budget: float | None = None,
+    method: Method = "full",
+    ranks: Sequence[int] = RANKS,
+    clusters: Sequence[int] = CLUSTERS,
+    modules: int = 2,
+    search: Search = Search(starts=2),  # noqa: B008  frozen
+    tell: Tell = silent,
+) -> tuple[Choice, tuple[Choice, ...]]:
+    """The smallest size whose error is below a target; with a budget, the most exact that fits it.
+
+    Args:
+        adapters: what `read_adapters` gives.
+        target: mean squared relative error.
+        budget: share of the adapters' memory that bases and cores may take; then the target does not count.
+        method: cores, "full" or "diag".
+        ranks: to look at.
+        clusters: to look at.
+        modules: of each shape, from the middle of the model, on which the error is measured.
+        search: how hard to look.
+        tell: called with the sizes looked at.
+
+    Returns:
+        The choice, and all sizes that were looked at, the smallest first.
+
+    Raises:
+        BadInput: no size is small enough, or exact enough.
+    """
+    part = _middle(adapters, modules)
+    sizes = sorted(
+        (_values(adapters, rank, count, method), rank, count)
+        for rank, count in itertools.product(_possible(adapters, ranks), clusters)
+        if 2 * count <= len(adapters.names) or count == 1
+    )
+    whole = sum(each.size for each in adapters.adapters)
+    sizes = [size for size in sizes if size[0] < (whole if budget is None else budget * whole)]
+    require(
+        bool(sizes),
+        f"no size takes less than {'the adapters themselves' if budget is None else f'{budget:.0%} of them'}",
+    )
+    looked: list[Choice] = []
+    for number, (values, rank, count) in enumerate(sizes, 1):
+        found = compress(part, rank, method=method, clusters=count, search=search)
+        looked.append(Choice(rank, count, float(found.error.mean()), values, values / whole))
+        tell(Progress("looking at sizes", number, len(sizes), unit="sizes"))
+        if budget is None and looked[-1].error <= target:
+            return looked[-1], tuple(looked)
+    if budget is not None:
+        return min(looked, key=lambda each: each.error), tuple(looked)
+    least = min(each.error for each in looked)
+    require(
+        False, f"no size has an error of {target} or less; the least is {least:.3f}. These adapters share too little."
+    )
+    raise AssertionError
+
+
+def by_rule(count: int) -> tuple[int, int]:
+    """Rank and clusters for so many adapters, as the paper's experiments suggest."""
+    return (count // 2 + 7, 1) if count <= 100 else (16, max(2, min(25, count // 20)))
+
+
+def _possible(adapters: Collection, ranks: Sequence[int]) -> list[int]:
+    least = min(min(shape) for shape in adapters.shapes.values())
+    return [rank for rank in ranks if rank <= least]
+
+
+def _middle(adapters: Collection, count: int) -> Collection:
+    """The same adapters with modules of the middle only."""
+    kept: set[str] = set()
+    for modules in adapters.groups().values():
+        first = max(0, (len(modules) - count) // 2)
+        kept |= set(modules[first : first + count])
+    fewer = tuple(
+        each._replace(shapes={name: shape for name, shape in each.shapes.items() if name in kept})
+        for each in adapters.adapters
+    )
+    return dataclasses.replace(adapters, adapters=fewer)
+
+
+def _values(adapters: Collection, rank: int, clusters: int, method: Method) -> int:
+    """Values of bases and cores of all modules."""
+    core = rank**2 if method == "full" else rank
+    sides = sum(map(sum, adapters.shapes.values()))
+    return clusters * rank * sides + len(adapters.names) * core * len(adapters.shapes)
