@@ -9,6 +9,7 @@ from lleval_jax.cli.ask import ask
 from lleval_jax.cli.bank import bank
 from lleval_jax.cli.calibrate import calibrate
 from lleval_jax.cli.check import check
+from lleval_jax.cli.compress import compress
 from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.models import models
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (estimate, calibrate, check, ask, convert, sloth, train):
+for verb in (estimate, calibrate, check, ask, convert, sloth, train, compress):
     options.add(app, verb)
 app.add_typer(pepr, name="pepr")
 app.add_typer(prompts, name="prompts")

@@ -450,6 +450,7 @@ DRAWING = (  # every verb that draws, with the words it cannot do without
     "ask {place}/answers.csv --bank livexiv-vqa",
     "calibrate {place}/answers.csv --out {place}/drawn",
     "check {place}/answers.csv",
+    "compress {place}/answers.csv",
     "estimate {place}/answers.csv",
     "pepr estimate {place}/answers.csv",
     "prompts best {place}/answers.csv --budget 9",

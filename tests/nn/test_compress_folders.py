@@ -13,6 +13,7 @@ from lleval_jax.training.compress import choose as choosing
 from lleval_jax.training.compress import files
 from lleval_jax.training.compress.fit import Search, compress
 from lleval_jax.training.compress.folders import read_adapters
+from lleval_jax.training.compress.project import add
 
 SHAPES = {
     f"model.layers.{k}.self_attn.{side}_proj": shape
@@ -100,12 +101,12 @@ def test_a_member_projected_again_gets_its_own_core(folder):
     shared = compress(found, 2, search=QUICK)
     fewer = shared.remove("task-2")
     assert "task-2" not in fewer.names
-    back = fewer.add(found.adapters[2])
+    back = add(fewer, found.adapters[2])
     for name, module in shared.modules.items():
         assert np.allclose(back.modules[name].cores[-1], module.cores[2], atol=1e-4)
     assert np.allclose(back.error[-1], shared.error[2], atol=1e-5)
     with pytest.raises(BadInput, match="'task-2' already"):
-        back.add(found.adapters[2])
+        add(back, found.adapters[2])
 
 
 def test_the_cheapest_size_below_the_target_is_chosen(folder):

@@ -6,8 +6,10 @@ import pytest
 
 import lleval_jax as ll
 from lleval_jax.errors import BadInput
-from lleval_jax.report import alignment, plot, prompts, refresh_plots, sloth_plots, style
+from lleval_jax.report import alignment, compression, plot, prompts, refresh_plots, sloth_plots, style
+from lleval_jax.report.compression import Size
 from lleval_jax.values.findings import Best, Distribution
+from lleval_jax.values.shared_adapters import Module, Shared
 
 plt = pytest.importorskip("matplotlib.pyplot", reason="needs the extra `plot`")
 plt.switch_backend("agg")
@@ -28,6 +30,15 @@ TRUTH = {("a", "all"): 0.41, ("c", "all"): 0.9}
 SCORED = {(row, "MMLU"): 0.5 for row in GRID}
 GRID_SEEN = ll.Responses.build(np.eye(3), seen=np.eye(3) > 0, rows=("a", "$b$", "c\n"), items=tuple("xyz"))
 BEST = Best("c", 0.6, an_estimate(), (0.5,), (0.1,), 0.1, ("a", "$b$", "c"), np.array([0.0, 0.4, 0.6]), 27.0, "")
+SHARED = Shared(
+    ("a", "$b"),
+    {"layer": Module(np.ones((1, 3, 2)), np.ones((1, 4, 2)), np.ones((2, 2, 2)))},
+    np.zeros(2, int),
+    np.array([[0.1], [0.3]]),
+    "full",
+    np.array([14, 14]),
+    True,
+)
 DRAWN = {
     "forest": lambda **to: plot.forest(an_estimate(), TRUTH, goals={"threshold $": 0.5}, **to),
     "rivals": lambda **to: prompts.rivals(BEST, most=2, **to),
@@ -45,6 +56,8 @@ DRAWN = {
         [1.0, 2.0, -0.5], [0.0, 1.5], before=([0.5, 0.2], [0.3, 0.4]), **to
     ),
     "margins": lambda **to: alignment.margins([1.0, 2.0, -0.5], [0.0, 1.5], **to),
+    "errors by size": lambda **to: compression.curve([Size(4, 1, 0.1, 0.6), Size(8, 1, 0.2, 0.4)], target=0.5, **to),
+    "errors": lambda **to: compression.heat(SHARED, **to),
     "loadings": lambda **to: sloth_plots.loadings(an_estimate(("MMLU", "ARC"), ("one", "two")), **to),
 }
 

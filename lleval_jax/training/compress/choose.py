@@ -14,7 +14,7 @@ from lleval_jax.training.compress.folders import Collection
 from lleval_jax.values.progress import Progress, Tell, silent
 
 TARGET = 0.6  # mean squared relative error, the paper's
-RANKS = (4, 8, 16, 32, 64, 128)
+RANKS = (1, 2, 4, 8, 16, 32, 64, 128)
 CLUSTERS = (1, 2, 4, 8, 16, 25, 32)
 
 

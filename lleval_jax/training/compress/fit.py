@@ -13,10 +13,10 @@ from lleval_jax.training.compress import clusters as clustering
 from lleval_jax.training.compress import diagonal, joint, separate
 from lleval_jax.training.compress import stack as stacks
 from lleval_jax.training.compress.folders import Collection
-from lleval_jax.training.compress.shared import Module, Shared
 from lleval_jax.training.compress.stack import Stack
 from lleval_jax.types import Array
 from lleval_jax.values.progress import Progress, Tell, silent
+from lleval_jax.values.shared_adapters import Module, Shared
 
 Method = Literal["full", "diag", "svd"]
 METHODS = ("full", "diag", "svd")

@@ -1,16 +1,12 @@
-"""Adapters in shared bases: the value that `compress` gives, and what can be done with it."""
+"""Adapters of one model in the bases that they share: what `training.compress` gives."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.errors import require, require_known
-from lleval_jax.training.compress import diagonal, joint, stack
-from lleval_jax.training.compress.folders import Adapter
-from lleval_jax.training.compress.stack import Stack
 
 
 class Module(NamedTuple):
@@ -88,35 +84,6 @@ class Shared:
         i = self.names.index(name)
         return {key: _factors(module, int(self.cluster[i]), i) for key, module in self.modules.items()}
 
-    def add(self, adapter: Adapter) -> "Shared":
-        """With one more adapter, in the bases as they are: those of the cluster that holds it best.
-
-        The last row of `error` is its own. The bases do not learn from it: refit where that is far above the others'.
-
-        Raises:
-            BadInput: the name is taken, its modules or shapes are others, or the method "svd" shares no basis.
-        """
-        require(adapter.name not in self.names, f"there is an adapter {adapter.name!r} already")
-        require(self.method != "svd", "adapters cut to their own singular vectors share no basis to add one to")
-        shapes = {key: (module.u.shape[1], module.v.shape[1]) for key, module in self.modules.items()}
-        same = dict(adapter.shapes) == shapes
-        require(same, f"adapter {adapter.name!r} has other modules or shapes than those of the bases")
-        seen = {key: _projected(module, adapter.factors(key), self.method) for key, module in self.modules.items()}
-        errors = np.stack([error for _, error in seen.values()], 1)  # (clusters, modules)
-        best = int(errors.mean(1).argmin())
-        modules = {
-            key: module._replace(cores=np.concatenate([module.cores, seen[key][0][best][None]]))
-            for key, module in self.modules.items()
-        }
-        return dataclasses.replace(
-            self,
-            names=(*self.names, adapter.name),
-            modules=modules,
-            cluster=np.append(self.cluster, best),
-            error=np.concatenate([self.error, errors[best][None]]),
-            before=np.append(self.before, adapter.size),
-        )
-
     def remove(self, name: str) -> "Shared":
         """Without an adapter; the bases stay, and still hold what they learned from it."""
         require_known(name, self.names, "adapter")
@@ -136,22 +103,3 @@ class Shared:
 def _factors(module: Module, cluster: int, i: int) -> tuple[np.ndarray, np.ndarray]:
     u, v, core = module.u[cluster], module.v[cluster], module.cores[i]
     return np.ascontiguousarray(v.T), u @ core if core.ndim == 2 else u * core
-
-
-def _projected(module: Module, factors: tuple[np.ndarray, np.ndarray], method: str) -> tuple[np.ndarray, np.ndarray]:
-    """The best core in each cluster's basis, and the squared relative error there."""
-    a, b = (jnp.asarray(each) for each in factors)
-    one: Stack = stack.padded([(a, b)])
-    norm = stack.norms(one)[0, 0]
-    one, cores, errors = stack.unit(one), [], []
-    for u, v in zip(module.u, module.v, strict=True):
-        u, v = jnp.asarray(u)[None], jnp.asarray(v)[None]
-        if method == "full":
-            core = joint.cores(one, u, v)[0, 0]
-            kept = jnp.sum(jnp.square(core))
-        else:
-            found, each = diagonal.scales(one, u, v)
-            core, kept = found[0, 0], each[0, 0]
-        cores.append(norm * core)
-        errors.append(jnp.where(norm > 0, jnp.maximum(1 - kept, 0.0), 0.0))
-    return np.asarray(jnp.stack(cores)), np.asarray(jnp.stack(errors))

@@ -1,0 +1,54 @@
+"""`lleval compress`: a folder of adapters in, bases, ordinary adapters and a report out; and what it refuses."""
+
+import json
+import shutil
+
+import pytest
+from nn.test_compress_folders import folder, put  # noqa: F401  (a fixture)
+
+from lleval_jax.cli.main import run
+from lleval_jax.cli.shell.status import BAD_INPUT
+from lleval_jax.training.compress import files
+from lleval_jax.training.compress.folders import read_adapters
+
+
+def test_adapters_are_compressed_kept_and_exported(folder, tmp_path, capsys):  # noqa: F811
+    pytest.importorskip("matplotlib")
+    words = ["compress", str(folder), "--rank", "auto", "--target-error", "0.5", "--out", str(tmp_path / "shared")]
+    words += ["--export", str(tmp_path / "peft"), "--plot", str(tmp_path / "a.png"), "--json", str(tmp_path / "a.json")]
+    assert run(words) == 0
+    said, content = capsys.readouterr().out, json.loads((tmp_path / "a.json").read_text())
+    assert "adapters in shared bases" in said
+    assert "sizes looked at" in said
+    assert content["schema"] == "lleval/compressed/1"
+    assert files.load(tmp_path / "shared").rank == content["rank"]
+    assert read_adapters(tmp_path / "peft").names == tuple(each["name"] for each in content["adapters"])
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--rank two", "--rank is 'two'; it is a number from 1, or auto"),
+        ("--rank auto --method svd", "--method svd needs a number for --rank"),
+        ("--rank 99", "the rank is 99, and model.layers.0.self_attn.q_proj is 12 x 10"),
+        ("--rank 2 --out {folder}", "is not empty"),
+        ("--rank 2 --clusters 40", "40 clusters for 6 adapters"),
+        ("--budget 0.001", "no size takes less than"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(folder, capsys, words, says):  # noqa: F811
+    assert run(["compress", str(folder), "-q", *words.format(folder=folder).split()]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_a_bad_adapter_is_left_out_by_name(folder, tmp_path, capsys):  # noqa: F811
+    place = tmp_path / "adapters"
+    shutil.copytree(folder, place)
+    put(place, "odd", 9, use_dora=True)
+    assert run(["compress", str(place), "--rank", "2"]) == BAD_INPUT
+    assert "use_dora is True" in capsys.readouterr().err
+    assert run(["compress", str(place), "--rank", "2", "--skip-bad", "--json", "-"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["skipped"]) == ["odd"]
