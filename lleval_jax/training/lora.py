@@ -126,8 +126,7 @@ def attach(model: Model, lora: Lora) -> Model:
     require(not there, f"the model has adapters already: {', '.join(there[:3])}", python="Merge them first.")
     for path, base in matching(model, lora.targets):
         a, b = _drawn(lora, name_of(path), weight_of(base))
-        parent = _at(model, path[:-1])
-        _set(parent, path[-1], LowRank(base, a, b, lora))
+        put(model, path, LowRank(base, a, b, lora))
     return model
 
 
@@ -138,7 +137,7 @@ def merge(model: Model) -> Model:
         update = adapter.scale * jnp.matmul(
             *(f[...].astype(jnp.float32) for f in (adapter.b, adapter.a)), precision="highest"
         )
-        _set(_at(model, path[:-1]), path[-1], _plus(adapter.base, update))
+        put(model, path, _plus(adapter.base, update))
     return model
 
 
@@ -146,7 +145,7 @@ def detach(model: Model) -> Model:
     """The model without adapters: its weights are those it had before."""
     model = nnx.merge(*nnx.split(model))
     for path, adapter in list(adapters(model)):
-        _set(_at(model, path[:-1]), path[-1], adapter.base)
+        put(model, path, adapter.base)
     return model
 
 
@@ -183,6 +182,17 @@ def matching(model: nnx.Module, targets: Sequence[str]) -> list[tuple[Path, nnx.
             short = sorted({".".join(part for part in name.split(".") if not part.isdigit()) for name in names})
             raise BadInput(f"no linear layer is called {target!r}; there are {', '.join(short) or 'none'}")
     return [each for each, name in zip(linear, names, strict=True) if any(_fits(name, target) for target in targets)]
+
+
+def put(model: Any, path: Path, module: nnx.Module) -> None:
+    """Another module in the place of the one at a path."""
+    *above, last = path
+    for part in above:
+        model = model[part] if isinstance(part, int) else getattr(model, part)
+    if isinstance(last, int):
+        model[last] = module
+    else:
+        setattr(model, last, module)
 
 
 def name_of(path: Path) -> str:
@@ -231,17 +241,3 @@ def _plus(linear: nnx.Module, update: jax.Array) -> nnx.Module:
     else:
         other.kernel = other.kernel.replace(jnp.swapaxes(weight, -1, -2))  # type: ignore[attr-defined]
     return other
-
-
-def _at(model: Any, path: Path) -> Any:
-    """The module at a path."""
-    for part in path:
-        model = model[part] if isinstance(part, int) else getattr(model, part)
-    return model
-
-
-def _set(parent: Any, part: str | int, module: nnx.Module) -> None:
-    if isinstance(part, int):
-        parent[part] = module
-    else:
-        setattr(parent, part, module)

@@ -1,0 +1,219 @@
+"""A decoder whose linear layers hold tables of adapters, and who has which place in them.
+
+Tables have room for `capacity` adapters: one that comes or goes changes a place, and compiles nothing. Place 0 is the
+model without an adapter.
+"""
+
+import functools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from lleval_jax.errors import BadInput, require
+from lleval_jax.lm import decoding
+from lleval_jax.lm.decoder import Decoder
+from lleval_jax.training import adapter_files, lora
+from lleval_jax.training.serve import batched
+from lleval_jax.types import Array
+from lleval_jax.values.shared_adapters import Shared
+
+Numbers = Mapping[tuple[str, str], np.ndarray]  # (module, as files call it; table) -> what one adapter has there
+PER_ADAPTER = ("a", "b", "cores", "cluster")  # tables with a place an adapter
+
+
+class Table(nnx.Variable):
+    """Numbers of all adapters, or bases; stacked layers in front."""
+
+
+class Place(nnx.Variable):
+    """The place of each row's adapter, (rows,); stacked layers in front."""
+
+
+class Apart(nnx.Module):
+    """A linear layer with uncompressed adapters."""
+
+    def __init__(self, base: nnx.Module, a: Array, b: Array) -> None:
+        self.base, self.a, self.b = base, Table(a), Table(b)
+        self.place = Place(jnp.zeros((*a.shape[:-3], 1), jnp.int32))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """From "rows tokens in" to "rows tokens out"."""
+        return self.base(x) + batched.apart(x, self.a[...], self.b[...], self.place[...])  # type: ignore[operator]
+
+
+class Bases(nnx.Module):
+    """A linear layer with adapters in shared bases."""
+
+    def __init__(self, base: nnx.Module, u: Array, v: Array, cores: Array, cluster: Array) -> None:
+        self.base = base
+        self.u, self.v, self.cores, self.cluster = Table(u), Table(v), Table(cores), Table(cluster)
+        self.place = Place(jnp.zeros((*u.shape[:-3], 1), jnp.int32))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """From "rows tokens in" to "rows tokens out"."""
+        tables = (self.u[...], self.v[...], self.cores[...], self.cluster[...])
+        return self.base(x) + batched.shared(x, *tables, self.place[...])  # type: ignore[operator]
+
+
+def with_places(model: Decoder, places: jax.Array) -> Decoder:
+    """The model for a batch whose rows have adapters at these places, (rows,); within a compiled program."""
+    for _, module in nnx.iter_modules(model):
+        if isinstance(module, Apart | Bases):
+            module.place = Place(jnp.broadcast_to(places, (*module.place[...].shape[:-1], *places.shape)))
+    return model
+
+
+class Residents:
+    """A decoder with adapters that come and go: `apart` and `of` make one.
+
+    `nnx.merge(shape, tables, fixed)` is the decoder, in the form that writes fastest.
+    """
+
+    def __init__(self, decoder: Decoder, capacity: int, modules: Sequence[str], names: Sequence[str] = ()) -> None:
+        fast = decoding.program(decoder).decoder
+        self.config, self.capacity, self.modules = decoder.config, capacity, tuple(modules)
+        self.shape, self.tables, self.fixed = nnx.split(fast, Table, ...)
+        self.cache: Callable = fast.cache
+        self._paths = adapter_files.paths(decoder)
+        self._places = {name: place for place, name in enumerate(names, 1)}
+        self._rows: dict[int, int] = {}  # place -> rows that are written with it now
+        self._leaving: set[int] = set()  # places that are free once no row is written with them
+        self._lock = threading.RLock()
+
+    @classmethod
+    def apart(cls, decoder: Decoder, shapes: Mapping[str, tuple[int, int]], rank: int, capacity: int) -> "Residents":
+        """Room for `capacity` - 1 uncompressed adapters of a rank.
+
+        Args:
+            decoder: the base model.
+            shapes: module, as files call it -> (d_out, d_in).
+            rank: the largest of an adapter.
+            capacity: places, that of the bare model among them.
+        """
+
+        def made(base: nnx.Module, modules: Sequence[str]) -> nnx.Module:
+            (out, inn), layers = shapes[modules[0]], len(modules)
+            return Apart(base, jnp.zeros((layers, capacity, rank, inn)), jnp.zeros((layers, capacity, out, rank)))
+
+        return cls(_with(decoder, tuple(shapes), made), capacity, tuple(shapes))
+
+    @classmethod
+    def of(cls, decoder: Decoder, shared: Shared, capacity: int | None = None) -> "Residents":
+        """All adapters of shared bases, and room for more where the capacity is above their number and 1."""
+        n = len(shared.names)
+        capacity = n + 1 if capacity is None else capacity
+        require(capacity > n, f"the capacity is {capacity}; {n} adapters and the bare model need {n + 1}")
+        require(shared.method != "svd", "adapters cut to their own singular vectors share no basis; serve them apart")
+
+        def made(base: nnx.Module, modules: Sequence[str]) -> nnx.Module:
+            parts = [shared.modules[name] for name in modules]
+            u, v = (np.stack([getattr(part, side) for part in parts]) for side in "uv")
+            cores = np.stack([_room(part.cores, capacity) for part in parts])
+            cluster = np.stack([_room(shared.cluster.astype(np.int32), capacity)] * len(parts))
+            return Bases(base, *map(jnp.asarray, (u, v, cores, cluster)))
+
+        return cls(_with(decoder, tuple(shared.modules), made), capacity, tuple(shared.modules), shared.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The adapters that are there."""
+        with self._lock:
+            return tuple(self._places)
+
+    def add(self, name: str, numbers: Numbers) -> None:
+        """Put an adapter into a free place.
+
+        Args:
+            name: of the adapter.
+            numbers: what it has in each table of each module: "a" and "b", or "cores" and "cluster".
+
+        Raises:
+            BadInput: the name is taken, or no place is free.
+        """
+        with self._lock:
+            require(name not in self._places, f"there is an adapter {name!r} already")
+            taken = {0, *self._places.values(), *self._leaving}
+            free = next((place for place in range(self.capacity) if place not in taken), None)
+            if free is None:
+                raise BadInput(f"all {self.capacity - 1} places are taken; remove an adapter first")
+            self._put(free, numbers)
+            self._places[name] = free
+
+    def remove(self, name: str) -> None:
+        """Take an adapter away. What is being written with it is finished; then its place is free."""
+        with self._lock:
+            require(name in self._places, f"there is no adapter {name!r}")
+            place = self._places.pop(name)
+            if self._rows.get(place):
+                self._leaving.add(place)
+
+    def take(self, name: str | None) -> int:
+        """The place of an adapter (None: the bare model's), for one row more; `let_go` when it is written."""
+        with self._lock:
+            require(name is None or name in self._places, f"there is no adapter {name!r}")
+            place = 0 if name is None else self._places[name]
+            self._rows[place] = self._rows.get(place, 0) + 1
+            return place
+
+    def let_go(self, place: int) -> None:
+        """A row that `take` gave this place to is written."""
+        with self._lock:
+            self._rows[place] -= 1
+            if not self._rows[place]:
+                self._leaving.discard(place)
+
+    def _put(self, place: int, numbers: Numbers) -> None:
+        """Write one place of all tables."""
+        for path, table in nnx.to_flat_state(self.tables):
+            *module, part = path
+            if part in PER_ADAPTER:
+                names, stacked = self._named(tuple(module))
+                rows = [numbers[name, part] for name in names]
+                value = jnp.asarray(np.stack(rows) if stacked else rows[0])
+                table[...] = _written(table[...], place, value, stacked)
+
+    def _named(self, path: lora.Path) -> tuple[list[str], bool]:
+        """The names in files of the module at a path, one a layer if these are stacked."""
+        pattern = self._paths[".".join(str(part) for part in path if not isinstance(part, int))]
+        number = next((part for part in path if isinstance(part, int)), None)
+        layers = range(self.config.layers) if number is None else (number,)
+        return [pattern.format(layer=layer) for layer in layers], number is None
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _written(table: Array, place: Array, value: Array, stacked: bool) -> Array:
+    return table.at[:, place].set(value) if stacked else table.at[place].set(value)
+
+
+def _with(decoder: Decoder, names: Sequence[str], made: Callable[[nnx.Module, Sequence[str]], nnx.Module]) -> Decoder:
+    """The decoder with what `made` gives in the place of the linear layers that have these names in files."""
+    model, wanted = nnx.merge(*nnx.split(decoder)), set(names)
+    for path, base, modules in _linear(decoder, model):
+        there = [module for module in modules if module in wanted]
+        some = f"{len(there)} of {len(modules)} layers of {lora.name_of(path)} have adapters; all or none must"
+        require(len(there) in (0, len(modules)), some)
+        if there:
+            lora.put(model, path, made(base, modules))
+            wanted -= set(there)
+    require(not wanted, f"the model has no module {min(wanted, default='')!r}; the adapters are of another one")
+    return model
+
+
+def _linear(decoder: Decoder, model: Decoder) -> Iterator[tuple[lora.Path, nnx.Module, list[str]]]:
+    """Linear layers of stacked blocks, with the names of their layers in files."""
+    patterns = adapter_files.paths(decoder)
+    for path, base in lora.matching(model, ("*",)):
+        pattern = patterns.get(lora.name_of(path))
+        if pattern is not None:
+            yield path, base, [pattern.format(layer=layer) for layer in range(decoder.config.layers)]
+
+
+def _room(values: np.ndarray, capacity: int) -> np.ndarray:
+    """Values of adapters from place 1 on, zeros in all others."""
+    room = np.zeros((capacity, *values.shape[1:]), values.dtype)
+    room[1 : len(values) + 1] = values
+    return room
