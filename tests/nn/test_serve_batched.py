@@ -69,43 +69,35 @@ def hidden(residents: Residents, places) -> jax.Array:
     return jax.jit(found)(residents.tables, residents.fixed, jnp.asarray(places))
 
 
-def numbers_of(adapter):
-    found = {}
-    for module in adapter.shapes:
-        a, b = adapter.factors(module)
-        found |= {(module, "a"): a, (module, "b"): b}
-    return found
-
-
 def test_uncompressed_adapters_come_and_go(decoder, adapters):  # noqa: F811
     collection, models = adapters
     residents = Residents.apart(decoder, collection.shapes, rank=2, capacity=4)
     for each in collection.adapters:
-        residents.add(each.name, numbers_of(each))
+        residents.add(each.name, residents.padded(each))
     exact = {name: model.hidden(jnp.asarray(TOKENS)[:1])[0] for name, model in models.items()}
     found = hidden(residents, [residents.take(name) for name in ("task-2", None, "task-0")])
     bare = decoder.hidden(jnp.asarray(TOKENS)[:1])[0]
     for row, one in zip(found, (exact["task-2"], bare, exact["task-0"]), strict=True):
         assert np.allclose(row, one, atol=2e-5)
     with pytest.raises(BadInput, match="all 3 places are taken"):
-        residents.add("more", numbers_of(collection.adapters[0]))
+        residents.add("more", residents.padded(collection.adapters[0]))
     residents.remove("task-1")
-    residents.add("task-1b", numbers_of(collection.adapters[0]))
+    residents.add("task-1b", residents.padded(collection.adapters[0]))
     assert np.allclose(hidden(residents, [residents.take("task-1b")])[0], exact["task-0"], atol=2e-5)
 
 
 def test_a_place_in_use_is_not_given_away(decoder, adapters):  # noqa: F811
     collection, _ = adapters
     residents = Residents.apart(decoder, collection.shapes, rank=2, capacity=2)
-    residents.add("one", numbers_of(collection.adapters[0]))
+    residents.add("one", residents.padded(collection.adapters[0]))
     place = residents.take("one")
     residents.remove("one")
     with pytest.raises(BadInput, match="there is no adapter 'one'"):
         residents.take("one")
     with pytest.raises(BadInput, match="all 1 places are taken"):
-        residents.add("two", numbers_of(collection.adapters[1]))
+        residents.add("two", residents.padded(collection.adapters[1]))
     residents.let_go(place)
-    residents.add("two", numbers_of(collection.adapters[1]))
+    residents.add("two", residents.padded(collection.adapters[1]))
     assert residents.names == ("two",)
 
 

@@ -17,6 +17,7 @@ from lleval_jax.errors import BadInput, require
 from lleval_jax.lm import decoding
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.training import adapter_files, lora
+from lleval_jax.training.compress.folders import Adapter
 from lleval_jax.training.serve import batched
 from lleval_jax.types import Array
 from lleval_jax.values.shared_adapters import Shared
@@ -73,9 +74,9 @@ class Residents:
     `nnx.merge(shape, tables, fixed)` is the decoder, in the form that writes fastest.
     """
 
-    def __init__(self, decoder: Decoder, capacity: int, modules: Sequence[str], names: Sequence[str] = ()) -> None:
+    def __init__(self, decoder: Decoder, capacity: int, rank: int, names: Sequence[str] = ()) -> None:
         fast = decoding.program(decoder).decoder
-        self.config, self.capacity, self.modules = decoder.config, capacity, tuple(modules)
+        self.config, self.capacity, self.rank = decoder.config, capacity, rank
         self.shape, self.tables, self.fixed = nnx.split(fast, Table, ...)
         self.cache: Callable = fast.cache
         self._paths = adapter_files.paths(decoder)
@@ -99,7 +100,7 @@ class Residents:
             (out, inn), layers = shapes[modules[0]], len(modules)
             return Apart(base, jnp.zeros((layers, capacity, rank, inn)), jnp.zeros((layers, capacity, out, rank)))
 
-        return cls(_with(decoder, tuple(shapes), made), capacity, tuple(shapes))
+        return cls(_with(decoder, tuple(shapes), made), capacity, rank)
 
     @classmethod
     def of(cls, decoder: Decoder, shared: Shared, capacity: int | None = None) -> "Residents":
@@ -116,7 +117,7 @@ class Residents:
             cluster = np.stack([_room(shared.cluster.astype(np.int32), capacity)] * len(parts))
             return Bases(base, *map(jnp.asarray, (u, v, cores, cluster)))
 
-        return cls(_with(decoder, tuple(shared.modules), made), capacity, tuple(shared.modules), shared.names)
+        return cls(_with(decoder, tuple(shared.modules), made), capacity, shared.rank, shared.names)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -142,6 +143,17 @@ class Residents:
                 raise BadInput(f"all {self.capacity - 1} places are taken; remove an adapter first")
             self._put(free, numbers)
             self._places[name] = free
+
+    def padded(self, adapter: Adapter) -> dict[tuple[str, str], np.ndarray]:
+        """What `add` takes of an uncompressed adapter, its rank filled up with zeros."""
+        found = {}
+        for module in adapter.shapes:
+            a, b = adapter.factors(module)
+            more = self.rank - len(a)
+            require(more >= 0, f"adapter {adapter.name!r} has the rank {len(a)}; there is room for {self.rank}")
+            found[module, "a"] = np.pad(a, ((0, more), (0, 0)))
+            found[module, "b"] = np.pad(b, ((0, 0), (0, more)))
+        return found
 
     def remove(self, name: str) -> None:
         """Take an adapter away. What is being written with it is finished; then its place is free."""

@@ -1,0 +1,334 @@
+"""Requests that come and go, written on together, each with its own adapter.
+
+One thread computes: it takes waiting requests into free rows, writes a few tokens in all rows, hands out what is new,
+and begins again. Whoever submits a request is told by a function of its own, called on that thread.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lleval_jax.core.shapes import rung
+from lleval_jax.errors import LlevalError, RunFailed, require
+from lleval_jax.lm.decoding import NONE, pieces
+from lleval_jax.lm.generate import Ended, Written
+from lleval_jax.lm.sampling import Numbers, Sampling, Steps
+from lleval_jax.lm.stream import Stream
+from lleval_jax.training.serve import steps
+from lleval_jax.training.serve.resident import Residents
+from lleval_jax.training.serve.steps import Rows
+
+if TYPE_CHECKING:
+    from lleval_jax.lm.load import LanguageModel
+
+TOGETHER = 4  # prompts that are read at once; a few sizes, so that few programs are compiled
+
+
+class Piece(NamedTuple):
+    """More of a text."""
+
+    text: str
+
+
+Event = Piece | Written | LlevalError  # of one request: pieces, and then how it ended
+Tell = Callable[[Event], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to write.
+
+    Attributes:
+        tokens: of the prompt.
+        adapter: its name; None: the bare model.
+        how: the sampling; its top_k and penalty are not used.
+        limit: tokens to write, at most.
+        stop: texts that end the writing.
+        seed: of the draws.
+    """
+
+    tokens: tuple[int, ...]
+    adapter: str | None = None
+    how: Sampling = Sampling()
+    limit: int = 64
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+
+class Line:
+    """A request being written; `cancel` ends it."""
+
+    def __init__(self, request: Request, place: int, tell: Tell, stream: Stream) -> None:
+        self.request, self.place, self.tell, self.stream = request, place, tell, stream
+        self.tokens: list[int] = []
+        self.ended: Ended | None = None
+        self.cancelled = False
+        self.since = time.perf_counter()
+
+    def cancel(self) -> None:
+        """Write no more of it; nothing more is told."""
+        self.cancelled = True
+
+
+@dataclasses.dataclass
+class Counts:
+    """What an engine has done: for metrics. Waiting and writing are of this moment."""
+
+    requests: int = 0
+    written: int = 0
+    prompts: int = 0
+    waiting: int = 0
+    writing: int = 0
+
+
+class Engine:
+    """A model with resident adapters that serves requests.
+
+    Args:
+        model: tokenizer and ends of texts are its own.
+        residents: its decoder with adapters.
+        rows: texts that are written at once.
+        length: tokens of a prompt with what is written, at most.
+        chunk: tokens between two looks at who waits.
+        queue: requests that may wait.
+
+    Example:
+        >>> with Engine(model, Residents.of(model.decoder, shared)) as engine:  # doctest: +SKIP
+        ...     engine.write([Request(tuple(model.tokens.prompt("SELECT")), "sql")])[0].text
+    """
+
+    def __init__(
+        self,
+        model: "LanguageModel",
+        residents: Residents,
+        *,
+        rows: int = 16,
+        length: int = 512,
+        chunk: int = 4,
+        queue: int = 1024,
+    ) -> None:
+        require(length <= model.config.context, f"length is {length}; {model.name} reads {model.config.context} tokens")
+        self.model, self.residents = model, residents
+        self.rows, self.length, self.chunk, self.queue = rows, length, chunk, queue
+        self.counts = Counts()
+        self._ends = jnp.asarray(tuple(model.tokens.eos) or (NONE,), jnp.int32)
+        self._state = _empty(residents, rows, length)
+        self._lines: list[Line | None] = [None] * rows
+        self._waiting: collections.deque[Line] = collections.deque()
+        self._change = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests are taken."""
+        return self._thread.is_alive() and not self._closing
+
+    def submit(self, request: Request, tell: Tell) -> Line:
+        """Take a request.
+
+        Args:
+            request: what to write.
+            tell: called on the engine's thread with each piece of text, and at last with `Written` or an error. It must
+                be quick.
+
+        Raises:
+            BadInput: there is no such adapter, the prompt is empty or too long, or too many wait.
+        """
+        size = len(request.tokens)
+        require(size > 0, "the prompt is empty")
+        fits = f"the prompt has {size:,} tokens and {request.limit:,} may be written; there is room for {self.length:,}"
+        require(request.limit > 0 and size + request.limit <= self.length, fits)
+        with self._change:
+            require(not self._closing, "the engine is closing")
+            require(len(self._waiting) < self.queue, f"{self.queue:,} requests are waiting; try again later")
+            stream = self.model.tokens.stream(request.tokens, request.stop)
+            line = Line(request, self.residents.take(request.adapter), tell, stream)
+            self._waiting.append(line)
+            self.counts.requests += 1
+            self._change.notify()
+        return line
+
+    def write(self, requests: Sequence[Request]) -> tuple[Written, ...]:
+        """All of these, waited for. Raises what the first that failed was told."""
+        found: list[Event | None] = [None] * len(requests)
+        left = threading.Semaphore(0)
+
+        def told(number: int, event: Event) -> None:
+            if not isinstance(event, Piece):
+                found[number] = event
+                left.release()
+
+        for number, request in enumerate(requests):
+            self.submit(request, lambda event, number=number: told(number, event))
+        for _ in requests:
+            left.acquire()
+        for each in found:
+            if isinstance(each, LlevalError):
+                raise each
+        return tuple(each for each in found if isinstance(each, Written))
+
+    def close(self, seconds: float | None = None) -> bool:
+        """Finish what is written and what waits, for so long, and take nothing more; whether all was finished."""
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while self._wait():
+                self._admit()
+                self._go_on()
+        except Exception as error:  # noqa: BLE001  whoever waits must hear of it
+            with self._change:
+                self._closing = True
+                lines = [*self._waiting, *(line for line in self._lines if line is not None)]
+                self._waiting.clear()
+            for line in lines:
+                self._over(line, RunFailed(f"the engine stopped: {error}"))
+
+    def _wait(self) -> bool:
+        """Until there is something to do; whether there is."""
+        with self._change:
+            while not self._waiting and not any(self._lines):
+                if self._closing:
+                    return False
+                self._change.wait()
+            self.counts.waiting, self.counts.writing = len(self._waiting), sum(line is not None for line in self._lines)
+        return True
+
+    def _admit(self) -> None:
+        """Waiting requests into free rows."""
+        while (free := [row for row, line in enumerate(self._lines) if line is None]) and (
+            some := self._next(len(free))
+        ):
+            some = [line for line in some if not self._gone(line)]
+            if some:
+                self._begin(some, free[: len(some)])
+
+    def _next(self, most: int) -> list[Line]:
+        with self._change:
+            return [self._waiting.popleft() for _ in range(min(most, TOGETHER, len(self._waiting)))]
+
+    def _begin(self, lines: Sequence[Line], rows: Sequence[int]) -> None:
+        """Read prompts together, and put them into rows."""
+        count = rung(len(lines), 2)
+        *before, last = pieces([np.asarray(line.request.tokens, np.int32) for line in lines], count)
+        size = sum(piece.shape[1] for piece, _ in (*before, last))
+        state = _begun(self.residents, lines, count, min(self.length, size + 1))
+        model = (self.residents.shape, self.residents.tables, self.residents.fixed)
+        for piece in before:
+            state = steps.read(*model, state, *piece)
+        state = steps.begun(*model, state, *last, _steps(lines), self._ends)
+        where = np.full(count, self.rows, np.int32)
+        where[: len(rows)] = rows
+        tokens = np.asarray(state.token)
+        self._state = steps.joined(self._state, state, where)
+        self.counts.prompts += sum(len(line.request.tokens) for line in lines)
+        for line, row, token in zip(lines, rows, tokens, strict=False):
+            self._lines[row] = line
+            self._take(row, [int(token)])
+
+    def _go_on(self) -> None:
+        """A few tokens in all rows."""
+        lines = [line for line in self._lines if line is not None]
+        if not lines:
+            return
+        model = (self.residents.shape, self.residents.tables, self.residents.fixed)
+        self._state, tokens = steps.written(*model, self._state, _steps(lines), self._ends, self.chunk)
+        for row, written in enumerate(np.asarray(tokens).tolist()):
+            if self._lines[row] is not None:
+                self._take(row, [token for token in written if token != NONE])
+
+    def _take(self, row: int, tokens: Sequence[int]) -> None:
+        """What a row has written, to whom it concerns; the row is free once it has ended."""
+        line = self._lines[row]
+        assert line is not None
+        ends = self._ends.tolist()
+        said = ""
+        for token in tokens:
+            if token in ends:
+                line.ended = "eos"
+                break
+            line.tokens.append(token)
+            said += line.stream.push(token)
+            if line.stream.stopped is not None or len(line.tokens) == line.request.limit:
+                line.ended = "stop" if line.stream.stopped is not None else "limit"
+                break
+        self.counts.written += len(tokens)
+        if line.ended is not None:
+            said += line.stream.finish()
+        if said and not line.cancelled:
+            line.tell(Piece(said))
+        if line.ended is not None or self._gone(line):
+            self._lines[row] = None
+            if line.ended in (None, "stop"):  # the device does not know
+                self._state = self._state._replace(left=self._state.left.at[row].set(0))
+            if line.ended is not None:
+                self._over(line, Written(line.stream.text, tuple(line.tokens), line.ended))
+
+    def _gone(self, line: Line) -> bool:
+        """Whether it was cancelled; then its adapter is let go."""
+        if line.cancelled:
+            self._let_go(line)
+        return line.cancelled
+
+    def _over(self, line: Line, event: Event) -> None:
+        self._let_go(line)
+        if not line.cancelled:
+            line.tell(event)
+
+    def _let_go(self, line: Line) -> None:
+        """Once, whoever says so."""
+        if line.place >= 0:
+            self.residents.let_go(line.place)
+            line.place = -1
+
+
+def _empty(residents: Residents, rows: int, length: int) -> Rows:
+    """Free rows."""
+    zeros = jnp.zeros(rows, jnp.int32)
+    numbers = Numbers(*(jnp.ones(rows, jnp.float32) for _ in Numbers._fields))
+    keys = jax.random.split(jax.random.key(0, impl="threefry2x32"), rows)
+    return Rows(residents.cache(rows, length), *(jnp.copy(zeros) for _ in range(4)), keys, numbers)
+
+
+def _begun(residents: Residents, lines: Sequence[Line], count: int, length: int) -> Rows:
+    """Rows for new requests; those past the last are not written."""
+    left, place, keys = np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros((count, 2), np.uint32)
+    numbers = np.ones((len(Numbers._fields), count), np.float32)
+    for row, line in enumerate(lines):
+        left[row], place[row], keys[row] = line.request.limit, line.place, _key(line.request)
+        numbers[:, row] = line.request.how.temperature, line.request.how.top_p, 1.0
+    empty = _empty(residents, count, length)
+    drawn = jax.random.wrap_key_data(jnp.asarray(keys), impl="threefry2x32")
+    return empty._replace(left=jnp.asarray(left), place=jnp.asarray(place), keys=drawn, numbers=Numbers(*numbers))
+
+
+def _steps(lines: Sequence[Line]) -> Steps:
+    """The steps that any of the rows needs."""
+    asked = [line.request.how.steps for line in lines]
+    return Steps(False, any(each.drawn for each in asked), 0, any(each.top_p for each in asked))
+
+
+def _key(request: Request) -> np.ndarray:
+    """Of the request and nothing else: its text is the same in any company."""
+    found = hashlib.sha256(f"{request.seed} {request.adapter} ".encode() + np.asarray(request.tokens, "<i4").tobytes())
+    return np.frombuffer(found.digest()[:8], "<u4").astype(np.uint32)
