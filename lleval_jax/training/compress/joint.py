@@ -17,6 +17,7 @@ from lleval_jax.core.precision import full_precision, jit
 from lleval_jax.training.compress.stack import Stack
 from lleval_jax.types import Array, Float
 
+TRIAL = 24  # sweeps after which one of several searches is chosen
 Blocks = Callable[[], Iterable[Stack]]  # reads all adapters once, a block at a time
 
 
@@ -56,16 +57,16 @@ def best(
 ) -> Joint:
     """The best of several searches, module by module: one from the leading singular vectors, others from random bases.
 
-    There are local optima. All searches go on together, so that each reads the adapters once; after 8 sweeps the better
-    half goes on, after 16 more a quarter, until one is left.
+    There are local optima. All searches go `TRIAL` sweeps together, so that each sweep reads the adapters once for all;
+    then the one that keeps most goes on alone.
     """
     u, v = (jnp.stack(sides, 1) for sides in zip(*_starts(blocks, rank, key, starts), strict=True))
-    sweeps, done = 8, 0
-    while starts > 1:
-        found, starts = _solved(blocks, u, v, turn, gain, sweeps), starts // 2
-        order = jnp.argsort(-found.kept, 1)[:, :starts, None, None]
-        u, v = (jnp.take_along_axis(side, order, 1) for side in (found.u, found.v))
-        sweeps, done = 2 * sweeps, done + found.sweeps
+    done = 0
+    if starts > 1:
+        found = _solved(blocks, u, v, turn, gain, TRIAL)
+        first = jnp.argmax(found.kept, 1)[:, None, None, None]
+        u, v = (jnp.take_along_axis(side, first, 1) for side in (found.u, found.v))
+        done = found.sweeps
     found = _solved(blocks, u, v, turn, gain, most)
     return Joint(found.u[:, 0], found.v[:, 0], found.kept[:, 0], done + found.sweeps, found.settled[:, 0])
 
@@ -150,18 +151,34 @@ def _starts(blocks: Blocks, rank: int, key: Array, count: int) -> list[tuple[Arr
 
 def _solved(blocks: Blocks, u: Array, v: Array, turn: float, gain: float, most: int) -> Joint:
     """`solve` for several starts of each module, in axis 1 of all that goes in and comes out."""
-    energy, sweeps = _total(_energies(part, u, v) for part in blocks()), 0
+    energy, sweeps = _energy(blocks, u, v), 0
     while sweeps < most:
         sweeps += 1
         old, last = (u, v), energy
-        u = orthonormal(_total(_halves(part, u, v) for part in blocks()))
-        v = orthonormal(_total(_halves(part.transposed, v, u) for part in blocks()))
-        energy = _total(_energies(part, u, v) for part in blocks())
-        still = jnp.maximum(change(old[0], u), change(old[1], v)) < turn
-        settled = still | (energy - last <= gain * energy)
+        u = _turned(blocks, u, v, False)
+        v = _turned(blocks, v, u, True)
+        energy = _energy(blocks, u, v)
+        settled = _settled(old, (u, v), last, energy, turn, gain)
         if bool(settled.all()):
             break
     return Joint(u, v, energy, sweeps, settled)
+
+
+def _turned(blocks: Blocks, u: Array, v: Array, transposed: bool) -> Array:
+    return orthonormal(_total(_halves(part.transposed if transposed else part, u, v) for part in blocks()))
+
+
+def _energy(blocks: Blocks, u: Array, v: Array) -> Float[Array, "m s"]:
+    return _total(_energies(part, u, v) for part in blocks())
+
+
+@jit
+def _settled(
+    old: tuple[Array, Array], new: tuple[Array, Array], last: Array, now: Array, turn: float, gain: float
+) -> Array:
+    """(modules, starts) whether both bases stay, or nothing is gained."""
+    moved = jnp.maximum(change(old[0], new[0]), change(old[1], new[1]))
+    return (moved < turn) | (now - last <= gain * now)
 
 
 @jit

@@ -16,7 +16,7 @@ from flax import nnx
 from lleval_jax.errors import BadInput, require
 from lleval_jax.lm import decoding
 from lleval_jax.lm.decoder import Decoder
-from lleval_jax.training import adapter_files, lora
+from lleval_jax.training import adapter_names, lora
 from lleval_jax.training.compress.folders import Adapter
 from lleval_jax.training.serve import batched
 from lleval_jax.types import Array
@@ -79,7 +79,7 @@ class Residents:
         self.config, self.capacity, self.rank = decoder.config, capacity, rank
         self.shape, self.tables, self.fixed = nnx.split(fast, Table, ...)
         self.cache: Callable = fast.cache
-        self._paths = adapter_files.paths(decoder)
+        self._paths = adapter_names.paths(decoder)
         self._places = {name: place for place, name in enumerate(names, 1)}
         self._rows: dict[int, int] = {}  # place -> rows that are written with it now
         self._leaving: set[int] = set()  # places that are free once no row is written with them
@@ -217,7 +217,7 @@ def _with(decoder: Decoder, names: Sequence[str], made: Callable[[nnx.Module, Se
 
 def _linear(decoder: Decoder, model: Decoder) -> Iterator[tuple[lora.Path, nnx.Module, list[str]]]:
     """Linear layers of stacked blocks, with the names of their layers in files."""
-    patterns = adapter_files.paths(decoder)
+    patterns = adapter_names.paths(decoder)
     for path, base in lora.matching(model, ("*",)):
         pattern = patterns.get(lora.name_of(path))
         if pattern is not None:
