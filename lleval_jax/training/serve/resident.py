@@ -42,8 +42,9 @@ class Apart(nnx.Module):
         self.place = Place(jnp.zeros((*a.shape[:-3], 1), jnp.int32))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """From "rows tokens in" to "rows tokens out"."""
-        return self.base(x) + batched.apart(x, self.a[...], self.b[...], self.place[...])  # type: ignore[operator]
+        """From "... in" to "... out", the rows of the batch first."""
+        more = batched.apart(_by_row(x, self.place), self.a[...], self.b[...], self.place[...])
+        return _plus(self.base(x), more)  # type: ignore[operator]
 
 
 class Bases(nnx.Module):
@@ -55,9 +56,18 @@ class Bases(nnx.Module):
         self.place = Place(jnp.zeros((*u.shape[:-3], 1), jnp.int32))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """From "rows tokens in" to "rows tokens out"."""
+        """From "... in" to "... out", the rows of the batch first."""
         tables = (self.u[...], self.v[...], self.cores[...], self.cluster[...])
-        return self.base(x) + batched.shared(x, *tables, self.place[...])  # type: ignore[operator]
+        return _plus(self.base(x), batched.shared(_by_row(x, self.place), *tables, self.place[...]))  # type: ignore[operator]
+
+
+def _by_row(x: jax.Array, place: Place) -> jax.Array:
+    """(rows, tokens, in), however the decoder has put rows and tokens together."""
+    return x.reshape(place[...].shape[-1], -1, x.shape[-1])
+
+
+def _plus(y: jax.Array, more: jax.Array) -> jax.Array:
+    return y + more.reshape(y.shape)
 
 
 def with_places(model: Decoder, places: jax.Array) -> Decoder:
