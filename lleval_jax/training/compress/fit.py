@@ -89,7 +89,7 @@ def compress(
         member, settled = grouped.member, grouped.settled
     errors: dict[str, np.ndarray] = {}
     for names in _batches(adapters, search):
-        stack = jax.tree.map(jnp.asarray, adapters.stack(names))
+        stack = adapters.stack(names)
         bases = _solved(stack, rank, method, member, key, search)
         for number, name in enumerate(names):
             found[name] = Module(bases.u[number], bases.v[number], bases.cores[number])
@@ -161,7 +161,8 @@ def _basis(
     more = rank - wide
     u, v = (jnp.pad(basis @ side, ((0, 0), (0, 0), (0, more))) for basis, side in ((first, found.u), (second, found.v)))
     cores = jnp.pad(cores, ((0, 0), (0, 0), *((0, more) for _ in cores.shape[2:])))
-    return *(np.asarray(each) for each in (u, v, cores, kept)), bool(np.asarray(found.settled).all())
+    settled = bool(np.asarray(found.settled).all())
+    return np.asarray(u), np.asarray(v), np.asarray(cores), np.asarray(kept), settled
 
 
 def _batches(adapters: Collection, search: Search) -> Iterator[tuple[str, ...]]:
@@ -181,7 +182,7 @@ def _sample(adapters: Collection, search: Search) -> Sequence[Stack]:
         chosen = [
             modules[i] for i in np.unique(np.linspace(0, len(modules) - 1, min(room, len(modules))).round().astype(int))
         ]
-        found.append(stacks.unit(jax.tree.map(jnp.asarray, adapters.stack(chosen))))
+        found.append(stacks.unit(adapters.stack(chosen)))
     return found
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.errors import BadFile, BadInput, require
@@ -87,7 +88,7 @@ class Collection:
         return {shape: tuple(modules) for shape, modules in found.items()}
 
     def stack(self, modules: Sequence[str], rows: Sequence[int] | None = None) -> Stack:
-        """These modules of all adapters, or of some, on the host: (modules, n, largest rank, size), float32."""
+        """These modules of all adapters, or of some: (modules, n, largest rank, size), float32."""
         chosen = [self.adapters[i] for i in (range(len(self.adapters)) if rows is None else rows)]
         out_size, in_size = self.shapes[modules[0]]
         rank = max(each.rank for each in self.adapters)
@@ -97,7 +98,7 @@ class Collection:
             for m, module in enumerate(modules):
                 a, b = adapter.factors(module)
                 inn[m, n, : len(a)], out[m, n, : b.shape[1]] = a, b.T
-        return Stack(out, inn)
+        return Stack(jnp.asarray(out), jnp.asarray(inn))
 
 
 def read_adapters(folder: "str | os.PathLike[str]", *, skip_bad: bool = False, tell: Tell = silent) -> Collection:

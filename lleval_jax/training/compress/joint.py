@@ -49,7 +49,7 @@ def solve(blocks: Blocks, u: Array, v: Array, *, turn: float = 1e-3, gain: float
         most: sweeps at most.
     """
     found = _solved(blocks, u[:, None], v[:, None], turn, gain, most)
-    return Joint(*(each if isinstance(each, int) else each[:, 0] for each in found))
+    return Joint(found.u[:, 0], found.v[:, 0], found.kept[:, 0], found.sweeps, found.settled[:, 0])
 
 
 def best(

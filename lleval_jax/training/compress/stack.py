@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lleval_jax.core.precision import full_precision, jit
 from lleval_jax.types import Array, Float
@@ -29,7 +30,7 @@ class Stack(NamedTuple):
         """The stack of the transposed adapters."""
         return Stack(self.inn, self.out)
 
-    def take(self, rows: Sequence[int] | Array) -> "Stack":
+    def take(self, rows: Sequence[int] | np.ndarray | Array) -> "Stack":
         """Only these adapters."""
         rows = jnp.asarray(rows)
         return Stack(self.out[:, rows], self.inn[:, rows])

@@ -307,7 +307,8 @@ def _empty(residents: Residents, rows: int, length: int) -> Rows:
     zeros = jnp.zeros(rows, jnp.int32)
     numbers = Numbers(*(jnp.ones(rows, jnp.float32) for _ in Numbers._fields))
     keys = jax.random.split(jax.random.key(0, impl="threefry2x32"), rows)
-    return Rows(residents.cache(rows, length), *(jnp.copy(zeros) for _ in range(4)), keys, numbers)
+    token, count, left, place = (jnp.copy(zeros) for _ in range(4))
+    return Rows(residents.cache(rows, length), token, count, left, place, keys, numbers)
 
 
 def _begun(residents: Residents, lines: Sequence[Line], count: int, length: int) -> Rows:

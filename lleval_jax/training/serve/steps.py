@@ -116,6 +116,7 @@ def _token(logits: Array, key: Array, numbers: Numbers, steps: Steps) -> Array:
     """The next token of one row: drawn, or the most probable where its temperature is 0."""
     if not steps.drawn:
         return jnp.argmax(logits).astype(jnp.int32)
-    warm = numbers.temperature > 0
-    drawn = pick(logits, logits, key, numbers._replace(temperature=jnp.where(warm, numbers.temperature, 1.0)), steps)
+    temperature = jnp.asarray(numbers.temperature)
+    warm = temperature > 0
+    drawn = pick(logits, logits, key, numbers._replace(temperature=jnp.where(warm, temperature, 1.0)), steps)
     return jnp.where(warm, drawn, jnp.argmax(logits).astype(jnp.int32))

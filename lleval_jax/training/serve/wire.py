@@ -35,8 +35,9 @@ class Message(msgspec.Struct):
     @property
     def turn(self) -> dict[str, str]:
         """As tokenizers want it."""
-        whole = isinstance(self.content, str)
-        return {"role": self.role, "content": self.content if whole else "".join(each.text for each in self.content)}
+        parts = self.content
+        text = parts if isinstance(parts, str) else "".join(each.text for each in parts)
+        return {"role": self.role, "content": text}
 
 
 class Asked(msgspec.Struct):
