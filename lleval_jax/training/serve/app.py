@@ -142,7 +142,7 @@ class _Collector:
 
 
 def _pass(loop: asyncio.AbstractEventLoop, events: "asyncio.Queue[Event]", event: Event) -> None:
-    """From the engine's thread to the server's; nobody listens any more where that has ended."""
+    """From the engine's thread to the server's; where that has ended, the event is dropped."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(events.put_nowait, event)
 
