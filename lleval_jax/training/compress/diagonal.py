@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lleval_jax.core.precision import full_precision, jit
-from lleval_jax.training.compress.stack import Stack
+from lleval_jax.training.compress.stack import Stack, seen
 from lleval_jax.types import Array, Float
 
 RIDGE = 1e-6  # of the mean diagonal: components that collapse onto each other stay solvable
@@ -51,9 +51,9 @@ def solve(stack: Stack, u: Array, v: Array, *, gain: float = 1e-6, most: int = 5
 @jit
 def scales(stack: Stack, u: Array, v: Array) -> tuple[Float[Array, "m n k"], Float[Array, "m n"]]:
     """The best diagonal cores for a basis, and the energy that each adapter keeps."""
-    seen = jnp.sum(_seen(stack.out, u) * _seen(stack.inn, v), 2)
-    found = _solved(_gram(u) * _gram(v), seen)
-    return found, jnp.sum(found * seen, -1)
+    both = jnp.sum(seen(stack.out, u) * seen(stack.inn, v), 2)
+    found = _solved(_gram(u) * _gram(v), both)
+    return found, jnp.sum(found * both, -1)
 
 
 def _search(stack: Stack, u: Array, v: Array, gain: float, most: int) -> tuple:
@@ -82,7 +82,7 @@ def _searched(stack: Stack, u: Array, v: Array, gain: Array, most: Array) -> tup
 @full_precision
 def _updated(stack: Stack, v: Array, s: Array) -> Array:
     """The best U for V and cores: (sum M_i V S_i)(sum S_i V'V S_i)^-1."""
-    image = jnp.einsum("mnrd,mnrk,mnk->mdk", stack.out, _seen(stack.inn, v), s)
+    image = jnp.einsum("mnrd,mnrk,mnk->mdk", stack.out, seen(stack.inn, v), s)
     return _solved(_gram(v) * jnp.einsum("mnk,mnl->mkl", s, s), image)
 
 
@@ -97,11 +97,6 @@ def _solved(square: Array, rows: Array) -> Array:
 @full_precision
 def _gram(columns: Array) -> Array:
     return jnp.einsum("mdk,mdl->mkl", columns, columns)
-
-
-@full_precision
-def _seen(rows: Array, basis: Array) -> Array:
-    return jnp.einsum("mnrd,mdk->mnrk", rows, basis)
 
 
 def _normal(columns: Array) -> Array:

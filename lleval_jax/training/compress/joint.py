@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from lleval_jax.core.precision import full_precision, jit
-from lleval_jax.training.compress.stack import Stack
+from lleval_jax.training.compress.stack import Stack, seen
 from lleval_jax.types import Array, Float
 
 TRIAL = 24  # sweeps after which one of several searches is chosen
@@ -97,14 +97,14 @@ def start(blocks: Blocks, rank: int, key: Array, *, passes: int = 3) -> tuple[Ar
 @jit
 def cores(stack: Stack, u: Array, v: Array) -> Float[Array, "m n k l"]:
     """U' M_i V, (modules, n, rank, rank)."""
-    p, q = _seen(stack.out, u), _seen(stack.inn, v)
+    p, q = seen(stack.out, u), seen(stack.inn, v)
     return jnp.einsum("mnrk,mnrl->mnkl", p, q)
 
 
 @jit
 def half(stack: Stack, u: Array, v: Array) -> Float[Array, "m d k"]:
     """sum_i M_i V core_i', the gradient of half the energy in U."""
-    p, q = _seen(stack.out, u), _seen(stack.inn, v)
+    p, q = seen(stack.out, u), seen(stack.inn, v)
     inner = jnp.einsum("mnrl,mnsl,mnsk->mnrk", q, q, p)  # q core', core = p'q
     return jnp.einsum("mnrd,mnrk->mdk", stack.out, inner)
 
@@ -113,7 +113,7 @@ def half(stack: Stack, u: Array, v: Array) -> Float[Array, "m d k"]:
 def spread(stack: Stack, u: Array) -> Float[Array, "m d k"]:
     """sum_i M_i M_i' U."""
     gram = jnp.einsum("mnrd,mnsd->mnrs", stack.inn, stack.inn)
-    return jnp.einsum("mnrd,mnrs,mnsk->mdk", stack.out, gram, _seen(stack.out, u))
+    return jnp.einsum("mnrd,mnrs,mnsk->mdk", stack.out, gram, seen(stack.out, u))
 
 
 @jit
@@ -127,12 +127,6 @@ def change(old: Array, new: Array) -> Float[Array, " m"]:
     """||U - U_old U_old' U|| / ||U||: from 0 (the same subspace) to 1."""
     rest = new - old @ (jnp.swapaxes(old, -1, -2) @ new)
     return jnp.sqrt(jnp.sum(jnp.square(rest), (-2, -1)) / new.shape[-1])
-
-
-@full_precision
-def _seen(rows: Array, basis: Array) -> Array:
-    """(modules, n, r, k) rows in the coordinates of a basis: one product with a thin matrix."""
-    return jnp.einsum("mnrd,mdk->mnrk", rows, basis)
 
 
 @full_precision

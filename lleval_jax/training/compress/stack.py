@@ -69,6 +69,12 @@ def dense(stack: Stack) -> Float[Array, "m n d e"]:
 
 
 @full_precision
+def seen(rows: Float[Array, "m n r d"], basis: Float[Array, "m d k"]) -> Float[Array, "m n r k"]:
+    """Rows in the coordinates of a basis: one product with a thin matrix."""
+    return jnp.einsum("mnrd,mdk->mnrk", rows, basis)
+
+
+@full_precision
 def _gram(rows: Array) -> Array:
     return jnp.einsum("mnrd,mnsd->mnrs", rows, rows)
 
