@@ -10,9 +10,10 @@ import contextlib
 import json
 import os
 import pathlib
+import time
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ import numpy as np
 import optax
 
 from lleval_jax import writing
-from lleval_jax.errors import BadFile, BadInput, DataWarning, RunFailed, outside, require
+from lleval_jax.errors import BadFile, BadInput, DataWarning, NotConverged, RunFailed, outside, require
 from lleval_jax.training import board
 from lleval_jax.training.board import Board
 from lleval_jax.training.stores import Store, quiet
@@ -127,6 +128,35 @@ class Run:
         if self._asked:
             self._board = Board(self.folder, now.step)
         return now
+
+    def record(
+        self,
+        number: int,
+        value: jax.Array,
+        norm: jax.Array,
+        *,
+        rate: float,
+        tokens: int,
+        began: float,
+        where: Callable[[], str],
+    ) -> dict[str, float]:
+        """What is written of a step, the first of number 0.
+
+        Raises:
+            NotConverged: the loss or the norm of its gradient is not finite; it says where, and the last checkpoint.
+        """
+        record = {
+            "step": number + 1,
+            "loss": float(value),
+            "norm": float(norm),
+            "rate": rate,
+            "tokens": tokens,
+            "seconds": time.perf_counter() - began,
+        }
+        if not np.isfinite([record["loss"], record["norm"]]).all():
+            what = f"step {number + 1}: the loss is {record['loss']} and the norm of its gradient {record['norm']}"
+            raise NotConverged(f"{what}; {where()}; {self.last()}. A smaller rate may help.")
+        return record
 
     def write(self, record: dict[str, float], now: Kept, keep: bool) -> None:
         """One record; and, where it is time, what is needed to go on, and the best.

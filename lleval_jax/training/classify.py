@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from lleval_jax.errors import NotConverged, require, require_known
+from lleval_jax.errors import require, require_known
 from lleval_jax.lm.embed import Framed, Text, framed
 from lleval_jax.lm.encoder import POOLINGS, Encoder
 from lleval_jax.lm.packing import ROOM, Row
@@ -134,9 +134,9 @@ class Course:
         for number in range(now.step, self.schedule.steps):
             now, record = self.step(now, number, run)
             tell(Progress("training", number + 1, self.schedule.steps, error=record["loss"], unit="steps"))
-            if self.held_out is not None and self._due(number, self.schedule.evaluate):
+            if self.held_out is not None and self.schedule.due(number, self.schedule.evaluate):
                 record |= self.evaluated(now.learned)
-            run.write(record, now, self._due(number, self.schedule.keep))
+            run.write(record, now, self.schedule.due(number, self.schedule.keep))
             if run.best == now.step:
                 best = jax.tree.map(jnp.copy, now.learned)
             if self.schedule.patience and run.stale >= self.schedule.patience:
@@ -151,17 +151,10 @@ class Course:
         taken = self.order.rows(number)
         value, slope = self.slope(self.start._replace(learned=now.learned), taken, number)
         learned, state, norm = step.update(self.optimizer, now.learned, now.state, slope)
-        record = {
-            "step": number + 1,
-            "loss": float(value),
-            "norm": float(norm),
-            "rate": self.schedule.rate_at(number),
-            "tokens": sum(len(self.rows[i].ids) for i in taken),
-            "seconds": time.perf_counter() - began,
-        }
-        if not np.isfinite([record["loss"], record["norm"]]).all():
-            what = f"step {number + 1}: the loss is {record['loss']} and the norm of its gradient {record['norm']}"
-            raise NotConverged(f"{what}; its texts are {taken}; {run.last()}. A smaller rate may help.")
+        rate, tokens = self.schedule.rate_at(number), sum(len(self.rows[i].ids) for i in taken)
+        record = run.record(
+            number, value, norm, rate=rate, tokens=tokens, began=began, where=lambda: f"its texts are {taken}"
+        )
         return Kept(learned, state, number + 1), record
 
     def slope(self, parts: Parts, taken: Sequence[int], number: int) -> tuple[jax.Array, Any]:
@@ -200,10 +193,6 @@ class Course:
         top = logits.max(1)
         losses = top + np.log(np.exp(logits - top[:, None]).sum(1)) - right
         return {"held_out_loss": float(losses.mean()), "held_out_accuracy": float((logits.argmax(1) == truth).mean())}
-
-    def _due(self, number: int, every: int) -> bool:
-        """Whether something is done after this step; always after the last."""
-        return number + 1 == self.schedule.steps or (every > 0 and (number + 1) % every == 0)
 
     def _made(self, learned: Any, history: tuple, ended: str, measured: bool = True) -> Classifier:
         whole: Any = self.start._replace(learned=learned).model()

@@ -18,7 +18,7 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 
-from lleval_jax.errors import NotConverged, require
+from lleval_jax.errors import require
 from lleval_jax.lm.mesh import spec
 from lleval_jax.lm.packing import Row
 from lleval_jax.training import batches, lora, losses, operations, pace, step
@@ -143,9 +143,9 @@ class Course:
             now, record = self.step(now, number, known, run)
             record |= speed.of(now.step, int(record["tokens"]), self._operations(number), record["seconds"])
             tell(Progress("training", now.step, total, unit="steps", rate=1 / speed.typical, note=pace.told(record)))
-            if apart is not None and self._due(number, self.schedule.evaluate):
+            if apart is not None and self.schedule.due(number, self.schedule.evaluate):
                 record |= self.evaluated(now, apart)
-            run.write(record, now, self._due(number, self.schedule.keep))
+            run.write(record, now, self.schedule.due(number, self.schedule.keep))
             if self.schedule.patience and run.stale >= self.schedule.patience:
                 return self._ended(now, run, "patience", before, lengths, speed.peak)
         return self._ended(now, run, "steps", before, lengths, speed.peak)
@@ -158,17 +158,10 @@ class Course:
         given = Sides(*(jnp.asarray(of[side]) for of, side in zip(known, taken, strict=True)))
         value, slope = self._slope(self.start._replace(learned=now.learned), rows, given, number)
         learned, state, norm = step.update(self.optimizer, now.learned, now.state, slope)
-        record = {
-            "step": number + 1,
-            "loss": float(value),
-            "norm": float(norm),
-            "rate": self.schedule.rate_at(number),
-            "tokens": sum(len(row.tokens) for row in rows),
-            "seconds": time.perf_counter() - began,
-        }
-        if not np.isfinite([record["loss"], record["norm"]]).all():
-            what = f"step {number + 1}: the loss is {record['loss']} and the norm of its gradient {record['norm']}"
-            raise NotConverged(f"{what}; {self.rows.said(taken)}; {run.last()}. A smaller rate may help.")
+        rate, tokens = self.schedule.rate_at(number), sum(len(row.tokens) for row in rows)
+        record = run.record(
+            number, value, norm, rate=rate, tokens=tokens, began=began, where=lambda: self.rows.said(taken)
+        )
         return Kept(learned, state, number + 1), record
 
     def rows_at(self, number: int) -> list[Row]:
@@ -264,10 +257,6 @@ class Course:
         return np.sum(
             [step.answers(parts, each, len(rows)) for each in self.packed(rows, self._planned([rows]))], axis=0
         )
-
-    def _due(self, number: int, every: int) -> bool:
-        """Whether something is done after this step; always after the last."""
-        return number + 1 == self.schedule.steps or (every > 0 and (number + 1) % every == 0)
 
     def _operations(self, number: int) -> float:
         """What a step needs."""

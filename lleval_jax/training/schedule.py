@@ -57,6 +57,10 @@ class Schedule:
             shell="Say evaluate = in [schedule].",
         )
 
+    def due(self, number: int, every: int) -> bool:
+        """Whether something is done after a step, from 0: after every so many, and always after the last."""
+        return number + 1 == self.steps or (every > 0 and (number + 1) % every == 0)
+
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, from 0."""
         return float(np.asarray(self._rates()(step)))
