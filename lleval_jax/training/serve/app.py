@@ -18,13 +18,15 @@ import msgspec
 from lleval_jax.errors import BadInput, LlevalError
 from lleval_jax.lm.generate import Written
 from lleval_jax.training.serve import wire
-from lleval_jax.training.serve.engine import Engine, Event, Line, Piece
+from lleval_jax.training.serve.engine import Busy, Engine, Event, Line, Piece
+from lleval_jax.training.serve.resident import NoAdapter
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
 
+STATUS: dict[type[BadInput], int] = {NoAdapter: 404, Busy: 429}  # of a refused request; of all others 400
 LARGEST = 1_000_000  # bytes of a request
 
 
@@ -72,11 +74,8 @@ class _Server:
             except _TooLarge as error:
                 return _json(wire.problem(str(error), "invalid_request_error"), 413)
             except BadInput as error:
-                unknown = "there is no adapter" in error.what
-                busy = "are waiting" in error.what
-                return _json(
-                    wire.problem(error.what, "invalid_request_error"), 404 if unknown else 429 if busy else 400
-                )
+                status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
+                return _json(wire.problem(error.what, "invalid_request_error"), status)
             except LlevalError as error:
                 return _json(wire.problem(error.what, "server_error"), 503)
 

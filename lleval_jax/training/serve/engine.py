@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.shapes import rung
-from lleval_jax.errors import LlevalError, RunFailed, require
+from lleval_jax.errors import BadInput, LlevalError, RunFailed, require
 from lleval_jax.lm.decoding import NONE, pieces
 from lleval_jax.lm.generate import Ended, Written
 from lleval_jax.lm.sampling import Numbers, Sampling, Steps
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from lleval_jax.lm.load import LanguageModel
 
 TOGETHER = 4  # prompts that are read at once; a few sizes, so that few programs are compiled
+
+
+class Busy(BadInput):
+    """As many requests wait as may."""
 
 
 class Piece(NamedTuple):
@@ -156,7 +160,8 @@ class Engine:
         require(request.limit > 0 and size + request.limit <= self.length, fits)
         with self._change:
             require(not self._closing, "the engine is closing")
-            require(len(self._waiting) < self.queue, f"{self.queue:,} requests are waiting; try again later")
+            if len(self._waiting) >= self.queue:
+                raise Busy(f"{self.queue:,} requests are waiting; try again later")
             stream = self.model.tokens.stream(request.tokens, request.stop)
             line = Line(request, self.residents.take(request.adapter), tell, stream)
             self._waiting.append(line)
@@ -233,10 +238,9 @@ class Engine:
         *before, last = pieces([np.asarray(line.request.tokens, np.int32) for line in lines], count)
         size = sum(piece.shape[1] for piece, _ in (*before, last))
         state = _begun(self.residents, lines, count, min(self.length, size + 1))
-        model = (self.residents.shape, self.residents.tables, self.residents.fixed)
         for piece in before:
-            state = steps.read(*model, state, *piece)
-        state = steps.begun(*model, state, *last, _steps(lines), self._ends)
+            state = steps.read(*self.residents.model, state, *piece)
+        state = steps.begun(*self.residents.model, state, *last, _steps(lines), self._ends)
         where = np.full(count, self.rows, np.int32)
         where[: len(rows)] = rows
         tokens = np.asarray(state.token)
@@ -251,8 +255,7 @@ class Engine:
         lines = [line for line in self._lines if line is not None]
         if not lines:
             return
-        model = (self.residents.shape, self.residents.tables, self.residents.fixed)
-        self._state, tokens = steps.written(*model, self._state, _steps(lines), self._ends, self.chunk)
+        self._state, tokens = steps.written(*self.residents.model, self._state, _steps(lines), self._ends, self.chunk)
         for row, written in enumerate(np.asarray(tokens).tolist()):
             if self._lines[row] is not None:
                 self._take(row, [token for token in written if token != NONE])

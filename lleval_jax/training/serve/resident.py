@@ -7,6 +7,7 @@ model without an adapter.
 import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,10 @@ from lleval_jax.values.shared_adapters import Shared
 
 Numbers = Mapping[tuple[str, str], np.ndarray]  # (module, as files call it; table) -> what one adapter has there
 PER_ADAPTER = ("a", "b", "cores", "cluster")  # tables with a place an adapter
+
+
+class NoAdapter(BadInput):
+    """There is no adapter of this name."""
 
 
 class Table(nnx.Variable):
@@ -130,6 +135,11 @@ class Residents:
         return cls(_with(decoder, tuple(shared.modules), made), capacity, shared.rank, shared.names)
 
     @property
+    def model(self) -> tuple[Any, Any, Any]:
+        """The decoder taken apart, as it is now."""
+        return self.shape, self.tables, self.fixed
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The adapters that are there."""
         with self._lock:
@@ -168,7 +178,7 @@ class Residents:
     def remove(self, name: str) -> None:
         """Take an adapter away. What is being written with it is finished; then its place is free."""
         with self._lock:
-            require(name in self._places, f"there is no adapter {name!r}")
+            self._require(name)
             place = self._places.pop(name)
             if self._rows.get(place):
                 self._leaving.add(place)
@@ -176,7 +186,7 @@ class Residents:
     def take(self, name: str | None) -> int:
         """The place of an adapter (None: the bare model's), for one row more; `let_go` when it is written."""
         with self._lock:
-            require(name is None or name in self._places, f"there is no adapter {name!r}")
+            self._require(name)
             place = 0 if name is None else self._places[name]
             self._rows[place] = self._rows.get(place, 0) + 1
             return place
@@ -187,6 +197,10 @@ class Residents:
             self._rows[place] -= 1
             if not self._rows[place]:
                 self._leaving.discard(place)
+
+    def _require(self, name: str | None) -> None:
+        if name is not None and name not in self._places:
+            raise NoAdapter(f"there is no adapter {name!r}")
 
     def _put(self, place: int, numbers: Numbers) -> None:
         """Write one place of all tables."""
