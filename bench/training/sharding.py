@@ -33,17 +33,9 @@ ADAPTERS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What is compiled; the defaults are Llama 3.2 1B."""
+class Settings(shapes.Settings):
+    """What is compiled, of the shape that `lm.sharding` has too."""
 
-    layers: int = setting(16, "layers")
-    width: int = setting(2048, "width")
-    heads: int = setting(32, "query heads")
-    kv_heads: int = setting(8, "key and value heads")
-    hidden: int = setting(8192, "hidden numbers of the MLP")
-    vocab: int = setting(128256, "tokens of the vocabulary")
-    rows: int = setting(8, "packed rows of a batch")
-    tokens: int = setting(1024, "tokens of a row")
     answers: int = setting(32, "answers in a batch, half of them chosen")
     mesh: tuple[str, ...] = setting(tuple(MESHES), "meshes")
     adapter: tuple[str, ...] = setting(tuple(ADAPTERS), "what learns")
@@ -53,7 +45,7 @@ class Settings:
 def study(settings: Settings, record: Record) -> None:
     """All meshes, adapters and ways to recompute."""
     jax.config.update("jax_num_cpu_devices", 8)  # before JAX starts
-    config, rows = shapes.shape(settings), list(record.content.get("rows", []))  # type: ignore[arg-type]
+    config, rows = shapes.shape(settings), list(record.content.get("rows", []))
     for name in settings.mesh:
         for recompute in settings.recompute:
             for adapter in settings.adapter:

@@ -35,8 +35,10 @@ ABOUT = {  # keys that change nothing of what the adapter computes
     *("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode"),
     *("fan_in_fan_out", "layers_pattern", "megatron_core", "qalora_group_size", "exclude_modules", "runtime_config"),
 }
+PLAIN = {"peft_type": "LORA", "inference_mode": True, "bias": "none", "init_lora_weights": True}  # of what is written
 PLAIN_STARTS = (True, False, "gaussian", "orthogonal", "eva", "lora_ga")  # those that leave the base's weights alone
 
+Factors = Mapping[str, tuple[np.ndarray, np.ndarray]]
 Model = TypeVar("Model", Decoder, Encoder)
 
 
@@ -53,16 +55,28 @@ def save_peft(model: Decoder | Encoder, adapters: Lora, folder: "str | os.PathLi
         BadInput: the model has none, or a layer that its family's files keep in one piece with others: PEFT has one
             adapter for all of them. Merge it instead.
     """
-    tensors = {}
-    for each in layers(model):
-        a, b = each.factors()
-        tensors[f"{HEAD}{each.name}.lora_A.weight"] = np.ascontiguousarray(a)
-        tensors[f"{HEAD}{each.name}.lora_B.weight"] = np.ascontiguousarray(b)
-    require(bool(tensors), "the model has no adapters to write")
-    targets = adapter_names.targets(model)
+    factors = {each.name: each.factors() for each in layers(model)}
+    require(bool(factors), "the model has no adapters to write")
+    put_peft(folder, factors, _config(model, adapters, adapter_names.targets(model), base))
+
+
+def put_peft(folder: "str | os.PathLike[str]", factors: Factors, config: Mapping[str, Any]) -> None:
+    """Write a PEFT folder.
+
+    Args:
+        folder: a new one.
+        factors: of each layer, by the name that files give it, A (rank, in) and B (out, rank), float32.
+        config: what its configuration says of them; that it is plain LoRA is added.
+    """
+    sides = ("A", "B")
+    tensors = {
+        f"{HEAD}{name}.lora_{side}.weight": np.ascontiguousarray(factor, np.float32)
+        for name, pair in factors.items()
+        for side, factor in zip(sides, pair, strict=True)
+    }
     with new_folder(pathlib.Path(folder)) as place:
         (place / WEIGHTS).write_bytes(safetensors.numpy.save(tensors, metadata={"format": "pt"}))
-        (place / CONFIG).write_text(json.dumps(_config(model, adapters, targets, base), indent=2), encoding="utf-8")
+        (place / CONFIG).write_text(json.dumps(PLAIN | dict(config), indent=2), encoding="utf-8")
 
 
 def load_peft(model: Model, folder: "str | os.PathLike[str]") -> tuple[Model, Lora]:
@@ -80,9 +94,7 @@ def load_peft(model: Model, folder: "str | os.PathLike[str]") -> tuple[Model, Lo
     place = pathlib.Path(folder)
     require((place / CONFIG).is_file(), f"{place} is no PEFT folder: it has no {CONFIG}")
     said = settings(place / CONFIG)
-    tensors = safetensors_files.read_file(place / WEIGHTS) if (place / WEIGHTS).is_file() else None
-    if tensors is None:
-        raise BadFile(f"{place} has no {WEIGHTS}; an adapter kept as a pickle must be saved again by PEFT")
+    tensors = tensors_of(place)
     ours = paths(model)
     adapters = _lora(said, tensors, ours, place)
     adapted = lora.attach(model, adapters)
@@ -147,19 +159,26 @@ def _config(model: Decoder | Encoder, adapters: Lora, targets: list[str], base: 
     transposed = any(each.form == "transposed" for each in named)
     alpha = adapters.scale * adapters.rank**0.5 if adapters.stabilised else adapters.scale * adapters.rank
     return {
-        "peft_type": "LORA",
         "task_type": "CAUSAL_LM" if decodes else "FEATURE_EXTRACTION",
         "base_model_name_or_path": base or None,
-        "inference_mode": True,
         "r": adapters.rank,
         "lora_alpha": int(alpha) if float(alpha).is_integer() else alpha,
         "lora_dropout": adapters.dropout,
         "use_rslora": adapters.stabilised,
         "target_modules": targets,
         "fan_in_fan_out": transposed,
-        "bias": "none",
-        "init_lora_weights": True,
     }
+
+
+def tensors_of(folder: pathlib.Path) -> Tensors:
+    """The tensors of a PEFT folder, not read yet.
+
+    Raises:
+        BadFile: it has none, or the file is damaged.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise BadFile(f"{folder} has no {WEIGHTS}; an adapter kept as a pickle must be saved again by PEFT")
+    return safetensors_files.read_file(folder / WEIGHTS)
 
 
 def settings(path: pathlib.Path) -> dict[str, Any]:

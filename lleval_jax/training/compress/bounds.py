@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from lleval_jax.core.precision import jit
+from lleval_jax.training.compress import separate
 from lleval_jax.training.compress.stack import Stack
 from lleval_jax.types import Array, Float
 
@@ -27,12 +28,4 @@ def lower(stack: Stack, rank: int) -> Float[Array, " m"]:
     """
     m, n, r, d = stack.out.shape
     merged = Stack(stack.out.reshape(m, 1, n * r, d), stack.inn.reshape(m, 1, n * r, stack.inn.shape[-1]))
-    values = _singular(merged)
-    return jnp.sum(jnp.square(values[..., :rank]), -1) / n
-
-
-@jit
-def _singular(merged: Stack) -> Array:
-    """Singular values of M = out' inn, (modules, .), largest first."""
-    upper, lower = (jnp.linalg.qr(jnp.swapaxes(each[:, 0], -1, -2), mode="r") for each in merged)
-    return jnp.linalg.svd(jnp.einsum("mkr,mlr->mkl", upper, lower), compute_uv=False)
+    return separate.truncated(merged, rank)[3][:, 0] / n

@@ -1,14 +1,13 @@
 """How small: the cheapest basis that keeps the error below a target, by measuring it on a few modules.
 
-The paper's rule (section 6.5): an error below 0.6 keeps 99% of what the adapters can do; up to a hundred adapters one
-basis of rank n / 2 + 7, above that rank 16 and several.
+The paper's rule (section 6.5): an error below 0.6 keeps 99% of what the adapters can do.
 """
 
 import dataclasses
 import itertools
 from collections.abc import Sequence
 
-from lleval_jax.errors import require
+from lleval_jax.errors import BadInput, require
 from lleval_jax.training.compress.fit import Method, Search, compress
 from lleval_jax.training.compress.folders import Collection
 from lleval_jax.values.progress import Progress, Tell, silent
@@ -88,15 +87,9 @@ def choose(
     if budget is not None:
         return min(looked, key=lambda each: each.error), tuple(looked)
     least = min(each.error for each in looked)
-    require(
-        False, f"no size has an error of {target} or less; the least is {least:.3f}. These adapters share too little."
+    raise BadInput(
+        f"no size has an error of {target} or less; the least is {least:.3f}. These adapters share too little."
     )
-    raise AssertionError
-
-
-def by_rule(count: int) -> tuple[int, int]:
-    """Rank and clusters for so many adapters, as the paper's experiments suggest."""
-    return (count // 2 + 7, 1) if count <= 100 else (16, max(2, min(25, count // 20)))
 
 
 def _possible(adapters: Collection, ranks: Sequence[int]) -> list[int]:

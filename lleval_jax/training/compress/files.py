@@ -5,7 +5,6 @@ Tensors are called `<module>.u` (clusters, d_out, rank), `<module>.v` (clusters,
 (adapters, modules) is the squared relative error.
 """
 
-import json
 import os
 import pathlib
 from typing import Any
@@ -115,26 +114,16 @@ def export(shared: Shared, name: str, folder: "str | os.PathLike[str]") -> None:
     Raises:
         BadInput: there is no such adapter.
     """
-    tensors = {}
-    for module, (a, b) in shared.factors(name).items():
-        tensors[f"{adapter_files.HEAD}{module}.lora_A.weight"] = np.ascontiguousarray(a, np.float32)
-        tensors[f"{adapter_files.HEAD}{module}.lora_B.weight"] = np.ascontiguousarray(b, np.float32)
-    config: dict[str, Any] = {
-        "peft_type": "LORA",
+    config = {
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": shared.base or None,
-        "inference_mode": True,
         "r": shared.rank,
         "lora_alpha": shared.rank,
         "lora_dropout": 0.0,
         "use_rslora": False,
         "target_modules": sorted({module.rsplit(".", 1)[-1] for module in shared.modules}),
-        "bias": "none",
-        "init_lora_weights": True,
     }
-    with new_folder(pathlib.Path(folder)) as place:
-        (place / adapter_files.WEIGHTS).write_bytes(safetensors.numpy.save(tensors, metadata={"format": "pt"}))
-        (place / adapter_files.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    adapter_files.put_peft(folder, shared.factors(name), config)
 
 
 def _read(tensors: Any, name: str, place: pathlib.Path) -> np.ndarray:

@@ -109,6 +109,14 @@ def compress(
     )
 
 
+def cores_in(stack: Stack, u: Array, v: Array, method: str) -> tuple[Array, Array]:
+    """The best cores of adapters within bases, (modules, n, ...), and the energy that each keeps, (modules, n)."""
+    if method == "diag":
+        return diagonal.scales(stack, u, v)
+    cores = joint.cores(stack, u, v)
+    return cores, jnp.sum(jnp.square(cores), (-2, -1))
+
+
 class _Bases(NamedTuple):
     """Of the modules of a batch.
 
@@ -152,12 +160,9 @@ def _basis(
     small, first, second = stacks.reduced(part)
     wide = min(rank, small.out.shape[-1], small.inn.shape[-1])  # there may be fewer directions; the rest stay zero
     found: Any = joint.best(lambda: (small,), wide, key, starts=search.starts, most=search.most)
-    if method == "full":
-        cores = joint.cores(small, found.u, found.v)
-        kept = jnp.sum(jnp.square(cores), (-2, -1))
-    else:
+    if method == "diag":
         found = diagonal.solve(small, found.u, found.v)
-        cores, kept = diagonal.scales(small, found.u, found.v)
+    cores, kept = cores_in(small, found.u, found.v, method)
     more = rank - wide
     u, v = (jnp.pad(basis @ side, ((0, 0), (0, 0), (0, more))) for basis, side in ((first, found.u), (second, found.v)))
     cores = jnp.pad(cores, ((0, 0), (0, 0), *((0, more) for _ in cores.shape[2:])))

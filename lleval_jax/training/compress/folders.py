@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.errors import BadFile, BadInput, require
-from lleval_jax.lm import safetensors_files
 from lleval_jax.lm.tensors import Tensors
 from lleval_jax.training import adapter_files
 from lleval_jax.training.compress.stack import Stack
@@ -138,12 +137,7 @@ def read_adapters(folder: "str | os.PathLike[str]", *, skip_bad: bool = False, t
 def _read(folder: pathlib.Path) -> Adapter:
     """One adapter, looked at whole."""
     settings = adapter_files.settings(folder / adapter_files.CONFIG)
-    file = folder / adapter_files.WEIGHTS
-    if not file.is_file():
-        raise BadFile(
-            f"{folder} has no {adapter_files.WEIGHTS}; an adapter kept as a pickle must be saved again by PEFT"
-        )
-    tensors = safetensors_files.read_file(file)
+    file, tensors = folder / adapter_files.WEIGHTS, adapter_files.tensors_of(folder)
     sides = [_side(tensors, ending) for ending in SIDES.values()]
     for side, others, missing in ((sides[0], sides[1], "lora_B"), (sides[1], sides[0], "lora_A")):
         alone = sorted(side.keys() - others.keys())

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.errors import require
-from lleval_jax.training.compress import diagonal, joint, stack
+from lleval_jax.training.compress import stack
+from lleval_jax.training.compress.fit import cores_in
 from lleval_jax.training.compress.folders import Adapter
 from lleval_jax.training.compress.stack import Stack
 from lleval_jax.values.shared_adapters import Module, Shared
@@ -50,12 +51,7 @@ def _projected(module: Module, factors: tuple[np.ndarray, np.ndarray], method: s
     one, cores, errors = stack.unit(one), [], []
     for u, v in zip(module.u, module.v, strict=True):
         u, v = jnp.asarray(u)[None], jnp.asarray(v)[None]
-        if method == "full":
-            core = joint.cores(one, u, v)[0, 0]
-            kept = jnp.sum(jnp.square(core))
-        else:
-            found, each = diagonal.scales(one, u, v)
-            core, kept = found[0, 0], each[0, 0]
-        cores.append(norm * core)
-        errors.append(jnp.where(norm > 0, jnp.maximum(1 - kept, 0.0), 0.0))
+        core, kept = cores_in(one, u, v, method)
+        cores.append(norm * core[0, 0])
+        errors.append(jnp.where(norm > 0, jnp.maximum(1 - kept[0, 0], 0.0), 0.0))
     return np.asarray(jnp.stack(cores)), np.asarray(jnp.stack(errors))
