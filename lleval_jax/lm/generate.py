@@ -21,6 +21,7 @@ from lleval_jax.lm.cache import Cache
 from lleval_jax.lm.decoding import CHUNK, Choice, State
 from lleval_jax.lm.groups import Prompt, Row
 from lleval_jax.lm.sampling import Sampling
+from lleval_jax.lm.stream import Stream
 from lleval_jax.values.progress import Progress, Tell, silent
 
 if TYPE_CHECKING:
@@ -125,14 +126,13 @@ def _stops(stop: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-class _Line:
-    """The text of one row as it grows."""
+class Growing:
+    """The text of one row as it grows: until a stop string, a token that ends a text, or so many tokens."""
 
-    def __init__(self, model: "LanguageModel", row: Row, task: _Task) -> None:
-        self.row, self.task = row, task
+    def __init__(self, stream: Stream, ends: Sequence[int], limit: int) -> None:
+        self.stream, self.ends, self.limit = stream, ends, limit
         self.tokens: list[int] = []
         self.ended: Ended | None = None
-        self._stream = model.tokens.stream(row.tokens.tolist(), task.stop)
 
     def take(self, tokens: Iterable[int]) -> None:
         """Tokens that the model wrote; those after the end are dropped."""
@@ -141,19 +141,28 @@ class _Line:
                 self._add(token)
 
     def _add(self, token: int) -> None:
-        if token in self.task.ends:
+        if token in self.ends:
             self.ended = "eos"
             return
         self.tokens.append(token)
-        self._stream.push(token)
-        if self._stream.stopped is not None:
+        self.stream.push(token)
+        if self.stream.stopped is not None:
             self.ended = "stop"
-        elif len(self.tokens) == self.task.limit:
+        elif len(self.tokens) == self.limit:
             self.ended = "limit"
 
     def written(self) -> Written:
-        self._stream.finish()
-        return Written(self._stream.text, tuple(self.tokens), self.ended or "limit")
+        """All of it, once no more comes."""
+        self.stream.finish()
+        return Written(self.stream.text, tuple(self.tokens), self.ended or "limit")
+
+
+class _Line(Growing):
+    """The text of one of the prompts."""
+
+    def __init__(self, model: "LanguageModel", row: Row, task: _Task) -> None:
+        super().__init__(model.tokens.stream(row.tokens.tolist(), task.stop), task.ends, task.limit)
+        self.row = row
 
 
 class _Pace:

@@ -8,7 +8,6 @@ import collections
 import dataclasses
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +18,7 @@ import numpy as np
 from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, LlevalError, RunFailed, require
 from lleval_jax.lm.decoding import NONE, pieces
-from lleval_jax.lm.generate import Ended, Written
+from lleval_jax.lm.generate import Growing, Written
 from lleval_jax.lm.sampling import Numbers, Sampling, Steps
 from lleval_jax.lm.stream import Stream
 from lleval_jax.training.serve import steps
@@ -67,15 +66,13 @@ class Request:
     seed: int = 0
 
 
-class Line:
+class Line(Growing):
     """A request being written; `cancel` ends it."""
 
-    def __init__(self, request: Request, place: int, tell: Tell, stream: Stream) -> None:
-        self.request, self.place, self.tell, self.stream = request, place, tell, stream
-        self.tokens: list[int] = []
-        self.ended: Ended | None = None
+    def __init__(self, request: Request, place: int, tell: Tell, stream: Stream, ends: Sequence[int]) -> None:
+        super().__init__(stream, ends, request.limit)
+        self.request, self.place, self.tell = request, place, tell
         self.cancelled = False
-        self.since = time.perf_counter()
 
     def cancel(self) -> None:
         """Write no more of it; nothing more is told."""
@@ -163,7 +160,7 @@ class Engine:
             if len(self._waiting) >= self.queue:
                 raise Busy(f"{self.queue:,} requests are waiting; try again later")
             stream = self.model.tokens.stream(request.tokens, request.stop)
-            line = Line(request, self.residents.take(request.adapter), tell, stream)
+            line = Line(request, self.residents.take(request.adapter), tell, stream, self.model.tokens.eos)
             self._waiting.append(line)
             self.counts.requests += 1
             self._change.notify()
@@ -264,28 +261,19 @@ class Engine:
         """What a row has written, to whom it concerns; the row is free once it has ended."""
         line = self._lines[row]
         assert line is not None
-        ends = self._ends.tolist()
-        said = ""
-        for token in tokens:
-            if token in ends:
-                line.ended = "eos"
-                break
-            line.tokens.append(token)
-            said += line.stream.push(token)
-            if line.stream.stopped is not None or len(line.tokens) == line.request.limit:
-                line.ended = "stop" if line.stream.stopped is not None else "limit"
-                break
+        before = len(line.stream.text)
+        line.take(tokens)
         self.counts.written += len(tokens)
-        if line.ended is not None:
-            said += line.stream.finish()
+        written = None if line.ended is None else line.written()
+        said = line.stream.text[before:]
         if said and not line.cancelled:
             line.tell(Piece(said))
         if line.ended is not None or self._gone(line):
             self._lines[row] = None
             if line.ended in (None, "stop"):  # the device does not know
                 self._state = self._state._replace(left=self._state.left.at[row].set(0))
-            if line.ended is not None:
-                self._over(line, Written(line.stream.text, tuple(line.tokens), line.ended))
+            if written is not None:
+                self._over(line, written)
 
     def _gone(self, line: Line) -> bool:
         """Whether it was cancelled; then its adapter is let go."""
