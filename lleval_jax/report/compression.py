@@ -37,9 +37,9 @@ def summary(shared: Shared, *, most: float) -> Table:
         ("adapters", f"{len(shared.names):,} with {len(shared.modules):,} modules each"),
         ("bases", f"{shared.clusters:,} of rank {shared.rank}, cores {shared.method}"),
         ("values", f"{before:,} -> {after:,} ({1 - after / before:.1%} saved)"),
-        ("as many uncompressed adapters take", f"{shared.matched:.1f}"),
-        ("squared relative error", f"mean {error.mean():.3f}, worst adapter {error.max():.3f}"),
-        ("relative error", f"mean {shared.ratio.mean():.3f}"),
+        ("as many uncompressed adapters take", f"{shared.matched:z.1f}"),
+        ("squared relative error", f"mean {error.mean():z.3f}, worst adapter {error.max():z.3f}"),
+        ("relative error", f"mean {shared.ratio.mean():z.3f}"),
     )
     notes = ["Squared: ||M - M~||^2 / ||M||^2 of a module, as the paper's program has it; relative: its root."]
     if not shared.settled:
@@ -54,15 +54,15 @@ def summary(shared: Shared, *, most: float) -> Table:
 def worst(shared: Shared) -> Table:
     """The adapters and the modules with the largest errors."""
     adapters, modules = shared.error.mean(1), shared.error.mean(0)
-    lines = [("adapter", shared.names[i], f"{adapters[i]:.3f}") for i in np.argsort(-adapters)[:SHOWN]]
+    lines = [("adapter", shared.names[i], f"{adapters[i]:z.3f}") for i in np.argsort(-adapters)[:SHOWN]]
     names = list(shared.modules)
-    lines += [("module", names[i], f"{modules[i]:.3f}") for i in np.argsort(-modules)[:SHOWN]]
+    lines += [("module", names[i], f"{modules[i]:z.3f}") for i in np.argsort(-modules)[:SHOWN]]
     return Table("the largest squared errors", ("", "", "mean"), tuple(lines))
 
 
 def sizes(looked: Sequence[Size]) -> Table:
     """The sizes that were looked at."""
-    lines = tuple((f"{each.rank}", f"{each.clusters}", f"{each.share:.1%}", f"{each.error:.3f}") for each in looked)
+    lines = tuple((f"{each.rank}", f"{each.clusters}", f"{each.share:.1%}", f"{each.error:z.3f}") for each in looked)
     return Table("sizes looked at", ("rank", "clusters", "memory", "squared error"), lines)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lleval_jax.errors import require, require_known
+from lleval_jax.values.value import Value
 
 
 class Module(NamedTuple):
@@ -22,8 +23,8 @@ class Module(NamedTuple):
     cores: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Shared:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Shared(Value):
     """Many adapters in the bases that they share.
 
     names    (n,) of the adapters
@@ -44,6 +45,10 @@ class Shared:
     before: np.ndarray
     settled: bool
     base: str = ""
+
+    def brief(self) -> str:
+        """How many adapters in how many bases."""
+        return f"{len(self.names):,} adapters in {self.clusters:,} bases of rank {self.rank}"
 
     @property
     def rank(self) -> int:
