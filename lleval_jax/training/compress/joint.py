@@ -17,7 +17,7 @@ from lleval_jax.core.precision import full_precision, jit
 from lleval_jax.training.compress.stack import Stack, seen
 from lleval_jax.types import Array, Float
 
-TRIAL = 24  # sweeps after which one of several searches is chosen
+TRIAL = 24  # sweeps after which the better half of several searches goes on
 Blocks = Callable[[], Iterable[Stack]]  # reads all adapters once, a block at a time
 
 
@@ -57,16 +57,16 @@ def best(
 ) -> Joint:
     """The best of several searches, module by module: one from the leading singular vectors, others from random bases.
 
-    There are local optima. All searches go `TRIAL` sweeps together, so that each sweep reads the adapters once for all;
-    then the one that keeps most goes on alone.
+    There are local optima. All searches go together, so that each sweep reads the adapters once for all; after every
+    `TRIAL` sweeps the better half goes on, and the last one until it converges (successive halving).
     """
     u, v = (jnp.stack(sides, 1) for sides in zip(*_starts(blocks, rank, key, starts), strict=True))
     done = 0
-    if starts > 1:
+    while u.shape[1] > 1:
         found = _solved(blocks, u, v, turn, gain, TRIAL)
-        first = jnp.argmax(found.kept, 1)[:, None, None, None]
-        u, v = (jnp.take_along_axis(side, first, 1) for side in (found.u, found.v))
-        done = found.sweeps
+        better = jnp.argsort(-found.kept, 1)[:, : u.shape[1] // 2, None, None]
+        u, v = (jnp.take_along_axis(side, better, 1) for side in (found.u, found.v))
+        done += found.sweeps
     found = _solved(blocks, u, v, turn, gain, most)
     return Joint(found.u[:, 0], found.v[:, 0], found.kept[:, 0], done + found.sweeps, found.settled[:, 0])
 
