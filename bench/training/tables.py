@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.training import alignment_tables, faults_tables, memory_b_tables, sharding_tables
+from bench.training import alignment_tables, faults_tables, memory_b_tables, sharding_tables, speed_tables
 
 TABLES: dict[str, Callable[[], str]] = {
     **alignment_tables.TABLES,
     **faults_tables.TABLES,
     **memory_b_tables.TABLES,
     **sharding_tables.TABLES,
+    **speed_tables.TABLES,
 }
