@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.training import alignment_tables, asymmetry_tables, faults_tables, memory_b_tables, sharding_tables
+from bench.training import (
+    alignment_tables,
+    asymmetry_tables,
+    faults_tables,
+    memory_b_tables,
+    sharding_tables,
+    speed_tables,
+)
 
 TABLES: dict[str, Callable[[], str]] = {
     **alignment_tables.TABLES,
@@ -12,4 +19,5 @@ TABLES: dict[str, Callable[[], str]] = {
     **faults_tables.TABLES,
     **memory_b_tables.TABLES,
     **sharding_tables.TABLES,
+    **speed_tables.TABLES,
 }
