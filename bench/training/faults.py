@@ -95,7 +95,9 @@ class Child:
         """A run stopped in its middle; the same one again where it was made before."""
         made = self.kept / str(devices)
         if not made.exists():
-            assert self.ended(made, stop=self.steps // 2, devices=devices).stdout.endswith(f"{STOPPED}\n")
+            ended = self.ended(made, stop=self.steps // 2, devices=devices)
+            if not ended.stdout.endswith(f"{STOPPED}\n"):
+                raise RuntimeError(f"a run that was to stop in its middle did not: {ended.stdout}{ended.stderr}")
         shutil.copytree(made, out)
         return out
 

@@ -41,16 +41,16 @@ def model(devices: int) -> Any:
     from flax import nnx
     from nn import tiny_model
 
-    from lleval_jax.lm import mesh as meshes
     from lleval_jax.lm.config import Config
     from lleval_jax.lm.decoder import Decoder
+    from lleval_jax.lm.mesh import mesh, place
 
     decoder = Decoder(Config(vocab=tiny_model.Letters.vocab, **SHAPE), rngs=nnx.Rngs(0))
     if devices == 1:
         return tiny_model.Model(decoder)
-    on = meshes.mesh(data=devices)
+    on = mesh(data=devices)
     decoder.mesh = on
-    meshes.place(decoder, on)
+    place(decoder, on)
     return tiny_model.Model(decoder, mesh=on)
 
 

@@ -60,4 +60,13 @@ def refused() -> str:
     return markdown(("", "what is said"), [(name, PLACE.sub("", said)) for name, said in _found("refused").items()])
 
 
-TABLES = {"kills": kills, "disk": disk, "damage": damage, "refused": refused}
+def devices() -> str:
+    """How far losses are from those of a run on one device."""
+    rows = [
+        (each["before"], each["after"], bold(f"{each['far']:.0e}", each["far"] > each["bound"]))
+        for each in _found("devices")
+    ]
+    return markdown(("devices before the stop", "after it", "largest relative difference of a loss"), rows)
+
+
+TABLES = {"kills": kills, "disk": disk, "damage": damage, "refused": refused, "devices": devices}

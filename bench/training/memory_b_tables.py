@@ -30,4 +30,18 @@ def memory_b() -> str:
     return markdown(head, rows)
 
 
-TABLES = {"memory-b": memory_b}
+def seconds() -> str:
+    """How long a step takes."""
+    rows = []
+    for targets, found in read("training", "memory_b")["times"]["seconds"].items():
+        whole = found["both"]["median"]
+        for learn, times in found.items():
+            least, most = min(times["all"]), max(times["all"])
+            name = {"both": "A and B"}.get(learn, learn)
+            rows.append(
+                (targets, name, number(times["median"], 2), f"{least:.2f} to {most:.2f}", f"{times['median'] / whole:.2f}")
+            )
+    return markdown(("adapters on", "learns", "seconds a step", "least and most", "of A and B"), rows)
+
+
+TABLES = {"memory-b": memory_b, "memory-b-seconds": seconds}
