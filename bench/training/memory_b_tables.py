@@ -38,9 +38,8 @@ def seconds() -> str:
         for learn, times in found.items():
             least, most = min(times["all"]), max(times["all"])
             name = {"both": "A and B"}.get(learn, learn)
-            rows.append(
-                (targets, name, number(times["median"], 2), f"{least:.2f} to {most:.2f}", f"{times['median'] / whole:.2f}")
-            )
+            cells = (number(times["median"], 2), f"{least:.2f} to {most:.2f}", f"{times['median'] / whole:.2f}")
+            rows.append((targets, name, *cells))
     return markdown(("adapters on", "learns", "seconds a step", "least and most", "of A and B"), rows)
 
 
