@@ -17,6 +17,7 @@ from lleval_jax.cli.pepr.group import pepr
 from lleval_jax.cli.prompts.quantiles import prompts
 from lleval_jax.cli.refresh.group import refresh
 from lleval_jax.cli.serve import serve
+from lleval_jax.cli.serve_bench import serve_bench
 from lleval_jax.cli.shell import options
 from lleval_jax.cli.shell.commands import Group
 from lleval_jax.cli.sloth import sloth
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (estimate, calibrate, check, ask, convert, sloth, train, compress, serve):
+for verb in (estimate, calibrate, check, ask, convert, sloth, train, compress, serve, serve_bench):
     options.add(app, verb)
 app.add_typer(pepr, name="pepr")
 app.add_typer(prompts, name="prompts")

@@ -10,6 +10,7 @@ from lleval_jax.report import plot as plot
 from lleval_jax.report import prompts as prompts
 from lleval_jax.report import refresh as refresh
 from lleval_jax.report import refresh_plots as refresh_plots
+from lleval_jax.report import serving as serving
 from lleval_jax.report import sloth_plots as sloth_plots
 from lleval_jax.report import sloth_tables as sloth_tables
 from lleval_jax.report import style as style

@@ -137,7 +137,7 @@ def merge(model: Model) -> Model:
         update = adapter.scale * jnp.matmul(
             *(f[...].astype(jnp.float32) for f in (adapter.b, adapter.a)), precision="highest"
         )
-        put(model, path, _plus(adapter.base, update))
+        put(model, path, plus(adapter.base, update))
     return model
 
 
@@ -232,7 +232,7 @@ def _rows(lora: Lora, key: jax.Array, name: str, weight: jax.Array) -> jax.Array
     return jax.vmap(lambda k, w: factors.draw(lora.draw, k, lora.rank, w))(jax.random.split(own, layers[0]), weight)
 
 
-def _plus(linear: nnx.Module, update: jax.Array) -> nnx.Module:
+def plus(linear: nnx.Module, update: jax.Array) -> nnx.Module:
     """The layer with `update`, "out in", added to its weight."""
     other = nnx.merge(*nnx.split(linear))
     weight = (weight_of(other).astype(jnp.float32) + update).astype(weight_of(other).dtype)

@@ -93,8 +93,14 @@ class Shared(Value):
         """Without an adapter; the bases stay, and still hold what they learned from it."""
         require_known(name, self.names, "adapter")
         require(len(self.names) > 1, f"{name!r} is the only adapter")
-        i = self.names.index(name)
-        kept = [k for k in range(len(self.names)) if k != i]
+        return self._of([k for k, each in enumerate(self.names) if each != name])
+
+    def first(self, count: int) -> "Shared":
+        """The first so many adapters, in the bases of all."""
+        require(0 < count <= len(self.names), f"{count:,} of {len(self.names):,} adapters were asked for")
+        return self._of(list(range(count)))
+
+    def _of(self, kept: list[int]) -> "Shared":
         return dataclasses.replace(
             self,
             names=tuple(self.names[k] for k in kept),

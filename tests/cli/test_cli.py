@@ -458,6 +458,7 @@ DRAWING = (  # every verb that draws, with the words it cannot do without
     "prompts plan {place}/answers.csv --budget 9",
     "refresh choose {place}/answers.csv -k 3",
     "refresh estimate {place}/answers.csv {place}/truth.csv",
+    "serve-bench {place}/answers.csv",
     "sloth {place}/answers.csv",
     "train {place}/answers.csv",
 )

@@ -62,7 +62,7 @@ def adapters(decoder, tmp_path_factory):  # noqa: F811
 
 def hidden(residents: Residents, places) -> jax.Array:
     def found(tables, fixed, places):
-        return with_places(nnx.merge(residents.shape, tables, fixed), places).hidden(
+        return with_places(nnx.merge(residents.shape.graph, tables, fixed), places).hidden(
             jnp.asarray(TOKENS)[:1].repeat(len(places), 0)
         )
 

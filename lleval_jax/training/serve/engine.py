@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -23,12 +22,12 @@ from lleval_jax.lm.sampling import Numbers, Sampling, Steps
 from lleval_jax.lm.stream import Stream
 from lleval_jax.training.serve import steps
 from lleval_jax.training.serve.resident import Residents
-from lleval_jax.training.serve.steps import Rows
 
 if TYPE_CHECKING:
     from lleval_jax.lm.load import LanguageModel
 
 TOGETHER = 4  # prompts that are read at once; a few sizes, so that few programs are compiled
+PATIENCE = 100  # looks at a request whose adapter cannot be had, while others pass it; then all wait for it
 
 
 class Busy(BadInput):
@@ -72,6 +71,8 @@ class Line(Growing):
     def __init__(self, request: Request, place: int, tell: Tell, stream: Stream, ends: Sequence[int]) -> None:
         super().__init__(stream, ends, request.limit)
         self.request, self.place, self.tell = request, place, tell
+        self.seat: int | None = None  # where its adapter is in the tables, once it is written
+        self.looked = 0  # how often its adapter could not be had
         self.cancelled = False
 
     def cancel(self) -> None:
@@ -121,7 +122,7 @@ class Engine:
         self.rows, self.length, self.chunk, self.queue = rows, length, chunk, queue
         self.counts = Counts()
         self._ends = jnp.asarray(tuple(model.tokens.eos) or (NONE,), jnp.int32)
-        self._state = _empty(residents, rows, length)
+        self._state = steps.fresh(*residents.model, length, *_drawing((), rows))
         self._lines: list[Line | None] = [None] * rows
         self._waiting: collections.deque[Line] = collections.deque()
         self._change = threading.Condition()
@@ -226,15 +227,29 @@ class Engine:
                 self._begin(some, free[: len(some)])
 
     def _next(self, most: int) -> list[Line]:
+        """Those that wait longest, less those whose adapters cannot be had now."""
+        found: list[Line] = []
+        passed: list[Line] = []
         with self._change:
-            return [self._waiting.popleft() for _ in range(min(most, TOGETHER, len(self._waiting)))]
+            while self._waiting and len(found) < min(most, TOGETHER):
+                line = self._waiting.popleft()
+                line.seat = None if line.cancelled else self.residents.seat(line.place)
+                if line.cancelled or line.seat is not None:
+                    found.append(line)
+                    continue
+                passed.append(line)
+                line.looked += 1
+                if line.looked > PATIENCE:
+                    break
+            self._waiting.extendleft(reversed(passed))
+        return found
 
     def _begin(self, lines: Sequence[Line], rows: Sequence[int]) -> None:
         """Read prompts together, and put them into rows."""
         count = rung(len(lines), 2)
         *before, last = pieces([np.asarray(line.request.tokens, np.int32) for line in lines], count)
         size = sum(piece.shape[1] for piece, _ in (*before, last))
-        state = _begun(self.residents, lines, count, min(self.length, size + 1))
+        state = steps.fresh(*self.residents.model, min(self.length, size + 1), *_drawing(lines, count))
         for piece in before:
             state = steps.read(*self.residents.model, state, *piece)
         state = steps.begun(*self.residents.model, state, *last, _steps(lines), self._ends)
@@ -289,29 +304,20 @@ class Engine:
     def _let_go(self, line: Line) -> None:
         """Once, whoever says so."""
         if line.place >= 0:
+            if line.seat is not None:
+                self.residents.leave(line.seat)
             self.residents.let_go(line.place)
             line.place = -1
 
 
-def _empty(residents: Residents, rows: int, length: int) -> Rows:
-    """Free rows."""
-    zeros = jnp.zeros(rows, jnp.int32)
-    numbers = Numbers(*(jnp.ones(rows, jnp.float32) for _ in Numbers._fields))
-    keys = jax.random.split(jax.random.key(0, impl="threefry2x32"), rows)
-    token, count, left, place = (jnp.copy(zeros) for _ in range(4))
-    return Rows(residents.cache(rows, length), token, count, left, place, keys, numbers)
-
-
-def _begun(residents: Residents, lines: Sequence[Line], count: int, length: int) -> Rows:
-    """Rows for new requests; those past the last are not written."""
+def _drawing(lines: Sequence[Line], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Numbers]:
+    """What rows for new requests begin with, as `steps.fresh` takes it; those past the last are not written."""
     left, place, keys = np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros((count, 2), np.uint32)
     numbers = np.ones((len(Numbers._fields), count), np.float32)
     for row, line in enumerate(lines):
-        left[row], place[row], keys[row] = line.request.limit, line.place, _key(line.request)
+        left[row], place[row], keys[row] = line.request.limit, line.seat or 0, _key(line.request)
         numbers[:, row] = line.request.how.temperature, line.request.how.top_p, 1.0
-    empty = _empty(residents, count, length)
-    drawn = jax.random.wrap_key_data(jnp.asarray(keys), impl="threefry2x32")
-    return empty._replace(left=jnp.asarray(left), place=jnp.asarray(place), keys=drawn, numbers=Numbers(*numbers))
+    return left, place, keys, Numbers(*numbers)
 
 
 def _steps(lines: Sequence[Line]) -> Steps:

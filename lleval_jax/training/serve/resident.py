@@ -83,17 +83,30 @@ def with_places(model: Decoder, places: jax.Array) -> Decoder:
     return model
 
 
+class Shape:
+    """A decoder without its arrays, hashed once: a compiled program looks it up at every call."""
+
+    def __init__(self, graph: Any) -> None:
+        self.graph, self._hash = graph, hash(graph)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Shape) and self.graph == other.graph)
+
+
 class Residents:
     """A decoder with adapters that come and go: `apart` and `of` make one.
 
-    `nnx.merge(shape, tables, fixed)` is the decoder, in the form that writes fastest.
+    `nnx.merge(shape.graph, tables, fixed)` is the decoder, in the form that writes fastest.
     """
 
     def __init__(self, decoder: Decoder, capacity: int, rank: int, names: Sequence[str] = ()) -> None:
         fast = decoding.program(decoder).decoder
         self.config, self.capacity, self.rank = decoder.config, capacity, rank
-        self.shape, self.tables, self.fixed = nnx.split(fast, Table, ...)
-        self.cache: Callable = fast.cache
+        shape, self.tables, self.fixed = nnx.split(fast, Table, ...)
+        self.shape = Shape(shape)
         self._paths = adapter_names.paths(decoder)
         self._places = {name: place for place, name in enumerate(names, 1)}
         self._rows: dict[int, int] = {}  # place -> rows that are written with it now
@@ -133,6 +146,17 @@ class Residents:
             return Bases(base, *map(jnp.asarray, (u, v, cores, cluster)))
 
         return cls(_with(decoder, tuple(shared.modules), made), capacity, shared.rank, shared.names)
+
+    @classmethod
+    def merged(cls, decoder: Decoder, shared: Shared, name: str) -> "Residents":
+        """The model with one adapter in its weights, and room for no other: ask for it without a name."""
+        factors = shared.factors(name)
+
+        def made(base: nnx.Module, modules: Sequence[str]) -> nnx.Module:
+            a, b = (np.stack([factors[module][k] for module in modules]) for k in (0, 1))
+            return lora.plus(base, jnp.matmul(jnp.asarray(b), jnp.asarray(a), precision="highest"))
+
+        return cls(_with(decoder, tuple(shared.modules), made), 1, 0)
 
     @property
     def model(self) -> tuple[Any, Any, Any]:
@@ -191,6 +215,13 @@ class Residents:
             self._rows[place] = self._rows.get(place, 0) + 1
             return place
 
+    def seat(self, place: int) -> int | None:
+        """Where this place's adapter is in the tables, for a row that is to be written now; None: not now."""
+        return place
+
+    def leave(self, seat: int) -> None:
+        """A row that `seat` gave this is written."""
+
     def let_go(self, place: int) -> None:
         """A row that `take` gave this place to is written."""
         with self._lock:
@@ -204,13 +235,17 @@ class Residents:
 
     def _put(self, place: int, numbers: Numbers) -> None:
         """Write one place of all tables."""
+        for table, value, stacked in self._by_table(numbers):
+            table[...] = _written(table[...], place, jnp.asarray(value), stacked)
+
+    def _by_table(self, numbers: Numbers) -> Iterator[tuple[nnx.Variable, np.ndarray, bool]]:
+        """The tables with a place an adapter, what one has in each, and whether layers are stacked there."""
         for path, table in nnx.to_flat_state(self.tables):
             *module, part = path
             if part in PER_ADAPTER:
                 names, stacked = self._named(tuple(module))
-                rows = [numbers[name, part] for name in names]
-                value = jnp.asarray(np.stack(rows) if stacked else rows[0])
-                table[...] = _written(table[...], place, value, stacked)
+                rows = [np.asarray(numbers[name, part]) for name in names]
+                yield table, np.stack(rows) if stacked else rows[0], stacked
 
     def _named(self, path: lora.Path) -> tuple[list[str], bool]:
         """The names in files of the module at a path, one a layer if these are stacked."""

@@ -39,12 +39,22 @@ class Rows(NamedTuple):
     numbers: Numbers
 
 
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def fresh(
+    shape: Any, tables: Any, fixed: Any, length: int, left: Array, place: Array, keys: Array, numbers: Numbers
+) -> Rows:
+    """Rows that hold nothing yet, with room for `length` tokens each; `keys` is (rows, 2), uint32."""
+    cache = nnx.merge(shape.graph, tables, fixed).cache(len(left), length)
+    zero = jnp.zeros_like(left)
+    return Rows(cache, zero, zero, left, place, jax.random.wrap_key_data(keys, impl="threefry2x32"), numbers)
+
+
 @functools.partial(jax.jit, static_argnums=(0, 6), donate_argnums=3)
 def begun(
     shape: Any, tables: Any, fixed: Any, rows: Rows, tokens: Array, segments: Array, steps: Steps, ends: Array
 ) -> Rows:
     """Rows whose prompts, (rows, tokens) and 0 where padded, are read, with their first token written."""
-    model = with_places(nnx.merge(shape, tables, fixed), rows.place)
+    model = with_places(nnx.merge(shape.graph, tables, fixed), rows.place)
     hidden, cache = model.extend(tokens, rows.cache, segments=segments)
     return _next(model, hidden[:, -1], rows._replace(cache=cache), steps, ends)
 
@@ -52,7 +62,7 @@ def begun(
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=3)
 def read(shape: Any, tables: Any, fixed: Any, rows: Rows, tokens: Array, segments: Array) -> Rows:
     """Rows with a piece of their prompts read, none the last."""
-    model = with_places(nnx.merge(shape, tables, fixed), rows.place)
+    model = with_places(nnx.merge(shape.graph, tables, fixed), rows.place)
     return rows._replace(cache=model.extend(tokens, rows.cache, segments=segments)[1])
 
 
@@ -61,7 +71,7 @@ def written(
     shape: Any, tables: Any, fixed: Any, rows: Rows, steps: Steps, ends: Array, chunk: int
 ) -> tuple[Rows, Array]:
     """Up to `chunk` tokens more in each row; and those, (rows, chunk), `NONE` where none was written."""
-    model = with_places(nnx.merge(shape, tables, fixed), rows.place)
+    model = with_places(nnx.merge(shape.graph, tables, fixed), rows.place)
 
     def goes_on(carry: tuple) -> Array:
         done, rows, _ = carry
