@@ -7,7 +7,7 @@ another. 57 tasks are made from word lists and numbers; 7 are of problems of GSM
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -43,12 +43,12 @@ def prompt(question: str) -> str:
     return f"{question} ->"
 
 
-def _some(rng: np.random.Generator, given: list[str], count: int = 3) -> list[str]:
-    return [given[i] for i in rng.permutation(len(given))[:count]]
+def _some(rng: np.random.Generator, given: Sequence[str], count: int = 3) -> list[str]:
+    return [given[int(i)] for i in rng.permutation(len(given))[:count]]
 
 
-def _one(rng: np.random.Generator, given: list[str]) -> str:
-    return given[rng.integers(len(given))]
+def _one(rng: np.random.Generator, given: Sequence[str]) -> str:
+    return given[int(rng.integers(len(given)))]
 
 
 def _word(change: Callable[[str], str]) -> Draw:

@@ -594,5 +594,15 @@ ENTRIES: dict[str, Entry] = {
             needs=("extra:flax",),
             small_needs=("extra:flax",),
         ),
+        Entry(
+            "compress.quality",
+            "64 trained adapters in shared bases: error, score and agreement by rank; against random ones",
+            40,
+            "quality",
+            {"model": "tiny-lm", "made": 2, "full": (2,), "svd": (), "two": (), "four": (), "diag": (), "many": ()}
+            | {"sweeps": 3},
+            needs=("extra:flax", "extra:grain", "model:smollm2", "shared:data/preference"),
+            small_needs=("extra:flax", "model:tiny-lm"),
+        ),
     )
 }

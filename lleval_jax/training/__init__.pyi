@@ -6,6 +6,11 @@ from lleval_jax.training import classify as classify
 from lleval_jax.training import losses as losses
 from lleval_jax.training.adapted import adapted as adapted
 from lleval_jax.training.classifier import Classifier as Classifier
+from lleval_jax.training.compress.choose import Choice as Choice
+from lleval_jax.training.compress.choose import choose as choose
+from lleval_jax.training.compress.fit import Search as Search
+from lleval_jax.training.compress.fit import compress as compress
+from lleval_jax.training.compress.folders import read_adapters as read_adapters
 from lleval_jax.training.cost import Cost as Cost
 from lleval_jax.training.cost import cost as cost
 from lleval_jax.training.factors import Similarity as Similarity
@@ -30,4 +35,8 @@ from lleval_jax.training.outcome import likelihood as likelihood
 from lleval_jax.training.outcome import outcome as outcome
 from lleval_jax.training.recipe import Recipe as Recipe
 from lleval_jax.training.schedule import Schedule as Schedule
+from lleval_jax.training.serve.engine import Engine as Engine
+from lleval_jax.training.serve.engine import Request as Request
+from lleval_jax.training.serve.resident import Residents as Residents
 from lleval_jax.training.trained import Trained as Trained
+from lleval_jax.values.shared_adapters import Shared as Shared
