@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import pathlib
 import tempfile
 import time
@@ -51,7 +52,9 @@ class Settings:
     four: tuple[int, ...] = setting((16, 8, 4), "ranks with four clusters")
     diag: tuple[int, ...] = setting((16, 4, 64), "ranks with diagonal cores")
     sweeps: int = setting(40, "of a search, at most")
-    many: tuple[int, ...] = setting((32, 64, 128, 256), "modules of one shape taken for adapters of one module")
+    random: bool = setting(True, "compare with random adapters")
+    many: tuple[int, ...] = setting((64, 256, 1024), "modules of one shape taken for adapters of one module")
+    bases: tuple[int, ...] = setting((2, 4), "clusters of these")
     longest: float = setting(1e9, "seconds after which no further size is begun")
 
 
@@ -81,12 +84,15 @@ def study(settings: Settings, record: Record) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         found = read_adapters(_folder(settings, model, pathlib.Path(temporary)))
         names = [name for name in tasks.NAMES if tasks.folder_of(name) in found.names]
+        if list(record.content.get("tasks", {}).get("rows", {})) != names:
+            record.content.clear()  # it is of other adapters
         asked = {name: train_adapters.held_out(model, name) for name in names}
         forward = Forward(model, max(16, *settings.full, *settings.diag))
         whole = _uncompressed(found, forward, asked, settings, record)
         _compared(found, settings, record)
         _sizes(found, forward, asked, whole, settings, record)
-        record.part("many", {"rows": many(found, settings)})
+        if "many" not in record.content:
+            record.part("many", {"rows": many(found, settings)})
 
 
 def _folder(settings: Settings, model: lm.LanguageModel, temporary: pathlib.Path) -> pathlib.Path:
@@ -159,7 +165,7 @@ def _row(shared: Shared, forward: Forward, asked: Mapping[str, Packed], whole: M
 
 def _compared(found: Collection, settings: Settings, record: Record) -> None:
     """Error of the middle modules of trained adapters, and of random ones with the same norms, or singular values."""
-    if "random" in record.content:
+    if not settings.random or "random" in record.content:
         return
     rows = []
     for shape, modules in found.groups().items():
@@ -210,20 +216,13 @@ def many(found: Collection, settings: Settings) -> list[dict[str, Any]]:
             continue
         some = [found.stack([modules[k]], [i]) for i, k in picks[:n]]
         stack = stacks.unit(Stack(*(jnp.concatenate(side, 1) for side in zip(*some, strict=True))))
-        for rank, count in ((16, 1), (16, 2), (16, 4), (16, 8)):
-            if count > 1:
-                solved = clustering.solve([stack], rank, count, jax.random.key(0), starts=1, most=8)
-                error, wide = float(1 - solved.kept.mean()), rank
-            else:
-                error, wide = float(1 - _cores_of(stack, rank, settings.sweeps).mean()), rank
-            rows.append(
-                {"n": n, "clusters": count, "rank": wide, "error": error, "values": _held(shape, n, count, wide)}
-            )
-            if count > 1:
-                wide = _matching(shape, n, _held(shape, n, count, rank))
-                error = float(1 - _cores_of(stack, wide, settings.sweeps).mean())
-                held = _held(shape, n, 1, wide)
-                rows.append({"n": n, "clusters": 1, "rank": wide, "error": error, "values": held, "like": count})
+        for count in settings.bases:
+            solved = clustering.solve([stack], 16, count, jax.random.key(0), starts=1, most=8)
+            wide = _matching(shape, n, _held(shape, n, count, 16))
+            one = _cores_of(stack, wide, settings.sweeps)
+            row = {"n": n, "clusters": count, "rank": 16, "error": float(1 - solved.kept.mean())}
+            rows.append(row | {"one_rank": wide, "one_error": float(1 - one.mean())})
+            print("many", json.dumps(rows[-1]), flush=True)
     return rows
 
 

@@ -142,11 +142,9 @@ def many() -> str:
     """One basis and several at equal memory."""
     rows = read("compress", "quality")["many"]["rows"]
     made = []
-    for row in (row for row in rows if row["clusters"] > 1):
-        own = next(each for each in rows if each["n"] == row["n"] and each.get("like") == row["clusters"])
-        more = number(own["error"] - row["error"], 3)
-        cells = (number(row["error"], 3), own["rank"], number(own["error"], 3), more)
-        made.append((row["n"], row["clusters"], row["rank"], *cells))
+    for row in rows:
+        errors = (number(row["error"], 3), row["one_rank"], number(row["one_error"], 3))
+        made.append((row["n"], row["clusters"], row["rank"], *errors, number(row["one_error"] - row["error"], 3)))
     return markdown(("modules", "clusters", "rank", "error", "rank of one basis", "its error", "clusters win by"), made)
 
 

@@ -600,7 +600,7 @@ ENTRIES: dict[str, Entry] = {
             40,
             "quality",
             {"model": "tiny-lm", "made": 2, "full": (2,), "svd": (), "two": (), "four": (), "diag": (), "many": ()}
-            | {"sweeps": 3},
+            | {"sweeps": 3, "random": False},
             needs=("extra:flax", "extra:grain", "model:smollm2", "shared:data/preference"),
             small_needs=("extra:flax", "model:tiny-lm"),
         ),
