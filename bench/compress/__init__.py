@@ -1,0 +1,1 @@
+"""Adapters in shared bases: how good, how fast, and against other programs."""
