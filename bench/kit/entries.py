@@ -604,5 +604,24 @@ ENTRIES: dict[str, Entry] = {
             needs=("extra:flax", "extra:grain", "model:smollm2", "shared:data/preference"),
             small_needs=("extra:flax", "model:tiny-lm"),
         ),
+        Entry(
+            "serving.throughput",
+            "tokens a second and seconds a request against the number of adapters: merged, rotating, compressed",
+            25,
+            "throughput",
+            {"models": ("tiny-lm",), "adapters": (3,), "rank": 4, "requests": 6, "clients": 3, "prompt": 8, "new": 3}
+            | {"rounds": 1, "rows": 4},
+            needs=("extra:flax",),
+            small_needs=("extra:flax",),
+        ),
+        Entry(
+            "serving.endpoint",
+            "`lleval serve` with many adapters under load, mistakes, killed clients, signals, adapters taken away",
+            10,
+            "endpoint",
+            {"requests": 12, "clients": 3, "adapters": 3, "new": 4, "killed": 1, "stopped": 4},
+            needs=("extra:flax", "extra:uvicorn", "extra:openai"),
+            small_needs=("extra:flax", "extra:uvicorn", "extra:openai"),
+        ),
     )
 }

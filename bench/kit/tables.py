@@ -8,7 +8,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bench.kit.results import BENCH
 
-METHODS = ("plain", "irt", "tiny", "adaptive", "prompts", "sloth", "refresh", "pepr", "trust", "data", "lm", "training")
+METHODS = (
+    "plain",
+    "irt",
+    "tiny",
+    "adaptive",
+    "prompts",
+    "sloth",
+    "refresh",
+    "pepr",
+    "trust",
+    "data",
+    "lm",
+    "training",
+    "serving",
+)
 MARK = re.compile(r"^<!-- table ([\w-]+) -->$", re.M)
 HEAD = "<!-- Made by `python -m bench table` from notes.md and results/*.json: change those, not this file. -->\n\n"
 Rows = Iterable[Sequence[object]]

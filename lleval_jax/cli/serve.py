@@ -1,5 +1,7 @@
 """`lleval serve`: one model and many adapters behind an address that OpenAI's clients ask."""
 
+import contextlib
+import importlib.util
 import ipaddress
 import os
 import pathlib
@@ -7,15 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lleval_jax.cli.shell.speaking import note
 from lleval_jax.cli.shell.verb import Outputs, Run, verb
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import require
 
 if TYPE_CHECKING:
     from lleval_jax.lm.load import LanguageModel
+    from lleval_jax.training.serve.engine import Engine
     from lleval_jax.training.serve.resident import Residents
 
 KEY = "LLEVAL_SERVE_KEY"
 STOP = 30.0  # seconds for what is being written when the server is stopped
+PACKAGES = ("uvicorn", "starlette", "prometheus_client")
+WARM = 16  # tokens of the prompt that is read first
 
 Adapters = Annotated[
     pathlib.Path,
@@ -49,27 +55,29 @@ def serve(
 
       lleval serve shared --model path/to/model
     """
-    with verb("loading the model", Outputs(), computes=True) as run:
-        try:
-            import uvicorn
-        except ImportError as error:
-            raise BadInput("serving needs more packages", python="", shell='pip install "lleval-jax[serve]"') from error
-        from lleval_jax import lm
-        from lleval_jax.training.serve import app as apps
-        from lleval_jax.training.serve.engine import Engine
+    with contextlib.ExitStack() as stack:
+        with verb("loading the model", Outputs(), computes=True) as run:
+            missing = [each for each in PACKAGES if importlib.util.find_spec(each) is None]
+            hint = 'pip install "lleval-jax[serve]"'
+            require(not missing, f"serving needs {', '.join(missing)}", shell=hint)
+            from lleval_jax.training.serve import app as apps
+            from lleval_jax.training.serve import listening
 
-        key = os.environ.get(KEY, "")
-        require(
-            bool(key) or _is_here(host), f"{host} can be reached from other machines; set {KEY} to a key for clients"
+            key = os.environ.get(KEY, "")
+            closed = bool(key) or _is_here(host)
+            require(closed, f"{host} can be reached from other machines; set {KEY} to a key for clients")
+            place = stack.enter_context(contextlib.closing(listening.bound(host, port)))
+            base, engine = _engine(model, adapters, rows, length, queue, run)
+        count, where = len(engine.residents.names), listening.address(place)
+        note(f"{count:,} adapters of {base} at {where}/v1; Ctrl-C stops")
+        listening.listen(
+            apps.app(engine, base=base, key=key, most=length), place, seconds=STOP, stopping=lambda: _stopping(engine)
         )
-        base = lm.load(model, tell=run.tell)
-        residents = _residents(base, adapters, run)
-        with Engine(base, residents, rows=rows, length=length, queue=queue) as engine:
-            run.say(f"{len(residents.names):,} adapters of {base.name} at http://{host}:{port}/v1")
-            application = apps.app(engine, base=base.name, key=key, most=length)
-            uvicorn.run(application, host=host, port=port, log_level="warning", timeout_graceful_shutdown=int(STOP))
-            run.say("stopping")
-            engine.close(STOP)
+    note("stopped" if engine.close(STOP) else "stopped; some texts were not finished")
+
+
+def _stopping(engine: "Engine") -> None:
+    note(f"stopping: {engine.waiting + engine.writing:,} texts are finished first; Ctrl-C again stops at once")
 
 
 def _is_here(host: str) -> bool:
@@ -78,6 +86,22 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _engine(model: str, folder: pathlib.Path, rows: int, length: int, queue: int, run: Run) -> "tuple[str, Engine]":
+    """The name of the base model, and an engine whose most used programs are compiled."""
+    from lleval_jax import lm
+    from lleval_jax.lm.sampling import Sampling
+    from lleval_jax.training.serve.asking import Request
+    from lleval_jax.training.serve.engine import Engine
+
+    base = lm.load(model, tell=run.tell)
+    engine = Engine(base, _residents(base, folder, run), rows=rows, length=length, queue=queue)
+    run.say("compiling")
+    tokens = (1,) * min(WARM, length - 2)
+    for how in (Sampling(temperature=0.0), Sampling(temperature=1.0)):
+        engine.write([Request(tokens, how=how, limit=2)])
+    return base.name, engine
 
 
 def _residents(base: "LanguageModel", folder: pathlib.Path, run: Run) -> "Residents":

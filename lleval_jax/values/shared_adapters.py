@@ -61,6 +61,11 @@ class Shared(Value):
         return len(next(iter(self.modules.values())).u)
 
     @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Module -> (d_out, d_in)."""
+        return {name: (part.u.shape[1], part.v.shape[1]) for name, part in self.modules.items()}
+
+    @property
     def after(self) -> int:
         """Values that bases and cores hold."""
         return sum(part.size for module in self.modules.values() for part in module)

@@ -116,6 +116,21 @@ def test_health_and_metrics_need_no_key(served):
     assert "lleval_requests_total" in httpx2.get(f"{served[0]}/metrics").text
 
 
+def test_metrics_say_how_long_requests_took(served, client):
+    def found() -> dict[str, float]:
+        lines = httpx2.get(f"{served[0]}/metrics").text.splitlines()
+        return {name: float(value) for name, value in (each.rsplit(" ", 1) for each in lines if each[0] != "#")}
+
+    before = found()
+    client.completions.create(model="task-1", prompt=PROMPTS[0], max_tokens=4, temperature=0)
+    after = found()
+    for name in ("lleval_queue_seconds", "lleval_first_token_seconds", "lleval_request_seconds"):
+        assert after[f"{name}_count"] == before[f"{name}_count"] + 1
+        assert after[f'{name}_bucket{{le="+Inf"}}'] == after[f"{name}_count"]
+        assert after[f"{name}_sum"] > before[f"{name}_sum"]
+    assert after["lleval_waiting"] == after["lleval_writing"] == 0  # nothing is asked now
+
+
 def test_a_client_that_goes_frees_its_row(served, client, residents):  # noqa: F811
     asked = {"model": "task-3", "prompt": PROMPTS[0], "max_tokens": 100, "temperature": 0}
     for _ in range(6):

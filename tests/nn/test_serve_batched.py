@@ -13,7 +13,8 @@ from lleval_jax.training.compress.fit import Search, compress
 from lleval_jax.training.compress.folders import read_adapters
 from lleval_jax.training.lora import Lora
 from lleval_jax.training.serve import batched
-from lleval_jax.training.serve.resident import Residents, with_places
+from lleval_jax.training.serve.adapted_layers import with_places
+from lleval_jax.training.serve.resident import Residents
 
 ROWS, IN, OUT, RANK, ADAPTERS = 6, 10, 8, 4, 5
 IDS = jnp.array([0, 3, 3, 1, 4, 2])
@@ -121,5 +122,8 @@ def test_shared_adapters_are_those_that_are_exported(decoder, adapters, method, 
 def test_another_models_adapters_are_refused(decoder):  # noqa: F811
     with pytest.raises(BadInput, match="the model has no module 'h.0.attn'"):
         Residents.apart(decoder, {"h.0.attn": (4, 4)}, rank=2, capacity=4)
+    names = [f"model.layers.{k}.self_attn.q_proj" for k in range(3)]
+    with pytest.raises(BadInput, match="q_proj is 12 x 16 in the model and 16 x 16 in the adapters: another"):
+        Residents.apart(decoder, dict.fromkeys(names, (16, 16)), rank=2, capacity=4)
     with pytest.raises(BadInput, match="1 of 3 layers of blocks.attention.query have adapters"):
         Residents.apart(decoder, {"model.layers.0.self_attn.q_proj": (16, 16)}, rank=2, capacity=4)

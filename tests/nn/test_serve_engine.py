@@ -14,7 +14,8 @@ from lleval_jax.training import adapter_files, lora
 from lleval_jax.training.compress.fit import Search, compress
 from lleval_jax.training.compress.folders import read_adapters
 from lleval_jax.training.lora import Lora
-from lleval_jax.training.serve.engine import Engine, Piece, Request
+from lleval_jax.training.serve.asking import Piece, Request
+from lleval_jax.training.serve.engine import Engine
 from lleval_jax.training.serve.resident import Residents
 
 SETTINGS = Lora(rank=2, targets=("query", "value"))

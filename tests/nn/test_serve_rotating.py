@@ -7,7 +7,8 @@ import pytest
 from nn.test_serve_engine import PROMPTS, adapters, alone, model, request  # noqa: F401  (fixtures)
 
 from lleval_jax.training.compress.folders import read_adapters
-from lleval_jax.training.serve.engine import Engine, Piece
+from lleval_jax.training.serve.asking import Piece
+from lleval_jax.training.serve.engine import Engine
 from lleval_jax.training.serve.rotating import Rotating
 
 

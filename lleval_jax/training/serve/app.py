@@ -10,6 +10,7 @@ GET  /metrics               for Prometheus
 import asyncio
 import contextlib
 import hmac
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,9 @@ import msgspec
 from lleval_jax.errors import BadInput, LlevalError
 from lleval_jax.lm.generate import Written
 from lleval_jax.training.serve import wire
-from lleval_jax.training.serve.engine import Busy, Engine, Event, Line, Piece
+from lleval_jax.training.serve.asking import Busy, Event, Line, Piece
+from lleval_jax.training.serve.counts import BOUNDS, Spread
+from lleval_jax.training.serve.engine import Engine
 from lleval_jax.training.serve.resident import NoAdapter
 
 if TYPE_CHECKING:
@@ -135,9 +138,21 @@ class _Collector:
         yield CounterMetricFamily("lleval_requests", "Requests taken.", counts.requests)
         yield CounterMetricFamily("lleval_prompt_tokens", "Tokens of prompts read.", counts.prompts)
         yield CounterMetricFamily("lleval_written_tokens", "Tokens written.", counts.written)
-        yield GaugeMetricFamily("lleval_waiting", "Requests that wait.", counts.waiting)
-        yield GaugeMetricFamily("lleval_writing", "Requests that are written.", counts.writing)
+        yield GaugeMetricFamily("lleval_waiting", "Requests that wait.", self.engine.waiting)
+        yield GaugeMetricFamily("lleval_writing", "Requests that are written.", self.engine.writing)
         yield GaugeMetricFamily("lleval_adapters", "Adapters that are there.", len(self.engine.residents.names))
+        yield _histogram("lleval_queue_seconds", "From asking until it was written.", counts.queued)
+        yield _histogram("lleval_first_token_seconds", "From asking to the first token.", counts.first)
+        yield _histogram("lleval_request_seconds", "From asking to the end.", counts.whole)
+
+
+def _histogram(name: str, about: str, spread: Spread) -> Any:
+    from prometheus_client.core import HistogramMetricFamily
+
+    bounds = [*map(str, BOUNDS), "+Inf"]
+    return HistogramMetricFamily(
+        name, about, list(zip(bounds, itertools.accumulate(spread.counts), strict=True)), spread.total
+    )
 
 
 def _pass(loop: asyncio.AbstractEventLoop, events: "asyncio.Queue[Event]", event: Event) -> None:

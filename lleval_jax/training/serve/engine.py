@@ -5,22 +5,20 @@ and begins again. Whoever submits a request is told by a function of its own, ca
 """
 
 import collections
-import dataclasses
-import hashlib
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.shapes import rung
-from lleval_jax.errors import BadInput, LlevalError, RunFailed, require
+from lleval_jax.errors import LlevalError, RunFailed, require
 from lleval_jax.lm.decoding import NONE, pieces
-from lleval_jax.lm.generate import Growing, Written
-from lleval_jax.lm.sampling import Numbers, Sampling, Steps
-from lleval_jax.lm.stream import Stream
+from lleval_jax.lm.generate import Written
 from lleval_jax.training.serve import steps
+from lleval_jax.training.serve.asking import Busy, Event, Line, Piece, Request, Tell, drawing, steps_of
+from lleval_jax.training.serve.counts import Counts
 from lleval_jax.training.serve.resident import Residents
 
 if TYPE_CHECKING:
@@ -28,67 +26,6 @@ if TYPE_CHECKING:
 
 TOGETHER = 4  # prompts that are read at once; a few sizes, so that few programs are compiled
 PATIENCE = 100  # looks at a request whose adapter cannot be had, while others pass it; then all wait for it
-
-
-class Busy(BadInput):
-    """As many requests wait as may."""
-
-
-class Piece(NamedTuple):
-    """More of a text."""
-
-    text: str
-
-
-Event = Piece | Written | LlevalError  # of one request: pieces, and then how it ended
-Tell = Callable[[Event], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What to write.
-
-    Attributes:
-        tokens: of the prompt.
-        adapter: its name; None: the bare model.
-        how: the sampling; its top_k and penalty are not used.
-        limit: tokens to write, at most.
-        stop: texts that end the writing.
-        seed: of the draws.
-    """
-
-    tokens: tuple[int, ...]
-    adapter: str | None = None
-    how: Sampling = Sampling()
-    limit: int = 64
-    stop: tuple[str, ...] = ()
-    seed: int = 0
-
-
-class Line(Growing):
-    """A request being written; `cancel` ends it."""
-
-    def __init__(self, request: Request, place: int, tell: Tell, stream: Stream, ends: Sequence[int]) -> None:
-        super().__init__(stream, ends, request.limit)
-        self.request, self.place, self.tell = request, place, tell
-        self.seat: int | None = None  # where its adapter is in the tables, once it is written
-        self.looked = 0  # how often its adapter could not be had
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        """Write no more of it; nothing more is told."""
-        self.cancelled = True
-
-
-@dataclasses.dataclass
-class Counts:
-    """What an engine has done: for metrics. Waiting and writing are of this moment."""
-
-    requests: int = 0
-    written: int = 0
-    prompts: int = 0
-    waiting: int = 0
-    writing: int = 0
 
 
 class Engine:
@@ -122,7 +59,7 @@ class Engine:
         self.rows, self.length, self.chunk, self.queue = rows, length, chunk, queue
         self.counts = Counts()
         self._ends = jnp.asarray(tuple(model.tokens.eos) or (NONE,), jnp.int32)
-        self._state = steps.fresh(*residents.model, length, *_drawing((), rows))
+        self._state = steps.fresh(*residents.model, length, *drawing((), rows))
         self._lines: list[Line | None] = [None] * rows
         self._waiting: collections.deque[Line] = collections.deque()
         self._change = threading.Condition()
@@ -140,6 +77,16 @@ class Engine:
     def alive(self) -> bool:
         """Whether requests are taken."""
         return self._thread.is_alive() and not self._closing
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now."""
+        return len(self._waiting)
+
+    @property
+    def writing(self) -> int:
+        """Requests that are written now."""
+        return sum(line is not None for line in self._lines)
 
     def submit(self, request: Request, tell: Tell) -> Line:
         """Take a request.
@@ -214,7 +161,6 @@ class Engine:
                 if self._closing:
                     return False
                 self._change.wait()
-            self.counts.waiting, self.counts.writing = len(self._waiting), sum(line is not None for line in self._lines)
         return True
 
     def _admit(self) -> None:
@@ -246,13 +192,15 @@ class Engine:
 
     def _begin(self, lines: Sequence[Line], rows: Sequence[int]) -> None:
         """Read prompts together, and put them into rows."""
+        for line in lines:
+            self.counts.queued.add(line.seconds)
         count = rung(len(lines), 2)
         *before, last = pieces([np.asarray(line.request.tokens, np.int32) for line in lines], count)
         size = sum(piece.shape[1] for piece, _ in (*before, last))
-        state = steps.fresh(*self.residents.model, min(self.length, size + 1), *_drawing(lines, count))
+        state = steps.fresh(*self.residents.model, min(self.length, size + 1), *drawing(lines, count))
         for piece in before:
             state = steps.read(*self.residents.model, state, *piece)
-        state = steps.begun(*self.residents.model, state, *last, _steps(lines), self._ends)
+        state = steps.begun(*self.residents.model, state, *last, steps_of(lines), self._ends)
         where = np.full(count, self.rows, np.int32)
         where[: len(rows)] = rows
         tokens = np.asarray(state.token)
@@ -260,6 +208,7 @@ class Engine:
         self.counts.prompts += sum(len(line.request.tokens) for line in lines)
         for line, row, token in zip(lines, rows, tokens, strict=False):
             self._lines[row] = line
+            self.counts.first.add(line.seconds)
             self._take(row, [int(token)])
 
     def _go_on(self) -> None:
@@ -267,7 +216,7 @@ class Engine:
         lines = [line for line in self._lines if line is not None]
         if not lines:
             return
-        self._state, tokens = steps.written(*self.residents.model, self._state, _steps(lines), self._ends, self.chunk)
+        self._state, tokens = steps.written(*self.residents.model, self._state, steps_of(lines), self._ends, self.chunk)
         for row, written in enumerate(np.asarray(tokens).tolist()):
             if self._lines[row] is not None:
                 self._take(row, [token for token in written if token != NONE])
@@ -288,6 +237,7 @@ class Engine:
             if line.ended in (None, "stop"):  # the device does not know
                 self._state = self._state._replace(left=self._state.left.at[row].set(0))
             if written is not None:
+                self.counts.whole.add(line.seconds)
                 self._over(line, written)
 
     def _gone(self, line: Line) -> bool:
@@ -308,25 +258,3 @@ class Engine:
                 self.residents.leave(line.seat)
             self.residents.let_go(line.place)
             line.place = -1
-
-
-def _drawing(lines: Sequence[Line], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Numbers]:
-    """What rows for new requests begin with, as `steps.fresh` takes it; those past the last are not written."""
-    left, place, keys = np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros((count, 2), np.uint32)
-    numbers = np.ones((len(Numbers._fields), count), np.float32)
-    for row, line in enumerate(lines):
-        left[row], place[row], keys[row] = line.request.limit, line.seat or 0, _key(line.request)
-        numbers[:, row] = line.request.how.temperature, line.request.how.top_p, 1.0
-    return left, place, keys, Numbers(*numbers)
-
-
-def _steps(lines: Sequence[Line]) -> Steps:
-    """The steps that any of the rows needs."""
-    asked = [line.request.how.steps for line in lines]
-    return Steps(False, any(each.drawn for each in asked), 0, any(each.top_p for each in asked))
-
-
-def _key(request: Request) -> np.ndarray:
-    """Of the request and nothing else: its text is the same in any company."""
-    found = hashlib.sha256(f"{request.seed} {request.adapter} ".encode() + np.asarray(request.tokens, "<i4").tobytes())
-    return np.frombuffer(found.digest()[:8], "<u4").astype(np.uint32)

@@ -18,7 +18,8 @@ import jax
 import numpy as np
 
 from lleval_jax.errors import LlevalError, require
-from lleval_jax.training.serve.engine import Engine, Event, Piece, Request
+from lleval_jax.training.serve.asking import Event, Piece, Request
+from lleval_jax.training.serve.engine import Engine
 from lleval_jax.training.serve.resident import Residents
 from lleval_jax.training.serve.rotating import Rotating
 from lleval_jax.values.progress import Progress, Tell, silent
@@ -130,7 +131,7 @@ def servers(model: "LanguageModel", shared: Shared) -> dict[str, Residents]:
     """The three, in the order of `SERVERS`."""
     count = len(shared.names)
     seats = min(count, max(1, int(shared.matched)))
-    shapes = {name: (part.u.shape[1], part.v.shape[1]) for name, part in shared.modules.items()}
+    shapes = shared.shapes
     rank = max(1, round(float(shared.before.mean()) / sum(map(sum, shapes.values()))))
     rotating = Rotating.few(model.decoder, shapes, rank=rank, seats=seats, capacity=count + 1)
     same: dict[tuple[str, int], np.ndarray] = {}  # the factors that adapters of a cluster have in common, held once

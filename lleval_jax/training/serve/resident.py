@@ -19,7 +19,7 @@ from lleval_jax.lm import decoding
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.training import adapter_names, lora
 from lleval_jax.training.compress.folders import Adapter
-from lleval_jax.training.serve import batched
+from lleval_jax.training.serve.adapted_layers import Apart, Bases, Table
 from lleval_jax.types import Array
 from lleval_jax.values.shared_adapters import Shared
 
@@ -29,58 +29,6 @@ PER_ADAPTER = ("a", "b", "cores", "cluster")  # tables with a place an adapter
 
 class NoAdapter(BadInput):
     """There is no adapter of this name."""
-
-
-class Table(nnx.Variable):
-    """Numbers of all adapters, or bases; stacked layers in front."""
-
-
-class Place(nnx.Variable):
-    """The place of each row's adapter, (rows,); stacked layers in front."""
-
-
-class Apart(nnx.Module):
-    """A linear layer with uncompressed adapters."""
-
-    def __init__(self, base: nnx.Module, a: Array, b: Array) -> None:
-        self.base, self.a, self.b = base, Table(a), Table(b)
-        self.place = Place(jnp.zeros((*a.shape[:-3], 1), jnp.int32))
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """From "... in" to "... out", the rows of the batch first."""
-        more = batched.apart(_by_row(x, self.place), self.a[...], self.b[...], self.place[...])
-        return _plus(self.base(x), more)  # type: ignore[operator]
-
-
-class Bases(nnx.Module):
-    """A linear layer with adapters in shared bases."""
-
-    def __init__(self, base: nnx.Module, u: Array, v: Array, cores: Array, cluster: Array) -> None:
-        self.base = base
-        self.u, self.v, self.cores, self.cluster = Table(u), Table(v), Table(cores), Table(cluster)
-        self.place = Place(jnp.zeros((*u.shape[:-3], 1), jnp.int32))
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """From "... in" to "... out", the rows of the batch first."""
-        tables = (self.u[...], self.v[...], self.cores[...], self.cluster[...])
-        return _plus(self.base(x), batched.shared(_by_row(x, self.place), *tables, self.place[...]))  # type: ignore[operator]
-
-
-def _by_row(x: jax.Array, place: Place) -> jax.Array:
-    """(rows, tokens, in), however the decoder has put rows and tokens together."""
-    return x.reshape(place[...].shape[-1], -1, x.shape[-1])
-
-
-def _plus(y: jax.Array, more: jax.Array) -> jax.Array:
-    return y + more.reshape(y.shape)
-
-
-def with_places(model: Decoder, places: jax.Array) -> Decoder:
-    """The model for a batch whose rows have adapters at these places, (rows,); within a compiled program."""
-    for _, module in nnx.iter_modules(model):
-        if isinstance(module, Apart | Bases):
-            module.place = Place(jnp.broadcast_to(places, (*module.place[...].shape[:-1], *places.shape)))
-    return model
 
 
 class Shape:
@@ -125,7 +73,7 @@ class Residents:
         """
 
         def made(base: nnx.Module, modules: Sequence[str]) -> nnx.Module:
-            (out, inn), layers = shapes[modules[0]], len(modules)
+            (out, inn), layers = _fits(base, modules, shapes), len(modules)
             return Apart(base, jnp.zeros((layers, capacity, rank, inn)), jnp.zeros((layers, capacity, out, rank)))
 
         return cls(_with(decoder, tuple(shapes), made), capacity, rank)
@@ -138,7 +86,10 @@ class Residents:
         require(capacity > n, f"the capacity is {capacity}; {n} adapters and the bare model need {n + 1}")
         require(shared.method != "svd", "adapters cut to their own singular vectors share no basis; serve them apart")
 
+        shapes = shared.shapes
+
         def made(base: nnx.Module, modules: Sequence[str]) -> nnx.Module:
+            _fits(base, modules, shapes)
             parts = [shared.modules[name] for name in modules]
             u, v = (np.stack([getattr(part, side) for part in parts]) for side in "uv")
             cores = np.stack([_room(part.cores, capacity) for part in parts])
@@ -153,6 +104,7 @@ class Residents:
         factors = shared.factors(name)
 
         def made(base: nnx.Module, modules: Sequence[str]) -> nnx.Module:
+            _fits(base, modules, shared.shapes)
             a, b = (np.stack([factors[module][k] for module in modules]) for k in (0, 1))
             return lora.plus(base, jnp.matmul(jnp.asarray(b), jnp.asarray(a), precision="highest"))
 
@@ -265,7 +217,8 @@ def _with(decoder: Decoder, names: Sequence[str], made: Callable[[nnx.Module, Se
     model, wanted = nnx.merge(*nnx.split(decoder)), set(names)
     for path, base, modules in _linear(decoder, model):
         there = [module for module in modules if module in wanted]
-        some = f"{len(there)} of {len(modules)} layers of {lora.name_of(path)} have adapters; all or none must"
+        some = f"{len(there)} of {len(modules)} layers of {lora.name_of(path)} have adapters; all or none must: "
+        some += "are they of another model?"
         require(len(there) in (0, len(modules)), some)
         if there:
             lora.put(model, path, made(base, modules))
@@ -281,6 +234,17 @@ def _linear(decoder: Decoder, model: Decoder) -> Iterator[tuple[lora.Path, nnx.M
         pattern = patterns.get(lora.name_of(path))
         if pattern is not None:
             yield path, base, [pattern.format(layer=layer) for layer in range(decoder.config.layers)]
+
+
+def _fits(base: nnx.Module, modules: Sequence[str], shapes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """(d_out, d_in) of a layer, which its adapters must have."""
+    *_, out, inner = lora.weight_of(base).shape
+    for module in modules:
+        ours, theirs = f"{out} x {inner}", "{} x {}".format(*shapes[module])
+        require(
+            ours == theirs, f"{module} is {ours} in the model and {theirs} in the adapters; they are of another one"
+        )
+    return out, inner
 
 
 def _room(values: np.ndarray, capacity: int) -> np.ndarray:

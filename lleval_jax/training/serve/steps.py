@@ -14,7 +14,7 @@ from lleval_jax.lm.cache import Cache
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.decoding import NONE
 from lleval_jax.lm.sampling import Numbers, Steps, pick
-from lleval_jax.training.serve.resident import with_places
+from lleval_jax.training.serve.adapted_layers import with_places
 from lleval_jax.types import Array
 
 

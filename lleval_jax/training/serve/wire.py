@@ -10,7 +10,7 @@ import msgspec
 from lleval_jax.errors import BadInput, require
 from lleval_jax.lm.generate import Written
 from lleval_jax.lm.sampling import Sampling
-from lleval_jax.training.serve.engine import Request
+from lleval_jax.training.serve.asking import Request
 
 if TYPE_CHECKING:
     from lleval_jax.lm.load import LanguageModel
