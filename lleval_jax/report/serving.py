@@ -82,9 +82,11 @@ def curves(
         latency.plot(at, [each.slowest for each in some], marker=marker, linestyle=":", **how)
     speed.set(ylabel="tokens written a second", ylim=(0, None))
     latency.set(ylabel="seconds a request: median, and 99% dotted", yscale="log")
+    counts = sorted({each.adapters for each in points})
     for panel in (speed, latency):
         panel.set(xlabel="adapters", xscale="log")
-        panel.set_xscale("log", base=4)
+        panel.set_xticks(counts, [f"{count:,}" for count in counts])
+        panel.minorticks_off()
         style.clean(panel)
     picture.legend(handles, servers, 3)
     picture.head(title)
