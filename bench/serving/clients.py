@@ -55,7 +55,7 @@ def drawn(names: Sequence[str], count: int, seed: int) -> list[Ask]:
     rng = np.random.default_rng(seed)
     which, prompts = rng.integers(len(names), size=count), rng.integers(len(PROMPTS), size=count)
     pairs = enumerate(zip(which.tolist(), prompts.tolist(), strict=True))
-    return [Ask(names[k], PROMPTS[p], i % 2 == 1) for i, (k, p) in pairs]
+    return [Ask(names[int(k)], PROMPTS[p], i % 2 == 1) for i, (k, p) in pairs]
 
 
 async def ask_all(

@@ -264,7 +264,7 @@ def _cores(shared: Shared, name: str) -> dict[tuple[str, str], np.ndarray]:
     i = shared.names.index(name)
     found: dict[tuple[str, str], np.ndarray] = {}
     for key, module in shared.modules.items():
-        found[key, "cores"], found[key, "cluster"] = module.cores[i], np.int32(shared.cluster[i])
+        found[key, "cores"], found[key, "cluster"] = module.cores[i], np.asarray(shared.cluster[i], np.int32)
     return found
 
 

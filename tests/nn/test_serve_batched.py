@@ -123,7 +123,7 @@ def test_another_models_adapters_are_refused(decoder):  # noqa: F811
     with pytest.raises(BadInput, match="the model has no module 'h.0.attn'"):
         Residents.apart(decoder, {"h.0.attn": (4, 4)}, rank=2, capacity=4)
     names = [f"model.layers.{k}.self_attn.q_proj" for k in range(3)]
-    with pytest.raises(BadInput, match="in the model and 16 x 12 in the adapters: another"):
+    with pytest.raises(BadInput, match="in the model and 16 x 12 in the adapters; they are of another"):
         Residents.apart(decoder, dict.fromkeys(names, (16, 12)), rank=2, capacity=4)
     with pytest.raises(BadInput, match="1 of 3 layers of blocks.attention.query have adapters"):
         Residents.apart(decoder, {"model.layers.0.self_attn.q_proj": (16, 16)}, rank=2, capacity=4)
