@@ -615,6 +615,15 @@ ENTRIES: dict[str, Entry] = {
             small_needs=("extra:flax",),
         ),
         Entry(
+            "serving.ways",
+            "how rows with adapters of their own meet the bases of their clusters: each way by shapes, and the rule",
+            4,
+            "ways",
+            {"width": (64,), "clusters": (4,), "rows": (8,), "tokens": (1,), "adapters": 16, "repeats": 1},
+            needs=("extra:flax",),
+            small_needs=("extra:flax",),
+        ),
+        Entry(
             "serving.endpoint",
             "`lleval serve` with many adapters under load, mistakes, killed clients, signals, adapters taken away",
             10,

@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.kit.results import read
 from bench.kit.tables import bold, markdown, number, percent
+from bench.serving import ways_tables
 from lleval_jax.training.serve.load import SERVERS
 
 ALONE, ROTATING, COMPRESSED = SERVERS
@@ -82,4 +83,4 @@ def _remark(name: str, part: dict[str, Any]) -> str:
     return ""
 
 
-TABLES = {"throughput": throughput, "endpoint": endpoint, "refused": refused}
+TABLES = {"throughput": throughput, "endpoint": endpoint, "refused": refused, **ways_tables.TABLES}
