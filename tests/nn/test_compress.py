@@ -176,7 +176,7 @@ def test_diagonal_cores_are_the_best_for_their_basis():
 def test_diagonal_cores_never_keep_more_than_full_ones():
     stack = random()
     full = best(stack, 4)
-    found = diagonal.solve(stack, full.u, full.v)
+    found = diagonal.solve(lambda: (stack,), full.u, full.v)
     assert bool(found.settled.all())
     assert float(found.kept[0]) <= float(full.kept[0]) + 1e-9
     rest = stacks.dense(stack) - jnp.einsum("mdk,mnk,mek->mnde", found.u, found.scales, found.v)
@@ -191,7 +191,7 @@ def test_planted_diagonal_adapters_are_found():
     )
     full = best(stack, 3)
     kept = max(
-        float(diagonal.solve(stack, *joint.start(lambda: (stack,), 3, jax.random.key(k), passes=0)).kept[0])
+        float(diagonal.solve(lambda: (stack,), *joint.start(lambda: (stack,), 3, jax.random.key(k), passes=0)).kept[0])
         for k in range(3)
     )
     assert float(full.kept[0]) == pytest.approx(9, rel=1e-9)

@@ -6,11 +6,10 @@ squares. A core has `rank` numbers where a full one has rank^2.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from lleval_jax.core.precision import full_precision, jit
-from lleval_jax.training.compress.stack import Stack, seen
+from lleval_jax.training.compress.stack import Blocks, Stack, seen
 from lleval_jax.types import Array, Float
 
 RIDGE = 1e-6  # of the mean diagonal: components that collapse onto each other stay solvable
@@ -34,18 +33,28 @@ class Diagonal(NamedTuple):
     settled: Float[Array, " m"]
 
 
-def solve(stack: Stack, u: Array, v: Array, *, gain: float = 1e-6, most: int = 500) -> Diagonal:
+def solve(blocks: Blocks, u: Array, v: Array, *, gain: float = 1e-6, most: int = 500) -> Diagonal:
     """Alternate least squares until a sweep gains nothing.
 
+    What the adapters look like in the basis that did not turn is kept, as in `joint`.
+
     Args:
-        stack: adapters of unit norm.
+        blocks: gives all adapters, of unit norm, a block at a time, each time it is called.
         u: (modules, d_out, rank) where to start.
         v: (modules, d_in, rank).
         gain: converged where a sweep adds less than this share of the energy.
         most: sweeps at most.
     """
-    u, v, scales, kept, sweeps, settled = _search(stack, _normal(u), _normal(v), gain, most)
-    return Diagonal(u, v, scales, kept, int(sweeps), settled)
+    u, v = _normal(u), _normal(v)
+    q, kept, sweeps = [seen(part.inn, v) for part in blocks()], jnp.zeros(len(u), u.dtype), 0
+    settled = jnp.zeros(len(u), bool)
+    while sweeps < most and not bool(settled.all()):
+        p, v, _ = _turned(blocks, u, v, q, False)
+        q, u, now = _turned(blocks, v, u, p, True)
+        kept, settled, sweeps = now, now - kept <= gain * now, sweeps + 1
+    found = [scales(part, u, v) for part in blocks()]
+    held, each = (jnp.concatenate(parts, 1) for parts in zip(*found, strict=True))
+    return Diagonal(u, v, held, each.sum(-1), sweeps, settled)
 
 
 @jit
@@ -56,34 +65,29 @@ def scales(stack: Stack, u: Array, v: Array) -> tuple[Float[Array, "m n k"], Flo
     return found, jnp.sum(found * both, -1)
 
 
-def _search(stack: Stack, u: Array, v: Array, gain: float, most: int) -> tuple:
-    return _searched(stack, u, v, jnp.asarray(gain, u.dtype), jnp.asarray(most))
+def _turned(blocks: Blocks, u: Array, v: Array, q: list[Array], transposed: bool) -> tuple[list[Array], Array, Array]:
+    """Each block's side in U, the best V for U and the present cores, and the energy of those, (modules,)."""
+    seen_in, sums = [], []
+    for part, other in zip(blocks(), q, strict=True):
+        p, *more = _turn(part.transposed if transposed else part, u, v, other)
+        seen_in.append(p)
+        sums = [a + b for a, b in zip(sums, more, strict=True)] if sums else more
+    return seen_in, _best(u, *sums[:2]), sums[2]
 
 
 @jit
-def _searched(stack: Stack, u: Array, v: Array, gain: Array, most: Array) -> tuple:
-    def going(state: tuple) -> Array:
-        *_, sweeps, settled = state
-        return (sweeps < most) & ~settled.all()
-
-    def sweep(state: tuple) -> tuple:
-        u, v, s, kept, sweeps, _ = state
-        u = _normal(_updated(stack, v, s))
-        v = _normal(_updated(stack.transposed, u, scales(stack, u, v)[0]))
-        s, each = scales(stack, u, v)
-        now = each.sum(-1)
-        return u, v, s, now, sweeps + 1, now - kept <= gain * now
-
-    s, each = scales(stack, u, v)
-    first = (u, v, s, each.sum(-1), jnp.asarray(0), jnp.zeros(len(u), bool))
-    return jax.lax.while_loop(going, sweep, first)
+def _turn(stack: Stack, u: Array, v: Array, q: Array) -> tuple[Array, Array, Array, Array]:
+    """A block's side in U, and of V = (sum M_i' U S_i)(sum S_i U'U S_i)^-1 both sums, of the second without U'U."""
+    p = seen(stack.out, u)
+    both = jnp.sum(p * q, 2)
+    s = _solved(_gram(u) * _gram(v), both)
+    image = jnp.einsum("mnrk,mnrd->mkd", p * s[:, :, None], stack.inn)
+    return p, jnp.swapaxes(image, -1, -2), jnp.einsum("mnk,mnl->mkl", s, s), jnp.sum(s * both, (1, 2))
 
 
-@full_precision
-def _updated(stack: Stack, v: Array, s: Array) -> Array:
-    """The best U for V and cores: (sum M_i V S_i)(sum S_i V'V S_i)^-1."""
-    image = jnp.einsum("mnrd,mnrk,mnk->mdk", stack.out, seen(stack.inn, v), s)
-    return _solved(_gram(v) * jnp.einsum("mnk,mnl->mkl", s, s), image)
+@jit
+def _best(u: Array, image: Array, squares: Array) -> Array:
+    return _normal(_solved(_gram(u) * squares, image))
 
 
 def _solved(square: Array, rows: Array) -> Array:

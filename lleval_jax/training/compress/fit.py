@@ -161,7 +161,7 @@ def _basis(
     wide = min(rank, small.out.shape[-1], small.inn.shape[-1])  # there may be fewer directions; the rest stay zero
     found: Any = joint.best(lambda: (small,), wide, key, starts=search.starts, most=search.most)
     if method == "diag":
-        found = diagonal.solve(small, found.u, found.v)
+        found = diagonal.solve(lambda: (small,), found.u, found.v)
     cores, kept = cores_in(small, found.u, found.v, method)
     more = rank - wide
     u, v = (jnp.pad(basis @ side, ((0, 0), (0, 0), (0, more))) for basis, side in ((first, found.u), (second, found.v)))

@@ -2,23 +2,25 @@
 
 For given U and V the best core is U' M_i V, and the energy that is kept, sum ||U' M_i V||^2, is what U and V maximise:
 Tucker-2 of the tensor of adapters. U and V take turns. A turn is one step of subspace iteration, which never lowers the
-energy (it is convex in U), and costs four products with thin matrices; in blocks of adapters where all do not fit.
+energy (it is convex in U), and reads the adapters once, a block at a time where all do not fit:
 
-    U <- qr(sum_i M_i V core_i'),    V <- qr(sum_i M_i' U core_i)
+    V <- qr(sum_i M_i' U core_i),    U <- qr(sum_i M_i V core_i')
+
+What the adapters look like in the basis that did not turn is kept, so that a turn costs two products with thin matrices.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from lleval_jax.core.precision import full_precision, jit
-from lleval_jax.training.compress.stack import Stack, seen
+from lleval_jax.training.compress import stack as stacks
+from lleval_jax.training.compress.stack import Blocks, Stack, seen
 from lleval_jax.types import Array, Float
 
 TRIAL = 24  # sweeps after which the better half of several searches goes on
-Blocks = Callable[[], Iterable[Stack]]  # reads all adapters once, a block at a time
 
 
 class Joint(NamedTuple):
@@ -87,11 +89,11 @@ def start(blocks: Blocks, rank: int, key: Array, *, passes: int = 3) -> tuple[Ar
     u, v = (orthonormal(each) for each in wide)
     if not passes:
         return u[..., :rank], v[..., :rank]
+    grams = [stacks.grams(part) for part in blocks()]
     for _ in range(passes - 1):
-        u = orthonormal(_total(spread(part, u) for part in blocks()))
-        v = orthonormal(_total(spread(part.transposed, v) for part in blocks()))
-    first = _leading(_total(spread(part, u) for part in blocks()), u, rank)
-    return first, _leading(_total(spread(part.transposed, v) for part in blocks()), v, rank)
+        u, v = (orthonormal(each) for each in _spread(blocks, grams, u, v))
+    first, second = _spread(blocks, grams, u, v)
+    return _leading(first, u, rank), _leading(second, v, rank)
 
 
 @jit
@@ -99,21 +101,6 @@ def cores(stack: Stack, u: Array, v: Array) -> Float[Array, "m n k l"]:
     """U' M_i V, (modules, n, rank, rank)."""
     p, q = seen(stack.out, u), seen(stack.inn, v)
     return jnp.einsum("mnrk,mnrl->mnkl", p, q)
-
-
-@jit
-def half(stack: Stack, u: Array, v: Array) -> Float[Array, "m d k"]:
-    """sum_i M_i V core_i', the gradient of half the energy in U."""
-    p, q = seen(stack.out, u), seen(stack.inn, v)
-    inner = jnp.einsum("mnrl,mnsl,mnsk->mnrk", q, q, p)  # q core', core = p'q
-    return jnp.einsum("mnrd,mnrk->mdk", stack.out, inner)
-
-
-@jit
-def spread(stack: Stack, u: Array) -> Float[Array, "m d k"]:
-    """sum_i M_i M_i' U."""
-    gram = jnp.einsum("mnrd,mnsd->mnrs", stack.inn, stack.inn)
-    return jnp.einsum("mnrd,mnrs,mnsk->mdk", stack.out, gram, seen(stack.out, u))
 
 
 @jit
@@ -145,25 +132,80 @@ def _starts(blocks: Blocks, rank: int, key: Array, count: int) -> list[tuple[Arr
 
 def _solved(blocks: Blocks, u: Array, v: Array, turn: float, gain: float, most: int) -> Joint:
     """`solve` for several starts of each module, in axis 1 of all that goes in and comes out."""
-    energy, sweeps = _energy(blocks, u, v), 0
+    q, last, sweeps = [_seen(part.inn, v) for part in blocks()], jnp.zeros(u.shape[:2], u.dtype), 0
     while sweeps < most:
         sweeps += 1
-        old, last = (u, v), energy
-        u = _turned(blocks, u, v, False)
-        v = _turned(blocks, v, u, True)
-        energy = _energy(blocks, u, v)
+        old = u, v
+        p, v, _ = _turned(blocks, u, q, False)
+        q, u, energy = _turned(blocks, v, p, True)
         settled = _settled(old, (u, v), last, energy, turn, gain)
+        last = energy
         if bool(settled.all()):
             break
-    return Joint(u, v, energy, sweeps, settled)
+    kept = _total(_energy(part, u, other) for part, other in zip(blocks(), q, strict=True))
+    return Joint(u, v, kept, sweeps, settled)
 
 
-def _turned(blocks: Blocks, u: Array, v: Array, transposed: bool) -> Array:
-    return orthonormal(_total(_halves(part.transposed if transposed else part, u, v) for part in blocks()))
+def _turned(blocks: Blocks, u: Array, q: list[Array], transposed: bool) -> tuple[list[Array], Array, Array]:
+    """One reading of all adapters.
+
+    Args:
+        blocks: the adapters.
+        u: (modules, starts, d, rank) the basis that stays.
+        q: of each block, its other side in the basis that turns.
+        transposed: whether U is that of `inn`.
+
+    Returns:
+        Each block's side in U, the other basis after its turn, and the energy before that, (modules, starts).
+    """
+    seen_in, image, energy = [], None, None
+    for part, other in zip(blocks(), q, strict=True):
+        p, more, kept = _turn(part.transposed if transposed else part, u, other)
+        seen_in.append(p)
+        image = more if image is None else image + more
+        energy = kept if energy is None else energy + kept
+    assert image is not None and energy is not None
+    return seen_in, orthonormal(image), energy
 
 
-def _energy(blocks: Blocks, u: Array, v: Array) -> Float[Array, "m s"]:
-    return _total(_energies(part, u, v) for part in blocks())
+@jit
+def _turn(stack: Stack, u: Array, q: Array) -> tuple[Array, Array, Array]:
+    """`_turned` for a block, before the basis is made orthonormal: sum_i M_i' U core_i."""
+    p = _seen(stack.out, u)
+    core = _cores(p, q)
+    image = jnp.einsum("mnrsl,mnrd->msld", jnp.einsum("mnrsk,mnskl->mnrsl", p, core), stack.inn)
+    return p, jnp.swapaxes(image, -1, -2), jnp.sum(jnp.square(core), (1, 3, 4))
+
+
+@jit
+def _energy(stack: Stack, u: Array, q: Array) -> Float[Array, "m s"]:
+    return jnp.sum(jnp.square(_cores(_seen(stack.out, u), q)), (1, 3, 4))
+
+
+@jit
+def _seen(rows: Array, basis: Array) -> Float[Array, "m n r s k"]:
+    """Rows in the bases of all starts: one product."""
+    return jnp.einsum("mnrd,msdk->mnrsk", rows, basis)
+
+
+@full_precision
+def _cores(p: Array, q: Array) -> Float[Array, "m n s k l"]:
+    return jnp.einsum("mnrsk,mnrsl->mnskl", p, q)
+
+
+def _spread(blocks: Blocks, grams: Iterable[tuple[Array, Array]], u: Array, v: Array) -> tuple[Array, Array]:
+    """sum_i M_i M_i' U and sum_i M_i' M_i V."""
+    found = [
+        (_spread_one(part.out, inn, u), _spread_one(part.inn, out, v))
+        for part, (out, inn) in zip(blocks(), grams, strict=True)
+    ]
+    return _total(each[0] for each in found), _total(each[1] for each in found)
+
+
+@jit
+def _spread_one(rows: Array, gram: Array, u: Array) -> Float[Array, "m d k"]:
+    inner = jnp.einsum("mnrs,mnsk->mnrk", gram, seen(rows, u))
+    return jnp.swapaxes(jnp.einsum("mnrk,mnrd->mkd", inner, rows), -1, -2)
 
 
 @jit
@@ -173,17 +215,6 @@ def _settled(
     """(modules, starts) whether both bases stay, or nothing is gained."""
     moved = jnp.maximum(change(old[0], new[0]), change(old[1], new[1]))
     return (moved < turn) | (now - last <= gain * now)
-
-
-@jit
-def _halves(stack: Stack, u: Array, v: Array) -> Array:
-    return jax.vmap(half, (None, 1, 1), 1)(stack, u, v)
-
-
-@jit
-def _energies(stack: Stack, u: Array, v: Array) -> Float[Array, "m s"]:
-    one = lambda u, v: jnp.sum(jnp.square(cores(stack, u, v)), (1, 2, 3))  # noqa: E731
-    return jax.vmap(one, 1, 1)(u, v)
 
 
 def _total(parts: Iterable[Array]) -> Array:

@@ -4,7 +4,7 @@ An adapter M = B A is kept as two thin matrices of rows, so that M = out' inn, a
 Both sides look alike: with `out` and `inn` exchanged the stack is that of the transposed adapters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -36,10 +36,20 @@ class Stack(NamedTuple):
         return Stack(self.out[:, rows], self.inn[:, rows])
 
 
+Blocks = Callable[[], Iterable[Stack]]  # reads all adapters once, a block at a time
+
+
 @jit
 def norms(stack: Stack) -> Float[Array, "m n"]:
     """Frobenius norms of the adapters, (modules, n): ||B A||^2 = tr((B'B)(A A')), products of r x r only."""
-    return jnp.sqrt(jnp.maximum(jnp.sum(_gram(stack.out) * _gram(stack.inn), (-2, -1)), 0.0))
+    out, inn = grams(stack)
+    return jnp.sqrt(jnp.maximum(jnp.sum(out * inn, (-2, -1)), 0.0))
+
+
+@jit
+def grams(stack: Stack) -> tuple[Float[Array, "m n r r"], Float[Array, "m n r r"]]:
+    """B'B and A A' of each adapter."""
+    return _gram(stack.out), _gram(stack.inn)
 
 
 @jit
