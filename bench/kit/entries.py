@@ -632,5 +632,14 @@ ENTRIES: dict[str, Entry] = {
             needs=("extra:flax", "extra:uvicorn", "extra:openai"),
             small_needs=("extra:flax", "extra:uvicorn", "extra:openai"),
         ),
+        Entry(
+            "compress.speed",
+            "seconds to put a thousand adapters into a basis: against the authors' program, their number, whole models",
+            20,
+            "speed",
+            {"parts": ("race",), "sides": ("lleval_jax, one start",), "adapters": 6, "size": 16, "rank": 2}
+            | {"width": 2, "repeats": 1},
+            needs=("extra:torch",),
+        ),
     )
 }

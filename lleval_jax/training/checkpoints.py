@@ -23,12 +23,11 @@ import optax
 
 from lleval_jax import writing
 from lleval_jax.errors import BadFile, BadInput, DataWarning, NotConverged, RunFailed, outside, require
-from lleval_jax.training import board
+from lleval_jax.training import board, same_run
 from lleval_jax.training.board import Board
 from lleval_jax.training.stores import Store, quiet
 
-FACTS, METRICS = "run.json", "metrics.jsonl"
-HASH = 12  # letters of a hash that a message quotes
+METRICS = "metrics.jsonl"
 
 
 class Kept(NamedTuple):
@@ -68,7 +67,7 @@ class Run:
             board.require_writer()
         self._stores: tuple[Store, ...] = ()
         if self.folder is not None:
-            _begin(self.folder, json.loads(json.dumps(facts)))
+            same_run.begin(self.folder, json.loads(json.dumps(facts)))
             self._last, self._best = self._stores = Store(self.folder / "last"), Store(self.folder / "best")
 
     def __enter__(self) -> "Run":
@@ -217,35 +216,6 @@ class Run:
         lines = path.read_text(encoding="utf-8").splitlines()[:step] if path.exists() else []
         self.records = [json.loads(line) for line in lines]
         writing.put(path, "".join(f"{line}\n" for line in lines).encode())
-
-
-def _begin(folder: pathlib.Path, facts: dict[str, Any]) -> None:
-    """The folder, made or found to hold this very run."""
-    path = folder / FACTS
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        other = list(_differences(before, facts))
-        hint = "name another folder, or delete this one"
-        require(not other, f"{folder} holds another run: {', '.join(other)}; {hint}")
-        return
-    own = [each for each in folder.iterdir() if not writing.is_passing(each)] if folder.exists() else []
-    require(not own, f"{folder} holds something else than a run; name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    writing.put(path, json.dumps(facts, indent=1).encode())
-
-
-def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
-    """What differs, in words: "schedule.rate is 0.1 there and 0.2 here". Of hashes the first letters."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in dict.fromkeys((*before, *now)):
-            yield from _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
-    elif before != now:
-        yield f"{name} is {_short(before)} there and {_short(now)} here"
-
-
-def _short(value: Any) -> str:
-    is_hash = isinstance(value, str) and len(value) == 64
-    return f"{value[:HASH]}..." if is_hash else str(value)
 
 
 def _plain(kept: Kept) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
-from lleval_jax.core.shapes import rung
 from lleval_jax.training.compress import joint
 from lleval_jax.training.compress.joint import Joint
 from lleval_jax.training.compress.stack import Stack
@@ -94,9 +93,8 @@ def _grouped(parts: Sequence[Stack], rank: int, count: int, key: Array) -> np.nd
 
 
 def _basis(part: Stack, rows: np.ndarray, rank: int, key: Array) -> Joint:
-    """The basis of some adapters; their number is padded with adapters of zeros, so that few programs are compiled."""
-    room = rung(len(rows), 4) - len(rows)
-    some = jax.tree.map(lambda x: jnp.pad(x, ((0, 0), (0, room), (0, 0), (0, 0))), part.take(rows))
+    """The basis of some adapters."""
+    some = part.some(rows)
     return joint.best(lambda: (some,), rank, key, starts=1)
 
 

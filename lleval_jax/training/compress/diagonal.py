@@ -49,8 +49,10 @@ def solve(blocks: Blocks, u: Array, v: Array, *, gain: float = 1e-6, most: int =
     q, kept, sweeps = [seen(part.inn, v) for part in blocks()], jnp.zeros(len(u), u.dtype), 0
     settled = jnp.zeros(len(u), bool)
     while sweeps < most and not bool(settled.all()):
-        p, v, _ = _turned(blocks, u, v, q, False)
-        q, u, now = _turned(blocks, v, u, p, True)
+        p, sums, _ = _turned(blocks, u, v, q, False)
+        v = _next(v, u, sums, settled)
+        q, sums, now = _turned(blocks, v, u, p, True)
+        u = _next(u, v, sums, settled)
         kept, settled, sweeps = now, now - kept <= gain * now, sweeps + 1
     found = [scales(part, u, v) for part in blocks()]
     held, each = (jnp.concatenate(parts, 1) for parts in zip(*found, strict=True))
@@ -65,14 +67,16 @@ def scales(stack: Stack, u: Array, v: Array) -> tuple[Float[Array, "m n k"], Flo
     return found, jnp.sum(found * both, -1)
 
 
-def _turned(blocks: Blocks, u: Array, v: Array, q: list[Array], transposed: bool) -> tuple[list[Array], Array, Array]:
-    """Each block's side in U, the best V for U and the present cores, and the energy of those, (modules,)."""
+def _turned(
+    blocks: Blocks, u: Array, v: Array, q: list[Array], transposed: bool
+) -> tuple[list[Array], tuple[Array, Array], Array]:
+    """Each block's side in U, the sums that V turns by, and the energy before that, (modules,)."""
     seen_in, sums = [], []
     for part, other in zip(blocks(), q, strict=True):
         p, *more = _turn(part.transposed if transposed else part, u, v, other)
         seen_in.append(p)
         sums = [a + b for a, b in zip(sums, more, strict=True)] if sums else more
-    return seen_in, _best(u, *sums[:2]), sums[2]
+    return seen_in, (sums[0], sums[1]), sums[2]
 
 
 @jit
@@ -86,8 +90,10 @@ def _turn(stack: Stack, u: Array, v: Array, q: Array) -> tuple[Array, Array, Arr
 
 
 @jit
-def _best(u: Array, image: Array, squares: Array) -> Array:
-    return _normal(_solved(_gram(u) * squares, image))
+def _next(old: Array, other: Array, sums: tuple[Array, Array], settled: Array) -> Array:
+    """The best basis for the other and the present cores; one that has settled stays."""
+    image, squares = sums
+    return jnp.where(settled[:, None, None], old, _normal(_solved(_gram(other) * squares, image)))
 
 
 def _solved(square: Array, rows: Array) -> Array:

@@ -1,8 +1,15 @@
-"""From a collection of adapters to shared bases: modules of one shape together, as many as memory takes at a time."""
+"""From a collection of adapters to shared bases: modules of one shape together, as many as memory takes at a time.
+
+Modules of a batch are spread over the devices. Where one module of all adapters takes more than the memory, adapters
+are read from disk in blocks, twice a sweep. Batches that are done can be kept, and are not done twice.
+"""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +17,11 @@ import numpy as np
 
 from lleval_jax.errors import require, require_known
 from lleval_jax.training.compress import clusters as clustering
-from lleval_jax.training.compress import diagonal, joint, separate
+from lleval_jax.training.compress import diagonal, joint, parts, separate
 from lleval_jax.training.compress import stack as stacks
 from lleval_jax.training.compress.folders import Collection
-from lleval_jax.training.compress.stack import Stack
+from lleval_jax.training.compress.parts import Bases
+from lleval_jax.training.compress.stack import Blocks, Stack
 from lleval_jax.types import Array
 from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.shared_adapters import Module, Shared
@@ -50,6 +58,7 @@ def compress(
     method: Method = "full",
     clusters: int = 1,
     search: Search = Search(),  # noqa: B008  frozen
+    keep: "str | os.PathLike[str] | None" = None,
     tell: Tell = silent,
 ) -> Shared:
     """Put adapters into shared bases.
@@ -63,10 +72,12 @@ def compress(
         method: "full" cores, "diag" diagonal cores, or "svd": no shared basis, for comparison.
         clusters: bases for each module.
         search: how hard to look.
+        keep: a folder for the modules that are done. The same call with the same adapters goes on from there.
         tell: called with the modules done.
 
     Raises:
-        BadInput: the rank exceeds a module's side, there are more clusters than adapters, or "svd" with clusters.
+        BadInput: the rank exceeds a module's side, there are more clusters than adapters, or "svd" with clusters; the
+            folder holds modules of other adapters or settings; clusters do not fit into the memory.
 
     Example:
         >>> shared = compress(read_adapters("adapters/"), rank=16)
@@ -81,19 +92,19 @@ def compress(
     for module, shape in adapters.shapes.items():
         require(rank <= min(shape), f"the rank is {rank}, and {module} is {shape[0]} x {shape[1]}")
     key = jax.random.key(search.seed, impl="threefry2x32")
-    member, found = np.zeros(n, int), {}
-    settled = True
+    done = parts.Parts(keep, lambda: _facts(adapters, rank, method, clusters, search))
+    member, settled = np.zeros(n, int), True
     if clusters > 1:
         tell(Progress("finding clusters", 0, 1))
-        grouped = clustering.solve(_sample(adapters, search), rank, clusters, key, starts=min(search.starts, 3))
-        member, settled = grouped.member, grouped.settled
+        member, settled = done.clusters(lambda: _members(adapters, rank, clusters, key, search))
+    found: dict[str, Module] = {}
     errors: dict[str, np.ndarray] = {}
-    for names in _batches(adapters, search):
-        stack = adapters.stack(names)
-        bases = _solved(stack, rank, method, member, key, search)
-        for number, name in enumerate(names):
-            found[name] = Module(bases.u[number], bases.v[number], bases.cores[number])
-            errors[name] = bases.error[number]
+    for number, names in enumerate(_batches(adapters, search)):
+        solve = functools.partial(_solved, adapters, names, rank, method, member, key, search)
+        bases = done.bases(number, solve)
+        for at, name in enumerate(names):
+            found[name] = Module(bases.u[at], bases.v[at], bases.cores[at])
+            errors[name] = bases.error[at]
         settled &= bases.settled
         tell(Progress("finding bases", len(found), len(adapters.shapes), unit="modules"))
     order = list(adapters.shapes)
@@ -117,57 +128,114 @@ def cores_in(stack: Stack, u: Array, v: Array, method: str) -> tuple[Array, Arra
     return cores, jnp.sum(jnp.square(cores), (-2, -1))
 
 
-class _Bases(NamedTuple):
-    """Of the modules of a batch.
-
-    u        (modules, clusters, d_out, rank)
-    v        (modules, clusters, d_in, rank)
-    cores    (modules, n, rank, rank) or (modules, n, rank)
-    error    (modules, n) squared and relative
-    settled  whether all searches converged
-    """
-
-    u: np.ndarray
-    v: np.ndarray
-    cores: np.ndarray
-    error: np.ndarray
-    settled: bool
+Reader = Callable[[np.ndarray], Blocks]  # adapters of these rows, perhaps with some of zeros: in a block, or in several
 
 
-def _solved(stack: Stack, rank: int, method: Method, member: np.ndarray, key: Array, search: Search) -> _Bases:
+def _reader(adapters: Collection, modules: Sequence[str], search: Search) -> Reader:
+    """Modules of adapters: read once where they fit into memory, else from disk whenever they are looked at."""
+    size, n = _bytes(adapters, modules[0]), len(adapters.names)
+    if size <= search.memory:
+        whole = _over_devices(adapters.stack(modules))
+        return lambda rows: _whole(whole if len(rows) == n else whole.some(rows))
+    most = int(search.memory // (size / n))
+    require(
+        most >= 1, f"{modules[0]} of one adapter takes {size / n:,.0f} bytes; the memory is {search.memory:,.0f} bytes"
+    )
+
+    def some(rows: np.ndarray) -> Blocks:
+        parts = np.array_split(rows, -(-len(rows) // most))
+        return lambda: (adapters.stack(modules, part.tolist()) for part in parts)
+
+    return some
+
+
+def _whole(stack: Stack) -> Blocks:
+    return lambda: (stack,)
+
+
+def _over_devices(stack: Stack) -> Stack:
+    """Shared out by modules to all devices, with modules of zeros where they do not go round; these change nothing."""
+    devices = jax.devices()
+    if len(devices) == 1 or len(stack.out) == 1:
+        return stack
+    more = -len(stack.out) % len(devices)
+    over = jax.NamedSharding(jax.sharding.Mesh(np.array(devices), ("modules",)), jax.P("modules"))
+    return jax.tree.map(lambda x: jax.device_put(np.pad(x, ((0, more), (0, 0), (0, 0), (0, 0))), over), stack)
+
+
+def _solved(
+    adapters: Collection,
+    modules: Sequence[str],
+    rank: int,
+    method: Method,
+    member: np.ndarray,
+    key: Array,
+    search: Search,
+) -> Bases:
     """The bases of all clusters; cores get the norms back that the search takes away."""
-    norms = np.asarray(stacks.norms(stack))
-    stack = stacks.unit(stack)
+    read = _reader(adapters, modules, search)
     if method == "svd":
-        u, cores, v, kept = (np.asarray(each) for each in separate.truncated(stack, rank))
-        settled = True
+        rows = [np.arange(len(member))]
+        each = [_separate(read(rows[0]), rank)]
     else:
         rows = [np.flatnonzero(member == k) for k in range(member.max() + 1)]
         keys = [jax.random.fold_in(key, k) for k in range(len(rows))]
-        each = [_basis(stack.take(some), rank, method, one, search) for some, one in zip(rows, keys, strict=True)]
-        u, v = (np.stack(sides, 1) for sides in list(zip(*each, strict=True))[:2])
-        order = np.argsort(np.concatenate(rows))
-        cores, kept = (np.concatenate([found[k] for found in each], 1)[:, order] for k in (2, 3))
-        settled = all(found[4] for found in each)
-    cores = cores * norms.reshape(*norms.shape, *(1 for _ in cores.shape[2:]))
-    return _Bases(u, v, cores, np.where(norms > 0, np.maximum(1 - kept, 0), 0), settled)
+        each = [_basis(read(some), rank, method, one, search) for some, one in zip(rows, keys, strict=True)]
+    order = np.argsort(np.concatenate(rows))
+    u, v = (np.concatenate([getattr(found, side) for found in each], 1) for side in ("u", "v"))
+    cores, error = (
+        np.concatenate([getattr(found, part)[:, : len(some)] for found, some in zip(each, rows, strict=True)], 1)
+        for part in ("cores", "error")
+    )
+    return Bases(u, v, cores[:, order], error[:, order], all(found.settled for found in each))
 
 
-def _basis(
-    part: Stack, rank: int, method: Method, key: Array, search: Search
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Of one cluster u, v (modules, d, rank), cores, energies (modules, n), and whether the search converged."""
-    small, first, second = stacks.reduced(part)
-    wide = min(rank, small.out.shape[-1], small.inn.shape[-1])  # there may be fewer directions; the rest stay zero
-    found: Any = joint.best(lambda: (small,), wide, key, starts=search.starts, most=search.most)
+def _separate(blocks: Blocks, rank: int) -> Bases:
+    """Adapters cut each by itself."""
+
+    def one(part: Stack) -> tuple[Array, ...]:
+        u, values, v, kept = separate.truncated(stacks.unit(part), rank)
+        return u, v, *_measured(values, kept, stacks.norms(part))
+
+    u, v, cores, error = _joined(map(one, blocks()))
+    return Bases(u, v, cores, error, True)
+
+
+def _basis(blocks: Blocks, rank: int, method: Method, key: Array, search: Search) -> Bases:
+    """Of one cluster."""
+    units, back = _coordinates(blocks)
+    wide = min(rank, *(side.shape[-1] for side in next(iter(units()))))  # there may be fewer directions
+    found: Any = joint.best(units, wide, key, starts=search.starts, most=search.most)
     if method == "diag":
-        found = diagonal.solve(lambda: (small,), found.u, found.v)
-    cores, kept = cores_in(small, found.u, found.v, method)
-    more = rank - wide
-    u, v = (jnp.pad(basis @ side, ((0, 0), (0, 0), (0, more))) for basis, side in ((first, found.u), (second, found.v)))
-    cores = jnp.pad(cores, ((0, 0), (0, 0), *((0, more) for _ in cores.shape[2:])))
-    settled = bool(np.asarray(found.settled).all())
-    return np.asarray(u), np.asarray(v), np.asarray(cores), np.asarray(kept), settled
+        found = diagonal.solve(units, found.u, found.v)
+    norms = [stacks.norms(part) for part in blocks()]
+    cores, error = _joined(
+        _measured(*cores_in(part, found.u, found.v, method), norm) for part, norm in zip(units(), norms, strict=True)
+    )
+    more = (0, rank - wide)  # columns of zeros
+    u, v = (np.pad(np.asarray(side), ((0, 0), (0, 0), more))[:, None] for side in back(found.u, found.v))
+    cores = np.pad(cores, ((0, 0), (0, 0), *(more for _ in cores.shape[2:])))
+    return Bases(u, v, cores, error, bool(np.asarray(found.settled).all()))
+
+
+def _coordinates(blocks: Blocks) -> tuple[Blocks, Callable[[Array, Array], tuple[Array, Array]]]:
+    """Adapters of unit norm, in fewer coordinates where that loses nothing and all are in memory; and the way back."""
+    first, *more = itertools.islice(blocks(), 2)
+    if more:
+        return lambda: map(stacks.unit, blocks()), lambda u, v: (u, v)
+    small, out, inn = stacks.reduced(stacks.unit(first))
+    return _whole(small), lambda u, v: (out @ u, inn @ v)
+
+
+def _measured(cores: Array, kept: Array, norms: Array) -> tuple[Array, Array]:
+    """Cores with their norms, and squared relative errors."""
+    cores = cores * norms.reshape(*norms.shape, *(1 for _ in cores.shape[2:]))
+    return cores, jnp.where(norms > 0, jnp.maximum(1 - kept, 0), 0)
+
+
+def _joined(blocks: Iterable[tuple[Array, ...]]) -> tuple[np.ndarray, ...]:
+    """What was found block by block, along the axis of adapters."""
+    return tuple(np.concatenate([np.asarray(x) for x in each], 1) for each in zip(*blocks, strict=True))
 
 
 def _batches(adapters: Collection, search: Search) -> Iterator[tuple[str, ...]]:
@@ -178,17 +246,33 @@ def _batches(adapters: Collection, search: Search) -> Iterator[tuple[str, ...]]:
             yield modules[first : first + step]
 
 
+def _members(adapters: Collection, rank: int, count: int, key: Array, search: Search) -> tuple[np.ndarray, bool]:
+    """Who belongs to which cluster, and whether that search converged."""
+    found = clustering.solve(_sample(adapters, search), rank, count, key, starts=min(search.starts, 3))
+    return found.member, found.settled
+
+
 def _sample(adapters: Collection, search: Search) -> Sequence[Stack]:
     """Modules of each shape, evenly over the depth, as many as memory takes; of unit norm."""
+    groups = list(adapters.groups().values())
+    least = sum(_bytes(adapters, modules[0]) for modules in groups)
+    require(
+        least <= search.memory,
+        f"clusters are found from at least one module of each shape of all adapters, {least:,} bytes; "
+        f"the memory is {search.memory:,.0f} bytes",
+    )
     found = []
-    groups = adapters.groups()
-    for modules in groups.values():
+    for modules in groups:
         room = max(1, int(search.memory / len(groups) // _bytes(adapters, modules[0])))
-        chosen = [
-            modules[i] for i in np.unique(np.linspace(0, len(modules) - 1, min(room, len(modules))).round().astype(int))
-        ]
-        found.append(stacks.unit(adapters.stack(chosen)))
+        chosen = np.unique(np.linspace(0, len(modules) - 1, min(room, len(modules))).round().astype(int))
+        found.append(stacks.unit(adapters.stack([modules[i] for i in chosen])))
     return found
+
+
+def _facts(adapters: Collection, rank: int, method: str, clusters: int, search: Search) -> dict[str, Any]:
+    """What makes bases these."""
+    asked = {"rank": rank, "method": method, "clusters": clusters, "search": dataclasses.asdict(search)}
+    return asked | {"adapters": {each.name: each.fingerprint for each in adapters.adapters}}
 
 
 def _bytes(adapters: Collection, module: str) -> int:

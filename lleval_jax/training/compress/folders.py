@@ -1,6 +1,7 @@
 """A folder of PEFT adapters of one base model: checked as a whole, then read some modules at a time."""
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 from collections import Counter
@@ -41,6 +42,16 @@ class Adapter(NamedTuple):
     def size(self) -> int:
         """Values that it holds."""
         return self.rank * sum(map(sum, self.shapes.values()))
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of what it holds, and of its scale; the file is read."""
+        files = {tensor.file for tensor in self.tensors.values()}
+        found = hashlib.sha256(repr((self.base, self.scale)).encode())
+        for place in sorted(files):
+            with place.open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+        return found.hexdigest()
 
     def factors(self, module: str) -> tuple[np.ndarray, np.ndarray]:
         """A (rank, d_in) and scale * B (d_out, rank), float32.

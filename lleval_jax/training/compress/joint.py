@@ -6,7 +6,7 @@ energy (it is convex in U), and reads the adapters once, a block at a time where
 
     V <- qr(sum_i M_i' U core_i),    U <- qr(sum_i M_i V core_i')
 
-What the adapters look like in the basis that did not turn is kept, so that a turn costs two products with thin matrices.
+What adapters look like in the basis that did not turn is kept, so that a turn costs two products with thin matrices.
 """
 
 from collections.abc import Iterable
@@ -79,14 +79,14 @@ def start(blocks: Blocks, rank: int, key: Array, *, passes: int = 3) -> tuple[Ar
     Args:
         blocks: as for `solve`.
         rank: columns.
-        key: of the sketch.
+        key: of the sketch, the same for all modules, so that none depends on which others there are.
         passes: over the adapters; none: a random start.
     """
     sizes = [(x.shape[0], x.shape[-1]) for x in next(iter(blocks()))]
-    wide = [
-        jax.random.normal(k, (m, d, min(rank + 8, d))) for k, (m, d) in zip(jax.random.split(key), sizes, strict=True)
+    drawn = [
+        jax.random.normal(k, (d, min(rank + 8, d))) for k, (_, d) in zip(jax.random.split(key), sizes, strict=True)
     ]
-    u, v = (orthonormal(each) for each in wide)
+    u, v = (jnp.broadcast_to(orthonormal(x), (m, *x.shape)) for x, (m, _) in zip(drawn, sizes, strict=True))
     if not passes:
         return u[..., :rank], v[..., :rank]
     grams = [stacks.grams(part) for part in blocks()]
@@ -133,15 +133,15 @@ def _starts(blocks: Blocks, rank: int, key: Array, count: int) -> list[tuple[Arr
 def _solved(blocks: Blocks, u: Array, v: Array, turn: float, gain: float, most: int) -> Joint:
     """`solve` for several starts of each module, in axis 1 of all that goes in and comes out."""
     q, last, sweeps = [_seen(part.inn, v) for part in blocks()], jnp.zeros(u.shape[:2], u.dtype), 0
-    while sweeps < most:
+    settled = jnp.zeros(u.shape[:2], bool)
+    while sweeps < most and not bool(settled.all()):
         sweeps += 1
         old = u, v
-        p, v, _ = _turned(blocks, u, q, False)
-        q, u, energy = _turned(blocks, v, p, True)
-        settled = _settled(old, (u, v), last, energy, turn, gain)
-        last = energy
-        if bool(settled.all()):
-            break
+        p, image, _ = _turned(blocks, u, q, False)
+        v = _next(v, image, settled)
+        q, image, energy = _turned(blocks, v, p, True)
+        u = _next(u, image, settled)
+        settled, last = _settled(old, (u, v), last, energy, turn, gain), energy
     kept = _total(_energy(part, u, other) for part, other in zip(blocks(), q, strict=True))
     return Joint(u, v, kept, sweeps, settled)
 
@@ -156,21 +156,20 @@ def _turned(blocks: Blocks, u: Array, q: list[Array], transposed: bool) -> tuple
         transposed: whether U is that of `inn`.
 
     Returns:
-        Each block's side in U, the other basis after its turn, and the energy before that, (modules, starts).
+        Each block's side in U; sum_i M_i' U core_i, whose columns the other basis turns to; and the energy before that,
+        (modules, starts).
     """
-    seen_in, image, energy = [], None, None
+    seen_in, sums = [], []
     for part, other in zip(blocks(), q, strict=True):
-        p, more, kept = _turn(part.transposed if transposed else part, u, other)
+        p, *more = _turn(part.transposed if transposed else part, u, other)
         seen_in.append(p)
-        image = more if image is None else image + more
-        energy = kept if energy is None else energy + kept
-    assert image is not None and energy is not None
-    return seen_in, orthonormal(image), energy
+        sums = [a + b for a, b in zip(sums, more, strict=True)] if sums else more
+    return seen_in, sums[0], sums[1]
 
 
 @jit
 def _turn(stack: Stack, u: Array, q: Array) -> tuple[Array, Array, Array]:
-    """`_turned` for a block, before the basis is made orthonormal: sum_i M_i' U core_i."""
+    """`_turned` for a block."""
     p = _seen(stack.out, u)
     core = _cores(p, q)
     image = jnp.einsum("mnrsl,mnrd->msld", jnp.einsum("mnrsk,mnskl->mnrsl", p, core), stack.inn)
@@ -206,6 +205,12 @@ def _spread(blocks: Blocks, grams: Iterable[tuple[Array, Array]], u: Array, v: A
 def _spread_one(rows: Array, gram: Array, u: Array) -> Float[Array, "m d k"]:
     inner = jnp.einsum("mnrs,mnsk->mnrk", gram, seen(rows, u))
     return jnp.swapaxes(jnp.einsum("mnrk,mnrd->mkd", inner, rows), -1, -2)
+
+
+@jit
+def _next(old: Array, image: Array, settled: Array) -> Array:
+    """A basis after its turn; one that has settled stays, so that no module depends on others in the batch."""
+    return jnp.where(settled[..., None, None], old, orthonormal(image))
 
 
 @jit

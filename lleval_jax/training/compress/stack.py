@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.core.precision import full_precision, jit
+from lleval_jax.core.shapes import rung
 from lleval_jax.types import Array, Float
 
 
@@ -34,6 +35,11 @@ class Stack(NamedTuple):
         """Only these adapters."""
         rows = jnp.asarray(rows)
         return Stack(self.out[:, rows], self.inn[:, rows])
+
+    def some(self, rows: np.ndarray) -> "Stack":
+        """These adapters, and perhaps some of zeros, so that few programs are compiled."""
+        room = rung(len(rows), 4) - len(rows)
+        return jax.tree.map(lambda x: jnp.pad(x, ((0, 0), (0, room), (0, 0), (0, 0))), self.take(rows))
 
 
 Blocks = Callable[[], Iterable[Stack]]  # reads all adapters once, a block at a time
