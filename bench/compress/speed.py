@@ -1,8 +1,8 @@
 """How fast adapters get into a shared basis: against the authors' program, against their number, and for a whole model.
 
 The authors' program (bruel-gabrielsson/LoRALoLA, PyTorch) is not part of this repository: LLEVAL_LORALOLA names a
-folder with its files, LLEVAL_PARITY the Python that has torch. Each side runs in a process of its own. Ours is timed from
-the factors to bases, cores and errors; theirs from tensors in their layout, with weights given, to bases.
+folder with its files, LLEVAL_PARITY the Python that has torch. Each side runs in a process of its own. Ours is timed
+from the factors to bases, cores and errors; theirs from tensors in their layout, with weights given, to bases.
 """
 
 from __future__ import annotations
