@@ -1,6 +1,7 @@
 """`lleval compress`: many LoRA adapters of one model in a basis that they share."""
 
 import pathlib
+import shutil
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,6 +12,8 @@ from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lleval_jax.training.compress.folders import Collection
     from lleval_jax.values.shared_adapters import Shared
 
@@ -19,11 +22,20 @@ TARGET = 0.6  # the paper's, and that of `training.compress.choose`
 
 Folder = Annotated[pathlib.Path, typer.Argument(metavar="ADAPTERS", help="A folder with a PEFT folder an adapter.")]
 Rank = Annotated[
-    str, typer.Option("--rank", metavar="N|auto", help="Columns of a basis; auto: the smallest that will do.")
+    str,
+    typer.Option(
+        "--rank",
+        metavar="N|auto|rule",
+        help="Columns of a basis; auto: the smallest that will do, measured; rule: the paper's for so many adapters.",
+    ),
 ]
 Clusters = Annotated[
     str,
-    typer.Option("--clusters", metavar="N|auto", help="Bases a module; an adapter uses one. auto: as many as will do."),
+    typer.Option(
+        "--clusters",
+        metavar="N|auto|rule",
+        help="Bases a module; an adapter uses one. auto: as many as will do; rule: the paper's.",
+    ),
 ]
 Method = Annotated[
     Literal["full", "diag", "svd"],
@@ -45,11 +57,20 @@ Budget = Annotated[
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out adapters that cannot be used, and name them.")]
 Out = Annotated[
-    pathlib.Path | None, typer.Option("--out", metavar="FOLDER", help="Where to keep bases and cores; a new folder.")
+    pathlib.Path | None,
+    typer.Option(
+        "--out",
+        metavar="FOLDER",
+        help="Where to keep bases and cores; a new folder. Until all are there, FOLDER.parts holds what is done.",
+    ),
 ]
 Export = Annotated[
     pathlib.Path | None,
     typer.Option("--export", metavar="FOLDER", help="Where to put each as an ordinary PEFT adapter."),
+]
+Bounds = Annotated[
+    bool,
+    typer.Option("--bounds", help="Also find the error that no bases of this size are below; products of every two."),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of all that is drawn.")]
 
@@ -61,6 +82,7 @@ def compress(
     method: Method = "full",
     target_error: Target = TARGET,
     budget: Budget = None,
+    bounds: Bounds = False,
     skip_bad: SkipBad = False,
     out: Out = None,
     export: Export = None,
@@ -71,7 +93,7 @@ def compress(
     """Put many LoRA adapters of one base model into a basis that they share, and say what it costs.
 
     Each keeps a small core: a thousand adapters then take the memory of a few. What comes out is kept as one folder,
-    and as ordinary PEFT adapters where asked.
+    and as ordinary PEFT adapters where asked. Run it again to go on where it was stopped.
 
     Examples, with a folder of adapters of yours:
 
@@ -85,22 +107,27 @@ def compress(
             require(place is None or not place.exists() or not any(place.iterdir()), f"{place} is not empty")
         found = read_adapters(adapters, skip_bad=skip_bad, tell=run.tell)
         looked, size = _size(found, rank, clusters, method, target_error, budget, seed, run)
-        shared = _compressed(found, size, method, seed, run)
+        parts = None if out is None else out.with_name(f"{out.name}.parts")
+        shared = _compressed(found, size, method, seed, parts, run)
+        least = _least(found, shared, run) if bounds else None
         _keep(shared, out, export, run)
-        tables = [ll.report.compression.summary(shared, most=target_error), ll.report.compression.worst(shared)]
+        if parts is not None:
+            shutil.rmtree(parts, ignore_errors=True)
+        tables = [ll.report.compression.summary(shared, most=target_error, least=least)]
+        tables.append(ll.report.compression.worst(shared))
         tables += [ll.report.compression.sizes(looked)] if looked else []
         run.draw(lambda path: _draw(shared, looked, target_error, path))
-        run.show(tables, _content(shared, looked, found.skipped))
+        run.show(tables, _content(shared, looked, found.skipped, least))
         for name, why in found.skipped.items():
             run.say(f"left out {name}: {why}")
 
 
-def _number(text: str, option: str) -> int | None:
-    """A count; None for "auto"."""
-    require(
-        text == "auto" or (text.isdigit() and int(text) > 0), f"{option} is {text!r}; it is a number from 1, or auto"
-    )
-    return None if text == "auto" else int(text)
+def _number(text: str, option: str, rule: int) -> int | None:
+    """A count; None for "auto"; `rule` for "rule"."""
+    if text in ("auto", "rule"):
+        return rule if text == "rule" else None
+    require(text.isdigit() and int(text) > 0, f"{option} is {text!r}; it is a number from 1, auto or rule")
+    return int(text)
 
 
 def _size(
@@ -110,7 +137,8 @@ def _size(
     from lleval_jax.training.compress import choose as choosing
     from lleval_jax.training.compress.fit import Search
 
-    wanted, many = _number(rank, "--rank"), _number(clusters, "--clusters")
+    rule = choosing.by_rule(len(found.names), min(map(min, found.shapes.values())))
+    wanted, many = _number(rank, "--rank", rule[0]), _number(clusters, "--clusters", rule[1])
     if wanted is not None and many is not None:
         return [], (wanted, many)
     require(method != "svd", "--method svd needs a number for --rank, and has no clusters")
@@ -129,11 +157,22 @@ def _size(
     return sizes, (choice.rank, choice.clusters)
 
 
-def _compressed(found: "Collection", size: tuple[int, int], method: Any, seed: int, run: Run) -> "Shared":
+def _compressed(
+    found: "Collection", size: tuple[int, int], method: Any, seed: int, parts: pathlib.Path | None, run: Run
+) -> "Shared":
     from lleval_jax.training.compress.fit import Search, compress
 
     run.say("finding bases")
-    return compress(found, size[0], method=method, clusters=size[1], search=Search(seed=seed), tell=run.tell)
+    return compress(
+        found, size[0], method=method, clusters=size[1], search=Search(seed=seed), keep=parts, tell=run.tell
+    )
+
+
+def _least(found: "Collection", shared: "Shared", run: Run) -> "np.ndarray":
+    from lleval_jax.training.compress import bounds
+
+    run.say("finding bounds")
+    return bounds.least_errors(found, shared, run.tell)
 
 
 def _keep(shared: "Shared", out: pathlib.Path | None, export: pathlib.Path | None, run: Run) -> None:
@@ -155,7 +194,9 @@ def _draw(shared: "Shared", looked: list[Any], target: float, path: str) -> None
         ll.report.compression.heat(shared, path)
 
 
-def _content(shared: "Shared", looked: list[Any], skipped: dict[str, str]) -> dict[str, Any]:
+def _content(
+    shared: "Shared", looked: list[Any], skipped: dict[str, str], least: "np.ndarray | None"
+) -> dict[str, Any]:
     return {
         "schema": COMPRESSED,
         "method": shared.method,
@@ -164,6 +205,7 @@ def _content(shared: "Shared", looked: list[Any], skipped: dict[str, str]) -> di
         "settled": shared.settled,
         "values": {"before": int(shared.before.sum()), "after": shared.after},
         "matched": shared.matched,
+        "least_squared_error": None if least is None else least.tolist(),
         "modules": list(shared.modules),
         "adapters": [
             {"name": name, "cluster": int(cluster), "squared_error": error.tolist(), "relative_error": ratio.tolist()}

@@ -30,17 +30,27 @@ class Size(NamedTuple):
     error: float
 
 
-def summary(shared: Shared, *, most: float) -> Table:
-    """What was made of how many adapters."""
+def summary(shared: Shared, *, most: float, least: np.ndarray | None = None) -> Table:
+    """What was made of how many adapters.
+
+    Args:
+        shared: the bases.
+        most: mean squared error above which an adapter is named.
+        least: (modules,) errors that no bases of this size are below (`compress.bounds.least_errors`), or None.
+    """
     before, after, error = int(shared.before.sum()), shared.after, shared.error.mean(1)
-    lines = (
+    lines = [
         ("adapters", f"{len(shared.names):,} with {len(shared.modules):,} modules each"),
         ("bases", f"{shared.clusters:,} of rank {shared.rank}, cores {shared.method}"),
         ("values", f"{before:,} -> {after:,} ({1 - after / before:.1%} saved)"),
         ("as many uncompressed adapters take", f"{shared.matched:z.1f}"),
         ("squared relative error", f"mean {error.mean():z.3f}, worst adapter {error.max():z.3f}"),
         ("relative error", f"mean {shared.ratio.mean():z.3f}"),
-    )
+    ]
+    if least is not None:
+        lines.append(("no bases of this size are below", f"mean {least.mean():z.3f}, a squared relative error"))
+    if shared.added:
+        lines.append(("added since the bases were fitted", f"{len(shared.added):,}; mean error {shared.drift:+.3f}"))
     notes = ["Squared: ||M - M~||^2 / ||M||^2 of a module, as the paper's program has it; relative: its root."]
     if not shared.settled:
         notes.append("Not converged: the bases were still moving when the search ended. Allow more sweeps.")
@@ -48,7 +58,7 @@ def summary(shared: Shared, *, most: float) -> Table:
     if apart:
         notes.append(f"Better kept uncompressed, with an error above {most:g}: {_listed(apart)}")
     notes.append("A shared basis mixes what its adapters learned: who reads it reads something of all of them.")
-    return Table("adapters in shared bases", ("", ""), lines, tuple(notes))
+    return Table("adapters in shared bases", ("", ""), tuple(lines), tuple(notes))
 
 
 def worst(shared: Shared) -> Table:

@@ -35,6 +35,7 @@ class Shared(Value):
     before   (n,) values that each adapter holds uncompressed
     settled  whether all searches converged
     base     the model that they are of
+    added    names of those that the bases did not learn from (`compress.project.add`)
     """
 
     names: tuple[str, ...]
@@ -45,6 +46,7 @@ class Shared(Value):
     before: np.ndarray
     settled: bool
     base: str = ""
+    added: tuple[str, ...] = ()
 
     def brief(self) -> str:
         """How many adapters in how many bases."""
@@ -84,6 +86,18 @@ class Shared(Value):
         """The adapters whose mean squared error is above this: better kept uncompressed."""
         return tuple(name for name, error in zip(self.names, self.error.mean(1), strict=True) if error > most)
 
+    @property
+    def drift(self) -> float:
+        """How far the mean squared error of added adapters is above that of those that the bases learned from."""
+        late = np.isin(self.names, self.added)
+        if not late.any():
+            return 0.0
+        return np.inf if late.all() else float(self.error[late].mean() - self.error[~late].mean())
+
+    def drifted(self, bound: float = 0.1) -> bool:
+        """Whether it is time to fit the bases again: `drift` is above a bound of your choice."""
+        return self.drift > bound
+
     def factors(self, name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """An adapter as an ordinary one of rank `rank`: module -> A = V' (rank, d_in), B = U core (d_out, rank).
 
@@ -109,6 +123,7 @@ class Shared(Value):
         return dataclasses.replace(
             self,
             names=tuple(self.names[k] for k in kept),
+            added=tuple(name for name in self.added if name in {self.names[k] for k in kept}),
             modules={key: module._replace(cores=module.cores[kept]) for key, module in self.modules.items()},
             cluster=self.cluster[kept],
             error=self.error[kept],

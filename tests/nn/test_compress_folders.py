@@ -9,8 +9,9 @@ import pytest
 import safetensors.numpy
 
 from lleval_jax.errors import BadFile, BadInput
+from lleval_jax.report import compression
+from lleval_jax.training.compress import bounds, files
 from lleval_jax.training.compress import choose as choosing
-from lleval_jax.training.compress import files
 from lleval_jax.training.compress.fit import Search, compress
 from lleval_jax.training.compress.folders import read_adapters
 from lleval_jax.training.compress.project import add
@@ -107,6 +108,40 @@ def test_a_member_projected_again_gets_its_own_core(folder):
     assert np.allclose(back.error[-1], shared.error[2], atol=1e-5)
     with pytest.raises(BadInput, match="'task-2' already"):
         add(back, found.adapters[2])
+
+
+def test_bases_drift_when_what_is_added_fits_them_worse(folder, tmp_path):
+    shared = compress(read_adapters(folder), 3, search=QUICK)
+    assert shared.drift == 0
+    put(tmp_path / "new", "other", 50)
+    later = add(shared, read_adapters(tmp_path / "new").adapters[0])
+    assert later.added == ("other",)
+    assert later.drift == pytest.approx(later.error[-1].mean() - shared.error.mean(), rel=1e-6)
+    assert later.drifted(0.1)
+    assert not later.drifted(1.0)
+    assert "added since" in str(compression.summary(later, most=0.6))
+    files.save(later, tmp_path / "shared")
+    assert files.load(tmp_path / "shared").added == ("other",)
+    assert not later.remove("other").added
+
+
+@pytest.mark.parametrize(("method", "clusters"), [("full", 1), ("diag", 1), ("full", 2)])
+def test_no_error_is_below_its_bound(folder, method, clusters):
+    found = read_adapters(folder)
+    shared = compress(found, 1, method=method, clusters=clusters, search=QUICK)
+    least = bounds.least_errors(found, shared)
+    assert (least > 0.01).all()
+    assert (least <= shared.error.mean(0) + 1e-6).all()
+    at_most_one_direction = compress(found.__class__(found.adapters[:1]), 1, search=QUICK)
+    assert (bounds.least_errors(found.__class__(found.adapters[:1]), at_most_one_direction) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("n", "most", "rule"),
+    [(4, 99, (9, 1)), (64, 576, (39, 1)), (64, 32, (32, 1)), (101, 99, (16, 5)), (512, 99, (16, 25))],
+)
+def test_the_papers_rule_goes_by_the_number_of_adapters(n, most, rule):
+    assert choosing.by_rule(n, most) == rule
 
 
 def test_the_cheapest_size_below_the_target_is_chosen(folder):

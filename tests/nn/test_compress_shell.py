@@ -8,7 +8,7 @@ from nn.test_compress_folders import folder, put  # noqa: F401  (a fixture)
 
 from lleval_jax.cli.main import run
 from lleval_jax.cli.shell.status import BAD_INPUT
-from lleval_jax.training.compress import files
+from lleval_jax.training.compress import files, fit
 from lleval_jax.training.compress.folders import read_adapters
 
 
@@ -26,10 +26,24 @@ def test_adapters_are_compressed_kept_and_exported(folder, tmp_path, capsys):  #
     assert (tmp_path / "a.png").stat().st_size > 5000
 
 
+def test_the_papers_rule_bounds_and_parts_of_a_stopped_run(folder, tmp_path, capsys):  # noqa: F811
+    words = ["compress", str(folder), "-q", "--rank", "rule", "--out", str(tmp_path / "shared"), "--json", "-"]
+    found = read_adapters(folder)
+    fit.compress(found, 6, search=fit.Search(seed=1), keep=tmp_path / "shared.parts")
+    assert run(words) == BAD_INPUT
+    assert "search.seed is 1 there and 0 here" in capsys.readouterr().err
+    assert run([*words, "--seed", "1", "--bounds"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["rank"] == 6  # 6 / 2 + 7 is more than the smallest side
+    assert content["least_squared_error"] == [0, 0, 0, 0]
+    assert files.load(tmp_path / "shared").rank == 6
+    assert not (tmp_path / "shared.parts").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--rank two", "--rank is 'two'; it is a number from 1, or auto"),
+        ("--rank two", "--rank is 'two'; it is a number from 1, auto or rule"),
         ("--rank auto --method svd", "--method svd needs a number for --rank"),
         ("--rank 99", "the rank is 99, and model.layers.0.self_attn.q_proj is 12 x 10"),
         ("--rank 2 --out {folder}", "is not empty"),

@@ -5,6 +5,7 @@ The paper's rule (section 6.5): an error below 0.6 keeps 99% of what the adapter
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 
 from lleval_jax.errors import BadInput, require
@@ -90,6 +91,24 @@ def choose(
     raise BadInput(
         f"no size has an error of {target} or less; the least is {least:.3f}. These adapters share too little."
     )
+
+
+def by_rule(n: int, most: int) -> tuple[int, int]:
+    """Rank and clusters by the paper's rule for a number of adapters (section 6.5), without measuring.
+
+    Up to 100 adapters: one basis of rank n / 2 + 7. More: rank 16, and from 512 on 25 clusters; between 100 and 512,
+    which the paper leaves open, in proportion.
+
+    Args:
+        n: adapters.
+        most: the smallest side of a module, which no rank exceeds.
+
+    Example:
+        >>> by_rule(64, 576)
+        (39, 1)
+    """
+    rank, clusters = (n // 2 + 7, 1) if n <= 100 else (16, min(25, math.ceil(25 * n / 512)))
+    return min(rank, most), clusters
 
 
 def _possible(adapters: Collection, ranks: Sequence[int]) -> list[int]:

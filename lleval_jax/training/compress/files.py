@@ -36,6 +36,7 @@ class Facts(msgspec.Struct):
     method: str
     settled: bool
     base: str
+    added: list[str] = []
 
 
 def save(shared: Shared, folder: "str | os.PathLike[str]", *, dtype: str = "float32") -> None:
@@ -62,6 +63,7 @@ def save(shared: Shared, folder: "str | os.PathLike[str]", *, dtype: str = "floa
         shared.method,
         shared.settled,
         shared.base,
+        list(shared.added),
     )
     with new_folder(pathlib.Path(folder)) as place:
         (place / ARRAYS).write_bytes(safetensors.numpy.save(tensors))
@@ -105,6 +107,7 @@ def load(folder: "str | os.PathLike[str]") -> Shared:
         np.array(facts.before),
         facts.settled,
         facts.base,
+        tuple(facts.added),
     )
 
 

@@ -16,7 +16,7 @@ from lleval_jax.values.shared_adapters import Module, Shared
 def add(shared: Shared, adapter: Adapter) -> Shared:
     """With one more adapter, in the bases as they are: those of the cluster that holds it best.
 
-    The last row of `error` is its own. The bases do not learn from it: refit where that is far above the others'.
+    The last row of `error` is its own. The bases do not learn from it: `Shared.drifted` says when to fit them again.
 
     Raises:
         BadInput: the name is taken, its modules or shapes are others, or the method "svd" shares no basis.
@@ -36,6 +36,7 @@ def add(shared: Shared, adapter: Adapter) -> Shared:
     return dataclasses.replace(
         shared,
         names=(*shared.names, adapter.name),
+        added=(*shared.added, adapter.name),
         modules=modules,
         cluster=np.append(shared.cluster, best),
         error=np.concatenate([shared.error, errors[best][None]]),
