@@ -15,23 +15,24 @@ from bench.compress import problem  # noqa: E402
 SEARCHES = {"8 starts": {}, "1 start": {"starts": 1}, "12 sweeps": {"starts": 1, "most": 12}}
 
 
-def collection(out: np.ndarray, inn: np.ndarray):  # noqa: ANN201
-    """Arrays as a folder of adapters would be: what is read of each is what its file would give."""
+def collection(modules: dict[str, tuple[np.ndarray, np.ndarray]]):  # noqa: ANN201
+    """Arrays, transposed B and A of each module, as a folder of adapters: what is read is what files would give."""
     from lleval_jax.training import adapter_files
     from lleval_jax.training.compress.folders import SIDES, Adapter, Collection
 
     def stored(values: np.ndarray) -> types.SimpleNamespace:
         return types.SimpleNamespace(read=lambda: values, place="memory")
 
-    shapes = {f"layers.{m}.q_proj": (out.shape[-1], inn.shape[-1]) for m in range(len(out))}
+    shapes = {name: (out.shape[-1], inn.shape[-1]) for name, (out, inn) in modules.items()}
+    n, rank, _ = next(iter(modules.values()))[0].shape
     found = []
-    for i in range(out.shape[1]):
+    for i in range(n):
         tensors = {
-            f"{adapter_files.HEAD}{module}{ending}": stored(inn[m, i] if side == "A" else out[m, i].T)
-            for m, module in enumerate(shapes)
+            f"{adapter_files.HEAD}{name}{ending}": stored(inn[i] if side == "A" else out[i].T)
+            for name, (out, inn) in modules.items()
             for side, ending in SIDES.items()
         }
-        found.append(Adapter(f"adapter-{i:05d}", "", out.shape[2], 1.0, shapes, tensors))  # type: ignore[arg-type]
+        found.append(Adapter(f"adapter-{i:05d}", "", rank, 1.0, shapes, tensors))  # type: ignore[arg-type]
     return Collection(tuple(found))
 
 
@@ -42,7 +43,8 @@ def main() -> None:
     from lleval_jax.training.compress.fit import Search, compress
 
     out, inn = problem.made(wanted.adapters, wanted.size, wanted.rank, modules=wanted.modules)
-    adapters, search = collection(out, inn), Search(**SEARCHES[wanted.variant])
+    modules = {f"layers.{m}.q_proj": (out[m], inn[m]) for m in range(wanted.modules)}
+    adapters, search = collection(modules), Search(**SEARCHES[wanted.variant])
 
     def about(shared) -> dict:  # noqa: ANN001
         first = next(iter(shared.modules.values()))

@@ -641,5 +641,14 @@ ENTRIES: dict[str, Entry] = {
             | {"width": 2, "repeats": 1},
             needs=("extra:torch",),
         ),
+        Entry(
+            "compress.envelope",
+            "error against memory on the same adapters: ours, vlora-dev, lorashare and LoRALoLA",
+            15,
+            "envelope",
+            {"adapters": ("planted",), "rivals": (), "ranks": (2,), "clusters": (1,), "n": 6, "size": 16, "rank": 2}
+            | {"starts": 1},
+            needs=("extra:torch",),
+        ),
     )
 }
