@@ -57,7 +57,11 @@ def study(settings: Settings, record: Record) -> None:
     if "adapters" in settings.parts:
         for n in settings.counts:
             for variant in ("8 starts", "12 sweeps"):
-                _kept(record, f"adapters, {n}, {variant}", side(OURS, variant, settings, n, 3))
+                _kept(
+                    record,
+                    f"adapters, {n}, {variant}",
+                    side(OURS, variant, settings, n, 1 if variant == "8 starts" else 3),
+                )
     if "plan" in settings.parts:
         for plan in settings.plans:
             modules, n = map(int, plan.split("x"))

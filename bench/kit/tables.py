@@ -21,6 +21,7 @@ METHODS = (
     "data",
     "lm",
     "training",
+    "compress",
     "serving",
 )
 MARK = re.compile(r"^<!-- table ([\w-]+) -->$", re.M)
