@@ -84,7 +84,7 @@ def curve(
     ax: style.Panels = None,
     title: str = "Error of shared bases against their memory",
 ) -> "Axes":
-    """Error against memory, a line a number of clusters.
+    """Error against memory, a line a number of clusters; the ranks of the first line are written below it.
 
     Args:
         looked: the sizes.
@@ -100,17 +100,18 @@ def curve(
         how = {"color": style.COLOURS[number % 6], "marker": style.MARKERS[number % 6], "markersize": 5}
         handles += panel.plot([100 * each.share for each in some], [each.error for each in some], **how)
         labels.append(f"{clusters} {'basis' if clusters == 1 else 'bases'}")
-        for each in some:
-            where = {"textcoords": "offset points", "xytext": (4, 4), "fontsize": 8, "color": style.GREY}
-            panel.annotate(f"{each.rank}", (100 * each.share, each.error), **where)
+        for each in some if number == 0 else ():  # those of other lines would cover each other
+            where = {"textcoords": "offset points", "xytext": (-5, -5), "ha": "right", "va": "top", "fontsize": 8}
+            panel.annotate(f"{each.rank}", (100 * each.share, each.error), color=style.GREY, **where)
     if target is not None:
         handles.append(panel.axhline(target, color=style.GREY, linestyle=":", linewidth=1))
         labels.append("target")
     panel.set(
         xlabel="memory, percent of the adapters'", ylabel="mean squared relative error", ylim=(0, None), xscale="log"
     )
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     style.clean(panel)
-    picture.legend(handles, labels, 4)
+    picture.legend(handles, labels, 5)
     picture.head(title)
     picture.finish(path)
     return panel
@@ -123,7 +124,7 @@ def heat(
     ax: style.Panels = None,
     title: str = "Squared relative error by adapter and module",
 ) -> "Axes":
-    """The error of each module of each adapter, the worst adapters at the top.
+    """The error of each module of each adapter, the worst adapters at the top; modules of a kind by their depth.
 
     Args:
         shared: the bases.
@@ -133,9 +134,18 @@ def heat(
     """
     picture = style.canvas(ax, (7.2, 4.8))
     panel, order = picture.panel, np.argsort(-shared.error.mean(1))
-    image = panel.imshow(shared.error[order], aspect="auto", cmap="viridis", vmin=0, interpolation="nearest")
+    kinds = [name.rsplit(".", 1)[-1] for name in shared.modules]
+    across = np.argsort(kinds, kind="stable")
+    image = panel.imshow(
+        shared.error[np.ix_(order, across)], aspect="auto", cmap="viridis", vmin=0, interpolation="nearest"
+    )
     few = len(order) <= 30
-    panel.set(xlabel="module", ylabel="adapter, the worst first")
+    names, counts = np.unique(kinds, return_counts=True)
+    ends = np.cumsum(counts)
+    panel.set(xlabel="module, by kind and depth", ylabel="adapter, the worst first")
+    panel.set_xticks(ends - counts / 2 - 0.5, [style.plain(name) for name in names], fontsize=8)
+    for end in ends[:-1]:
+        panel.axvline(end - 0.5, color="white", linewidth=1.5)
     if few:
         panel.set_yticks(range(len(order)), [style.plain(shared.names[i]) for i in order], fontsize=8)
     picture.figure.colorbar(image, ax=panel, label="squared relative error")
