@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.kit.results import read
+from bench.kit.results import path_of, read
 from bench.kit.tables import bold, markdown, number
 
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the adapters' memory
@@ -12,6 +12,8 @@ CLOSE = 1e-3  # errors closer than this are the same
 
 
 def _parts() -> list[dict[str, Any]]:
+    if not path_of("compress", "envelope").exists():  # not measured yet
+        return []
     return [part for part in read("compress", "envelope").values() if isinstance(part, dict) and "who" in part]
 
 
