@@ -15,7 +15,7 @@ from lleval_jax.training.serve.drawn import drawn
 from lleval_jax.training.serve.engine import Engine
 from lleval_jax.training.serve.load import Load, measure, servers
 
-SMALL = Load(requests=10, clients=4, prompt=8, new=3, rounds=2, rows=4)
+SMALL = Load(requests=10, clients=3, prompt=8, new=3, rounds=2, rows=4)
 
 
 @pytest.fixture(scope="module")

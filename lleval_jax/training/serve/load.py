@@ -169,7 +169,7 @@ def _sized(factors: Mapping[str, tuple[np.ndarray, np.ndarray]], rank: int) -> d
 def _warm(engine: Engine, requests: Sequence[Request]) -> None:
     """All programs that a round needs are compiled: prompts are read one, two, or more at a time."""
     for count in (1, 2, 3, 4, 4, 4):
-        engine.write(requests[:count])
+        engine.write(requests[: min(count, engine.queue)])
     _round(engine, requests[: 4 * engine.rows], engine.queue)
 
 
