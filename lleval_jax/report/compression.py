@@ -50,7 +50,7 @@ def summary(shared: Shared, *, most: float, least: np.ndarray | None = None) -> 
     if least is not None:
         lines.append(("no bases of this size are below", f"mean {least.mean():z.3f}, a squared relative error"))
     if shared.added:
-        lines.append(("added since the bases were fitted", f"{len(shared.added):,}; mean error {shared.drift:+.3f}"))
+        lines.append(("added since the bases were fitted", f"{len(shared.added):,}; mean error {shared.drift:+z.3f}"))
     notes = ["Squared: ||M - M~||^2 / ||M||^2 of a module, as the paper's program has it; relative: its root."]
     if not shared.settled:
         notes.append("Not converged: the bases were still moving when the search ended. Allow more sweeps.")
