@@ -17,6 +17,7 @@ from lleval_jax.training.compress import joint
 from lleval_jax.training.compress.joint import Joint
 from lleval_jax.training.compress.stack import Stack
 from lleval_jax.types import Array
+from lleval_jax.values.progress import Progress, Tell, silent
 
 
 class Clustered(NamedTuple):
@@ -36,7 +37,16 @@ class Clustered(NamedTuple):
     settled: bool
 
 
-def solve(parts: Sequence[Stack], rank: int, count: int, key: Array, *, starts: int = 3, most: int = 20) -> Clustered:
+def solve(
+    parts: Sequence[Stack],
+    rank: int,
+    count: int,
+    key: Array,
+    *,
+    starts: int = 3,
+    most: int = 20,
+    tell: Tell = silent,
+) -> Clustered:
     """The best of several searches for `count` bases.
 
     Args:
@@ -46,9 +56,13 @@ def solve(parts: Sequence[Stack], rank: int, count: int, key: Array, *, starts: 
         key: of the starts.
         starts: searches.
         most: turns of a search.
+        tell: called with the searches done.
     """
-    keys = jax.random.split(key, starts if count > 1 else 1)
-    return max((_search(parts, rank, count, each, most) for each in keys), key=lambda found: found.kept.sum())
+    keys, found = jax.random.split(key, starts if count > 1 else 1), []
+    for each in keys:
+        tell(Progress("finding clusters", len(found), len(keys), unit="searches"))
+        found.append(_search(parts, rank, count, each, most))
+    return max(found, key=lambda each: each.kept.sum())
 
 
 def energies(parts: Sequence[Stack], bases: Sequence[Sequence[Joint]]) -> np.ndarray:

@@ -28,6 +28,7 @@ from lleval_jax.values.shared_adapters import Module, Shared
 
 Method = Literal["full", "diag", "svd"]
 METHODS = ("full", "diag", "svd")
+SEEN = 4  # modules of each shape by which clusters are found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +64,8 @@ def compress(
 ) -> Shared:
     """Put adapters into shared bases.
 
-    With several clusters, who belongs to which is found from the modules that fit into memory, taken evenly over the
-    depth of the model, and holds for all modules.
+    With several clusters, who belongs to which is found from a few modules of each shape, taken evenly over the depth
+    of the model (the paper takes one), and holds for all modules.
 
     Args:
         adapters: what `read_adapters` gives.
@@ -95,8 +96,7 @@ def compress(
     done = parts.Parts(keep, lambda: _facts(adapters, rank, method, clusters, search))
     member, settled = np.zeros(n, int), True
     if clusters > 1:
-        tell(Progress("finding clusters", 0, 1))
-        member, settled = done.clusters(lambda: _members(adapters, rank, clusters, key, search))
+        member, settled = done.clusters(lambda: _members(adapters, rank, clusters, key, search, tell))
     found: dict[str, Module] = {}
     errors: dict[str, np.ndarray] = {}
     for number, names in enumerate(_batches(adapters, search)):
@@ -246,14 +246,16 @@ def _batches(adapters: Collection, search: Search) -> Iterator[tuple[str, ...]]:
             yield modules[first : first + step]
 
 
-def _members(adapters: Collection, rank: int, count: int, key: Array, search: Search) -> tuple[np.ndarray, bool]:
+def _members(
+    adapters: Collection, rank: int, count: int, key: Array, search: Search, tell: Tell
+) -> tuple[np.ndarray, bool]:
     """Who belongs to which cluster, and whether that search converged."""
-    found = clustering.solve(_sample(adapters, search), rank, count, key, starts=min(search.starts, 3))
+    found = clustering.solve(_sample(adapters, search), rank, count, key, starts=min(search.starts, 3), tell=tell)
     return found.member, found.settled
 
 
 def _sample(adapters: Collection, search: Search) -> Sequence[Stack]:
-    """Modules of each shape, evenly over the depth, as many as memory takes; of unit norm."""
+    """Modules of each shape, evenly over the depth, `SEEN` or as many as memory takes; of unit norm."""
     groups = list(adapters.groups().values())
     least = sum(_bytes(adapters, modules[0]) for modules in groups)
     require(
@@ -263,7 +265,7 @@ def _sample(adapters: Collection, search: Search) -> Sequence[Stack]:
     )
     found = []
     for modules in groups:
-        room = max(1, int(search.memory / len(groups) // _bytes(adapters, modules[0])))
+        room = min(SEEN, max(1, int(search.memory / len(groups) // _bytes(adapters, modules[0]))))
         chosen = np.unique(np.linspace(0, len(modules) - 1, min(room, len(modules))).round().astype(int))
         found.append(stacks.unit(adapters.stack([modules[i] for i in chosen])))
     return found
