@@ -97,10 +97,10 @@ def align(old: NDArray, new: NDArray) -> NDArray[np.int64]:
     ranked = [np.sort(x[off].reshape(n, n - 1), 1) for x in (a, b)]
     cost = ((ranked[0][:, None] - ranked[1][None, :]) ** 2).sum(2)
     # Nothing is drawn; without an `rng`, SciPy 1.15 to 1.17 warns callers who have called np.random.seed.
-    options = {"maximize": True, "rng": np.random.default_rng(0)}
+    rng = np.random.default_rng(0)
     starts = (
         np.arange(n),
-        optimize.quadratic_assignment(a, b, method="faq", options=options).col_ind,
+        optimize.quadratic_assignment(a, b, method="faq", options={"maximize": True, "rng": rng}).col_ind,
         optimize.linear_sum_assignment(cost)[1],
     )
     return max((_climb(a, b, start) for start in starts), key=lambda end: end[0])[1]
