@@ -91,9 +91,9 @@ def start(blocks: Blocks, rank: int, key: Array, *, passes: int = 3) -> tuple[Ar
         return u[..., :rank], v[..., :rank]
     grams = [stacks.grams(part) for part in blocks()]
     for _ in range(passes - 1):
-        u, v = (orthonormal(each) for each in _spread(blocks, grams, u, v))
+        u, v = (jax.block_until_ready(orthonormal(each)) for each in _spread(blocks, grams, u, v))
     first, second = _spread(blocks, grams, u, v)
-    return _leading(first, u, rank), _leading(second, v, rank)
+    return jax.block_until_ready(_leading(first, u, rank)), _leading(second, v, rank)  # one at a time: see `reduced`
 
 
 @jit

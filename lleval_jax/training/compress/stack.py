@@ -66,7 +66,6 @@ def unit(stack: Stack) -> Stack:
     return Stack(stack.out * balance, stack.inn * balance)
 
 
-@jit
 def reduced(stack: Stack) -> tuple[Stack, Array, Array]:
     """The same problem in the coordinates of what the adapters span, exactly.
 
@@ -74,7 +73,10 @@ def reduced(stack: Stack) -> tuple[Stack, Array, Array]:
         The stack with sides of min(d, n r), and the orthonormal bases (modules, d_out, .) and (modules, d_in, .) that
         take a solution back: U = basis @ U_reduced.
     """
-    (out, first), (inn, second) = _coordinates(stack.out), _coordinates(stack.inn)
+    # One side after the other: in one program XLA factorises both at a time, and on a CPU of two cores these were seen
+    # to wait for each other for ever.
+    out, first = jax.block_until_ready(_coordinates(stack.out))
+    inn, second = _coordinates(stack.inn)
     return Stack(out, inn), first, second
 
 
@@ -95,6 +97,7 @@ def _gram(rows: Array) -> Array:
     return jnp.einsum("mnrd,mnsd->mnrs", rows, rows)
 
 
+@jit
 def _coordinates(rows: Array) -> tuple[Array, Array]:
     """Rows in an orthonormal basis of their span, and that basis."""
     m, n, r, d = rows.shape
