@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-COMMON = 64  # directions that all share, the j-th of weight 1 / sqrt(j)
+COMMON = 64  # directions that all share, or as many as there are; the j-th of weight 1 / sqrt(j)
 
 
 def made(n: int, size: int, rank: int, seed: int = 0, modules: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -22,11 +22,12 @@ def made(n: int, size: int, rank: int, seed: int = 0, modules: int = 1) -> tuple
 
 def _side(rng: np.random.Generator, n: int, size: int, rank: int, modules: int) -> np.ndarray:
     found = np.empty((modules, n, rank, size), np.float32)
-    weights = np.arange(1, COMMON + 1, dtype=np.float32) ** -0.5
+    common = min(COMMON, size)
+    weights = np.arange(1, common + 1, dtype=np.float32) ** -0.5
     for module in found:
-        base = np.linalg.qr(rng.standard_normal((size, COMMON), dtype=np.float32))[0] * weights
+        base = np.linalg.qr(rng.standard_normal((size, common), dtype=np.float32))[0] * weights
         for rows in np.array_split(np.arange(n), max(1, n // 50)):
-            shared = rng.standard_normal((len(rows), rank, COMMON), dtype=np.float32) @ base.T
+            shared = rng.standard_normal((len(rows), rank, common), dtype=np.float32) @ base.T
             noise = rng.standard_normal(shared.shape, dtype=np.float32)
             module[rows] = shared + noise * np.float32(size**-0.5)
     return found

@@ -649,6 +649,7 @@ ENTRIES: dict[str, Entry] = {
             {"adapters": ("planted",), "rivals": (), "ranks": (2,), "clusters": (1,), "n": 6, "size": 16, "rank": 2}
             | {"starts": 1},
             needs=("extra:torch",),
+            small_needs=("extra:flax",),
         ),
     )
 }
