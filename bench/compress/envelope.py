@@ -85,27 +85,20 @@ def made(kind: str, settings: Settings) -> Modules | None:
 
 def ours(modules: Modules, settings: Settings) -> list[dict[str, Any]]:
     """All methods and sizes; one that takes more than the adapters themselves is left out."""
-    from lleval_jax.training.compress.fit import Search, compress
+    from lleval_jax.training.compress.choose import stored
+    from lleval_jax.training.compress.fit import METHODS, Search, compress
 
     adapters, search, points = collection(modules), Search(starts=settings.starts), []
     own, least = adapters.adapters[0].rank, min(map(min, adapters.shapes.values()))
-    for method in ("full", "diag", "svd"):
+    whole = sum(each.size for each in adapters.adapters)
+    for method in METHODS:
         for rank in settings.ranks:
             for clusters in settings.clusters if method == "full" else (1,):
-                if rank <= (own if method == "svd" else least) and _numbers(modules, rank, method, clusters) < 1:
+                if rank <= (own if method == "svd" else least) and stored(adapters, rank, clusters, method) < whole:
                     found = compress(adapters, rank, method=method, clusters=clusters, search=search)
                     point = {"method": method, "rank": rank, "clusters": clusters}
                     points.append(point | {"values": found.after, "error": float(found.error.mean())})
     return points
-
-
-def _numbers(modules: Modules, rank: int, method: str, clusters: int) -> float:
-    """What is stored, as a share of the adapters."""
-    n = len(next(iter(modules.values()))[0])
-    core = rank**2 if method == "full" else rank
-    bases = n if method == "svd" else clusters
-    stored = sum(bases * rank * (out.shape[2] + inn.shape[2]) + n * core for out, inn in modules.values())
-    return stored / sum(out.size + inn.size for out, inn in modules.values())
 
 
 def theirs(rival: str, modules: Modules, settings: Settings) -> dict[str, Any]:

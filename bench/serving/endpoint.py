@@ -14,11 +14,10 @@ import contextlib
 import dataclasses
 import pathlib
 import signal
-import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx2
@@ -197,13 +196,15 @@ def stopped(server: Server, asks: Sequence[Ask], known: Offline, settings: Setti
 
 def removed(base: lm.LanguageModel, shared: Shared, known: Offline, settings: Settings) -> dict[str, Any]:
     """Adapters taken away, and others put into their places, while all clients ask for them."""
+    from lleval_jax.training.serve import app, listening
     from lleval_jax.training.serve.engine import Engine
     from lleval_jax.training.serve.resident import Residents
 
     residents = Residents.of(base.decoder, shared)
     asks = clients.drawn(shared.names[: max(1, len(shared.names) // 10)], settings.stopped, settings.seed + 1)
     gone: list[str] = []
-    with Engine(base, residents) as engine, here(engine, base.name) as url:
+    with Engine(base, residents) as engine, listening.running(app.app(engine, base=base.name, key=KEY)) as at:
+        url = f"{at}/v1"
         running = Asking(url, asks, settings)
         for name, other in zip(shared.names, reversed(shared.names), strict=True):
             if name == other or len(gone) == len({each.adapter for each in asks}):
@@ -240,24 +241,6 @@ class Asking:
         if self.thread.is_alive():
             raise TimeoutError("requests hang")
         return self._found
-
-
-@contextlib.contextmanager
-def here(engine: Any, name: str) -> Iterator[str]:
-    """The endpoint in this process, so that its adapters can be taken away."""
-    import uvicorn
-
-    from lleval_jax.training.serve import app
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app.app(engine, base=name, key=KEY), log_level="error"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-        server.should_exit = True
-        thread.join(30)
 
 
 def _cores(shared: Shared, name: str) -> dict[tuple[str, str], np.ndarray]:

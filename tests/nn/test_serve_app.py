@@ -1,7 +1,5 @@
 """The engine behind HTTP, asked by OpenAI's own client: answers, streams, mistakes, and clients that go away."""
 
-import contextlib
-import socket
 import threading
 import time
 
@@ -12,9 +10,10 @@ from nn.test_serve_engine import PROMPTS, adapters, model, request, residents  #
 
 from lleval_jax.training.serve import app as apps
 from lleval_jax.training.serve.engine import Engine
+from lleval_jax.training.serve.listening import running
 
 KEY = "a-key"
-uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `serve`")
+pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 
 
 @pytest.fixture(scope="module")
@@ -25,20 +24,6 @@ def served(model, residents):  # noqa: F811
         running(apps.app(engine, base="tiny-lm", key=KEY)) as url,
     ):
         yield url, engine
-
-
-@contextlib.contextmanager
-def running(app):
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def choose(
     """
     part = _middle(adapters, modules)
     sizes = sorted(
-        (_values(adapters, rank, count, method), rank, count)
+        (stored(adapters, rank, count, method), rank, count)
         for rank, count in itertools.product(_possible(adapters, ranks), clusters)
         if 2 * count <= len(adapters.names) or count == 1
     )
@@ -129,8 +129,9 @@ def _middle(adapters: Collection, count: int) -> Collection:
     return dataclasses.replace(adapters, adapters=fewer)
 
 
-def _values(adapters: Collection, rank: int, clusters: int, method: Method) -> int:
-    """Values of bases and cores of all modules."""
+def stored(adapters: Collection, rank: int, clusters: int, method: Method) -> int:
+    """Values of bases and cores of all modules; with "svd" each adapter has bases of its own."""
     core = rank**2 if method == "full" else rank
+    bases = len(adapters.names) if method == "svd" else clusters
     sides = sum(map(sum, adapters.shapes.values()))
-    return clusters * rank * sides + len(adapters.names) * core * len(adapters.shapes)
+    return bases * rank * sides + len(adapters.names) * core * len(adapters.shapes)

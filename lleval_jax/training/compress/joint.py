@@ -91,9 +91,9 @@ def start(blocks: Blocks, rank: int, key: Array, *, passes: int = 3) -> tuple[Ar
         return u[..., :rank], v[..., :rank]
     grams = [stacks.grams(part) for part in blocks()]
     for _ in range(passes - 1):
-        u, v = (jax.block_until_ready(orthonormal(each)) for each in _spread(blocks, grams, u, v))
+        u, v = (orthonormal(each) for each in _spread(blocks, grams, u, v))
     first, second = _spread(blocks, grams, u, v)
-    return jax.block_until_ready(_leading(first, u, rank)), _leading(second, v, rank)  # one at a time: see `reduced`
+    return _leading(first, u, rank), _leading(second, v, rank)
 
 
 @jit
@@ -103,10 +103,9 @@ def cores(stack: Stack, u: Array, v: Array) -> Float[Array, "m n k l"]:
     return jnp.einsum("mnrk,mnrl->mnkl", p, q)
 
 
-@jit
 def orthonormal(columns: Array) -> Array:
     """An orthonormal basis of the columns."""
-    return jnp.linalg.qr(columns)[0]
+    return stacks.qr(columns)[0]
 
 
 @jit
@@ -120,7 +119,7 @@ def change(old: Array, new: Array) -> Float[Array, " m"]:
 def _leading(image: Array, basis: Array, rank: int) -> Array:
     """The leading `rank` directions of a symmetric map within a basis (Rayleigh and Ritz); image = map @ basis."""
     small = jnp.swapaxes(basis, -1, -2) @ image
-    vectors = jnp.linalg.eigh((small + jnp.swapaxes(small, -1, -2)) / 2)[1]
+    vectors = jax.block_until_ready(jnp.linalg.eigh((small + jnp.swapaxes(small, -1, -2)) / 2)[1])  # as `stacks.qr`
     return basis @ vectors[..., ::-1][..., :rank]
 
 

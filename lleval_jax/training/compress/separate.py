@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from lleval_jax.core.precision import full_precision, jit
-from lleval_jax.training.compress.stack import Stack
+from lleval_jax.core.precision import full_precision
+from lleval_jax.training.compress.stack import Stack, qr
 from lleval_jax.types import Array, Float
 
 
@@ -16,8 +16,7 @@ def truncated(
     Returns:
         u, singular values, v, zeros where an adapter has fewer than `rank`; and the energy that each adapter keeps.
     """
-    outer, upper = _qr(stack.out)
-    inner, lower = _qr(stack.inn)
+    (outer, upper), (inner, lower) = (qr(jnp.swapaxes(rows, -1, -2)) for rows in stack)
     left, values, right = jnp.linalg.svd(jnp.einsum("mnkr,mnlr->mnkl", upper, lower), full_matrices=False)
     u, v = outer @ left, inner @ jnp.swapaxes(right, -1, -2)
     u, values, v = (_wide(each[..., :rank], rank) for each in (u, values, v))
@@ -26,9 +25,3 @@ def truncated(
 
 def _wide(x: Array, rank: int) -> Array:
     return jnp.pad(x, (*((0, 0) for _ in x.shape[:-1]), (0, rank - x.shape[-1])))
-
-
-@jit
-def _qr(rows: Array) -> tuple[Array, Array]:
-    """Orthonormal columns (m, n, d, r) and (m, n, r, r) with rows' = columns @ upper."""
-    return jnp.linalg.qr(jnp.swapaxes(rows, -1, -2))

@@ -73,11 +73,17 @@ def reduced(stack: Stack) -> tuple[Stack, Array, Array]:
         The stack with sides of min(d, n r), and the orthonormal bases (modules, d_out, .) and (modules, d_in, .) that
         take a solution back: U = basis @ U_reduced.
     """
-    # One side after the other: in one program XLA factorises both at a time, and on a CPU of two cores these were seen
-    # to wait for each other for ever.
-    out, first = jax.block_until_ready(_coordinates(stack.out))
-    inn, second = _coordinates(stack.inn)
+    (out, first), (inn, second) = _coordinates(stack.out), _coordinates(stack.inn)
     return Stack(out, inn), first, second
+
+
+def qr(columns: Float[Array, "... d k"]) -> tuple[Array, Array]:
+    """Orthonormal columns, and the triangle that takes them to these; the call returns when it is done.
+
+    Two such factorisations at a time, in one program or in two, were seen to wait for each other's threads for ever on
+    a CPU of two cores. So no program here holds two.
+    """
+    return jax.block_until_ready(_qr(columns))
 
 
 @full_precision
@@ -92,18 +98,22 @@ def seen(rows: Float[Array, "m n r d"], basis: Float[Array, "m d k"]) -> Float[A
     return jnp.einsum("mnrd,mdk->mnrk", rows, basis)
 
 
+@jit
+def _qr(columns: Array) -> tuple[Array, Array]:
+    return jnp.linalg.qr(columns)
+
+
 @full_precision
 def _gram(rows: Array) -> Array:
     return jnp.einsum("mnrd,mnsd->mnrs", rows, rows)
 
 
-@jit
 def _coordinates(rows: Array) -> tuple[Array, Array]:
     """Rows in an orthonormal basis of their span, and that basis."""
     m, n, r, d = rows.shape
     if n * r >= d:
         return rows, jnp.broadcast_to(jnp.eye(d, dtype=rows.dtype), (m, d, d))
-    basis, upper = jnp.linalg.qr(jnp.swapaxes(rows.reshape(m, n * r, d), -1, -2))
+    basis, upper = qr(jnp.swapaxes(rows.reshape(m, n * r, d), -1, -2))
     return jnp.swapaxes(upper, -1, -2).reshape(m, n, r, n * r), basis
 
 

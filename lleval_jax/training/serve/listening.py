@@ -1,9 +1,10 @@
-"""An application at an address, until a signal stops it."""
+"""An application at an address, until a signal stops it or, in a thread, for as long as a context lasts."""
 
 import contextlib
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,24 @@ def listen(application: "Starlette", listening: socket.socket, *, seconds: float
     config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=max(1, int(seconds)))
     with _caught(), contextlib.closing(listening):
         Server(config).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def running(application: "Starlette") -> Iterator[str]:
+    """An application at a free port of this machine, in a thread, until the context ends; gives its address."""
+    import uvicorn  # an extra
+
+    with contextlib.closing(bound("127.0.0.1", 0)) as place:
+        server = uvicorn.Server(uvicorn.Config(application, log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield address(place)
+        finally:
+            server.should_exit = True
+            thread.join(30)
 
 
 @contextlib.contextmanager

@@ -122,9 +122,7 @@ def measure(
     finally:
         for engine in engines.values():
             engine.close()
-    return tuple(
-        _measured(server, shared, residents[server], rounds[server], loads[server], load) for server in SERVERS
-    )
+    return tuple(_measured(server, shared, residents[server], rounds[server], loads[server]) for server in SERVERS)
 
 
 def servers(model: "LanguageModel", shared: Shared) -> dict[str, Residents]:
@@ -221,7 +219,6 @@ def _measured(
     residents: Residents,
     rounds: Sequence[tuple[float, np.ndarray]],
     loads: float,
-    load: Load,
 ) -> Measured:
     resident = {"merged": 1, "rotating": getattr(residents, "seats", 0), "compressed": len(shared.names)}[server]
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(residents.tables))
