@@ -45,6 +45,7 @@ def test_a_mistake_is_one_line(adapters, tmp_path, capsys, words, says):  # noqa
 def test_addresses_are_as_clients_write_them():
     with listening.bound("localhost", 0) as one:
         assert listening.address(one) == f"http://{one.getsockname()[0]}:{one.getsockname()[1]}"
+        socket.create_connection(one.getsockname()).close()  # not refused before the server is up
     with pytest.raises(BadInput, match="cannot listen at no such host:1"):
         listening.bound("no such host", 1)
 

@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket at an address, before anything long begins; nothing is answered yet.
+    """A socket at an address, before anything long begins: who connects waits, and is not refused, until `listen`.
 
     Args:
         host: a name or a number.
@@ -32,6 +32,7 @@ def bound(host: str, port: int) -> socket.socket:
             found = unless.enter_context(socket.socket(family))
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind((host, port))
+            found.listen()
             unless.pop_all()
         return found
     except (OSError, UnicodeError) as error:
