@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from lleval_jax.lm.decoder import Decoder
-from lleval_jax.training.batches import Packed
+from lleval_jax.training.run.batches import Packed
 
 
 class Answers(NamedTuple):

@@ -26,15 +26,15 @@ from bench.compress.answers import Answers, scored_parts
 from bench.kit.results import Record
 from bench.kit.settings import setting
 from lleval_jax import lm
-from lleval_jax.training import adapter_names, lora
-from lleval_jax.training.batches import Packed
 from lleval_jax.training.compress import clusters as clustering
 from lleval_jax.training.compress import joint
 from lleval_jax.training.compress import stack as stacks
 from lleval_jax.training.compress.fit import Search, compress
 from lleval_jax.training.compress.folders import Collection, read_adapters
 from lleval_jax.training.compress.stack import Stack
-from lleval_jax.training.lora import Lora
+from lleval_jax.training.low_rank import adapter_names, lora
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run.batches import Packed
 from lleval_jax.values.shared_adapters import Shared
 
 Factors = Mapping[str, tuple[np.ndarray, np.ndarray]]

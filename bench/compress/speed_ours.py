@@ -17,8 +17,8 @@ SEARCHES = {"8 starts": {}, "1 start": {"starts": 1}, "12 sweeps": {"starts": 1,
 
 def collection(modules: dict[str, tuple[np.ndarray, np.ndarray]]):  # noqa: ANN201
     """Arrays, transposed B and A of each module, as a folder of adapters: what is read is what files would give."""
-    from lleval_jax.training import adapter_files
     from lleval_jax.training.compress.folders import SIDES, Adapter, Collection
+    from lleval_jax.training.low_rank import adapter_files
 
     def stored(values: np.ndarray) -> types.SimpleNamespace:
         return types.SimpleNamespace(read=lambda: values, place="memory")

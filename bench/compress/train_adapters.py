@@ -27,12 +27,14 @@ from bench.compress import tasks
 from bench.compress.answers import Answers, scored
 from lleval_jax import lm
 from lleval_jax.lm.packing import Row, pack
-from lleval_jax.training import adapter_files, batches, lora, losses, step
-from lleval_jax.training.batches import Packed
-from lleval_jax.training.lora import Lora
+from lleval_jax.training import losses
 from lleval_jax.training.losses import SFT, Sides
-from lleval_jax.training.plan import Plan
-from lleval_jax.training.schedule import Schedule
+from lleval_jax.training.low_rank import adapter_files, lora
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run import batches, step
+from lleval_jax.training.run.batches import Packed
+from lleval_jax.training.run.plan import Plan
+from lleval_jax.training.run.schedule import Schedule
 
 MODEL = "smollm2"
 SHAPE = Plan(length=64, wide=1, room=40)  # of a step's tokens; lengths are on the ladder of `lm.packing`

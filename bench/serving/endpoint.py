@@ -30,8 +30,8 @@ from bench.serving import clients
 from bench.serving.clients import PROMPTS, Answer, Ask
 from bench.serving.server import KEY, Server, serving
 from lleval_jax import lm
-from lleval_jax.training.adapted import adapted
 from lleval_jax.training.compress import files
+from lleval_jax.training.low_rank.adapted import adapted
 from lleval_jax.training.serve.drawn import drawn
 from lleval_jax.values.shared_adapters import Shared
 

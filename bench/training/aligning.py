@@ -12,14 +12,16 @@ import numpy as np
 
 from bench.training import kl, pairs
 from lleval_jax.lm.load import LanguageModel
-from lleval_jax.training import batches, lora, losses, step
-from lleval_jax.training.batches import Rows
-from lleval_jax.training.checkpoints import Kept, Run
-from lleval_jax.training.loop import Course
-from lleval_jax.training.lora import Lora
+from lleval_jax.training import losses
 from lleval_jax.training.losses import Loss, Sides
-from lleval_jax.training.schedule import Schedule
-from lleval_jax.training.step import Parts
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run import batches, step
+from lleval_jax.training.run.batches import Rows
+from lleval_jax.training.run.checkpoints import Kept, Run
+from lleval_jax.training.run.loop import Course
+from lleval_jax.training.run.schedule import Schedule
+from lleval_jax.training.run.step import Parts
 from lleval_jax.values.preferences import Preferences
 
 KEPT = 0.6  # of the rejected answers, where samples are of unequal sizes

@@ -21,7 +21,7 @@ from bench.training.aligning import KEPT, Contestant, Ground, measures, rewards
 from lleval_jax import lm
 from lleval_jax.lm.load import LanguageModel
 from lleval_jax.training.losses import AOT, DPO, IPO, KTO, Sides
-from lleval_jax.training.schedule import Schedule
+from lleval_jax.training.run.schedule import Schedule
 
 CONTESTANTS = {  # loss, share of the rejected answers, whether pairs
     "AOT paired": (lambda beta: AOT(beta=beta, paired=True), 1.0, True),

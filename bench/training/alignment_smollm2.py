@@ -12,7 +12,7 @@ from bench.kit.settings import setting
 from bench.training import alignment, pairs
 from bench.training.aligning import Ground
 from lleval_jax import lm
-from lleval_jax.training.lora import Lora
+from lleval_jax.training.low_rank.lora import Lora
 
 
 @dataclasses.dataclass(frozen=True)

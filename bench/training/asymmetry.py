@@ -24,7 +24,7 @@ from lleval_jax import lm
 from lleval_jax import training as tr
 from lleval_jax.errors import NotConverged
 from lleval_jax.lm.encoder import Encoder
-from lleval_jax.training import classify, labelled
+from lleval_jax.training.classes import classify, labelled
 from lleval_jax.training.losses import DPO, Sides
 from lleval_jax.values.preferences import Preferences
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bench.kit.problems import shared
-from lleval_jax.training import recipe
+from lleval_jax.training.run import recipe
 from lleval_jax.values.preferences import Preferences
 
 MONEY = re.compile(

@@ -22,12 +22,13 @@ from bench.training import alignment, pairs
 from bench.training.aligning import Contestant, Ground, measures, rewards
 from lleval_jax import lm
 from lleval_jax.lm.load import LanguageModel
-from lleval_jax.training import batches as batching
-from lleval_jax.training import losses, step
-from lleval_jax.training.loop import WHOLE
+from lleval_jax.training import losses
 from lleval_jax.training.losses import AOT, Loss, Sides
-from lleval_jax.training.schedule import Schedule
-from lleval_jax.training.step import Parts
+from lleval_jax.training.run import batches as batching
+from lleval_jax.training.run import step
+from lleval_jax.training.run.loop import WHOLE
+from lleval_jax.training.run.schedule import Schedule
+from lleval_jax.training.run.step import Parts
 from lleval_jax.types import Array
 
 MIDDLE = 16  # pairs of the batch whose rate is the searched one

@@ -118,8 +118,9 @@ def restored(folder: pathlib.Path) -> tuple[list[np.ndarray] | None, int | None,
     """(arrays, step, what was said) of what a run goes on from; None where it is refused."""
     import warnings
 
-    from lleval_jax.training import AOT, batches, loop
-    from lleval_jax.training.checkpoints import Kept, Run
+    from lleval_jax.training import AOT
+    from lleval_jax.training.run import batches, loop
+    from lleval_jax.training.run.checkpoints import Kept, Run
 
     asked = {"steps": json.loads((folder / "run.json").read_text())["schedule"]["steps"]}
     given, data = model(1), preferences(PAIRS, 0)
@@ -141,7 +142,9 @@ def prepared() -> None:
     import orbax.checkpoint  # noqa: F401
 
     from lleval_jax.lm import logprobs, mesh  # noqa: F401
-    from lleval_jax.training import adapter_files, loop, outcome  # noqa: F401
+    from lleval_jax.training import outcome  # noqa: F401
+    from lleval_jax.training.low_rank import adapter_files  # noqa: F401
+    from lleval_jax.training.run import loop  # noqa: F401
 
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_TO_COMPILE}".strip()
 

@@ -16,7 +16,7 @@ import pandas as pd
 from bench.kit.problems import shared
 from lleval_jax.data.preferences import read_preferences
 from lleval_jax.lm.load import LanguageModel
-from lleval_jax.training import recipe
+from lleval_jax.training.run import recipe
 from lleval_jax.values.preferences import Preferences, Prompt
 
 CALCULATOR = re.compile(r"<<[^>]*>>")

@@ -20,9 +20,12 @@ from bench.kit.settings import setting
 from bench.lm import sharding as shapes
 from lleval_jax.lm import Config, Decoder
 from lleval_jax.lm.mesh import abstract, mesh, spec
-from lleval_jax.training import lora, losses, memory, step
-from lleval_jax.training.batches import Packed
-from lleval_jax.training.lora import Lora
+from lleval_jax.training import losses
+from lleval_jax.training.cost import memory
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run import step
+from lleval_jax.training.run.batches import Packed
 
 MESHES = {"fsdp 8": (1, 8, 1), "tensor 8": (1, 1, 8), "2 x 2 x 2": (2, 2, 2)}
 ADAPTERS = {

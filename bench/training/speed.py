@@ -84,8 +84,8 @@ def write(name: str, folder: pathlib.Path, settings: Settings) -> dict[str, Any]
     from lleval_jax import lm
     from lleval_jax.data.preferences import read_preferences
     from lleval_jax.lm import token_writing
-    from lleval_jax.training import batches, recipe
-    from lleval_jax.training.batches import Order
+    from lleval_jax.training.run import batches, recipe
+    from lleval_jax.training.run.batches import Order
 
     tiny = lm.load("tiny-lm")
     if name == "tiny-lm":
@@ -123,7 +123,7 @@ def parameters(model: Any) -> int:
     """How many a model has."""
     from flax import nnx
 
-    from lleval_jax.training.cost import parameters as counted
+    from lleval_jax.training.cost.cost import parameters as counted
 
     return counted(nnx.state(model.decoder, nnx.Param))
 
@@ -132,7 +132,7 @@ def begin(folder: pathlib.Path, adapter: str) -> None:
     """The adapter as ours begins, for PEFT."""
     import shutil
 
-    from lleval_jax.training import adapter_files, lora
+    from lleval_jax.training.low_rank import adapter_files, lora
 
     shutil.rmtree(folder / contest.ADAPTER, ignore_errors=True)
     wanted = contest.adapter(adapter)

@@ -13,9 +13,9 @@ from lleval_jax.cli.shell.verb import Outputs, Run, verb
 
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table
-    from lleval_jax.training.cost import Cost
-    from lleval_jax.training.loop import Trained
-    from lleval_jax.training.recipe import Recipe
+    from lleval_jax.training.cost.cost import Cost
+    from lleval_jax.training.run.loop import Trained
+    from lleval_jax.training.run.recipe import Recipe
     from lleval_jax.values.preferences import Preferences
     from lleval_jax.values.results import Estimate
 
@@ -53,7 +53,7 @@ def train(
       lleval train demo:sft
     """
     with verb("reading the recipe", Outputs(json=json, plot=plot)) as run:
-        from lleval_jax.training import recipe as recipes  # not needed for --help
+        from lleval_jax.training.run import recipe as recipes  # not needed for --help
 
         wanted = recipes.read(recipe)
         model, learned, held_out = _read(wanted, run)
@@ -119,7 +119,7 @@ def _keep(wanted: "Recipe", trained: "Trained", run: Run) -> pathlib.Path:
     import shutil
 
     from lleval_jax import lm
-    from lleval_jax.training import adapter_files
+    from lleval_jax.training.low_rank import adapter_files
 
     run.say("writing")
     place = pathlib.Path(wanted.out) / (MODEL if trained.lora is None else ADAPTER)
@@ -158,7 +158,7 @@ def _drawn(trained: "Trained", path: str) -> None:
 
 
 def _summary(wanted: "Recipe", trained: "Trained", place: pathlib.Path) -> "Table":
-    from lleval_jax.training import pace
+    from lleval_jax.training.run import pace
 
     first, last = trained.history[0], trained.history[-1]
     seconds, tokens = (sum(record[key] for record in trained.history) for key in ("seconds", "tokens"))

@@ -5,6 +5,15 @@
     trained = tr.fit(lm.load("smollm2"), pairs, loss=tr.AOT(beta=0.01), lora=tr.Lora(rank=8, learn="B"))
     tr.adapter_files.save_peft(trained.model.decoder, trained.lora, "adapter")
 
+losses    what is minimised
+low_rank  adapters: layers, files, merging
+run       a run: batches, steps, checkpoints
+cost      what a run will cost, before it begins
+outcome   what it has done, with intervals
+classes   classifiers of texts
+compress  many adapters in one shared basis
+serve     many adapters of one model at once
+
 `__init__.pyi` lists the public names. Each is loaded when first used.
 """
 

@@ -13,8 +13,8 @@ from lleval_jax.cli.main import run
 from lleval_jax.cli.shell.status import BAD_INPUT, OK
 from lleval_jax.errors import BadInput
 from lleval_jax.lm.load import LanguageModel
-from lleval_jax.training import adapter_files, lora
-from lleval_jax.training.lora import Lora
+from lleval_jax.training.low_rank import adapter_files, lora
+from lleval_jax.training.low_rank.lora import Lora
 
 TOKENS = jnp.asarray([[0, 41, 300, 7, 1100, 9]])
 ADAPTERS = Lora(rank=2, learn="B")

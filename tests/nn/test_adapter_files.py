@@ -18,8 +18,8 @@ from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.encoder import Encoder
 from lleval_jax.lm.text_encoder import load_encoder
-from lleval_jax.training import adapter_files, lora
-from lleval_jax.training.lora import Lora
+from lleval_jax.training.low_rank import adapter_files, lora
+from lleval_jax.training.low_rank.lora import Lora
 
 SHAPE = {"vocab": 37, "layers": 3, "width": 16, "heads": 4, "kv_heads": 2, "head_dim": 4, "hidden": 24, "context": 32}
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, 37, (2, 9)))

@@ -11,9 +11,9 @@ import optax
 import pytest
 
 from lleval_jax.errors import BadFile, BadInput, DataWarning, RunFailed
-from lleval_jax.training import batches, board, stores
-from lleval_jax.training.checkpoints import Kept, Run
-from lleval_jax.training.stores import Store
+from lleval_jax.training.run import batches, board, stores
+from lleval_jax.training.run.checkpoints import Kept, Run
+from lleval_jax.training.run.stores import Store
 
 FACTS = {"data": "a" * 64, "schedule": {"rate": 0.1, "steps": 4}}
 

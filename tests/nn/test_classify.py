@@ -16,10 +16,11 @@ from lleval_jax.lm.embed import framed
 from lleval_jax.lm.encoder import Encoder
 from lleval_jax.lm.text_encoder import TextEncoder, Use, load_encoder, save_encoder
 from lleval_jax.lm.tokens import Tokens
-from lleval_jax.training import classifier_files, classify, lora
-from lleval_jax.training.classifier import Classifier, Network
-from lleval_jax.training.lora import FactorA, FactorB, Lora
-from lleval_jax.training.schedule import Schedule
+from lleval_jax.training.classes import classifier_files, classify
+from lleval_jax.training.classes.classifier import Classifier, Network
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import FactorA, FactorB, Lora
+from lleval_jax.training.run.schedule import Schedule
 
 QUICK = Schedule(steps=25, batch=12, tokens=10_000, rate=3e-2, warmup=0.0)
 SMALL = Lora(rank=2, learn="B")

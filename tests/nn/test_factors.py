@@ -8,8 +8,8 @@ from flax import nnx
 from scipy import stats
 
 from lleval_jax.errors import BadInput
-from lleval_jax.training import factors
-from lleval_jax.training.lora import Lora, LowRank, weight_of
+from lleval_jax.training.low_rank import factors
+from lleval_jax.training.low_rank.lora import Lora, LowRank, weight_of
 
 D, RANK = 64, 8
 FALSE_ALARM = 1e-6

@@ -10,8 +10,8 @@ from flax import nnx
 from lleval_jax.errors import BadInput
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
-from lleval_jax.training import lora
-from lleval_jax.training.lora import FactorA, FactorB, Lora, LowRank
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import FactorA, FactorB, Lora, LowRank
 
 CONFIG = Config(vocab=37, layers=3, width=16, heads=4, kv_heads=2, head_dim=4, hidden=24, context=32)
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, 37, (2, 9)))

@@ -11,11 +11,14 @@ from jax.sharding import Mesh
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.mesh import abstract, mesh
-from lleval_jax.training import lora, losses, memory, step
-from lleval_jax.training.batches import Packed
-from lleval_jax.training.live import live
-from lleval_jax.training.lora import Lora
-from lleval_jax.training.memory import Shape
+from lleval_jax.training import losses
+from lleval_jax.training.cost import memory
+from lleval_jax.training.cost.live import live
+from lleval_jax.training.cost.memory import Shape
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run import step
+from lleval_jax.training.run.batches import Packed
 
 SMALL: dict[str, int] = {"layers": 4, "width": 256, "heads": 8, "kv_heads": 8, "head_dim": 32, "hidden": 768}
 CONFIG = Config(vocab=1024, context=512, tied=True, **SMALL)  # type: ignore[arg-type]

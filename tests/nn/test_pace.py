@@ -8,9 +8,9 @@ import pytest
 from flax import nnx
 from nn import tiny_model
 
-from lleval_jax.training import operations, pace
-from lleval_jax.training.peak import PEAKS, Peak, peak
-from lleval_jax.training.step import Parts
+from lleval_jax.training.run import operations, pace
+from lleval_jax.training.run.peak import PEAKS, Peak, peak
+from lleval_jax.training.run.step import Parts
 
 
 def device(kind: str) -> types.SimpleNamespace:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lleval_jax.lm.packing import Row
-from lleval_jax.training import batches
-from lleval_jax.training.plan import OVER, plan
+from lleval_jax.training.run import batches
+from lleval_jax.training.run.plan import OVER, plan
 
 
 def rows(count: int, low: int, high: int, seed: int = 0) -> list[Row]:

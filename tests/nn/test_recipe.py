@@ -8,10 +8,10 @@ import pytest
 
 from lleval_jax.data.preferences import read_preferences
 from lleval_jax.errors import BadInput
-from lleval_jax.training import recipe
-from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import AOT
-from lleval_jax.training.schedule import Schedule
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run import recipe
+from lleval_jax.training.run.schedule import Schedule
 from lleval_jax.values.preferences import Preferences
 
 GOOD = """

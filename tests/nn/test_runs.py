@@ -26,7 +26,7 @@ from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.load import LanguageModel, Source, load, save
 from lleval_jax.lm.tokens import Tokens
-from lleval_jax.training import batches
+from lleval_jax.training.run import batches
 from lleval_jax.values.preferences import Preferences
 
 CONFIG = Config(vocab=400, layers=2, width=32, heads=4, kv_heads=2, head_dim=8, hidden=48, context=256, tied=True)

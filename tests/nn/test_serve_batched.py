@@ -8,10 +8,10 @@ from flax import nnx
 from nn.test_adapter_files import TOKENS, decoder  # noqa: F401  (a fixture)
 
 from lleval_jax.errors import BadInput
-from lleval_jax.training import lora
 from lleval_jax.training.compress.fit import Search, compress
 from lleval_jax.training.compress.folders import read_adapters
-from lleval_jax.training.lora import Lora
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import Lora
 from lleval_jax.training.serve import batched
 from lleval_jax.training.serve.adapted_layers import with_places
 from lleval_jax.training.serve.resident import Residents
@@ -48,7 +48,7 @@ def test_shared_bases_are_a_loop_over_rows(clusters, way, diagonal):
 @pytest.fixture(scope="module")
 def adapters(decoder, tmp_path_factory):  # noqa: F811
     """Three adapters as folders, and the decoder with each of them."""
-    from lleval_jax.training import adapter_files
+    from lleval_jax.training.low_rank import adapter_files
 
     place, models = tmp_path_factory.mktemp("adapters"), {}
     for k in range(3):

@@ -10,10 +10,10 @@ from lleval_jax import lm
 from lleval_jax.errors import BadInput
 from lleval_jax.lm.generate import Written
 from lleval_jax.lm.sampling import Sampling
-from lleval_jax.training import adapter_files, lora
 from lleval_jax.training.compress.fit import Search, compress
 from lleval_jax.training.compress.folders import read_adapters
-from lleval_jax.training.lora import Lora
+from lleval_jax.training.low_rank import adapter_files, lora
+from lleval_jax.training.low_rank.lora import Lora
 from lleval_jax.training.serve.asking import Piece, Request
 from lleval_jax.training.serve.engine import Engine
 from lleval_jax.training.serve.resident import Residents

@@ -12,11 +12,12 @@ from nn.test_training import QUICK, preferences
 from lleval_jax.errors import BadInput
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
-from lleval_jax.training import batches, loop, losses
-from lleval_jax.training.lora import Lora
+from lleval_jax.training import losses
 from lleval_jax.training.losses import DPO, SFT, Sides
+from lleval_jax.training.low_rank.lora import Lora
 from lleval_jax.training.outcome import LIKELIHOODS, likelihood
-from lleval_jax.training.schedule import Schedule
+from lleval_jax.training.run import batches, loop
+from lleval_jax.training.run.schedule import Schedule
 from lleval_jax.values.preferences import Preferences
 
 

@@ -17,11 +17,13 @@ from nn import tiny_model
 
 from lleval_jax.errors import BadInput, NotConverged
 from lleval_jax.lm.mesh import mesh, place
-from lleval_jax.training import batches, loop, lora, losses, pace, step
-from lleval_jax.training.batches import Order
-from lleval_jax.training.lora import Lora
+from lleval_jax.training import losses
 from lleval_jax.training.losses import AOT, DPO, IPO, KTO
-from lleval_jax.training.schedule import Schedule
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run import batches, loop, pace, step
+from lleval_jax.training.run.batches import Order
+from lleval_jax.training.run.schedule import Schedule
 from lleval_jax.values.preferences import Preferences
 
 QUICK = Schedule(steps=6, batch=8, rate=1e-2, warmup=0.0, tokens=10_000)

@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from lleval_jax.errors import BadFile, require, require_known
 from lleval_jax.lm import safetensors_files
-from lleval_jax.training import adapter_files
+from lleval_jax.training.low_rank import adapter_files
 from lleval_jax.values.shared_adapters import Module, Shared
 from lleval_jax.writing import new_folder
 

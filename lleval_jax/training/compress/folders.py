@@ -13,8 +13,8 @@ import numpy as np
 
 from lleval_jax.errors import BadFile, BadInput, require
 from lleval_jax.lm.tensors import Tensors
-from lleval_jax.training import adapter_files
 from lleval_jax.training.compress.stack import Stack
+from lleval_jax.training.low_rank import adapter_files
 from lleval_jax.values.progress import Progress, Tell, silent
 
 SIDES = {"A": ".lora_A.weight", "B": ".lora_B.weight"}

@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from lleval_jax import writing
 from lleval_jax.lm import safetensors_files
-from lleval_jax.training import same_run
+from lleval_jax.training.run import same_run
 
 
 class Bases(NamedTuple):

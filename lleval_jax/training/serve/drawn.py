@@ -6,7 +6,7 @@ import numpy as np
 
 from lleval_jax.errors import require
 from lleval_jax.lm.decoder import Decoder
-from lleval_jax.training import adapter_names, lora
+from lleval_jax.training.low_rank import adapter_names, lora
 from lleval_jax.values.shared_adapters import Module, Shared
 
 TARGETS = ("query", "key", "value")  # the paper's

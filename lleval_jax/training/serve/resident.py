@@ -17,8 +17,8 @@ from flax import nnx
 from lleval_jax.errors import BadInput, require
 from lleval_jax.lm import decoding
 from lleval_jax.lm.decoder import Decoder
-from lleval_jax.training import adapter_names, lora
 from lleval_jax.training.compress.folders import Adapter
+from lleval_jax.training.low_rank import adapter_names, lora
 from lleval_jax.training.serve.adapted_layers import Apart, Bases, Table
 from lleval_jax.types import Array
 from lleval_jax.values.shared_adapters import Shared

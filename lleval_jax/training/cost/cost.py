@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from lleval_jax.training import batches, loop, memory, step
-from lleval_jax.training.batches import Long, Packed
-from lleval_jax.training.lora import Lora
+from lleval_jax.training.cost import memory
 from lleval_jax.training.losses import AOT, Loss, Sides
-from lleval_jax.training.operations import parameters, per_token
-from lleval_jax.training.schedule import Schedule
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run import batches, loop, step
+from lleval_jax.training.run.batches import Long, Packed
+from lleval_jax.training.run.operations import parameters, per_token
+from lleval_jax.training.run.schedule import Schedule
 from lleval_jax.values.preferences import Preferences
 from lleval_jax.values.progress import Progress, Tell, silent
 

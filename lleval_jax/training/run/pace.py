@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from lleval_jax.training.peak import Peak
+from lleval_jax.training.run.peak import Peak
 
 RECENT = 20  # steps by whose median the time left is told
 TIMED = ("seconds", "tokens_per_second", "left", "mfu")  # what of a record is another in each run

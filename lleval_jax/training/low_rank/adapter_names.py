@@ -12,8 +12,8 @@ from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.encoder import Encoder
 from lleval_jax.lm.families import FAMILIES
 from lleval_jax.lm.layers import Linear
-from lleval_jax.training import lora
-from lleval_jax.training.lora import LowRank
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import LowRank
 
 HEAD = "base_model.model."
 

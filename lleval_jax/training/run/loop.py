@@ -21,16 +21,18 @@ from jax.sharding import Mesh, NamedSharding
 from lleval_jax.errors import require
 from lleval_jax.lm.mesh import spec
 from lleval_jax.lm.packing import Row
-from lleval_jax.training import batches, lora, losses, operations, pace, step
-from lleval_jax.training.batches import Packed, Rows
-from lleval_jax.training.checkpoints import Kept, Run
-from lleval_jax.training.lora import Lora
+from lleval_jax.training import losses
 from lleval_jax.training.losses import Loss, Sides
-from lleval_jax.training.peak import Peak, peak
-from lleval_jax.training.plan import Plan, plan, spread
-from lleval_jax.training.schedule import Schedule
-from lleval_jax.training.step import Parts
-from lleval_jax.training.trained import Trained
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run import batches, operations, pace, step
+from lleval_jax.training.run.batches import Packed, Rows
+from lleval_jax.training.run.checkpoints import Kept, Run
+from lleval_jax.training.run.peak import Peak, peak
+from lleval_jax.training.run.plan import Plan, plan, spread
+from lleval_jax.training.run.schedule import Schedule
+from lleval_jax.training.run.step import Parts
+from lleval_jax.training.run.trained import Trained
 from lleval_jax.values.preferences import Preferences
 from lleval_jax.values.progress import Progress, Tell, silent
 

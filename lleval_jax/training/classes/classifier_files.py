@@ -21,10 +21,10 @@ from lleval_jax.errors import BadFile, require
 from lleval_jax.lm import safetensors_files
 from lleval_jax.lm.encoder import POOLINGS, Encoder
 from lleval_jax.lm.text_encoder import TextEncoder
-from lleval_jax.training import adapter_files
-from lleval_jax.training.classifier import Classifier, Network, network
-from lleval_jax.training.labelled import Label
-from lleval_jax.training.lora import Lora
+from lleval_jax.training.classes.classifier import Classifier, Network, network
+from lleval_jax.training.classes.labelled import Label
+from lleval_jax.training.low_rank import adapter_files
+from lleval_jax.training.low_rank.lora import Lora
 from lleval_jax.writing import new_folder
 
 SETTINGS, NUMBERS = "classifier.json", "classifier.safetensors"

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
-from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import Sides
-from lleval_jax.training.peak import Peak
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run.peak import Peak
 
 if TYPE_CHECKING:
     from lleval_jax.lm.load import LanguageModel

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from lleval_jax.training.step import Parts
+from lleval_jax.training.run.step import Parts
 
 
 def parameters(state: Any) -> int:

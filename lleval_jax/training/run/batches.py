@@ -14,7 +14,7 @@ from lleval_jax.core.shapes import rung
 from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.lm.packing import Row, ladder, pack
 from lleval_jax.training.losses import Sides
-from lleval_jax.training.plan import Plan, even
+from lleval_jax.training.run.plan import Plan, even
 from lleval_jax.values.preferences import Preferences, Side
 
 if TYPE_CHECKING:

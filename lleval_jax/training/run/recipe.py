@@ -39,10 +39,10 @@ from jax.sharding import Mesh
 
 from lleval_jax.errors import BadInput, chosen, nearest, require
 from lleval_jax.lm.mesh import mesh
-from lleval_jax.training.batches import Long
-from lleval_jax.training.lora import Lora
 from lleval_jax.training.losses import LOSSES, Loss
-from lleval_jax.training.schedule import Schedule
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run.batches import Long
+from lleval_jax.training.run.schedule import Schedule
 from lleval_jax.values.preferences import Preferences, WhenUnfit
 
 SHIPPED = pathlib.Path(__file__).parent / "recipes"

@@ -24,15 +24,17 @@ from lleval_jax.lm.embed import Framed, Text, framed
 from lleval_jax.lm.encoder import POOLINGS, Encoder
 from lleval_jax.lm.packing import ROOM, Row
 from lleval_jax.lm.text_encoder import TextEncoder
-from lleval_jax.training import batches, labelled, lora, step
-from lleval_jax.training.batches import Order, Packed
-from lleval_jax.training.checkpoints import Kept, Run
-from lleval_jax.training.classifier import Classifier, Network, learned, network
-from lleval_jax.training.dropout import with_dropout
-from lleval_jax.training.labelled import Label
-from lleval_jax.training.lora import Lora, dropped
-from lleval_jax.training.schedule import Schedule
-from lleval_jax.training.step import Parts
+from lleval_jax.training.classes import labelled
+from lleval_jax.training.classes.classifier import Classifier, Network, learned, network
+from lleval_jax.training.classes.labelled import Label
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.dropout import with_dropout
+from lleval_jax.training.low_rank.lora import Lora, dropped
+from lleval_jax.training.run import batches, step
+from lleval_jax.training.run.batches import Order, Packed
+from lleval_jax.training.run.checkpoints import Kept, Run
+from lleval_jax.training.run.schedule import Schedule
+from lleval_jax.training.run.step import Parts
 from lleval_jax.values.progress import Progress, Tell, silent
 
 if TYPE_CHECKING:

@@ -17,10 +17,13 @@ from jax.sharding import Mesh
 from lleval_jax.lm.config import Config
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.mesh import parts, sharding
-from lleval_jax.training import live, lora, losses, step
-from lleval_jax.training.batches import Packed
-from lleval_jax.training.lora import Lora
+from lleval_jax.training import losses
+from lleval_jax.training.cost import live
 from lleval_jax.training.losses import Loss, Sides
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import Lora
+from lleval_jax.training.run import step
+from lleval_jax.training.run.batches import Packed
 
 
 class Memory(NamedTuple):

@@ -23,9 +23,9 @@ import optax
 
 from lleval_jax import writing
 from lleval_jax.errors import BadFile, BadInput, DataWarning, NotConverged, RunFailed, outside, require
-from lleval_jax.training import board, same_run
-from lleval_jax.training.board import Board
-from lleval_jax.training.stores import Store, quiet
+from lleval_jax.training.run import board, same_run
+from lleval_jax.training.run.board import Board
+from lleval_jax.training.run.stores import Store, quiet
 
 METRICS = "metrics.jsonl"
 

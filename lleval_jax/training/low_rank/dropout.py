@@ -11,7 +11,7 @@ import jax
 from flax import nnx
 
 from lleval_jax.lm.encoder import Encoder
-from lleval_jax.training.lora import Noise, dropped
+from lleval_jax.training.low_rank.lora import Noise, dropped
 
 
 class Noisy(nnx.Module):

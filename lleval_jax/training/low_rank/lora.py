@@ -18,8 +18,8 @@ from flax import nnx
 
 from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.lm.layers import Linear, product
-from lleval_jax.training import factors
-from lleval_jax.training.factors import Kind, Learn
+from lleval_jax.training.low_rank import factors
+from lleval_jax.training.low_rank.factors import Kind, Learn
 from lleval_jax.types import Array
 
 Path = tuple[Any, ...]

@@ -22,9 +22,9 @@ from lleval_jax.lm.decoder import Decoder
 from lleval_jax.lm.encoder import Encoder
 from lleval_jax.lm.families import FAMILIES
 from lleval_jax.lm.tensors import Tensors
-from lleval_jax.training import adapter_names, lora
-from lleval_jax.training.adapter_names import HEAD, fits, layers, paths
-from lleval_jax.training.lora import FactorA, FactorB, Lora, LowRank
+from lleval_jax.training.low_rank import adapter_names, lora
+from lleval_jax.training.low_rank.adapter_names import HEAD, fits, layers, paths
+from lleval_jax.training.low_rank.lora import FactorA, FactorB, Lora, LowRank
 from lleval_jax.writing import new_folder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # PEFT's

@@ -15,9 +15,10 @@ from lleval_jax.lm.embed import TOKENS, Text, embed
 from lleval_jax.lm.encoder import Encoder
 from lleval_jax.lm.layers import Linear
 from lleval_jax.lm.text_encoder import TextEncoder
-from lleval_jax.training import labelled, lora
-from lleval_jax.training.labelled import Label
-from lleval_jax.training.lora import Lora
+from lleval_jax.training.classes import labelled
+from lleval_jax.training.classes.labelled import Label
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.low_rank.lora import Lora
 from lleval_jax.values.progress import Tell, silent
 from lleval_jax.values.results import Estimate
 

@@ -12,9 +12,10 @@ from flax import nnx
 
 from lleval_jax.lm.logprobs import answer_logprobs
 from lleval_jax.lm.mesh import pinned
-from lleval_jax.training import lora, losses
-from lleval_jax.training.batches import Packed
+from lleval_jax.training import losses
 from lleval_jax.training.losses import Loss, Sides
+from lleval_jax.training.low_rank import lora
+from lleval_jax.training.run.batches import Packed
 
 State = Any  # a pytree of variables
 

@@ -7,7 +7,7 @@ import pathlib
 from lleval_jax import lm
 from lleval_jax.errors import require
 from lleval_jax.lm.load import LanguageModel
-from lleval_jax.training import adapter_files, lora
+from lleval_jax.training.low_rank import adapter_files, lora
 from lleval_jax.values.progress import Tell, silent
 
 

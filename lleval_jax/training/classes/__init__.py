@@ -1,0 +1,7 @@
+"""Classes of texts, learned from labelled ones.
+
+labelled          texts with labels, and accuracy with intervals
+classifier        an encoder, adapters on it, and a head
+classify          how it learns
+classifier_files  how it is kept
+"""
