@@ -5,12 +5,10 @@ takes a fifth less time), and kept in JAX_COMPILATION_CACHE_DIR, else in `.pytes
 next run.
 """
 
-import ctypes
-import gc
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ.setdefault("XLA_FLAGS", QUICK)  # before JAX starts
@@ -19,6 +17,7 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
+from memory import room  # noqa: E402, F401  (a fixture)
 
 os.environ.setdefault("LLEVAL_CACHE", "off")  # no test writes to the cache of whoever runs it
 jax.config.update("jax_enable_x64", True)
@@ -50,7 +49,6 @@ CHECKED = (
 install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
 
 
-ROOM = 1.2e9  # bytes that a worker may take before it lets compiled programs go
 LONGEST = ("test_models.py",)  # tests of a minute
 
 
@@ -93,14 +91,3 @@ def fitted(once):
     import lleval_jax as ll
 
     return lambda name, make: ll.load(once(name, lambda folder: ll.save(make(), folder / "kept")) / "kept")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def room() -> Iterator[None]:
-    """Compiled programs are let go where a worker has grown: JAX never frees them, and two workers fill a machine."""
-    yield
-    pages = pathlib.Path("/proc/self/statm")
-    if pages.exists() and int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > ROOM:
-        jax.clear_caches()
-        gc.collect()
-        getattr(ctypes.CDLL(None), "malloc_trim", gc.collect)(0)  # what is freed goes back to the machine

@@ -11,6 +11,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from memory import room  # noqa: E402, F401  (a fixture)
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
 jax.config.update("jax_num_cpu_devices", 8)
