@@ -214,7 +214,7 @@ def removed(base: lm.LanguageModel, shared: Shared, known: Offline, settings: Se
             residents.remove(name)
             gone.append(name)
             with contextlib.suppress(Exception):  # its place is free only once its last row is written
-                residents.add(f"new-{name}", _cores(shared, other))
+                residents.add(f"new-{name}", residents.within(shared, other))
         answers = running.answers()
         left = sum(residents._rows.values())
     return {"removed": len(gone), "answers": known.judged(asks, answers), "rows_left": left}
@@ -241,14 +241,6 @@ class Asking:
         if self.thread.is_alive():
             raise TimeoutError("requests hang")
         return self._found
-
-
-def _cores(shared: Shared, name: str) -> dict[tuple[str, str], np.ndarray]:
-    i = shared.names.index(name)
-    found: dict[tuple[str, str], np.ndarray] = {}
-    for key, module in shared.modules.items():
-        found[key, "cores"], found[key, "cluster"] = module.cores[i], np.asarray(shared.cluster[i], np.int32)
-    return found
 
 
 def _posted(url: str, body: bytes, key: str | None) -> httpx2.Response:

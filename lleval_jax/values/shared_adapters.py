@@ -35,6 +35,7 @@ class Shared(Value):
     before   (n,) values that each adapter holds uncompressed
     settled  whether all searches converged
     base     the model that they are of
+    inner    the largest rank of an adapter, which no full core exceeds; 0: that of the bases
     added    names of those that the bases did not learn from (`compress.project.add`)
     """
 
@@ -46,6 +47,7 @@ class Shared(Value):
     before: np.ndarray
     settled: bool
     base: str = ""
+    inner: int = 0
     added: tuple[str, ...] = ()
 
     def brief(self) -> str:
@@ -68,9 +70,15 @@ class Shared(Value):
         return {name: (part.u.shape[1], part.v.shape[1]) for name, part in self.modules.items()}
 
     @property
+    def thin(self) -> int:
+        """Of the two factors that each full core is kept as, where these are fewer numbers: their rank; else 0."""
+        return self.inner if self.method == "full" and 0 < 2 * self.inner < self.rank else 0
+
+    @property
     def after(self) -> int:
-        """Values that bases and cores hold."""
-        return sum(part.size for module in self.modules.values() for part in module)
+        """Values that bases and cores hold, as they are kept."""
+        bases = sum(module.u.size + module.v.size for module in self.modules.values())
+        return bases + len(self.names) * len(self.modules) * core_values(self.rank, self.inner, self.method)
 
     @property
     def ratio(self) -> np.ndarray:
@@ -129,6 +137,27 @@ class Shared(Value):
             error=self.error[kept],
             before=self.before[kept],
         )
+
+
+def core_values(rank: int, inner: int, method: str) -> int:
+    """Numbers of one core: rank^2, or two factors of the adapter's own rank (`inner`) where these are fewer."""
+    if method != "full":
+        return rank
+    return min(rank**2, 2 * rank * inner) if inner else rank**2
+
+
+def kept_cores(cores: np.ndarray, thin: int) -> dict[str, np.ndarray]:
+    """What is kept of cores: `cores`; or their factors `left` (n, rank, thin) and `right` (n, thin, rank).
+
+    Args:
+        cores: (n, rank, rank), or diagonals (n, rank).
+        thin: a rank that no core exceeds, so that nothing is lost; 0: cores are kept as they are.
+    """
+    if not thin:
+        return {"cores": cores}
+    left, values, right = np.linalg.svd(cores, full_matrices=False)
+    root = np.sqrt(values[:, :thin])
+    return {"left": left[..., :thin] * root[:, None], "right": root[..., None] * right[:, :thin]}
 
 
 def _factors(module: Module, cluster: int, i: int) -> tuple[np.ndarray, np.ndarray]:

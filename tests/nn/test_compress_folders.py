@@ -97,6 +97,22 @@ def test_what_is_written_is_read_again_and_peft_folders_hold_the_same(folder, tm
         assert np.allclose(updates(one, module), b @ a, atol=1e-5)
 
 
+@pytest.mark.parametrize(("rank", "thin"), [(4, 0), (5, 2), (6, 2)])
+def test_cores_are_kept_as_what_is_fewer_numbers(folder, tmp_path, rank, thin):
+    found = read_adapters(folder)
+    shared = compress(found, rank, search=QUICK)
+    assert shared.thin == thin
+    files.save(shared, tmp_path / "shared")
+    tensors = safetensors.numpy.load_file(tmp_path / "shared" / files.ARRAYS)
+    error = tensors.pop("error")
+    assert sum(each.size for each in tensors.values()) == shared.after == choosing.stored(found, rank, 1, "full")
+    again = files.load(tmp_path / "shared")
+    assert again.after == shared.after
+    for name, module in shared.modules.items():
+        assert np.allclose(again.modules[name].cores, module.cores, atol=1e-5)
+    assert np.array_equal(error, again.error)
+
+
 def test_a_member_projected_again_gets_its_own_core(folder):
     found = read_adapters(folder)
     shared = compress(found, 2, search=QUICK)

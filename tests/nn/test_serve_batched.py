@@ -1,5 +1,7 @@
 """Rows with adapters of their own: every way of computing them against a loop, and places that come and go."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,6 +45,17 @@ def test_shared_bases_are_a_loop_over_rows(clusters, way, diagonal):
         core = jnp.diag(cores[i]) if diagonal else cores[i]
         exact = x[row] @ (u[cluster[i]] @ core @ v[cluster[i]].T).T
         assert np.linalg.norm(found[row] - exact) < 2e-6 * np.linalg.norm(exact)
+
+
+def test_cores_may_be_two_thin_factors():
+    x, u, v = normal(ROWS, 3, IN), normal(3, OUT, RANK, seed=1), normal(3, IN, RANK, seed=2)
+    left, right = normal(ADAPTERS, RANK, 1, seed=3), normal(ADAPTERS, 1, RANK, seed=4)
+    for way in ("gathered", "all", "sorted"):
+        one, two = (
+            batched.shared(x, u, v, cores, jnp.array([0, 1, 2, 0, 1]), IDS, way)
+            for cores in ((left, right), left @ right)
+        )
+        assert np.allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +120,9 @@ def test_shared_adapters_are_those_that_are_exported(decoder, adapters, method, 
     collection, _ = adapters
     shared = compress(collection, 5, method=method, clusters=clusters, search=Search(starts=1))
     residents = Residents.of(decoder, shared, capacity=5)
+    assert residents.thin == (2 if method == "full" else 0)
+    residents.remove("task-1")
+    residents.add("task-1", residents.within(shared, "task-1"))
     found = hidden(residents, [residents.take(name) for name in shared.names])
     for row, name in zip(found, shared.names, strict=True):
         given = shared.factors(name)
@@ -127,3 +143,13 @@ def test_another_models_adapters_are_refused(decoder):  # noqa: F811
         Residents.apart(decoder, dict.fromkeys(names, (16, 12)), rank=2, capacity=4)
     with pytest.raises(BadInput, match="1 of 3 layers of blocks.attention.query have adapters"):
         Residents.apart(decoder, {"model.layers.0.self_attn.q_proj": (16, 16)}, rank=2, capacity=4)
+
+
+def test_a_core_that_does_not_fit_two_thin_factors_is_refused(decoder, adapters):  # noqa: F811
+    shared = compress(adapters[0], 5, search=Search(starts=1))
+    residents = Residents.of(decoder, shared, capacity=5)
+    wild = {
+        key: module._replace(cores=module.cores + np.eye(5, dtype=np.float32)) for key, module in shared.modules.items()
+    }
+    with pytest.raises(BadInput, match="q_proj of adapter 'task-0' has a rank above 2"):
+        residents.within(dataclasses.replace(shared, modules=wild), "task-0")

@@ -12,6 +12,7 @@ from lleval_jax.errors import BadInput, require
 from lleval_jax.training.compress.fit import Method, Search, compress
 from lleval_jax.training.compress.folders import Collection
 from lleval_jax.values.progress import Progress, Tell, silent
+from lleval_jax.values.shared_adapters import core_values
 
 TARGET = 0.6  # mean squared relative error, the paper's
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -131,7 +132,7 @@ def _middle(adapters: Collection, count: int) -> Collection:
 
 def stored(adapters: Collection, rank: int, clusters: int, method: Method) -> int:
     """Values of bases and cores of all modules; with "svd" each adapter has bases of its own."""
-    core = rank**2 if method == "full" else rank
+    core = core_values(rank, max(each.rank for each in adapters.adapters), method)
     bases = len(adapters.names) if method == "svd" else clusters
     sides = sum(map(sum, adapters.shapes.values()))
     return bases * rank * sides + len(adapters.names) * core * len(adapters.shapes)

@@ -1,8 +1,10 @@
 """Shared bases in a folder: `shared.json` says what they are, `shared.safetensors` holds them; and adapters as PEFT's.
 
 Tensors are called `<module>.u` (clusters, d_out, rank), `<module>.v` (clusters, d_in, rank) and `<module>.cores`
-(adapters, rank, rank) or, for diagonal ones, (adapters, rank); scales of the adapters are in the cores. `error`
-(adapters, modules) is the squared relative error.
+(adapters, rank, rank) or, for diagonal ones, (adapters, rank); scales of the adapters are in the cores. Where two
+factors of the adapters' own rank are fewer numbers than a full core, these are kept: `<module>.left`
+(adapters, rank, inner) and `<module>.right` (adapters, inner, rank). `error` (adapters, modules) is the squared
+relative error.
 """
 
 import os
@@ -17,7 +19,7 @@ import safetensors.numpy
 from lleval_jax.errors import BadFile, require, require_known
 from lleval_jax.lm import safetensors_files
 from lleval_jax.training.low_rank import adapter_files
-from lleval_jax.values.shared_adapters import Module, Shared
+from lleval_jax.values.shared_adapters import Module, Shared, kept_cores
 from lleval_jax.writing import new_folder
 
 FACTS, ARRAYS = "shared.json", "shared.safetensors"
@@ -36,6 +38,7 @@ class Facts(msgspec.Struct):
     method: str
     settled: bool
     base: str
+    inner: int = 0
     added: list[str] = []
 
 
@@ -49,9 +52,9 @@ def save(shared: Shared, folder: "str | os.PathLike[str]", *, dtype: str = "floa
     """
     require_known(dtype, DTYPES, "dtype")
     tensors = {
-        f"{name}.{part}": np.ascontiguousarray(getattr(module, part).astype(DTYPES[dtype]))
+        f"{name}.{part}": np.ascontiguousarray(values.astype(DTYPES[dtype]))
         for name, module in shared.modules.items()
-        for part in Module._fields
+        for part, values in {"u": module.u, "v": module.v, **kept_cores(module.cores, shared.thin)}.items()
     }
     tensors["error"] = np.ascontiguousarray(shared.error, np.float32)
     facts = Facts(
@@ -63,6 +66,7 @@ def save(shared: Shared, folder: "str | os.PathLike[str]", *, dtype: str = "floa
         shared.method,
         shared.settled,
         shared.base,
+        shared.inner,
         list(shared.added),
     )
     with new_folder(pathlib.Path(folder)) as place:
@@ -88,9 +92,7 @@ def load(folder: "str | os.PathLike[str]") -> Shared:
     if not n or not facts.modules or len(facts.cluster) != n or len(facts.before) != n:
         raise BadFile(f"{place / FACTS} names {n} adapters, {len(facts.cluster)} clusters, {len(facts.before)} sizes")
     tensors = safetensors_files.read_file(place / ARRAYS)
-    modules = {
-        name: Module(*(_read(tensors, f"{name}.{part}", place) for part in Module._fields)) for name in facts.modules
-    }
+    modules = {name: _module(tensors, name, place) for name in facts.modules}
     for name, module in modules.items():
         fits = (
             len(module.cores) == n and module.u.shape[::2] == module.v.shape[::2] and len(module.u) > max(facts.cluster)
@@ -107,6 +109,7 @@ def load(folder: "str | os.PathLike[str]") -> Shared:
         np.array(facts.before),
         facts.settled,
         facts.base,
+        facts.inner,
         tuple(facts.added),
     )
 
@@ -127,6 +130,16 @@ def export(shared: Shared, name: str, folder: "str | os.PathLike[str]") -> None:
         "target_modules": sorted({module.rsplit(".", 1)[-1] for module in shared.modules}),
     }
     adapter_files.put_peft(folder, shared.factors(name), config)
+
+
+def _module(tensors: Any, name: str, place: pathlib.Path) -> Module:
+    u, v = (_read(tensors, f"{name}.{side}", place) for side in "uv")
+    if f"{name}.left" not in tensors:
+        return Module(u, v, _read(tensors, f"{name}.cores", place))
+    left, right = (_read(tensors, f"{name}.{side}", place) for side in ("left", "right"))
+    if left.shape[::2] != right.shape[:2]:
+        raise BadFile(f"{place / ARRAYS}: the two factors of the cores of {name} do not fit each other")
+    return Module(u, v, left @ right)
 
 
 def _read(tensors: Any, name: str, place: pathlib.Path) -> np.ndarray:

@@ -117,6 +117,7 @@ def compress(
         before=np.array([each.size for each in adapters.adapters]),
         settled=settled,
         base=adapters.adapters[0].base,
+        inner=max(each.rank for each in adapters.adapters),
     )
 
 

@@ -36,6 +36,7 @@ def add(shared: Shared, adapter: Adapter) -> Shared:
     return dataclasses.replace(
         shared,
         names=(*shared.names, adapter.name),
+        inner=max(shared.inner, adapter.rank) if shared.inner else 0,
         added=(*shared.added, adapter.name),
         modules=modules,
         cluster=np.append(shared.cluster, best),

@@ -1,5 +1,7 @@
 """Linear layers that hold tables of adapters, of which each row of a batch uses one."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -31,16 +33,19 @@ class Apart(nnx.Module):
 
 
 class Bases(nnx.Module):
-    """A linear layer with adapters in shared bases."""
+    """A linear layer with adapters in shared bases; their cores in one table, or in two of thin factors."""
 
-    def __init__(self, base: nnx.Module, u: Array, v: Array, cores: Array, cluster: Array) -> None:
-        self.base = base
-        self.u, self.v, self.cores, self.cluster = Table(u), Table(v), Table(cores), Table(cluster)
+    def __init__(self, base: nnx.Module, u: Array, v: Array, cluster: Array, cores: Mapping[str, Array]) -> None:
+        self.base, self.parts = base, tuple(cores)
+        self.u, self.v, self.cluster = Table(u), Table(v), Table(cluster)
+        for part, values in cores.items():
+            setattr(self, part, Table(values))
         self.place = Place(jnp.zeros((*u.shape[:-3], 1), jnp.int32))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """From "... in" to "... out", the rows of the batch first."""
-        tables = (self.u[...], self.v[...], self.cores[...], self.cluster[...])
+        cores = tuple(getattr(self, part)[...] for part in self.parts)
+        tables = (self.u[...], self.v[...], cores if len(cores) > 1 else cores[0], self.cluster[...])
         return _plus(self.base(x), batched.shared(_by_row(x, self.place), *tables, self.place[...]))  # type: ignore[operator]
 
 

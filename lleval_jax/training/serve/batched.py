@@ -3,7 +3,8 @@
     apart    y = B_i (A_i x)              both factors gathered for each row
     shared   y = U_z (core_i (V_z' x))    bases read once for all rows, cores gathered: rank^2 numbers a row
 
-i is the row's adapter, z the cluster whose bases that uses. Cores are (rank, rank), or their diagonals.
+i is the row's adapter, z the cluster whose bases that uses. Cores are (rank, rank), or their diagonals, or two thin
+factors of which they are the product.
 """
 
 from typing import Literal
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 
 from lleval_jax.types import Array, Float, Int
 
+Cores = Float[Array, "adapters rank rank"] | Float[Array, "adapters rank"] | tuple[Array, Array]
 Ways = Literal["gathered", "all", "sorted"]
 
 
@@ -31,7 +33,7 @@ def shared(
     x: Float[Array, "rows tokens inner"],
     u: Float[Array, "clusters out rank"],
     v: Float[Array, "clusters inner rank"],
-    cores: Float[Array, "adapters rank rank"] | Float[Array, "adapters rank"],
+    cores: Cores,
     cluster: Int[Array, " adapters"],
     ids: Int[Array, " rows"],
     way: Ways | None = None,
@@ -42,13 +44,13 @@ def shared(
         x: inputs of the layer.
         u: bases of the outputs.
         v: bases of the inputs.
-        cores: of all adapters; scales are in them.
+        cores: of all adapters; scales are in them. Or their factors (adapters, rank, inner), (adapters, inner, rank).
         cluster: of each adapter.
         ids: the adapter of each row.
         way: with several clusters, how a row meets its bases: "gathered" for each row; "all" of them, of which one is
             kept; or rows "sorted" by cluster. None: what is fastest for the shapes (`way_of`).
     """
-    u, v, cores = (each.astype(x.dtype) for each in (u, v, cores))
+    u, v, cores = jax.tree.map(lambda each: each.astype(x.dtype), (u, v, cores))
     z = cluster[ids]
     way = way_of(len(u), *x.shape[:2]) if way is None else way
     if len(u) == 1:
@@ -69,12 +71,15 @@ def way_of(clusters: int, rows: int, tokens: int) -> Ways:
     return "all" if tokens == 1 and rows > 2 * clusters else "gathered"
 
 
-def _cored(low: Array, cores: Array, ids: Array) -> Array:
+def _cored(low: Array, cores: Cores, ids: Array) -> Array:
+    if isinstance(cores, tuple):
+        left, right = cores
+        return _cored(_cored(low, right, ids), left, ids)
     own = cores[ids]
     return jnp.einsum("ntr,nsr->nts", low, own) if own.ndim == 3 else low * own[:, None]
 
 
-def _sorted(x: Array, u: Array, v: Array, cores: Array, z: Array, ids: Array) -> Array:
+def _sorted(x: Array, u: Array, v: Array, cores: Cores, z: Array, ids: Array) -> Array:
     """Rows in the order of their clusters, each run of them multiplied with one basis."""
     rows, tokens, _ = x.shape
     order = jnp.argsort(z)

@@ -14,17 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.lm import decoding
 from lleval_jax.lm.decoder import Decoder
 from lleval_jax.training.compress.folders import Adapter
 from lleval_jax.training.low_rank import adapter_names, lora
 from lleval_jax.training.serve.adapted_layers import Apart, Bases, Table
 from lleval_jax.types import Array
-from lleval_jax.values.shared_adapters import Shared
+from lleval_jax.values.shared_adapters import Shared, kept_cores
 
 Numbers = Mapping[tuple[str, str], np.ndarray]  # (module, as files call it; table) -> what one adapter has there
-PER_ADAPTER = ("a", "b", "cores", "cluster")  # tables with a place an adapter
+PER_ADAPTER = ("a", "b", "cores", "left", "right", "cluster")  # tables with a place an adapter
+LOST = 1e-4  # of a core's norm: what rounding may take of a core that is kept as two factors
 
 
 class NoAdapter(BadInput):
@@ -50,11 +51,11 @@ class Residents:
     `nnx.merge(shape.graph, tables, fixed)` is the decoder, in the form that writes fastest.
     """
 
-    def __init__(self, decoder: Decoder, capacity: int, rank: int, names: Sequence[str] = ()) -> None:
+    def __init__(self, decoder: Decoder, capacity: int, rank: int, names: Sequence[str] = (), *, thin: int = 0) -> None:
         fast = decoding.program(decoder).decoder
         self.config, self.capacity, self.rank = decoder.config, capacity, rank
         shape, self.tables, self.fixed = nnx.split(fast, Table, ...)
-        self.shape = Shape(shape)
+        self.shape, self.thin = Shape(shape), thin  # thin: as `Shared.thin`
         self._paths = adapter_names.paths(decoder)
         self._places = {name: place for place, name in enumerate(names, 1)}
         self._rows: dict[int, int] = {}  # place -> rows that are written with it now
@@ -92,11 +93,13 @@ class Residents:
             _fits(base, modules, shapes)
             parts = [shared.modules[name] for name in modules]
             u, v = (np.stack([getattr(part, side) for part in parts]) for side in "uv")
-            cores = np.stack([_room(part.cores, capacity) for part in parts])
+            cores = [kept_cores(part.cores, shared.thin) for part in parts]
+            tables = {key: np.stack([_room(each[key], capacity) for each in cores]) for key in cores[0]}
             cluster = np.stack([_room(shared.cluster.astype(np.int32), capacity)] * len(parts))
-            return Bases(base, *map(jnp.asarray, (u, v, cores, cluster)))
+            return Bases(base, *map(jnp.asarray, (u, v, cluster)), jax.tree.map(jnp.asarray, tables))
 
-        return cls(_with(decoder, tuple(shared.modules), made), capacity, shared.rank, shared.names)
+        model = _with(decoder, tuple(shared.modules), made)
+        return cls(model, capacity, shared.rank, shared.names, thin=shared.thin)
 
     @classmethod
     def merged(cls, decoder: Decoder, shared: Shared, name: str) -> "Residents":
@@ -126,7 +129,7 @@ class Residents:
 
         Args:
             name: of the adapter.
-            numbers: what it has in each table of each module: "a" and "b", or "cores" and "cluster".
+            numbers: what it has in each table of each module, as `padded` or `within` gives it.
 
         Raises:
             BadInput: the name is taken, or no place is free.
@@ -149,6 +152,24 @@ class Residents:
             require(more >= 0, f"adapter {adapter.name!r} has the rank {len(a)}; there is room for {self.rank}")
             found[module, "a"] = np.pad(a, ((0, more), (0, 0)))
             found[module, "b"] = np.pad(b, ((0, 0), (0, more)))
+        return found
+
+    def within(self, shared: Shared, name: str) -> dict[tuple[str, str], np.ndarray]:
+        """What `add` takes of an adapter in the bases that are resident, as `compress.project.add` puts it there.
+
+        Raises:
+            BadInput: its rank exceeds that of the cores that are resident.
+        """
+        require_known(name, shared.names, "adapter")
+        i, found = shared.names.index(name), {}
+        for key, module in shared.modules.items():
+            parts = kept_cores(module.cores[i : i + 1], self.thin)
+            if self.thin:
+                lost = np.linalg.norm(parts["left"] @ parts["right"] - module.cores[i])
+                fits = bool(lost <= LOST * np.linalg.norm(module.cores[i]))
+                require(fits, f"{key} of adapter {name!r} has a rank above {self.thin}: cores have no room for it here")
+            found |= {(key, part): values[0] for part, values in parts.items()}
+            found[key, "cluster"] = np.asarray(shared.cluster[i], np.int32)
         return found
 
     def remove(self, name: str) -> None:
