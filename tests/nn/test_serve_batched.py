@@ -151,5 +151,5 @@ def test_a_core_that_does_not_fit_two_thin_factors_is_refused(decoder, adapters)
     wild = {
         key: module._replace(cores=module.cores + np.eye(5, dtype=np.float32)) for key, module in shared.modules.items()
     }
-    with pytest.raises(BadInput, match="q_proj of adapter 'task-0' has a rank above 2"):
+    with pytest.raises(BadInput, match="of adapter 'task-0' has a rank above 2"):
         residents.within(dataclasses.replace(shared, modules=wild), "task-0")
