@@ -35,8 +35,9 @@ from lleval_jax.training.compress.stack import Stack
 from lleval_jax.training.low_rank import adapter_names, lora
 from lleval_jax.training.low_rank.lora import Lora
 from lleval_jax.training.run.batches import Packed
-from lleval_jax.values.shared_adapters import Shared
+from lleval_jax.values.shared_adapters import Shared, core_values
 
+RANK = train_adapters.RANK
 Factors = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
@@ -87,7 +88,7 @@ def study(settings: Settings, record: Record) -> None:
         if list(record.content.get("tasks", {}).get("rows", {})) != names:
             record.content.clear()  # it is of other adapters
         asked = {name: train_adapters.held_out(model, name) for name in names}
-        forward = Forward(model, max(16, *settings.full, *settings.diag))
+        forward = Forward(model, max(RANK, *settings.full, *settings.diag))
         whole = _uncompressed(found, forward, asked, settings, record)
         _compared(found, settings, record)
         _sizes(found, forward, asked, whole, settings, record)
@@ -217,10 +218,10 @@ def many(found: Collection, settings: Settings) -> list[dict[str, Any]]:
         some = [found.stack([modules[k]], [i]) for i, k in picks[:n]]
         stack = stacks.unit(Stack(*(jnp.concatenate(side, 1) for side in zip(*some, strict=True))))
         for count in settings.bases:
-            solved = clustering.solve([stack], 16, count, jax.random.key(0), starts=1, most=8)
-            wide = _matching(shape, n, _held(shape, n, count, 16))
+            solved = clustering.solve([stack], RANK, count, jax.random.key(0), starts=1, most=8)
+            wide = _matching(shape, n, _held(shape, n, count, RANK))
             one = _cores_of(stack, wide, settings.sweeps)
-            row = {"n": n, "clusters": count, "rank": 16, "error": float(1 - solved.kept.mean())}
+            row = {"n": n, "clusters": count, "rank": RANK, "error": float(1 - solved.kept.mean())}
             rows.append(row | {"one_rank": wide, "one_error": float(1 - one.mean())})
             print("many", json.dumps(rows[-1]), flush=True)
     return rows
@@ -228,7 +229,7 @@ def many(found: Collection, settings: Settings) -> list[dict[str, Any]]:
 
 def _held(shape: Sequence[int], n: int, clusters: int, rank: int) -> int:
     """Values of bases and cores of one module."""
-    return clusters * rank * sum(shape) + n * rank**2
+    return clusters * rank * sum(shape) + n * core_values(rank, RANK, "full")
 
 
 def _matching(shape: Sequence[int], n: int, values: int) -> int:

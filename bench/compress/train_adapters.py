@@ -36,7 +36,7 @@ from lleval_jax.training.run.batches import Packed
 from lleval_jax.training.run.plan import Plan
 from lleval_jax.training.run.schedule import Schedule
 
-MODEL = "smollm2"
+MODEL, RANK = "smollm2", 16
 SHAPE = Plan(length=64, wide=1, room=40)  # of a step's tokens; lengths are on the ladder of `lm.packing`
 ASKED = Plan(length=96, wide=1, room=56)  # of the tokens that are held out
 MOST = 10  # answers of a step
@@ -132,7 +132,7 @@ def told(name: str, base: Answers, now: Answers, found: list[float], seconds: fl
 def train(model: lm.LanguageModel, number: int, place: pathlib.Path, schedule: Schedule = SCHEDULE) -> None:
     """Learn one task and write its adapter."""
     name, began = tasks.NAMES[number], time.perf_counter()
-    shape = Lora(rank=16, seed=number)
+    shape = Lora(rank=RANK, seed=number)
     parts, found = learn(model, name, schedule, shape)
     batch = held_out(model, name)
     seconds = time.perf_counter() - began
