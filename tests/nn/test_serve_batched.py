@@ -10,6 +10,7 @@ from flax import nnx
 from nn.test_adapter_files import TOKENS, decoder  # noqa: F401  (a fixture)
 
 from lleval_jax.errors import BadInput
+from lleval_jax.lm.mesh import mesh, place
 from lleval_jax.training.compress.fit import Search, compress
 from lleval_jax.training.compress.folders import read_adapters
 from lleval_jax.training.low_rank import lora
@@ -153,3 +154,23 @@ def test_a_core_that_does_not_fit_two_thin_factors_is_refused(decoder, adapters)
     }
     with pytest.raises(BadInput, match="of adapter 'task-0' has a rank above 2"):
         residents.within(dataclasses.replace(shared, modules=wild), "task-0")
+
+
+@pytest.mark.parametrize("capacity", [5, None])
+def test_adapters_on_eight_devices_compute_the_same(decoder, adapters, capacity):  # noqa: F811
+    shared = compress(adapters[0], 5, search=Search(starts=1))
+    spread = nnx.merge(*nnx.split(decoder))
+    place(spread, mesh(data=2, tensor=4))
+    one, many = (Residents.of(each, shared, capacity) for each in (decoder, spread))
+    devices = {
+        table[...].addressable_shards[0].data.size / table[...].size
+        for path, table in nnx.to_flat_state(many.tables)
+        if path[-1] in ("left", "right", "cluster")
+    }
+    assert devices == {1 if capacity else 1 / 8}
+    places = [0, *(one.take(name) for name in shared.names)]
+    assert np.allclose(hidden(one, places), hidden(many, places), atol=2e-5)
+    assert many.capacity == (capacity or 8)
+    many.remove("task-1")
+    many.add("task-1", many.within(shared, "task-0"))
+    assert np.allclose(hidden(many, [many.take("task-1")]), hidden(one, [one.take("task-0")]), atol=2e-5)

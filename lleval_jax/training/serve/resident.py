@@ -1,7 +1,7 @@
 """A decoder whose linear layers hold tables of adapters, and who has which place in them.
 
 Tables have room for `capacity` adapters: one that comes or goes changes a place, and compiles nothing. Place 0 is the
-model without an adapter.
+model without an adapter. Where the model lies on several devices, so do adapters.
 """
 
 import functools
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.lm import decoding
@@ -61,6 +62,8 @@ class Residents:
         self._rows: dict[int, int] = {}  # place -> rows that are written with it now
         self._leaving: set[int] = set()  # places that are free once no row is written with them
         self._lock = threading.RLock()
+        if decoder.mesh is not None:
+            self._share_out(decoder.mesh)
 
     @classmethod
     def apart(cls, decoder: Decoder, shapes: Mapping[str, tuple[int, int]], rank: int, capacity: int) -> "Residents":
@@ -82,8 +85,8 @@ class Residents:
     @classmethod
     def of(cls, decoder: Decoder, shared: Shared, capacity: int | None = None) -> "Residents":
         """All adapters of shared bases, and room for more where the capacity is above their number and 1."""
-        n = len(shared.names)
-        capacity = n + 1 if capacity is None else capacity
+        n, devices = len(shared.names), 1 if decoder.mesh is None else decoder.mesh.size
+        capacity = -(-(n + 1) // devices) * devices if capacity is None else capacity
         require(capacity > n, f"the capacity is {capacity}; {n} adapters and the bare model need {n + 1}")
         require(shared.method != "svd", "adapters cut to their own singular vectors share no basis; serve them apart")
 
@@ -205,6 +208,15 @@ class Residents:
     def _require(self, name: str | None) -> None:
         if name is not None and name not in self._places:
             raise NoAdapter(f"there is no adapter {name!r}")
+
+    def _share_out(self, on: Mesh) -> None:
+        """Adapters go to the devices in equal parts where their places go round; bases are whole on each."""
+        for path, table in nnx.to_flat_state(self.tables):
+            *module, part = path
+            axes: list[Any] = [None] * table[...].ndim
+            if part in PER_ADAPTER and self.capacity % on.size == 0:
+                axes[self._named(tuple(module))[1]] = on.axis_names
+            table[...] = jax.device_put(table[...], NamedSharding(on, PartitionSpec(*axes)))
 
     def _put(self, place: int, numbers: Numbers) -> None:
         """Write one place of all tables."""
