@@ -44,8 +44,8 @@ class Bases(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """From "... in" to "... out", the rows of the batch first."""
-        cores = tuple(getattr(self, part)[...] for part in self.parts)
-        tables = (self.u[...], self.v[...], cores if len(cores) > 1 else cores[0], self.cluster[...])
+        cores = [getattr(self, part)[...] for part in self.parts]
+        tables = (self.u[...], self.v[...], cores[0] if len(cores) == 1 else tuple(cores), self.cluster[...])
         return _plus(self.base(x), batched.shared(_by_row(x, self.place), *tables, self.place[...]))  # type: ignore[operator]
 
 

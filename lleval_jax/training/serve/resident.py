@@ -99,7 +99,7 @@ class Residents:
             cores = [kept_cores(part.cores, shared.thin) for part in parts]
             tables = {key: np.stack([_room(each[key], capacity) for each in cores]) for key in cores[0]}
             cluster = np.stack([_room(shared.cluster.astype(np.int32), capacity)] * len(parts))
-            return Bases(base, *map(jnp.asarray, (u, v, cluster)), jax.tree.map(jnp.asarray, tables))
+            return Bases(base, *jax.tree.map(jnp.asarray, (u, v, cluster, tables)))
 
         model = _with(decoder, tuple(shared.modules), made)
         return cls(model, capacity, shared.rank, shared.names, thin=shared.thin)
