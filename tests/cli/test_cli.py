@@ -271,7 +271,7 @@ def test_ctrl_c_in_a_shell_leaves_nothing_half_written(place: pathlib.Path, tmp_
         assert process.stderr is not None
         first = process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert re.fullmatch(r"[a-z].* \(\d+ s\)\n", first)
     assert process.returncode == INTERRUPTED
     assert "Traceback" not in errors

@@ -303,7 +303,7 @@ def test_an_early_interrupt_is_one_line(seconds: float) -> None:
         process.stdout.readline()
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (INTERRUPTED, "interrupted\n")
 
 

@@ -213,12 +213,12 @@ def test_an_interrupt_ends_lm_eval_too(world):
     words = [*world.command("hangs"), "--tasks", "sums", "--output_path", str(world.folder / "x")]
     log = world.folder / "log"
     session = subprocess.Popen([sys.executable, "-c", SCRIPT, str(log), *words], stderr=subprocess.DEVNULL)
-    started, until = world.file.with_suffix(".started"), time.monotonic() + 60
+    started, until = world.file.with_suffix(".started"), time.monotonic() + 300
     while not started.exists() and time.monotonic() < until:
         time.sleep(0.02)
     children = subprocess.run(["pgrep", "-P", str(session.pid)], capture_output=True, text=True).stdout.split()
     session.send_signal(signal.SIGINT)
-    assert session.wait(30) != 0
+    assert session.wait(120) != 0
     assert started.exists()
     for child in children:
         with pytest.raises(ProcessLookupError, match="No such process"):

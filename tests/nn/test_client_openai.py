@@ -244,7 +244,7 @@ def test_no_more_are_under_way_than_allowed(client_of):
     together = threading.Barrier(3)
 
     def answer(asked, number):
-        together.wait(10)  # nothing is answered before three have come
+        together.wait(60)  # nothing is answered before three have come
         return chat(asked.body["messages"][0]["content"])
 
     with Loopback(answer) as server:

@@ -168,7 +168,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_the_same(place, folder, how):
     words = shlex.split(SCORE.format(p=place, m=folder))
     out, env = place / "scores.csv", os.environ | {"JAX_PLATFORMS": "cpu"}
     started = subprocess.Popen([sys.executable, "-m", "lleval_jax", *words], env=env, stderr=subprocess.PIPE)
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while not (out.exists() and out.read_bytes().count(b"\n") > 40):
         assert started.poll() is None, started.stderr.read().decode()
         assert time.monotonic() < until

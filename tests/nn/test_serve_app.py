@@ -122,7 +122,7 @@ def test_a_client_that_goes_frees_its_row(served, client, residents):  # noqa: F
         with client.completions.create(**asked, stream=True) as stream:
             next(iter(stream))
     assert client.completions.create(model="tiny-lm", prompt=PROMPTS[1], max_tokens=4, temperature=0).choices[0].text
-    for _ in range(200):
+    for _ in range(2000):
         if not any(residents._rows.values()):
             break
         time.sleep(0.05)
