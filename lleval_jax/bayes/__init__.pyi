@@ -1,0 +1,15 @@
+"""The public names of `lleval_jax.bayes` and where each one lives. `__init__.py` reads them from here."""
+
+from lleval_jax.bayes.contract import Laid as Laid
+from lleval_jax.bayes.contract import Model as Model
+from lleval_jax.bayes.contract import Target as Target
+from lleval_jax.bayes.diagnostics import Diagnostics as Diagnostics
+from lleval_jax.bayes.files import load as load
+from lleval_jax.bayes.files import save as save
+from lleval_jax.bayes.laplace import Laplace as Laplace
+from lleval_jax.bayes.models.faces import irt as irt
+from lleval_jax.bayes.models.faces import rasch as rasch
+from lleval_jax.bayes.nuts import NUTS as NUTS
+from lleval_jax.bayes.posterior import Posterior as Posterior
+from lleval_jax.bayes.sample import sample as sample
+from lleval_jax.bayes.svi import SVI as SVI

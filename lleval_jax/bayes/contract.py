@@ -1,0 +1,99 @@
+"""What a model must be, so that every engine, table and file takes it.
+
+A model is a frozen dataclass of settings that is also a NumPyro function: called with the arrays of `lay_out` it
+samples its sites and adds the likelihood by the same functions of `core` as the fits do. Anyone's own class with these
+members goes through `bayes.sample` as ours do.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from lleval_jax.types import Array
+from lleval_jax.values.results import FitResult, Source
+
+Values = Mapping[str, Array]
+
+
+class Target(NamedTuple):
+    """What can be estimated: the names of its rows and groups, and the answers behind each entry.
+
+    rows    models, prompts, ...
+    groups  "all" and the parts of the benchmark, or dimensions
+    n_seen  (rows, groups)
+    """
+
+    rows: tuple[str, ...]
+    groups: tuple[str, ...]
+    n_seen: np.ndarray
+
+
+class Laid(NamedTuple):
+    """A value as a model takes it.
+
+    data     a NamedTuple of arrays
+    axes     axis -> its names: models, items, groups, dims, ...
+    dims     what is kept of a draw -> its axes
+    targets  name -> what can be estimated; the first is the usual one
+    source   of the value
+    """
+
+    data: Any
+    axes: Mapping[str, tuple[str, ...]]
+    dims: Mapping[str, tuple[str, ...]]
+    targets: Mapping[str, Target]
+    source: Source
+
+
+class Model(Protocol):
+    """A model of some kind of value, such as `Responses`."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in results."""
+        ...
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Sites whose first axis is a unit (an item); given all other sites units are independent."""
+        ...
+
+    @property
+    def data(self) -> type:
+        """The NamedTuple that `lay_out` makes."""
+        ...
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Axes of `log_likelihood`."""
+        ...
+
+    @property
+    def accept(self) -> float:
+        """Acceptance probability that NUTS aims at: 0.8, more where sizes of effects are learned from few effects."""
+        ...
+
+    def maximum(self, value: Any) -> FitResult:
+        """Our maximum likelihood fit of the same model, where sampling starts."""
+        ...
+
+    def lay_out(self, value: Any, fit: FitResult, precision: str) -> Laid:
+        """Names and arrays apart. `BadInput` for a value that the model cannot take."""
+        ...
+
+    def start(self, laid: Laid, fit: FitResult) -> dict[str, np.ndarray]:
+        """A value of every site, from the fit."""
+        ...
+
+    def __call__(self, data: Any) -> None:
+        """The NumPyro function."""
+        ...
+
+    def outcome(self, target: str, data: Any, draw: Values, key: Array) -> Array:
+        """(rows, groups) of one draw."""
+        ...
+
+    def log_likelihood(self, data: Any, draw: Values) -> Array:
+        """Of one draw and each observation; 0 where nothing was observed."""
+        ...

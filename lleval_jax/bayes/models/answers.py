@@ -1,0 +1,99 @@
+"""Answers as arrays for a posterior, and the scores that follow from probabilities."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lleval_jax.bayes.contract import Laid, Target
+from lleval_jax.errors import nearest, require
+from lleval_jax.types import Array
+from lleval_jax.values.responses import WHOLE, Responses
+from lleval_jax.values.sparse import SparseResponses, as_dense
+
+Numbers = Array | np.ndarray  # a layout is made on the host
+
+
+class Data(NamedTuple):
+    """Answers.
+
+    scores    (models, items)     in [0, 1]; 0 where not seen
+    weight    (models, items)     answers behind a score; 0 where not seen
+    group     (items,)            index of the item's group
+    share     (groups, items)     1 / number of the group's items, where an item is of the group
+    family    (models,)           index of the model's family
+    families  (families,)         how many models each has
+    anchors   (dims,)             items whose loadings are triangular
+    """
+
+    scores: Numbers
+    weight: Numbers
+    group: Numbers
+    share: Numbers
+    family: Numbers
+    families: Numbers
+    anchors: Numbers
+
+
+def lay_out(
+    value: Responses | SparseResponses,
+    families: Sequence[tuple[str, str]],
+    anchors: np.ndarray,
+    kept: Mapping[str, tuple[str, ...]],
+    precision: str,
+) -> Laid:
+    """Names and arrays apart.
+
+    Raises:
+        BadInput: there are no answers, or a model has no family.
+    """
+    responses = as_dense(value)
+    require(bool(responses.seen.any()), "there are no answers; a posterior needs one at least")
+    names, family = _families(responses.rows, families)
+    member = np.arange(len(responses.groups))[:, None] == responses.group[None]
+    numbers = {
+        "scores": np.where(responses.seen, responses.scores, 0).astype(precision),
+        "weight": (responses.seen * responses.weight).astype(precision),
+        "share": (member / np.maximum(member.sum(1, keepdims=True), 1)).astype(precision),
+    }
+    data = Data(
+        group=responses.group,
+        family=family,
+        families=np.bincount(family, minlength=len(names)),
+        anchors=anchors,
+        **numbers,
+    )
+    dims = tuple(f"ability-{d + 1}" for d in range(len(anchors))) if len(anchors) > 1 else ("ability",)
+    groups = responses.groups if len(responses.groups) > 1 else ()
+    seen = np.concatenate([responses.n_seen[:, None], responses.seen @ member[: len(groups)].T.astype(int)], 1)
+    scored = Target(responses.rows, (WHOLE, *groups), seen)
+    axes = {"models": responses.rows, "items": responses.items, "groups": responses.groups}
+    axes |= {"dims": dims, "families": names}
+    ability = Target(responses.rows, dims if len(dims) > 1 else (WHOLE,), np.repeat(seen[:, :1], len(dims), 1))
+    return Laid(data, axes, kept, {"rate": scored, "score": scored, "ability": ability}, responses.source)
+
+
+def outcome(target: str, data: Data, probability: Array, key: Array) -> Array:
+    """(models, 1 + groups) mean over all items, and over those of each group where there are several.
+
+    rate   of the probabilities: where the score tends to if the same questions are asked again and again
+    score  of the benchmark's answers: those seen as they are, the others drawn
+    """
+    if target == "score":
+        drawn = jax.random.bernoulli(key, probability).astype(probability.dtype)
+        probability = jnp.where(data.weight > 0, data.scores, drawn)
+    whole = jnp.mean(probability, 1, keepdims=True)
+    return jnp.concatenate([whole, probability @ data.share.T], 1) if len(data.share) > 1 else whole
+
+
+def _families(rows: tuple[str, ...], families: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], np.ndarray]:
+    """The families' names, and (models,) which each is of."""
+    known = dict(families)
+    if not known:
+        return (), np.zeros(len(rows), int)
+    for row in [row for row in rows if row not in known][:1]:
+        require(False, f"model {row!r} has no family; families are given for {len(known)}{nearest(row, known)}")
+    names = tuple(dict.fromkeys(known[row] for row in rows))
+    return names, np.array([names.index(known[row]) for row in rows])

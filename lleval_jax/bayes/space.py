@@ -1,0 +1,94 @@
+"""The unknowns of a NumPyro model as numbers on the real line: one vector that all share, and one block a unit.
+
+A model names the sites that belong to units (items): their first axis is the unit, and given all other sites units are
+independent. So the curvature of its log density is an arrow (`core.linalg.arrow`), found here with as many
+Hessian-vector products as there are shared unknowns, and one more for each unknown of a unit.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.infer.util as numpyro_util
+
+from lleval_jax.core.linalg.arrow import Arrow, Point
+from lleval_jax.types import Array
+
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+AT_ONCE = 16  # Hessian-vector products side by side
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """Where each site lies, unconstrained: names and shapes, of what is shared and of what belongs to units."""
+
+    shared: Shapes
+    own: Shapes
+
+    def pack(self, values: Mapping[str, Array]) -> Point:
+        """Site -> unconstrained value, as one point."""
+        units = self.own[0][1][0] if self.own else 0
+        shared = [values[name].ravel() for name, _ in self.shared]
+        own = [values[name].reshape(units, -1) for name, _ in self.own]
+        dtype = next(iter(values.values())).dtype
+        return Point(
+            jnp.concatenate(shared) if shared else jnp.zeros(0, dtype),
+            jnp.concatenate(own, 1) if own else jnp.zeros((0, 1), dtype),
+        )
+
+    def unpack(self, point: Point) -> dict[str, Array]:
+        """The inverse of `pack`."""
+        values, at = {}, 0
+        for name, shape in self.shared:
+            values[name] = point.shared[at : at + math.prod(shape)].reshape(shape)
+            at += math.prod(shape)
+        at = 0
+        for name, shape in self.own:
+            width = math.prod(shape[1:])
+            values[name] = point.own[:, at : at + width].reshape(shape)
+            at += width
+        return values
+
+
+def placed(model: Any, data: Any, start: Mapping[str, Array]) -> tuple[Space, Point]:
+    """The space of a model, and a starting point from the value of each site.
+
+    Args:
+        model: a NumPyro function of `data`, whose `units` names the sites of units.
+        data: its arrays.
+        start: site -> value, of every site that is sampled.
+    """
+    free = numpyro_util.unconstrain_fn(model, (data,), {}, dict(start))
+    shapes = {name: tuple(map(int, value.shape)) for name, value in free.items()}
+    own = tuple((name, shape) for name, shape in shapes.items() if name in model.units)
+    shared = tuple((name, shape) for name, shape in shapes.items() if name not in model.units)
+    space = Space(shared, own)
+    return space, space.pack(free)
+
+
+def potential(model: Any, space: Space, data: Any, at: Point) -> Array:
+    """Minus the log joint density of a model at a point, Jacobians of its constraints included."""
+    return jnp.asarray(numpyro_util.potential_energy(model, (data,), {}, space.unpack(at)))
+
+
+def values(model: Any, space: Space, data: Any, at: Point) -> dict[str, Array]:
+    """Each site's value at a point, and what the model derives from them (`numpyro.deterministic`)."""
+    return numpyro_util.constrain_fn(model, (data,), {}, space.unpack(at), return_deterministic=True)
+
+
+def curvature(fn: Callable[[Point], Array], at: Point) -> Arrow:
+    """The Hessian of a function whose units meet only through what they share."""
+    gradient = jax.grad(fn)
+
+    def along(direction: Point) -> Point:
+        return jax.jvp(gradient, (at,), (direction,))[1]
+
+    still = jax.tree.map(jnp.zeros_like, at)
+    n, width = len(at.shared), at.own.shape[1]
+    eye = jnp.eye(n, dtype=at.shared.dtype)
+    by_shared = jax.lax.map(lambda e: along(still._replace(shared=e)), eye, batch_size=min(AT_ONCE, max(n, 1)))
+    blocks = [along(still._replace(own=still.own.at[:, k].set(1))).own for k in range(width)]
+    return Arrow(by_shared.shared, jnp.moveaxis(by_shared.own, 0, 2), jnp.stack(blocks, 2))
