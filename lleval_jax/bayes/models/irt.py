@@ -42,6 +42,7 @@ from lleval_jax.values.results import FitResult
 
 ABOUT = {"slope": 0.3, "intercept": 1.5, "floor": 0.5, "ceiling": 0.5}  # sd of a coordinate's mean, of items in groups
 SPREAD = {"slope": 0.6, "intercept": 2.0, "floor": 0.5, "ceiling": 0.5}  # scale of the half normal sd about it
+LEAST_SLOPE = 0.1  # where a start must be positive
 BETWEEN, APART = 0.7, 0.5  # scales of `group_sd` and `apart_sd`
 
 
@@ -179,9 +180,11 @@ class Irt:
         """Abilities and items where the likelihood is highest, all else where its prior is."""
         p, data = fit.params, laid.data
         anchors, turn = loadings.anchored(p.slope)
+        if self.curve.positive and p.slope.mean() < 0:
+            turn = -turn
         slope = p.slope @ turn
         coordinates = {
-            "slope": np.log(slope) if self.curve.positive else slope,
+            "slope": np.log(np.maximum(slope, LEAST_SLOPE)) if self.curve.positive else slope,
             "intercept": p.intercept[:, None],
             "floor": _logit(p.floor)[:, None],
             "ceiling": _logit((p.ceiling - p.floor) / (1 - p.floor))[:, None],
@@ -195,7 +198,7 @@ class Irt:
         if self.curve.shared_slope:
             found["slope_all"] = coordinates["slope"][0, 0]
         if self.curve.dims > 1:
-            found["slope_diagonal"] = np.maximum(np.diagonal(slope[anchors]), 0.1)
+            found["slope_diagonal"] = np.maximum(np.diagonal(slope[anchors]), LEAST_SLOPE)
         if self.families:
             found |= {"family_share": np.asarray(0.5), "family": np.zeros((len(data.families), self.curve.dims))}
             found["ability_own"] = found["ability_own"] / np.sqrt(0.5)
