@@ -44,6 +44,8 @@ from lleval_jax.estimators.trust import items as itemfit
 from lleval_jax.report.cite import cite as cite
 from lleval_jax.scores import compare as compare
 from lleval_jax.scores import estimate as estimate
+from lleval_jax.studies.runs import run as run
+from lleval_jax.studies.study import read_study as read_study
 from lleval_jax.values import Anchors as Anchors
 from lleval_jax.values import Choice as Choice
 from lleval_jax.values import Comparison as Comparison

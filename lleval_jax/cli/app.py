@@ -16,6 +16,7 @@ from lleval_jax.cli.models import models
 from lleval_jax.cli.pepr.group import pepr
 from lleval_jax.cli.prompts.quantiles import prompts
 from lleval_jax.cli.refresh.group import refresh
+from lleval_jax.cli.run import run
 from lleval_jax.cli.serve import serve
 from lleval_jax.cli.serve_bench import serve_bench
 from lleval_jax.cli.shell import options
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (estimate, calibrate, check, ask, convert, sloth, train, compress, serve, serve_bench):
+for verb in (estimate, calibrate, check, ask, convert, sloth, train, compress, serve, serve_bench, run):
     options.add(app, verb)
 app.add_typer(pepr, name="pepr")
 app.add_typer(prompts, name="prompts")

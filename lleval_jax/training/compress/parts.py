@@ -15,7 +15,8 @@ import safetensors.numpy
 
 from lleval_jax import writing
 from lleval_jax.lm import safetensors_files
-from lleval_jax.training.run import same_run
+from lleval_jax.scale import same_run
+from lleval_jax.scale.store import Folder
 
 
 class Bases(NamedTuple):
@@ -49,7 +50,7 @@ class Parts:
     def __init__(self, folder: "str | os.PathLike[str] | None", facts: Callable[[], dict[str, Any]]) -> None:
         self.folder = None if folder is None else pathlib.Path(folder).expanduser().absolute()
         if self.folder is not None:
-            same_run.begin(self.folder, facts())
+            same_run.begin(Folder(self.folder), facts())
 
     def clusters(self, find: Callable[[], tuple[np.ndarray, bool]]) -> tuple[np.ndarray, bool]:
         """Memberships, and whether their search converged."""

@@ -23,7 +23,9 @@ import optax
 
 from lleval_jax import writing
 from lleval_jax.errors import BadFile, BadInput, DataWarning, NotConverged, RunFailed, outside, require
-from lleval_jax.training.run import board, same_run
+from lleval_jax.scale import same_run
+from lleval_jax.scale.store import Folder
+from lleval_jax.training.run import board
 from lleval_jax.training.run.board import Board
 from lleval_jax.training.run.stores import Store, quiet
 
@@ -67,7 +69,7 @@ class Run:
             board.require_writer()
         self._stores: tuple[Store, ...] = ()
         if self.folder is not None:
-            same_run.begin(self.folder, json.loads(json.dumps(facts)))
+            same_run.begin(Folder(self.folder), json.loads(json.dumps(facts)))
             self._last, self._best = self._stores = Store(self.folder / "last"), Store(self.folder / "best")
 
     def __enter__(self) -> "Run":

@@ -1,0 +1,9 @@
+"""A study in many chunks, done by any number of processes, stopped and gone on with at will. The unit is a file.
+
+same_run  whether a folder holds this very study
+store     where a study lies: a folder, or a place in an object store
+chunks    what a chunk leaves: a table, and a receipt by which it is known to be whole
+leases    who is at work on which chunk
+shards    which worker this is, as the cluster says it
+worker    takes chunks, does them, writes them
+"""

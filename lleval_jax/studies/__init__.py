@@ -1,0 +1,8 @@
+"""Many estimates and fits as one study: a table of tasks, done in chunks by any number of processes.
+
+task    one fit or estimate
+study   what is asked: verbs, inputs, settings, grids
+parts   what a task reads: a file, or some models of it
+verbs   what a task does
+runs    doing it, and the table of all that was found
+"""
