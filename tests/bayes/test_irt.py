@@ -151,7 +151,11 @@ def on_a_grid(scores: np.ndarray) -> np.ndarray:
     return np.stack([mean, moments[2] / moments[0] - mean**2])
 
 
-@pytest.mark.parametrize("engine", [bayes.NUTS(draws=1000), bayes.Laplace(draws=5000), bayes.SVI(steps=300, draws=5000)], ids=lambda e: e.name)
+@pytest.mark.parametrize(
+    "engine",
+    [bayes.NUTS(draws=1000), bayes.Laplace(draws=5000), bayes.SVI(steps=300, draws=5000)],
+    ids=lambda e: e.name,
+)
 def test_draws_are_of_the_posterior_on_a_grid(engine: bayes.NUTS | bayes.Laplace | bayes.SVI) -> None:
     """Of approximations too: their importance weights can be used here, and are."""
     scores = np.array([[1.0, 1.0], [0.0, 1.0]])

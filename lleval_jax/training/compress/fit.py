@@ -99,8 +99,13 @@ def compress(
         member, settled = done.clusters(lambda: _members(adapters, rank, clusters, key, search, tell))
     found: dict[str, Module] = {}
     errors: dict[str, np.ndarray] = {}
+
+    def told(sweeps: int) -> None:
+        note = f"sweep {sweeps}"
+        tell(Progress("finding bases", len(found), len(adapters.shapes), unit="modules", note=note))
+
     for number, names in enumerate(_batches(adapters, search)):
-        solve = functools.partial(_solved, adapters, names, rank, method, member, key, search)
+        solve = functools.partial(_solved, adapters, names, rank, method, member, key, search, told)
         bases = done.bases(number, solve)
         for at, name in enumerate(names):
             found[name] = Module(bases.u[at], bases.v[at], bases.cores[at])
@@ -172,6 +177,7 @@ def _solved(
     member: np.ndarray,
     key: Array,
     search: Search,
+    told: Callable[[int], None],
 ) -> Bases:
     """The bases of all clusters; cores get the norms back that the search takes away."""
     read = _reader(adapters, modules, search)
@@ -181,7 +187,7 @@ def _solved(
     else:
         rows = [np.flatnonzero(member == k) for k in range(member.max() + 1)]
         keys = [jax.random.fold_in(key, k) for k in range(len(rows))]
-        each = [_basis(read(some), rank, method, one, search) for some, one in zip(rows, keys, strict=True)]
+        each = [_basis(read(some), rank, method, one, search, told) for some, one in zip(rows, keys, strict=True)]
     order = np.argsort(np.concatenate(rows))
     u, v = (np.concatenate([getattr(found, side) for found in each], 1) for side in ("u", "v"))
     cores, error = (
@@ -202,11 +208,11 @@ def _separate(blocks: Blocks, rank: int) -> Bases:
     return Bases(u, v, cores, error, True)
 
 
-def _basis(blocks: Blocks, rank: int, method: Method, key: Array, search: Search) -> Bases:
+def _basis(blocks: Blocks, rank: int, method: Method, key: Array, search: Search, told: Callable[[int], None]) -> Bases:
     """Of one cluster."""
     units, back = _coordinates(blocks)
     wide = min(rank, *(side.shape[-1] for side in next(iter(units()))))  # there may be fewer directions
-    found: Any = joint.best(units, wide, key, starts=search.starts, most=search.most)
+    found: Any = joint.best(units, wide, key, starts=search.starts, most=search.most, told=told)
     if method == "diag":
         found = diagonal.solve(units, found.u, found.v)
     norms = [stacks.norms(part) for part in blocks()]

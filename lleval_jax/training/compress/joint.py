@@ -9,7 +9,7 @@ energy (it is convex in U), and reads the adapters once, a block at a time where
 What adapters look like in the basis that did not turn is kept, so that a turn costs two products with thin matrices.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax
@@ -55,21 +55,30 @@ def solve(blocks: Blocks, u: Array, v: Array, *, turn: float = 1e-3, gain: float
 
 
 def best(
-    blocks: Blocks, rank: int, key: Array, *, starts: int = 8, turn: float = 1e-3, gain: float = 1e-6, most: int = 300
+    blocks: Blocks,
+    rank: int,
+    key: Array,
+    *,
+    starts: int = 8,
+    turn: float = 1e-3,
+    gain: float = 1e-6,
+    most: int = 300,
+    told: Callable[[int], None] = lambda sweeps: None,
 ) -> Joint:
     """The best of several searches, module by module: one from the leading singular vectors, others from random bases.
 
     There are local optima. All searches go together, so that each sweep reads the adapters once for all; after every
-    `TRIAL` sweeps the better half goes on, and the last one until it converges (successive halving).
+    `TRIAL` sweeps the better half goes on, and the last one until it converges (successive halving). `told` is called
+    with the sweeps that were made.
     """
     u, v = (jnp.stack(sides, 1) for sides in zip(*_starts(blocks, rank, key, starts), strict=True))
     done = 0
     while u.shape[1] > 1:
-        found = _solved(blocks, u, v, turn, gain, TRIAL)
+        found = _solved(blocks, u, v, turn, gain, TRIAL, lambda sweeps, before=done: told(before + sweeps))
         better = jnp.argsort(-found.kept, 1)[:, : u.shape[1] // 2, None, None]
         u, v = (jnp.take_along_axis(side, better, 1) for side in (found.u, found.v))
         done += found.sweeps
-    found = _solved(blocks, u, v, turn, gain, most)
+    found = _solved(blocks, u, v, turn, gain, most, lambda sweeps: told(done + sweeps))
     return Joint(found.u[:, 0], found.v[:, 0], found.kept[:, 0], done + found.sweeps, found.settled[:, 0])
 
 
@@ -129,7 +138,15 @@ def _starts(blocks: Blocks, rank: int, key: Array, count: int) -> list[tuple[Arr
     return [start(blocks, rank, each, passes=0 if number else 3) for number, each in enumerate(keys)]
 
 
-def _solved(blocks: Blocks, u: Array, v: Array, turn: float, gain: float, most: int) -> Joint:
+def _solved(
+    blocks: Blocks,
+    u: Array,
+    v: Array,
+    turn: float,
+    gain: float,
+    most: int,
+    told: Callable[[int], None] = lambda sweeps: None,
+) -> Joint:
     """`solve` for several starts of each module, in axis 1 of all that goes in and comes out."""
     q, last, sweeps = [_seen(part.inn, v) for part in blocks()], jnp.zeros(u.shape[:2], u.dtype), 0
     settled = jnp.zeros(u.shape[:2], bool)
@@ -141,6 +158,7 @@ def _solved(blocks: Blocks, u: Array, v: Array, turn: float, gain: float, most: 
         q, image, energy = _turned(blocks, v, p, True)
         u = _next(u, image, settled)
         settled, last = _settled(old, (u, v), last, energy, turn, gain), energy
+        told(sweeps)
     kept = _total(_energy(part, u, other) for part, other in zip(blocks(), q, strict=True))
     return Joint(u, v, kept, sweeps, settled)
 
