@@ -56,8 +56,8 @@ class SparseResponses(Value):
                 f"the score of row {self.rows[self.row[at]]!r} on item {self.items[self.item[at]]!r} is "
                 f"{self.scores[at]:g}; scores must lie in [0, 1]. Rescale them first."
             )
-        cell = self.row.astype(np.int64) * len(self.items) + self.item
-        require(len(np.unique(cell)) == len(cell), "a cell stands twice; each (row, item) may be given once")
+        cell = np.sort(self.row.astype(np.int64) * len(self.items) + self.item)  # many times faster than np.unique
+        require(bool((cell[1:] != cell[:-1]).all()), "a cell stands twice; each (row, item) may be given once")
 
     def brief(self) -> str:
         """One line, for a prompt."""
