@@ -1,5 +1,9 @@
 """The public names of `lleval_jax.bayes` and where each one lives. `__init__.py` reads them from here."""
 
+from lleval_jax.bayes import maximum as maximum
+from lleval_jax.bayes.agreement import Agreement as Agreement
+from lleval_jax.bayes.agreement import agree as agree
+from lleval_jax.bayes.choice import engine as engine
 from lleval_jax.bayes.contract import Laid as Laid
 from lleval_jax.bayes.contract import Model as Model
 from lleval_jax.bayes.contract import Target as Target
@@ -11,5 +15,7 @@ from lleval_jax.bayes.models.faces import irt as irt
 from lleval_jax.bayes.models.faces import rasch as rasch
 from lleval_jax.bayes.nuts import NUTS as NUTS
 from lleval_jax.bayes.posterior import Posterior as Posterior
+from lleval_jax.bayes.prior import PriorScores as PriorScores
+from lleval_jax.bayes.prior import prior_scores as prior_scores
 from lleval_jax.bayes.sample import sample as sample
 from lleval_jax.bayes.svi import SVI as SVI

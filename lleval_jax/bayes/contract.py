@@ -6,7 +6,7 @@ members goes through `bayes.sample` as ours do.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -47,7 +47,14 @@ class Laid(NamedTuple):
 
 
 class Model(Protocol):
-    """A model of some kind of value, such as `Responses`."""
+    """A model of some kind of value, such as `Responses`.
+
+    data      the NamedTuple that `lay_out` makes
+    observed  axes of `log_likelihood`
+    """
+
+    data: ClassVar[type]
+    observed: ClassVar[tuple[str, ...]]
 
     @property
     def name(self) -> str:
@@ -60,16 +67,6 @@ class Model(Protocol):
         ...
 
     @property
-    def data(self) -> type:
-        """The NamedTuple that `lay_out` makes."""
-        ...
-
-    @property
-    def observed(self) -> tuple[str, ...]:
-        """Axes of `log_likelihood`."""
-        ...
-
-    @property
     def accept(self) -> float:
         """Acceptance probability that NUTS aims at: 0.8, more where sizes of effects are learned from few effects."""
         ...
@@ -78,8 +75,8 @@ class Model(Protocol):
         """Our maximum likelihood fit of the same model, where sampling starts."""
         ...
 
-    def lay_out(self, value: Any, fit: FitResult, precision: str) -> Laid:
-        """Names and arrays apart. `BadInput` for a value that the model cannot take."""
+    def lay_out(self, value: Any, fit: FitResult | None, precision: str) -> Laid:
+        """Names and arrays apart; the fit is None for a prior. `BadInput` for a value that the model cannot take."""
         ...
 
     def start(self, laid: Laid, fit: FitResult) -> dict[str, np.ndarray]:

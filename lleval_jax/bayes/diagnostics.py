@@ -13,18 +13,18 @@ import numpy as np
 import pandas as pd
 
 from lleval_jax.bayes.engines import Draws
-from lleval_jax.bayes.importance import ARVIZ, LARGEST_K, pareto_k
+from lleval_jax.bayes.importance import ARVIZ, LEAST_WORTH, pareto_k
 from lleval_jax.values.taken_out import table
 from lleval_jax.values.value import Value
 
-RHAT, ESS, BFMI = 1.01, 100, 0.3  # ESS: for each chain
+RHAT, BFMI = 1.01, 0.3
 ADVICE = {
     "divergences": "raise accept (0.95), or give the model a prior that keeps the sizes of effects from zero",
     "R-hat": "take more draws; if that does not help, the posterior has several modes",
     "ESS": "take more draws",
     "BFMI": "take a longer warm-up",
     "tree depth": "raise max_depth",
-    "Pareto k": "draw with engine='nuts'; single intervals may still be right, and agree() shows which",
+    "approximate": "draw with engine='nuts'; single intervals may still be right, and agree() shows which",
 }
 
 
@@ -39,7 +39,8 @@ class Diagnostics(Value):
     divergences  draws at which the integrator lost the energy
     bfmi         (chains,) empty where the engine has no energy
     deepest      draws that were cut at the largest depth
-    pareto_k     of importance weights; NaN where the draws are of the posterior itself
+    pareto_k     of importance weights; NaN where the engine has none
+    approximate  whether draws are of an approximation that its weights could not correct
     """
 
     sites: tuple[str, ...]
@@ -51,6 +52,7 @@ class Diagnostics(Value):
     bfmi: np.ndarray
     deepest: int
     pareto_k: float
+    approximate: bool
 
     @property
     def problems(self) -> tuple[tuple[str, str], ...]:
@@ -61,21 +63,21 @@ class Diagnostics(Value):
         if self.chains > 1 and self.rhat.max(initial=1) > RHAT:
             found.append(("R-hat", f"R-hat {self.rhat.max():.3f} of {self.sites[int(self.rhat.argmax())]}"))
         least = np.minimum(self.bulk, self.tail)
-        if least.min(initial=np.inf) < ESS * self.chains:
+        if least.min(initial=np.inf) < LEAST_WORTH * self.chains:
             found.append(("ESS", f"effective sample size {least.min():.0f} of {self.sites[int(least.argmin())]}"))
         if self.bfmi.min(initial=1) < BFMI:
             found.append(("BFMI", f"BFMI {self.bfmi.min():.2f}"))
         if self.deepest:
             found.append(("tree depth", f"{self.deepest} draws cut at the largest tree depth"))
-        if self.pareto_k > LARGEST_K:
-            found.append(("Pareto k", f"Pareto k {self.pareto_k:.2f}"))
+        if self.approximate:
+            found.append(("approximate", f"an approximation, Pareto k {self.pareto_k:.2f}"))
         return tuple(found)
 
     @property
     def status(self) -> str:
-        """What an `Estimate` says of itself: "ok", "not converged", or "approximate" where only Pareto k failed."""
+        """What an `Estimate` says of itself: "ok", "not converged", or "approximate" if that is all."""
         names = [name for name, _ in self.problems]
-        return "approximate" if names == ["Pareto k"] else "not converged" if names else "ok"
+        return "approximate" if names == ["approximate"] else "not converged" if names else "ok"
 
     @property
     def advice(self) -> tuple[str, ...]:
@@ -127,12 +129,12 @@ def diagnosed(
         kept: (chains, draws, ...) by site.
         draws: statistics and weights.
         max_depth: of NUTS.
-        worth: independent draws that weighted ones are worth.
+        worth: independent draws that weighted ones are worth; NaN where weights could not be used.
     """
     flat = {name: x.reshape(*x.shape[:2], -1).astype(float) for name, x in kept.items()}
     rows = [_checked(x) for x in flat.values()]
     rhat, bulk, tail = np.array(rows).reshape(-1, 3).T
-    bulk, tail = np.minimum(bulk, worth), np.minimum(tail, worth)
+    bulk, tail = np.fmin(bulk, worth), np.fmin(tail, worth)
     stats = draws.stats
     energy = stats.get("energy")
     full = 0 if max_depth is None else int((np.asarray(stats["steps"]) >= 2**max_depth - 1).sum())
@@ -146,6 +148,7 @@ def diagnosed(
         bfmi=np.zeros(0) if energy is None else np.atleast_1d(ARVIZ.bfmi(np.asarray(energy, float))),
         deepest=full,
         pareto_k=float("nan") if draws.log_weight is None else pareto_k(draws.log_weight),
+        approximate=bool(np.isnan(worth)),
     )
 
 

@@ -10,6 +10,7 @@ from lleval_jax.bayes.engines import Draws
 
 ARVIZ: Any = BaseArray()
 LARGEST_K = 0.7  # of the tail of weights: beyond it they cannot be used
+LEAST_WORTH = 100  # independent draws, for each chain
 
 
 def pareto_k(log_weight: np.ndarray) -> float:
@@ -23,14 +24,20 @@ def pareto_k(log_weight: np.ndarray) -> float:
 def resampled(draws: Draws, seed: int) -> tuple[Draws, float]:
     """Draws taken again by their smoothed weights, and how many independent ones they are worth.
 
-    With a Pareto k above `LARGEST_K` they stay as they are: draws of the approximation, all worth the same.
+    Where weights cannot be used, by their Pareto k or because they are worth too few draws, all stay as they are: draws
+    of the approximation, and worth NaN.
     """
     weight = draws.log_weight
-    if weight is None or pareto_k(weight) > LARGEST_K or np.ptp(weight) == 0:
+    if weight is None:
         return draws, float("inf")
+    if pareto_k(weight) > LARGEST_K:
+        return draws, float("nan")
     smooth = np.asarray(ARVIZ.psislw(-np.asarray(weight, float).ravel())[0])
     share = np.exp(smooth - smooth.max())
     share /= share.sum()
+    worth = float(1 / np.sum(share**2))
+    if worth < LEAST_WORTH * len(weight):
+        return draws, float("nan")
     here = np.random.default_rng(seed).choice(len(share), len(share), p=share)
     at = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[here].reshape(x.shape), draws.at)
-    return draws._replace(at=at), float(1 / np.sum(share**2))
+    return draws._replace(at=at), worth

@@ -22,7 +22,7 @@ from lleval_jax.bayes.mode import Normal
 from lleval_jax.bayes.numbers import numbers
 from lleval_jax.bayes.space import Space, potential
 from lleval_jax.core.linalg.arrow import Point
-from lleval_jax.core.precision import jit
+from lleval_jax.core.precision import jit, light_jit
 from lleval_jax.types import Array
 from lleval_jax.values.progress import Progress, Tell
 
@@ -72,6 +72,7 @@ class NUTS:
         by = self.chains_by
         if by == "auto":
             by = "threads" if jax.default_backend() == "cpu" else "vectorised"
+        tell(Progress("compiling"))
         count = _Count(tell, self.warmup + self.draws, self.chains if by == "threads" else 1)
         if by == "vectorised":
             found = self._chains(problem, normal, keys, count)
@@ -165,5 +166,5 @@ def _advance_all(
     return jax.vmap(lambda state: advance(model, space, settings, data, normal, state, count))(states)
 
 
-_BEGIN = jit(_begin_all, static_argnums=(0, 1, 2))
+_BEGIN = light_jit(_begin_all, static_argnums=(0, 1, 2))
 _ADVANCE = jit(_advance_all, static_argnums=(0, 1, 2))

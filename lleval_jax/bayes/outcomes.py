@@ -35,6 +35,11 @@ def best(draws: np.ndarray) -> np.ndarray:
     return top / top.sum(1, keepdims=True)
 
 
+def ahead(gap: np.ndarray) -> np.ndarray:
+    """1 where a difference is positive, one half where it is nothing."""
+    return (gap > 0) + 0.5 * (gap == 0)
+
+
 def probability(draws: np.ndarray, level: float, effective: float) -> Summary:
     """Of indicators: their mean, and Wilson's interval for what so many effective draws leave open."""
     z, p = NormalDist().inv_cdf((1 + level) / 2), draws.mean(0)

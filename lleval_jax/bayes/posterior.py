@@ -19,7 +19,7 @@ from lleval_jax.types import Array
 from lleval_jax.values.results import WHOLE, Estimate
 from lleval_jax.values.value import Value
 
-OF_OTHERS = ("difference", "rank", "best")
+OF_OTHERS = ("difference", "ahead", "rank", "best")
 SIMULATED = "Intervals of these probabilities are those of the simulation: more draws make them narrower."
 CITE = "phan2019numpyro"
 BATCH = 16  # draws side by side
@@ -74,8 +74,9 @@ class Posterior(Value):
         Args:
             target: one of the model's, such as "rate" (the probability of a right answer, averaged over the
                 benchmark's questions), "score" (the benchmark's score: answers seen as they are, the others predicted)
-                or "ability"; or, of any of these, "difference" of two rows, "rank" (1 the highest) or "best" (the
-                probability of being the highest). None: the model's first.
+                or "ability"; or, of any of these, "difference" of two rows, "ahead" (the probability that the first
+                is higher), "rank" (1 the highest) or "best" (the probability of being the highest). None: the model's
+                first.
             of: what differences and ranks are of; None: the model's first.
             first: of a difference, the row from which the other is taken.
             second: of a difference, the other.
@@ -95,22 +96,20 @@ class Posterior(Value):
         known = chosen(self.laid.targets, base, "of")
         drawn = self.outcome(base)
         rows, n_seen, caveats = known.rows, known.n_seen, ()
-        if target == "difference":
+        if target in ("difference", "ahead"):
             here = [self._row(known.rows, name) for name in (first, second)]
             require(first != second, f"two different rows are needed; both are {first!r}")
             drawn, rows = drawn[:, here[:1]] - drawn[:, here[1:]], (f"{first} - {second}",)
             n_seen = n_seen[here].sum(0, keepdims=True)
         if target == "rank":
             drawn = outcomes.ranks(drawn)
-        if target == "best":
-            found, caveats = outcomes.probability(outcomes.best(drawn), level, self._effective()), (SIMULATED,)
+        if target in ("best", "ahead"):
+            shares = outcomes.best(drawn) if target == "best" else outcomes.ahead(drawn)
+            found, caveats = outcomes.probability(shares, level, self._effective()), (SIMULATED,)
         else:
             found = outcomes.summary(drawn, level)
-        words = {
-            "rank": f"rank by {base}",
-            "best": f"probability of the highest {base}",
-            "difference": f"difference of {base}",
-        }
+        words = {"best": f"probability of the highest {base}", "ahead": f"probability of the higher {base}"}
+        words |= {"rank": f"rank by {base}", "difference": f"difference of {base}"}
         estimate = Estimate.crossed(
             rows,
             known.groups,

@@ -6,24 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lleval_jax.bayes import importance, space
+from lleval_jax.bayes import choice, importance, space
 from lleval_jax.bayes.contract import Laid, Model
 from lleval_jax.bayes.diagnostics import diagnosed
 from lleval_jax.bayes.engines import Draws, Engine, Problem
-from lleval_jax.bayes.laplace import Laplace
 from lleval_jax.bayes.numbers import numbers
-from lleval_jax.bayes.nuts import NUTS
 from lleval_jax.bayes.posterior import Posterior
-from lleval_jax.bayes.svi import SVI
 from lleval_jax.core.linalg.arrow import Point
 from lleval_jax.core.precision import Precision, jit
-from lleval_jax.errors import chosen
 from lleval_jax.types import Array
 from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.results import FitResult
 
-ENGINES: dict[str, Engine] = {"nuts": NUTS(), "svi": SVI(), "laplace": Laplace()}
-MANY = 2_000_000  # observations: from here on "auto" does not sample but approximates
 BATCH = 50  # draws side by side
 
 
@@ -60,22 +54,22 @@ def sample(
         >>> posterior = bayes.sample(bayes.irt("2pl"), responses, key=1)  # doctest: +SKIP
         >>> posterior.estimate("rank")  # doctest: +SKIP
     """
+    by = choice.engine(engine, value) if isinstance(engine, str) else engine
     tell(Progress("fitting"))
     fit = fit or model.maximum(value)
     laid = model.lay_out(value, fit, precision)
-    chosen_engine = _engine(engine, laid)
     seed = int(key) if isinstance(key, int) else 0
     random = jax.random.key(key) if isinstance(key, int) else key
     with numbers(precision):
         start = {name: jnp.asarray(x, precision) for name, x in model.start(laid, fit).items()}
         where, at = space.placed(model, laid.data, start)
         problem = Problem(model, where, laid.data, at, precision)
-        drawn = chosen_engine.draw(problem, random, tell)
+        drawn = by.draw(problem, random, tell)
         tell(Progress("checking"))
         drawn, worth = importance.resampled(drawn, seed)
         kept = values(problem, laid, drawn)
-    checked = diagnosed(kept, drawn, getattr(chosen_engine, "max_depth", None), worth)
-    return Posterior(model, laid, kept, drawn.stats, checked, chosen_engine.name, precision, seed)
+    checked = diagnosed(kept, drawn, getattr(by, "max_depth", None), worth)
+    return Posterior(model, laid, kept, drawn.stats, checked, by.name, precision, seed)
 
 
 def values(problem: Problem, laid: Laid, drawn: Draws) -> dict[str, np.ndarray]:
@@ -84,15 +78,6 @@ def values(problem: Problem, laid: Laid, drawn: Draws) -> dict[str, np.ndarray]:
     flat = jax.tree.map(lambda x: x.reshape(chains * draws, *x.shape[2:]), drawn.at)
     found = _VALUES(problem.model, problem.space, tuple(laid.dims), problem.data, flat)
     return {name: np.asarray(x).reshape(chains, draws, *x.shape[1:]) for name, x in found.items()}
-
-
-def _engine(engine: str | Engine, laid: Laid) -> Engine:
-    if not isinstance(engine, str):
-        return engine
-    if engine == "auto":
-        first = next(iter(laid.targets.values()))
-        engine = "nuts" if first.n_seen[:, 0].sum() <= MANY else "svi"
-    return chosen(ENGINES, engine, "engine")
 
 
 def _values(model: Model, where: space.Space, names: tuple[str, ...], data: Any, at: Point) -> dict[str, Array]:

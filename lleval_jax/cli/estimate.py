@@ -9,6 +9,7 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax import outside
+from lleval_jax.cli import bayes
 from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options
 from lleval_jax.cli.shell.verb import Outputs, Run, verb
@@ -91,6 +92,10 @@ def estimate(
     cluster: Cluster = None,
     population: Population = None,
     truth: Known = None,
+    with_bayes: bayes.Bayes = False,
+    engine: bayes.BayesEngine = "auto",
+    curve: bayes.BayesModel = "2pl",
+    draws: bayes.Draws = 1000,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
@@ -107,20 +112,26 @@ def estimate(
 
       lleval estimate logs/ --leaderboard
       lleval estimate logs/ --compare model-a model-b
+      lleval estimate logs/ --bayes --leaderboard
       lleval estimate demo:livexiv-vqa --bank livexiv-vqa
     """
-    _refuse(bank, target, by, {"--cluster": cluster, "--population": population})
+    if with_bayes:
+        bayes.require_alone({"--bank": bank, "--by": by, "--cluster": cluster, "--population": population})
+    else:
+        _refuse(bank, target, by, {"--cluster": cluster, "--population": population})
     if target == "ability":
         _refuse_scores({"--groups": groups, "--truth": truth, "--leaderboard": leaderboard})
     outputs = Outputs(json=json, plot=plot, folder=out, kind="estimate")
-    with verb("reading the bank", outputs, strict=strict, seed=seed, computes=bank is not None) as run:
+    with verb("reading the bank", outputs, strict=strict, seed=seed, computes=with_bayes or bank is not None) as run:
         known = None if truth is None else given.known_scores(truth)
         chosen = None if bank is None else ll.load_bank(bank)
         responses = run.answers(inputs, reading)
         asked = Asked(level, by, groups, leaderboard, compare, known, seed)
         _require_models(responses, compare)
         run.say(f"estimating {len(responses.rows)} models")
-        if chosen is None:
+        if with_bayes:
+            found, tables, content = bayes.found(run, responses, bayes.Asked(engine, curve, draws, target), asked)
+        elif chosen is None:
             found, tables, content = _plain(run, responses, asked, cluster, _number(population))
         else:
             found, tables, content = _banked(run, responses, chosen, target, asked)

@@ -7,6 +7,7 @@ from lleval_jax.report import compression as compression
 from lleval_jax.report import pepr as pepr
 from lleval_jax.report import plain as plain
 from lleval_jax.report import plot as plot
+from lleval_jax.report import posterior as posterior
 from lleval_jax.report import prompts as prompts
 from lleval_jax.report import refresh as refresh
 from lleval_jax.report import refresh_plots as refresh_plots

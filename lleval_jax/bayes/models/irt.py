@@ -65,8 +65,8 @@ class Irt:
     curve: Curve
     families: tuple[tuple[str, str], ...] = ()
     groups: bool = False
-    data: ClassVar = Data
-    observed: ClassVar = ("models", "items")
+    data: ClassVar[type] = Data
+    observed: ClassVar[tuple[str, ...]] = ("models", "items")
 
     @property
     def name(self) -> str:
@@ -159,9 +159,9 @@ class Irt:
             warnings.simplefilter("ignore")
             return maximum(value, model=self.curve, standard_errors=False)
 
-    def lay_out(self, value: Responses, fit: FitResult[IrtParams], precision: str) -> Laid:
+    def lay_out(self, value: Responses, fit: FitResult[IrtParams] | None, precision: str) -> Laid:
         """Answers, groups and families as arrays."""
-        anchors, _ = loadings.anchored(fit.params.slope)
+        anchors = np.arange(self.curve.dims) if fit is None else loadings.anchored(fit.params.slope)[0]
         return answers.lay_out(value, self.families, anchors, self._kept(), precision)
 
     def _kept(self) -> dict[str, tuple[str, ...]]:
