@@ -38,12 +38,10 @@ class PriorScores(Value):
 
     @property
     def apart(self) -> np.ndarray:
-        """(draws,) how far a model's score on a part is from what its rank overall and the part's mean say."""
-        parts = self.draws[:, :, 1:]
-        gap = (
-            parts - parts.mean(1, keepdims=True) - (self.draws[:, :, :1] - self.draws[:, :, :1].mean(1, keepdims=True))
-        )
-        return gap.std((1, 2)) if parts.shape[2] else np.zeros(len(parts))
+        """(draws,) how far a model's score on a part is from what its whole score and the part's mean say."""
+        centred = self.draws - self.draws.mean(1, keepdims=True)
+        gap = centred[:, :, 1:] - centred[:, :, :1]
+        return gap.std((1, 2)) if gap.shape[2] else np.zeros(len(gap))
 
     def brief(self) -> str:
         """One line, for a prompt."""

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import lleval_jax as ll
+from lleval_jax.cli.asked import Asked
 from lleval_jax.cli.shell.verb import Run
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
-    from lleval_jax.cli.estimate import Asked as Wanted
     from lleval_jax.report.text import Table
 
 Engine = Literal["auto", "nuts", "svi", "laplace"]
@@ -32,7 +32,7 @@ def require_alone(words: dict[str, Any]) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class How:
     """How the posterior is found, and of what."""
 
     engine: Engine
@@ -41,9 +41,7 @@ class Asked:
     target: str
 
 
-def found(
-    run: Run, responses: Any, how: Asked, wanted: "Wanted"
-) -> tuple["ll.Estimate", list["Table"], dict[str, Any]]:
+def found(run: Run, responses: Any, how: How, wanted: Asked) -> tuple["ll.Estimate", list["Table"], dict[str, Any]]:
     """The estimate, its tables, and its JSON, which names engine and diagnostics."""
     from lleval_jax import bayes
 

@@ -10,13 +10,13 @@ import typer
 import lleval_jax as ll
 from lleval_jax import outside
 from lleval_jax.cli import bayes
+from lleval_jax.cli.asked import Asked
 from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options
 from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import BadInput, NotConverged, nearest, require, require_known
 
 if TYPE_CHECKING:
-    from lleval_jax.report import truth as scores
     from lleval_jax.report.text import Table
 
 Bank = Annotated[
@@ -68,19 +68,6 @@ Seed = Annotated[int, typer.Option(help="Seed of what a method draws at random; 
 Out = Annotated[pathlib.Path | None, typer.Option(metavar="DIR", help="Keep the estimate in this folder.")]
 
 
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """What is asked of the answers, with a bank or without."""
-
-    level: float
-    by: str | None
-    groups: bool
-    leaderboard: bool
-    compare: tuple[str, str] | None
-    truth: "scores.Known | None"
-    seed: int
-
-
 def estimate(
     inputs: options.Inputs,
     bank: Bank = None,
@@ -130,7 +117,7 @@ def estimate(
         _require_models(responses, compare)
         run.say(f"estimating {len(responses.rows)} models")
         if with_bayes:
-            found, tables, content = bayes.found(run, responses, bayes.Asked(engine, curve, draws, target), asked)
+            found, tables, content = bayes.found(run, responses, bayes.How(engine, curve, draws, target), asked)
         elif chosen is None:
             found, tables, content = _plain(run, responses, asked, cluster, _number(population))
         else:
