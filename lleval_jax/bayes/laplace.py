@@ -25,8 +25,9 @@ BATCH = 32  # densities side by side
 class Laplace:
     """Settings: independent draws of the normal, in as many chains as the other engines have.
 
-    Exact where the posterior is normal; its intervals are too narrow where it has long tails, and the sizes of effects
-    of which there are few (families, groups) are pulled toward their mode.
+    Exact where the posterior is normal. Where sizes of effects are learned (families, groups) it is no substitute for
+    NUTS: on five models and 320 questions in eight groups its intervals were three times as wide, since the sizes' tails
+    are far from normal. `agree` shows it, and estimates say "approximate".
     """
 
     chains: int = 4

@@ -17,6 +17,7 @@ from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import BadInput, NotConverged, nearest, require, require_known
 
 if TYPE_CHECKING:
+    from lleval_jax.report import truth as scores
     from lleval_jax.report.text import Table
 
 Bank = Annotated[
