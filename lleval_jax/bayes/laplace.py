@@ -26,7 +26,7 @@ class Laplace:
     """Settings: independent draws of the normal, in as many chains as the other engines have.
 
     Exact where the posterior is normal. Where sizes of effects are learned (families, groups) it is no substitute for
-    NUTS: on five models and 320 questions in eight groups its intervals were three times as wide, since the sizes' tails
+    NUTS: on five models and 320 questions in eight groups its intervals were three times as wide, as the sizes' tails
     are far from normal. `agree` shows it, and estimates say "approximate".
     """
 
