@@ -605,6 +605,20 @@ ENTRIES: dict[str, Entry] = {
             small_needs=("extra:flax", "model:tiny-lm"),
         ),
         Entry(
+            "scale.abilities",
+            "seconds and memory of ten thousand to a million abilities out of one parquet table",
+            15,
+            "abilities",
+            {"models": (20,), "workers": (1,), "items": 20, "answers": 10, "dims": 1, "calibration": 30, "part": 8},
+        ),
+        Entry(
+            "scale.faults",
+            "a study killed, damaged and shared out: whether its table is the undisturbed one; what chunks cost",
+            10,
+            "faults",
+            {"chunks": 4, "kills": 1, "recognised": 20, "cost": 3},
+        ),
+        Entry(
             "serving.throughput",
             "tokens a second and seconds a request against the number of adapters: merged, rotating, compressed",
             25,

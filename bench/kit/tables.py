@@ -23,6 +23,7 @@ METHODS = (
     "training",
     "compress",
     "serving",
+    "scale",
 )
 MARK = re.compile(r"^<!-- table ([\w-]+) -->$", re.M)
 HEAD = "<!-- Made by `python -m bench table` from notes.md and results/*.json: change those, not this file. -->\n\n"

@@ -15,18 +15,11 @@ from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import require
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lleval_jax.report.text import Table
     from lleval_jax.studies.study import Study
 
 STUDY, COST = "lleval/study-run/1", "lleval/study-cost/1"
 SHOWN = 10  # reasons of failures
-WRITERS: "dict[str, Callable[[pd.DataFrame, pathlib.Path], object]]" = {
-    ".parquet": lambda table, path: table.to_parquet(path),
-    ".csv": lambda table, path: table.to_csv(path, index=False),
-}
-
 File = Annotated[str, typer.Argument(metavar="STUDY", help="A TOML file: out, chunk, seed, tables of tasks.")]
 Shard = Annotated[
     str | None,
@@ -70,7 +63,7 @@ def run(
         from lleval_jax.studies.study import read_study
 
         require(workers == 1 or shard is None, "name --workers, of this machine, or --shard, one of many")
-        require(out is None or out.suffix in WRITERS, f"{out} must end with {' or '.join(WRITERS)}")
+        require(out is None or out.suffix in runs.WRITERS, f"{out} must end with {' or '.join(runs.WRITERS)}")
         asked = read_study(study)
         if dry_run:
             _tried(asked, at_work)
@@ -79,16 +72,16 @@ def run(
         at_work.say("working")
         if workers > 1:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                found = runs.run(study, executor=pool, workers=workers, **words)
+                runs.work(study, executor=pool, workers=workers, **words)
         else:
-            found = runs.run(asked, **words)
+            runs.work(asked, **words)
         if out is not None:
             at_work.say("writing")
             with writing.replacing(out) as part:
-                WRITERS[out.suffix](found, part)
+                runs.write(asked, part)
         about = runs.summary(asked)
         tables = [_summary(asked, about)]
-        failed = _failed(found)
+        failed = runs.reasons(asked)
         tables += [_reasons(failed)] if failed else []
         at_work.show(tables, {"schema": STUDY, "out": asked.out, **about, "reasons": failed})
 
@@ -126,11 +119,6 @@ def _summary(asked: "Study", about: "dict[str, Any]") -> "Table":
     left = about["chunks"] - about["done"]
     notes = (f"{left:,} chunks are left: run it again to go on.",) if left else ()
     return ll.report.text.Table(f"study in {asked.out}", ("", ""), tuple(lines), notes)
-
-
-def _failed(found: "pd.DataFrame") -> dict[str, int]:
-    """Reason -> tasks that failed for it, the most frequent first."""
-    return {str(reason): int(count) for reason, count in found["failed"].value_counts().items()}
 
 
 def _reasons(failed: dict[str, int]) -> "Table":

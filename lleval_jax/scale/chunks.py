@@ -89,6 +89,11 @@ def tables(store: Store, receipts: list[Receipt]) -> Iterator[pa.Table]:
         yield pq.read_table(io.BytesIO(store.get(table_name(each.chunk)) or b""))
 
 
+def schema(store: Store, receipt: Receipt) -> pa.Schema:
+    """The columns of a chunk's table."""
+    return pq.read_schema(io.BytesIO(store.get(table_name(receipt.chunk)) or b""))
+
+
 def worker() -> str:
     """Who this is."""
     return f"{socket.gethostname()}:{os.getpid()}"

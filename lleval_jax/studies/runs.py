@@ -1,9 +1,11 @@
 """Doing a study: chunk by chunk, here or by an executor's workers; and the table of all that was found."""
 
+import collections
 import dataclasses
 import itertools
 import json
 import os
+import pathlib
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
@@ -12,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
 
 from lleval_jax.errors import BadInput, require
 from lleval_jax.scale import chunks, same_run, worker
@@ -26,6 +30,7 @@ from lleval_jax.studies.verbs import VERBS
 from lleval_jax.values.progress import Progress, Tell, silent
 
 SCHEMA = "lleval/study/1"
+WRITERS = {".parquet": pq.ParquetWriter, ".csv": pcsv.CSVWriter}
 LOOK = 0.5  # seconds between two looks at how far workers are
 
 
@@ -65,13 +70,28 @@ def run(
         >>> table = run("levels.toml")  # doctest: +SKIP
     """
     asked = study if isinstance(study, Study) else read_study(study)
+    work(study, executor=executor, workers=workers, shard=shard, leases=leases, stop=stop, tell=tell)
+    return collect(asked)
+
+
+def work(
+    study: "Study | str | os.PathLike[str]",
+    *,
+    executor: Executor | Any = None,
+    workers: int = 1,
+    shard: Shard = Shard(),  # noqa: B008  immutable
+    leases: Leases | None = None,
+    stop: Any = lambda: False,
+    tell: Tell = silent,
+) -> None:
+    """`run` without its table: what was found may be larger than the memory."""
+    asked = study if isinstance(study, Study) else read_study(study)
     store = begun(asked)
     if executor is not None:
         require(not isinstance(study, Study), "with an executor the study must be a file that its workers can read")
         jobs = [executor.submit(take_part, os.fspath(study), index, workers) for index in range(workers)]  # type: ignore[arg-type]
         _watched(jobs, store, asked.chunks, tell)
     worker.work(store, asked.chunks, _doer(asked), shard=shard, leases=leases, stop=stop, tell=tell)
-    return collect(asked)
 
 
 def take_part(study: str, index: int, count: int) -> int:
@@ -121,6 +141,34 @@ def collect(study: Study) -> pd.DataFrame:
     if not receipts:
         raise BadInput(f"{study.out} holds no chunk that is done")
     return pa.concat_tables(chunks.tables(store, receipts), promote_options="permissive").to_pandas()
+
+
+def write(study: Study, path: pathlib.Path) -> None:
+    """`collect` into a file (parquet or csv), a chunk in memory at a time."""
+    store = store_at(study.out)
+    receipts = list(chunks.done(store, study.chunks))
+    schema = pa.unify_schemas([chunks.schema(store, each) for each in receipts], promote_options="permissive")
+    with WRITERS[path.suffix](path, schema) as out:
+        for table in chunks.tables(store, receipts):
+            out.write_table(_as(table, schema))
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """With all columns of a schema; those that a chunk has not are empty."""
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def reasons(study: Study) -> dict[str, int]:
+    """Why tasks failed -> how many of them, the most frequent first."""
+    store = store_at(study.out)
+    found = collections.Counter[str]()
+    for table in chunks.tables(store, [each for each in chunks.done(store, study.chunks) if each.failed]):
+        found.update(why for why in table["failed"].to_pylist() if why is not None)
+    return dict(found.most_common())
 
 
 def summary(study: Study) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Many estimates and fits as one study."""

@@ -1,0 +1,71 @@
+"""Tables of studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bench.kit.results import path_of, read
+from bench.kit.tables import bold, markdown, number
+
+
+def _parts(name: str) -> dict[str, dict]:
+    if not path_of("scale", name).exists():  # not measured yet
+        return {}
+    return {key: part for key, part in read("scale", name).items() if isinstance(part, dict) and "machine" in part}
+
+
+def abilities() -> str:
+    """Seconds and memory by models and processes, and the slope of seconds from one size to the next."""
+    rows, before = [], dict[int, tuple[int, float]]()
+    for part in _parts("abilities").values():
+        models, workers, whole = part["models"], part["workers"], part["whole_run"]
+        small, seconds = before.get(workers, (0, 0.0))
+        slope = np.log(whole["seconds"] / seconds) / np.log(models / small) if small else None
+        before[workers] = (models, whole["seconds"])
+        peak = whole["peak_mib"] / 1024
+        cells = (number(whole["seconds"], 0), number(1e6 * whole["seconds"] / models, 0), number(peak), number(slope))
+        rows.append((f"{models:,}", workers, *cells, part.get("failed", part.get("error"))))
+    head = ("models", "processes", "seconds", "seconds a million", "largest process, GiB", "slope", "failed")
+    return markdown(head, rows)
+
+
+def faults() -> str:
+    """Of each fault whether the table was the undisturbed one."""
+    rows = []
+    for name, part in _parts("faults").items():
+        if "same" in part:
+            bad = not part["same"] or part["twice"] or part["missing"]
+            about = {key: value for key, value in part.items() if key in WORDS}
+            told = ", ".join(f"{WORDS[key]} {value}" for key, value in about.items())
+            rows.append((name, told, bold("no" if bad else "yes", bool(bad)), part["twice"], part["missing"]))
+    return markdown(("fault", "", "table as undisturbed", "lines twice", "lines missing"), rows)
+
+
+def cost() -> str:
+    """What chunks cost."""
+    found, rows = _parts("faults"), []
+    if "recognised" in found:
+        part = found["recognised"]
+        rows.append((f"a finished study of {part['chunks']:,} chunks recognised", f"{part['seconds']:.2f} s"))
+    if "cost" in found:
+        part = found["cost"]
+        more = part["in chunks"] / part["alone"] - 1
+        each = 1000 * part["alone"] / part["chunks"]
+        rows.append((f"chunks, receipts and leases, more than tasks of {each:.0f} ms alone", f"{100 * more:.0f}%"))
+    if "other data" in found:
+        rows.append(("other data in the same folder", "refused" if found["other data"]["refused"] else "**taken**"))
+    return markdown(("", ""), rows)
+
+
+WORDS = {
+    "kills": "kills:",
+    "studies": "studies:",
+    "status": "status",
+    "leases": "leases left:",
+    "damaged": "files damaged:",
+    "found": "found:",
+    "statuses": "statuses",
+}
+TABLES: dict[str, Callable[[], str]] = {"abilities": abilities, "faults": faults, "cost": cost}
