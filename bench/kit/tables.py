@@ -18,6 +18,7 @@ METHODS = (
     "refresh",
     "pepr",
     "trust",
+    "bayes",
     "data",
     "lm",
     "training",

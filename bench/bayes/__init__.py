@@ -1,0 +1,1 @@
+"""Whole posteriors: speed, calibration, and agreement of engines."""
