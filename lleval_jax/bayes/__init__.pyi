@@ -12,6 +12,7 @@ from lleval_jax.bayes.files import load as load
 from lleval_jax.bayes.files import save as save
 from lleval_jax.bayes.laplace import Laplace as Laplace
 from lleval_jax.bayes.models.faces import irt as irt
+from lleval_jax.bayes.models.faces import prompts as prompts
 from lleval_jax.bayes.models.faces import rasch as rasch
 from lleval_jax.bayes.nuts import NUTS as NUTS
 from lleval_jax.bayes.posterior import Posterior as Posterior

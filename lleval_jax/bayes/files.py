@@ -13,6 +13,7 @@ from lleval_jax.bayes import trees
 from lleval_jax.bayes.contract import Laid, Target
 from lleval_jax.bayes.diagnostics import Diagnostics
 from lleval_jax.bayes.models.irt import Irt
+from lleval_jax.bayes.models.prompts import Prompts
 from lleval_jax.bayes.posterior import Posterior
 from lleval_jax.curves import Curve
 from lleval_jax.errors import BadFile, chosen, require
@@ -20,7 +21,7 @@ from lleval_jax.values.results import Source
 from lleval_jax.writing import put
 
 SCHEMA = "lleval/posterior/1"
-MODELS: dict[str, type] = {"Irt": Irt}
+MODELS: dict[str, type] = {"Irt": Irt, "Prompts": Prompts}
 
 
 def save(posterior: Posterior, path: str | pathlib.Path) -> None:

@@ -173,6 +173,7 @@ def test_draws_are_of_the_posterior_on_a_grid(engine: bayes.NUTS | bayes.Laplace
             assert abs(moment.mean() - true) < Z * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["laplace", "svi"])
 def test_approximations_say_that_they_are(engine: str) -> None:
     responses = simulate(12, 30, seed=0)[0]

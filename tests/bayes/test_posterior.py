@@ -94,6 +94,7 @@ def test_what_is_loaded_equals_what_was_saved(posterior, tmp_path) -> None:
         bayes.load(tmp_path / "none.nc")
 
 
+@pytest.mark.slow
 def test_the_same_key_draws_the_same(posterior, answers) -> None:
     again = bayes.sample(posterior.model, answers, engine=QUICK, key=7)
     np.testing.assert_array_equal(again.draws["ability"], posterior.draws["ability"])

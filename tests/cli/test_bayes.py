@@ -38,6 +38,7 @@ def test_json_says_the_posterior_its_engine_and_diagnostics(answers, capsys):
     assert (gap["row"], gap["first_is_better"]) == ("row-0 - row-1", above.value[0])
 
 
+@pytest.mark.slow
 def test_tables_say_what_intervals_are_of_and_what_failed(answers, capsys):
     assert (
         run(["estimate", str(answers), "--bayes", "--draws", "20", "--leaderboard", "--compare", "row-0", "row-1"])
@@ -50,6 +51,7 @@ def test_tables_say_what_intervals_are_of_and_what_failed(answers, capsys):
     assert "take more draws" in out
 
 
+@pytest.mark.slow
 def test_strict_fails_where_chains_do_not_agree(answers, capsys):
     assert run(["estimate", str(answers), "--bayes", "--draws", "20", "--strict"]) == FAILED
     assert "rate" in capsys.readouterr().out

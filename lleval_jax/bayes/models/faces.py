@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from lleval_jax.bayes.models.irt import Irt
+from lleval_jax.bayes.models.prompts import Prompts
 from lleval_jax.curves import Curve, Model, curve_of
 from lleval_jax.errors import require
 
@@ -30,3 +31,11 @@ def irt(
 def rasch(*, families: Mapping[str, str] | None = None, groups: bool = False) -> Irt:
     """The Rasch model: one slope for all items; else as `irt`."""
     return irt("rasch", families=families, groups=groups)
+
+
+def prompts() -> Prompts:
+    """The model of a grid of prompts by examples, as of `prompts.fit`: scores of prompts, and their quantiles.
+
+    Features, and several models in one grid, are not part of it.
+    """
+    return Prompts()

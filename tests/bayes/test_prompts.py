@@ -1,0 +1,65 @@
+"""Grids of prompts: the core's density, and posteriors of scores."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpyro.infer.util import potential_energy, unconstrain_fn
+
+import lleval_jax as ll
+from lleval_jax import bayes
+from lleval_jax.bayes.numbers import numbers
+from lleval_jax.core.crossed import model as crossed
+
+
+@pytest.fixture(scope="module")
+def grid() -> ll.Responses:
+    """6 prompts by 20 examples, half of the cells answered."""
+    random = np.random.default_rng(5)
+    logit = random.normal(0.3, 0.7, (6, 1)) + random.normal(0, 1, (1, 20))
+    scores = (random.random(logit.shape) < 1 / (1 + np.exp(-logit))).astype(float)
+    return ll.Responses.build(np.where(random.random(logit.shape) < 0.5, scores, np.nan))
+
+
+def test_the_density_is_the_cores(grid: ll.Responses) -> None:
+    """Up to a constant, and the Jacobian of effects in units of their size."""
+    model = bayes.prompts()
+    data = model.lay_out(grid, None, "float64").data
+    gaps = []
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        k, n, m = len(data.design.kind), len(data.design.rows), len(data.design.columns)
+        scale = random.normal(size=data.design.prior.shape[1]) * 0.5
+        coef, own, column = (random.normal(size=size) for size in (k, n, m))
+        sites = {"size_own": np.exp(scale), "coef": coef, "prompt_own": own, "example_own": column}
+        with numbers("float64"):
+            at = unconstrain_fn(model, (data,), {}, {name: jnp.asarray(x) for name, x in sites.items()})
+            minus = float(potential_energy(model, (data,), {}, at))
+        params = crossed.Params(*map(jnp.asarray, (coef, own * np.exp(scale[-2]), column * np.exp(scale[-1]), scale)))
+        core = float(crossed.log_joint(params, data.design, data.cells))
+        gaps.append(minus + core + n * scale[-2] + m * scale[-1])
+    np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_scores_and_quantiles_of_prompts(grid: ll.Responses, tmp_path) -> None:
+    posterior = bayes.sample(bayes.prompts(), grid, engine=bayes.NUTS(chains=2, draws=150, warmup=100), key=1)
+    score, data = posterior.outcome("score")[:, :, 0], posterior.laid.data
+    draw = {name: jnp.asarray(x[0, 3]) for name, x in posterior.draws.items()}
+    with numbers("float32"):
+        one, spread = (posterior.model.outcome(t, data, draw, jax.random.key(2)) for t in ("score", "quantiles"))
+    np.testing.assert_allclose(spread[:, 0], np.quantile(one, [0.05, 0.25, 0.5, 0.75, 0.95]), atol=1e-6)
+    right, missing = np.where(grid.seen, grid.scores, 0).sum(1), (~grid.seen).sum(1)
+    assert (score >= right / 20 - 1e-6).all()
+    assert (score <= (right + missing) / 20 + 1e-6).all()
+    fitted = ll.prompts.fit(grid).params.draws
+    sd = np.hypot(score.std(0), fitted.std(0))
+    assert (np.abs(score.mean(0) - fitted.mean(0)) < sd).all()  # another prior of the effects, the same answers
+    pytest.importorskip("h5py", reason="netCDF files need h5py, which the extra 'bayes' installs")
+    bayes.save(posterior, tmp_path / "prompts.nc")
+    assert bayes.load(tmp_path / "prompts.nc").estimate("best") == posterior.estimate("best")
+
+
+def test_a_grid_without_answers_is_refused() -> None:
+    with pytest.raises(ll.BadInput, match="no cell of the grid is answered"):
+        bayes.sample(bayes.prompts(), ll.Responses.build(np.full((2, 3), np.nan)))
