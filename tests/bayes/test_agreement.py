@@ -31,6 +31,7 @@ def test_an_engine_agrees_with_itself_and_not_with_one_that_is_moved(posterior) 
     assert len(agreement.to_frame()) == 3 * len(found)
 
 
+@pytest.mark.slow
 def test_maximum_likelihood_and_posterior_of_rates_are_near(posterior, answers) -> None:
     """60 answers each: the delta method takes items as known, so its intervals are at most a little narrower."""
     agreement = bayes.agree(ll.irt.fit(answers), posterior)

@@ -153,7 +153,11 @@ def on_a_grid(scores: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "engine",
-    [bayes.NUTS(draws=1000), bayes.Laplace(draws=5000), bayes.SVI(steps=300, draws=5000)],
+    [
+        bayes.NUTS(draws=1000),
+        bayes.Laplace(draws=5000),
+        pytest.param(bayes.SVI(steps=300, draws=5000), marks=pytest.mark.slow),
+    ],
     ids=lambda e: e.name,
 )
 def test_draws_are_of_the_posterior_on_a_grid(engine: bayes.NUTS | bayes.Laplace | bayes.SVI) -> None:

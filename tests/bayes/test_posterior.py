@@ -9,7 +9,7 @@ from lleval_jax import bayes
 from lleval_jax.bayes import outcomes
 from lleval_jax.data.simulate import simulate
 
-QUICK = bayes.NUTS(chains=2, draws=100, warmup=50)
+QUICK = bayes.NUTS(chains=2, draws=100, warmup=50, accept=0.7, max_depth=3)
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +102,11 @@ def test_the_same_key_draws_the_same(posterior, answers) -> None:
     assert not np.array_equal(other.draws["ability"], posterior.draws["ability"])
 
 
-@pytest.mark.parametrize(
-    "scores", [[[1.0]], [[1, 0, 1, 1.0]], [[1.0], [0.0], [1.0]], [[1, 1.0], [1, 1]], [[0, 0.0], [0, 0]]]
-)
+ONE_MODEL = pytest.param([[1, 0, 1, 1.0]], marks=pytest.mark.slow)
+ONE_ITEM = pytest.param([[1.0], [0.0], [1.0]], marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("scores", [[[1.0]], ONE_MODEL, ONE_ITEM, [[1, 1.0], [1, 1]], [[0, 0.0], [0, 0]]])
 def test_one_model_one_item_all_right_all_wrong(scores: list[list[float]]) -> None:
     """A posterior is proper whatever was answered: finite intervals that contain no certainty."""
     found = bayes.sample(bayes.irt("2pl"), ll.Responses.build(np.array(scores)), engine="laplace", key=0).estimate()
