@@ -4,6 +4,7 @@ Help must not load JAX, so what both faces say is kept apart from the estimators
 """
 
 import re
+from typing import Literal, TypeAlias
 
 # Control characters (C0, DEL, C1), line and paragraph separators, bidirectional marks, characters without width that
 # hide a difference, surrogates (of file names that are not UTF-8), tags. U+200C and U+200D stay: scripts and emoji
@@ -12,6 +13,10 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+
+
+Answers: TypeAlias = Literal["auto", "bernoulli", "binomial", "graded", "gpcm", "beta", "logit-normal", "normal"]
+"""Kinds of answers as they are asked for; `core.irt.kinds` has what each is."""
 
 
 def visible(text: str) -> str:

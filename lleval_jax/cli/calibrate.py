@@ -15,6 +15,7 @@ from lleval_jax.cli.shell import options, typed
 from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.curves import Model
 from lleval_jax.errors import require
+from lleval_jax.words import Answers
 
 if TYPE_CHECKING:
     from lleval_jax.report.text import Table
@@ -34,6 +35,14 @@ Dims = Annotated[
         metavar="N|auto",
         callback=typed.dims,
         help="Abilities; 'auto': the fewest that predict as well as any.",
+    ),
+]
+AnswersAre = Annotated[
+    Answers,
+    typer.Option(
+        "--answers",
+        help="How scores are spread around the items' curves; 'auto': chosen from the scores, with the reason. "
+        "'bernoulli' takes a fraction as that share of a right answer.",
     ),
 ]
 Count = Annotated[
@@ -82,6 +91,7 @@ def calibrate(
     out: Out,
     model: Function = "auto",
     dims: Dims = "1",
+    answers: AnswersAre = "bernoulli",
     k: Count = None,
     by: By = "auto",
     balance: Balance = False,
@@ -123,8 +133,14 @@ def calibrate(
         responses = run.answers(inputs, reading)
         choosing["k"] = _anchors(k, len(responses.items))
         run.say(f"examining {len(responses.rows):,} models x {len(responses.items):,} items")
+        kinds = ll.irt.answers_of(responses, answers, seed=seed, precision=precision)
+        if not kinds.plain:
+            _require_fits(kinds, model, dims, replay)
+            model, dims = "2pl", "1"
         choosing["guard"] = guard = _examined(responses, model, dims, seed, strict)
         fitting |= {"model": guard.asked} | ({"dims": 1} if model == "auto" and guard.asked != "2pl" else {})
+        if not kinds.plain:
+            fitting |= {"dims": 1, "answers": dict(zip(responses.items, kinds.names, strict=True))}
         run.say(f"fitting {len(responses.rows):,} models x {len(responses.items):,} items; compiling first")
         fit = ll.irt.fit(responses, tell=run.tell, **fitting)
         run.say("choosing anchors")
@@ -144,8 +160,16 @@ def calibrate(
         elif plot is not None:
             why = f"the check on models left out was skipped: {tried[0].found.why_not}"
             warnings.warn(f"{plot} was not drawn; {why}", ll.DataWarning, stacklevel=1)
-        summary = _summary(fit, bank)
+        summary = _summary(fit, bank) | {"answers": {"asked": answers, "why": kinds.why}}
         run.show([_table(summary, tried, bank.caveats, out)], _content(bank, summary, tried))
+
+
+def _require_fits(kinds: Any, model: str, dims: Any, replay: bool) -> None:
+    """Refuse what is not fitted to graded or continuous answers, before the fit."""
+    why = "; ".join(text if len(kinds.why) == 1 else f"{group}: {text}" for group, text in kinds.why.items())
+    fits = model in ("auto", "2pl") and str(dims) in ("1", "auto")
+    require(fits, f"answers are {why}. They are fitted with --model 2pl and --dims 1; or pass --answers bernoulli")
+    require(not replay, f"answers are {why}. --replay takes --answers bernoulli")
 
 
 def _anchors(asked: int | None, items: int) -> int:
@@ -216,11 +240,12 @@ def _summary(fit: Any, bank: "ll.ItemBank") -> dict[str, Any]:
 
 def _table(summary: dict[str, Any], tried: Sequence[Tried], caveats: tuple[str, ...], out: pathlib.Path) -> "Table":
     curve, engine = summary["method"].split(", ")
-    name, dims = curve.split(" ")[0], summary["dims"]
+    name, dims, why = curve.split(" ")[0], summary["dims"], summary["answers"]["why"]
     ended = "converged" if summary["status"] == "ok" else summary["status"]
     way = {"marginal": "marginal ML"}.get(engine, engine)
     model = f"{'Rasch' if name == 'rasch' else name.upper()}, {dims} dimension{'s' * (dims > 1)}, {way}"
     lines = [
+        *((f"answers of {group}" if len(why) > 1 else "answers", text) for group, text in why.items()),
         ("models", f"{summary['models']:,}"),
         ("items", f"{summary['items']:,}"),
         ("model", f"{model}, {ended} after {summary['steps']} iterations"),

@@ -24,6 +24,7 @@ RECORDS = {cls.__name__: cls for cls in (ItemBank, FitResult, Ended, Anchors, Ca
 MAPPING = "mapping"  # the class that a mapping of arrays is stored under
 ARRAY = {"array": True}  # stands in the JSON for what lies among the arrays
 UNPACKED = ("bool", "float32", "float64")  # types of arrays that are stored as bits
+LATER = ("answers",)  # fields that are left out where they are None, so that earlier versions can read the rest
 APART = ("class", "schema", "packed", "arrays", "sha256")  # what the JSON of a value holds beside its fields
 PACKAGE = pathlib.Path(__file__).parents[1]
 BANK_FOLDERS = (PACKAGE / "models", PACKAGE.parent / "models")  # of the installed package, of the checkout
@@ -180,6 +181,7 @@ def _record(value: Any, name: str, arrays: archive.Arrays) -> dict[str, Any]:
         f"{name or 'the value'} is a {cls}, which cannot be saved: register it in values.params",
     )
     parts = {field: getattr(value, field) for field in _fields(type(value))}
+    parts = {field: each for field, each in parts.items() if each is not None or field not in LATER}
     return {"class": cls} | {field: _stored(each, _dotted(name, field), arrays) for field, each in parts.items()}
 
 

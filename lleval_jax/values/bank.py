@@ -9,7 +9,7 @@ import numpy as np
 
 from lleval_jax.errors import require
 from lleval_jax.values import rules
-from lleval_jax.values.params import register
+from lleval_jax.values.params import AnswerKinds, register
 from lleval_jax.values.responses import positions
 from lleval_jax.values.results import FitResult, Source
 from lleval_jax.values.rules import Covariance, Flag, Index, Positive, Rule, Share, Shares, Whole, checked
@@ -182,6 +182,8 @@ class ItemBank(Value):
     misfit      errors of the estimators on models left out of the fit, if kept
     replayed    errors of adaptive sessions of models left out of the fit, if kept
     verdict     what speaks against its intervals, if that was examined
+    answers     how the answers to each item are spread around its curve; None if all are right or wrong, or k of n.
+                The expected score is then that of the item's kind at slope . ability + intercept
 
     What must be true of each array stands above its class, and is checked when a bank is made or loaded.
     """
@@ -205,6 +207,7 @@ class ItemBank(Value):
     misfit: Misfit | None = None
     replayed: Replayed | None = None
     verdict: Verdict | None = None
+    answers: AnswerKinds | None = None
     source: Source = dataclasses.field(default_factory=Source)
 
     def __post_init__(self) -> None:
@@ -240,7 +243,12 @@ class ItemBank(Value):
             sizes = sizes | {"models": len(known.rows)}
         else:
             sizes = sizes | {"models": np.iinfo(int).max}  # what was learned may be kept without the models
-        for name in ("learned", "misfit", "replayed"):
+        if self.answers is not None:
+            many, dims = len(self.answers.names), sizes["dims"]
+            require(dims == 1, f"{owner}: answers: kinds of answers go with one ability; there are {dims}")
+            known_kinds = bool((np.asarray(self.answers.kind) < many).all())
+            require(known_kinds, f"{owner}: answers: kind points beyond the {many} names")
+        for name in ("learned", "misfit", "replayed", "answers"):
             rules.require_arrays(f"{owner}: {name}", getattr(self, name), sizes)
         for method, width in ({} if self.misfit is None else self.misfit.width).items():
             WIDTH.require(f"{owner}: misfit: width of {method!r}", np.asarray(width), dict(sizes))
@@ -262,6 +270,8 @@ class ItemBank(Value):
             )
             if kept is not None:
                 kept = kept._replace(models=np.argsort(row)[kept.models])
+        if self.answers is not None:
+            whole["answers"] = self.answers.take(at)
         if kept is not None:
             whole["learned"] = kept._replace(coef=kept.coef[at], single=kept.single[at])
         return dataclasses.replace(self, items=tuple(items), **whole)

@@ -30,6 +30,32 @@ def coded(names: Sequence[str] | np.ndarray) -> tuple[np.ndarray, tuple[str, ...
 
 
 @register
+@checked(kind=Whole("items", low=0), shape=Rule("items", "shapes"), covariance=Covariance("items", "all", "all"))
+class AnswerKinds(NamedTuple):
+    """How the answers to each item are spread, where they are not all right or wrong (`core.irt.kinds`).
+
+    names       of the kinds: "beta", "graded-10"
+    kind        (items,)          index into `names`
+    shape       (items, shapes)   parameters beyond slope and intercept; 0 beyond those that the kind has
+    covariance  (items, k, k)     of slope, intercept and shape; k = 2 + shapes
+    """
+
+    names: tuple[str, ...]
+    kind: np.ndarray
+    shape: np.ndarray
+    covariance: np.ndarray
+
+    def take(self, items: np.ndarray) -> "AnswerKinds":
+        """Of these items, by position."""
+        return self._replace(kind=self.kind[items], shape=self.shape[items], covariance=self.covariance[items])
+
+    @property
+    def of_items(self) -> tuple[str, ...]:
+        """(items,) the name of each item's kind."""
+        return tuple(self.names[kind] for kind in self.kind)
+
+
+@register
 @checked(
     slope=Rule("items", "dims"),
     intercept=Rule("items"),
@@ -53,6 +79,7 @@ class IrtParams(NamedTuple):
     covariance   (items, k, k)       of an item's parameters: slopes, intercept, then what else is learned
     group        (items,)            index into the axis "groups"
     n_seen       (rows,)             answers used
+    answers      how the answers to each item are spread; None if all are right or wrong, or k of n
     """
 
     slope: np.ndarray
@@ -64,6 +91,7 @@ class IrtParams(NamedTuple):
     covariance: np.ndarray
     group: np.ndarray
     n_seen: np.ndarray
+    answers: AnswerKinds | None = None
 
 
 @register

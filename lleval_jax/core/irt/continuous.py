@@ -1,4 +1,4 @@
-"""Continuous scores in [0, 1]: Beta, logit-normal, and a normal whose variance goes with m (1 - m); see `kinds`."""
+"""Continuous scores in [0, 1]: Beta, logit-normal, and a normal whose variance grows with m (1 - m); see `kinds`."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from jax.scipy.special import betaln, polygamma
 from lleval_jax.types import Array
 
 FARTHEST = 20.0  # logits beyond which a Beta is held
-EDGE = 9.0  # logits beyond which the normal's mean is held: its variance stays above 1e-4 of the dispersion
+FLOOR = 0.01  # of m (1 - m) in the normal's variance: without it scores near 0 or 1 make the likelihood unbounded
 HERMITE = tuple(map(tuple, np.polynomial.hermite_e.hermegauss(41)))
 
 
@@ -23,6 +23,7 @@ class Beta:
     shapes: int = 1
     usual: tuple[float, ...] = (1.0,)
     takes: str = "scores strictly between 0 and 1"
+    most: float = math.inf
 
     def allows(self, scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """As `Kind.allows`."""
@@ -72,6 +73,7 @@ class LogitNormal:
     shapes: int = 1
     usual: tuple[float, ...] = (0.0,)
     takes: str = "scores strictly between 0 and 1"
+    most: float = math.inf
 
     def allows(self, scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """As `Kind.allows`."""
@@ -109,12 +111,13 @@ class LogitNormal:
 
 @dataclasses.dataclass(frozen=True)
 class Normal:
-    """Normal with mean m = sigmoid(z) and variance exp(shape) m (1 - m); 0 and 1 are scores as any other."""
+    """Normal with mean m = sigmoid(z), variance exp(shape) (m (1 - m) + 0.01); 0 and 1 are scores as any other."""
 
     name: str = "normal"
     shapes: int = 1
     usual: tuple[float, ...] = (-1.5,)
     takes: str = "scores from 0 to 1"
+    most: float = 0.5  # items that all fail alike would otherwise have no variance left
 
     def allows(self, scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """As `Kind.allows`."""
@@ -134,17 +137,16 @@ class Normal:
         return -0.5 * math.log(2 * math.pi) * weight * jnp.ones_like(score)
 
     def moments(self, z: Array, shape: Array) -> tuple[Array, Array]:
-        """Mean m, and exp(shape) m (1 - m)."""
-        z = jnp.clip(z, -EDGE, EDGE)
+        """Mean m, and exp(shape) (m (1 - m) + 0.01)."""
         mean = jax.nn.sigmoid(z)
-        return mean, jnp.exp(shape[0]) * mean * jax.nn.sigmoid(-z)
+        return mean, jnp.exp(shape[0]) * (mean * jax.nn.sigmoid(-z) + FLOOR)
 
     def information(self, z: Array, shape: Array) -> Array:
         """By mean and by variance, which both depend on z."""
-        z = jnp.clip(z, -EDGE, EDGE)
         m, rest = jax.nn.sigmoid(z), jax.nn.sigmoid(-z)
-        by_log_variance = jnp.stack([rest - m, jnp.ones_like(m)])
-        by_mean = jnp.stack([jnp.sqrt(m * rest) * jnp.exp(-0.5 * shape[0]), jnp.zeros_like(m)])
+        spread = m * rest + FLOOR
+        by_mean = jnp.stack([m * rest / jnp.sqrt(spread) * jnp.exp(-0.5 * shape[0]), jnp.zeros_like(m)])
+        by_log_variance = jnp.stack([m * rest * (rest - m) / spread, jnp.ones_like(m)])
         return by_mean[:, None] * by_mean[None, :] + 0.5 * by_log_variance[:, None] * by_log_variance[None, :]
 
     def draw(self, key: Array, z: Array, shape: Array) -> Array:

@@ -13,13 +13,14 @@ so that a fit needs its data only through sums of statistics, as matrix products
     gpcm-K        the same                                   generalised partial credit model, Muraki (1992)
     beta          strictly between 0 and 1                   Noel & Dauvier (2007), in mean and precision
     logit-normal  the same                                   Samejima (1973); normal on the scale of logits
-    normal        0 to 1, both included                      variance in proportion to m (1 - m), as arXiv:2601.13885
+    normal        0 to 1, both included                      variance grows with m (1 - m), as arXiv:2601.13885
 
 All functions are of one answer; map them from outside. A score with weight w counts as w answers of that score.
 """
 
 import dataclasses
 import functools
+import math
 from typing import Protocol
 
 import jax
@@ -58,6 +59,11 @@ class Kind(Protocol):
     @property
     def takes(self) -> str:
         """Which scores it takes, in words."""
+        ...
+
+    @property
+    def most(self) -> float:
+        """By how much shape parameters may differ between items: the largest standard deviation of their prior."""
         ...
 
     def allows(self, scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -104,6 +110,7 @@ class Bernoulli:
     shapes: int = 0
     usual: tuple[float, ...] = ()
     takes: str = "0 and 1"
+    most: float = math.inf
 
     def allows(self, scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """As `Kind.allows`."""

@@ -4,6 +4,7 @@ Both give each grade a probability; K grades have K - 2 shape parameters besides
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,11 @@ class _Grades:
     def usual(self) -> tuple[float, ...]:
         """Zero each: thresholds one logit apart, or steps alike."""
         return (0.0,) * self.shapes
+
+    @property
+    def most(self) -> float:
+        """No bound."""
+        return math.inf
 
     @property
     def takes(self) -> str:
@@ -69,13 +75,12 @@ class _Grades:
 
     def information(self, z: Array, shape: Array) -> Array:
         """Sum over the grades of probability times the outer product of the log probability's gradient."""
-
-        def at(x: Array) -> Array:
-            return self.log_probability(x[0], x[1:])
-
-        x = jnp.concatenate([z[None], shape])
-        by, p = jax.jacfwd(at)(x), jnp.exp(at(x))
+        by, p = self.gradient(z, shape), jnp.exp(self.log_probability(z, shape))
         return by.T @ (p[:, None] * by)
+
+    def gradient(self, z: Array, shape: Array) -> Array:
+        """(grades, 1 + shapes) of the log probabilities by z and shape."""
+        raise NotImplementedError
 
     def draw(self, key: Array, z: Array, shape: Array) -> Array:
         """One of the grades."""
@@ -86,8 +91,8 @@ class _Grades:
 class GradedResponse(_Grades):
     """Graded response model (Samejima 1969):  P(grade >= k) = sigmoid(z - threshold_k).
 
-    Thresholds rise, and their mean is 0: the intercept is the mean log-odds of reaching a grade. The shape parameters
-    are logs of the distances of neighbouring thresholds.
+    Thresholds rise, and the middle one is 0: the intercept is the log-odds of reaching that grade. The shape parameters
+    are logs of the distances of neighbouring thresholds; that of a grade which is never used moves no other.
     """
 
     @property
@@ -95,14 +100,28 @@ class GradedResponse(_Grades):
         """In the vocabulary."""
         return f"graded-{self.grades}"
 
+    @property
+    def middle(self) -> int:
+        """Place of the threshold that is 0."""
+        return (self.grades - 1) // 2
+
     def log_probability(self, z: Array, shape: Array) -> Array:
         """As sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), safe in both tails."""
         apart = jnp.exp(shape)
         threshold = jnp.concatenate([jnp.zeros_like(z)[None], jnp.cumsum(apart)])
-        u = z - (threshold - jnp.mean(threshold))
+        u = z - (threshold - threshold[self.middle])
         reached, missed = -jax.nn.softplus(-u), -jax.nn.softplus(u)
         inner = reached[:-1] + missed[1:] + jnp.log(-jnp.expm1(-apart))
         return jnp.concatenate([missed[:1], inner, reached[-1:]])
+
+    def gradient(self, z: Array, shape: Array) -> Array:
+        """By u_k = z - threshold_k first: each grade's probability depends on the two thresholds around it."""
+        apart, below = jnp.exp(shape), np.tri(self.grades - 1, self.shapes, -1)
+        centred = jnp.asarray(below - below[self.middle], z.dtype) * apart[None, :]
+        s, more = jax.nn.sigmoid(z - jnp.sum(centred, 1)), 1 / jnp.expm1(apart)
+        rise, fall = 1 - s + jnp.pad(more, (0, 1)), s + jnp.pad(more, (1, 0))
+        by_u = jnp.pad(jnp.diag(rise), ((1, 0), (0, 0))) - jnp.pad(jnp.diag(fall), ((0, 1), (0, 0)))
+        return by_u @ jnp.concatenate([jnp.ones_like(s)[:, None], -centred], 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,3 +142,10 @@ class PartialCredit(_Grades):
         steps = jnp.concatenate([shape, -jnp.sum(shape)[None]])
         rise = jnp.cumsum(z + steps) if self.grades > 2 else z[None]
         return jax.nn.log_softmax(jnp.concatenate([jnp.zeros_like(z)[None], rise]))
+
+    def gradient(self, z: Array, shape: Array) -> Array:
+        """Of a softmax of what is linear: the coefficients less their mean over the grades."""
+        coef = np.tri(self.grades, self.shapes + 1, -1)
+        coef[-1, :-1] -= 1  # the last step is minus the sum of the others
+        linear = jnp.asarray(np.column_stack([np.arange(self.grades), coef[:, :-1]]), z.dtype)
+        return linear - (jnp.exp(self.log_probability(z, shape)) @ linear)[None, :]

@@ -4,7 +4,8 @@ Written for one row; `jax.vmap` makes the item sums matrix products.
 """
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from lleval_jax.core.precision import full_precision
 from lleval_jax.core.solvers.loop import Step, solve
 from lleval_jax.types import Array
 
+Loglik: TypeAlias = Callable[[Array], tuple[Array, Array, Array]]  # ability -> value, gradient, Fisher information
 FARTHEST = 8.0  # a mode beyond this is held there: an all-right row has no finite maximum likelihood
 
 
@@ -82,14 +84,29 @@ class Scoring:
 @full_precision
 def mode(curve: irf.Curve, items: irf.Items, answers: Answers, prior: Normal, *, warm: bool = False) -> Ability:
     """Most probable ability: MAP, or maximum likelihood (zero precision), or Warm's weighted likelihood."""
+    return climb(lambda x: _loglik(curve, items, answers, x), prior, curve=curve, warm=warm)
+
+
+@full_precision
+def mean(curve: irf.Curve, items: irf.Items, answers: Answers, prior: Normal, *, per_dim: int = 21) -> Ability:
+    """Posterior mean and covariance (EAP) by Gauss-Hermite quadrature around the mode (Liu & Pierce 1994)."""
+
+    def value(x: Array) -> Array:
+        return likelihood.bernoulli(curve, items, x, answers.scores, answers.weight)
+
+    return integrate(value, mode(curve, items, answers, prior), prior, per_dim=per_dim)
+
+
+def climb(loglik: Loglik, prior: Normal, *, curve: irf.Curve, warm: bool = False) -> Ability:
+    """The mode of  loglik + log prior, of which `loglik` gives value, gradient and Fisher information."""
 
     def objective(x: Array) -> tuple[Array, Array, Array]:
-        value, grad, info = _loglik(curve, items, answers, x)
+        value, grad, info = loglik(x)
         gap = x - prior.mean
         value = value - 0.5 * gap @ prior.precision @ gap
         grad = grad - prior.precision @ gap
         if warm:
-            bonus, slope = jax.value_and_grad(lambda t: 0.5 * _log_information(curve, items, answers, t))(x)
+            bonus, slope = jax.value_and_grad(lambda t: 0.5 * _log_determinant(loglik(t)[2]))(x)
             value, grad = value + bonus, grad + slope
         return value, grad, info + prior.precision
 
@@ -100,10 +117,8 @@ def mode(curve: irf.Curve, items: irf.Items, answers: Answers, prior: Normal, *,
     return Ability(end.x, small.inverse(info), end.steps, end.status)
 
 
-@full_precision
-def mean(curve: irf.Curve, items: irf.Items, answers: Answers, prior: Normal, *, per_dim: int = 21) -> Ability:
-    """Posterior mean and covariance (EAP) by Gauss-Hermite quadrature around the mode (Liu & Pierce 1994)."""
-    at = mode(curve, items, answers, prior)
+def integrate(loglik: Callable[[Array], Array], at: Ability, prior: Normal, *, per_dim: int = 21) -> Ability:
+    """Mean and covariance of the posterior by quadrature around its mode."""
     dims = at.value.shape[0]
     axis, weight = np.polynomial.hermite_e.hermegauss(per_dim)
     grid = np.stack(np.meshgrid(*[axis] * dims, indexing="ij"), -1).reshape(-1, dims)
@@ -111,8 +126,7 @@ def mean(curve: irf.Curve, items: irf.Items, answers: Answers, prior: Normal, *,
     nodes = at.value[None, :] + jnp.asarray(grid, at.value.dtype) @ jnp.linalg.cholesky(at.covariance).T
 
     def density(x: Array) -> Array:
-        value = likelihood.bernoulli(curve, items, x, answers.scores, answers.weight)
-        return value + likelihood.gaussian(x, prior.mean, prior.precision)
+        return loglik(x) + likelihood.gaussian(x, prior.mean, prior.precision)
 
     log_mass = jax.vmap(density)(nodes) + jnp.asarray(log_weight + 0.5 * (grid**2).sum(1), at.value.dtype)
     mass = jax.nn.softmax(log_mass)
@@ -140,7 +154,6 @@ def _loglik(curve: irf.Curve, items: irf.Items, answers: Answers, x: Array) -> t
     return value, pull @ items.slope, (worth @ pairs).reshape(dims, dims)
 
 
-def _log_information(curve: irf.Curve, items: irf.Items, answers: Answers, x: Array) -> Array:
-    """Log determinant of the test's information at x, with a whisper of ridge."""
-    _, _, info = _loglik(curve, items, answers, x)
-    return jnp.linalg.slogdet(info + 1e-6 * jnp.eye(len(x), dtype=x.dtype))[1]
+def _log_determinant(info: Array) -> Array:
+    """Log determinant of the test's information, with a whisper of ridge."""
+    return jnp.linalg.slogdet(info + 1e-6 * jnp.eye(len(info), dtype=info.dtype))[1]

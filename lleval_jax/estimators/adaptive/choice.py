@@ -20,7 +20,7 @@ from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import few, pad
 from lleval_jax.errors import BankMismatch, require, require_known, require_level
 from lleval_jax.estimators.adaptive.stopping import Stop, always_reach, dispersion_of, reach_of, widen_of
-from lleval_jax.estimators.irt import ability
+from lleval_jax.estimators.irt import ability, kind_items
 from lleval_jax.estimators.tiny import reach
 from lleval_jax.renamed import renamed
 from lleval_jax.values.bank import ItemBank, require_bank
@@ -194,8 +194,9 @@ class State(NamedTuple):
 
 
 def require_whole(bank: ItemBank) -> None:
-    """Refuse a bank that holds only part of its benchmark."""
+    """Refuse a bank that holds only part of its benchmark, or items that sessions do not know."""
     require_bank(bank)
+    kind_items.refuse(bank.answers, f"bank {bank.name!r}", "asking item by item")
     if bank.calibration is not None and bank.calibration.outside:
         raise BankMismatch(
             f"bank {bank.name!r} holds only part of its benchmark (its full scores came from a table), so "

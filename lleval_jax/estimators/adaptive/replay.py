@@ -18,6 +18,7 @@ from lleval_jax.errors import BadInput, require, require_known
 from lleval_jax.estimators import irt
 from lleval_jax.estimators.adaptive import choice, stopping
 from lleval_jax.estimators.irt import ability
+from lleval_jax.estimators.irt.kind_items import refuse
 from lleval_jax.estimators.irt.order import in_order
 from lleval_jax.estimators.tiny import anchors
 from lleval_jax.estimators.tiny.method import FEWEST_MODELS
@@ -87,6 +88,7 @@ def replay(
         BadInput: an unknown rule, or more items at a time than a row has answered.
     """
     require_known(by, sequential.RULES, "rule")
+    refuse(bank.answers, f"bank {bank.name!r}", "replaying sessions")
     here = responses if responses.items == bank.items else ability.known_answers(responses, bank)
     scores, seen = here.scores, here.seen
     return _sessions(scores, seen, bank, budget, k, by, price, exposure, together, seed, tell)
@@ -124,6 +126,7 @@ def prepare(
     Raises:
         BadInput: fewer than 8 models with complete answers.
     """
+    refuse(bank.answers, f"bank {bank.name!r}", "replaying sessions")
     given, bank = bank, bank.arranged(sorted(bank.items))
     fit, answers = in_order(fit), as_dense(responses.select(bank.items)).ordered()
     complete = np.flatnonzero(answers.seen.all(1))

@@ -12,7 +12,7 @@ from lleval_jax.core.irt import irf, scoring
 from lleval_jax.core.precision import jit
 from lleval_jax.core.shapes import few, pad
 from lleval_jax.errors import BankMismatch, DataWarning, outside, require_known, require_level
-from lleval_jax.estimators.irt import unbounded
+from lleval_jax.estimators.irt import kind_items, unbounded
 from lleval_jax.estimators.irt.guard import FEWEST
 from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
@@ -46,11 +46,12 @@ def estimate(
         bank: calibrated items.
         by: one of `METHODS`. MAP and EAP are Lord's (1980) and Bock & Mislevy's (1982), WLE is Warm's (1989).
         level: coverage of the normal interval. A row without a finite maximum likelihood has a likelihood ratio
-            interval, open on the side that its answers do not bound, and the status "no finite maximum".
+            interval, open on the side that its answers do not bound (on both sides where answers are graded or
+            continuous), and the status "no finite maximum".
         strict: items that the bank does not know are an error; otherwise a `DataWarning` counts them.
 
     Raises:
-        BadInput: an unknown method.
+        BadInput: an unknown method, or a score that an item's kind of answers does not take.
         BankMismatch: none of the bank's items was answered, or with `strict` an item that it does not know.
     """
     require_known(by, METHODS, "method")
@@ -60,7 +61,12 @@ def estimate(
     std_error = np.sqrt(np.maximum(np.diagonal(cov, axis1=1, axis2=2), 0))
     half = NormalDist().inv_cdf(0.5 + level / 2) * std_error
     low, high, words = value - half, value + half, [Status(int(s)).word for s in status]
-    if by == "mle":
+    if by == "mle" and bank.answers is not None:
+        far = unbounded.held(value)[:, None]
+        value, std_error = np.where(far, np.sign(value) * np.inf, value), np.where(far, np.inf, std_error)
+        low, high = np.where(far, -np.inf, low), np.where(far, np.inf, high)
+        words = [unbounded.WORD if out else word for out, word in zip(far[:, 0], words, strict=True)]
+    elif by == "mle":
         value, std_error, low, high = (np.array(part, float) for part in (value, std_error, low, high))
         weight = here.seen * here.weight
         side = unbounded.sides(bank, here.scores, weight, value)
@@ -132,6 +138,8 @@ def _require_calibrated(bank: ItemBank) -> None:
 
 def score(here: Responses, bank: ItemBank, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ability (rows, dims), covariance (rows, dims, dims) and status (rows,) of answers in the bank's order."""
+    if bank.answers is not None:
+        return kind_items.score(here, bank, prior(bank, method), method)
     asked = np.flatnonzero(here.seen.any(0))
     weight = (here.seen * here.weight)[:, asked].astype(np.float32)
     rows, items = few(len(here.rows)), few(len(asked))

@@ -5,6 +5,7 @@ Two engines. `marginal` integrates abilities over nodes and maximises over items
 """
 
 import dataclasses
+import functools
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,12 +22,14 @@ from lleval_jax.curves import Curve, Model, curve_of, name_of
 from lleval_jax.errors import DataWarning, outside, require
 from lleval_jax.estimators.contract import solve, solve_many
 from lleval_jax.estimators.ended import ended
-from lleval_jax.estimators.irt import guard
+from lleval_jax.estimators.irt import answers as kinds_of
+from lleval_jax.estimators.irt import guard, mixed
 from lleval_jax.estimators.irt.found import Found
 from lleval_jax.estimators.irt.joint import Held, HeldOut, Joint, Trial
 from lleval_jax.estimators.irt.marginal import USUAL, Marginal
 from lleval_jax.estimators.irt.order import arranged, axes_of, ordered
 from lleval_jax.layout import irt as layout
+from lleval_jax.layout.answers import dense
 from lleval_jax.renamed import renamed
 from lleval_jax.types import Status
 from lleval_jax.values.params import IrtParams
@@ -50,6 +53,7 @@ def fit(
     *,
     model: Literal["auto", Model] | Curve = "2pl",
     dims: int | Literal["auto"] = 1,
+    answers: kinds_of.Asked = "bernoulli",
     by: Literal["auto", "marginal", "joint"] = "auto",
     prior: Prior = "auto",
     positive: bool = False,
@@ -71,6 +75,11 @@ def fit(
             `estimable.check` finds that these answers can teach its slopes, else Rasch, with a `DataWarning` that
             says why.
         dims: abilities; "auto" takes the fewest that predict held-out cells as well as any.
+        answers: how scores are spread around the items' curves (`core.irt.kinds`). "bernoulli" takes a fraction as
+            that share of an answer. "binomial" (k of n repeats), "graded", "gpcm", "beta", "logit-normal" and
+            "normal" are fitted as such, by the marginal engine with one ability, a free slope an item and a learned
+            prior; a mapping names the kind of each item, the others are "auto". "auto" chooses for each group of
+            items, and `settings["why"]` says why.
         by: the engine; "auto" is marginal in one dimension and for 3PL/4PL, joint otherwise.
         prior: "learned" estimates mean and spread of the item parameters from the items; a mapping such as
             {"slope": (1, 0.5), "intercept": (0, 3)} fixes (mean, sd), of log slopes where they are positive; None is
@@ -88,13 +97,26 @@ def fit(
         tell: called between pieces of a fit with a `Progress`; `print` is one.
 
     Raises:
-        BadInput: no answers, an unknown model, or an engine that cannot fit what is asked.
+        BadInput: no answers, an unknown model, an engine that cannot fit what is asked, or a kind of answers that a
+            score rules out: the item and the score are named.
         NotConverged: with `strict`, or where numbers ran away.
     """
     met, responses = axes_of(responses), ordered(responses)
     chosen_by: dict[str, Any] = {}
+    if answers != "bernoulli":
+        whole = dense(responses)
+        found = answers_of(whole, answers, seed=seed, precision=precision)
+        chosen_by |= {"answers": answers if isinstance(answers, str) else "as given", "why": found.why}
+        if not found.plain:
+            mixed.require_fits(model, dims, by, prior, positive or fixed_nodes)
+            settings = {"model": "2pl", "dims": 1, "engine": mixed.ENGINE, "precision": precision, "tol": tol}
+            settings |= {"max_steps": max_steps, "seed": seed, "prior": "learned"} | chosen_by
+            more = {"rule": nodes, "standard_errors": standard_errors, "tell": tell, "strict": strict}
+            with precise(precision):
+                return arranged(mixed.fit(whole, found.names, settings, **more), *met)
     if model == "auto":
-        model, dims, chosen_by = _safe(responses, dims, seed)
+        model, dims, safe = _safe(responses, dims, seed)
+        chosen_by |= safe
     base = curve_of(model)
     with precise(precision):
         data = layout.arrange(responses, precision)
@@ -166,9 +188,32 @@ def fit_many(
     return [_result(lane, part, settings, False, lane=True) for lane, part in zip(lanes, parts, strict=True)]
 
 
+def answers_of(
+    responses: Answers,
+    answers: kinds_of.Asked = "auto",
+    *,
+    seed: int = 0,
+    precision: Precision = "float32",
+) -> kinds_of.Chosen:
+    """The kind of each item's answers as `fit` takes them, and why, without a fit of all.
+
+    Args:
+        responses: as of `fit`.
+        answers: as of `fit`.
+        seed: of the cells that are held out, where continuous kinds are compared.
+        precision: of these fits.
+
+    Raises:
+        BadInput: an unknown kind, or a score that it does not take; the item and the score are named.
+    """
+    return kinds_of.choose(dense(responses), answers, functools.partial(mixed.judged, seed=seed, precision=precision))
+
+
 def again(fit: FitResult[IrtParams]) -> dict[str, Any]:
     """Keywords with which `fit` does the same to other answers."""
-    return {"by": fit.settings["engine"]} | {name: fit.settings[name] for name in KEPT if name in fit.settings}
+    words = {"by": fit.settings["engine"]} | {name: fit.settings[name] for name in KEPT if name in fit.settings}
+    kinds = fit.params.answers
+    return words if kinds is None else words | {"answers": dict(zip(fit.items, kinds.of_items, strict=True))}
 
 
 def choose_dims(responses: Answers, *, candidates: Sequence[int] = CANDIDATES, seed: int = 0) -> int:

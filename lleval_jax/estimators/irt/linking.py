@@ -17,6 +17,7 @@ from scipy import optimize, special, stats
 from lleval_jax.core.irt import quadrature
 from lleval_jax.errors import BadInput, require, require_known, require_level
 from lleval_jax.estimators.irt import ability, calibration
+from lleval_jax.estimators.irt.kind_items import refuse
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.findings import Linked
 from lleval_jax.values.responses import Responses
@@ -61,6 +62,8 @@ def link(
     require_level(level)
     most = max(old.dims, new.dims)
     require(most == 1, f"a bank has {most} abilities; scales are linked in one dimension. Calibrate both with dims=1")
+    for bank in (old, new):
+        refuse(bank.answers, f"bank {bank.name!r}", "linking scales")
     known = set(new.items)
     items = tuple(item for item in old.items if item in known)
     common, kind = items, "items"

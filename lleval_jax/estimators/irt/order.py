@@ -38,7 +38,8 @@ def arranged(fit: FitResult[IrtParams], rows: Sequence[str], items: Sequence[str
     row, item, params = positions(rows, fit.rows), positions(items, fit.items), fit.params
     by_item = {name: getattr(params, name)[item] for name in ("slope", "intercept", "floor", "ceiling", "covariance")}
     by_row = {name: getattr(params, name)[row] for name in ("ability", "ability_cov", "n_seen")}
-    moved = params._replace(**by_item, **by_row, group=params.group[item])
+    kinds = None if params.answers is None else params.answers.take(item)
+    moved = params._replace(**by_item, **by_row, group=params.group[item], answers=kinds)
     axes = {**fit.axes, "models": tuple(rows), "items": tuple(items)}
     return dataclasses.replace(fit, params=moved, axes=axes)
 

@@ -13,6 +13,7 @@ from scipy.special import expit
 from lleval_jax.core.linalg import cluster
 from lleval_jax.errors import BadInput, DataWarning, outside, require, require_known
 from lleval_jax.estimators import irt
+from lleval_jax.estimators.irt import kind_items
 from lleval_jax.estimators.irt.guard import check as examine
 from lleval_jax.estimators.irt.guard import require_models, verdict
 from lleval_jax.estimators.irt.order import in_order
@@ -195,6 +196,8 @@ def information(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """The items with the most Fisher information, averaged over the calibration models' abilities."""
     bank = problem.bank
     theta = problem.rng.multivariate_normal(bank.prior_mean, bank.prior_cov, 256)
+    if bank.answers is not None:
+        return _best(kind_items.expected(bank, theta[:, 0]).worth.mean(0) * bank.slope[:, 0] ** 2, problem)
     s = expit(theta @ bank.slope.T + bank.intercept)
     span = bank.ceiling - bank.floor
     p = bank.floor + span * s
@@ -284,6 +287,7 @@ def _bank(
         covariance=covariance.astype(np.float32),
         prior_mean=mean,
         prior_cov=cov + 1e-3 * np.eye(dims),
+        answers=fit.params.answers,
         source=fit.source,
     )
     return bank if answers is None else dataclasses.replace(bank, calibration=_calibration(bank, answers, full_scores))

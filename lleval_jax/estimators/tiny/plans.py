@@ -11,9 +11,11 @@ from collections.abc import Callable
 import numpy as np
 
 from lleval_jax.core.linalg import cluster
+from lleval_jax.estimators.irt import kind_items
 from lleval_jax.values.bank import ItemBank
 from lleval_jax.values.responses import Responses
 
+GRID = np.linspace(-2, 2, 9)  # standard deviations of ability at which items of several kinds are compared
 Plan = Callable[[Responses, ItemBank, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -51,7 +53,13 @@ PLANS: dict[str, Plan] = {"weighted": weighted, "pirt": pirt}
 
 
 def parameters(bank: ItemBank) -> np.ndarray:
-    """(items, dims + 1) slopes and intercept: items near in them stand for each other."""
+    """(items, k) slopes and intercept, or expected scores where answers are not right or wrong.
+
+    Items near in them stand for each other.
+    """
+    if bank.answers is not None:
+        grid = bank.prior_mean[0] + np.sqrt(bank.prior_cov[0, 0]) * GRID
+        return kind_items.expected(bank, grid).mean.T.astype(float)
     return np.concatenate([bank.slope, bank.intercept[:, None]], axis=1).astype(float)
 
 

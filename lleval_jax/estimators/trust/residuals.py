@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import expit
 
 from lleval_jax.errors import require
+from lleval_jax.estimators.irt.kind_items import refuse
 from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.results import FitResult
@@ -58,6 +59,7 @@ class Chunk(NamedTuple):
 
 def aligned(fit: FitResult[IrtParams], responses: Responses | SparseResponses) -> Responses:
     """The answers in the order of the fit's rows and items, as a matrix."""
+    refuse(fit.params.answers, "this fit", "the check of items and fits")
     place = {name: i for i, name in enumerate(responses.rows)}
     missing = [name for name in fit.rows if name not in place]
     require(not missing, f"{len(missing)} models of the fit have no answers here (first: {missing[:1]})")

@@ -48,11 +48,11 @@ def by_scipy(name: str, z: float, shape: np.ndarray, scores: np.ndarray) -> np.n
     if name == "logit-normal":
         return np.asarray(stats.norm.logpdf(special.logit(scores), z, np.exp(shape[0]))) - np.log(scores * (1 - scores))
     if name == "normal":
-        return np.asarray(stats.norm.logpdf(scores, m, np.sqrt(np.exp(shape[0]) * m * (1 - m))))
+        return np.asarray(stats.norm.logpdf(scores, m, np.sqrt(np.exp(shape[0]) * (m * (1 - m) + 0.01))))
     grades = len(shape) + 2
     if name.startswith("graded"):
         threshold = np.r_[0, np.cumsum(np.exp(shape))]
-        reach = np.r_[1, special.expit(z - threshold + threshold.mean()), 0]
+        reach = np.r_[1, special.expit(z - threshold + threshold[(grades - 1) // 2]), 0]
         p = reach[:-1] - reach[1:]
     else:
         steps = np.r_[shape, -shape.sum()]
@@ -79,7 +79,7 @@ def scores_and_mass(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What sums over all scores are made of: a fine grid of the logit where scores are continuous, and its mass."""
     if name == "normal":
         m = special.expit(x[0])
-        sd = np.sqrt(np.exp(x[1]) * m * (1 - m))
+        sd = np.sqrt(np.exp(x[1]) * (m * (1 - m) + 0.01))
         y = m + sd * np.linspace(-10, 10, 20001)
         return y, np.exp(by_scipy(name, x[0], x[1:], y)) * sd * 1e-3
     if name not in ("beta", "logit-normal"):
