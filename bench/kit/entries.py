@@ -119,6 +119,14 @@ ENTRIES: dict[str, Entry] = {
             FORMS,
         ),
         Entry(
+            "kinds.scores",
+            "grades and continuous scores fitted as what they are: held-out density, full scores from few answers",
+            5,
+            "scores",
+            {"sets": SIMULATED, "items": 40, "asked": (15,), "draws": 1},
+            ("shared:data/wildbench/wildbench_v2.0522_gpt-4o.npz", ALPACA_DATA[0]),
+        ),
+        Entry(
             "tiny.memory",
             "memory of a process over 600 calls of random shapes, for each method",
             15,

@@ -12,6 +12,7 @@ METHODS = (
     "plain",
     "irt",
     "tiny",
+    "kinds",
     "adaptive",
     "prompts",
     "sloth",

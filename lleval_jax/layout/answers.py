@@ -9,7 +9,7 @@ import numpy as np
 
 from lleval_jax.core.irt import kinds, quadrature
 from lleval_jax.core.irt.posterior import Block, Data
-from lleval_jax.core.shapes import few, few_columns, pad
+from lleval_jax.core.shapes import LEAST, few_columns, pad, rung
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.sparse import SparseResponses, as_dense
 
@@ -61,7 +61,7 @@ def block(responses: Responses, index: np.ndarray, dtype: str, rows: int) -> Blo
 
 def arrange(responses: Responses, where: Columns, dtype: str, rule: quadrature.Grid | quadrature.Points) -> Data:
     """The blocks, and the nodes that abilities are integrated over."""
-    rows = few(len(responses.rows))
+    rows = max(LEAST, rung(len(responses.rows)))
     nodes, log_weight = rule.nodes(1)
     return Data(
         tuple(block(responses, index, dtype, rows) for index in where.index),

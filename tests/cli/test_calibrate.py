@@ -63,6 +63,42 @@ def test_more_anchors_than_items_are_refused_before_the_fit(tmp_path, capsys, mo
     assert verb._anchors(None, 101) == 100
 
 
+def graded(place: pathlib.Path, models: int = 12) -> str:
+    """Three grades of 20 items, as a table."""
+    rng, path = np.random.default_rng(0), place / "graded.csv"
+    z = rng.normal(size=(models, 1)) + rng.normal(size=20)
+    level = np.digitize(z + rng.logistic(size=z.shape), [-0.7, 0.7])
+    ll.Responses.build(level / 2).to_frame().to_csv(path, index=False)
+    return str(path)
+
+
+def test_kinds_of_answers_are_chosen_and_said(tmp_path, capsys):
+    """In the table, in the JSON, and in the bank."""
+    words = ["calibrate", graded(tmp_path), "--out", f"{tmp_path}/bank", "-k", "10", "--no-check", "--answers", "auto"]
+    assert run([*words, "--json", f"{tmp_path}/out.json"]) == OK
+    said = json.loads((tmp_path / "out.json").read_text())["bank"]["answers"]
+    assert said == {"asked": "auto", "why": {"all": "graded-3: scores are 3 evenly spaced grades"}}
+    assert run([*words[:3], f"{tmp_path}/two", *words[4:]]) == OK
+    assert "graded-3: scores are 3 evenly spaced grades" in capsys.readouterr().out
+    assert set(ll.load_bank(tmp_path / "bank").answers.of_items) == {"graded-3"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--answers", "beta"], "answers cannot be 'beta': item '"),
+        (["--answers", "graded", "--replay"], "--replay takes --answers bernoulli"),
+        (["--answers", "graded", "--model", "3pl"], "They are fitted with --model 2pl and --dims 1"),
+        (["--answers", "graded", "--dims", "2"], "They are fitted with --model 2pl and --dims 1"),
+    ],
+)
+def test_kinds_of_answers_that_cannot_be_are_refused_before_the_fit(tmp_path, capsys, monkeypatch, words, said):
+    monkeypatch.setattr(ll.irt, "fit", must_not)
+    assert run(["calibrate", graded(tmp_path), "--out", f"{tmp_path}/bank", *words]) == BAD_INPUT
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "bank").exists()
+
+
 def interrupted(*_, **__) -> None:
     raise KeyboardInterrupt
 

@@ -161,7 +161,6 @@ class Binomial(Bernoulli):
 
 PLAIN: dict[str, Kind] = {kind.name: kind for kind in (Bernoulli(), Binomial(), Beta(), LogitNormal(), Normal())}
 ORDERED = {"graded": GradedResponse, "gpcm": PartialCredit}
-FAMILIES = (*PLAIN, *ORDERED)
 
 
 @functools.cache

@@ -230,6 +230,7 @@ def covariances(
 
     The observed information of all items is A - G V G' (Louis 1982): A has a block an item, and a row takes away what
     its own ability, of variance V, is not known. Inverted by Woodbury, as in `uncertainty`, with a column of G a row.
+    That takes abilities to be known well: errors of slopes come out up to 5% small with 60 items, 10% with 20.
     """
     mass = found.mass * data.row_weight[:, None]
     weight, parts = jnp.ones_like(found.mean), []

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from lleval_jax.core.irt import kinds
-from lleval_jax.errors import BadInput, require, require_known
+from lleval_jax.errors import BadInput, require
 from lleval_jax.layout.answers import dense
 from lleval_jax.values.responses import Responses
 from lleval_jax.values.sparse import SparseResponses
@@ -113,7 +113,6 @@ def _named(part: Responses, family: str) -> str:
                 f"{kinds.MOST_GRADES} evenly spaced grades from 0 to 1 has together with the other scores"
             )
         return f"{family}-{count}"
-    require_known(family if family in kinds.PLAIN else family.rpartition("-")[0], kinds.FAMILIES, "kind of answers")
     kind, at = kinds.of(family), _first(part, family)
     if at is not None and family != "bernoulli":
         raise BadInput(f"answers cannot be {family!r}: {_cell(part, at)}; it takes {kind.takes}")

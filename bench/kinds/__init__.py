@@ -1,0 +1,1 @@
+"""Studies of kinds of answers."""
