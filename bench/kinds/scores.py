@@ -24,6 +24,8 @@ from bench.kit.coverage import bounds
 from bench.kit.problems import shared, two_parameter
 from bench.kit.results import Record
 from bench.kit.settings import setting
+from lleval_jax.estimators.tiny.score import WIDEN_DF
+from lleval_jax.values.bank import Misfit
 
 GRADES = {"wildbench": 10, "simulated": 6}  # where scores are grades
 KINDS = {
@@ -139,7 +141,7 @@ def full_scores(responses: ll.Responses, name: str, settings: Settings) -> dict[
         known, new = (responses.take(np.flatnonzero(which)) for which in (fold != f, fold == f))
         for kind in KINDS[name]:
             fit = ll.irt.fit(known, answers=kind, max_steps=settings.steps)
-            bank = ll.anchors.choose(fit, responses=known, k=None)
+            bank = nominal(ll.anchors.choose(fit, responses=known, k=None))
             for (k, _), items in asked.items():
                 few = new.select([responses.items[i] for i in items])
                 estimate = ll.tiny.estimate(few, bank=bank, by="pirt")
@@ -163,6 +165,12 @@ def full_scores(responses: ll.Responses, name: str, settings: Settings) -> dict[
         }
         print(f"  {kind:13s} {k:4d}  MAE {np.abs(error).mean():.4f}  coverage {inside.mean():.3f}", flush=True)
     return table
+
+
+def nominal(bank: ll.ItemBank) -> ll.ItemBank:
+    """The bank as if a check on models left out had found its intervals right, so that it is them that are measured."""
+    df = WIDEN_DF + len(bank.calibration.rows if bank.calibration else ())
+    return dataclasses.replace(bank, misfit=Misfit(np.zeros(len(bank.targets)), {}, np.asarray(df)))
 
 
 def errors(estimate: ll.Estimate, truth: np.ndarray) -> np.ndarray:

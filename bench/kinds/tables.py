@@ -31,7 +31,8 @@ def full() -> str:
             cells = []
             for each in sizes.values():
                 inside = each["coverage_low"] <= 0.95 <= each["coverage_high"]
-                cover = f"{number(each['coverage'], 3)} [{number(each['coverage_low'], 2)}, {number(each['coverage_high'], 2)}]"
+                low, high = (number(each[f"coverage_{end}"]) for end in ("low", "high"))
+                cover = f"{number(each['coverage'], 3)} [{low}, {high}]"
                 cells += [number(each["mae"], 4), bold(cover, not inside), number(each["width"], 3)]
             rows.append((name, kind, *cells))
     sizes = list(next(iter(read("kinds", "scores")["wildbench"]["full"].values())))

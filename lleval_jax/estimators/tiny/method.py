@@ -111,6 +111,10 @@ def _has_learned(bank: ItemBank) -> bool:
     return bank.learned is not None and bank.calibration is not None
 
 
+def _is_checked(bank: ItemBank) -> bool:
+    return bank.answers is None or bank.misfit is not None
+
+
 def _has_models(bank: ItemBank) -> bool:
     return bank.calibration is not None and len(bank.calibration.rows) >= FEWEST_MODELS
 
@@ -118,6 +122,11 @@ def _has_models(bank: ItemBank) -> bool:
 WHOLE = Need(
     _is_whole,
     "holds only part of its benchmark (its full scores came from a table), so method {method} would estimate that part",
+)
+CHECKED = Need(
+    _is_checked,
+    "has graded or continuous answers and was not checked on models left out (anchors, check=True, and at least "
+    f"{FEWEST_MODELS} models with complete answers), without which the intervals of {{method}} are too narrow",
 )
 LEARNED = Need(
     _has_learned,

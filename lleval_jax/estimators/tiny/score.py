@@ -25,7 +25,16 @@ from lleval_jax.errors import BankMismatch, require_known, require_level
 from lleval_jax.estimators.irt.ability import known_answers
 from lleval_jax.estimators.tiny import kriging, linear, plans, reach
 from lleval_jax.estimators.tiny import regression as head
-from lleval_jax.estimators.tiny.method import FEWEST_MODELS, LEARNED, MODELS, WHOLE, Method, Spread, require_needs
+from lleval_jax.estimators.tiny.method import (
+    CHECKED,
+    FEWEST_MODELS,
+    LEARNED,
+    MODELS,
+    WHOLE,
+    Method,
+    Spread,
+    require_needs,
+)
 from lleval_jax.renamed import renamed
 from lleval_jax.values.bank import Calibration, ItemBank, Learned
 from lleval_jax.values.responses import Responses, positions
@@ -175,9 +184,9 @@ def mixed(here: Responses, bank: ItemBank, targets: np.ndarray, level: float, se
 
 
 METHODS: dict[str, Method] = {
-    "weighted": Method(weighted, CITE, needs=(WHOLE,), widen=False),
-    "pirt": Method(pirt, CITE, needs=(WHOLE,), widen=False),
-    "gpirt": Method(gpirt, CITE, needs=(WHOLE,), widen=False),
+    "weighted": Method(weighted, CITE, needs=(WHOLE, CHECKED), widen=False),
+    "pirt": Method(pirt, CITE, needs=(WHOLE, CHECKED), widen=False),
+    "gpirt": Method(gpirt, CITE, needs=(WHOLE, CHECKED), widen=False),
     "kriged": Method(kriged, CITE, needs=(LEARNED,), widen=False),
     "head": Method(regression, CITE, needs=(MODELS,)),
     "mixed": Method(mixed, CITE, needs=(LEARNED, MODELS), widen=False),
