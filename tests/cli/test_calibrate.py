@@ -80,7 +80,9 @@ def test_kinds_of_answers_are_chosen_and_said(tmp_path, capsys):
     assert said == {"asked": "auto", "why": {"all": "graded-3: scores are 3 evenly spaced grades"}}
     assert run([*words[:3], f"{tmp_path}/two", *words[4:]]) == OK
     assert "graded-3: scores are 3 evenly spaced grades" in capsys.readouterr().out
-    assert set(ll.load_bank(tmp_path / "bank").answers.of_items) == {"graded-3"}
+    kinds = ll.load_bank(tmp_path / "bank").answers
+    assert kinds is not None
+    assert set(kinds.of_items) == {"graded-3"}
 
 
 @pytest.mark.parametrize(
