@@ -75,7 +75,7 @@ STOPPED = """
     from lleval_jax.training.compress.folders import read_adapters
 
     def tell(progress):
-        if progress.word == "finding bases":
+        if progress.word == "finding bases" and progress.done:  # the first modules are kept
             os.kill(os.getpid(), signal.SIGKILL)
 
     compress(read_adapters(sys.argv[1]), 2, search=Search(starts=1, memory=2000), keep=sys.argv[2], tell=tell)
