@@ -9,6 +9,7 @@ import numpyro
 
 from lleval_jax.bayes.contract import Model
 from lleval_jax.bayes.numbers import numbers
+from lleval_jax.core.precision import jit
 from lleval_jax.errors import chosen, require
 from lleval_jax.types import Array
 from lleval_jax.values.value import Value
@@ -87,7 +88,7 @@ def prior_scores(
 
     random = jax.random.key(key) if isinstance(key, int) else key
     with numbers("float32"):
-        found = jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=BATCH))(jax.random.split(random, (draws, 2)))
+        found = jit(lambda keys: jax.lax.map(one, keys, batch_size=BATCH))(jax.random.split(random, (draws, 2)))
     return PriorScores(target, known.rows, known.groups, np.asarray(found, float))
 
 

@@ -45,7 +45,7 @@ class Beta:
     def moments(self, z: Array, shape: Array) -> tuple[Array, Array]:
         """Mean m, and m (1 - m) / (1 + phi)."""
         mean = jax.nn.sigmoid(z)
-        return mean, mean * jax.nn.sigmoid(-z) / (1 + jnp.exp(shape[0]))
+        return mean, mean * jax.nn.sigmoid(-z) * jax.nn.sigmoid(-shape[0])
 
     def information(self, z: Array, shape: Array) -> Array:
         """By trigamma functions of both parameters (Ferrari & Cribari-Neto 2004, eq. 5)."""

@@ -80,7 +80,9 @@ def _rows(path: pathlib.Path, metric: str | None) -> Iterator[dict[str, Any]]:
     """Of each row the query, the metrics and, where asked for, the log-probabilities and the right choices."""
     probability = metric == CHOICE_PROBABILITY
     with files.parquet(path) as parquet:
-        new = set(parquet.schema_arrow.names) >= NEW
+        there = set(parquet.schema_arrow.names)  # names in the head of a damaged file may be others
+        new = there >= NEW
+        require(new or there >= OLD, f"{path.name} lacks the column {min(OLD - there, default='')}")
         wanted = ["doc.query", "doc.id", "metric"] if new else ["example", "metrics"]
         if probability:
             wanted += ["doc.gold_index", "model_response.logprobs"] if new else ["gold_index", "pred_logits"]

@@ -281,7 +281,7 @@ from lleval_jax.estimators import irt
 from lleval_jax.values import Responses
 scores = (np.random.default_rng(0).random((30, 8)) < 0.5).astype(np.float32)
 double = irt.fit(Responses.build(scores), precision="float64", standard_errors=False, model="rasch")
-assert {x.dtype for x in double.params if x.dtype.kind == "f"} == {np.dtype("float64")}, double.params
+assert {x.dtype for x in double.params if x is not None and x.dtype.kind == "f"} == {np.dtype("float64")}, double.params
 assert not jax.config.jax_enable_x64 and jnp.ones(1).dtype == jnp.float32
 """
 
