@@ -72,16 +72,16 @@ def run(
         at_work.say("working")
         if workers > 1:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                runs.work(study, executor=pool, workers=workers, **words)
+                receipts = runs.work(study, executor=pool, workers=workers, **words)
         else:
-            runs.work(asked, **words)
+            receipts = runs.work(asked, **words)
         if out is not None:
             at_work.say("writing")
             with writing.replacing(out) as part:
-                runs.write(asked, part)
-        about = runs.summary(asked)
+                runs.write(asked, receipts, part)
+        about = runs.summary(asked, receipts)
         tables = [_summary(asked, about)]
-        failed = runs.reasons(asked)
+        failed = runs.reasons(asked, receipts)
         tables += [_reasons(failed)] if failed else []
         at_work.show(tables, {"schema": STUDY, "out": asked.out, **about, "reasons": failed})
 

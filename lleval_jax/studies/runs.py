@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from lleval_jax.errors import BadInput, require
 from lleval_jax.scale import chunks, same_run, worker
+from lleval_jax.scale.chunks import Receipt
 from lleval_jax.scale.leases import Leases
 from lleval_jax.scale.shards import Shard
 from lleval_jax.scale.store import Store, store_at
@@ -70,8 +71,8 @@ def run(
         >>> table = run("levels.toml")  # doctest: +SKIP
     """
     asked = study if isinstance(study, Study) else read_study(study)
-    work(study, executor=executor, workers=workers, shard=shard, leases=leases, stop=stop, tell=tell)
-    return collect(asked)
+    how: dict[str, Any] = {"executor": executor, "workers": workers, "shard": shard, "leases": leases}
+    return _table(asked, work(study, stop=stop, tell=tell, **how))
 
 
 def work(
@@ -83,8 +84,8 @@ def work(
     leases: Leases | None = None,
     stop: Any = lambda: False,
     tell: Tell = silent,
-) -> None:
-    """`run` without its table: what was found may be larger than the memory."""
+) -> list[Receipt]:
+    """`run` without its table, which may be larger than the memory: receipts of all chunks that are done."""
     asked = study if isinstance(study, Study) else read_study(study)
     store = begun(asked)
     if executor is not None:
@@ -92,6 +93,7 @@ def work(
         jobs = [executor.submit(take_part, os.fspath(study), index, workers) for index in range(workers)]  # type: ignore[arg-type]
         _watched(jobs, store, asked.chunks, tell)
     worker.work(store, asked.chunks, _doer(asked), shard=shard, leases=leases, stop=stop, tell=tell)
+    return list(chunks.done(store, asked.chunks))  # those of others too
 
 
 def take_part(study: str, index: int, count: int) -> int:
@@ -136,17 +138,18 @@ def facts(study: Study) -> dict[str, Any]:
 
 def collect(study: Study) -> pd.DataFrame:
     """The table of all chunks that are done."""
-    store = store_at(study.out)
-    receipts = list(chunks.done(store, study.chunks))
-    if not receipts:
-        raise BadInput(f"{study.out} holds no chunk that is done")
-    return pa.concat_tables(chunks.tables(store, receipts), promote_options="permissive").to_pandas()
+    return _table(study, list(chunks.done(store_at(study.out), study.chunks)))
 
 
-def write(study: Study, path: pathlib.Path) -> None:
-    """`collect` into a file (parquet or csv), a chunk in memory at a time."""
+def _table(study: Study, receipts: list[Receipt]) -> pd.DataFrame:
+    require(bool(receipts), f"{study.out} holds no chunk that is done")
+    tables = chunks.tables(store_at(study.out), receipts)
+    return pa.concat_tables(tables, promote_options="permissive").to_pandas()
+
+
+def write(study: Study, receipts: list[Receipt], path: pathlib.Path) -> None:
+    """The table of these chunks into a file (parquet or csv), a chunk in memory at a time."""
     store = store_at(study.out)
-    receipts = list(chunks.done(store, study.chunks))
     schema = pa.unify_schemas([chunks.schema(store, each) for each in receipts], promote_options="permissive")
     with WRITERS[path.suffix](path, schema) as out:
         for table in chunks.tables(store, receipts):
@@ -162,18 +165,16 @@ def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def reasons(study: Study) -> dict[str, int]:
+def reasons(study: Study, receipts: list[Receipt]) -> dict[str, int]:
     """Why tasks failed -> how many of them, the most frequent first."""
-    store = store_at(study.out)
     found = collections.Counter[str]()
-    for table in chunks.tables(store, [each for each in chunks.done(store, study.chunks) if each.failed]):
+    for table in chunks.tables(store_at(study.out), [each for each in receipts if each.failed]):
         found.update(why for why in table["failed"].to_pylist() if why is not None)
     return dict(found.most_common())
 
 
-def summary(study: Study) -> dict[str, Any]:
+def summary(study: Study, receipts: list[Receipt]) -> dict[str, Any]:
     """How far a study is: chunks, tasks, failures, seconds, and who did how much."""
-    receipts = list(chunks.done(store_at(study.out), study.chunks))
     seconds: dict[str, float] = {}
     for each in receipts:
         seconds[each.worker] = round(seconds.get(each.worker, 0.0) + each.seconds, 3)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from lleval_jax import scores
 from lleval_jax.data import load_bank
 from lleval_jax.estimators import irt, plain, prompts, tiny
 from lleval_jax.estimators.irt import ability
@@ -45,11 +46,9 @@ def one_by_one(call: Callable[[Answers, Task], pd.DataFrame]) -> Callable[[Answe
 
 
 def _estimated(answers: Answers, task: Task) -> pd.DataFrame:
-    """Scores: with a bank of the whole benchmark, without one of the answers' own."""
     words = dict(task.settings)
     bank = words.pop("bank", None)
-    found = plain.estimate(answers, **words) if bank is None else tiny.estimate(answers, bank=_bank(bank), **words)
-    return found.to_frame()
+    return scores.estimate(answers, bank=None if bank is None else _bank(bank), **words).to_frame()
 
 
 def _able(answers: Answers, task: Task) -> pd.DataFrame:

@@ -143,7 +143,7 @@ def test_a_worker_that_is_asked_to_leave_finishes_its_chunk(tmp_path):
 
 def test_a_failed_chunk_frees_its_lease(tmp_path):
     store = Folder(tmp_path)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="by zero"):
         worker.work(store, 3, lambda chunk: piece(1 // 0))
     assert store.names() == set()
 
