@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import jax
 import numpy as np
 
 from lleval_jax.bayes.space import Space, potential
@@ -33,6 +34,16 @@ class Draws(NamedTuple):
     at: Point
     stats: Mapping[str, np.ndarray]
     log_weight: np.ndarray | None
+
+
+def in_chains(at: Point, log_weight: Array, chains: int) -> Draws:
+    """Independent draws of an approximation, one after another, as chains."""
+    shape = chains, -1
+    return Draws(
+        jax.tree.map(lambda x: np.asarray(x).reshape(*shape, *x.shape[1:]), at),
+        {},
+        np.asarray(log_weight).reshape(shape),
+    )
 
 
 class Engine(Protocol):

@@ -5,10 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lleval_jax.bayes import mode
-from lleval_jax.bayes.engines import Draws, Problem, density
+from lleval_jax.bayes.engines import Draws, Problem, density, in_chains
 from lleval_jax.bayes.mode import Normal
 from lleval_jax.bayes.space import Space
 from lleval_jax.core.linalg import arrow
@@ -44,9 +43,7 @@ class Laplace:
         tell(Progress("drawing"))
         z = standard(problem.start, key, (self.chains * self.draws,))
         at, log_weight = _DRAWN(problem.model, problem.space, problem.data, normal, z)
-        shape = self.chains, self.draws
-        at = jax.tree.map(lambda x: np.asarray(x).reshape(*shape, *x.shape[1:]), at)
-        return Draws(at, {}, np.asarray(log_weight).reshape(shape))
+        return in_chains(at, log_weight, self.chains)
 
 
 def approximation(problem: Problem, tell: Tell) -> Normal:

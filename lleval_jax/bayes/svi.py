@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import numpyro
 import optax
 from jax.flatten_util import ravel_pytree
@@ -19,7 +18,7 @@ from numpyro import distributions as dist
 from numpyro.infer import SVI as Inference
 from numpyro.infer import Trace_ELBO
 
-from lleval_jax.bayes.engines import Draws, Problem, density
+from lleval_jax.bayes.engines import Draws, Problem, density, in_chains
 from lleval_jax.bayes.laplace import approximation
 from lleval_jax.bayes.mode import Normal
 from lleval_jax.bayes.models.sites import site
@@ -71,9 +70,7 @@ class SVI:
             note = f"loss {float(loss):,.1f}"
             tell(Progress("fitting the guide", min(done, self.steps), self.steps, unit="steps", note=note))
         at, log_weight = _DRAWN(*known, state, jax.random.split(second, self.chains * self.draws))
-        shape = self.chains, self.draws
-        at = jax.tree.map(lambda x: np.asarray(x).reshape(*shape, *x.shape[1:]), at)
-        return Draws(at, {}, np.asarray(log_weight).reshape(shape))
+        return in_chains(at, log_weight, self.chains)
 
 
 def _coordinates(settings: SVI, normal: Normal) -> Normal:

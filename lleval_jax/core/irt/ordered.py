@@ -3,6 +3,7 @@
 Both give each grade a probability; K grades have K - 2 shape parameters besides slope and intercept.
 """
 
+import abc
 import dataclasses
 import math
 
@@ -17,7 +18,7 @@ NEAR = 1e-4  # a score is a grade if it is no further from one
 
 
 @dataclasses.dataclass(frozen=True)
-class _Grades:
+class _Grades(abc.ABC):
     """What both have in common: `log_probability` says how they differ.
 
     grades  K, of which the scores are evenly spaced from 0 to 1
@@ -50,9 +51,9 @@ class _Grades:
         place = scores * (self.grades - 1)
         return (np.abs(place - np.round(place)) < NEAR * (self.grades - 1)) & (scores >= 0) & (scores <= 1)
 
+    @abc.abstractmethod
     def log_probability(self, z: Array, shape: Array) -> Array:
         """(grades,) of each grade."""
-        raise NotImplementedError
 
     def statistics(self, score: Array) -> Array:
         """One for its grade, zero for the others."""
@@ -78,9 +79,9 @@ class _Grades:
         by, p = self.gradient(z, shape), jnp.exp(self.log_probability(z, shape))
         return by.T @ (p[:, None] * by)
 
+    @abc.abstractmethod
     def gradient(self, z: Array, shape: Array) -> Array:
         """(grades, 1 + shapes) of the log probabilities by z and shape."""
-        raise NotImplementedError
 
     def draw(self, key: Array, z: Array, shape: Array) -> Array:
         """One of the grades."""
