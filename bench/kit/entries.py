@@ -330,6 +330,13 @@ ENTRIES: dict[str, Entry] = {
             FORMS,
         ),
         Entry(
+            "refine.theory",
+            "weak labels, naive and refined, where all is known: exact lines, simulated points, a misleading teacher",
+            1,
+            "theory",
+            {"draws": 20, "shown": (1, 2), "students": 5},
+        ),
+        Entry(
             "data.reading",
             "speed and memory of reading large logs, and of the second read",
             10,

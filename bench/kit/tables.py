@@ -23,6 +23,7 @@ METHODS = (
     "data",
     "lm",
     "training",
+    "refine",
     "compress",
     "serving",
     "scale",

@@ -130,6 +130,15 @@ BIBTEX = {
   pages = {153--157},
   year = {1947}
 }""",
+    "somerstep2024transfer": """@inproceedings{somerstep2024transfer,
+  title = {A transfer learning framework for weak-to-strong generalization},
+  author = {Somerstep, Seamus and Maia Polo, Felipe and Banerjee, Moulinath and Ritov, Ya'acov and Yurochkin, Mikhail
+    and Sun, Yuekai},
+  booktitle = {International Conference on Learning Representations},
+  year = {2025},
+  eprint = {2405.16236},
+  archiveprefix = {arXiv}
+}""",
 }
 
 

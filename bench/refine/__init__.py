@@ -1,0 +1,1 @@
+"""Weak labels refined before they teach: what that can reach."""
