@@ -21,6 +21,7 @@ from lleval_jax.errors import GuessWarning as GuessWarning
 from lleval_jax.errors import LlevalError as LlevalError
 from lleval_jax.errors import NotConverged as NotConverged
 from lleval_jax.errors import RunFailed as RunFailed
+from lleval_jax.errors import Stopped as Stopped
 from lleval_jax.estimators import adaptive as adaptive
 from lleval_jax.estimators import irt as irt
 from lleval_jax.estimators import pepr as pepr
@@ -42,6 +43,9 @@ from lleval_jax.estimators.tiny import anchors as anchors
 from lleval_jax.estimators.trust import controls as controls
 from lleval_jax.estimators.trust import items as itemfit
 from lleval_jax.report.cite import cite as cite
+from lleval_jax.scale.hosts import join as join
+from lleval_jax.scale.plan import Plan as Plan
+from lleval_jax.scale.plan import mesh as mesh
 from lleval_jax.scores import compare as compare
 from lleval_jax.scores import estimate as estimate
 from lleval_jax.studies.runs import run as run

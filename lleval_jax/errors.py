@@ -45,6 +45,10 @@ class NotConverged(LlevalError, RuntimeError):
     """A solver stopped before its tolerance was met."""
 
 
+class Stopped(LlevalError, RuntimeError):
+    """A run was asked to leave, and did once its state was kept: the same call goes on from there."""
+
+
 class RunFailed(LlevalError, RuntimeError):
     """Another program that was started did not do its work."""
 

@@ -14,9 +14,11 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lleval_jax.core.precision import jit, light_jit
 from lleval_jax.core.solvers import loop
+from lleval_jax.scale.kept import Kept
 from lleval_jax.types import Array, Status
 from lleval_jax.values.progress import Progress, Tell, silent
 
@@ -68,15 +70,64 @@ def whole(kernel: Stepwise, data: Any, key: Array) -> Any:
     return kernel.finish(data, kernel.advance(data, kernel.begin(data, key), at_most=2**30))
 
 
-def solve(kernel: Kernel | Stepwise, data: Any, key: Array, tell: Tell = silent) -> Any:
-    """One fit. One that goes in pieces can be interrupted between them, and says there how far it is."""
+def solve(
+    kernel: Kernel | Stepwise,
+    data: Any,
+    key: Array,
+    tell: Tell = silent,
+    *,
+    mesh: Mesh | None = None,
+    kept: Kept | None = None,
+) -> Any:
+    """One fit. One that goes in pieces can be interrupted between them, and says there how far it is.
+
+    Args:
+        kernel: of the fit.
+        data: of the fit.
+        key: a random key.
+        tell: called between pieces.
+        mesh: of devices over which `data` lies; what is found is on all of them.
+        kept: states of the fit, which goes on from the last.
+    """
+    if mesh is not None:
+        data, key = on_all((data, key), mesh)
     if not isinstance(kernel, Stepwise):
-        return _compiled(kernel, "solve")(data, key)
-    progress, advance = _compiled(kernel, "begin")(data, key), _compiled(kernel, "advance")
+        return _compiled(kernel, "solve", mesh)(data, key)
+    progress, advance = _compiled(kernel, "begin", mesh)(data, key), _compiled(kernel, "advance", mesh)
+    if kept is not None:
+        progress = _advance_kept(advance, data, progress, kept, tell, mesh)
     while int(progress.status) == Status.RUNNING:
         progress = advance(data, progress, at_most=kernel.piece)
         tell(_fitting(int(progress.steps), float(progress.now.error)))
-    return _compiled(kernel, "finish")(data, progress)
+    return _compiled(kernel, "finish", mesh)(data, progress)
+
+
+def _advance_kept(advance: Callable, data: Any, progress: Any, kept: Kept, tell: Tell, mesh: Mesh | None) -> Any:
+    """To the end from the last state that was kept, keeping one every few steps."""
+    last = kept.last(progress)
+    if last is not None:
+        progress = last if mesh is None else on_all(last, mesh)
+    with kept.until_asked_to_leave():
+        while int(progress.status) == Status.RUNNING:
+            progress = advance(data, progress, at_most=kept.every)
+            kept.keep(int(progress.steps), progress)
+            tell(_fitting(int(progress.steps), float(progress.now.error)))
+    return progress
+
+
+def on_all(tree: Any, mesh: Mesh) -> Any:
+    """A tree whose arrays lie over a mesh; those that do not yet are put whole on all of its devices."""
+    whole = NamedSharding(mesh, PartitionSpec())
+
+    def put(leaf: Any) -> Array:
+        if isinstance(leaf, Array) and isinstance(leaf.sharding, NamedSharding) and leaf.sharding.mesh == mesh:
+            return leaf
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        value = np.asarray(leaf)
+        return jax.make_array_from_callback(value.shape, whole, lambda index: value[index])
+
+    return jax.tree.map(put, tree)
 
 
 def solve_many(
@@ -95,12 +146,12 @@ def solve_many(
         tell: called between pieces with the steps and the error of the fit that is furthest from its end.
     """
     if at_once is not None or not isinstance(kernel, Stepwise):
-        return _compiled_lanes(kernel, "solve")(data, keys, axes=axes, at_once=at_once)
-    progress, advance = _compiled_lanes(kernel, "begin")(data, keys, axes=axes), _compiled_lanes(kernel, "advance")
+        return compiled_lanes(kernel, "solve")(data, keys, axes=axes, at_once=at_once)
+    progress, advance = compiled_lanes(kernel, "begin")(data, keys, axes=axes), compiled_lanes(kernel, "advance")
     while (running := np.asarray(progress.status) == Status.RUNNING).any():
         progress = advance(data, progress, axes=axes, at_most=kernel.piece)
         tell(_fitting(int(np.max(progress.steps)), float(np.asarray(progress.now.error)[running].max())))
-    return _compiled_lanes(kernel, "finish")(data, progress, axes=axes)
+    return compiled_lanes(kernel, "finish")(data, progress, axes=axes)
 
 
 def _fitting(steps: int, error: float) -> Progress:
@@ -118,8 +169,8 @@ def _lanes(
     at_most: int | None = None,
 ) -> Any:
     """`part` of each fit, from its own data, and from its key or from how far it is."""
-    leaves, shape = jax.tree.flatten(data, is_leaf=_none)
-    along = jax.tree.leaves(jax.tree.broadcast(axes, data, is_leaf=_none), is_leaf=_none)
+    leaves, shape = jax.tree.flatten(data, is_leaf=is_none)
+    along = jax.tree.leaves(jax.tree.broadcast(axes, data, is_leaf=is_none), is_leaf=is_none)
     stacked = [leaf if axis == 0 else None for leaf, axis in zip(leaves, along, strict=True)]
     step = getattr(kernel, part) if at_most is None else functools.partial(getattr(kernel, part), at_most=at_most)
 
@@ -134,20 +185,23 @@ def _lanes(
     return jax.lax.map(one, lanes, batch_size=None if at_once == 1 else at_once)  # one alone needs no batch
 
 
-def _none(leaf: Any) -> bool:
+def is_none(leaf: Any) -> bool:
+    """Whether a leaf is None: what all fits share, among axes."""
     return leaf is None
 
 
 @functools.cache
-def _compiled(kernel: Any, part: str) -> Callable:
-    static = "at_most" if part == "advance" else None
-    return (light_jit if kernel.light else jit)(getattr(kernel, part), static_argnames=static)
+def _compiled(kernel: Any, part: str, mesh: Mesh | None = None) -> Callable:
+    options: dict[str, Any] = {"static_argnames": "at_most" if part == "advance" else None}
+    if mesh is not None:
+        options["out_shardings"] = NamedSharding(mesh, PartitionSpec())
+    return (light_jit if kernel.light else jit)(getattr(kernel, part), **options)
 
 
 _STATIC = ("kernel", "part", "axes", "at_once", "at_most")
 _LANES, _LIGHT_LANES = (made(_lanes, static_argnames=_STATIC) for made in (jit, light_jit))
 
 
-def _compiled_lanes(kernel: Any, part: str) -> Callable:
+def compiled_lanes(kernel: Any, part: str) -> Callable:
     """One program for equal kernels, also where threads ask for it at the same time."""
     return functools.partial(_LIGHT_LANES if kernel.light else _LANES, kernel, part)

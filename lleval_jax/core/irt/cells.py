@@ -6,6 +6,7 @@ matrices do them as matrix products, coordinates as segment sums, blocks as sums
 
 import dataclasses
 import functools
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,23 @@ import jax.numpy as jnp
 from lleval_jax.types import Array
 
 _pytree = functools.partial(jax.tree_util.register_dataclass)
+
+
+@runtime_checkable
+class Cells(Protocol):
+    """What a marginal fit asks of answers; `Dense`, `Sparse` and `Blocks` here, `Spread` over many devices."""
+
+    def over_items(self, by_score: Array, by_weight: Array) -> Array:
+        """sum_i w_ri (s_ri by_score_ik + by_weight_ik).  (items, k) twice -> (rows, k)."""
+        ...
+
+    def over_rows(self, mass: Array) -> tuple[Array, Array]:
+        """(sum_r w_ri s_ri mass_rk, sum_r w_ri mass_rk).  (rows, k) -> (items, k) twice."""
+        ...
+
+    def dense(self) -> "Dense":
+        """The same cells as a matrix."""
+        ...
 
 
 @_pytree
@@ -159,6 +177,3 @@ class Blocks:
             stop = start + part.scores.shape[1]
             yield part, rows, slice(start, stop)
             start = stop
-
-
-Cells = Dense | Sparse | Blocks

@@ -23,14 +23,16 @@ from lleval_jax.errors import DataWarning, outside, require
 from lleval_jax.estimators.contract import solve, solve_many
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.irt import answers as kinds_of
-from lleval_jax.estimators.irt import guard, mixed
+from lleval_jax.estimators.irt import guard, mixed, planned
 from lleval_jax.estimators.irt.found import Found
 from lleval_jax.estimators.irt.joint import Held, HeldOut, Joint, Trial
 from lleval_jax.estimators.irt.marginal import USUAL, Marginal
 from lleval_jax.estimators.irt.order import arranged, axes_of, ordered
+from lleval_jax.estimators.lanes import solve_in_turn
 from lleval_jax.layout import irt as layout
 from lleval_jax.layout.answers import dense
 from lleval_jax.renamed import renamed
+from lleval_jax.scale.plan import HERE, Plan
 from lleval_jax.types import Status
 from lleval_jax.values.params import IrtParams
 from lleval_jax.values.progress import Tell, silent
@@ -66,6 +68,7 @@ def fit(
     seed: int = 0,
     strict: bool = False,
     tell: Tell = silent,
+    plan: Plan = HERE,
 ) -> FitResult[IrtParams]:
     """Fit an IRT model to answers.
 
@@ -95,15 +98,20 @@ def fit(
         seed: of the held-out cells of "auto" and of the joint engine's start.
         strict: raise `NotConverged` rather than warn and return a result whose `status` says so.
         tell: called between pieces of a fit with a `Progress`; `print` is one.
+        plan: with a mesh the answers lie over its devices, of all hosts: a marginal fit finds the same on any number
+            of them. With `out` the state is kept there, and the same call goes on from it.
 
     Raises:
         BadInput: no answers, an unknown model, an engine that cannot fit what is asked, or a kind of answers that a
             score rules out: the item and the score are named.
         NotConverged: with `strict`, or where numbers ran away.
+        Stopped: SIGTERM came, and the state is kept.
     """
-    met, responses = axes_of(responses), ordered(responses)
+    met = axes_of(responses)
+    responses = responses if plan.mesh else ordered(responses)
     chosen_by: dict[str, Any] = {}
     if answers != "bernoulli":
+        require(plan == HERE, "a fit of other kinds of answers than 'bernoulli' takes no plan")
         whole = dense(responses)
         found = answers_of(whole, answers, seed=seed, precision=precision)
         chosen_by |= {"answers": answers if isinstance(answers, str) else "as given", "why": found.why}
@@ -119,12 +127,13 @@ def fit(
         chosen_by |= safe
     base = curve_of(model)
     with precise(precision):
-        data = layout.arrange(responses, precision)
+        data = planned.laid_out(responses, precision, plan)
         if dims == "auto":
             dims = choose_dims(responses, seed=seed) if _may_have_more(base) else 1
         curve = curve_of(base, dims)
         curve = dataclasses.replace(curve, positive=curve.positive or positive)
         chosen = _engine(by, curve, data)
+        planned.require_one_fit(plan, chosen)
         prior = _prior(prior, len(data.rows), curve, chosen)
         ends: dict[str, Any] = {"max_steps": max_steps, "standard_errors": standard_errors}
         if chosen == "marginal":
@@ -138,10 +147,11 @@ def fit(
                 python=MARGINAL,
             )
             kernel, laid, more = Joint(tol or 3e-3, **ends), _joint_data(data, curve.dims), {}
-        found = solve(kernel, laid, jax.random.key(seed), tell)
-    settings = {"model": name_of(curve), "dims": curve.dims, "engine": chosen, "precision": precision}
-    settings |= {"positive": curve.positive, "tol": tol, "max_steps": max_steps, "seed": seed}
-    settings |= chosen_by | {"prior": prior} | more
+        settings = {"model": name_of(curve), "dims": curve.dims, "engine": chosen, "precision": precision}
+        settings |= {"positive": curve.positive, "tol": tol, "max_steps": max_steps, "seed": seed}
+        settings |= chosen_by | {"prior": prior} | more
+        kept = planned.kept(responses, settings, plan)
+        found = solve(kernel, laid, jax.random.key(seed), tell, mesh=plan.mesh, kept=kept)
     return arranged(_result(found, data, settings, strict), *met)
 
 
@@ -157,6 +167,7 @@ def fit_many(
     max_steps: int = 500,
     precision: Precision = "float32",
     tell: Tell = silent,
+    plan: Plan = HERE,
 ) -> list[FitResult[IrtParams]]:
     """Many marginal fits in one call, one lane each; a lane that has ended is frozen while the others go on.
 
@@ -170,7 +181,13 @@ def fit_many(
         max_steps: as in `fit`.
         precision: as in `fit`.
         tell: called between pieces with the steps and the error of the lane that is furthest from its end.
+        plan: with `chunk` so many lanes at a time, where one that has ended leaves its lane to the next; with a mesh
+            lanes are shared out to its devices.
+
+    Raises:
+        BadInput: `row_weight` and a list, or neither; a curve of several abilities; a plan with `out`.
     """
+    require(plan.out is None, "many fits in one call keep no state; a study does", python="See lleval_jax.run.")
     shared = isinstance(responses, Responses)
     require(shared != (row_weight is None), "pass row_weight with one set of answers, or a list of sets without it")
     sets = [responses] if isinstance(responses, Responses) else responses
@@ -182,10 +199,15 @@ def fit_many(
     with precise(precision):
         parts, data, axes = _lanes(sets, row_weight, precision)
         keys = jax.random.split(jax.random.key(0), len(parts))  # of which the marginal engine draws nothing
-        found = jax.tree.map(np.asarray, solve_many(kernel, data, keys, axes=axes, tell=tell))
+        if plan.chunk is None and plan.mesh is None:
+            found = solve_many(kernel, data, keys, axes=axes, tell=tell)
+        else:
+            lanes: dict[str, Any] = {"chunk": plan.chunk or len(parts), "mesh": plan.mesh}
+            found = solve_in_turn(kernel, data, keys, axes=axes, tell=tell, **lanes)
+        found = jax.tree.map(np.asarray, found)
     settings = {"model": name_of(curve), "dims": 1, "engine": "marginal", "precision": precision, "prior": prior}
-    lanes = [jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(parts))]
-    return [_result(lane, part, settings, False, lane=True) for lane, part in zip(lanes, parts, strict=True)]
+    each = [jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(parts))]
+    return [_result(one, part, settings, False, lane=True) for one, part in zip(each, parts, strict=True)]
 
 
 def answers_of(
