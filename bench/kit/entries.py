@@ -661,6 +661,20 @@ ENTRIES: dict[str, Entry] = {
             {"chunks": 4, "kills": 1, "recognised": 20, "cost": 3},
         ),
         Entry(
+            "scale.large",
+            "one fit of a long table of a million to a hundred million answers: seconds, memory, bytes an answer",
+            40,
+            "large",
+            {"sizes": ("20x40",), "seen": 0.5, "models": ("rasch",)},
+        ),
+        Entry(
+            "scale.many",
+            "many small fits against a loop over one, and lanes that fits leave when they have ended",
+            15,
+            "many",
+            {"rasch": 2, "bootstrap": 2, "loop": 1, "skewed": 2, "chunk": 2},
+        ),
+        Entry(
             "serving.throughput",
             "tokens a second and seconds a request against the number of adapters: merged, rotating, compressed",
             25,

@@ -1,7 +1,7 @@
 """Answers as they go to many devices: in the order of names, by row and by item, each process building its own part."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -137,7 +137,7 @@ def _lists(lines: sparse.csr_matrix, cells: Cells, mesh: Mesh, dtype: str) -> Li
     )
 
 
-def _shared_out(shape: tuple[int, ...], mesh: Mesh, part: Callable[[tuple[slice, ...]], np.ndarray]) -> jax.Array:
+def _shared_out(shape: tuple[int, ...], mesh: Mesh, part: Callable[[Any], np.ndarray]) -> jax.Array:
     """An array along whose first axis devices have a part each; a process makes the parts of its own."""
     return jax.make_array_from_callback(shape, NamedSharding(mesh, PartitionSpec(mesh.axis_names)), part)
 

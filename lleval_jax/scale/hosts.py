@@ -5,6 +5,7 @@ import selectors
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,7 +44,7 @@ def join(
     Example:
         >>> join("10.0.0.1:8476", 4, int(os.environ["SLURM_PROCID"]))  # doctest: +SKIP
     """
-    limits = {"initialization_timeout": int(timeout), "heartbeat_timeout_seconds": int(heartbeat)}
+    limits: dict[str, Any] = {"initialization_timeout": int(timeout), "heartbeat_timeout_seconds": int(heartbeat)}
     if address is None:
         return jax.distributed.initialize(**limits)
     host, _, port = address.rpartition(":")

@@ -10,7 +10,6 @@ import numpy as np
 import lleval_jax as ll
 from lleval_jax.data import simulate
 
-DEVICES = 2  # of a process
 LONGEST = 120  # seconds; after them the process ends, though whoever started it may have gone
 
 
@@ -30,12 +29,13 @@ def main() -> None:
     parser.add_argument("--model", default="2pl")
     parser.add_argument("--timeout", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--devices", type=int, default=2)
     parser.add_argument("--state")
     parser.add_argument("--kill", type=int, help="SIGKILL itself after so many steps")
     parser.add_argument("--term", type=int, help="SIGTERM itself after so many steps")
     asked = parser.parse_args()
     signal.alarm(LONGEST)
-    jax.config.update("jax_num_cpu_devices", DEVICES)
+    jax.config.update("jax_num_cpu_devices", asked.devices)
     if asked.processes > 1:
         ll.join(asked.address, asked.processes, asked.index, timeout=asked.timeout, heartbeat=10)
 

@@ -120,6 +120,12 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
 
 
 @pytest.mark.slow
+def test_eight_devices_find_what_two_find(alone, tmp_path):
+    assert started(1, tmp_path, "--devices", "8")[0][0] == 0
+    same(found(tmp_path), alone)
+
+
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(alone, tmp_path):
     ended = started(2, tmp_path)
     assert [status for status, _ in ended] == [0, 0], ended

@@ -55,5 +55,5 @@ def _fingerprint(responses: Any) -> str:
         where = ("row", "item") if isinstance(part, SparseResponses) else ("seen",)
         digest.update(json.dumps([part.rows, part.items]).encode())
         for name in (*where, "scores", "weight"):
-            digest.update(np.ascontiguousarray(getattr(part, name)))
+            digest.update(np.ascontiguousarray(getattr(part, name)).data.cast("B"))
     return digest.hexdigest()
