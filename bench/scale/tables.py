@@ -59,6 +59,49 @@ def cost() -> str:
     return markdown(("", ""), rows)
 
 
+def large() -> str:
+    """Seconds, memory and bytes an answer of each fit."""
+    rows = []
+    for part in _parts("large").values():
+        if "cells" not in part:
+            rows.append((part["size"], part["model"], *["-"] * 5, part.get("error", part.get("status"))))
+            continue
+        whole, cells, steps = part["whole_run"], part["cells"], part["steps"]
+        each = 1e9 * part["seconds of the fit"] / cells / steps
+        numbers = (number(part["seconds of the fit"], 0), steps, number(each, 0), number(whole["peak_mib"] / 1024))
+        rows.append(
+            (part["size"], part["model"], f"{cells:,}", *numbers, number(1048576 * whole["peak_mib"] / cells, 0))
+        )
+    head = (
+        "models x items",
+        "model",
+        "answers",
+        "seconds",
+        "steps",
+        "ns an answer and step",
+        "peak GiB",
+        "bytes an answer",
+    )
+    return markdown(head, rows)
+
+
+def many() -> str:
+    """Seconds a fit in a loop, side by side and in turns; what turns gain where some fits take long."""
+    rows, parts = [], _parts("many")
+    for name, part in parts.items():
+        if "a fit in a loop" in part:
+            times = (part["a fit in a loop"], part["side by side"], part["in turns"])
+            rows.append((name, part["fits"], *(number(1000 * each) for each in times), number(part["times faster"])))
+    head = ("batch", "fits", "ms a fit in a loop", "ms side by side", "ms in turns", "times faster than the loop")
+    found = markdown(head, rows)
+    if "skewed" in parts:
+        part = parts["skewed"]
+        steps = f"{part['median steps']} steps in the median, {part['most steps']} at most"
+        pace = f"{part['waiting']:.1f} s in batches that wait, {part['in turns']:.1f} s in turns"
+        found += f"\n\nSkewed: {part['fits']} fits in {part['chunk']} lanes, {steps}: {pace}."
+    return found
+
+
 WORDS = {
     "kills": "kills:",
     "studies": "studies:",
@@ -68,4 +111,10 @@ WORDS = {
     "found": "found:",
     "statuses": "statuses",
 }
-TABLES: dict[str, Callable[[], str]] = {"abilities": abilities, "faults": faults, "cost": cost}
+TABLES: dict[str, Callable[[], str]] = {
+    "abilities": abilities,
+    "faults": faults,
+    "cost": cost,
+    "large": large,
+    "many": many,
+}
