@@ -672,7 +672,7 @@ ENTRIES: dict[str, Entry] = {
             "many small fits against a loop over one, and lanes that fits leave when they have ended",
             15,
             "many",
-            {"rasch": 2, "bootstrap": 2, "loop": 1, "skewed": 2, "chunk": 2},
+            {"rasch": 0, "bootstrap": 0, "skewed": 2, "wide": 2},
         ),
         Entry(
             "serving.throughput",

@@ -10,7 +10,7 @@ import numpy as np
 import lleval_jax as ll
 from lleval_jax.data import simulate
 
-LONGEST = 120  # seconds; after them the process ends, though whoever started it may have gone
+LONGEST = 240  # seconds; after them the process ends, though whoever started it may have gone
 
 
 def answers(seed: int) -> ll.SparseResponses:

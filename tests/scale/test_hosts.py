@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+import jax
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ import lleval_jax as ll
 from lleval_jax.scale import hosts
 
 SCRIPT = pathlib.Path(__file__).with_name("one_of_hosts.py")
-LIMIT = 100  # seconds that processes may take
+LIMIT = 200  # seconds that processes may take
 
 
 def free_port() -> int:
@@ -87,6 +88,8 @@ def started(count: int, folder: pathlib.Path, *words: str, own: dict[int, tuple[
     """Processes, each with its own words, until they have ended. -> [(status, what it said)]"""
     address = f"127.0.0.1:{free_port()}"
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "JAX_PLATFORMS": "cpu"}
+    environment |= {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}  # type: ignore[attr-defined]
+    environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     processes = []
     with contextlib.ExitStack() as stack:
         for index in sorted(set(range(count)) - set(absent)):
