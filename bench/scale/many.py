@@ -1,6 +1,7 @@
 """Many small IRT fits in one call against a Python loop over the same compiled fit; and lanes that are left when ended.
 
-The skewed batch: maximum likelihood, of which most fits end in five steps, and one in sixteen, of answers by chance, takes four times as many.
+The skewed batch: maximum likelihood, of which most fits end in five steps, and one in sixteen, of answers by chance,
+takes four times as many.
 """
 
 from __future__ import annotations
