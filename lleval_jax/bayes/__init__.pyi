@@ -11,6 +11,7 @@ from lleval_jax.bayes.diagnostics import Diagnostics as Diagnostics
 from lleval_jax.bayes.files import load as load
 from lleval_jax.bayes.files import save as save
 from lleval_jax.bayes.laplace import Laplace as Laplace
+from lleval_jax.bayes.many import sample_many as sample_many
 from lleval_jax.bayes.models.faces import irt as irt
 from lleval_jax.bayes.models.faces import prompts as prompts
 from lleval_jax.bayes.models.faces import rasch as rasch

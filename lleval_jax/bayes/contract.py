@@ -6,7 +6,7 @@ members goes through `bayes.sample` as ours do.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -93,4 +93,22 @@ class Model(Protocol):
 
     def log_likelihood(self, data: Any, draw: Values) -> Array:
         """Of one draw and each observation; 0 where nothing was observed."""
+        ...
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """A model of which some units alone are a model too: what drawing items in SVI takes.
+
+    `part(data, units)` is the data of these units, (drawn,) by index, maybe none of them. Given all that is shared, a
+    unit's part of the log density must not depend on which others there are.
+    """
+
+    @property
+    def parted(self) -> bool:
+        """Whether these settings allow it."""
+        ...
+
+    def part(self, data: Any, units: Array) -> Any:
+        """The same arrays of these units."""
         ...

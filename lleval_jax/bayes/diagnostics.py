@@ -19,7 +19,7 @@ from lleval_jax.values.value import Value
 
 RHAT, BFMI = 1.01, 0.3
 ADVICE = {
-    "divergences": "raise accept (0.95), or give the model a prior that keeps the sizes of effects from zero",
+    "divergences": "raise accept (0.99), or give the model a prior that keeps the sizes of effects from zero",
     "R-hat": "take more draws; if that does not help, the posterior has several modes",
     "ESS": "take more draws",
     "BFMI": "take a longer warm-up",
@@ -70,7 +70,8 @@ class Diagnostics(Value):
         if self.deepest:
             found.append(("tree depth", f"{self.deepest} draws cut at the largest tree depth"))
         if self.approximate:
-            found.append(("approximate", f"an approximation, Pareto k {self.pareto_k:.2f}"))
+            known = "not checked" if np.isnan(self.pareto_k) else f"Pareto k {self.pareto_k:.2f}"
+            found.append(("approximate", f"an approximation, {known}"))
         return tuple(found)
 
     @property
@@ -131,10 +132,10 @@ def diagnosed(
         max_depth: of NUTS.
         worth: independent draws that weighted ones are worth; NaN where weights could not be used.
     """
-    flat = {name: x.reshape(*x.shape[:2], -1).astype(float) for name, x in kept.items()}
-    rows = [_checked(x) for x in flat.values()]
+    flat = {name: x.reshape(*x.shape[:2], -1) for name, x in kept.items()}
+    independent = draws.log_weight is not None
+    rows = [_independent(x, worth) if independent else _checked(x) for x in flat.values()]
     rhat, bulk, tail = np.array(rows).reshape(-1, 3).T
-    bulk, tail = np.fmin(bulk, worth), np.fmin(tail, worth)
     stats = draws.stats
     energy = stats.get("energy")
     full = 0 if max_depth is None else int((np.asarray(stats["steps"]) >= 2**max_depth - 1).sum())
@@ -152,9 +153,15 @@ def diagnosed(
     )
 
 
+def _independent(x: np.ndarray, worth: float) -> tuple[float, float, float]:
+    """The same of draws of an approximation, which are independent, or of weighted ones."""
+    count = float(np.fmin(x.shape[0] * x.shape[1], worth))
+    return 1.0, count, count
+
+
 def _checked(x: np.ndarray) -> tuple[float, float, float]:
     """Worst R-hat, bulk and tail effective sample size of (chains, draws, entries), of those entries that move."""
-    x = x[:, :, np.ptp(x, axis=(0, 1)) > 0]
+    x = x[:, :, np.ptp(x, axis=(0, 1)) > 0].astype(float)
     if x.shape[2] == 0:
         return 1.0, float("inf"), float("inf")
     axes = {"chain_axis": 0, "draw_axis": 1}

@@ -14,7 +14,13 @@ from lleval_jax.values.progress import Tell
 
 
 class Problem(NamedTuple):
-    """A posterior to draw from: minus its log density is `potential(model, space, data, .)`; `start` is the fit."""
+    """Posteriors of one model and shape, to be drawn from side by side.
+
+    Minus the log density of a task is `potential(model, space, its data, .)`.
+
+    data   (tasks, ...) each array
+    start  (tasks, ...) where the fits are
+    """
 
     model: Any
     space: Space
@@ -26,24 +32,28 @@ class Problem(NamedTuple):
 class Draws(NamedTuple):
     """What an engine drew.
 
-    at          (chains, draws) points
-    stats       (chains, draws) by name: diverging, energy, steps, accept
-    log_weight  (chains, draws) log density over that of the approximation; None where draws are of the posterior itself
+    at          (tasks, chains, draws) points
+    stats       (tasks, chains, draws) by name: diverging, energy, steps, accept
+    log_weight  (tasks, chains, draws) log density over that of the approximation; None where draws are of the posterior
+                itself
     """
 
     at: Point
     stats: Mapping[str, np.ndarray]
     log_weight: np.ndarray | None
 
+    def task(self, i: int) -> "Draws":
+        """Those of one task, without its axis."""
+        return jax.tree.map(lambda x: x[i], self)
+
 
 def in_chains(at: Point, log_weight: Array, chains: int) -> Draws:
-    """Independent draws of an approximation, one after another, as chains."""
-    shape = chains, -1
-    return Draws(
-        jax.tree.map(lambda x: np.asarray(x).reshape(*shape, *x.shape[1:]), at),
-        {},
-        np.asarray(log_weight).reshape(shape),
-    )
+    """Independent draws of approximations, (tasks, draws) one after another, as chains."""
+
+    def split(x: Array) -> np.ndarray:
+        return np.asarray(x).reshape(x.shape[0], chains, -1, *x.shape[2:])
+
+    return Draws(jax.tree.map(split, at), {}, split(log_weight))
 
 
 class Engine(Protocol):
@@ -54,8 +64,8 @@ class Engine(Protocol):
         """As in results."""
         ...
 
-    def draw(self, problem: Problem, key: Array, tell: Tell) -> Draws:
-        """So many draws as its settings say."""
+    def draw(self, problem: Problem, keys: Array, tell: Tell) -> Draws:
+        """So many draws of each task as its settings say; keys (tasks,)."""
         ...
 
 

@@ -14,15 +14,17 @@ LEAST_WORTH = 100  # independent draws, for each chain
 
 
 def pareto_k(log_weight: np.ndarray) -> float:
-    """Shape of the weights' tail; infinite where one is not finite, 0 where all are equal."""
+    """Shape of the weights' tail; infinite where one is not finite, 0 where all are equal, NaN where none is known."""
     flat = np.asarray(log_weight, float).ravel()
+    if np.isnan(flat).all():
+        return float("nan")
     if not np.isfinite(flat).all():
         return float("inf")
     return float(ARVIZ.psislw(-flat)[1]) if np.ptp(flat) > 0 else 0.0  # it takes minus the logs
 
 
 def resampled(draws: Draws, seed: int) -> tuple[Draws, float]:
-    """Draws taken again by their smoothed weights, and how many independent ones they are worth.
+    """Draws of one task taken again by their smoothed weights, and how many independent ones they are worth.
 
     Where weights cannot be used, by their Pareto k or because they are worth too few draws, all stay as they are: draws
     of the approximation, and worth NaN.
@@ -30,7 +32,7 @@ def resampled(draws: Draws, seed: int) -> tuple[Draws, float]:
     weight = draws.log_weight
     if weight is None:
         return draws, float("inf")
-    if pareto_k(weight) > LARGEST_K:
+    if not pareto_k(weight) <= LARGEST_K:
         return draws, float("nan")
     smooth = np.asarray(ARVIZ.psislw(-np.asarray(weight, float).ravel())[0])
     share = np.exp(smooth - smooth.max())

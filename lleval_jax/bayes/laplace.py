@@ -37,17 +37,17 @@ class Laplace:
         """As in results."""
         return "laplace"
 
-    def draw(self, problem: Problem, key: Array, tell: Tell) -> Draws:
+    def draw(self, problem: Problem, keys: Array, tell: Tell) -> Draws:
         """Draws, each with its weight."""
         normal = approximation(problem, tell)
         tell(Progress("drawing"))
-        z = standard(problem.start, key, (self.chains * self.draws,))
+        z = jax.vmap(lambda at, key: standard(at, key, (self.chains * self.draws,)))(problem.start, keys)
         at, log_weight = _DRAWN(problem.model, problem.space, problem.data, normal, z)
         return in_chains(at, log_weight, self.chains)
 
 
 def approximation(problem: Problem, tell: Tell) -> Normal:
-    """The normal at the mode."""
+    """The normal at the mode of each task."""
     tell(Progress("looking for the mode"))
     return _APPROXIMATION(problem.model, problem.space, problem.data, problem.start, tol=TOLERANCE[problem.precision])
 
@@ -59,18 +59,21 @@ def standard(like: Point, key: Array, shape: tuple[int, ...] = ()) -> Point:
 
 
 def _approximation(model: Any, space: Space, data: Any, start: Point, *, tol: float) -> Normal:
-    return mode.laplace(density(model, space, data), start, tol=tol)
+    return jax.vmap(lambda data, start: mode.laplace(density(model, space, data), start, tol=tol))(data, start)
 
 
 def _drawn(model: Any, space: Space, data: Any, normal: Normal, z: Point) -> tuple[Point, Array]:
-    minus, size = density(model, space, data), arrow.log_det(normal.root)
+    def of_task(data: Any, normal: Normal, z: Point) -> tuple[Point, Array]:
+        minus, size = density(model, space, data), arrow.log_det(normal.root)
 
-    def one(z: Point) -> tuple[Point, Array]:
-        at = normal.at(z)
-        square = sum(jnp.sum(part**2) for part in z)
-        return at, -minus(at) + 0.5 * square + size
+        def one(z: Point) -> tuple[Point, Array]:
+            at = normal.at(z)
+            square = sum(jnp.sum(part**2) for part in z)
+            return at, -minus(at) + 0.5 * square + size
 
-    return jax.lax.map(one, z, batch_size=BATCH)
+        return jax.lax.map(one, z, batch_size=BATCH)
+
+    return jax.vmap(of_task)(data, normal, z)
 
 
 _APPROXIMATION = jit(_approximation, static_argnums=(0, 1), static_argnames="tol")

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,11 @@ class Normal(NamedTuple):
     def at(self, z: Point) -> Point:
         """The point that lies z standard deviations from the mean: standard normal z make draws."""
         return jax.tree.map(jnp.add, self.mean, arrow.times(self.root, z))
+
+    def part(self, units: Array) -> "Normal":
+        """Of what is shared and of these units alone."""
+        root = self.root._replace(follow=self.root.follow[units], own=self.root.own[units])
+        return self._replace(mean=self.mean._replace(own=self.mean.own[units]), root=root)
 
 
 class Memory(NamedTuple):
@@ -87,7 +92,13 @@ def laplace(fn: Callable[[Point], Array], start: Point, *, tol: float = 1e-4, ma
         Damped(), fn, loop.begin(Damped(), fn, start), tol=tol, at_most=max_steps + 1, max_steps=max_steps
     )
     bend = found.now.memory.bend
-    share = jnp.asarray([0, 1e-6, 1e-4, 1e-2, 0.1, 1.0, 10.0], found.now.value.dtype)
+    root = positive(lambda share: arrow.root(arrow.raised(bend, share)), found.now.value.dtype)
+    return Normal(found.now.x, root, found.steps, found.status)
+
+
+def positive(root: Callable[[Array], arrow.Root], dtype: Any) -> arrow.Root:
+    """The root of a curvature whose diagonal is raised by a share of itself: the least that makes it finite."""
+    share = jnp.asarray([0, 1e-6, 1e-4, 1e-2, 0.1, 1.0, 10.0], dtype)
 
     def bad(carry: tuple[Array, arrow.Root]) -> Array:
         i, root = carry
@@ -95,7 +106,6 @@ def laplace(fn: Callable[[Point], Array], start: Point, *, tol: float = 1e-4, ma
 
     def more(carry: tuple[Array, arrow.Root]) -> tuple[Array, arrow.Root]:
         i = carry[0] + 1
-        return i, arrow.root(arrow.raised(bend, share[i]))
+        return i, root(share[i])
 
-    _, root = jax.lax.while_loop(bad, more, (jnp.asarray(0), arrow.root(bend)))
-    return Normal(found.now.x, root, found.steps, found.status)
+    return jax.lax.while_loop(bad, more, (jnp.asarray(0), root(share[0])))[1]

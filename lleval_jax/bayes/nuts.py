@@ -30,8 +30,10 @@ PIECE = 50  # draws between two looks at the clock
 
 
 class Drawn(NamedTuple):
-    """A piece of a chain; all (draws,): points, whether the integrator lost the energy, the energy, how many gradients
-    a draw took, and the mean probability that its points are accepted.
+    """A piece of a chain, all (draws,); of several chains (tasks, chains, draws).
+
+    Points, whether the integrator lost the energy, the energy, how many gradients a draw took, and the mean probability
+    that its points are accepted.
     """
 
     at: Point
@@ -50,7 +52,8 @@ class NUTS:
     warmup     draws that set step size and scales, and are then left out
     accept     acceptance probability aimed at; more makes smaller steps and fewer divergences. None: the model's
     max_depth  a draw takes at most 2^max_depth - 1 gradients
-    chains_by  "threads": on the CPU's cores; "vectorised": one program for all; "auto": threads on a CPU
+    chains_by  "threads": on the CPU's cores; "vectorised": one program for all; "auto": threads on a CPU. Tasks are
+               always side by side
     """
 
     chains: int = 4
@@ -65,10 +68,10 @@ class NUTS:
         """As in results."""
         return "nuts"
 
-    def draw(self, problem: Problem, key: Array, tell: Tell) -> Draws:
+    def draw(self, problem: Problem, keys: Array, tell: Tell) -> Draws:
         """All chains, after their warm-up."""
         normal = approximation(problem, tell)
-        keys = jax.random.split(key, self.chains)
+        keys = jax.vmap(lambda key: jax.random.split(key, self.chains))(keys)
         by = self.chains_by
         if by == "auto":
             by = "threads" if jax.default_backend() == "cpu" else "vectorised"
@@ -79,13 +82,13 @@ class NUTS:
         else:
             with ThreadPoolExecutor(self.chains) as pool:
                 one = functools.partial(self._chains, problem, normal, tell=count)
-                parts = list(pool.map(one, [keys[i : i + 1] for i in range(self.chains)]))
-            found = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+                parts = list(pool.map(one, [keys[:, i : i + 1] for i in range(self.chains)]))
+            found = jax.tree.map(lambda *x: np.concatenate(x, 1), *parts)
         stats = {name: getattr(found, name) for name in Drawn._fields[1:]}
         return Draws(found.at, stats, None)
 
     def _chains(self, problem: Problem, normal: Normal, keys: Array, tell: "_Count") -> Drawn:
-        """(chains, draws) of each key, side by side in one program."""
+        """(tasks, chains, draws) of each key (tasks, chains), side by side in one program."""
         with numbers(problem.precision):
             known = problem.model, problem.space, self, problem.data, normal
             state = _BEGIN(*known, keys)
@@ -95,9 +98,9 @@ class NUTS:
             parts = []
             for count in _pieces(self.draws):
                 state, drawn = _ADVANCE(*known, state, count)
-                parts.append(jax.tree.map(lambda x, n=count: np.asarray(x[:, :n]), drawn))
+                parts.append(jax.tree.map(lambda x, n=count: np.asarray(x[:, :, :n]), drawn))
                 tell(count)
-        return jax.tree.map(lambda *x: np.concatenate(x, 1), *parts)
+        return jax.tree.map(lambda *x: np.concatenate(x, 2), *parts)
 
 
 class _Count:
@@ -157,13 +160,19 @@ def advance(
 
 
 def _begin_all(model: Any, space: Space, settings: NUTS, data: Any, normal: Normal, keys: Array) -> Any:
-    return jax.vmap(lambda key: begin(model, space, settings, data, normal, key))(keys)
+    def of_task(data: Any, normal: Normal, keys: Array) -> Any:
+        return jax.vmap(lambda key: begin(model, space, settings, data, normal, key))(keys)
+
+    return jax.vmap(of_task)(data, normal, keys)
 
 
 def _advance_all(
     model: Any, space: Space, settings: NUTS, data: Any, normal: Normal, states: Any, count: Array
 ) -> tuple[Any, Drawn]:
-    return jax.vmap(lambda state: advance(model, space, settings, data, normal, state, count))(states)
+    def of_task(data: Any, normal: Normal, states: Any) -> tuple[Any, Drawn]:
+        return jax.vmap(lambda state: advance(model, space, settings, data, normal, state, count))(states)
+
+    return jax.vmap(of_task)(data, normal, states)
 
 
 _BEGIN = light_jit(_begin_all, static_argnums=(0, 1, 2))

@@ -1,6 +1,7 @@
 """`sample`: a model and what was observed -> its posterior."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from lleval_jax.bayes.contract import Laid, Model
 from lleval_jax.bayes.diagnostics import diagnosed
 from lleval_jax.bayes.engines import Draws, Engine, Problem
 from lleval_jax.bayes.numbers import numbers
+from lleval_jax.bayes.padding import cut
 from lleval_jax.bayes.posterior import Posterior
 from lleval_jax.core.linalg.arrow import Point
 from lleval_jax.core.precision import Precision, jit
@@ -54,29 +56,66 @@ def sample(
         >>> posterior = bayes.sample(bayes.irt("2pl"), responses, key=1)  # doctest: +SKIP
         >>> posterior.estimate("rank")  # doctest: +SKIP
     """
-    by = choice.engine(engine, value) if isinstance(engine, str) else engine
+    by = choice.engine(engine, value, model) if isinstance(engine, str) else engine
     tell(Progress("fitting"))
     fit = fit or model.maximum(value)
     laid = model.lay_out(value, fit, precision)
-    seed = int(key) if isinstance(key, int) else 0
-    random = jax.random.key(key) if isinstance(key, int) else key
+    return side_by_side(model, [Task(laid, laid, fit, random_key(key))], by, seed_of(key), precision, tell)[0]
+
+
+class Task(NamedTuple):
+    """What one posterior is of.
+
+    own   the value as a model takes it
+    wide  the same as it is sampled: padded where other tasks are larger
+    fit   of the wide one
+    key   of its draws
+    """
+
+    own: Laid
+    wide: Laid
+    fit: FitResult
+    key: Array
+
+
+def side_by_side(
+    model: Model, tasks: Sequence[Task], by: Engine, seed: int, precision: Precision, tell: Tell
+) -> list[Posterior]:
+    """The posterior of each task, all of one shape, by one program."""
     with numbers(precision):
-        start = {name: jnp.asarray(x, precision) for name, x in model.start(laid, fit).items()}
-        where, at = space.placed(model, laid.data, start)
-        problem = Problem(model, where, laid.data, at, precision)
-        drawn = by.draw(problem, random, tell)
+        data = jax.tree.map(lambda *x: np.stack(x), *(task.wide.data for task in tasks))
+        starts = [model.start(task.wide, task.fit) for task in tasks]
+        start = jax.tree.map(lambda *x: jnp.asarray(np.stack(x), precision), *starts)
+        where, at = space.placed(model, data, start)
+        problem = Problem(model, where, data, at, precision)
+        drawn = by.draw(problem, jnp.stack([task.key for task in tasks]), tell)
         tell(Progress("checking"))
-        drawn, worth = importance.resampled(drawn, seed)
-        kept = values(problem, laid, drawn)
+        return [_posterior(problem, task, drawn.task(i), by, seed) for i, task in enumerate(tasks)]
+
+
+def _posterior(problem: Problem, task: Task, drawn: Draws, by: Engine, seed: int) -> Posterior:
+    """Of the draws of one task; those of padding are dropped."""
+    drawn, worth = importance.resampled(drawn, seed)
+    kept = cut(values(problem, task.wide, drawn), task.wide.dims, task.own.axes)
     checked = diagnosed(kept, drawn, getattr(by, "max_depth", None), worth)
-    return Posterior(model, laid, kept, drawn.stats, checked, by.name, precision, seed)
+    return Posterior(problem.model, task.own, kept, drawn.stats, checked, by.name, problem.precision, seed)
+
+
+def random_key(key: int | Array) -> Array:
+    """A random key, of a seed or as it is."""
+    return jax.random.key(key) if isinstance(key, int) else key
+
+
+def seed_of(key: int | Array) -> int:
+    """The seed; 0 where there is a random key instead."""
+    return key if isinstance(key, int) else 0
 
 
 def values(problem: Problem, laid: Laid, drawn: Draws) -> dict[str, np.ndarray]:
-    """(chains, draws, ...) of everything that is kept."""
+    """(chains, draws, ...) of everything that is kept of a task."""
     chains, draws = drawn.at.shared.shape[:2]
     flat = jax.tree.map(lambda x: x.reshape(chains * draws, *x.shape[2:]), drawn.at)
-    found = _VALUES(problem.model, problem.space, tuple(laid.dims), problem.data, flat)
+    found = _VALUES(problem.model, problem.space, tuple(laid.dims), laid.data, flat)
     return {name: np.asarray(x).reshape(chains, draws, *x.shape[1:]) for name, x in found.items()}
 
 

@@ -28,11 +28,15 @@ class Space:
     shared: Shapes
     own: Shapes
 
+    @property
+    def units(self) -> int:
+        """How many."""
+        return self.own[0][1][0] if self.own else 0
+
     def pack(self, values: Mapping[str, Array]) -> Point:
         """Site -> unconstrained value, as one point."""
-        units = self.own[0][1][0] if self.own else 0
         shared = [values[name].ravel() for name, _ in self.shared]
-        own = [values[name].reshape(units, -1) for name, _ in self.own]
+        own = [values[name].reshape(self.units, -1) for name, _ in self.own]
         dtype = next(iter(values.values())).dtype
         return Point(
             jnp.concatenate(shared) if shared else jnp.zeros(0, dtype),
@@ -40,7 +44,7 @@ class Space:
         )
 
     def unpack(self, point: Point) -> dict[str, Array]:
-        """The inverse of `pack`."""
+        """The inverse of `pack`; also of a point with some of the units."""
         values, at = {}, 0
         for name, shape in self.shared:
             values[name] = point.shared[at : at + math.prod(shape)].reshape(shape)
@@ -48,30 +52,48 @@ class Space:
         at = 0
         for name, shape in self.own:
             width = math.prod(shape[1:])
-            values[name] = point.own[:, at : at + width].reshape(shape)
+            values[name] = point.own[:, at : at + width].reshape(-1, *shape[1:])
             at += width
         return values
 
 
 def placed(model: Any, data: Any, start: Mapping[str, Array]) -> tuple[Space, Point]:
-    """The space of a model, and a starting point from the value of each site.
+    """The space of a model, and a starting point of each task from the value of each site.
 
     Args:
-        model: a NumPyro function of `data`, whose `units` names the sites of units.
-        data: its arrays.
-        start: site -> value, of every site that is sampled.
+        model: a NumPyro function of one task's data, whose `units` names the sites of units.
+        data: arrays (tasks, ...).
+        start: site -> values (tasks, ...), of every site that is sampled.
     """
-    free = numpyro_util.unconstrain_fn(model, (data,), {}, dict(start))
-    shapes = {name: tuple(map(int, value.shape)) for name, value in free.items()}
+    free = jax.vmap(lambda data, start: numpyro_util.unconstrain_fn(model, (data,), {}, start))(data, dict(start))
+    shapes = {name: tuple(map(int, value.shape[1:])) for name, value in free.items()}
     own = tuple((name, shape) for name, shape in shapes.items() if name in model.units)
     shared = tuple((name, shape) for name, shape in shapes.items() if name not in model.units)
     space = Space(shared, own)
-    return space, space.pack(free)
+    return space, jax.vmap(space.pack)(free)
 
 
 def potential(model: Any, space: Space, data: Any, at: Point) -> Array:
     """Minus the log joint density of a model at a point, Jacobians of its constraints included."""
     return jnp.asarray(numpyro_util.potential_energy(model, (data,), {}, space.unpack(at)))
+
+
+def subsampled(model: Any, space: Space, data: Any, at: Point, units: Array) -> Array:
+    """The potential at a point, estimated without bias from some units, each as likely to be among them.
+
+    Units are independent given what is shared, so the log density is a sum: what it is without any unit, and a term
+    for each. The terms of those drawn stand for all.
+
+    Args:
+        model: one with `part`.
+        space: of all units.
+        data: of all units.
+        at: what is shared, and these units' own.
+        units: (drawn,) which they are.
+    """
+    none = potential(model, space, model.part(data, units[:0]), at._replace(own=at.own[:0]))
+    these = potential(model, space, model.part(data, units), at)
+    return none + (space.units / len(units)) * (these - none)
 
 
 def values(model: Any, space: Space, data: Any, at: Point) -> dict[str, Array]:

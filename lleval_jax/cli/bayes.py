@@ -46,7 +46,7 @@ def found(run: Run, responses: Any, how: How, wanted: Asked) -> tuple["ll.Estima
     from lleval_jax import bayes
 
     model = bayes.irt(how.curve, groups=wanted.groups and len(responses.groups) > 1)
-    engine = bayes.engine(how.engine, responses, draws=how.draws)
+    engine = bayes.engine(how.engine, responses, model, draws=how.draws)
     posterior = bayes.sample(model, responses, engine=engine, key=run.seed, tell=run.tell)
     run.fails(posterior.diagnostics.status == "not converged")
     words: dict[str, Any] = {"groups": wanted.groups, "level": wanted.level}

@@ -115,7 +115,9 @@ def test_items_are_independent_given_the_rest(answers: ll.Responses) -> None:
     sites |= {"group_sd": 0.5, "apart_sd": 0.3, "apart_own": random.normal(size=(len(answers.rows), 3))}
     sites |= {f"{name}_{what}": 0.7 for name in model.coordinates for what in ("mean", "sd")}
     with numbers("float64"):
-        where, at = space.placed(model, laid.data, {name: jnp.asarray(x) for name, x in sites.items()})
+        one = jax.tree.map(lambda x: np.asarray(x)[None], (laid.data, sites))
+        where, at = space.placed(model, *one)
+        at = jax.tree.map(lambda x: x[0], at)
         fn = lambda x: space.potential(model, where, laid.data, x)  # noqa: E731
         flat, back = jax.flatten_util.ravel_pytree(at)
         hessian = jax.jit(jax.hessian(lambda v: fn(back(v))))(flat)

@@ -86,9 +86,23 @@ class Irt:
         return tuple(f"{name}_own" for name in self.coordinates)
 
     @property
+    def parted(self) -> bool:
+        """Some items alone are a model too, but for those whose loadings are triangular."""
+        return self.curve.dims == 1
+
+    def part(self, data: Data, units: Array) -> Data:
+        """The answers to some items."""
+        parts = {name: jnp.asarray(getattr(data, name))[:, units] for name in ("scores", "weight", "share")}
+        return data._replace(group=jnp.asarray(data.group)[units], **parts)
+
+    @property
     def accept(self) -> float:
-        """Of NUTS: small steps where sizes of effects are learned."""
-        return 0.95 if self.groups or self.families else 0.8
+        """Of NUTS: small steps where sizes of effects are learned.
+
+        With LiveXiv's 5 x 320 answers in eight groups one of 4,000 draws diverged at 0.95, and none at 0.98, which took
+        a quarter more gradients a draw.
+        """
+        return 0.98 if self.groups or self.families else 0.8
 
     def __call__(self, data: Data) -> None:
         """Abilities, items, and what was answered."""

@@ -45,9 +45,31 @@ class Root(NamedTuple):
 
 def root(arrow: Arrow) -> Root:
     """R with R R' = H^-1; NaN where H is not positive definite."""
+    lower, half = _halves(arrow)
+    return _rooted(arrow.shared - jnp.einsum("iwn,iwm->nm", half, half), lower, half)
+
+
+def root_from_part(arrow: Arrow, none: Array, units: Array) -> Root:
+    """R where A is known from some units alone: they stand for all in what units say of the shared unknowns.
+
+    Args:
+        arrow: C_i and D_i of all units; A is what A would be if there were these units alone.
+        none: (n, n) A without any unit.
+        units: (drawn,) these units.
+    """
+    lower, half = _halves(arrow)
+    said = arrow.shared - none - jnp.einsum("iwn,iwm->nm", half[units], half[units])
+    return _rooted(none + (len(half) / len(units)) * said, lower, half)
+
+
+def _halves(arrow: Arrow) -> tuple[Array, Array]:
+    """Of each unit D's Cholesky factor L, and L^-1 C."""
     lower = jnp.linalg.cholesky(arrow.own)
-    half = jax.vmap(lambda low, c: solve_triangular(low, c, lower=True))(lower, arrow.cross)
-    rest = arrow.shared - jnp.einsum("iwn,iwm->nm", half, half)
+    return lower, jax.vmap(lambda low, c: solve_triangular(low, c, lower=True))(lower, arrow.cross)
+
+
+def _rooted(rest: Array, lower: Array, half: Array) -> Root:
+    """R from the shared unknowns' curvature when units are integrated out, and the units' halves."""
     shared = _upper(jnp.linalg.cholesky(rest))
     own = jax.vmap(_upper)(lower)
     follow = -jnp.einsum("iwv,ivn,nm->iwm", own, half, shared, optimize=True)
