@@ -146,7 +146,7 @@ ENTRIES: dict[str, Entry] = {
             "tinyBenchmarks as published, compared with its own stored rows",
             8,
             "tinybench_reference",
-            {"data": "simulated", "seeds": 2, "workers": 1},
+            {"data": "simulated", "seeds": 2, "workers": 1, "folds": 1, "restarts": 1},
             ALPACA_DATA,
         ),
         Entry(
@@ -590,7 +590,7 @@ ENTRIES: dict[str, Entry] = {
             60,
             "batches",
             {
-                "sizes": (2,),
+                "parts": ("bias", "sorting"),
                 "seeds": (0,),
                 "pairs": 4,
                 "who": ("AOT unpaired",),
