@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
+from lleval_jax.core.share import wilson
+
 
 class Summary(NamedTuple):
     """Of each entry: point, interval, and standard deviation, as `Estimate` has them."""
@@ -42,8 +44,6 @@ def ahead(gap: np.ndarray) -> np.ndarray:
 
 def probability(draws: np.ndarray, level: float, effective: float) -> Summary:
     """Of indicators: their mean, and Wilson's interval for what so many effective draws leave open."""
-    z, p = NormalDist().inv_cdf((1 + level) / 2), draws.mean(0)
-    middle, scale = p + z**2 / (2 * effective), 1 + z**2 / effective
-    half = z * np.sqrt(p * (1 - p) / effective + (z / (2 * effective)) ** 2)
-    low, high = np.minimum((middle - half) / scale, p), np.maximum((middle + half) / scale, p)
+    p = draws.mean(0)
+    low, high = wilson(p, NormalDist().inv_cdf((1 + level) / 2) ** 2 / effective)
     return Summary(p, low, high, np.sqrt(p * (1 - p) / effective))

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from lleval_jax.core.precision import jit
+from lleval_jax.core.share import wilson
 from lleval_jax.training import losses
 from lleval_jax.training.losses import Sides
 from lleval_jax.types import Array
@@ -65,7 +66,7 @@ def outcome(
     found = np.asarray(_drawn(u, v, jax.random.key(seed), paired, draws), float)
     low, high, error = _interval(found, value, level)
     if paired:
-        low[0], high[0] = wilson(value[0], len(u), level)
+        low[0], high[0] = wilson(value[0], stats.norm.isf((1 - level) / 2) ** 2 / len(u))
     many = len(u) if paired else len(u) + len(v)
     return _estimate("alignment", MEASURES, value, low, high, error, many, level, name, source)
 
@@ -145,14 +146,6 @@ def _estimate(
         status=("ok",) * len(group),
         source=source or Source(),
     )
-
-
-def wilson(share: float, count: int, level: float) -> tuple[float, float]:
-    """Wilson's interval of a share of `count` (1927)."""
-    z2 = stats.norm.isf((1 - level) / 2) ** 2
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = np.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
-    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))  # rounding keeps the share inside
 
 
 def _measures(u: Array, v: Array, paired: bool) -> Array:

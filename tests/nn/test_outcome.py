@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from lleval_jax.training.losses import Sides
-from lleval_jax.training.outcome import MEASURES, outcome, wilson
+from lleval_jax.training.outcome import MEASURES, outcome
 
 FALSE_ALARM = 1e-6
 
@@ -41,11 +41,3 @@ def test_intervals_contain_the_truth_as_often_as_they_say(paired: bool) -> None:
         found = outcome(*sides(60, 60 if paired else 45, 0.4, seed), paired=paired, draws=300, seed=seed)
         inside += [found.low[i] <= t <= found.high[i] for i, t in zip((0, 3), truth, strict=True)]
     assert (inside >= stats.binom.ppf(FALSE_ALARM, worlds, 0.92)).all()
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_share_of_none_or_all_lies_in_its_interval(share: float) -> None:
-    low, high = wilson(share, 60, 0.95)
-    assert low <= share <= high
-    told = stats.binomtest(round(60 * share), 60).proportion_ci(0.95, "wilson")
-    np.testing.assert_allclose((low, high), told, atol=1e-12)

@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from lleval_jax.core.share import wilson
 from lleval_jax.estimators.plain.units import Answers, Units
 
 ONE_SIGMA = 0.6826894921370859  # the level whose half width is called a standard error
@@ -97,12 +98,12 @@ def of_mean(units: Units, level: float, by: str, finite: Population | None) -> I
 def score(units: Units, level: float, finite: Population | None) -> Interval:
     """Wilson's equation with the variance per p (1 - p) that the units show."""
     value = units.mean
-    low, high = _wilson(value, _quantile(units, level) ** 2 * _per(units, finite))
+    low, high = wilson(value, _quantile(units, level) ** 2 * _per(units, finite))
     error = np.sqrt(_variance(units, finite))
     if units.variance == 0:
-        ends = _wilson(value, _quantile(units, ONE_SIGMA) ** 2 * _per(units, finite))
+        ends = wilson(value, _quantile(units, ONE_SIGMA) ** 2 * _per(units, finite))
         error = (ends[1] - ends[0]) / 2
-    return Interval(value, min(low, value), max(high, value), float(error))
+    return Interval(value, float(low), float(high), float(error))
 
 
 def textbook(units: Units, level: float, finite: Population | None) -> Interval:
@@ -113,13 +114,6 @@ def textbook(units: Units, level: float, finite: Population | None) -> Interval:
     error = np.sqrt(_variance(units, finite))
     half = stdtrit(_df(units, finite), 0.5 + level / 2) * error if error > 0 else 0.0
     return Interval(value, max(0.0, value - half), min(1.0, value + half), float(error))
-
-
-def _wilson(value: float, spread: float) -> tuple[float, float]:
-    """The p with (value - p)^2 = spread p (1 - p)."""
-    centre = (value + spread / 2) / (1 + spread)
-    half = np.sqrt(spread * value * (1 - value) + spread**2 / 4) / (1 + spread)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def _per(units: Units, finite: Population | None) -> float:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
+from lleval_jax.core.share import wilson
 from lleval_jax.errors import BadInput, require, require_level
-from lleval_jax.training.outcome import wilson
 from lleval_jax.values.results import WHOLE, Estimate
 
 Label = str | int | bool
@@ -62,7 +63,7 @@ def accuracy(
     right = probabilities.argmax(1) == truth
     groups = {WHOLE: right} | {str(each): right[truth == i] for i, each in enumerate(classes) if (truth == i).any()}
     value, size = np.array([[each.mean(), len(each)] for each in groups.values()]).T
-    low, high = np.array([wilson(p, n, level) for p, n in zip(value, size, strict=True)]).T
+    low, high = wilson(value, norm.isf((1 - level) / 2) ** 2 / size)
     return Estimate(
         target="accuracy",
         method="held out",
