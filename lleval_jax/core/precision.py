@@ -16,6 +16,7 @@ from typing import Literal, ParamSpec, TypeVar
 
 import jax
 
+from lleval_jax.core import threads
 from lleval_jax.errors import require
 
 P = ParamSpec("P")
@@ -27,6 +28,7 @@ Precision = Literal["float32", "float64"]
 def precise(precision: str) -> Iterator[None]:
     """float64 inside, where asked for, without touching the global setting: the face of a method decides it, once."""
     require(precision in ("float32", "float64"), f"precision is {precision!r}; it is 'float32' or 'float64'")
+    threads.enough()
     if precision == "float64":
         with jax.enable_x64(True):
             yield

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lleval_jax.core import threads
 from lleval_jax.errors import require, require_known
 from lleval_jax.training.compress import clusters as clustering
 from lleval_jax.training.compress import diagonal, joint, parts, separate
@@ -92,6 +93,7 @@ def compress(
     require(clusters == 1 or method != "svd", "adapters cut to their own singular vectors have no clusters")
     for module, shape in adapters.shapes.items():
         require(rank <= min(shape), f"the rank is {rank}, and {module} is {shape[0]} x {shape[1]}")
+    threads.enough()
     key = jax.random.key(search.seed, impl="threefry2x32")
     done = parts.Parts(keep, lambda: _facts(adapters, rank, method, clusters, search))
     member, settled = np.zeros(n, int), True
