@@ -81,7 +81,7 @@ def curves(
         latency.plot(at, [each.middle for each in some], marker=marker, **how)
         latency.plot(at, [each.slowest for each in some], marker=marker, linestyle=":", **how)
     speed.set(ylabel="tokens written a second", ylim=(0, None))
-    latency.set(ylabel="seconds a request: median, and 99% dotted", yscale="log")
+    latency.set(ylabel="seconds a request: median, and 99% dotted", ylim=(0, None))
     counts = sorted({each.adapters for each in points})
     for panel in (speed, latency):
         panel.set(xlabel="adapters", xscale="log")
