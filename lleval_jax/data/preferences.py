@@ -1,7 +1,6 @@
 """Preferences, read from `.jsonl`, `.parquet` or `.csv`: pairs, labelled answers, or answers that are all wanted."""
 
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from lleval_jax.data import archive, files, opening
 from lleval_jax.data.tables import frames, load
 from lleval_jax.data.tables.columns import Aliases, find
 from lleval_jax.errors import require
-from lleval_jax.values.preferences import Place, Preferences, WhenUnfit
+from lleval_jax.values.preferences import Preferences, WhenUnfit
 from lleval_jax.values.results import Source
 
 USES: Aliases = {
@@ -51,18 +50,9 @@ def read_preferences(
     path = opening.one(path, encoding=encoding)
     with files.damage(path.name), files.in_utf8(path):
         require(path.stat().st_size > 0, f"{path.name} is empty")
-        frame, place = _frame(path)
+        frame, place = load.frame(path)
         source = Source(files={path.name: archive.file_hash(path)})
     return Preferences.from_frame(_named(frame, path.name, columns), place=place, source=source, unfit=unfit)
-
-
-def _frame(path: pathlib.Path) -> tuple[pd.DataFrame, Place]:
-    """The rows of a file, and where each is. Of JSON lists stay lists: a chat is one."""
-    if files.head(path).removeprefix(load.BOM).lstrip()[:1] == b"{":
-        lines, rows = zip(*files.objects(path), strict=True)
-        return pd.DataFrame.from_records(list(rows)), lambda row: f"{path.name}:{lines[row]}"
-    sheet = load.sheet(path)
-    return sheet.take(None).to_pandas(), sheet.place
 
 
 def _named(frame: pd.DataFrame, where: str, asked: Mapping[str, str] | None) -> pd.DataFrame:

@@ -11,6 +11,7 @@ run       a run: batches, steps, checkpoints
 cost      what a run will cost, before it begins
 outcome   what it has done, with intervals
 classes   classifiers of texts
+refine    weak labels, refined by a strong model before it learns them
 compress  many adapters in one shared basis
 serve     many adapters of one model at once
 

@@ -32,6 +32,14 @@ from lleval_jax.training.low_rank.lora import learned as learned
 from lleval_jax.training.low_rank.lora import merge as merge
 from lleval_jax.training.outcome import likelihood as likelihood
 from lleval_jax.training.outcome import outcome as outcome
+from lleval_jax.training.refine import concept as concept
+from lleval_jax.training.refine import exact as exact
+from lleval_jax.training.refine.asking import ask_to_improve as ask_to_improve
+from lleval_jax.training.refine.asking import infer_and_respond as infer_and_respond
+from lleval_jax.training.refine.asking import refine as refine
+from lleval_jax.training.refine.demonstrate import Demonstrate as Demonstrate
+from lleval_jax.training.refine.prompts import Decoding as Decoding
+from lleval_jax.training.refine.prompts import Wording as Wording
 from lleval_jax.training.run.loop import fit as fit
 from lleval_jax.training.run.recipe import Recipe as Recipe
 from lleval_jax.training.run.schedule import Schedule as Schedule
@@ -39,4 +47,6 @@ from lleval_jax.training.run.trained import Trained as Trained
 from lleval_jax.training.serve.engine import Engine as Engine
 from lleval_jax.training.serve.engine import Request as Request
 from lleval_jax.training.serve.resident import Residents as Residents
+from lleval_jax.values.pool import Pool as Pool
+from lleval_jax.values.pool import Refined as Refined
 from lleval_jax.values.shared_adapters import Shared as Shared

@@ -8,9 +8,10 @@ import itertools
 import json
 import pathlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
@@ -47,6 +48,15 @@ def sheet(path: pathlib.Path) -> Sheet:
     delimiter, columns = header(line)
     take = functools.partial(_csv, path, delimiter, pa_csv.ReadOptions(use_threads=False, block_size=_block(line)))
     return Sheet(path.name, stem(path), tuple(columns), take, number + 1)
+
+
+def frame(path: pathlib.Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
+    """The rows of a file, and where each is, for messages. Of JSON lines lists stay lists: a chat is one."""
+    if files.head(path).removeprefix(BOM).lstrip()[:1] == b"{":
+        lines, rows = zip(*files.objects(path), strict=True)
+        return pd.DataFrame.from_records(list(rows)), lambda row: f"{path.name}:{lines[row]}"
+    found = sheet(path)
+    return found.take(None).to_pandas(), found.place
 
 
 def unnamed(path: pathlib.Path) -> Sheet:
