@@ -24,9 +24,10 @@ from lleval_jax.lm.embed import Framed, Text, framed
 from lleval_jax.lm.encoder import POOLINGS, Encoder
 from lleval_jax.lm.packing import ROOM, Row
 from lleval_jax.lm.text_encoder import TextEncoder
-from lleval_jax.training.classes import labelled
+from lleval_jax.training.classes import labelled, targets
 from lleval_jax.training.classes.classifier import Classifier, Network, learned, network
 from lleval_jax.training.classes.labelled import Label
+from lleval_jax.training.classes.targets import CrossEntropy, Targets
 from lleval_jax.training.low_rank import lora
 from lleval_jax.training.low_rank.dropout import with_dropout
 from lleval_jax.training.low_rank.lora import Lora, dropped
@@ -53,10 +54,12 @@ def fit(
     held_out: Labelled | None = None,
     pooling: str | None = None,
     dropout: float = 0.0,
+    loss: Targets = CrossEntropy(),  # noqa: B008
+    soft: np.ndarray | None = None,
     out: "str | os.PathLike[str] | None" = None,
     tell: Tell = silent,
 ) -> Classifier:
-    """Learn to classify texts. The loss is the mean cross-entropy of a batch.
+    """Learn to classify texts. The loss is the mean cross-entropy of a batch, with the labels or other targets.
 
     Args:
         encoder: what `lm.load_encoder` gives; it stays as it is. Texts are cut to `encoder.use.limit` tokens.
@@ -68,6 +71,9 @@ def fit(
             on one side: how to split is the caller's to know.
         pooling: "mean", "first" or "pooler"; None: as the encoder was made for.
         dropout: of the encoder itself, as BERT has it, and of what the head reads. That of adapters is `lora.dropout`.
+        loss: what is learned of the labels, where these come from a weak teacher: `targets`.
+        soft: (texts, classes) probabilities that a weak teacher gives the classes, in the order of sorted labels; they
+            are learned in place of `labels`, which name the classes.
         out: folder for checkpoints and metrics, from which a run that was stopped goes on.
         tell: called with the steps done.
 
@@ -76,7 +82,7 @@ def fit(
 
     Raises:
         BadInput: labels and texts differ in number, there is one class only, a text is empty, a target of `lora` is not
-            in the encoder (those that are get listed), or `out` holds another run.
+            in the encoder (those that are get listed), `soft` are no probabilities, or `out` holds another run.
         NotConverged: the loss or its gradient is not finite; the step and its texts are named.
 
     Example:
@@ -84,7 +90,7 @@ def fit(
         >>> judge.predict(["Thank you."]).shape                                          # doctest: +SKIP
         (1, 2)
     """
-    course = Course(encoder, texts, labels, lora, schedule, held_out, pooling, dropout)
+    course = Course(encoder, texts, labels, lora, schedule, held_out, pooling, dropout, loss, soft)
     with Run(out, course.facts) as run:
         return course.through(run, tell)
 
@@ -102,6 +108,8 @@ class Course:
         held_out: Labelled | None,
         pooling: str | None,
         dropout: float,
+        loss: Targets = CrossEntropy(),  # noqa: B008
+        soft: np.ndarray | None = None,
     ) -> None:
         self.given, self.lora, self.schedule, self.dropout = encoder, adapters, schedule, dropout
         self.pooling = encoder.use.pooling if pooling is None else pooling
@@ -109,6 +117,7 @@ class Course:
         require(self.pooling != "pooler" or encoder.config.pooled, f"{encoder.name} has no pooler")
         require(0 <= dropout < 1, f"dropout is {dropout}; it is from 0 to below 1")
         self.classes, self.labels = labelled.checked(texts, labels, None, "text")
+        self.loss, self.given_labels = loss, targets.soft_labels(self.labels, len(self.classes), soft)
         self.held_out = held_out
         if held_out is not None:
             labelled.checked(*held_out, self.classes, "held-out text")
@@ -128,6 +137,9 @@ class Course:
             "pooling": self.pooling,
             "dropout": dropout,
         }
+        if loss != CrossEntropy() or soft is not None:
+            weak = {"name": type(loss).__name__, **dataclasses.asdict(loss)}  # type: ignore[call-overload]
+            self.facts["loss"] = weak | {"labels": hashlib.sha256(self.given_labels.tobytes()).hexdigest()}
 
     def through(self, run: Run, tell: Tell) -> Classifier:
         """All steps that are left, with what they write."""
@@ -162,22 +174,19 @@ class Course:
     def slope(self, parts: Parts, taken: Sequence[int], number: int) -> tuple[jax.Array, Any]:
         """The loss of a batch and its gradient: of micro-batches the sum."""
         value, found = jnp.zeros(()), step.zeros(parts.learned)
-        labels = jnp.asarray(self.labels[list(taken)])
-        for i, (batch, types) in enumerate(self.packed([self.rows[i] for i in taken])):
-            key = jax.random.fold_in(jax.random.fold_in(self.key, number), i) if self.noisy else None
-            value, found = _added(
-                self.pooling,
-                self.dropout,
-                parts.shape,
-                parts.learned,
-                parts.fixed,
-                batch,
-                types,
-                labels,
-                key,
-                value,
-                found,
-            )
+        wanted = jnp.asarray(self.given_labels[list(taken)])
+        micro = [
+            (batch, types, jax.random.fold_in(jax.random.fold_in(self.key, number), i) if self.noisy else None)
+            for i, (batch, types) in enumerate(self.packed([self.rows[i] for i in taken]))
+        ]
+        same = self.pooling, self.dropout, parts.shape, parts.learned, parts.fixed
+        if self.loss.looks:
+            logits = sum((_logits(*same, *each, len(taken)) for each in micro), jnp.zeros(wanted.shape))
+            wanted = self.loss.targets(logits, wanted, number / self.schedule.steps)
+        else:
+            wanted = self.loss.targets(wanted, wanted, number / self.schedule.steps)
+        for batch, types, key in micro:
+            value, found = _added(*same, batch, types, wanted, key, value, found)
         return value, found
 
     def packed(self, rows: Sequence[Framed]) -> list[tuple[Packed, np.ndarray]]:
@@ -219,16 +228,30 @@ def _types(batch: Packed, rows: Sequence[Framed]) -> np.ndarray:
 
 
 @jax.jit(static_argnums=(0, 1, 2), donate_argnums=(9, 10))
-def _added(pooling, dropout, shape, learned, fixed, batch, types, labels, key, value, so_far):  # noqa: ANN001, ANN202
+def _added(pooling, dropout, shape, learned, fixed, batch, types, wanted, key, value, so_far):  # noqa: ANN001, ANN202
     def loss(learned: Any) -> jax.Array:
-        whole: Any = nnx.merge(shape, learned, fixed)
-        encoder, head = (whole.encoder, whole.head) if key is None else _noisy(whole, dropout, key)
-        vectors, seen = _pooled(encoder, pooling, batch, types, len(labels))
-        each = jax.nn.log_softmax(head(vectors))[jnp.arange(len(labels)), labels]
-        return -jnp.sum(jnp.where(seen, each, 0.0)) / len(labels)
+        logits, seen = _scored(pooling, dropout, shape, learned, fixed, batch, types, key, len(wanted))
+        each = jnp.sum(wanted * jax.nn.log_softmax(logits), axis=1)
+        return -jnp.sum(jnp.where(seen, each, 0.0)) / len(wanted)
 
     more, slope = jax.value_and_grad(loss)(learned)
     return value + more, jax.tree.map(jnp.add, so_far, slope)
+
+
+@jax.jit(static_argnums=(0, 1, 2, 8))
+def _logits(pooling, dropout, shape, learned, fixed, batch, types, key, count):  # noqa: ANN001, ANN202
+    logits, seen = _scored(pooling, dropout, shape, learned, fixed, batch, types, key, count)
+    return jnp.where(seen[:, None], logits, 0.0)
+
+
+def _scored(
+    pooling: str, dropout: float, shape: Any, learned: Any, fixed: Any, batch: Packed, types: Any, key: Any, count: int
+) -> tuple[jax.Array, jax.Array]:
+    """The logits of each text of the whole batch, "texts classes", and which of them are in this micro-batch."""
+    whole: Any = nnx.merge(shape, learned, fixed)
+    encoder, head = (whole.encoder, whole.head) if key is None else _noisy(whole, dropout, key)
+    vectors, seen = _pooled(encoder, pooling, batch, types, count)
+    return head(vectors), seen
 
 
 def _noisy(whole: Network, dropout: float, key: jax.Array) -> tuple[Encoder, Callable[[jax.Array], jax.Array]]:
