@@ -15,6 +15,7 @@ from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.models import models
 from lleval_jax.cli.pepr.group import pepr
 from lleval_jax.cli.prompts.quantiles import prompts
+from lleval_jax.cli.refine.group import refine
 from lleval_jax.cli.refresh.group import refresh
 from lleval_jax.cli.run import run
 from lleval_jax.cli.serve import serve
@@ -36,6 +37,7 @@ for verb in (estimate, calibrate, check, ask, convert, sloth, train, compress, s
 app.add_typer(pepr, name="pepr")
 app.add_typer(prompts, name="prompts")
 app.add_typer(refresh, name="refresh")
+app.add_typer(refine, name="refine")
 app.add_typer(bank, name="bank")
 app.add_typer(models, name="models")
 

@@ -3,6 +3,7 @@
 from lleval_jax.training import losses as losses
 from lleval_jax.training.classes import classifier_files as classifier_files
 from lleval_jax.training.classes import classify as classify
+from lleval_jax.training.classes import targets as targets
 from lleval_jax.training.classes.classifier import Classifier as Classifier
 from lleval_jax.training.compress.choose import Choice as Choice
 from lleval_jax.training.compress.choose import choose as choose
@@ -34,9 +35,13 @@ from lleval_jax.training.outcome import likelihood as likelihood
 from lleval_jax.training.outcome import outcome as outcome
 from lleval_jax.training.refine import concept as concept
 from lleval_jax.training.refine import exact as exact
+from lleval_jax.training.refine.arms import Arms as Arms
 from lleval_jax.training.refine.asking import ask_to_improve as ask_to_improve
 from lleval_jax.training.refine.asking import infer_and_respond as infer_and_respond
 from lleval_jax.training.refine.asking import refine as refine
+from lleval_jax.training.refine.compare import Compared as Compared
+from lleval_jax.training.refine.compare import compare as compare
+from lleval_jax.training.refine.compare import matched_epochs as matched_epochs
 from lleval_jax.training.refine.demonstrate import Demonstrate as Demonstrate
 from lleval_jax.training.refine.prompts import Decoding as Decoding
 from lleval_jax.training.refine.prompts import Wording as Wording

@@ -20,7 +20,15 @@ RENAMED = {  # options of older versions -> those of today, where a verb has the
     "--models": "-k",
     "--pool": "--among",
 }
-TYPES = {"<int>": "N", "<int range>": "N", "<float>": "X", "<str>": "TEXT", "<path>": "PATH", "<list[str]>": "TEXT"}
+TYPES = {
+    "<int>": "N",
+    "<int range>": "N",
+    "<float>": "X",
+    "<float range>": "X",
+    "<str>": "TEXT",
+    "<path>": "PATH",
+    "<list[str]>": "TEXT",
+}
 LONGEST = 1000  # characters of a summary in a list of verbs: all of it
 
 

@@ -6,6 +6,9 @@ Refinement shows the strong model a few of them and lets it answer for itself; i
 demonstrate  which weak answers are shown for which question
 prompts      what the strong model is asked
 asking       answers refined, through any client
+arms         what arms of an experiment scored
+compare      what they reached, with intervals
+two_way      means over questions and seeds
 concept      a model of all that in which everything is known: draws
 exact        the same in exact lines: what naive training is never below, how fast refinement gets there
 """

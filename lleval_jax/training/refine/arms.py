@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,8 +74,9 @@ class Arms(Value):
         keys.index = frame.index
         if ANSWER in frame.columns and DISTANCE not in frame.columns:
             frame = frame.assign(**{DISTANCE: _distances(keys, frame[ANSWER].astype(str), base)})
-        numbers = [n for n in frame.columns if n not in NAMES and pd.api.types.is_numeric_dtype(frame[n])]
-        measures = [str(name) for name in numbers if name not in COSTS]
+        numbers = {str(name): _numbers(frame[name]) for name in frame.columns if name not in (*NAMES, ANSWER)}
+        known = {name: column for name, column in numbers.items() if column.notna().mean() > 0.5}  # others are text
+        measures = [name for name in known if name not in COSTS]
         require(bool(measures), "the table has no column of numbers to compare, such as content")
         names, questions = (tuple(dict.fromkeys(keys[name])) for name in NAMES[:2])
         seeds = {name: tuple(dict.fromkeys(some)) for name, some in keys.groupby("arm", sort=False)["seed"]}
@@ -92,15 +94,20 @@ class Arms(Value):
         shape = len(names), len(questions), len(several)
         scores = {}
         for measure in measures:
-            column = pd.Series(frame[measure].to_numpy(float), index)
+            column = pd.Series(known[measure].to_numpy(float), index)
             bad = column[~np.isfinite(column)]
             require(not len(bad), f"{measure} of {_cell(bad.index[0]) if len(bad) else ''} is no finite number")
             scores[measure] = column.loc[wanted].to_numpy().reshape(shape)
-        spent = {name: frame[name].groupby(keys["arm"], sort=False).sum() for name in COSTS if name in frame.columns}
+        spent = {name: known[name].groupby(keys["arm"], sort=False).sum() for name in COSTS if name in known}
         return cls(names, questions, several, scores, {k: v.loc[list(names)].to_numpy(float) for k, v in spent.items()})
 
 
-def _cell(key: tuple[str, str, str]) -> str:
+def _numbers(column: pd.Series) -> pd.Series:
+    """As numbers, NaN where a cell is none."""
+    return pd.to_numeric(column, errors="coerce")
+
+
+def _cell(key: tuple[Any, ...]) -> str:
     arm, question, seed = key
     return f"arm {arm!r}, question {question!r}, seed {seed!r}"
 

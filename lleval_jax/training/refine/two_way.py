@@ -6,7 +6,7 @@ both is drawn twice. So the draws are stretched about the value: their half widt
 
     h^2 = t(Q - 1)^2 s_q^2 / Q + t(S - 1)^2 max(0, s_s^2 / S - s_qs^2 / (Q S)),
 
-with Student's quantiles: exact where questions or where seeds prevail, and somewhat wide between. (One quantile with
+with Student's quantiles: right where questions or where seeds prevail, somewhat wide between. (One quantile with
 Satterthwaite's degrees of freedom covers 85% in place of 95% with three seeds that prevail.)
 """
 

@@ -1,0 +1,1 @@
+"""`lleval refine`: weak answers refined by a strong model, and arms compared."""
