@@ -110,7 +110,7 @@ class Spent(NamedTuple):
     requests  that it made, each counted once; cached: those of them that were answered in an earlier run
     asked     tokens of them
     written   tokens of the replies
-    unknown   requests whose tokens nobody counted: the sums are then too low
+    unknown   requests whose tokens were not counted: the sums are then too low
     """
 
     requests: int = 0
@@ -132,7 +132,7 @@ class Row(NamedTuple):
     demonstrations  ids of the rows that were shown, in that order
     guideline       that was inferred from them and answered by, "" where none was
     ended           why the model ended: "stop"
-    asked, written  tokens of the request and of the reply; None where nobody counted
+    asked, written  tokens of the request and of the reply; None where they were not counted
     request         the SHA-256 of the request
     """
 

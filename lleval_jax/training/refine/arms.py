@@ -75,7 +75,8 @@ class Arms(Value):
         if ANSWER in frame.columns and DISTANCE not in frame.columns:
             frame = frame.assign(**{DISTANCE: _distances(keys, frame[ANSWER].astype(str), base)})
         numbers = {str(name): _numbers(frame[name]) for name in frame.columns if name not in (*NAMES, ANSWER)}
-        known = {name: column for name, column in numbers.items() if column.notna().mean() > 0.5}  # others are text
+        typed = pd.api.types.is_numeric_dtype  # of text, a column counts where most cells are numbers
+        known = {name: each for name, each in numbers.items() if typed(frame[name]) or each.notna().mean() > 0.5}
         measures = [name for name in known if name not in COSTS]
         require(bool(measures), "the table has no column of numbers to compare, such as content")
         names, questions = (tuple(dict.fromkeys(keys[name])) for name in NAMES[:2])
