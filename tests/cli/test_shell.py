@@ -119,7 +119,7 @@ def test_two_outputs_in_one_place_are_refused(tmp_path) -> None:
         Outputs(json=path, file=path).check()
 
 
-@pytest.mark.parametrize("group", ["prompts", "refresh", "bank"])
+@pytest.mark.parametrize("group", ["prompts", "refresh", "refine", "bank"])
 def test_help_lists_the_verbs_of_a_group_and_cuts_nothing(group: str, capsys) -> None:
     assert run([group, "--help"]) == OK
     shown = capsys.readouterr().out
@@ -291,7 +291,7 @@ def test_wrong_settings_of_jax_are_one_line(answers) -> None:
 
 def test_completion_names_the_verbs() -> None:
     words = {"_LLEVAL_COMPLETE": "complete_bash", "COMP_WORDS": "lleval re", "COMP_CWORD": "1"}
-    assert started(**words).stdout.split() == ["refresh"]
+    assert started(**words).stdout.split() == ["refresh", "refine"]
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.1, 0.2])
