@@ -15,6 +15,8 @@ from lleval_jax.bayes.many import sample_many as sample_many
 from lleval_jax.bayes.models.faces import irt as irt
 from lleval_jax.bayes.models.faces import prompts as prompts
 from lleval_jax.bayes.models.faces import rasch as rasch
+from lleval_jax.bayes.models.faces import refresh as refresh
+from lleval_jax.bayes.models.faces import sloth as sloth
 from lleval_jax.bayes.nuts import NUTS as NUTS
 from lleval_jax.bayes.posterior import Posterior as Posterior
 from lleval_jax.bayes.prior import PriorScores as PriorScores

@@ -14,6 +14,8 @@ from lleval_jax.bayes.contract import Laid, Target
 from lleval_jax.bayes.diagnostics import Diagnostics
 from lleval_jax.bayes.models.irt import Irt
 from lleval_jax.bayes.models.prompts import Prompts
+from lleval_jax.bayes.models.refresh import Refresh
+from lleval_jax.bayes.models.sloth import Sloth
 from lleval_jax.bayes.posterior import Posterior
 from lleval_jax.curves import Curve
 from lleval_jax.errors import BadFile, chosen, require
@@ -21,7 +23,7 @@ from lleval_jax.values.results import Source
 from lleval_jax.writing import put
 
 SCHEMA = "lleval/posterior/1"
-MODELS: dict[str, type] = {"Irt": Irt, "Prompts": Prompts}
+MODELS: dict[str, type] = {"Irt": Irt, "Prompts": Prompts, "Refresh": Refresh, "Sloth": Sloth}
 
 
 def save(posterior: Posterior, path: str | pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""`--bayes` of `lleval estimate`: the posterior of scores, ranks and differences."""
+"""`--bayes`: the posterior of scores, ranks and differences of `lleval estimate`, and what other verbs share of it."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,6 +18,13 @@ Curve = Literal["rasch", "2pl", "3pl", "4pl"]
 Bayes = Annotated[
     bool,
     typer.Option("--bayes", help="Without a bank: the posterior of an item response model; needs the extra 'bayes'."),
+]
+Whole = Annotated[
+    bool,
+    typer.Option(
+        "--bayes",
+        help="The whole posterior of the same model, sizes of effects not taken as known; needs the extra 'bayes'.",
+    ),
 ]
 BayesEngine = Annotated[Engine, typer.Option("--engine", help="With --bayes: how the posterior is found.")]
 BayesModel = Annotated[Curve, typer.Option("--curve", help="With --bayes: the items' curve.")]
@@ -46,12 +53,10 @@ def found(run: Run, responses: Any, how: How, wanted: Asked) -> tuple["ll.Estima
     from lleval_jax import bayes
 
     model = bayes.irt(how.curve, groups=wanted.groups and len(responses.groups) > 1)
-    engine = bayes.engine(how.engine, responses, model, draws=how.draws)
-    posterior = bayes.sample(model, responses, engine=engine, key=run.seed, tell=run.tell)
-    run.fails(posterior.diagnostics.status == "not converged")
+    posterior = sampled(run, model, responses, how.engine, how.draws)
     words: dict[str, Any] = {"groups": wanted.groups, "level": wanted.level}
     estimate = run.stamped(posterior.estimate("ability" if how.target == "ability" else "rate", **words))
-    content = estimate.to_dict() | {"engine": posterior.engine, "diagnostics": posterior.diagnostics.to_dict()}
+    content = estimate.to_dict() | facts(posterior)
     show = ll.report.posterior
     tables = [show.scores(estimate, truth=wanted.truth)]
     if wanted.leaderboard:
@@ -67,3 +72,18 @@ def found(run: Run, responses: Any, how: How, wanted: Asked) -> tuple["ll.Estima
         content["comparison"] = {"target": gap.target, "level": gap.level, "estimates": entries}
         tables.append(show.difference(gap, above))
     return estimate, tables, content
+
+
+def sampled(run: Run, model: Any, value: Any, engine: Engine, draws: int, fit: Any = None) -> Any:
+    """A `bayes.Posterior`, begun at a fit of the same model; with --strict the verb fails where its checks do."""
+    from lleval_jax import bayes
+
+    how = bayes.engine(engine, value, model, draws=draws)
+    posterior = bayes.sample(model, value, engine=how, key=run.seed, fit=fit, tell=run.tell)
+    run.fails(posterior.diagnostics.status == "not converged")
+    return posterior
+
+
+def facts(posterior: Any) -> dict[str, Any]:
+    """What the JSON says of a posterior besides its estimates."""
+    return {"engine": posterior.engine, "diagnostics": posterior.diagnostics.to_dict()}

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 import lleval_jax as ll
+from lleval_jax.cli import bayes
 from lleval_jax.cli.shell import options, speaking, typed
 from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import nearest, require
@@ -103,6 +104,9 @@ def sloth(
     instruct: Instruct = None,
     explain: Explain = False,
     left_out: LeftOut = False,
+    with_bayes: bayes.Whole = False,
+    engine: bayes.BayesEngine = "auto",
+    draws: bayes.Draws = 1000,
     plot: Plot = None,
     level: options.Level = 0.95,
     strict: options.Strict = False,
@@ -120,6 +124,7 @@ def sloth(
       lleval sloth --benchmark MMLU --benchmark GSM8K --predict meta-llama-3:30B:15T
       lleval sloth leaderboard.csv --predict llama-3:70e9:15e12 --predict new:7B:2T --out law --json -
       lleval sloth law --predict llama-3:400B:15T --plot law.png
+      lleval sloth --benchmark MMLU --skills 1 --predict meta-llama-3:30B:15T --bayes
     """
     targets = _targets(predict or (), instruct)
     message = (
@@ -127,6 +132,7 @@ def sloth(
         "--left-out, --out or --plot"
     )
     require(bool(targets or explain or left_out or out or plot), message)
+    require(bool(targets) or not with_bayes, "--bayes is of predictions; give --predict family:size:tokens")
     if plot is not None and not left_out:
         _require_few(targets)
     outputs = Outputs(json=json, plot=plot, folder=out, kind="fit")
@@ -144,8 +150,10 @@ def sloth(
             fit = _fitted(board, skills, link, run)
         fit = run.stamped(fit, fit.settings["seed"])
         run.say("predicting")
-        found = ll.sloth.estimate(fit, family=targets, level=level) if targets else _nothing(fit, level)
-        content = found.to_dict() | {"fit": ll.report.sloth_tables.facts(fit)}
+        found, more = ll.sloth.estimate(fit, family=targets, level=level) if targets else _nothing(fit, level), {}
+        if with_bayes:
+            found, more = _sampled(run, fit, board, targets, level, engine, draws)
+        content = found.to_dict() | {"fit": ll.report.sloth_tables.facts(fit)} | more
         tables = ll.report.sloth_tables.tables(fit, found)
         if explain:
             run.say("explaining; compiling first")
@@ -187,6 +195,23 @@ def _checked(fit: "ll.FitResult", board: "ll.Leaderboard", level: float, run: Ru
     words = {"link": fit.settings["link"], "seed": fit.settings["seed"], "strict": run.strict, "tell": run.tell}
     found = ll.sloth.left_out(board, skills=fit.settings["skills"], level=level, **words)
     return dataclasses.replace(found, source=fit.source)
+
+
+def _sampled(
+    run: Run,
+    fit: "ll.FitResult",
+    board: "ll.Leaderboard",
+    targets: "Sequence[Target]",
+    level: float,
+    engine: bayes.Engine,
+    draws: int,
+) -> "tuple[ll.Estimate, dict[str, Any]]":
+    """Predictions by the posterior of the law that was fitted, and what is known of it."""
+    from lleval_jax.bayes import sloth as law
+
+    model = law(targets, skills=fit.settings["skills"], link=fit.settings["link"])
+    posterior = bayes.sampled(run, model, board, engine, draws, fit)
+    return run.stamped(posterior.estimate("score", level=level)), bayes.facts(posterior)
 
 
 def _form(

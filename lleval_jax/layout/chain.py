@@ -87,6 +87,21 @@ def append(old: Named, new: Responses, name: str) -> Named:
     return grown._replace(chain=grown.chain._replace(right=right, asked=asked, product=product, common=pairs))
 
 
+def chained(versions: Sequence[Responses] | Mapping[str, Responses]) -> Named:
+    """All versions, the oldest first, perhaps by name ("v1", "v2", … otherwise).
+
+    Raises:
+        BadInput: no version, fewer than three models, or a version that shares no model with those before.
+    """
+    by_name = versions if isinstance(versions, Mapping) else {f"v{i + 1}": v for i, v in enumerate(versions)}
+    require(len(by_name) > 0, "there is no version to learn from")
+    named = empty()
+    for name, answers in by_name.items():
+        named = append(named, answers, name)
+    require(len(named.models) > 2, f"the versions hold {len(named.models)} models; at least 3 are needed")
+    return named
+
+
 def grow(old: Named, rows: Sequence[str], items: Mapping[str, int], name: str) -> Named:
     """With one more version of `items` by domain, of which nothing is answered yet."""
     models = (*old.models, *(row for row in rows if row not in set(old.models)))
@@ -136,17 +151,17 @@ def logits(chain: Chain, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return level + (chain.right - chain.asked * rate) / information, 1 / information
 
 
-def lay_out(named: Named, precision: str = "float64") -> tuple[Data, dict[str, tuple[str, ...]]]:
+def lay_out(named: Named, precision: str = "float64", *, pad: int = PAD) -> tuple[Data, dict[str, tuple[str, ...]]]:
     """The arrays of a chain, and the names of a fit's axes.
 
-    Cells are padded to a whole number of `PAD`; padding is a cell of a version and a domain of its own, never seen.
+    Cells are padded to a whole number of `pad`; padding is a cell of a version and a domain of its own, never seen.
     """
 
     def put(numbers: np.ndarray) -> Array:
         return jnp.asarray(numbers, precision if numbers.dtype.kind == "f" else None)
 
     chain = named.chain
-    panel = Panel(*map(put, _panel(chain, -len(chain.total) % PAD)))
+    panel = Panel(*map(put, _panel(chain, -len(chain.total) % pad)))
     moments = chain.product, chain.common, share(chain.right.sum(1), chain.asked.sum(1))
     cells = [f"{named.versions[v]}/{named.domains[d]}" for v, d in zip(chain.version, chain.domain, strict=True)]
     axes = {"models": named.models, "cells": tuple(cells), "domains": named.domains, "versions": named.versions}

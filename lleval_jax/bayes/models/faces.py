@@ -1,11 +1,16 @@
 """The models by name, as users make them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lleval_jax.bayes.models.irt import Irt
 from lleval_jax.bayes.models.prompts import Prompts
+from lleval_jax.bayes.models.refresh import Refresh
+from lleval_jax.bayes.models.sloth import Sloth
 from lleval_jax.curves import Curve, Model, curve_of
-from lleval_jax.errors import require
+from lleval_jax.errors import require, require_known
+from lleval_jax.estimators.refresh.panel import DIMS
+from lleval_jax.estimators.sloth.kernel import BENDS
+from lleval_jax.estimators.sloth.law import SKILLS, Link, Target
 
 
 def irt(
@@ -39,3 +44,43 @@ def prompts() -> Prompts:
     Features, and several models in one grid, are not part of it.
     """
     return Prompts()
+
+
+def refresh(*, dims: int = DIMS, version: str | None = None) -> Refresh:
+    """The model of a benchmark's versions, as of `refresh.fit`: scores of all models on a version and its domains.
+
+    It is a model of a list of `Responses`, the oldest version first, or of a mapping from names to them.
+
+    Args:
+        dims: loadings of a model on what items have in common; fewer are used with few models.
+        version: whose scores are wanted; None: the newest.
+
+    Raises:
+        BadInput: dims is negative.
+
+    Example:
+        >>> posterior = bayes.sample(bayes.refresh(), [v1, v2, v3_of_five_models])  # doctest: +SKIP
+        >>> posterior.estimate("score")  # doctest: +SKIP
+    """
+    require(dims >= 0, f"dims is {dims}; it must be 0 or more")
+    return Refresh(dims, version or "")
+
+
+def sloth(predict: Sequence[Target] = (), *, skills: int = SKILLS, link: Link = "monotone") -> Sloth:
+    """The scaling law through skills, as of `sloth.fit`: a model of a `Leaderboard`.
+
+    Args:
+        predict: models whose scores are wanted, of known families or "new"; (): those of the leaderboard, where scores
+            that are known are kept.
+        skills: behind all benchmarks.
+        link: "monotone": each benchmark's curve is learned; "logistic": all the same.
+
+    Raises:
+        BadInput: an unknown link.
+
+    Example:
+        >>> wanted = [ll.sloth.Target("llama-3", 30e9, 15e12)]
+        >>> bayes.sample(bayes.sloth(wanted), leaderboard).estimate("score")  # doctest: +SKIP
+    """
+    require_known(link, BENDS, "link")
+    return Sloth(skills, link, tuple(predict))

@@ -14,6 +14,8 @@ from numpyro import distributions as dist
 from lleval_jax.bayes.models.sites import site
 from lleval_jax.types import Array
 
+LEAST = 0.1  # of a diagonal where sampling starts
+
 
 def diagonal(dims: int) -> Array:
     """(dims,) the site `slope_diagonal`: the anchors' loadings on their own dimension, chi distributed."""

@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 import lleval_jax as ll
+from lleval_jax.cli import bayes
 from lleval_jax.cli.prompts import cells, grids
 from lleval_jax.cli.prompts.run import run_cells
 from lleval_jax.cli.shell import itself, options
@@ -68,6 +69,9 @@ def estimate(
     truth: Known = None,
     about: cells.About = cells.NOTHING,
     reference: Reference = False,
+    with_bayes: bayes.Whole = False,
+    engine: bayes.BayesEngine = "auto",
+    draws: bayes.Draws = 1000,
     plot: options.Plot = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
@@ -86,7 +90,11 @@ def estimate(
       lleval prompts demo:prompts --what mean,worst,spread
       lleval prompts demo:prompts --truth demo:prompts --compare prompt-00 prompt-01
       lleval prompts grid.parquet --templates templates.csv --per-prompt --plot prompts.png --json -
+      lleval prompts grid.parquet --bayes --per-prompt
     """
+    if with_bayes:
+        words = {"--features": about.features, "--item-features": about.item_features, "--templates": about.templates}
+        bayes.require_alone({"--reference": reference} | words)
     shares, functionals = [grids.share(word) for word in grids.listed(quantiles)], _functionals(what)
     require(bool(shares or functionals or per_prompt), "nothing is asked for; give --quantiles, --what or --per-prompt")
     outputs, names = Outputs(json=json, plot=plot, folder=out, kind="fit"), about.names()
@@ -95,13 +103,15 @@ def estimate(
         grid = grids.completed(grids.read(inputs, reading, **words), *names)
         _require_known(compare or (), grid)
         known = None if truth is None else _scores(grids.read([truth], reading, whole=True, **words), grid)
-        fit = run.stamped(_fitted(grid, about, run, reference=reference))
+        fit, more = run.stamped(_fitted(grid, about, run, reference=reference)), {}
+        if with_bayes:
+            fit, more = _sampled(run, fit, grid, engine, draws)
         run.say("scoring the prompts")
         asked: dict[str, Any] = {"quantiles": shares, "of": functionals, "per_prompt": per_prompt, "level": level}
-        found = ll.prompts.estimate(fit, **asked)
+        found = dataclasses.replace(ll.prompts.estimate(fit, **asked), caveats=tuple(_advice(more)))
         true = None if known is None else _true(fit, known, asked)
         tables = [ll.report.prompts.table(fit, found, true)]
-        content = found.to_dict() | {"fit": ll.report.prompts.facts(fit), "simulated": grid.simulated}
+        content = found.to_dict() | {"fit": ll.report.prompts.facts(fit), "simulated": grid.simulated} | more
         content["source"] = run.stamped(found).source.to_dict()
         if true is not None:
             _add_truth(content, true)
@@ -129,6 +139,25 @@ def _fitted(grid: grids.Grid, about: cells.About, run: Run, *, reference: bool) 
         require(grid.models is None, "--reference knows one model; the answers are of several")
         return ll.prompts.published.fit(grid.answers, **words)
     return ll.prompts.fit(grid.answers, models=grid.models, prompts=grid.prompts, strict=run.strict, **words)
+
+
+def _sampled(
+    run: Run, fit: "ll.FitResult", grid: grids.Grid, engine: bayes.Engine, draws: int
+) -> tuple["ll.FitResult", dict[str, Any]]:
+    """The fit with the scores that the posterior of its model draws, and what is known of that."""
+    from lleval_jax.bayes import prompts as model
+
+    require(grid.models is None, "--bayes knows one model; the answers are of several")
+    posterior = bayes.sampled(run, model(), grid.answers, engine, draws, fit)
+    params = fit.params._replace(draws=posterior.outcome("score")[:, :, 0])
+    ended = dataclasses.replace(fit.ended, status=posterior.diagnostics.status)
+    method = f"{posterior.model.name}, {posterior.engine}"
+    return dataclasses.replace(fit, params=params, ended=ended, method=method), bayes.facts(posterior)
+
+
+def _advice(facts: dict[str, Any]) -> list[str]:
+    """What to do where a posterior fails its checks."""
+    return facts["diagnostics"]["advice"] if facts else []
 
 
 def _require_known(names: Sequence[str], grid: grids.Grid) -> None:

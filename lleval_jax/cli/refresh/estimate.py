@@ -4,9 +4,11 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 import lleval_jax as ll
+from lleval_jax.cli import bayes
 from lleval_jax.cli.refresh import words
 from lleval_jax.cli.refresh.check import checked, suspected
 from lleval_jax.cli.shell import options
@@ -43,7 +45,9 @@ Plot = Annotated[
         "change places. Needs the extra 'plot'.",
     ),
 ]
-Seed = Annotated[int | None, typer.Option(help="Seed of what --ranks draws.  [default: 0]", show_default=False)]
+Seed = Annotated[
+    int | None, typer.Option(help="Seed of what --ranks and --bayes draw.  [default: 0]", show_default=False)
+]
 
 
 def estimate(
@@ -53,6 +57,9 @@ def estimate(
     suspects: Suspects = False,
     family: words.Family = None,
     dims: words.Dims = words.DIMS,
+    with_bayes: bayes.Whole = False,
+    engine: bayes.BayesEngine = "auto",
+    draws: bayes.Draws = 1000,
     plot: Plot = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
@@ -70,8 +77,9 @@ def estimate(
       lleval refresh estimate bank:livexiv-vqa/v3 bank:livexiv-vqa/v4 --rerun Phi3v --rerun Idefics2-8B
       lleval refresh estimate v1.parquet v2.parquet v3_partial.parquet --json -
       lleval refresh estimate v1.parquet v2.parquet v3_partial.parquet --ranks --suspects
+      lleval refresh estimate bank:livexiv-vqa/v3 bank:livexiv-vqa/v4 --rerun Phi3v --rerun Idefics2-8B --bayes
     """
-    _require_sense(inputs, ranks, suspects, family, seed)
+    _require_sense(inputs, ranks or with_bayes, suspects, family, seed)
     outputs = Outputs(json=json, plots=_pictures(plot, ranks), folder=out, kind="fit")
     with verb("reading answers", outputs, strict=strict, seed=seed or 0) as run:
         versions = words.read(inputs, reading, run)
@@ -87,12 +95,17 @@ def estimate(
         suspicion = suspected(versions, family, required=True) if suspects else None
         fit = words.fit(versions, dims, run)
         run.say("estimating; compiling first")
-        scores = ll.refresh.estimate(fit, level=level, strict=strict)
-        drawn = {"seed": run.seed, "level": level}
-        standing = ll.refresh.ranks(fit, strict=strict, **drawn) if ranks else None
+        drawn, more = {"seed": run.seed, "level": level}, {}
+        if with_bayes:
+            posterior = _sampled(run, fit, versions, dims, engine, draws)
+            scores, more = run.stamped(posterior.estimate("score", level=level)), bayes.facts(posterior)
+            standing = _standing(posterior, scores) if ranks else None
+        else:
+            scores = ll.refresh.estimate(fit, level=level, strict=strict)
+            standing = ll.refresh.ranks(fit, strict=strict, **drawn) if ranks else None
         _draw(fit, scores, truth, standing, list(versions), drawn, run)
         show, known = ll.report.refresh, {"truth": truth, "standing": standing}
-        content = show.content(scores, fit, new, checked=found, versions=names, **known)
+        content = show.content(scores, fit, new, checked=found, versions=names, **known) | more
         tables = show.tables(scores, new, **known)
         if suspicion is not None:
             content["suspects"] = suspicion.to_dict()
@@ -101,10 +114,27 @@ def estimate(
         run.show(tables, content)
 
 
-def _require_sense(inputs: Sequence[str], ranks: bool, suspects: bool, family: str | None, seed: int | None) -> None:
+def _sampled(
+    run: Run, fit: "ll.FitResult", versions: "Mapping[str, ll.Responses]", dims: int, engine: bayes.Engine, draws: int
+) -> Any:
+    """The posterior of the model that was fitted."""
+    from lleval_jax.bayes import refresh
+
+    return bayes.sampled(run, refresh(dims=dims), versions, engine, draws, fit)
+
+
+def _standing(posterior: Any, scores: "ll.Estimate") -> "Standing":
+    """Ranks on the whole version, from the posterior's draws."""
+    whole = scores.take([i for i, group in enumerate(scores.group) if group == words.WHOLE])
+    drawn, asked = posterior.outcome("score")[:, :, 0], np.reshape(whole.n_seen, (-1, 1))
+    about = {"method": whole.method, "status": posterior.diagnostics.status, "source": whole.source}
+    return ll.refresh.standing(whole.rows, whole.value, drawn, asked, level=whole.level, **about)
+
+
+def _require_sense(inputs: Sequence[str], drawn: bool, suspects: bool, family: str | None, seed: int | None) -> None:
     """Two versions, and no word for something that is not asked for."""
     require(len(inputs) > 1, "only one version is given; name the earlier versions first, then the new one")
-    require(seed is None or ranks, "--seed is of what --ranks draws; give --ranks too, or leave it out")
+    require(seed is None or drawn, "--seed is of what --ranks draws; give --ranks too, or leave it out")
     require(family is None or suspects, "--family is for --suspects; give --suspects too, or leave it out")
 
 

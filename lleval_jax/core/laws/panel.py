@@ -139,13 +139,18 @@ def log_joint(params: Params, panel: Panel, prior: Prior) -> Array:
     With shifts and own parts integrated out it is `log_evidence` less log(2 pi) / 2 for each logit seen.
     """
     shift, own, sizes = params
-    sd = jnp.sqrt(jnp.where(panel.seen, panel.noise, 1))
-    miss = jnp.where(panel.seen, norm.logpdf(panel.logit, panel.basis @ shift + own, sd), 0)
     spread = FREEDOM / 2 * math.log(FREEDOM / 2) - math.lgamma(FREEDOM / 2) - FREEDOM / 2
     sds = jnp.concatenate([prior.model_sd, prior.shift_sd.ravel()])
     constant = len(sizes.spread) * spread - jnp.sum(jnp.log(sds)) - 0.5 * len(sds) * math.log(2 * math.pi)
-    effects = log_normal(shift, _of_shifts(sizes, panel)) + log_normal(own, _of_models(sizes, panel))
-    return jnp.sum(miss) + effects + log_prior(sizes, prior) + constant
+    effects = log_normal(shift, of_shifts(sizes, panel)) + log_normal(own, of_models(sizes, panel))
+    answers = jnp.sum(log_likelihood(panel.basis @ shift + own, panel))
+    return answers + effects + log_prior(sizes, prior) + constant
+
+
+def log_likelihood(mean: Array, panel: Panel) -> Array:
+    """(models, cells) log density of the logits of right answers, given what they tend to; 0 where not seen."""
+    sd = jnp.sqrt(jnp.where(panel.seen, panel.noise, 1))
+    return jnp.where(panel.seen, norm.logpdf(panel.logit, mean, sd), 0)
 
 
 @full_precision
@@ -157,13 +162,21 @@ def log_evidence(sizes: Sizes, panel: Panel) -> Array:
 @full_precision
 def posterior(sizes: Sizes, panel: Panel) -> Posterior:
     """Of every model in every cell, seen or not."""
-    cov, known = _of_models(sizes, panel), _known(_blocks(sizes, panel))
+    cov, known = of_models(sizes, panel), _known(_blocks(sizes, panel))
     models, cells, width = len(cov), len(panel.version), panel.basis.shape[1]
     gain = cov @ known.weight[:models]
     mean = panel.basis @ known.mean + jnp.einsum("mcd,md->mc", cov, known.pull[:models])
     kept = jnp.eye(cells, dtype=gain.dtype)[None] - gain
     design = jnp.einsum("mcd,mk->mckd", kept, panel.basis).reshape(models, cells, width * cells)
     return Posterior(mean, cov - gain @ cov, design, known.shifts.reshape(width * cells, width * cells))
+
+
+@full_precision
+def effects(sizes: Sizes, panel: Panel) -> tuple[Array, Array]:
+    """Posterior means of `Params.shift` (width, cells) and `Params.own` (models, cells)."""
+    known = _known(_blocks(sizes, panel))
+    pull = known.pull[: len(panel.basis)]
+    return known.mean, jnp.einsum("mcd,md->mc", of_models(sizes, panel), pull)
 
 
 @full_precision
@@ -224,9 +237,9 @@ def _blocks(sizes: Sizes, panel: Panel) -> _Blocks:
     cells, width, dtype = len(panel.version), panel.basis.shape[1], panel.logit.dtype
     both = panel.seen[:, :, None] & panel.seen[:, None, :]
     noise = jnp.eye(cells, dtype=dtype)[None] * jnp.where(panel.seen, panel.noise, 1)[:, :, None]
-    cov = jnp.where(both, _of_models(sizes, panel), 0) + noise
+    cov = jnp.where(both, of_models(sizes, panel), 0) + noise
     return _Blocks(
-        cov=jnp.concatenate([cov, _of_shifts(sizes, panel)]),
+        cov=jnp.concatenate([cov, of_shifts(sizes, panel)]),
         seen=jnp.concatenate([panel.seen, jnp.ones((width, cells), bool)]),
         logit=jnp.concatenate([jnp.where(panel.seen, panel.logit, 0), jnp.zeros((width, cells), dtype)]),
         basis=jnp.concatenate([panel.basis, jnp.eye(width, dtype=dtype)]),
@@ -285,7 +298,7 @@ def _by_cov(known: _Known) -> Array:
 _density.defvjp(_density_told, _density_slopes)
 
 
-def _of_models(sizes: Sizes, panel: Panel) -> Array:
+def of_models(sizes: Sizes, panel: Panel) -> Array:
     """(models, cells, cells) covariance of what is a model's own."""
     ability, affinity, passing, lasting, own = jnp.exp(2 * sizes.model)
     version, domain, alone = _same(panel)
@@ -294,7 +307,7 @@ def _of_models(sizes: Sizes, panel: Panel) -> Array:
     return (ability + affinity * domain + own * alone)[None] + drift
 
 
-def _of_shifts(sizes: Sizes, panel: Panel) -> Array:
+def of_shifts(sizes: Sizes, panel: Panel) -> Array:
     """(width, cells, cells) covariance of each shift over cells."""
     return jnp.einsum("kp,pcd->kcd", jnp.exp(2 * sizes.shift), _parts_of_shifts(panel))
 

@@ -324,12 +324,17 @@ def _skill(known: _Lineages, shared: Slopes) -> Array:
 
 def _mean(known: _Lineages, rows: Rows, law: Law, shared: Slopes) -> Array:
     """Of the logits, (lineages, rows, benchmarks)."""
-    slope = shared.mean.reshape(len(INPUTS), -1)
-    skill = jnp.einsum("grk,jk->gjr", _skill(known, shared), law.loading)
-    common = jnp.einsum("grx,xm,jm->gjr", rows.inputs, slope, known.way) + skill
+    _, common, own = _means(known, rows, law, shared)
+    return law.centre[None, None] + common + own
+
+
+def _means(known: _Lineages, rows: Rows, law: Law, shared: Slopes) -> tuple[Array, Array, Array]:
+    """Of t (lineages, rows, skills), u and o (lineages, rows, benchmarks)."""
+    slope, skill = shared.mean.reshape(len(INPUTS), -1), _skill(known, shared)
+    common = jnp.einsum("grx,xm,jm->gjr", rows.inputs, slope, known.way) + jnp.einsum("grk,jk->gjr", skill, law.loading)
     left = known.pull - jnp.einsum("gjrs,gjs->gjr", known.weight, common)
     own = jnp.einsum("gjrs,gjs->gjr", known.residual, left)
-    return law.centre[None, None] + jnp.swapaxes(common + own, 1, 2)
+    return skill, jnp.swapaxes(common, 1, 2), jnp.swapaxes(own, 1, 2)
 
 
 def _roots(known: _Lineages, rows: Rows) -> tuple[Array, Array, Array]:
@@ -342,6 +347,13 @@ def _roots(known: _Lineages, rows: Rows) -> tuple[Array, Array, Array]:
     turned = jnp.einsum("grksl,gslxm->grkxm", known.skill, known.mixed)
     slope = jnp.einsum("gjrs,gsx,jm->gjrxm", rest, rows.inputs, known.way)
     return alone, skill, slope - jnp.einsum("gjrsk,gskxm->gjrxm", skill, turned)
+
+
+@full_precision
+def effects(law: Law, rows: Rows, at: At, floor: Array, shared: Slopes) -> tuple[Array, Array]:
+    """Posterior means of skills, slopes apart (lineages, rows, skills), and of residuals (.., benchmarks)."""
+    skill, _, own = _means(_lineages(rows, law, at, floor), rows, law, shared)
+    return skill, own
 
 
 def begin(law: Law, rows: Rows) -> At:

@@ -62,7 +62,7 @@ def log_joint(
         worth: (lineages, rows, benchmarks) given, scores are N(.., exp(2 noise) / worth), as in `At`.
     """
     law, length = params.law, jnp.sum(params.law.loading**2, 1)
-    miss = _log_scores(_logits(params, rows), law, rows, floor, worth)
+    answers = jnp.sum(log_likelihood(logits(params, rows), law, rows, floor, worth))
     shared, own = (jnp.exp(x[: len(INPUTS)])[:, None] for x in (law.shared, law.own))
     sd = [shared * jnp.ones((1, law.loading.shape[1])), own * jnp.sqrt(length)[None]]
     slopes = jnp.sum(norm.logpdf(params.slope, 0.0, jnp.concatenate(sd, 1)))
@@ -73,22 +73,22 @@ def log_joint(
     effects = log_normal(jnp.swapaxes(params.skill, 1, 2), over_skills) + log_normal(
         jnp.swapaxes(params.residual, 1, 2), over_benchmarks
     )
-    return miss + slopes + effects + log_prior(law, begin, bends) + _prior_constant(law, bends)
+    return answers + slopes + effects + log_prior(law, begin, bends) + _prior_constant(law, bends)
 
 
-def _logits(params: Params, rows: Rows) -> Array:
+def logits(params: Params, rows: Rows) -> Array:
     """(lineages, rows, benchmarks) by effects and law."""
     law, skills = params.law, params.law.loading.shape[1]
     skill = rows.inputs @ params.slope[:, :skills] + params.skill
     return law.centre[None, None] + skill @ law.loading.T + rows.inputs @ params.slope[:, skills:] + params.residual
 
 
-def _log_scores(logit: Array, law: Law, rows: Rows, floor: Array, worth: Array | None) -> Array:
-    """Log density of the scores seen."""
+def log_likelihood(logit: Array, law: Law, rows: Rows, floor: Array, worth: Array | None = None) -> Array:
+    """(lineages, rows, benchmarks) log density of each score; 0 where not seen."""
     score, sd = link(logit, floor, law.bend)[0], jnp.exp(law.noise)[None, None]
     if worth is None:
-        return jnp.sum(jnp.where(rows.seen, t.logpdf(rows.score, FREEDOM, score, sd), 0))
-    return jnp.sum(jnp.where(rows.seen, norm.logpdf(rows.score, score, sd / jnp.sqrt(worth)), 0))
+        return jnp.where(rows.seen, t.logpdf(rows.score, FREEDOM, score, sd), 0)
+    return jnp.where(rows.seen, norm.logpdf(rows.score, score, sd / jnp.sqrt(worth)), 0)
 
 
 def _prior_constant(law: Law, bends: float | Array) -> Array:

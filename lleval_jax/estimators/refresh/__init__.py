@@ -16,6 +16,7 @@ from lleval_jax.estimators.refresh.panel import preview as preview
 from lleval_jax.estimators.refresh.panel import ranks as ranks
 from lleval_jax.estimators.refresh.panel import spread as spread
 from lleval_jax.estimators.refresh.rows import check as check
+from lleval_jax.estimators.refresh.standing import standing as standing
 from lleval_jax.renamed import moved
 from lleval_jax.values.ranks import Standing as Standing
 

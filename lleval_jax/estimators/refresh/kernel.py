@@ -17,6 +17,8 @@ from lleval_jax.types import Array
 
 TOL, STEPS = 2e-3, 400  # largest gradient entry of the log evidence by the log of a size; steps at most
 
+PER_DIM = 4  # models for each loading at least
+
 
 class Found(NamedTuple):
     """Loadings, sizes of most evidence and prior, and how the search ended.
@@ -55,7 +57,7 @@ class Search:
 
     def solve(self, data: Data, key: Array) -> Found:
         """The sizes of one chain. The search begins where the prior is highest and needs no key."""
-        loading = self._loadings(data)
+        loading = loadings(data, self.dims)
         observed = with_loadings(data.panel, loading)
         prior = panel.before(*observed.basis.shape, dtype=observed.basis.dtype)
         first, unflat = ravel_pytree(prior.mode)
@@ -81,7 +83,14 @@ class Search:
             error=end.error,
         )
 
-    def _loadings(self, data: Data) -> Array:
-        if not self.dims:
-            return jnp.zeros((len(data.share), 0), data.share.dtype)
-        return factors.loadings(data.product, data.common, data.share, self.dims)
+
+def loadings(data: Data, dims: int) -> Array:
+    """(models, dims) on what all answers have in common."""
+    if not dims:
+        return jnp.zeros((len(data.share), 0), data.share.dtype)
+    return factors.loadings(data.product, data.common, data.share, dims)
+
+
+def fewer(dims: int, models: int) -> int:
+    """Loadings that so many models allow."""
+    return min(dims, models // PER_DIM)

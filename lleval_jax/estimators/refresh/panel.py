@@ -21,9 +21,10 @@ from lleval_jax.errors import BadInput, nearest, require, require_level
 from lleval_jax.estimators import contract
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.refresh import choice
-from lleval_jax.estimators.refresh.kernel import Found, Search
+from lleval_jax.estimators.refresh.kernel import Found, Search, fewer
 from lleval_jax.estimators.refresh.outlook import Outlook, conditioned, outlook
-from lleval_jax.layout.chain import Named, append, empty, grow, lay_out, named_of
+from lleval_jax.estimators.refresh.standing import standing
+from lleval_jax.layout.chain import Named, append, chained, grow, lay_out, named_of
 from lleval_jax.renamed import renamed
 from lleval_jax.types import Array, Status
 from lleval_jax.values.params import RefreshParams
@@ -35,8 +36,6 @@ from lleval_jax.values.results import Choice, Estimate, FitResult, Source
 
 CITE = ("shabtay2024livexiv",)
 DIMS = 3  # loadings of a model
-OUTSIDE = "rank by score outside of the draws"  # status of a rank that draws of the scores do not bear out
-PER_DIM = 4  # models for each of them at least
 
 
 def fit(
@@ -63,13 +62,10 @@ def fit(
         NotConverged: with `strict`, the search stopped early.
     """
     require(dims >= 0, f"dims is {dims}; it must be 0 or more")
-    by_name = versions if isinstance(versions, Mapping) else {f"v{i + 1}": v for i, v in enumerate(versions)}
-    require(len(by_name) > 0, "there is no version to learn from")
-    named, source = empty(), Source(cite=CITE)
-    for name, answers in by_name.items():
-        named, source = append(named, answers, name), source.merge(answers.source)
-    require(len(named.models) > 2, f"the versions hold {len(named.models)} models; at least 3 are needed")
-    tell(Progress(f"fitting {len(named.models):,} models on {len(by_name)} versions"))
+    named, source = chained(versions), Source(cite=CITE)
+    for answers in versions.values() if isinstance(versions, Mapping) else versions:
+        source = source.merge(answers.source)
+    tell(Progress(f"fitting {len(named.models):,} models on {len(versions)} versions"))
     return _fitted(named, dims, source, strict, precision)[0]
 
 
@@ -254,26 +250,8 @@ def ranks(
     """
     require_level(level)
     scores, fit = _of_version(fit, answers, version, strict, precision)
-    models, mean = len(fit.rows), scores.mean[:, 0]
-    drawn = scores.drawn(draws, seed)
-    places = 1 + np.argsort(np.argsort(-drawn, 1, kind="stable"), 1, kind="stable")
-    chance = np.stack([(places == rank).mean(0) for rank in range(1, models + 1)], 1)
-    value = 1 + np.argsort(np.argsort(-mean, kind="stable"), kind="stable")
-    low, high = np.quantile(places, (0.5 - level / 2, 0.5 + level / 2), axis=0, method="nearest")
-    apart = (value < low) | (value > high)  # many models that are hardly known stand above one that is known well
-    low, high, order = np.minimum(low, value), np.maximum(high, value), np.argsort(value)
-    estimate = Estimate.crossed(
-        fit.rows,
-        (WHOLE,),
-        [part[:, None] for part in (value, low, high, places.std(0))],
-        n_seen=scores.asked[:, :1],
-        status=np.where(apart, OUTSIDE, fit.status)[:, None],
-        target="rank",
-        method=fit.method,
-        level=level,
-        source=fit.source,
-    )
-    return Standing(order, low[order], high[order], estimate, chance, chance[np.arange(models), value - 1])
+    words = {"method": fit.method, "status": fit.status, "source": fit.source, "level": level}
+    return standing(fit.rows, scores.mean[:, 0], scores.drawn(draws, seed), scores.asked[:, :1], **words)
 
 
 def _variance_of(scores: Outlook, of: str) -> choice.Loss:
@@ -339,7 +317,7 @@ def _fitted(
     named: Named, dims: int, source: Source, strict: bool, precision: Precision
 ) -> tuple[FitResult[RefreshParams], Panel]:
     """The law of most evidence, and the panel that it was found from."""
-    dims = min(dims, len(named.models) // PER_DIM)
+    dims = fewer(dims, len(named.models))
     with precise(precision):
         data, axes = lay_out(named, precision)
         found = contract.solve(Search(dims), data, jax.random.key(0))

@@ -256,14 +256,26 @@ def require_fit(board: Leaderboard, skills: int, link: str) -> None:
 
 def _checked(target: Target, fit: FitResult[SlothParams]) -> Target:
     """With the lineage and the tuning that its family has."""
-    families, lineages = fit.names("families", fit.params.family), fit.names("lineages", fit.params.lineage)
+    p = fit.params
+    return settled(target, fit.names("families", p.family), fit.names("lineages", p.lineage), p.instruct)
+
+
+def settled(target: Target, families: Sequence[str], lineages: Sequence[str], instruct: np.ndarray) -> Target:
+    """A target with the lineage and the tuning that its family has; errors as in `estimate`.
+
+    Args:
+        target: as it was asked for.
+        families: (models,) of the leaderboard, and so are the rest.
+        lineages: (models,)
+        instruct: (models,) whether tuned.
+    """
     require_target(target, families)
     if target.family == NEW:
         lineage = target.lineage
         require(lineage is None or lineage in lineages, _unknown("lineage", str(lineage), lineages))
         return target._replace(lineage=lineage or "", instruct=bool(target.instruct))
     at = [i for i, name in enumerate(families) if name == target.family]
-    tuned = bool(fit.params.instruct[at].mean() > 0.5) if target.instruct is None else target.instruct
+    tuned = bool(instruct[at].mean() > 0.5) if target.instruct is None else target.instruct
     return target._replace(lineage=lineages[at[0]], instruct=tuned)
 
 

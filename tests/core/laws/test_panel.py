@@ -70,6 +70,8 @@ def test_the_posterior_is_that_of_dense_normal_algebra(world):
     gain = np.linalg.solve(noisy, cov[seen]).T
     told = posterior(sizes, known)
     np.testing.assert_allclose(told.mean.ravel(), gain @ logit[seen], atol=1e-9)
+    shift, own = panel.effects(sizes, known)
+    np.testing.assert_allclose(known.basis @ shift + own, told.mean, atol=1e-9)
     left = (cov - gain @ cov[seen]).reshape(MODELS, CELLS, MODELS, CELLS)
     found = np.einsum("mcs,sr,ndr->mcnd", told.design, told.shifts, told.design)
     for m in range(MODELS):
