@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bench.training import (
     alignment_tables,
     asymmetry_tables,
+    batches_tables,
     faults_tables,
     memory_b_tables,
     sharding_tables,
@@ -16,6 +17,7 @@ from bench.training import (
 TABLES: dict[str, Callable[[], str]] = {
     **alignment_tables.TABLES,
     **asymmetry_tables.TABLES,
+    **batches_tables.TABLES,
     **faults_tables.TABLES,
     **memory_b_tables.TABLES,
     **sharding_tables.TABLES,
