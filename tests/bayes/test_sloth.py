@@ -138,7 +138,7 @@ def test_predictions_are_those_by_brute_force() -> None:
     assert 1 / np.sum(weight**2) > 5000, "too few effective laws"
     model = bayes.sloth(WANTED, skills=1, link="logistic")
     posterior = bayes.sample(
-        model, value, engine=bayes.NUTS(chains=2, warmup=300, draws=200), key=3, precision="float64"
+        model, value, engine=bayes.NUTS(chains=2, draws=200, max_depth=6), key=3, precision="float64"
     )
     draws = posterior.outcome("expected").reshape(2, -1, len(WANTED))
     node, share = np.polynomial.hermite_e.hermegauss(61)
