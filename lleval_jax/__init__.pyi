@@ -24,6 +24,7 @@ from lleval_jax.errors import RunFailed as RunFailed
 from lleval_jax.errors import Stopped as Stopped
 from lleval_jax.estimators import adaptive as adaptive
 from lleval_jax.estimators import irt as irt
+from lleval_jax.estimators import pairwise as pairwise
 from lleval_jax.estimators import pepr as pepr
 from lleval_jax.estimators import plain as plain
 from lleval_jax.estimators import prompts as prompts
@@ -60,6 +61,7 @@ from lleval_jax.values import Guard as Guard
 from lleval_jax.values import ItemBank as ItemBank
 from lleval_jax.values import Leaderboard as Leaderboard
 from lleval_jax.values import LeftOut as LeftOut
+from lleval_jax.values import Pairs as Pairs
 from lleval_jax.values import Progress as Progress
 from lleval_jax.values import Responses as Responses
 from lleval_jax.values import Source as Source

@@ -194,6 +194,17 @@ METHODS = (
         kernel=True,
     ),
     Method(
+        "pairwise",
+        lambda: (worlds.pairs(), None),
+        lambda pairs: ll.pairwise.fit(pairs),
+        lambda fit, _: ll.pairwise.estimate(fit),
+        shuffled=lambda world: (world[0].take(range(len(world[0].models))[::-1]), None),
+        unseen="a model that met none has no rating, and is refused",
+        twice=lambda world: (dataclasses.replace(world[0], counts=2 * world[0].counts), None),
+        precise="it is float64",
+        kernel="its unknowns are a vector, and its data a table of counts: `loop.solve` is called with them",
+    ),
+    Method(
         "pepr",
         lambda: (worlds.logprobs(), None),
         lambda table: ll.pepr.fit(table, draws=1000),

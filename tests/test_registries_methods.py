@@ -20,6 +20,7 @@ from lleval_jax.core.linalg import rotation
 from lleval_jax.errors import BadInput
 from lleval_jax.estimators import tiny
 from lleval_jax.estimators.irt import linking
+from lleval_jax.estimators.pairwise import scores
 from lleval_jax.estimators.pepr.effects import UNIT
 from lleval_jax.estimators.plain import paired
 from lleval_jax.estimators.plain import score as plain_score
@@ -133,6 +134,7 @@ ASKED = {
         lambda x: ll.refresh.link(None, None, by=x),
     ),
     ("irt/rotation.py", "rotation.CRITERIA"): (rotation.CRITERIA, lambda x: ll.rotation.rotate(FLAT, by=x)),
+    ("pairwise/scores.py", "TARGETS"): (scores.TARGETS, lambda x: ll.pairwise.estimate(None, x)),
     ("pepr/weights.py", "UNIT"): (UNIT, lambda x: ll.pepr.fit(worlds.logprobs(), per=x)),
     ("plain/paired.py", "ADJUST"): (paired.ADJUST, lambda x: ll.plain.ranks(None, adjust=x)),
     ("plain/paired.py", "WAYS"): (paired.WAYS, lambda x: ll.plain.compare(None, first="a", second="b", by=x)),

@@ -53,6 +53,15 @@ def grid() -> ll.Responses:
 
 
 @functools.cache
+def pairs() -> ll.Pairs:
+    """Five models that met each other eight times, with ties."""
+    random = np.random.default_rng(6)
+    ends = [(f"model-{i}", f"model-{j}") for i in range(5) for j in range(i) for _ in range(8)]
+    score = random.choice([0.0, 0.5, 1.0], len(ends), p=[0.3, 0.2, 0.5])
+    return ll.Pairs.build(*zip(*ends, strict=True), score, models=[f"model-{i}" for i in range(5)])
+
+
+@functools.cache
 def leaderboard() -> ll.Leaderboard:
     """27 models of nine families on three benchmarks."""
     return sloth.leaderboard()

@@ -12,11 +12,14 @@ from lleval_jax.bayes.files import load as load
 from lleval_jax.bayes.files import save as save
 from lleval_jax.bayes.laplace import Laplace as Laplace
 from lleval_jax.bayes.many import sample_many as sample_many
+from lleval_jax.bayes.models.faces import agents as agents
 from lleval_jax.bayes.models.faces import irt as irt
+from lleval_jax.bayes.models.faces import pairwise as pairwise
 from lleval_jax.bayes.models.faces import prompts as prompts
 from lleval_jax.bayes.models.faces import rasch as rasch
 from lleval_jax.bayes.models.faces import refresh as refresh
 from lleval_jax.bayes.models.faces import sloth as sloth
+from lleval_jax.bayes.models.systems import systems as systems
 from lleval_jax.bayes.nuts import NUTS as NUTS
 from lleval_jax.bayes.posterior import Posterior as Posterior
 from lleval_jax.bayes.prior import PriorScores as PriorScores

@@ -71,16 +71,16 @@ class Model(Protocol):
         """Acceptance probability that NUTS aims at: 0.8, more where sizes of effects are learned from few effects."""
         ...
 
-    def maximum(self, value: Any) -> FitResult:
-        """Our maximum likelihood fit of the same model, where sampling starts."""
+    def maximum(self, value: Any) -> FitResult | None:
+        """Our maximum likelihood fit of the same model, where sampling starts; None where there is none."""
         ...
 
     def lay_out(self, value: Any, fit: FitResult | None, precision: str) -> Laid:
         """Names and arrays apart; the fit is None for a prior. `BadInput` for a value that the model cannot take."""
         ...
 
-    def start(self, laid: Laid, fit: FitResult) -> dict[str, np.ndarray]:
-        """A value of every site, from the fit."""
+    def start(self, laid: Laid, fit: Any) -> dict[str, np.ndarray]:
+        """A value of every site, from the fit, or from the answers where there is no fit."""
         ...
 
     def __call__(self, data: Any) -> None:

@@ -12,7 +12,10 @@ import xarray
 from lleval_jax.bayes import trees
 from lleval_jax.bayes.contract import Laid, Target
 from lleval_jax.bayes.diagnostics import Diagnostics
+from lleval_jax.bayes.models.agents import Agents
+from lleval_jax.bayes.models.covariates import Covariates
 from lleval_jax.bayes.models.irt import Irt
+from lleval_jax.bayes.models.pairwise import Pairwise
 from lleval_jax.bayes.models.prompts import Prompts
 from lleval_jax.bayes.models.refresh import Refresh
 from lleval_jax.bayes.models.sloth import Sloth
@@ -23,7 +26,8 @@ from lleval_jax.values.results import Source
 from lleval_jax.writing import put
 
 SCHEMA = "lleval/posterior/1"
-MODELS: dict[str, type] = {"Irt": Irt, "Prompts": Prompts, "Refresh": Refresh, "Sloth": Sloth}
+MODELS: dict[str, type] = {kind.__name__: kind for kind in (Agents, Irt, Pairwise, Prompts, Refresh, Sloth)}
+PARTS: dict[str, type] = {"curve": Curve, "features": Covariates}  # settings that are classes of their own
 
 
 def save(posterior: Posterior, path: str | pathlib.Path) -> None:
@@ -114,9 +118,13 @@ def _made(kind: type, prefix: str, arrays: Mapping[str, np.ndarray]) -> Any:
 
 def _model(said: dict[str, Any]) -> Any:
     kind = chosen(MODELS, said.pop("class"), "model")
-    if "curve" in said:
-        said["curve"] = Curve(**said["curve"])
-    return kind(**{name: _settled(x) for name, x in said.items()})
+    return kind(**{name: _setting(name, x) for name, x in said.items()})
+
+
+def _setting(name: str, x: Any) -> Any:
+    if name in PARTS and x is not None:
+        return PARTS[name](**{part: _settled(value) for part, value in x.items()})
+    return _settled(x)
 
 
 def _settled(x: Any) -> Any:

@@ -495,3 +495,25 @@ class PeprParams(NamedTuple):
     covariance: np.ndarray
     fitted: np.ndarray
     false_alarm: np.ndarray
+
+
+@register
+@checked(
+    rating=Rule("rows"),
+    log_tie=Rule("ties"),
+    covariance=Covariance("unknowns", "unknowns"),
+    met=Rule("rows", "rows", low=0),
+)
+class PairParams(NamedTuple):
+    """Ratings from comparisons of two.
+
+    rating      (models,)           in logits, told from their mean
+    log_tie     (1,)                log of how often equal models tie, over the root of their odds; (0,) without ties
+    covariance  (k, k)              of the ratings, then of log_tie
+    met         (models, opponents) how often two met
+    """
+
+    rating: np.ndarray
+    log_tie: np.ndarray
+    covariance: np.ndarray
+    met: np.ndarray

@@ -1,7 +1,7 @@
 """Answers as arrays for a posterior, and the scores that follow from probabilities."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,8 @@ class Data(NamedTuple):
     family    (models,)           index of the model's family
     families  (families,)         how many models each has
     anchors   (dims,)             items whose loadings are triangular
+    features  (items, features)   standardised; none, unless the model has them
+    told      (items,)            information about an item, as of `effects`, where it is needed
     """
 
     scores: Numbers
@@ -35,6 +37,21 @@ class Data(NamedTuple):
     family: Numbers
     families: Numbers
     anchors: Numbers
+    features: Numbers
+    told: Numbers
+
+
+class Scored(Protocol):
+    """What scores are made of: `scores`, `weight` and `share` as of `Data`."""
+
+    @property
+    def scores(self) -> Numbers: ...  # noqa: D102
+
+    @property
+    def weight(self) -> Numbers: ...  # noqa: D102
+
+    @property
+    def share(self) -> Numbers: ...  # noqa: D102
 
 
 def lay_out(
@@ -63,6 +80,8 @@ def lay_out(
         family=family,
         families=np.bincount(family, minlength=len(names)),
         anchors=anchors,
+        features=np.zeros((len(responses.items), 0), precision),
+        told=np.zeros(len(responses.items), precision),
         **numbers,
     )
     dims = tuple(f"ability-{d + 1}" for d in range(len(anchors))) if len(anchors) > 1 else ("ability",)
@@ -75,7 +94,7 @@ def lay_out(
     return Laid(data, axes, kept, {"rate": scored, "score": scored, "ability": ability}, responses.source)
 
 
-def outcome(target: str, data: Data, probability: Array, key: Array) -> Array:
+def outcome(target: str, data: Scored, probability: Array, key: Array) -> Array:
     """(models, 1 + groups) mean over all items, and over those of each group where there are several.
 
     rate   of the probabilities: where the score tends to if the same questions are asked again and again
@@ -84,8 +103,13 @@ def outcome(target: str, data: Data, probability: Array, key: Array) -> Array:
     if target == "score":
         drawn = jax.random.bernoulli(key, probability).astype(probability.dtype)
         probability = jnp.where(data.weight > 0, data.scores, drawn)
+    return averaged(data.share, probability)
+
+
+def averaged(share: Numbers, probability: Array) -> Array:
+    """(rows, 1 + groups) of (rows, items): mean over all items, and over those of each group if there are several."""
     whole = jnp.mean(probability, 1, keepdims=True)
-    return jnp.concatenate([whole, probability @ data.share.T], 1) if len(data.share) > 1 else whole
+    return jnp.concatenate([whole, probability @ share.T], 1) if len(share) > 1 else whole
 
 
 def _families(rows: tuple[str, ...], families: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], np.ndarray]:

@@ -1,8 +1,14 @@
 """The models by name, as users make them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
+import pandas as pd
+
+from lleval_jax.bayes.models.agents import Agents
+from lleval_jax.bayes.models.covariates import covariates
 from lleval_jax.bayes.models.irt import Irt
+from lleval_jax.bayes.models.pairwise import Pairwise
 from lleval_jax.bayes.models.prompts import Prompts
 from lleval_jax.bayes.models.refresh import Refresh
 from lleval_jax.bayes.models.sloth import Sloth
@@ -14,7 +20,12 @@ from lleval_jax.estimators.sloth.law import SKILLS, Link, Target
 
 
 def irt(
-    curve: Model | Curve = "2pl", *, dims: int = 1, families: Mapping[str, str] | None = None, groups: bool = False
+    curve: Model | Curve = "2pl",
+    *,
+    dims: int = 1,
+    families: Mapping[str, str] | None = None,
+    groups: bool = False,
+    features: pd.DataFrame | None = None,
 ) -> Irt:
     """An item response model of `Responses`.
 
@@ -24,18 +35,23 @@ def irt(
         families: model -> its family: abilities of a family are alike, by a share that is learned.
         groups: items of a group of `Responses.groups` are alike, and a model's logits differ from group to group by
             an amount that is learned. Scores by group then borrow from each other.
+        features: of items, numbers (covariates, the columns of an embedding); one line an item, the index has their
+            names. They are prior means of how easy an item is, by weights that are learned, and so is how far items
+            are from them. Scores on items that none has answered can then be estimated.
 
     Raises:
-        BadInput: an unknown curve, or one that does not go with so many dimensions.
+        BadInput: an unknown curve, one that does not go with so many dimensions, or features that are not numbers.
     """
     found = curve_of(curve, dims)
     require(dims == 1 or (found.logistic and not found.shared_slope), "rasch, 3pl and 4pl have one dimension")
-    return Irt(found, tuple((families or {}).items()), groups)
+    return Irt(found, tuple((families or {}).items()), groups, covariates(features))
 
 
-def rasch(*, families: Mapping[str, str] | None = None, groups: bool = False) -> Irt:
+def rasch(
+    *, families: Mapping[str, str] | None = None, groups: bool = False, features: pd.DataFrame | None = None
+) -> Irt:
     """The Rasch model: one slope for all items; else as `irt`."""
-    return irt("rasch", families=families, groups=groups)
+    return irt("rasch", families=families, groups=groups, features=features)
 
 
 def prompts() -> Prompts:
@@ -84,3 +100,44 @@ def sloth(predict: Sequence[Target] = (), *, skills: int = SKILLS, link: Link = 
     """
     require_known(link, BENDS, "link")
     return Sloth(skills, link, tuple(predict))
+
+
+def agents(
+    systems: Mapping[str, tuple[str, str]],
+    *,
+    features: pd.DataFrame | None = None,
+    unknown: Literal["own", "refuse"] = "own",
+) -> Agents:
+    """Agents as language models crossed with scaffolds, of `Responses` of systems to tasks; k of n repeats as weights.
+
+    Scores of systems ("rate", "score"), of a language model over all scaffolds ("model"), of a scaffold over all
+    language models ("scaffold"), and how much each differ ("spread"). Differences, ranks and the best of any of these:
+    `posterior.estimate("difference", of="model", first="gpt-4o", second="claude-3.5-sonnet")`.
+
+    Args:
+        systems: system -> (language model, scaffold), as `bayes.systems` reads them from names; "" for a part that is
+            not known.
+        features: of tasks, numbers; one line a task, the index has their names. They are prior means of how easy a
+            task is, so scores on tasks that were never tried can be estimated.
+        unknown: a language model that is not known is "own", a level of its own which is in no other system, or
+            "refuse".
+
+    Raises:
+        BadInput: a language model is not known and shall be refused, or features are not numbers.
+    """
+    require(unknown in ("own", "refuse"), f"unknown is {unknown!r}; it is 'own' or 'refuse'")
+    without = [system for system, (model, _) in systems.items() if not model]
+    refused = unknown == "refuse" and bool(without)
+    require(
+        not refused, f"the language model of {len(without)} systems is not known: {', '.join(map(repr, without[:5]))}"
+    )
+    parts = tuple((system, model, scaffold) for system, (model, scaffold) in systems.items())
+    return Agents(parts, covariates(features))
+
+
+def pairwise() -> Pairwise:
+    """Bradley-Terry with ties, of `Pairs`: "rating" in points of Elo, and "win", expected scores against each opponent.
+
+    Answers also where `pairwise.fit` has none: parts that never met, or a model that won all.
+    """
+    return Pairwise()

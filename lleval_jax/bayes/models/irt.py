@@ -15,6 +15,9 @@ joint density is `core.irt.likelihood.log_joint` under the prior of `irt.fit`. S
     apart_sd ~ HalfNormal(0.5)     what a model does to one group of items alone: 8 points at the middle, typically
     group_sd ~ HalfNormal(0.7)     groups differ in difficulty: 11 points at the middle, typically
     family_share ~ Uniform(0, 1)   of the variance of abilities that lies between families
+    features                       of items, as `covariates`: the intercept's prior mean
+
+With groups, mean and sd of each coordinate over the items are learned; with features alone those of the intercept.
 """
 
 import dataclasses
@@ -28,8 +31,9 @@ import numpyro
 from numpyro import distributions as dist
 
 from lleval_jax.bayes.contract import Laid, Values
-from lleval_jax.bayes.models import answers, loadings
+from lleval_jax.bayes.models import answers, covariates, effects, loadings
 from lleval_jax.bayes.models.answers import Data
+from lleval_jax.bayes.models.covariates import Covariates
 from lleval_jax.bayes.models.sites import half_normal, shown, site, standard
 from lleval_jax.core.irt import irf, likelihood
 from lleval_jax.curves import Curve, name_of
@@ -60,11 +64,13 @@ class Irt:
     curve     which item parameters are free
     families  (model, family); () where each model stands alone
     groups    items of a group are alike, and a model's logits differ from group to group
+    features  of items, or None
     """
 
     curve: Curve
     families: tuple[tuple[str, str], ...] = ()
     groups: bool = False
+    features: Covariates | None = None
     data: ClassVar[type] = Data
     observed: ClassVar[tuple[str, ...]] = ("models", "items")
 
@@ -72,13 +78,26 @@ class Irt:
     def name(self) -> str:
         """Such as "2pl, items in groups"."""
         words = [name_of(self.curve)] + [f"{self.curve.dims} dims"] * (self.curve.dims > 1)
-        return ", ".join(words + ["models in families"] * bool(self.families) + ["items in groups"] * self.groups)
+        words += ["models in families"] * bool(self.families) + ["items in groups"] * self.groups
+        return ", ".join(words + ["item features"] * (self.features is not None))
 
     @property
     def coordinates(self) -> list[str]:
         """What differs from item to item."""
         slope = [] if self.curve.shared_slope else ["slope"]
         return [*slope, "intercept"] + ["floor"] * self.curve.floor + ["ceiling"] * self.curve.ceiling
+
+    @property
+    def learned(self) -> list[str]:
+        """Coordinates whose mean and sd over the items are learned."""
+        if self.groups:
+            return [name for name in self.coordinates if name != "slope" or self.curve.dims == 1]
+        return ["intercept"] if self.features is not None else []
+
+    @property
+    def standard(self) -> list[str]:
+        """Coordinates whose sites are standard normal; with features the intercept's are those of `effects`."""
+        return [name for name in self.coordinates if self.features is None or name != "intercept"]
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -93,7 +112,8 @@ class Irt:
     def part(self, data: Data, units: Array) -> Data:
         """The answers to some items."""
         parts = {name: jnp.asarray(getattr(data, name))[:, units] for name in ("scores", "weight", "share")}
-        return data._replace(group=jnp.asarray(data.group)[units], **parts)
+        parts |= {name: jnp.asarray(getattr(data, name))[units] for name in ("group", "features", "told")}
+        return data._replace(**parts)
 
     @property
     def accept(self) -> float:
@@ -102,7 +122,7 @@ class Irt:
         With LiveXiv's 5 x 320 answers in eight groups one of 4,000 draws diverged at 0.95, and none at 0.98, which took
         a quarter more gradients a draw.
         """
-        return 0.98 if self.groups or self.families else 0.8
+        return 0.98 if self.learned or self.families else 0.8
 
     def __call__(self, data: Data) -> None:
         """Abilities, items, and what was answered."""
@@ -126,12 +146,16 @@ class Irt:
         """(items, width), as `irf.constrain` reads them."""
         count, dims = len(data.group), self.curve.dims
         where = {name: self._where(name) for name in self.coordinates}
-        own = {name: standard(f"{name}_own", count, dims if name == "slope" else 1) for name in where}
-        found = {name: at.mean + at.sd * own[name] for name, at in where.items()}
+        own = {name: standard(f"{name}_own", count, dims if name == "slope" else 1) for name in self.standard}
+        found = {name: where[name].mean + where[name].sd * x for name, x in own.items()}
         if self.curve.shared_slope:
             found["slope"] = jnp.broadcast_to(site("slope_all", dist.Normal(*self.usual("slope"))), (count, 1))
         if dims > 1:
             found["slope"] = loadings.triangular(own["slope"], loadings.diagonal(dims), jnp.asarray(data.anchors))
+        if self.features is not None:
+            at = where["intercept"]
+            alone = effects.effects("intercept", jnp.asarray(at.sd), data.told)
+            found["intercept"] = (at.mean + alone + covariates.easiness(data.features))[:, None]
         if self.groups:
             between = half_normal("group_sd", BETWEEN)
             found["intercept"] += between * standard("group", len(data.share), 1)[data.group]
@@ -139,9 +163,9 @@ class Irt:
         return jnp.concatenate([found[name] for name in names], 1)
 
     def _where(self, name: str) -> Where:
-        """Fixed, as in `irt.fit`; of items in groups learned."""
+        """Fixed, as in `irt.fit`, or learned."""
         mean, sd = self.usual(name)
-        if not self.groups or (name == "slope" and self.curve.dims > 1):
+        if name not in self.learned:
             return Where(mean, sd)
         middle = site(f"{name}_mean", dist.Normal(mean, ABOUT[name]))
         return Where(middle, half_normal(f"{name}_sd", SPREAD[name]))
@@ -176,7 +200,13 @@ class Irt:
     def lay_out(self, value: Responses, fit: FitResult[IrtParams] | None, precision: str) -> Laid:
         """Answers, groups and families as arrays."""
         anchors = np.arange(self.curve.dims) if fit is None else loadings.anchored(fit.params.slope)[0]
-        return answers.lay_out(value, self.families, anchors, self._kept(), precision)
+        laid = answers.lay_out(value, self.families, anchors, self._kept(), precision)
+        if self.features is None:
+            return laid
+        features, names = self.features.of(value.items)
+        told = _information(laid.data.scores, laid.data.weight).astype(precision)
+        data = laid.data._replace(features=features.astype(precision), told=told)
+        return laid._replace(data=data, axes={**laid.axes, "features": names})
 
     def _kept(self) -> dict[str, tuple[str, ...]]:
         """What is kept of a draw, and its axes."""
@@ -184,9 +214,9 @@ class Irt:
         kept = {"ability": ("models", "dims"), "slope": slope, "intercept": ("items",)}
         kept |= {name: ("items",) for name in ("floor", "ceiling") if name in self.coordinates}
         kept |= {"family_share": (), "family": ("families", "dims")} if self.families else {}
+        kept |= {f"{name}_{what}": () for name in self.learned for what in ("mean", "sd")}
+        kept |= {"feature": ("features",), "feature_sd": ()} if self.features is not None else {}
         if self.groups:
-            learned = [n for n in self.coordinates if n != "slope" or self.curve.dims == 1]
-            kept |= {f"{name}_{what}": () for name in learned for what in ("mean", "sd")}
             kept |= {"group_sd": (), "apart_sd": (), "apart": ("models", "groups")}
         return kept
 
@@ -207,7 +237,7 @@ class Irt:
         for name in self.coordinates:
             mean, sd = self.usual(name)
             found[f"{name}_own"] = (coordinates[name] - mean) / sd
-            if self.groups and not (name == "slope" and self.curve.dims > 1):
+            if name in self.learned:
                 found |= {f"{name}_mean": np.asarray(mean), f"{name}_sd": np.asarray(sd)}
         if self.curve.shared_slope:
             found["slope_all"] = coordinates["slope"][0, 0]
@@ -219,7 +249,11 @@ class Irt:
         if self.groups:
             found |= {"group_sd": np.asarray(0.3), "group": np.zeros((len(data.share), 1))}
             found |= {"apart_sd": np.asarray(0.2), "apart_own": np.zeros((len(p.ability), len(data.share)))}
-        return found
+        if self.features is None:
+            return found
+        mean, sd = self.usual("intercept")
+        found["intercept_own"] = effects.start(p.intercept - mean, sd, data.told)
+        return found | covariates.start(data.features)
 
     def outcome(self, target: str, data: Data, draw: Values, key: Array) -> Array:
         """Abilities, or scores on the benchmark's items; see `answers.outcome`."""
@@ -243,6 +277,13 @@ class Irt:
         """(items,) floors and ceilings."""
         none = jnp.zeros_like(draw["intercept"])
         return draw.get("floor", none), draw.get("ceiling", none + 1)
+
+
+def _information(scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(items,) that answers have about an item's logit, roughly."""
+    asked = weight.sum(0)
+    p = ((scores * weight).sum(0) + 0.5) / (asked + 1)
+    return asked * p * (1 - p)
 
 
 def _logit(p: np.ndarray) -> np.ndarray:

@@ -1,0 +1,193 @@
+"""Agents: names, the density, posteriors against integration, scores over scaffolds, and data at the edge."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from arviz_stats.base import array_stats
+from numpyro.infer.util import potential_energy, unconstrain_fn
+from scipy.special import expit
+from scipy.stats import beta as beta_of
+from scipy.stats import betabinom, halfnorm, norm
+
+import lleval_jax as ll
+from lleval_jax import bayes
+from lleval_jax.bayes.numbers import numbers
+
+FALSE_ALARM = 1e-5
+QUICK = bayes.NUTS(chains=2, draws=100, warmup=50, accept=0.7, max_depth=4)
+SYSTEMS = {"a-one": ("one", "a"), "a-two": ("two", "a"), "b-one": ("one", "b"), "c": ("", "c")}
+
+
+def answers(tasks: int = 6, repeats: int = 3, seed: int = 0) -> ll.Responses:
+    """The four systems of SYSTEMS, k of n repeats, some cells unseen, tasks in two groups."""
+    random = np.random.default_rng(seed)
+    p = expit(random.normal(size=(4, 1)) + 1.5 * random.normal(size=tasks))
+    right = random.binomial(repeats, p)
+    scores = np.where(random.random(p.shape) < 0.2, np.nan, right / repeats)
+    group = ["x", "y"] * (tasks // 2) + ["x"] * (tasks % 2)
+    return ll.Responses.build(scores, weight=np.full(p.shape, float(repeats)), rows=list(SYSTEMS), group=group)
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "scaffold"),
+    [
+        ("20231010_rag_gpt35", "gpt-3.5", "rag"),
+        ("20240402_sweagent_claude3opus", "claude-3-opus", "sweagent"),
+        ("20241202_agentless-1.5_claude-3.5-sonnet-20241022", "claude-3.5-sonnet", "agentless-1.5"),
+        ("20241029_OpenHands-CodeAct-2.1-sonnet-20241022", "claude-3.5-sonnet", "openhands-codeact-2.1"),
+        ("20250522_sweagent_claude-4-sonnet-20250514", "claude-sonnet-4", "sweagent"),
+        ("20251103_sonar-foundation-agent_claude-sonnet-4-5", "claude-sonnet-4.5", "sonar-foundation-agent"),
+        ("20240918_lingma-agent_lingma-swe-gpt-7b", "lingma-swe-gpt-7b", "lingma-agent"),
+        ("20250214_agentless_lite_o3_mini", "o3-mini", "agentless-lite"),
+        ("20250805_openhands-Qwen3-Coder-30B-A3B-Instruct", "qwen-3-coder-30b-a3b", "openhands"),
+        ("20241212_google_jules_gemini_2.0_flash_experimental", "gemini-2.0-flash", "google-jules"),
+        ("20240820_honeycomb", "", "honeycomb"),
+        ("20241106_navie-2-gpt4o-sonnet", "", "navie-2"),  # two language models
+        ("20240628_autocoderover-v20240620", "", "autocoderover"),
+    ],
+)
+def test_names_say_their_parts(name: str, model: str, scaffold: str) -> None:
+    assert bayes.systems([name]) == {name: (model, scaffold)}
+
+
+@pytest.mark.parametrize("told", [0.0, 0.4, 50.0])
+def test_the_density_is_the_one_that_is_told(told: float) -> None:
+    """Prior of effects and sizes, and SciPy's beta-binomial, whatever the coordinates."""
+    responses = answers()
+    model = bayes.agents(SYSTEMS)
+    laid = model.lay_out(responses, None, "float64")
+    data = laid.data._replace(told=jax.tree.map(lambda x: np.full_like(x, told), laid.data.told))
+    asked = (responses.seen * responses.weight).astype(int)
+    right = np.round(np.where(responses.seen, responses.scores, 0) * asked).astype(int)
+    scales = {"model": 1.0, "scaffold": 1.0, "system": 0.5, "task": 2.5}
+    gaps = []
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        sd = {name: random.uniform(0.3, 2) for name in scales}
+        effect = {name: random.normal(size=len(x)) for name, x in zip(scales, data.told, strict=True)}
+        level, share = random.normal(), random.uniform(0.1, 0.8)
+        sites = {"level": level, "repeat_share": share} | {f"{name}_sd": x for name, x in sd.items()}
+        sites |= {f"{name}_own": x * np.sqrt(told + 1 / sd[name] ** 2) for name, x in effect.items()}
+        with numbers("float64"):
+            at = unconstrain_fn(model, (data,), {}, {name: jnp.asarray(x) for name, x in sites.items()})
+            minus = float(potential_energy(model, (data,), {}, at))
+        row = level + effect["model"][[0, 1, 0, 2]] + effect["scaffold"][[0, 0, 1, 2]] + effect["system"]
+        m, size = expit(row[:, None] + effect["task"]), (1 - share) / share
+        density = betabinom.logpmf(right, asked, m * size, (1 - m) * size).sum() + norm.logpdf(level, 0, 1.5)
+        density += beta_of.logpdf(share, 1, 4) + np.log(share * (1 - share))  # and the Jacobian of its logit
+        for name, x in effect.items():
+            density += norm.logpdf(x, 0, sd[name]).sum() + halfnorm.logpdf(sd[name], 0, scales[name]) + np.log(sd[name])
+            density -= 0.5 * len(x) * np.log(told + 1 / sd[name] ** 2)  # the Jacobian from `own` to effects
+        gaps.append(minus + density)
+    np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-8)
+
+
+def on_a_grid(right: int, asked: int) -> tuple[float, float]:
+    """Mean and second moment of level + effects of one system on one task: brute force over logit and noise.
+
+    Effects and their sizes are one mixture of normals; its density by quadrature over the four sizes.
+    """
+    u = (np.arange(24) + 0.5) / 24
+    sizes = [halfnorm.ppf(u, 0, scale) ** 2 for scale in (1.0, 1.0, 0.5, 2.5)]
+    variance = (1.5**2 + sizes[0][:, None, None, None] + sizes[1][:, None, None] + sizes[2][:, None] + sizes[3]).ravel()
+    z = np.linspace(-25, 25, 2001)
+    edges = np.quantile(variance, np.linspace(0, 1, 401))  # the mixture in 400 slices of equal mass
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    prior = norm.pdf(z[:, None], 0, np.sqrt(middle)).mean(1)
+    share = beta_of.ppf((np.arange(200) + 0.5) / 200, 1, 4)
+    size = (1 - share) / share
+    m = np.clip(expit(z), 1e-12, 1 - 1e-12)
+    weight = prior * betabinom.pmf(right, asked, m[:, None] * size, (1 - m[:, None]) * size).mean(1)
+    return (weight * m).sum() / weight.sum(), (weight * m**2).sum() / weight.sum()
+
+
+@pytest.mark.slow
+def test_draws_are_of_the_posterior_on_a_grid() -> None:
+    """One system, one task, 4 of 5 repeats: its rate, by brute force over the logit."""
+    responses = ll.Responses.build(np.array([[0.8]]), weight=np.array([[5.0]]), rows=["a-one"])
+    posterior = bayes.sample(
+        bayes.agents(SYSTEMS), responses, engine=bayes.NUTS(draws=1500, accept=0.95), key=2, precision="float64"
+    )
+    rate = posterior.outcome("rate")[:, 0, 0].reshape(4, -1)
+    for power, true in zip((1, 2), on_a_grid(4, 5), strict=True):
+        error = array_stats.mcse(rate**power, chain_axis=0, draw_axis=1, method="mean")
+        assert abs((rate**power).mean() - true) < norm.isf(FALSE_ALARM / 4) * error + 2e-4  # and the grid's own error
+
+
+@pytest.fixture(scope="module")
+def posterior() -> bayes.Posterior:
+    features = pd.DataFrame({"lines": np.arange(6.0)}, index=[f"item-{i}" for i in range(6)])
+    return bayes.sample(bayes.agents(SYSTEMS, features=features), answers(), engine=QUICK, key=1)
+
+
+def test_scores_of_models_are_over_scaffolds(posterior: bayes.Posterior, tmp_path) -> None:
+    """By many draws of scaffolds and pairs instead of nodes."""
+    assert posterior.laid.targets["model"].rows == ("one", "two")
+    assert posterior.laid.targets["scaffold"].rows == ("a", "b", "c")
+    found = posterior.outcome("model")
+    draw = {name: x[0, 7] for name, x in posterior.draws.items()}
+    away = np.hypot(draw["scaffold_sd"], draw["system_sd"]) * norm.ppf((np.arange(4000) + 0.5) / 4000)
+    for i in range(2):
+        true = expit(draw["level"] + draw["model"][i] + draw["task"] + away[:, None]).mean(0)
+        assert found[7, i, 0] == pytest.approx(true.mean(), abs=2e-4)
+        assert found[7, i, 1] == pytest.approx(true[::2].mean(), abs=2e-4)
+    gap = posterior.estimate("difference", of="model", first="one", second="two", groups=False)
+    assert gap.value[0] == pytest.approx((found[:, 0, 0] - found[:, 1, 0]).mean(), abs=1e-6)
+    assert posterior.estimate("best", of="model", groups=False).value.sum() == pytest.approx(1)
+    assert posterior.estimate("spread").rows == ("model", "scaffold", "system", "task")
+    assert np.isfinite(posterior.log_likelihood()).all()
+    pytest.importorskip("h5py", reason="netCDF files need h5py, which the extra 'bayes' installs")
+    bayes.save(posterior, tmp_path / "agents.nc")
+    assert bayes.load(tmp_path / "agents.nc").estimate("best", of="model") == posterior.estimate("best", of="model")
+
+
+@pytest.mark.parametrize("scores", [[[1.0]], [[1.0, 0, 1]], [[1.0], [0], [1]], [[1.0, 1], [1, 1]], [[0.0, 0], [0, 0]]])
+def test_one_system_one_task_all_right_all_wrong(scores: list[list[float]]) -> None:
+    responses = ll.Responses.build(np.array(scores), rows=list(SYSTEMS)[: len(scores)])
+    found = bayes.sample(bayes.agents(SYSTEMS), responses, engine="laplace", key=0).estimate()
+    assert ((found.low > 0) & (found.high < 1) & (found.low < found.high)).all()
+
+
+def test_wrong_input_is_one_clear_error() -> None:
+    with pytest.raises(ll.BadInput, match="the language model of 1 systems is not known: 'c'"):
+        bayes.agents(SYSTEMS, unknown="refuse")
+    with pytest.raises(ll.BadInput, match="system 'c-one' has no parts"):
+        bayes.sample(bayes.agents(SYSTEMS), ll.Responses.build(np.ones((1, 2)), rows=["c-one"]))
+    with pytest.raises(ll.BadInput, match=r"system 'c' on task 'item-1' has the score 0.7 with weight 1"):
+        bayes.sample(bayes.agents(SYSTEMS), ll.Responses.build(np.array([[1, 0.7]]), rows=["c"]))
+    with pytest.raises(ll.BadInput, match="there are no answers"):
+        bayes.sample(bayes.agents(SYSTEMS), ll.Responses.build(np.full((1, 2), np.nan), rows=["c"]))
+    few = pd.DataFrame({"lines": [1.0, 2.0]}, index=["item-0", "item-1"])
+    with pytest.raises(ll.BadInput, match="1 items have no features"):
+        bayes.sample(bayes.agents(SYSTEMS, features=few), ll.Responses.build(np.ones((1, 3)), rows=["c"]))
+    with pytest.raises(ll.BadInput, match="features are numbers; 'language'"):
+        bayes.agents(SYSTEMS, features=pd.DataFrame({"language": ["c"]}, index=["item-0"]))
+    with pytest.raises(ll.BadInput, match="has features twice"):
+        bayes.agents(SYSTEMS, features=few.set_axis(["item-0", "item-0"]))
+    with pytest.raises(ll.BadInput, match="none of the features lines varies"):
+        bayes.sample(bayes.agents(SYSTEMS, features=few), ll.Responses.build(np.ones((1, 1)), rows=["c"]))
+
+
+@pytest.mark.slow
+def test_the_posterior_of_parts_is_calibrated() -> None:
+    """True language models drawn from the prior have uniform ranks among draws (Talts et al. 2018)."""
+    worlds, bins = 96, 6
+    systems = {f"{m}{s}": (m, s) for m in "uvw" for s in "xyz"}
+    engine = bayes.NUTS(chains=1, warmup=150, draws=300, chains_by="vectorised", max_depth=7)
+    ranks = []
+    for seed in range(worlds):
+        random = np.random.default_rng([3, seed])
+        sd = np.abs(random.normal(size=4)) * [1, 1, 0.5, 2.5]
+        model, scaffold, pair, task = (s * random.normal(size=n) for s, n in zip(sd, (3, 3, 9, 8), strict=True))
+        logit = 1.5 * random.normal() + np.repeat(model, 3) + np.tile(scaffold, 3) + pair
+        share = random.beta(1, 4)
+        size = (1 - share) / share
+        m = np.clip(expit(logit[:, None] + task), 1e-9, 1 - 1e-9)
+        right = random.binomial(3, random.beta(m * size, (1 - m) * size))
+        responses = ll.Responses.build(right / 3, weight=np.full(m.shape, 3.0), rows=list(systems))
+        draws = bayes.sample(bayes.agents(systems), responses, engine=engine, key=seed).draws["model"][0, ::5, 0]
+        ranks.append((draws < model[0]).mean() * len(draws) / (len(draws) + 1))
+    count = np.bincount((np.array(ranks) * bins).astype(int), minlength=bins)
+    assert np.sum((count - worlds / bins) ** 2) / (worlds / bins) < 31.0, count  # chi square of 5: 1e-5

@@ -1,0 +1,138 @@
+"""Features of items as prior means: planted weights are found, and scores on items that none has answered."""
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from numpyro.infer.util import potential_energy, unconstrain_fn
+from scipy.special import expit
+from scipy.stats import chi2, halfnorm, norm
+
+import lleval_jax as ll
+from lleval_jax import bayes
+from lleval_jax.bayes.numbers import numbers
+
+FALSE_ALARM = 1e-5
+
+
+def world(seed: int, models: int, items: int, hidden: int, weight: np.ndarray, sd: float = 0.7, mean: float = 0.3):
+    """Answers of a Rasch model whose items' easiness follows features; the last `hidden` items have no answers."""
+    random = np.random.default_rng([5, seed])
+    columns = random.normal(size=(items, len(weight)))
+    columns = (columns - columns.mean(0)) / columns.std(0)
+    easy = mean + columns @ weight + sd * random.normal(size=items)
+    p = expit(random.normal(size=(models, 1)) + easy)
+    scores = (random.random(p.shape) < p).astype(float)
+    scores[:, items - hidden :] = np.nan
+    names = [f"item-{i}" for i in range(items)]
+    group = ["asked"] * (items - hidden) + ["hidden"] * hidden
+    # a frame in another order, with lines of other items and a column that says nothing
+    frame = pd.DataFrame(columns, index=names, columns=[f"x{k}" for k in range(len(weight))]).assign(same=1.0)
+    frame = pd.concat([frame, pd.DataFrame(0.0, index=["other"], columns=frame.columns)]).iloc[::-1]
+    return ll.Responses.build(scores, items=names, group=group), frame, p
+
+
+def test_the_density_is_the_one_that_is_told() -> None:
+    """As without features, but for the prior of the intercepts."""
+    responses, frame, _ = world(0, 4, 6, 1, np.array([1.0, -0.5]))
+    model, plain = bayes.irt("2pl", features=frame), bayes.irt("2pl")
+    laid = model.lay_out(responses, None, "float64")
+    assert laid.axes["features"] == ("x0", "x1")
+    features = frame.loc[list(responses.items), ["x0", "x1"]].to_numpy()
+    gaps = []
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        sites = {"ability_own": random.normal(size=(4, 1)), "slope_own": random.normal(size=(6, 1))}
+        own, size, mean, sd = random.normal(size=2), *random.uniform(0.3, 2, 3)
+        intercept = random.normal(size=(6, 1))
+        centre = mean + (features @ (size * own) / np.sqrt(2))[:, None]
+        told = norm.logpdf(intercept, centre, sd).sum() + norm.logpdf(own).sum() + norm.logpdf(mean, 0, 1.5)
+        told += halfnorm.logpdf(size, 0, 1) + np.log(size) + halfnorm.logpdf(sd, 0, 2) + np.log(sd)
+        more = {"feature_own": own, "feature_sd": size, "intercept_mean": mean, "intercept_sd": sd}
+        found = []
+        own = (intercept - centre)[:, 0] * np.sqrt(laid.data.told + 1 / sd**2)
+        for which, extra in ((model, more | {"intercept_own": own}), (plain, {"intercept_own": intercept / 2})):
+            data = which.lay_out(responses, None, "float64").data
+            with numbers("float64"):
+                where = {name: jnp.asarray(x) for name, x in (sites | extra).items()}
+                found.append(float(potential_energy(which, (data,), {}, unconstrain_fn(which, (data,), {}, where))))
+        change = told - 0.5 * np.log(laid.data.told + 1 / sd**2).sum() - norm.logpdf(intercept / 2).sum()
+        gaps.append(found[0] - found[1] + change)
+    np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_planted_weights_are_found_and_hidden_items_predicted() -> None:
+    """Truths at most Z posterior deviations away, where the posterior is nearly normal; and informative intervals."""
+    weight, z = np.array([1.0, -0.6, 0.0]), norm.isf(FALSE_ALARM / 2 / 5)
+    responses, frame, p = world(1, 24, 150, 40, weight)
+    posterior = bayes.sample(bayes.rasch(features=frame), responses, engine=bayes.NUTS(chains=2, draws=500), key=3)
+    assert posterior.diagnostics.divergences == 0, posterior.diagnostics
+    assert posterior.diagnostics.rhat.max() < 1.05, posterior.diagnostics
+    slope = posterior.draws["slope"][:, :, 0, 0].mean()  # abilities have variance 1, and logits their scale
+    found = posterior.draws["feature"].reshape(-1, 3)
+    moved = (found.mean(0) - weight) / found.std(0)
+    assert slope == pytest.approx(1, abs=0.3)
+    assert (np.abs(moved) < z).all(), moved
+    assert (found.std(0) < 0.2).all()
+    rate = posterior.outcome("rate")
+    hidden = rate[:, :, 2]  # all, asked, hidden
+    truth = p[:, -40:].mean(1)
+    away = (hidden.mean(0) - truth) / hidden.std(0)  # models share the items: one mean, and each model's own
+    assert abs(away.mean()) < z
+    blind = bayes.sample(bayes.rasch(), responses, engine=bayes.NUTS(chains=2, draws=500), key=3).outcome("rate")[
+        :, :, 2
+    ]
+    assert (hidden.std(0) < blind.std(0)).all()  # for each model
+    easy = posterior.draws["intercept"].reshape(-1, 150)[:, -40:].mean(0)
+    told = np.sqrt(weight @ weight / (weight @ weight + 0.7**2))  # what features allow, and Fisher's z of 40
+    found = np.corrcoef(easy, np.log(p[:, -40:] / (1 - p[:, -40:])).mean(0))[0, 1]
+    assert found > np.tanh(np.arctanh(told) - norm.isf(FALSE_ALARM) / np.sqrt(37))
+
+
+@pytest.mark.slow
+def test_weights_are_calibrated() -> None:
+    """Weights drawn from the prior have uniform ranks among draws (Talts et al. 2018)."""
+    worlds, bins, ranks = 72, 6, []
+    engine = bayes.NUTS(chains=1, warmup=150, draws=300, chains_by="vectorised", max_depth=7)
+    for seed in range(worlds):
+        random = np.random.default_rng([8, seed])
+        weight = abs(random.normal()) * random.normal(size=2) / np.sqrt(2)
+        sd, mean = abs(2 * random.normal()), 1.5 * random.normal()
+        slope = np.exp(0.5 * random.normal())
+        columns = random.normal(size=(12, 2))
+        columns = (columns - columns.mean(0)) / columns.std(0)
+        easy = mean + columns @ weight + sd * random.normal(size=12)
+        p = expit(slope * random.normal(size=(6, 1)) + easy)
+        responses = ll.Responses.build((random.random(p.shape) < p).astype(float))
+        frame = pd.DataFrame(columns, index=list(responses.items))
+        draws = bayes.sample(bayes.rasch(features=frame), responses, engine=engine, key=seed).draws["feature"][
+            0, ::5, 0
+        ]
+        ranks.append((draws < weight[0]).mean() * len(draws) / (len(draws) + 1))
+    count = np.bincount((np.array(ranks) * bins).astype(int), minlength=bins)
+    assert np.sum((count - worlds / bins) ** 2) / (worlds / bins) < chi2.isf(FALSE_ALARM, bins - 1), count
+
+
+def test_an_embedding_and_files(tmp_path) -> None:
+    """More columns than items, with groups: kept in the settings, and back from a file."""
+    responses, _, _ = world(2, 4, 8, 2, np.array([1.0]))
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(8, 12)), index=list(responses.items))
+    posterior = bayes.sample(bayes.rasch(groups=True, features=frame), responses, engine="laplace", key=1)
+    assert posterior.draws["feature"].shape[2:] == (12,)
+    assert "item features" in posterior.model.name
+    pytest.importorskip("h5py", reason="netCDF files need h5py, which the extra 'bayes' installs")
+    bayes.save(posterior, tmp_path / "features.nc")
+    back = bayes.load(tmp_path / "features.nc")
+    assert back.model == posterior.model
+    assert back.estimate() == posterior.estimate()
+
+
+def test_wrong_input_is_one_clear_error() -> None:
+    responses, frame, _ = world(0, 3, 5, 1, np.array([1.0]))
+    with pytest.raises(ll.BadInput, match="1 items have no features"):
+        bayes.sample(bayes.irt(features=frame.drop(index="item-2")), responses)
+    with pytest.raises(ll.BadInput, match="not a finite number: 'x0' of 'item-1'"):
+        bayes.sample(bayes.irt(features=frame.assign(x0=frame["x0"].where(frame.index != "item-1"))), responses)
+    with pytest.raises(ll.BadInput, match="a data frame whose index has the names"):
+        bayes.irt(features=np.ones((5, 2)))
