@@ -68,13 +68,13 @@ class Task(NamedTuple):
 
     own   the value as a model takes it
     wide  the same as it is sampled: padded where other tasks are larger
-    fit   of the wide one
+    fit   of the wide one; None where the model has none
     key   of its draws
     """
 
     own: Laid
     wide: Laid
-    fit: FitResult
+    fit: FitResult | None
     key: Array
 
 

@@ -80,10 +80,8 @@ def test_planted_weights_are_found_and_hidden_items_predicted() -> None:
     truth = p[:, -40:].mean(1)
     away = (hidden.mean(0) - truth) / hidden.std(0)  # models share the items: one mean, and each model's own
     assert abs(away.mean()) < z
-    blind = bayes.sample(bayes.rasch(), responses, engine=bayes.NUTS(chains=2, draws=500), key=3).outcome("rate")[
-        :, :, 2
-    ]
-    assert (hidden.std(0) < blind.std(0)).all()  # for each model
+    blind = bayes.sample(bayes.rasch(), responses, engine=bayes.NUTS(chains=2, draws=500), key=3)
+    assert (hidden.std(0) < blind.outcome("rate")[:, :, 2].std(0)).all()  # for each model
     easy = posterior.draws["intercept"].reshape(-1, 150)[:, -40:].mean(0)
     told = np.sqrt(weight @ weight / (weight @ weight + 0.7**2))  # what features allow, and Fisher's z of 40
     found = np.corrcoef(easy, np.log(p[:, -40:] / (1 - p[:, -40:])).mean(0))[0, 1]
