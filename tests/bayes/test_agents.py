@@ -168,26 +168,3 @@ def test_wrong_input_is_one_clear_error() -> None:
         bayes.agents(SYSTEMS, features=few.set_axis(["item-0", "item-0"]))
     with pytest.raises(ll.BadInput, match="none of the features lines varies"):
         bayes.sample(bayes.agents(SYSTEMS, features=few), ll.Responses.build(np.ones((1, 1)), rows=["c"]))
-
-
-@pytest.mark.slow
-def test_the_posterior_of_parts_is_calibrated() -> None:
-    """True language models drawn from the prior have uniform ranks among draws (Talts et al. 2018)."""
-    worlds, bins = 96, 6
-    systems = {f"{m}{s}": (m, s) for m in "uvw" for s in "xyz"}
-    engine = bayes.NUTS(chains=1, warmup=150, draws=300, chains_by="vectorised", max_depth=7)
-    ranks = []
-    for seed in range(worlds):
-        random = np.random.default_rng([3, seed])
-        sd = np.abs(random.normal(size=4)) * [1, 1, 0.5, 2.5]
-        model, scaffold, pair, task = (s * random.normal(size=n) for s, n in zip(sd, (3, 3, 9, 8), strict=True))
-        logit = 1.5 * random.normal() + np.repeat(model, 3) + np.tile(scaffold, 3) + pair
-        share = random.beta(1, 4)
-        size = (1 - share) / share
-        m = np.clip(expit(logit[:, None] + task), 1e-9, 1 - 1e-9)
-        right = random.binomial(3, random.beta(m * size, (1 - m) * size))
-        responses = ll.Responses.build(right / 3, weight=np.full(m.shape, 3.0), rows=list(systems))
-        draws = bayes.sample(bayes.agents(systems), responses, engine=engine, key=seed).draws["model"][0, ::5, 0]
-        ranks.append((draws < model[0]).mean() * len(draws) / (len(draws) + 1))
-    count = np.bincount((np.array(ranks) * bins).astype(int), minlength=bins)
-    assert np.sum((count - worlds / bins) ** 2) / (worlds / bins) < 31.0, count  # chi square of 5: 1e-5
