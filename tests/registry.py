@@ -267,10 +267,10 @@ def fit_of(line: Method) -> tuple[Any, tuple[Any, Any, Any] | None]:
     """The fit of a line, and the first (kernel, data, key) that was solved on the way."""
     asked, compiled = [], contract._compiled
 
-    def watched(kernel: Any, part: str) -> Callable:
+    def watched(kernel: Any, part: str, *mesh: Any) -> Callable:
         def run(*args: Any, **words: Any) -> Any:
             asked.extend([(kernel, *args)] * (part in ("begin", "solve")))
-            return compiled(kernel, part)(*args, **words)
+            return compiled(kernel, part, *mesh)(*args, **words)
 
         return run
 

@@ -108,7 +108,7 @@ def test_draws_are_of_the_posterior_on_a_grid() -> None:
     """One system, one task, 4 of 5 repeats: its rate, by brute force over the logit."""
     responses = ll.Responses.build(np.array([[0.8]]), weight=np.array([[5.0]]), rows=["a-one"])
     posterior = bayes.sample(
-        bayes.agents(SYSTEMS), responses, engine=bayes.NUTS(draws=1500, accept=0.95), key=2, precision="float64"
+        bayes.agents(SYSTEMS), responses, engine=bayes.NUTS(chains=2, draws=1500, accept=0.95), key=2, precision="float64"
     )
     rate = posterior.outcome("rate")[:, 0, 0].reshape(4, -1)
     for power, true in zip((1, 2), on_a_grid(4, 5), strict=True):

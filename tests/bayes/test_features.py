@@ -65,22 +65,22 @@ def test_the_density_is_the_one_that_is_told() -> None:
 def test_planted_weights_are_found_and_hidden_items_predicted() -> None:
     """Truths at most Z posterior deviations away, where the posterior is nearly normal; and informative intervals."""
     weight, z = np.array([1.0, -0.6, 0.0]), norm.isf(FALSE_ALARM / 2 / 5)
-    responses, frame, p = world(1, 24, 150, 40, weight)
-    posterior = bayes.sample(bayes.rasch(features=frame), responses, engine=bayes.NUTS(chains=2, draws=500), key=3)
+    responses, frame, p = world(1, 16, 100, 25, weight)
+    posterior = bayes.sample(bayes.rasch(features=frame), responses, engine=bayes.NUTS(chains=2, draws=200), key=3)
     assert posterior.diagnostics.divergences == 0, posterior.diagnostics
-    assert posterior.diagnostics.rhat.max() < 1.05, posterior.diagnostics
+    assert posterior.diagnostics.rhat.max() < 1.1, posterior.diagnostics
     slope = posterior.draws["slope"][:, :, 0, 0].mean()  # abilities have variance 1, and logits their scale
     found = posterior.draws["feature"].reshape(-1, 3)
     moved = (found.mean(0) - weight) / found.std(0)
     assert slope == pytest.approx(1, abs=0.3)
     assert (np.abs(moved) < z).all(), moved
-    assert (found.std(0) < 0.2).all()
+    assert (found.std(0) < 0.25).all()
     rate = posterior.outcome("rate")
     hidden = rate[:, :, 2]  # all, asked, hidden
-    truth = p[:, -40:].mean(1)
+    truth = p[:, -25:].mean(1)
     away = (hidden.mean(0) - truth) / hidden.std(0)  # models share the items: one mean, and each model's own
     assert abs(away.mean()) < z
-    blind = bayes.sample(bayes.rasch(), responses, engine=bayes.NUTS(chains=2, draws=500), key=3)
+    blind = bayes.sample(bayes.rasch(), responses, engine=bayes.NUTS(chains=2, draws=200), key=3)
     assert (hidden.std(0) < blind.outcome("rate")[:, :, 2].std(0)).all()  # for each model
 
 

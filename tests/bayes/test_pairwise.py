@@ -50,9 +50,10 @@ def on_a_grid(counts: np.ndarray) -> np.ndarray:
     return np.array([(weight * gap[:, None] ** k).sum() for k in (1, 2)]) / weight.sum()
 
 
+@pytest.mark.slow
 def test_draws_are_of_the_posterior_on_a_grid() -> None:
     pairs = ll.Pairs.build(["a"] * 6, ["b"] * 6, [1, 1, 1, 0.5, 1, 0])
-    engine = bayes.NUTS(draws=1000, accept=0.95)
+    engine = bayes.NUTS(chains=2, draws=1000, accept=0.95)
     posterior = bayes.sample(bayes.pairwise(), pairs, engine=engine, key=4, precision="float64")
     assert posterior.diagnostics.divergences < 20, posterior.diagnostics
     gap = np.diff(posterior.draws["rating"], axis=-1)[..., 0] * -1
@@ -74,7 +75,7 @@ def test_many_comparisons_give_maximum_likelihood() -> None:
     ]
     first, second, score, weight = zip(*lines, strict=True)
     pairs = ll.Pairs.build(first, second, score, weight=weight)
-    posterior = bayes.sample(bayes.pairwise(), pairs, engine=bayes.NUTS(chains=2), key=0)
+    posterior = bayes.sample(bayes.pairwise(), pairs, engine=bayes.NUTS(chains=2, draws=500), key=0)
     fit = ll.pairwise.fit(pairs)
     for target in ("rating", "win"):
         one, two = posterior.estimate(target), ll.pairwise.estimate(fit, target)
@@ -90,7 +91,7 @@ def test_parts_that_never_met_are_as_wide_as_the_prior(tmp_path) -> None:
     pairs = ll.Pairs.build(first, second, [1, 0] * 40 + [1] * 9)
     with pytest.raises(ll.BadInput, match="2 parts that never met"):
         ll.pairwise.fit(pairs)
-    posterior = bayes.sample(bayes.pairwise(), pairs, engine=bayes.NUTS(chains=2, draws=300), key=1)
+    posterior = bayes.sample(bayes.pairwise(), pairs, engine=bayes.NUTS(chains=2, draws=150, warmup=150), key=1)
     width = {}
     for second in ("b", "c", "e"):
         gap = posterior.estimate("difference", first="a", second=second)

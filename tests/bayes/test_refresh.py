@@ -127,9 +127,9 @@ def test_draws_are_of_the_posterior_by_integration_over_sizes() -> None:
     value = world(3, 2, 8, 3)
     model = bayes.refresh(dims=0)
     posterior = bayes.sample(
-        model, value, engine=bayes.NUTS(chains=2, draws=1500, accept=0.99), key=3, precision="float64"
+        model, value, engine=bayes.NUTS(chains=2, draws=500, accept=0.99), key=3, precision="float64"
     )
-    assert posterior.diagnostics.rhat.max() < 1.02, posterior.diagnostics
+    assert posterior.diagnostics.rhat.max() < 1.05, posterior.diagnostics
     known = jax.tree.map(jnp.asarray, posterior.laid.data.known)
     prior, count, random = panel.before(*known.basis.shape, dtype="float64"), 40_000, np.random.default_rng(0)
     half = panel.FREEDOM / 2
@@ -162,7 +162,7 @@ def test_draws_are_of_the_posterior_by_integration_over_sizes() -> None:
 @pytest.mark.slow
 def test_it_agrees_with_the_fit_and_is_kept(versions, tmp_path) -> None:
     """The fit takes sizes as known: near, and not wider by more than half."""
-    engine = bayes.NUTS(chains=2, draws=200, warmup=200)
+    engine = bayes.NUTS(chains=2, draws=150, warmup=150)
     posterior = bayes.sample(bayes.refresh(dims=0), versions, engine=engine, key=1)
     found, fitted = posterior.estimate("score"), ll.refresh.estimate(ll.refresh.fit(versions, dims=0))
     assert list(zip(found.rows, found.group, strict=True)) == list(zip(fitted.rows, fitted.group, strict=True))

@@ -294,7 +294,7 @@ def test_a_reader_that_goes_away_is_no_error(place: pathlib.Path) -> None:
     start = f"{sys.executable} -c 'from lleval_jax.cli.main import main; main()'"
     command = f"{start} bank show {place}/bank --anchors | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    assert not [line for line in done.stderr.splitlines() if not line.startswith("reading the bank")]  # a slow disk
 
 
 @pytest.mark.slow
