@@ -107,10 +107,9 @@ def on_a_grid(right: int, asked: int) -> tuple[float, float]:
 def test_draws_are_of_the_posterior_on_a_grid() -> None:
     """One system, one task, 4 of 5 repeats: its rate, by brute force over the logit."""
     responses = ll.Responses.build(np.array([[0.8]]), weight=np.array([[5.0]]), rows=["a-one"])
-    posterior = bayes.sample(
-        bayes.agents(SYSTEMS), responses, engine=bayes.NUTS(chains=2, draws=1500, accept=0.95), key=2, precision="float64"
-    )
-    rate = posterior.outcome("rate")[:, 0, 0].reshape(4, -1)
+    engine = bayes.NUTS(chains=2, draws=1500, accept=0.95)
+    posterior = bayes.sample(bayes.agents(SYSTEMS), responses, engine=engine, key=2, precision="float64")
+    rate = posterior.outcome("rate")[:, 0, 0].reshape(2, -1)
     for power, true in zip((1, 2), on_a_grid(4, 5), strict=True):
         error = array_stats.mcse(rate**power, chain_axis=0, draw_axis=1, method="mean")
         assert abs((rate**power).mean() - true) < norm.isf(FALSE_ALARM / 4) * error + 2e-4  # and the grid's own error
