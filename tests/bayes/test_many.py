@@ -19,7 +19,10 @@ def alone(model, value, engine, key: int, number: int) -> bayes.Posterior:
     return bayes.sample(model, value, engine=engine, key=jax.random.fold_in(jax.random.key(key), number))
 
 
-@pytest.mark.parametrize("engine", [SHORT, bayes.Laplace(draws=30), bayes.SVI(steps=100, draws=30)], ids=str)
+ENGINES = pytest.param(SHORT, marks=pytest.mark.slow), bayes.Laplace(draws=30), bayes.SVI(steps=100, draws=30)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=["nuts", "laplace", "svi"])
 def test_each_task_has_the_draws_of_its_own_key(engine) -> None:
     """Tasks of one shape: the same numbers but for rounding, as long as a chain is short."""
     values = {f"world {seed}": simulate(3, 6, seed=seed)[0] for seed in range(3)}
