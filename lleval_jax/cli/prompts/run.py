@@ -16,16 +16,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "lleval/prompt-answers/1"
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="MODEL",
-        help="A folder, a .gguf file or a name, as 'lleval models list' shows them; with --client openai a server's "
-        "name for it.",
-        show_default=False,
-    ),
-]
 Prompts = Annotated[
     pathlib.Path,
     typer.Option(
@@ -81,7 +71,7 @@ Batch = Annotated[int, typer.Option(min=1, help="Cells of a call of the model.")
 
 
 def run_cells(
-    model: Model,
+    model: options.Answering,
     prompts: Prompts,
     examples: Examples,
     out: Out,

@@ -38,16 +38,6 @@ Client = Annotated[
         "recording of replies, a file or demo:replies.",
     ),
 ]
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="MODEL",
-        help="A folder, a .gguf file or a name, as 'lleval models list' shows them; with --client openai a server's "
-        "name for it.",
-        show_default=False,
-    ),
-]
 How = Annotated[
     Literal["refine", "infer", "improve"],
     typer.Option(
@@ -99,7 +89,7 @@ def answers(
     pool: PoolFile,
     out: Out,
     client: Client = "local",
-    model: Model = "",
+    model: options.Answering = "",
     how: How = "refine",
     shown: Shown = 4,
     way: Way = None,

@@ -77,6 +77,16 @@ Columns = Annotated[
         "prompt.",
     ),
 ]
+Answering = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="A folder, a .gguf file or a name, as 'lleval models list' shows them; with --client openai a server's "
+        "name for it.",
+        show_default=False,
+    ),
+]
 Matrix = Annotated[bool, typer.Option("--matrix", help="The file is scores without any names, a model a line.")]
 Model = Annotated[
     str,
