@@ -18,7 +18,7 @@ from lleval_jax.types import Status
 KEY = jax.random.key(0)
 SEARCH = Search(1)
 CLOSE = 1e-9  # of two programs that do the same sums in another order: an entry of a law
-STEEPER = 4e-7  # of its gradient, as `error` scales it (tol / steep = .004): laws that differ by CLOSE, curvature 1e5 here
+STEEPER = 4e-7  # of its gradient as `error` scales it (tol / steep = .004): laws CLOSE to each other, curvature 1e5
 
 
 def assert_same(one, other) -> None:
