@@ -1,14 +1,18 @@
-"""What passes through a living benchmark: papers, what is drawn in them, questions, verdicts. Frozen; made once, kept as rows."""
+"""What passes through a living benchmark: papers, what is drawn in them, questions, verdicts. Frozen, kept as rows."""
 
 import dataclasses
 import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
-type Box = tuple[float, float, float, float]  # left, top, right, bottom, in points from the page's top left corner
-type Cells = tuple[tuple[str, ...], ...]  # rows of a table; the first row heads the columns, a span repeats its text
+Box: TypeAlias = tuple[
+    float, float, float, float
+]  # left, top, right, bottom, in points from the page's top left corner
+Cells: TypeAlias = tuple[
+    tuple[str, ...], ...
+]  # rows of a table; the first row heads the columns, a span repeats its text
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,7 @@ class Element:
 
     @property
     def compound(self) -> bool:
+        """Whether it has several panels: a question must then name one."""
         return len(self.panels) >= 2
 
 
