@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; \
 	  rm -rf $(VENV); exit 1; }
 	@echo "Installing lleval_jax and its tools into $(VENV) (once; a few minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plot,train,serve,bayes]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plot,train,serve,bayes,live]'
 	@touch $@
 
 # A worker gets neighbours, which share fixtures and compiled code; one that is done takes over half of what is left.
@@ -39,7 +39,7 @@ test: $(STAMP)
 	$(NN_TESTS)
 
 test-all: $(STAMP)
-	$(TESTS) -m 'not realmodel and not gpu'
+	$(TESTS) -m 'not realmodel and not realdocs and not gpu'
 	$(NN_TESTS) -m 'not realmodel and not gpu and not parity'
 
 lint: $(STAMP)

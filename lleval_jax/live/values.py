@@ -34,6 +34,20 @@ class Paper:
     licence: str
     source: str
 
+    @property
+    def name(self) -> str:
+        """`2410.10783v2`, or without the version where none is known: what `Element.paper` says."""
+        return self.id if self.version is None else f"{self.id}v{self.version}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What went wrong with a paper or an address, or was left out, and why. A run goes on and lists it."""
+
+    paper: str  # "id", "idvN", or an address
+    step: str  # "fetch", "latex", "html", "pdf", "agreement", ...
+    reason: str
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
