@@ -7,7 +7,6 @@ non-exclusive licence lets arXiv distribute the paper, and nobody else.
 import dataclasses
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from lleval_jax.errors import require_known
 
@@ -76,11 +75,8 @@ def licence(url: str) -> Licence | None:
         >>> licence("http://creativecommons.org/licenses/by-sa/4.0/").family
         'CC-BY-SA'
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-        return None
-    path = re.sub(r"/+$", "", parts.path)
-    return TABLE.get(f"{parts.netloc.lower().removeprefix('www.')}{path.lower()}")
+    found = re.fullmatch(r"https?://(?:www\.)?([^?#]*?)/*", url.strip(), re.I)
+    return TABLE.get(found[1].lower()) if found else None
 
 
 def allowed(url: str, allow: Iterable[str] = ALLOW) -> Decision:

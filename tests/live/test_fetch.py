@@ -77,7 +77,11 @@ def test_no_server():
 def test_what_is_not_modified_is_not_sent_again():
     def answer(asked, _):
         same = asked.headers.get("If-None-Match") == '"v1"'
-        return Answer(b"", 304) if same else Answer(b"long", headers={"ETag": '"v1"', "Content-Disposition": "attachment; filename=\"../a.tar.gz\""})
+        return (
+            Answer(b"", 304)
+            if same
+            else Answer(b"long", headers={"ETag": '"v1"', "Content-Disposition": 'attachment; filename="../a.tar.gz"'})
+        )
 
     found, server, _ = asked(answer, times=2)
     assert [each.known for each in found] == [False, True]

@@ -24,7 +24,7 @@ RAW = b"""<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/"><ListRecords>
  <record><header><identifier>oai:arXiv.org:2410.00002</identifier></header><metadata>
  <arXiv xmlns="http://arxiv.org/OAI/arXiv/"><id>2410.00002</id><created>2024-10-02</created>
  <authors><author><keyname>One</keyname><forenames>A.</forenames></author></authors><title>T</title>
- <categories>cs.LG</categories><comments>This paper has been withdrawn by the author</comments></arXiv></metadata></record>
+ <categories>cs.LG</categories><comments>This paper has been withdrawn</comments></arXiv></metadata></record>
  <resumptionToken completeListSize="17">next|2</resumptionToken></ListRecords></OAI-PMH>"""
 RSS = b"""<rss xmlns:dc="http://purl.org/dc/elements/1.1/"><channel><title>cs.CV</title><item><title>On a title</title>
  <link>https://arxiv.org/abs/2410.00001</link><guid isPermaLink="false">oai:arXiv.org:2410.00001v1</guid>
