@@ -1,7 +1,7 @@
 """Which licences let a figure be shown again. Unknown is refused: a licence that was not read is no permission.
 
 Source: arXiv's list of licences (https://info.arxiv.org/help/license/) and the deeds of Creative Commons. arXiv's
-non-exclusive licence lets arXiv distribute the paper, and nobody else.
+non-exclusive licence lets arXiv distribute the paper, and no one else.
 """
 
 import dataclasses
