@@ -126,8 +126,13 @@ class Verdict:
 
 def normalised(text: str) -> str:
     """As two questions or options are compared: case, spaces, dashes and compatibility forms of Unicode taken out."""
-    plain = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-")
-    return re.sub(r"\s+", " ", plain).strip().casefold()
+    return plain(text).casefold()
+
+
+def plain(text: str) -> str:
+    """The same with its case."""
+    found = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-")
+    return re.sub(r"\s+", " ", found).strip()
 
 
 def question_id(element: str, text: str, options: Sequence[str]) -> str:
