@@ -3,20 +3,20 @@
 Two requests an element: a description of the picture, then questions from picture and description. Caption and citing
 paragraphs are given, with the instruction that the answer must need the picture. A model says what it saw (`evidence`)
 and, where it computed, from which numbers (`operands`), so that the key is computed again here. What cannot be read
-is a `Failure` with its reason, never a guess.
+is a `Finding` with its reason, never a guess.
 """
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from lleval_jax.live import options
 from lleval_jax.live.numbers import number
-from lleval_jax.live.values import Element, Question, question
+from lleval_jax.live.values import Element, Finding, Question, question
 from lleval_jax.lm.client import Message, Reply, Request
 
 IMAGE = "sha256:"  # before the hash of a picture in the store, where a request will carry the picture itself
@@ -26,15 +26,6 @@ OPERATIONS = ("none", "sum", "difference", "mean", "ratio", "count")
 COMPUTED = ("arithmetic", "count")  # kinds whose key may stand nowhere in the picture
 MENTIONS = 3
 SYSTEM = "You read figures and tables of scientific papers with care, and state only what they show."
-
-
-class Failure(NamedTuple):
-    """What gave no question, and why. `request` is the key of the request, "" without one."""
-
-    element: str
-    step: str
-    reason: str
-    request: str = ""
 
 
 class _Asked(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,26 +90,31 @@ def picked(reply: Reply) -> int | None:
     return LETTERS.index(found.answer) if isinstance(found, _Picked) else None
 
 
-def read(reply: Reply, element: Element, *, made_by: str, request: str = "") -> tuple[list[Question], list[Failure]]:
+def read(reply: Reply, element: Element, *, made_by: str) -> tuple[list[Question], list[Finding]]:
     """(questions, what failed) of a reply. What is wrong with one question does not touch the others."""
     why = why_not(reply)
     found = _decoded(reply.text, _Many) if not why else None
     if not isinstance(found, _Many):
-        return [], [Failure(element.name, "ask", why or f"the reply is not as asked: {found}", request)]
-    good, bad = dict[str, Question](), list[Failure]()
+        return [], [failure(element, why or f"the reply is not as asked: {found}")]
+    good, bad = dict[str, Question](), list[Finding]()
     for each in found.questions:
         wrong = _wrong(each)
         if wrong:
-            bad.append(Failure(element.name, "ask", f"{each.question[:80]!r}: {wrong}", request))
+            bad.append(failure(element, f"{each.question[:80]!r}: {wrong}"))
             continue
         shown = [each.answer.strip(), *(option.strip() for option in each.distractors)]
         evidence = each.evidence + (f" [{'; '.join(each.operands)}]" if each.operands else "")
         words = {"kind": each.kind, "text": each.question.strip(), "made_by": made_by, "evidence": evidence}
         made = question(element=element.name, options=shown, answer=shown[0], **words)
         if made.id in good:
-            bad.append(Failure(element.name, "ask", f"{each.question[:80]!r}: it is asked twice", request))
+            bad.append(failure(element, f"{each.question[:80]!r}: it is asked twice"))
         good.setdefault(made.id, made)
     return list(good.values()), bad
+
+
+def failure(element: Element, reason: str) -> Finding:
+    """What gave no question, and why."""
+    return Finding(paper=element.name, step="ask", reason=reason)
 
 
 def why_not(reply: Reply) -> str:

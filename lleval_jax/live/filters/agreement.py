@@ -62,7 +62,7 @@ def judge(model: str, questions: Sequence[Question], answers: Iterable[Answer], 
 
 
 def verdicts(questions: Sequence[Question], answers: Iterable[Answer], useful: Iterable[str]) -> list[Verdict]:
-    """Kept is what every judge picks in each order. Judges that are no filter are left out; without any all are kept."""
+    """Kept is what every judge picks in each order. Judges that are no filter do not count; without any all stay."""
     given, filters = of_role(answers, ROLE), set(useful)
     return [_verdict(each, given[each.id], filters) for each in questions if each.id in given]
 
@@ -87,15 +87,16 @@ def latent(questions: Sequence[Question], answers: Iterable[Answer], papers: Map
             of[row, column] = judges.index(each.model)
             picks[row, column] = -1 if each.pick is None else (each.pick - question.key) % options.COUNT
     _, clusters = np.unique([papers[each.element] for each in found], return_inverse=True)
-    whole, accuracy, wrong = _fit(picks, of, len(judges), np.ones(len(found)))
-    rng = np.random.default_rng(0)
-    count = int(clusters.max()) + 1
+    same, where = np.unique(np.hstack([picks, of]), axis=0, return_inverse=True)  # few patterns: EM over them is quick
+    picks, of, where = same[:, :most], same[:, most:], where.ravel()
+    whole, accuracy, wrong = _fit(picks, of, len(judges), np.bincount(where).astype(float))
+    rng, count = np.random.default_rng(0), int(clusters.max()) + 1
     drawn = rng.multinomial(count, np.full(count, 1 / count), REPEATS)[:, clusters]
-    again = [_fit(picks, of, len(judges), weights.astype(float))[0] for weights in drawn if weights.any()]
+    again = [_fit(picks, of, len(judges), np.bincount(where, each))[0] for each in drawn if each.any()]
     low, high = np.quantile(again, [(1 - shares.LEVEL) / 2, (1 + shares.LEVEL) / 2])
     share = shares.Share(whole, min(float(low), whole), max(float(high), whole), len(found), count)
     names = dict(zip(judges, accuracy.tolist(), strict=True))
-    return Latent(share, names, {each.id: float(p) for each, p in zip(found, wrong, strict=True)})
+    return Latent(share, names, {each.id: float(p) for each, p in zip(found, wrong[where], strict=True)})
 
 
 def suspects(found: Latent, *, above: float = 0.5) -> list[Verdict]:
