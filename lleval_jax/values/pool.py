@@ -2,9 +2,7 @@
 
 import collections
 import dataclasses
-import hashlib
 import json
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +11,7 @@ import pandas as pd
 from lleval_jax.errors import require
 from lleval_jax.values.preferences import NOTHING, Place, Preferences, Side
 from lleval_jax.values.results import Source
+from lleval_jax.values.text_columns import named, require_once, texts
 from lleval_jax.values.value import Value
 
 MILLION = 1_000_000
@@ -47,8 +46,7 @@ class Pool(Value):
             found = len(getattr(self, name))
             good = found == len(self.ids) or (name in ("truth", "topics") and not found)
             require(good, f"{name} has {found:,} entries; there are {len(self.ids):,} rows")
-        twice = [name for name, count in collections.Counter(self.ids).items() if count > 1]
-        require(not twice, f"the id {twice and twice[0]!r} is that of several rows; each needs its own")
+        require_once(self.ids)
         require(self.cost >= 0, f"cost is {self.cost:g}; it must not be negative")
 
     def brief(self) -> str:
@@ -81,10 +79,10 @@ class Pool(Value):
         lack = [name for name in ("question", "weak") if name not in frame.columns]
         there = ", ".join(map(repr, list(frame.columns)[:12])) or "none"
         require(not lack, f"a pool needs the columns question and weak; the table has {there}")
-        columns = {name: _texts(frame[name], name, place) for name in NAMES if name in frame.columns}
-        ids = columns.get("id") or _named(columns["question"])
-        texts = [columns.get(name, ()) for name in ("question", "weak", "truth", "topic")]
-        return cls(ids, *texts, teacher=teacher, source=source or Source())
+        columns = {name: texts(frame[name], name, place) for name in NAMES if name in frame.columns}
+        ids = columns.get("id") or named(columns["question"])
+        rest = [columns.get(name, ()) for name in ("question", "weak", "truth", "topic")]
+        return cls(ids, *rest, teacher=teacher, source=source or Source())
 
     def learned(self, answers: Sequence[str]) -> Preferences:
         """The questions with some answers, to be learned as they are: `pool.learned(pool.weak)` is naive training."""
@@ -207,26 +205,3 @@ def _chat(row: Row) -> Mapping[str, Any]:
 
 def _wanted(questions: tuple[str, ...], answers: tuple[str, ...], ids: tuple[str, ...], source: Source) -> Preferences:
     return Preferences(Side(questions, answers, ids), NOTHING, False, source)
-
-
-def _texts(column: pd.Series, name: str, place: Place) -> tuple[str, ...]:
-    """A column's texts; numbers are texts too."""
-    found = []
-    for row, cell in enumerate(column):
-        empty = cell is None or cell != cell or (isinstance(cell, str) and not cell.strip())
-        require(not empty, f"{place(row)}: '{name}' is empty; leave the row out")
-        good = isinstance(cell, str | numbers.Real) and not isinstance(cell, bool)
-        require(good, f"{place(row)}: '{name}' is {cell!r}; it must be a text")
-        found.append(str(cell))
-    return tuple(found)
-
-
-def _named(questions: Sequence[str]) -> tuple[str, ...]:
-    """A name for each question: a hash, with a number where it stands again."""
-    seen: collections.Counter[str] = collections.Counter()
-    names = []
-    for question in questions:
-        name = hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return tuple(names)

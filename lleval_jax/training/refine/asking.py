@@ -9,22 +9,18 @@ Somerstep et al. 2024, arXiv:2405.16236, algorithms 1 to 3, on any client:
 With `lm.cached` a reply is kept under the hash of its request the moment it comes; a kill loses those under way alone.
 """
 
-import collections
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from numpy.typing import NDArray
 
-from lleval_jax.lm.asking import complete_all
-from lleval_jax.lm.client import Client, Failed, Reply, Request
+from lleval_jax.lm import once
+from lleval_jax.lm.client import Client, Failed, Request
+from lleval_jax.lm.once import Found
 from lleval_jax.training.refine.demonstrate import Demonstrate
 from lleval_jax.training.refine.prompts import Decoding
-from lleval_jax.values.pool import Dropped, Pool, Refined, Row, Spent
+from lleval_jax.values.pool import Dropped, Pool, Refined, Row
 from lleval_jax.values.progress import Tell, silent
-from lleval_jax.words import brief
-
-ENDED = {"limit": "cut", "refusal": "refused", "filter": "filtered"}  # why an answer is no answer
-Found = dict[Request, Reply | Failed]
 
 
 def refine(
@@ -54,7 +50,7 @@ def refine(
     """
     shown = how.choose(pool, vectors)
     requests = [decoding.by_examples(q, _pairs(pool, rows)) for q, rows in zip(pool.questions, shown, strict=True)]
-    found = _asked(client, requests, at_once, tell)
+    found = once.ask_once(client, requests, at_once=at_once, tell=tell)
     return _refined("refine", client, pool, [_Asked(*each) for each in zip(requests, shown, strict=True)], found)
 
 
@@ -87,13 +83,14 @@ def infer_and_respond(
     """
     shown = how.choose(pool, vectors)
     rules = [decoding.rule(_pairs(pool, rows)) for rows in shown]
-    inferred = _asked(client, rules, at_once, tell)
+    inferred = once.ask_once(client, rules, at_once=at_once, tell=tell)
     asked = []
     for question, rows, rule in zip(pool.questions, shown, rules, strict=True):
-        reason, text = _judged(inferred[rule])
+        reason, text = once.judged(inferred[rule])
         request = None if reason else decoding.by_rule(question, text)
         asked.append(_Asked(request, rows, text if request else "", reason and f"{reason} {text}".strip()))
-    answers = _asked(client, [each.request for each in asked if each.request is not None], at_once, tell)
+    wanted = [each.request for each in asked if each.request is not None]
+    answers = once.ask_once(client, wanted, at_once=at_once, tell=tell)
     return _refined("infer", client, pool, asked, inferred | answers)
 
 
@@ -118,7 +115,8 @@ def ask_to_improve(
         NoServer: no further request would get a reply.
     """
     requests = [decoding.better(*pair) for pair in zip(pool.questions, pool.weak, strict=True)]
-    return _refined("improve", client, pool, list(map(_Asked, requests)), _asked(client, requests, at_once, tell))
+    found = once.ask_once(client, requests, at_once=at_once, tell=tell)
+    return _refined("improve", client, pool, list(map(_Asked, requests)), found)
 
 
 class _Asked(NamedTuple):
@@ -134,27 +132,6 @@ def _pairs(pool: Pool, rows: Iterable[int]) -> list[tuple[str, str]]:
     return [(pool.questions[row], pool.weak[row]) for row in rows]
 
 
-def _asked(client: Client, requests: Sequence[Request], at_once: int | None, tell: Tell) -> Found:
-    """The reply to each, equal ones asked once."""
-    once = list(dict.fromkeys(requests))
-    named = [request.of(_model(client)) for request in once]
-    return dict(zip(once, complete_all(client, named, at_once=at_once, tell=tell), strict=True))
-
-
-def _model(client: Client) -> str:
-    return getattr(client, "model", "")
-
-
-def _judged(found: Reply | Failed) -> tuple[str, str]:
-    """(reason, detail) of what is no answer; ("", text) of an answer."""
-    if isinstance(found, Failed):
-        return "no reply", brief(found.reason)
-    if found.ended in ENDED:
-        return ENDED[found.ended], ""
-    text = found.text.strip()
-    return ("", text) if text else ("empty", "")
-
-
 def _refined(how: str, client: Client, pool: Pool, asked: Sequence[_Asked], found: Found) -> Refined:
     """Answers and drops, in the order of the pool."""
     rows, dropped = [], []
@@ -163,24 +140,12 @@ def _refined(how: str, client: Client, pool: Pool, asked: Sequence[_Asked], foun
             dropped.append(Dropped(name, "no guideline", each.why))
             continue
         reply = found[each.request]
-        reason, text = _judged(reply)
+        reason, text = once.judged(reply)
         if reason or isinstance(reply, Failed):
             dropped.append(Dropped(name, reason, text))
             continue
-        shown, request = tuple(pool.ids[row] for row in each.shown), each.request.of(_model(client))
+        shown, request = tuple(pool.ids[row] for row in each.shown), each.request.of(once.model_of(client))
         counts = reply.asked, reply.written
         rows.append(Row(name, question, text, shown, each.guideline, reply.ended, *counts, request.key))
-    replies = [reply for reply in found.values() if isinstance(reply, Reply)]
-    names = collections.Counter(reply.model for reply in replies).most_common(1)
-    model = names[0][0] if names else _model(client)
-    return Refined(how, model, tuple(rows), tuple(dropped), _spent(replies), pool.source)
-
-
-def _spent(replies: Sequence[Reply]) -> Spent:
-    return Spent(
-        requests=len(replies),
-        cached=sum(reply.cached for reply in replies),
-        asked=sum(reply.asked or 0 for reply in replies),
-        written=sum(reply.written or 0 for reply in replies),
-        unknown=sum(reply.asked is None or reply.written is None for reply in replies),
-    )
+    model = once.model_of(client, once.replies(found))
+    return Refined(how, model, tuple(rows), tuple(dropped), once.spent(found), pool.source)
