@@ -154,6 +154,14 @@ BIBTEX = {
   pages = {153--157},
   year = {1947}
 }""",
+    "ngweta2024aligners": """@inproceedings{ngweta2024aligners,
+  title = {Aligners: Decoupling {LLMs} and Alignment},
+  author = {Ngweta, Lilian and Agarwal, Mayank and Maity, Subha and Gittens, Alex and Sun, Yuekai and Yurochkin, Mikhail},
+  booktitle = {Findings of the Association for Computational Linguistics: EMNLP},
+  year = {2024},
+  eprint = {2403.04224},
+  archiveprefix = {arXiv}
+}""",
     "somerstep2024transfer": """@inproceedings{somerstep2024transfer,
   title = {A transfer learning framework for weak-to-strong generalization},
   author = {Somerstep, Seamus and Maia Polo, Felipe and Banerjee, Moulinath and Ritov, Ya'acov and Yurochkin, Mikhail

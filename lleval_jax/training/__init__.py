@@ -12,6 +12,7 @@ cost      what a run will cost, before it begins
 outcome   what it has done, with intervals
 classes   classifiers of texts
 refine    weak labels, refined by a strong model before it learns them
+aligners  models that correct the answers of others, where inspectors say so
 compress  many adapters in one shared basis
 serve     many adapters of one model at once
 

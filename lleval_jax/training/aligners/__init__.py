@@ -12,4 +12,8 @@ aligner    what corrects: a model that learned to, or any that is asked
 calibrate  scores as probabilities
 scorers    raw scores of answers, of four kinds
 inspector  the probability that an answer is good
+squad      several aligners with their inspectors
+judges     which of two answers is better
+evaluate   wins, ties, losses, harm, lengths, passes
+aligner_files: both in folders
 """

@@ -1,0 +1,56 @@
+"""Answers with corrections, and answers that are to be corrected, read from `.jsonl`, `.parquet` or `.csv`."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from lleval_jax.data.rows import read_rows
+from lleval_jax.data.tables.columns import Aliases
+from lleval_jax.values.corrections import FURTHER, NEEDED, Corrections
+from lleval_jax.values.pool import Pool
+
+USES: Aliases = {name: () for name in (*NEEDED, *FURTHER, "criterion")}
+ANSWERS: Aliases = {"question": ("prompt",), "weak": ("answer", "completion"), "id": (), "topic": ()}
+
+
+def read_corrections(
+    path: str | os.PathLike[str] | Any,
+    *,
+    criterion: str = "",
+    columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+) -> Corrections:
+    """Examples for an aligner, as `Corrections.from_frame` describes them.
+
+    Args:
+        path: a `.jsonl`, `.parquet` or `.csv` file, perhaps compressed, an address, "-" for stdin; or a table in
+            memory.
+        criterion: its name; "": that of the column criterion.
+        columns: what a column is, where its name does not tell: {"correction": "better"}.
+        encoding: of text that is neither UTF-8 nor UTF-16.
+
+    Raises:
+        BadInput: as `Corrections.from_frame`, with the line of the file; or the file is none or damaged.
+    """
+    rows = read_rows(path, encoding=encoding)
+    frame = rows.named(USES, columns)
+    return Corrections.from_frame(frame, criterion=criterion, place=rows.place, source=rows.source)
+
+
+def read_answers(
+    path: str | os.PathLike[str] | Any, *, columns: Mapping[str, str] | None = None, encoding: str | None = None
+) -> Pool:
+    """Questions and answers that are to be corrected: columns question (or prompt) and answer (or completion), or id.
+
+    Args:
+        path: as in `read_corrections`.
+        columns: what a column is: {"answer": "text"}.
+        encoding: of text that is neither UTF-8 nor UTF-16.
+
+    Raises:
+        BadInput: a column is missing, or a cell is empty or no text; the message names the line.
+    """
+    rows = read_rows(path, encoding=encoding)
+    asked = {("weak" if use == "answer" else use): name for use, name in (columns or {}).items()}
+    frame = rows.named(ANSWERS, asked or None)
+    return Pool.from_frame(frame, place=rows.place, source=rows.source)
