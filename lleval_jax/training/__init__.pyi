@@ -2,7 +2,7 @@
 
 from lleval_jax.training import losses as losses
 from lleval_jax.training.aligners import aligner_files as aligner_files
-from lleval_jax.training.aligners import data as examples
+from lleval_jax.training.aligners import examples as examples
 from lleval_jax.training.aligners import filters as filters
 from lleval_jax.training.aligners import judges as judges
 from lleval_jax.training.aligners import marks as marks
@@ -10,15 +10,15 @@ from lleval_jax.training.aligners import scorers as scorers
 from lleval_jax.training.aligners.aligner import Prompted as Prompted
 from lleval_jax.training.aligners.aligner import Taught as Taught
 from lleval_jax.training.aligners.criterion import Criterion as Criterion
-from lleval_jax.training.aligners.criterion import read as read_criterion
-from lleval_jax.training.aligners.data import Making as Making
+from lleval_jax.training.aligners.criterion import read_criterion as read_criterion
+from lleval_jax.training.aligners.examples import Making as Making
 from lleval_jax.training.aligners.evaluate import evaluate as evaluate
 from lleval_jax.training.aligners.inspector import Inspector as Inspector
-from lleval_jax.training.aligners.inspector import fit as fit_inspector
+from lleval_jax.training.aligners.inspector import fit_inspector as fit_inspector
 from lleval_jax.training.aligners.split import by_question as by_question
 from lleval_jax.training.aligners.squad import Member as Member
 from lleval_jax.training.aligners.squad import Squad as Squad
-from lleval_jax.training.aligners.train import fit as fit_aligner
+from lleval_jax.training.aligners.train import fit_aligner as fit_aligner
 from lleval_jax.training.classes import classifier_files as classifier_files
 from lleval_jax.training.classes import classify as classify
 from lleval_jax.training.classes import targets as targets

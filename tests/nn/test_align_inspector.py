@@ -16,7 +16,7 @@ from lleval_jax.lm.text_encoder import TextEncoder, Use
 from lleval_jax.lm.tokens import Tokens
 from lleval_jax.training.aligners import aligner_files, calibrate, inspector, train
 from lleval_jax.training.aligners.calibrate import Isotonic, Platt
-from lleval_jax.training.aligners.criterion import read
+from lleval_jax.training.aligners.criterion import read_criterion
 from lleval_jax.training.aligners.filters import near, sift
 from lleval_jax.training.aligners.marks import flat, marked
 from lleval_jax.training.aligners.scorers import Embedding, Encoder, Grades, Line, Margin, Tuned
@@ -112,7 +112,7 @@ def test_prices_give_the_threshold() -> None:
 def test_one_class_is_one_line(encoder: TextEncoder) -> None:
     same = Corrections("cats", tuple(row._replace(correction=row.answer) for row in corrections(60).rows))
     with pytest.raises(BadInput, match=r"^all \d+ answers are good; an inspector needs good and bad ones$"):
-        inspector.fit(Embedding(encoder), by_question(same))
+        inspector.fit_inspector(Embedding(encoder), by_question(same))
     with pytest.raises(BadInput, match="all 3 answers are bad"):
         calibrate.fit(np.arange(3.0), np.zeros(3))
     with pytest.raises(BadInput, match="there are no answers; an inspector needs"):
@@ -125,16 +125,16 @@ def test_a_question_in_two_parts_is_refused(encoder: TextEncoder) -> None:
     given = corrections(60)
     parts = by_question(given)
     with pytest.raises(BadInput, match="is in 'learn' and in 'test'"):
-        inspector.fit(Embedding(encoder), parts | {"test": parts["learn"].keep(parts["learn"].rows[:3])})
+        inspector.fit_inspector(Embedding(encoder), parts | {"test": parts["learn"].keep(parts["learn"].rows[:3])})
     with pytest.raises(BadInput, match="the part 'calibrate' is missing; there are learn, test"):
-        inspector.fit(Embedding(encoder), {name: parts[name] for name in ("learn", "test")})
+        inspector.fit_inspector(Embedding(encoder), {name: parts[name] for name in ("learn", "test")})
     with pytest.raises(BadInput, match="no question is in the part 'test'"):
-        inspector.fit(Embedding(encoder), parts | {"test": given.keep(())})
+        inspector.fit_inspector(Embedding(encoder), parts | {"test": given.keep(())})
 
 
 @pytest.fixture(scope="module")
 def line(encoder: TextEncoder) -> inspector.Inspector:
-    return inspector.fit(Embedding(encoder), by_question(corrections()), harm=3.0)
+    return inspector.fit_inspector(Embedding(encoder), by_question(corrections()), harm=3.0)
 
 
 def test_vectors_and_a_regression_distinguish_a_planted_word(line, encoder: TextEncoder, tmp_path) -> None:
@@ -158,7 +158,7 @@ def test_an_inspector_that_sees_nothing_says_so(encoder: TextEncoder) -> None:
     rng = RNG(5)
     rows = [[" ".join(rng.choice(WORDS, 6)) for _ in range(2)] for _ in range(300)]
     given = Corrections("none", tuple(Example(str(i), f"the cat {i} ?", *pair) for i, pair in enumerate(rows)))
-    found = inspector.fit(Embedding(encoder), by_question(given))
+    found = inspector.fit_inspector(Embedding(encoder), by_question(given))
     assert found.report.low < 0.6
     assert "hardly distinguishes good answers from bad ones: AUC" in found.caveats[0]
 
@@ -167,7 +167,7 @@ def test_an_inspector_that_sees_nothing_says_so(encoder: TextEncoder) -> None:
 def test_an_encoder_that_learns_distinguishes_too(encoder: TextEncoder, tmp_path) -> None:
     schedule = Schedule(steps=40, batch=32, rate=3e-2, warmup=0.0)
     kind = Encoder(encoder, lora=Lora(rank=2, learn="B"), schedule=schedule)
-    found = inspector.fit(kind, by_question(corrections()))
+    found = inspector.fit_inspector(kind, by_question(corrections()))
     assert found.report.auc > 0.95
     assert isinstance(found.scorer, Tuned)
     aligner_files.save_inspector(found, tmp_path / "tuned", encoder="tiny")
@@ -196,7 +196,7 @@ def test_a_margin_is_what_learning_changed(tmp_path) -> None:
 
 def test_grades_are_asked_for_and_may_be_missing() -> None:
     client = Scripted(lambda request: {"a": "9", "b": "none"}[request.messages[-1].content[-1]])
-    found = Grades(client, read("polite")).raw(["Why?"] * 3, ["a", "b", "a"])
+    found = Grades(client, read_criterion("polite")).raw(["Why?"] * 3, ["a", "b", "a"])
     assert np.isnan(found[1])
     assert found[[0, 2]].tolist() == [0.9, 0.9]
     assert len(client.asked) == 2
@@ -219,7 +219,7 @@ def test_an_aligner_in_files_writes_the_same(adapters, tmp_path) -> None:
     base = tiny_chat.model(tmp_path)
     given = Corrections("any", tuple(Example(str(i), f"Why {i}?", f"So {i}.", f"Thus {i}.") for i in range(8)))
     schedule = Schedule(steps=2, batch=4, rate=1e-2, warmup=0.0)
-    found = train.fit(base, given, lora=adapters, schedule=schedule, limit=8)
+    found = train.fit_aligner(base, given, lora=adapters, schedule=schedule, limit=8)
     aligner_files.save_aligner(found, tmp_path / "aligner", base="tiny")
     again = aligner_files.load_aligner(tmp_path / "aligner", base=base)
     asked = ["Why 3?", "Why 9?"], ["So 3.", "So 9."]
@@ -237,7 +237,7 @@ def test_files_that_are_none_are_one_line(line, encoder: TextEncoder, tmp_path) 
     path.write_text(path.read_text().replace('"line"', '"other"'))
     with pytest.raises(BadInput, match="kind"):
         aligner_files.load_inspector(tmp_path / "line", encoder=encoder)
-    wrong = dataclasses.replace(line, scorer=Grades(Scripted(), read("polite")))
+    wrong = dataclasses.replace(line, scorer=Grades(Scripted(), read_criterion("polite")))
     with pytest.raises(BadInput, match="cannot be kept in files"):
         aligner_files.save_inspector(wrong, tmp_path / "grades", encoder="tiny")
     assert isinstance(line.scorer, Line)

@@ -99,7 +99,7 @@ def test_a_row_of_the_marks_is_the_mean_of_all_and_changes_nothing_else(base: La
 def test_rows_of_marks_learn_with_adapters_and_the_vocabulary_does_not(base: LanguageModel) -> None:
     adapters = Lora(rank=2, targets=("query",))
     schedule = Schedule(steps=2, batch=4, rate=1e-2, warmup=0.0)
-    found = train.fit(base, corrections(8), lora=adapters, schedule=schedule)
+    found = train.fit_aligner(base, corrections(8), lora=adapters, schedule=schedule)
     before, after = rows_of(marked(base)[0]), rows_of(found.trained.model)
     for name, rows in after.items():
         assert np.abs(np.asarray(rows - before[name])).max() > 1e-4
@@ -157,9 +157,9 @@ def test_long_questions_are_cut_too_and_long_corrections_dropped(base: LanguageM
 def test_what_cannot_be_learned_is_one_line(base: LanguageModel) -> None:
     given = corrections(4)
     with pytest.raises(BadInput, match="there are no corrections to learn from"):
-        train.fit(base, Corrections("any", ()))
+        train.fit_aligner(base, Corrections("any", ()))
     with pytest.raises(BadInput, match="among those that are learned and those that are held out"):
-        train.fit(base, given, held_out=given)
+        train.fit_aligner(base, given, held_out=given)
     with pytest.raises(BadInput, match="tiny has no chat template; use marks='added'"):
         marked(base, "chat")
     with pytest.raises(BadInput, match="it is 'added' or 'chat'"):

@@ -3,7 +3,7 @@
 criterion  what answers shall be, in words and examples
 prompts    what is asked of any model
 filters    what is left out of generated data, as data
-data       examples in three steps: topics, questions, corrections
+examples   of corrections, made in three steps: topics, questions, corrections
 split      parts by question
 marks      question, answer and correction as tokens, separated by ids
 fitting    what is cut where a row is too long

@@ -54,7 +54,7 @@ class Aligner(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Taught:
-    """A model that learned to correct (`train.fit`).
+    """A model that learned to correct (`train.fit_aligner`).
 
     client  it as a client: `lm.LocalClient`, or that with `lm.cached` around it
     name    of the criterion

@@ -64,7 +64,7 @@ def save_aligner(learned: Learned, folder: "str | os.PathLike[str]", *, base: st
     """Write what an aligner has learned; the base model is not among it where adapters learned.
 
     Args:
-        learned: as `train.fit` gives it.
+        learned: as `train.fit_aligner` gives it.
         folder: a new one.
         base: name or folder of the base model.
     """

@@ -41,7 +41,7 @@ class Criterion:
     banned          texts that no correction may hold, whatever their case
 
     Example:
-        >>> polite = read("polite")
+        >>> polite = read_criterion("polite")
         >>> polite.name, len(polite.demonstrations)
         ('polite', 3)
     """
@@ -70,7 +70,7 @@ def names() -> list[str]:
     return [each.stem for each in sorted(SHIPPED.glob("*.toml"))]
 
 
-def read(criterion: str | os.PathLike[str]) -> Criterion:
+def read_criterion(criterion: str | os.PathLike[str]) -> Criterion:
     """A criterion that ships, by its name, or one from a TOML file.
 
     Raises:

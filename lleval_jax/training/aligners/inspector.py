@@ -1,7 +1,7 @@
 """An inspector: the probability that an answer is good already, by one criterion; calibrated, and measured apart.
 
 parts = by_question(corrections)                     # learn, calibrate, test; the same for the aligner
-polite = fit(Embedding(lm.load_encoder("minilm")), parts)
+polite = fit_inspector(Embedding(lm.load_encoder("minilm")), parts)
 polite.report                                        # Report(auc=0.98, low=0.96, high=1.0, ece=0.03, rows=120)
 polite.score(["Why is the sky blue?"], ["Are you stupid?"])
 """
@@ -53,7 +53,7 @@ class Inspector:
         return (f"the inspector of {self.name!r} hardly distinguishes good answers from bad ones: AUC {area}",)
 
 
-def fit(
+def fit_inspector(
     kind: Kind,
     parts: Mapping[str, Corrections],
     *,

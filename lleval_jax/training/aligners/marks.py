@@ -52,8 +52,9 @@ class Marked(Tokens):
     def of(cls, tokens: Tokens, first: int) -> "Marked":
         """The same tokens with marks from this number on."""
         require(first >= tokens.vocab, f"the marks begin at {first}, inside a vocabulary of {tokens.vocab}")
-        fields = {field.name: getattr(tokens, field.name) for field in dataclasses.fields(Tokens)}
-        return cls(**fields | {"eos": (first + DONE,)}, first=first)
+        fields: dict[str, Any] = {each.name: getattr(tokens, each.name) for each in dataclasses.fields(Tokens)}
+        fields["eos"] = (first + DONE,)
+        return cls(**fields, first=first)
 
     def chat_tokens(self, messages: Any, **_: Any) -> list[int]:
         """The ids before a correction: of a chat whose first two turns are the question and the answer."""

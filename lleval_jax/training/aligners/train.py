@@ -1,6 +1,6 @@
 """An aligner that learns: a language model that is shown a question and an answer, and writes a better answer.
 
-    found = train.fit(lm.load("smollm2"), corrections, schedule=Schedule(steps=200, batch=8))
+    found = fit_aligner(lm.load("smollm2"), corrections, schedule=Schedule(steps=200, batch=8))
     found.aligner.align(["Why is the sky blue?"], ["Are you stupid? Blue light is scattered most."])
 
 Only the correction and its end are learned. A correction that equals its answer teaches to leave a good one alone.
@@ -50,7 +50,7 @@ class Learned(NamedTuple):
     cut: int
 
 
-def fit(
+def fit_aligner(
     model: "LanguageModel",
     examples: Corrections,
     *,

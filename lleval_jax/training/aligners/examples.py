@@ -1,7 +1,7 @@
 """Examples for an aligner, made by any client in three steps: topics, questions, corrections.
 
     maker = lm.cached(lm.OpenAIClient("qwen3-8b"))           # stopped or killed, it goes on where it was
-    polite = read("polite")
+    polite = read_criterion("polite")
     listed = topics(maker, Making(topics=200))
     asked = questions(maker, polite, listed.texts)
     found = corrections(maker, polite, asked.texts, answers(other, asked.texts).texts)
