@@ -11,8 +11,8 @@ from lleval_jax.training.aligners.aligner import Prompted as Prompted
 from lleval_jax.training.aligners.aligner import Taught as Taught
 from lleval_jax.training.aligners.criterion import Criterion as Criterion
 from lleval_jax.training.aligners.criterion import read_criterion as read_criterion
-from lleval_jax.training.aligners.examples import Making as Making
 from lleval_jax.training.aligners.evaluate import evaluate as evaluate
+from lleval_jax.training.aligners.examples import Making as Making
 from lleval_jax.training.aligners.inspector import Inspector as Inspector
 from lleval_jax.training.aligners.inspector import fit_inspector as fit_inspector
 from lleval_jax.training.aligners.split import by_question as by_question

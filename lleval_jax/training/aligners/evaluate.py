@@ -59,9 +59,10 @@ def evaluate(
     many = len(aligned.rows)
     require(many > 0, "there are no answers to evaluate")
     require(len(verdicts) == many, f"there are {len(verdicts):,} verdicts and {many:,} answers")
-    before = (aligned.scores("first") >= np.array(aligned.thresholds)).all(1) if good is None else np.asarray(good)
+    high = aligned.scores("first") >= np.array(aligned.thresholds)
+    before: np.ndarray = np.asarray(np.all(high, axis=1) if good is None else good, float)
     require(len(before) == many, f"good has {len(before):,} entries; there are {many:,} answers")
-    measures = _measures(aligned, np.asarray(verdicts, float), before.astype(float))
+    measures = _measures(aligned, np.asarray(verdicts, float), before)
     questions = [row.question for row in aligned.rows]
     _, owner = np.unique(np.array(questions, object), return_inverse=True)
     count = int(owner.max()) + 1
@@ -112,7 +113,7 @@ def _measures(aligned: Aligned, verdicts: np.ndarray, good: np.ndarray) -> dict[
 
 def _interval(pair: Pair, owner: np.ndarray, count: int, by: Draws, level: float) -> Interval | None:
     """A ratio of sums; None where there is nothing to divide by."""
-    above, below = (np.bincount(owner, each, count)[:, None] for each in pair)
+    above, below = (np.bincount(owner, each, count).astype(float)[:, None] for each in pair)
     if not below.any():
         return None
     if (below == below[0]).all():
