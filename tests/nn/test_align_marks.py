@@ -96,6 +96,7 @@ def test_a_row_of_the_marks_is_the_mean_of_all_and_changes_nothing_else(base: La
         np.testing.assert_allclose(rows, np.broadcast_to(means[name] + 1, (3, 16)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_rows_of_marks_learn_with_adapters_and_the_vocabulary_does_not(base: LanguageModel) -> None:
     adapters = Lora(rank=2, targets=("query",))
     schedule = Schedule(steps=2, batch=4, rate=1e-2, warmup=0.0)
