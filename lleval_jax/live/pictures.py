@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 50_000_000
 DPI = 200
+GUTTER = 20  # white pixels between pictures that are joined
 
 
 def opened(content: bytes, name: str = "the picture") -> "Image":
@@ -72,3 +73,24 @@ def kept(image: "Image", images: dict[str, bytes]) -> str:
     key = hashlib.sha256(content).hexdigest()
     images[key] = content
     return key
+
+
+def joined(images: "list[Image]") -> "Image":
+    """Pictures in rows of two with white between them; one stays as it is."""
+    from PIL import Image
+
+    if len(images) == 1:
+        return images[0]
+    rows = [images[at : at + 2] for at in range(0, len(images), 2)]
+    wide = max(sum(each.width for each in row) + GUTTER * (len(row) - 1) for row in rows)
+    high = sum(max(each.height for each in row) for row in rows) + GUTTER * (len(rows) - 1)
+    if wide * high > MOST_PIXELS:
+        raise BadFile(f"the pictures of a figure have more than {MOST_PIXELS:,} pixels together")
+    sheet, y = Image.new("RGB", (wide, high), "white"), 0
+    for row in rows:
+        x = 0
+        for each in row:
+            sheet.paste(each, (x, y))
+            x += each.width + GUTTER
+        y += max(each.height for each in row) + GUTTER
+    return sheet
