@@ -175,6 +175,7 @@ def plain(text: str) -> str:
     if not re.search(r"[\\${}~^_`'-]", text):
         return spaced(text)
     text = re.sub(r"\\(textcolor|color|fontsize|href|scalebox|resizebox)\{[^{}]*\}", "", text)
+    text = re.sub(r"\\(text(tt|sf|bf|it|sc|rm|md|up|sl|normal)|emph|underline|mbox|bm)(?=\s*\{)", "", text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

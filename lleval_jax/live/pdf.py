@@ -1,4 +1,4 @@
-"""Figures and tables of a paper from its PDF: captions, boxes, crops at 200 dpi, cells, the paragraphs that cite them."""
+"""Figures and tables of a paper from its PDF: captions, boxes, crops at 200 dpi, cells, paragraphs that cite them."""
 
 import contextlib
 import dataclasses
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lleval_jax.errors import BadFile
 from lleval_jax.live import pdf_regions, pictures
 from lleval_jax.live.pdf_captions import Caption, captions, joined
-from lleval_jax.live.pdf_lines import Piece, Sheet, sheet
+from lleval_jax.live.pdf_lines import Piece, Sheet, sheets
 from lleval_jax.live.reading import Read, mentions, panels_named, shortened
 from lleval_jax.live.values import Box, Element, Finding
 
@@ -33,19 +33,19 @@ def read(content: bytes, paper: str, *, crops: bool = True) -> Read:
     paragraphs = list[str]()
     with _opened(content, paper) as document:
         for number, page in enumerate(document, 1):
-            drawn = sheet(page, number)
-            heads = captions(drawn)
-            paragraphs += _paragraphs(drawn, heads)
             shown = None
-            for head in heads:
-                element, box = _element(drawn, head, heads, paper)
-                if head.again:
-                    _add(found, element)
-                    continue
-                if box is not None and crops:
-                    shown = shown or _rendered(page, findings, paper)
-                    element = dataclasses.replace(element, image=_crop(shown, box, images))
-                found.append(element)
+            for drawn in sheets(page, number):
+                heads = captions(drawn)
+                paragraphs += _paragraphs(drawn, heads)
+                for head in heads:
+                    element, box = _element(drawn, head, heads, paper)
+                    if head.again:
+                        _add(found, element)
+                        continue
+                    if box is not None and crops:
+                        shown = shown or _rendered(page, findings, paper)
+                        element = dataclasses.replace(element, image=_crop(shown, box, drawn.turn, images))
+                    found.append(element)
     whole = [
         dataclasses.replace(each, mentions=mentions(paragraphs, each.kind, each.number))
         for each in _once(found, findings)
@@ -90,7 +90,7 @@ def _element(drawn: Sheet, head: Caption, heads: list[Caption], paper: str) -> t
         caption=caption,
         reader="pdf",
         page=drawn.number,
-        box=box,
+        box=None if box is None else drawn.unturned(box),
         cells=cells,
         panels=panels_named(caption) if head.kind == "figure" else (),
     ), box
@@ -125,9 +125,11 @@ def _rendered(page: Any, findings: list[Finding], paper: str) -> "Image | None":
     return page.render(scale=pictures.DPI / 72).to_pil().convert("RGB")
 
 
-def _crop(shown: "Image | None", box: Box, images: dict[str, bytes]) -> str:
+def _crop(shown: "Image | None", box: Box, turn: int, images: dict[str, bytes]) -> str:
     if shown is None:
         return ""
+    if turn:
+        shown = shown.rotate(-90 * turn, expand=True)
     scale = pictures.DPI / 72
     left, top, right, bottom = (round(side * scale) for side in box)
     return pictures.kept(shown.crop((left, top, right, bottom)), images)

@@ -120,8 +120,8 @@ def _lines(sheet: Sheet, first: Piece) -> tuple[Piece, ...]:
             return tuple(lines)
         base = min(each.base for each in near)
         row = [each for each in near if each.base - base < 0.3 * last.size]
-        (after, *more) = sorted(row, key=lambda each: each.left)
-        if more or abs(after.size - first.size) > 0.6 or BEGINS.match(after.text) and _is_label(after):
+        after = _as_one(sorted(row, key=lambda each: each.left), lines)
+        if after is None or abs(after.size - first.size) > 0.6 or BEGINS.match(after.text) and _is_label(after):
             return tuple(lines)
         if any(
             last.base < rule[1] < after.base and rule[0] < last.right and last.left < rule[2] for rule in sheet.rules
@@ -133,6 +133,19 @@ def _lines(sheet: Sheet, first: Piece) -> tuple[Piece, ...]:
         if len(lines) == 1:
             step = min(step, 1.15 * (after.base - last.base))
         lines.append(after)
+
+
+def _as_one(row: list[Piece], lines: list[Piece]) -> Piece | None:
+    """A row of pieces as one line, where it is a justified line with one wide space; None for a row of a table."""
+    first, last = row[0], row[-1]
+    if len(row) == 1:
+        return first
+    gap = max(b.left - a.right for a, b in zip(row, row[1:], strict=False))
+    fills = abs(first.left - lines[0].left) < 3 and abs(last.right - max(line.right for line in lines)) < 3
+    if not fills or gap > 1.6 * first.size:
+        return None
+    text = " ".join(piece.text for piece in row)
+    return dataclasses.replace(first, text=text, right=last.right)
 
 
 def _is_label(piece: Piece) -> bool:

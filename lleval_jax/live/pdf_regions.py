@@ -1,9 +1,7 @@
 """Which part of a page a caption speaks of: the drawings next to it, or the rows of a table and their cells."""
 
-import statistics
-
-from lleval_jax.live.pdf_captions import Caption
-from lleval_jax.live.pdf_lines import Piece, Sheet
+from lleval_jax.live.pdf_captions import Caption, joined
+from lleval_jax.live.pdf_lines import HYPHEN, Piece, Sheet
 from lleval_jax.live.values import Box, Cells
 
 MARGIN = 3.0  # points around a crop
@@ -72,13 +70,21 @@ def table(sheet: Sheet, caption: Caption, others: list[Caption]) -> tuple[Box | 
     floor = min((each.top for each in heads if each.top > caption.bottom), default=sheet.height)
     roof = max((each.bottom for each in heads if each.bottom < caption.top), default=0.0)
     down = _table_rows(_rows(below), [y for y in rules if caption.bottom - 2 < y < floor], right - left, floor)
-    if len(down) < 2:
-        mirrored = [row for row in reversed(_rows(above)) if row[0].bottom > roof]
-        down = _table_rows_up(mirrored, [y for y in rules if roof < y < caption.top + 2], right - left)
+    mirrored = [row for row in reversed(_rows(above)) if row[0].bottom > roof]
+    up = _table_rows_up(mirrored, [y for y in rules if roof < y < caption.top + 2], right - left)
+    down = _nearest(down, up, caption)
     if len(down) < 2:
         return None, ()
     box = _around([piece.box for row in down for piece in row])
     return _within(box, sheet), cells(down)
+
+
+def _nearest(down: list[list[Piece]], up: list[list[Piece]], caption: Caption) -> list[list[Piece]]:
+    """The rows on the side where a table is; where it may be both, the nearer ones."""
+    good = [rows for rows in (down, up) if len(rows) >= 2 and max(map(len, rows)) >= 2]
+    if len(good) < 2:
+        return good[0] if good else []
+    return down if down[0][0].top - caption.bottom <= caption.top - up[-1][0].bottom else up
 
 
 def _rows(pieces: list[Piece]) -> list[list[Piece]]:
@@ -135,8 +141,8 @@ def _table_rows_up(rows: list[list[Piece]], rules: list[float], wide: float) -> 
 def cells(rows: list[list[Piece]]) -> Cells:
     """Rows of pieces as cells.
 
-    The columns are those of the rows with the usual number of pieces. A piece over several columns repeats its text; a row
-    without a first cell that follows closely goes on in the cells above.
+    The columns are those of the rows with the usual number of pieces. A piece over several columns repeats its text. A
+    row goes on in the cells above where each of its words had no room there.
     """
     counts = [len(row) for row in rows if len(row) > 1]
     if not counts:
@@ -144,20 +150,30 @@ def cells(rows: list[list[Piece]]) -> Cells:
     usual = max(set(counts), key=lambda count: (counts.count(count), count))
     full = [row for row in rows if len(row) == usual]
     edges = [(min(row[i].left for row in full), max(row[i].right for row in full)) for i in range(usual)]
-    leading = statistics.median([b[0].base - a[0].base for a, b in zip(rows, rows[1:], strict=False)] or [0.0])
-    out, last = list[list[str]](), None
+    out, last = list[list[str]](), dict[int, Piece]()
     for row in rows:
-        line = [""] * usual
+        line, here = [""] * usual, dict[int, Piece]()
         for piece in row:
             for place in _columns(piece, edges):
                 line[place] = f"{line[place]} {piece.text}".strip()
-        near = last is not None and row[0].base - last <= 1.05 * leading and row[0].base - last <= 1.3 * row[0].size
-        if out and near and not line[0] and len(row) < usual:
-            out[-1] = [f"{a} {b}".strip() for a, b in zip(out[-1], line, strict=True)]
+                here[place] = piece
+        if out and not all(line) and all(_goes_on(last.get(i), piece, edges[i]) for i, piece in here.items()):
+            out[-1] = [joined([a, b]) if a and b else a or b for a, b in zip(out[-1], line, strict=True)]
+            last |= here
         else:
             out.append(line)
-        last = row[0].base
-    return tuple(map(tuple, out))
+            last = here
+    return tuple(tuple(cell.replace(HYPHEN, "-") for cell in line) for line in out)
+
+
+def _goes_on(above: Piece | None, piece: Piece, edge: tuple[float, float]) -> bool:
+    """Whether a piece goes on the text of the cell above: that line is too full for the first word of this one."""
+    if above is None or edge[1] - edge[0] < 50 or not any(map(str.isalpha, piece.text)):
+        return False
+    if piece.base - above.base > 1.45 * piece.size:
+        return False
+    word = piece.width * len(piece.text.split(" ")[0]) / len(piece.text)
+    return above.text.endswith(HYPHEN) or above.right + 0.3 * piece.size + word > edge[1]
 
 
 def _columns(piece: Piece, edges: list[tuple[float, float]]) -> list[int]:
