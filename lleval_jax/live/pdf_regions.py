@@ -5,13 +5,14 @@ from lleval_jax.live.pdf_lines import HYPHEN, Piece, Sheet
 from lleval_jax.live.values import Box, Cells
 
 MARGIN = 3.0  # points around a crop
+FEW = 8  # letters of a row that may be signs of the next one
 
 
 def column(sheet: Sheet, caption: Caption) -> tuple[float, float]:
     """The left and right edge of the column of a caption; of the page where it goes over both, or there is one."""
     texts = [piece for piece in sheet.pieces if len(piece.text) > 25]
-    left = min((piece.left for piece in texts), default=0.0)
-    right = max((piece.right for piece in texts), default=sheet.width)
+    left = min((piece.left for piece in sheet.pieces), default=0.0)
+    right = max((piece.right for piece in sheet.pieces), default=sheet.width)
     middle = (left + right) / 2
     halves = [piece for piece in texts if piece.right < middle + 5 or piece.left > middle - 5]
     if len(halves) < 0.6 * len(texts) or caption.left < middle - 5 < middle + 5 < caption.right:
@@ -23,7 +24,7 @@ def figure(sheet: Sheet, caption: Caption, others: list[Caption]) -> Box | None:
     """The box of a figure: what is drawn between its caption and the nearest paragraph above, else below."""
     left, right = column(sheet, caption)
     inside = [box for box in sheet.drawings + sheet.rules if left - 20 < (box[0] + box[2]) / 2 < right + 20]
-    texts = [piece for piece in sheet.pieces if left < (piece.left + piece.right) / 2 < right]
+    texts = [piece for piece in sheet.pieces if left - 10 < piece.left and piece.right < right + 10]
     stops = [piece for piece in texts if _is_paragraph(piece, right - left, inside, caption)]
     stops += [line for other in others if other is not caption for line in other.lines]
     ends = [p.bottom for p in stops if p.bottom <= caption.top + 2 and p.left < right and left < p.right]
@@ -88,13 +89,19 @@ def _nearest(down: list[list[Piece]], up: list[list[Piece]], caption: Caption) -
 
 
 def _rows(pieces: list[Piece]) -> list[list[Piece]]:
-    """Pieces by baseline, from the top; each row from the left."""
+    """Pieces by baseline, from the top; each row from the left. Signs above and below a sum belong to its row."""
     rows = list[list[Piece]]()
     for piece in sorted(pieces, key=lambda p: (p.base, p.left)):
         if rows and piece.base - rows[-1][0].base < 0.45 * piece.size:
             rows[-1].append(piece)
         else:
             rows.append([piece])
+    for place in range(len(rows) - 1, -1, -1):
+        if sum(len(piece.text) for piece in rows[place]) <= FEW:
+            near = [rows[i] for i in (place - 1, place + 1) if 0 <= i < len(rows)]
+            near = [row for row in near if abs(row[0].base - rows[place][0].base) < 0.8 * row[0].size]
+            if near:
+                max(near, key=len).extend(rows.pop(place))
     return [sorted(row, key=lambda p: p.left) for row in rows]
 
 
@@ -107,7 +114,12 @@ def _table_rows(rows: list[list[Piece]], rules: list[float], wide: float, floor:
             if any(len(row) == 1 and row[0].width > 0.85 * wide for row in between):
                 break
             end = rule
-        return [row for row in rows if row[0].base < end + 1 and row[0].base < floor]
+        shown = [row for row in rows if row[0].base < min(end + 1, floor)]
+        for row in rows[len(shown) :]:  # a table that goes on over the page has no rule at its end
+            if not shown or len(row) < 2 or row[0].base - shown[-1][0].base > 2.3 * row[0].size or row[0].base >= floor:
+                break
+            shown.append(row)
+        return shown
     out = list[list[Piece]]()
     for row in rows:
         far = out and row[0].base - out[-1][0].base > 2.3 * row[0].size
