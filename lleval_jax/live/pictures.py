@@ -63,7 +63,7 @@ def rendered(content: bytes, *, page: int = 1, dpi: int = DPI, name: str = "the 
 def png(image: "Image") -> bytes:
     """The file of a bitmap, without times and names in it."""
     out = io.BytesIO()
-    image.save(out, "PNG", optimize=True)
+    image.save(out, "PNG")
     return out.getvalue()
 
 
