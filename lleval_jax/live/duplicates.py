@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SIDE = 32  # of the picture that the hash is made of
 GRID = 64  # of the picture that is correlated
+SOFT = 1.0  # places on the grid: a line that falls between two of them is the same line
 BITS = 6  # of 64 in which two hashes may differ
 ALIKE = 0.95  # correlation that the same picture has at least
 MOVES = (-1, 0, 1)  # places on the grid that one may be shifted
@@ -39,7 +40,7 @@ class Print:
 
 def fingerprint(image: "Image") -> Print:
     """Of an RGB picture. The paper's colour is that of most of its border."""
-    from PIL import Image
+    from PIL import Image, ImageFilter
 
     pixels = np.asarray(image, dtype=np.int16)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -48,7 +49,8 @@ def fingerprint(image: "Image") -> Print:
     small = np.asarray(drawn.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=float)
     low = fft.dctn(small, norm="ortho")[:8, :8].ravel()
     bits = low > np.median(low[1:])
-    grid = np.asarray(drawn.resize((GRID, GRID), Image.Resampling.BOX), dtype=float) / 255
+    soft = drawn.resize((GRID, GRID), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(SOFT))
+    grid = np.asarray(soft, dtype=float) / 255
     return Print(int("".join("01"[int(bit)] for bit in bits), 2), grid, image.width / image.height)
 
 
