@@ -4,8 +4,14 @@ from lleval_jax.live.archive import Addresses as Addresses
 from lleval_jax.live.archive import Harvest as Harvest
 from lleval_jax.live.archive import document as document
 from lleval_jax.live.archive import harvest as harvest
+from lleval_jax.live.documents import read as read_paper
+from lleval_jax.live.duplicates import fingerprint as fingerprint
+from lleval_jax.live.duplicates import same_picture as same_picture
+from lleval_jax.live.elements import agreed as agreed
 from lleval_jax.live.fetch import Fetcher as Fetcher
 from lleval_jax.live.fetch import NotFetched as NotFetched
+from lleval_jax.live.html import read as read_html
+from lleval_jax.live.latex import read as read_latex
 from lleval_jax.live.licences import Licence as Licence
 from lleval_jax.live.licences import allowed as allowed
 from lleval_jax.live.papers import atom as atom
@@ -13,6 +19,8 @@ from lleval_jax.live.papers import identity as identity
 from lleval_jax.live.papers import merged as merged
 from lleval_jax.live.papers import oai as oai
 from lleval_jax.live.papers import rss as rss
+from lleval_jax.live.pdf import read as read_pdf
+from lleval_jax.live.reading import Read as Read
 from lleval_jax.live.values import Element as Element
 from lleval_jax.live.values import Finding as Finding
 from lleval_jax.live.values import Panel as Panel
