@@ -51,6 +51,9 @@ def read(
             findings.append(Finding(paper=paper.name, step="fetch", reason=str(error)))
         except BadInput as error:
             findings.append(Finding(paper=paper.name, step=STEPS[form], reason=str(error)))
+        except Exception as error:  # what none has met yet in a document must not end a run of many
+            reason = f"the reader failed: {type(error).__name__}: {str(error)[:200]}"
+            findings.append(Finding(paper=paper.name, step=STEPS[form], reason=reason))
     whole = agreed(reads, paper.name)
     for content in whole.images.values():
         blobs.put(content)

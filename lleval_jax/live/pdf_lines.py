@@ -6,6 +6,7 @@ fonts within the line belong to it.
 
 import ctypes
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,6 +17,7 @@ GAP = 0.9  # of the size: white that ends a piece
 SPACE = 0.15  # of the size: white between words
 HYPHEN = "\x02"  # as pdfium gives a hyphen at the end of a line
 MOST_CHARACTERS = 100_000  # of a page
+MOST_DRAWINGS = 20_000  # of a page
 FEW = 40  # characters that run up a page, as the names of axes do
 
 
@@ -82,11 +84,15 @@ def sheets(page: Any, number: int) -> list[Sheet]:
         if turn and sum(one is not None for _, one in mine) < FEW:
             continue
         here = [_turned(box, turn, wide, high) for box in boxes]
-        rules = [box for box in here if box[3] - box[1] < 2 and box[2] - box[0] > 25]
-        drawings = [box for box in here if box not in rules]
+        rules = [box for box in here if _is_rule(box)]
+        drawings = [box for box in here if not _is_rule(box)]
         size = (high, wide) if turn else (wide, high)
         found.append(Sheet(number, *size, list(_pieces(textpage, mine)), drawings, rules, turn))
     return found
+
+
+def _is_rule(box: Box) -> bool:
+    return box[3] - box[1] < 2 and box[2] - box[0] > 25
 
 
 def _turned(box: Box, turn: int, wide: float, high: float) -> Box:
@@ -188,7 +194,7 @@ def _boxes(page: Any, left: float, top: float) -> Iterator[Box]:
     import pypdfium2.raw as raw
 
     kinds = [raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_SHADING, raw.FPDF_PAGEOBJ_FORM]
-    for each in page.get_objects(filter=kinds, max_depth=1):
+    for each in itertools.islice(page.get_objects(filter=kinds, max_depth=1), MOST_DRAWINGS):
         a, b, c, d = each.get_bounds()
         if c > a or d > b:
             yield (a - left, top - d, c - left, top - b)

@@ -45,7 +45,7 @@ def _inflated(content: bytes, paper: str) -> bytes:
 
 
 def _files(content: bytes, paper: str) -> tuple[dict[str, bytes], tuple[Finding, ...]]:
-    files, left_out = dict[str, bytes](), list[Finding]()
+    files, left_out, size = dict[str, bytes](), list[Finding](), 0
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
             for count, member in enumerate(archive):
@@ -56,6 +56,8 @@ def _files(content: bytes, paper: str) -> tuple[dict[str, bytes], tuple[Finding,
                     continue
                 if name.startswith("/") or ".." in name.split("/") or "\\" in name:
                     left_out.append(Finding(paper=paper, step="latex", reason=f"{name[:100]!r} lies outside; left out"))
+                elif member.issparse() or (size := size + member.size) > MOST_BYTES:
+                    raise BadFile(f"{paper}: the source has files of more than {MOST_BYTES:,} bytes; it is not read")
                 elif not member.isfile():
                     left_out.append(Finding(paper=paper, step="latex", reason=f"{name[:100]!r} is a link; left out"))
                 elif (handle := archive.extractfile(member)) is not None:
