@@ -160,17 +160,17 @@ def _characters(
     import pypdfium2.raw as raw
 
     x, y, box = ctypes.c_double(), ctypes.c_double(), raw.FS_RECTF()
-    matrix = raw.FS_MATRIX()
+    matrix, page = raw.FS_MATRIX(), textpage.raw
     for index in range(min(textpage.count_chars(), MOST_CHARACTERS)):
-        code = raw.FPDFText_GetUnicode(textpage, index)
+        code = raw.FPDFText_GetUnicode(page, index)
         sign = chr(code) if code and not 0xD800 <= code < 0xE000 else "\N{REPLACEMENT CHARACTER}"
         if sign.isspace():
             yield index, None, None
             continue
-        raw.FPDFText_GetLooseCharBox(textpage, index, box)
-        raw.FPDFText_GetCharOrigin(textpage, index, x, y)
-        raw.FPDFText_GetMatrix(textpage, index, matrix)
-        size = raw.FPDFText_GetFontSize(textpage, index) * math.hypot(matrix.c, matrix.d)
+        raw.FPDFText_GetLooseCharBox(page, index, box)
+        raw.FPDFText_GetCharOrigin(page, index, x, y)
+        raw.FPDFText_GetMatrix(page, index, matrix)
+        size = raw.FPDFText_GetFontSize(page, index) * math.hypot(matrix.c, matrix.d)
         turn = 0 if abs(matrix.b) <= 2 * abs(matrix.a) else 1 if matrix.b > 0 else -1
         low, far = min(box.left, box.right) - left, max(box.left, box.right) - left
         up, down = top - max(box.top, box.bottom), top - min(box.top, box.bottom)

@@ -1,8 +1,8 @@
 """The readers on vignettes out of Debian packages: which figures and tables there are, captions, cells.
 
 The documents (GPL, CPL) are fetched by the test and never kept. `truth.json` has our own counts, and hashes of captions
-as the LaTeX sources have them, by the sha256 of the PDF file; a file that is not in it is skipped. LLEVAL_DOCUMENTS names
-a folder where the packages are unpacked already.
+as the LaTeX sources have them, by the sha256 of the PDF file; a file that is not in it is skipped. LLEVAL_DOCUMENTS
+names a folder where the packages are unpacked already.
 """
 
 import hashlib
