@@ -21,6 +21,7 @@ from lleval_jax.lm.client import Message, Reply, Request
 
 IMAGE = "sha256:"  # before the hash of a picture in the store, where a request will carry the picture itself
 LETTERS = "ABCD"
+HEADS = "Cells:\n"  # before the cells of a table, the last part of a request about one
 KINDS = ("look-up", "comparison", "trend", "arithmetic", "count", "reasoning")
 OPERATIONS = ("none", "sum", "difference", "mean", "ratio", "count")
 COMPUTED = ("arithmetic", "count")  # kinds whose key may stand nowhere in the picture
@@ -129,6 +130,11 @@ def data_url(content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def bytes_of(address: str) -> bytes:
+    """The picture in such an address."""
+    return base64.b64decode(address.partition(",")[2])
+
+
 def computed_again(operation: str, operands: Sequence[str], answer: str) -> str:
     """What is wrong with a computed key; "" where it follows from its operands, or nothing can be computed.
 
@@ -174,7 +180,7 @@ def _around(element: Element) -> str:
     """Caption and citing paragraphs, and a table's cells as they were read."""
     parts = [f"Caption: {element.caption}"] if element.caption else []
     parts += [f"From the paper: {each}" for each in element.mentions[:MENTIONS]]
-    parts += ["Cells:\n" + markdown(element.cells)] if element.cells else []
+    parts += [HEADS + markdown(element.cells)] if element.cells else []
     return "\n\n".join(parts)
 
 

@@ -1,6 +1,7 @@
 """Numbers as papers print them, and when two options say the same."""
 
 import dataclasses
+import functools
 import re
 from decimal import Decimal
 
@@ -23,6 +24,7 @@ class Number:
         return f"{self.value:.{self.places}f}{self.unit if self.unit in ('', '%') else ' ' + self.unit}"
 
 
+@functools.lru_cache(maxsize=65536)
 def number(text: str) -> Number | None:
     """The number that a text is, with nothing around it but a unit; else None.
 

@@ -10,10 +10,9 @@
     most = 100                        # papers
     delay = 3                         # seconds between requests
 
-    [models.writer]                   # any OpenAI-compatible server; its key is in OPENAI_API_KEY
+    [models.writer]                   # of the server of OPENAI_BASE_URL, with the key of OPENAI_API_KEY
     client = "openai"
     model = "qwen3-vl-32b"
-    address = "http://127.0.0.1:8000/v1"
     price = [0.2, 0.6]                # of a million tokens read, and written
 
     [ask]
@@ -80,16 +79,15 @@ class Papers:
 class Model:
     """Who answers.
 
-    client    "openai": a server; "recording": a file of replies; "scripted": the models that ship with the example
+    client    "openai": the server of OPENAI_BASE_URL, with the key of OPENAI_API_KEY; "recording": a file of replies;
+              "scripted": the models that ship with the example
     model     its name there; of a recording its path
-    address   of the server; "" is that of OPENAI_BASE_URL
     at_once   requests under way at a time
     price     money for a million tokens read, and written
     """
 
     client: Literal["openai", "recording", "scripted"]
     model: str
-    address: str = ""
     at_once: int = 4
     price: tuple[float, float] = (0.0, 0.0)
 

@@ -61,7 +61,7 @@ class Spent(NamedTuple):
 
 def kept(client: Client, folder: pathlib.Path, blobs: Blobs, model: Model) -> Cached:
     """A client whose requests and replies are kept in the folder of a run."""
-    server = getattr(client, "server", "") or f"{model.client}:{model.address}:{model.model}"
+    server = getattr(client, "server", "") or f"{model.client}:{model.model}"
     return cached(Sending(client, folder / "requests", blobs, server), folder / "replies", server=server)
 
 

@@ -143,13 +143,23 @@ class Steps:
             work: makes it.
             needs: the blobs that a result refers to; where one is missing the unit is made again.
         """
-        key = hashlib.sha256(json.dumps([step, *inputs]).encode()).hexdigest()[:40]
+        key = _key(step, inputs)
         found = self._kept(key, kind)
         if found is not None and all(each in self.blobs for each in needs(found.value)):
             return found
         start = time.monotonic()
         value = work()
         return self._keep(Line(step, brief(unit, LONGEST), key, "", time.monotonic() - start, time.time()), kind, value)
+
+    def has(self, step: str, inputs: Sequence[str]) -> bool:
+        """Whether a unit is done, and its result is as it was written."""
+        line = self.lines.get(_key(step, inputs))
+        if line is None:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            if hashlib.sha256(self._part(line).read_bytes()).hexdigest() == line.sha256:
+                return True
+        return False
 
     def table(self, name: str, values: Sequence[Any], kind: type) -> None:
         """All results of a kind as one table, where a run is through."""
@@ -231,6 +241,10 @@ def read_table(folder: pathlib.Path, name: str, kind: type[Value]) -> list[Value
     path = table_path(folder, name)
     require(path.is_file(), f"{folder} has no {name} yet: run it first", shell=f"lleval live run {folder}")
     return rows.unpacked(path.read_bytes(), kind)
+
+
+def _key(step: str, inputs: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps([step, *inputs]).encode()).hexdigest()[:40]
 
 
 def _packed(line: Line) -> bytes:

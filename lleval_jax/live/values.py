@@ -1,6 +1,7 @@
 """What passes through a living benchmark: papers, what is drawn in them, questions, verdicts. Frozen, kept as rows."""
 
 import dataclasses
+import functools
 import hashlib
 import re
 import unicodedata
@@ -129,6 +130,7 @@ def normalised(text: str) -> str:
     return plain(text).casefold()
 
 
+@functools.lru_cache(maxsize=65536)
 def plain(text: str) -> str:
     """The same with its case."""
     found = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-")

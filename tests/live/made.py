@@ -77,3 +77,40 @@ def judge_answers(questions: list[Question], error: float, rng: np.random.Genera
         for i, each in enumerate(questions)
         for j, order in enumerate(JUDGE)
     ]
+
+
+def reader(fetcher, paper, addresses, blobs):
+    """The elements of a made paper of the example, from its contents: nothing is fetched or read."""
+    from lleval_jax.live.example import contents
+    from lleval_jax.live.example.corpus import corpus
+    from lleval_jax.live.values import Finding
+
+    number = {each.id: each.content for each in corpus()}[paper.id]
+    if number is None:
+        return [], [Finding(paper=paper.name, step="read", reason="it has no files")]
+    content, words = contents.content(number), {"paper": paper.name, "reader": "latex"}
+    found = [
+        Element(kind="table", number=str(each.number), caption=each.caption, label=each.label, cells=each.rows, **words)
+        for each in content.tables
+    ]
+    for each in content.figures:
+        image = blobs.put(picture(f"{paper.name} {each.number}"))
+        found.append(
+            Element(
+                kind="figure", number=str(each.number), caption=each.caption, label=each.label, image=image, **words
+            )
+        )
+    return found, []
+
+
+def picture(name: str) -> bytes:
+    """A small PNG of its own."""
+    import hashlib
+    import struct
+    import zlib
+
+    pixels = hashlib.sha256(name.encode()).digest() * 3
+    raw = b"".join(b"\0" + pixels[row * 24 : row * 24 + 24] for row in range(4))
+    chunks = ((b"IHDR", struct.pack(">2I5B", 8, 4, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+    packed = (struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)

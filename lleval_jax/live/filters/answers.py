@@ -43,7 +43,7 @@ def request(question: Question, element: Element, role: str, order: int, *, seed
     """The request of one role in one order. The key is in none of them."""
     shown = turned(question.options, order)
     if role == "judge":
-        context = "" if element.image else f"Table:\n{ask.markdown(element.cells)}"
+        context = "" if element.image else ask.HEADS + ask.markdown(element.cells)
         return ask.pick(question.text, shown, image=element.image, context=context, seed=seed)
     context = f"Caption of a {element.kind}: {element.caption}" if role == CAPTION else ""
     return ask.pick(question.text, shown, context=context, seed=seed)

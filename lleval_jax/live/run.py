@@ -1,0 +1,287 @@
+"""From a recipe to a version: fetch, read, ask, filter; each unit kept, so a run goes on wherever it was stopped."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol
+
+from lleval_jax import writing
+from lleval_jax.errors import require
+from lleval_jax.live import archive, asking, judging, licences, requests
+from lleval_jax.live import recipe as recipes
+from lleval_jax.live.archive import Addresses
+from lleval_jax.live.fetch import Fetcher
+from lleval_jax.live.filters.answers import Answer
+from lleval_jax.live.recipe import Model, Recipe
+from lleval_jax.live.steps import Blobs, Steps
+from lleval_jax.live.values import Element, Finding, Paper, Question, Verdict
+from lleval_jax.lm.client import Client
+from lleval_jax.lm.replies import Cached
+from lleval_jax.values.progress import Progress, Tell, silent
+
+PAPERS, READ = "papers/1", "read/1"  # steps, with the versions of their code
+Until = Literal["fetch", "read", "ask", "filter"]
+UNTIL: tuple[Until, ...] = ("fetch", "read", "ask", "filter")
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """The papers of a version, and what was left out."""
+
+    papers: tuple[Paper, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Read:
+    """What a paper shows."""
+
+    elements: tuple[Element, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class Reader(Protocol):
+    """Fetches a paper's documents and reads them: elements whose pictures lie in `blobs`, and what went wrong."""
+
+    def __call__(
+        self, fetcher: Fetcher, paper: Paper, addresses: Addresses, blobs: Blobs, /
+    ) -> tuple[Sequence[Element], Sequence[Finding]]:
+        """Elements and findings of one paper."""
+        ...
+
+
+class ClientOf(Protocol):
+    """Makes the client of a model. `elements` are those of the run, for scripted models that know what they show."""
+
+    def __call__(self, model: Model, elements: Sequence[Element], /) -> Client:
+        """The client."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """All of a run: tables of what was found, asked, answered and judged."""
+
+    recipe: Recipe
+    papers: tuple[Paper, ...]
+    elements: tuple[Element, ...]
+    questions: tuple[Question, ...]
+    answers: tuple[Answer, ...]
+    verdicts: tuple[Verdict, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def kept(self) -> tuple[Question, ...]:
+        """The questions that no filter drops."""
+        dropped = {each.question for each in self.verdicts if not each.keep}
+        return tuple(each for each in self.questions if each.id not in dropped)
+
+
+TABLES = {
+    "papers": Paper,
+    "elements": Element,
+    "questions": Question,
+    "answers": Answer,
+    "verdicts": Verdict,
+    "findings": Finding,
+}
+
+
+def new(path: str | os.PathLike[str], name: str, place: pathlib.Path) -> pathlib.Path:
+    """A folder for a run of a recipe. `BadInput` where there is one, or the recipe cannot be read."""
+    recipes.read(path)
+    require(name not in ("", ".", "..") and "/" not in name, f"{name!r} is no name of a folder")
+    folder = place / name
+    require(not (folder / "recipe.toml").exists(), f"{folder} holds a run already; go on with it, or name another")
+    folder.mkdir(parents=True, exist_ok=True)
+    writing.put(folder / "recipe.toml", recipes.place_of(os.fspath(path)).read_bytes())
+    return folder
+
+
+def run(
+    folder: pathlib.Path,
+    *,
+    until: Until = "filter",
+    reader: Reader | None = None,
+    client_of: ClientOf | None = None,
+    tell: Tell = silent,
+) -> Version:
+    """Make the version in a run's folder, or go on with it.
+
+    Args:
+        folder: made by `new`.
+        until: the last step that is done.
+        reader: of documents; None: those of this package.
+        client_of: makes the clients of models; None: as the recipe says.
+        tell: is called with how far it is.
+
+    Raises:
+        BadInput: the folder is none of a run, or its recipe cannot be read.
+        NoServer: a model's server is down; the same call goes on from there.
+        RunFailed: another process is at work in the folder.
+    """
+    with Steps.opened(folder) as steps:
+        recipe = recipes.read(folder / "recipe.toml")
+        with _archive(recipe) as addresses, _fetcher(recipe, steps) as fetcher:
+            chosen = _papers(steps, recipe, fetcher, addresses, tell)
+            read = []
+            if until != "fetch":
+                read = list(_elements(steps, recipe, fetcher, addresses, chosen.papers, reader or _reader(), tell))
+        elements = [each for one in read for each in one.elements]
+        clients = _Clients(steps, recipe, elements, client_of or _client)
+        asked = [] if until in ("fetch", "read") else list(_questions(steps, recipe, elements, clients, tell))
+        findings = [*chosen.findings, *(f for one in (*read, *asked) for f in one.findings)]
+        questions = list({each.id: each for one in asked for each in one.questions}.values())
+        given, verdicts = list[Answer](), list[Verdict]()
+        if until == "filter":
+            given, verdicts = judging.judged(steps, recipe, questions, {e.name: e for e in elements}, clients, tell)
+        version = Version(
+            recipe,
+            chosen.papers,
+            tuple(elements),
+            tuple(questions),
+            tuple(given),
+            tuple(verdicts),
+            tuple(findings),
+        )
+        for name, kind in TABLES.items():
+            steps.table(name, getattr(version, name), kind)
+    return version
+
+
+def load(folder: pathlib.Path) -> Version:
+    """The version in a run's folder, as far as it is. `BadInput` where it was not run yet."""
+    from lleval_jax.live.steps import read_table
+
+    recipe = recipes.read(folder / "recipe.toml")
+    return Version(recipe, **{name: tuple(read_table(folder, name, kind)) for name, kind in TABLES.items()})
+
+
+class _Clients(Mapping[str, Cached]):
+    """The models of a recipe, each made when it is first asked."""
+
+    def __init__(self, steps: Steps, recipe: Recipe, elements: Sequence[Element], make: ClientOf) -> None:
+        self.steps, self.recipe, self.elements, self.make = steps, recipe, elements, make
+        self._made = dict[str, Cached]()
+
+    def __getitem__(self, name: str) -> Cached:
+        if name not in self._made:
+            model = self.recipe.models[name]
+            client = self.make(model, self.elements)
+            self._made[name] = requests.kept(client, self.steps.folder, self.steps.blobs, model)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.recipe.models)
+
+    def __len__(self) -> int:
+        return len(self.recipe.models)
+
+
+def _papers(steps: Steps, recipe: Recipe, fetcher: Fetcher, addresses: Addresses, tell: Tell) -> Chosen:
+    """Those of the window whose licence is allowed."""
+
+    def work() -> Chosen:
+        tell(Progress("looking for papers"))
+        asked = recipe.papers
+        found = archive.harvest(fetcher, asked.categories, asked.first.isoformat(), asked.last.isoformat(), addresses)
+        papers, findings = list[Paper](), list(found.findings)
+        for paper in found.papers:
+            decision = licences.allowed(paper.licence, asked.allow)
+            if decision.keep:
+                papers.append(paper)
+            else:
+                findings.append(Finding(paper=paper.name, step="licence", reason=decision.reason))
+        papers, again = _distinct(papers)
+        return Chosen(tuple(papers[: asked.most]), (*findings, *again))
+
+    return steps.once(PAPERS, recipe.name, [recipe.digest("papers")], Chosen, work).value
+
+
+def _distinct(papers: Sequence[Paper]) -> tuple[list[Paper], list[Finding]]:
+    """Papers of one title are one paper: the first by its id stays."""
+    from lleval_jax.live.values import normalised
+
+    kept, findings = dict[str, Paper](), []
+    for paper in sorted(papers, key=lambda each: each.id):
+        first = kept.setdefault(normalised(paper.title), paper)
+        if first is not paper:
+            findings.append(Finding(paper=paper.name, step="duplicates", reason=f"the same title as {first.name}"))
+    return list(kept.values()), findings
+
+
+def _elements(
+    steps: Steps,
+    recipe: Recipe,
+    fetcher: Fetcher,
+    addresses: Addresses,
+    papers: Sequence[Paper],
+    reader: Reader,
+    tell: Tell,
+) -> Iterator[Read]:
+    for done, paper in enumerate(papers):
+        tell(Progress("reading papers", done, len(papers), unit="papers"))
+
+        def work(paper: Paper = paper) -> Read:
+            found, findings = reader(fetcher, paper, addresses, steps.blobs)
+            return Read(tuple(found), tuple(findings))
+
+        yield steps.once(READ, paper.name, [repr(paper), recipe.papers.address], Read, work, needs=_pictures).value
+    tell(Progress("reading papers", len(papers), len(papers), unit="papers"))
+
+
+def _pictures(read: Read) -> list[str]:
+    """The blobs that elements refer to."""
+    found = [image for each in read.elements for image in (each.image, *(panel.image for panel in each.panels))]
+    return [each for each in found if each]
+
+
+def _questions(
+    steps: Steps, recipe: Recipe, elements: Sequence[Element], clients: Mapping[str, Cached], tell: Tell
+) -> Iterator[asking.Asked]:
+    yield from asking.computed(steps, recipe, elements)
+    if recipe.ask.model:
+        seen = [each for each in elements if each.image or each.cells]
+        yield from asking.written(steps, recipe, seen, clients[recipe.ask.model], tell)
+
+
+@contextlib.contextmanager
+def _archive(recipe: Recipe) -> Iterator[Addresses]:
+    """Where the archive answers; the one that ships is started."""
+    if recipe.papers.address != recipes.LOOPBACK:
+        yield recipe.papers.addresses
+        return
+    from lleval_jax.live.example.server import Archive
+
+    with Archive() as running:
+        yield Addresses.at(running.url)
+
+
+@contextlib.contextmanager
+def _fetcher(recipe: Recipe, steps: Steps) -> Iterator[Fetcher]:
+    with Fetcher(delay=recipe.papers.delay, blobs=steps.blobs) as fetcher:
+        yield fetcher
+
+
+def _reader() -> Reader:
+    from lleval_jax.live import documents
+
+    return documents.read
+
+
+def _client(model: Model, elements: Sequence[Element]) -> Client:
+    """As the recipe says."""
+    if model.client == "scripted":
+        from lleval_jax.live.example.models import Scripted
+        from lleval_jax.live.example.truth import behind
+
+        return Scripted(model.model, map(behind, elements), at_once=model.at_once)
+    from lleval_jax import lm
+
+    return (
+        lm.Recording(model.model)
+        if model.client == "recording"
+        else lm.OpenAIClient(model.model, at_once=model.at_once)
+    )
