@@ -133,7 +133,7 @@ def run(
         clients = _Clients(steps, recipe, elements, client_of or _client)
         asked = [] if until in ("fetch", "read") else list(_questions(steps, recipe, elements, clients, tell))
         findings = [*chosen.findings, *(f for one in (*read, *asked) for f in one.findings)]
-        questions = list({each.id: each for one in asked for each in one.questions}.values())
+        questions = list({each.id: each for one in reversed(asked) for each in reversed(one.questions)}.values())[::-1]
         given, verdicts = list[Answer](), list[Verdict]()
         if until == "filter":
             given, verdicts = judging.judged(steps, recipe, questions, {e.name: e for e in elements}, clients, tell)
