@@ -12,6 +12,7 @@ from lleval_jax.cli.check import check
 from lleval_jax.cli.compress import compress
 from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
+from lleval_jax.cli.live.group import live
 from lleval_jax.cli.models import models
 from lleval_jax.cli.pepr.group import pepr
 from lleval_jax.cli.prompts.quantiles import prompts
@@ -38,6 +39,7 @@ app.add_typer(pepr, name="pepr")
 app.add_typer(prompts, name="prompts")
 app.add_typer(refresh, name="refresh")
 app.add_typer(refine, name="refine")
+app.add_typer(live, name="live")
 app.add_typer(bank, name="bank")
 app.add_typer(models, name="models")
 

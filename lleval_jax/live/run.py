@@ -15,7 +15,7 @@ from lleval_jax.live.archive import Addresses
 from lleval_jax.live.fetch import Fetcher
 from lleval_jax.live.filters.answers import Answer
 from lleval_jax.live.recipe import Model, Recipe
-from lleval_jax.live.steps import Blobs, Steps
+from lleval_jax.live.steps import Blobs, Steps, read_table
 from lleval_jax.live.values import Element, Finding, Paper, Question, Verdict
 from lleval_jax.lm.client import Client
 from lleval_jax.lm.replies import Cached
@@ -71,6 +71,10 @@ class Version:
     answers: tuple[Answer, ...]
     verdicts: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
+
+    def judged(self, verdicts: Sequence[Verdict]) -> "Version":
+        """With further verdicts, as of people (`review.verdicts`)."""
+        return dataclasses.replace(self, verdicts=(*self.verdicts, *verdicts))
 
     @property
     def kept(self) -> tuple[Question, ...]:
@@ -153,8 +157,6 @@ def run(
 
 def load(folder: pathlib.Path) -> Version:
     """The version in a run's folder, as far as it is. `BadInput` where it was not run yet."""
-    from lleval_jax.live.steps import read_table
-
     recipe = recipes.read(folder / "recipe.toml")
     return Version(recipe, **{name: tuple(read_table(folder, name, kind)) for name, kind in TABLES.items()})
 

@@ -24,6 +24,7 @@ FILTERS = (
     agreement.NAME,
     agreement.WRONG,
     judging.SHARE,
+    "human",
 )  # in the order in which a question meets them
 
 

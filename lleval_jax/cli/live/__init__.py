@@ -1,0 +1,1 @@
+"""`lleval live`: a benchmark that grows by itself, from papers to questions."""
