@@ -18,7 +18,7 @@ Folder = Annotated[
 
 def require_run(folder: pathlib.Path) -> None:
     """`BadInput` unless it is the folder of a run."""
-    text = f"{folder} is no folder of a run: it has no recipe.toml"
+    text = f"{folder} is no folder of a run: it has no recipe.toml."
     require((folder / "recipe.toml").is_file(), text, shell="Make one: lleval live new RECIPE --name NAME")
 
 
