@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from lleval_jax.live import asking
+from lleval_jax.live import asking, duplicates
 from lleval_jax.live.filters import agreement, answers, blind, rules
 from lleval_jax.live.filters.answers import Answer
 from lleval_jax.live.filters.blind import Blind
 from lleval_jax.live.recipe import Recipe
 from lleval_jax.live.steps import Steps
-from lleval_jax.live.values import Element, Question, Verdict, normalised
+from lleval_jax.live.values import Element, Question, Verdict
 from lleval_jax.lm.replies import Cached
 from lleval_jax.values.progress import Tell
 
@@ -83,17 +83,15 @@ def test(questions: Sequence[Question], given: Sequence[Answer], elements: Mappi
 
 
 def repeated(questions: Sequence[Question], elements: Mapping[str, Element]) -> list[Verdict]:
-    """Verdicts on what is asked twice of one element: by its text, or by picture and key."""
-    seen, found = dict[tuple[str, ...], str](), list[Verdict]()
-    for each in questions:
-        element = elements[each.element]
-        picture = element.image or element.name
-        text = (picture, normalised(each.text))
-        first = seen.setdefault(text, each.id)
-        reason = "" if first == each.id else f"the same question as {first}"
-        words = {"question": each.id, "filter": TWICE, "score": float(not reason)}
-        found.append(Verdict(**words, keep=not reason, reason=reason))
-    return found
+    """Verdicts on what is asked twice of one picture, with the same answer."""
+    shown = {name: each.image or name for name, each in elements.items()}
+    again = {each.id: first.id for each, first in duplicates.questions(questions, shown)[1]}
+    return [_twice(each, again.get(each.id)) for each in questions]
+
+
+def _twice(question: Question, first: str | None) -> Verdict:
+    words = {"question": question.id, "filter": TWICE, "keep": first is None, "score": float(first is None)}
+    return Verdict(**words, reason="" if first is None else f"the same question as {first}")
 
 
 def bounded(questions: Sequence[Question], elements: Mapping[str, Element], most: int) -> list[Verdict]:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from lleval_jax import writing
 from lleval_jax.errors import require
-from lleval_jax.live import archive, asking, judging, licences, requests
+from lleval_jax.live import archive, asking, duplicates, judging, licences, requests
 from lleval_jax.live import recipe as recipes
 from lleval_jax.live.archive import Addresses
 from lleval_jax.live.fetch import Fetcher
@@ -196,22 +196,10 @@ def _papers(steps: Steps, recipe: Recipe, fetcher: Fetcher, addresses: Addresses
                 papers.append(paper)
             else:
                 findings.append(Finding(paper=paper.name, step="licence", reason=decision.reason))
-        papers, again = _distinct(papers)
-        return Chosen(tuple(papers[: asked.most]), (*findings, *again))
+        distinct, again = duplicates.papers(papers)
+        return Chosen(distinct[: asked.most], (*findings, *again))
 
     return steps.once(PAPERS, recipe.name, [recipe.digest("papers")], Chosen, work).value
-
-
-def _distinct(papers: Sequence[Paper]) -> tuple[list[Paper], list[Finding]]:
-    """Papers of one title are one paper: the first by its id stays."""
-    from lleval_jax.live.values import normalised
-
-    kept, findings = dict[str, Paper](), []
-    for paper in sorted(papers, key=lambda each: each.id):
-        first = kept.setdefault(normalised(paper.title), paper)
-        if first is not paper:
-            findings.append(Finding(paper=paper.name, step="duplicates", reason=f"the same title as {first.name}"))
-    return list(kept.values()), findings
 
 
 def _elements(
@@ -228,10 +216,17 @@ def _elements(
 
         def work(paper: Paper = paper) -> Read:
             found, findings = reader(fetcher, paper, addresses, steps.blobs)
-            return Read(tuple(found), tuple(findings))
+            return Read(tuple(found), tuple(_placed(each, recipe, addresses) for each in findings))
 
         yield steps.once(READ, paper.name, [repr(paper), recipe.papers.address], Read, work, needs=_pictures).value
     tell(Progress("reading papers", len(papers), len(papers), unit="papers"))
+
+
+def _placed(finding: Finding, recipe: Recipe, addresses: Addresses) -> Finding:
+    """A finding of the archive that ships names it, and not its port of today: the same run gives the same tables."""
+    if recipe.papers.address != recipes.LOOPBACK:
+        return finding
+    return dataclasses.replace(finding, reason=finding.reason.replace(addresses.files, recipes.LOOPBACK))
 
 
 def _pictures(read: Read) -> list[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
@@ -77,7 +78,7 @@ def facts(version: Version, today: datetime.date) -> dict[str, Any]:
         "kept": len(kept),
         "funnel": funnel(known),
         "by": {name: _by(known, of) for name, of in GROUPS.items()},
-        "left out": _counts(f"{each.step}: {each.reason}" for each in version.findings),
+        "left out": _counts(f"{each.step}: {_placeless(each.reason)}" for each in version.findings),
         "dropped": _counts(f"{v.filter}: {_general(v.reason)}" for v in version.verdicts if not v.keep),
         "a paper": _spread(Counter(known.clusters(kept)).values()),
         "an element": _spread(Counter(each.element for each in kept).values()),
@@ -224,10 +225,13 @@ def _counts(reasons: Iterable[Hashable]) -> dict[Any, int]:
     return dict(Counter(reasons).most_common())
 
 
+def _placeless(reason: str) -> str:
+    """A reason without the address that it begins with."""
+    return re.sub(r"^\S+/(src|html|pdf)/\S+: ", r"\1: ", reason)
+
+
 def _general(reason: str) -> str:
     """A reason without what it says of the single question."""
-    import re
-
     return re.sub(r"(the same question as) \w+", r"\1 another", re.sub(r"'[^']*'|\b\d+\.\d+\b", "…", reason))
 
 
