@@ -52,12 +52,44 @@ def replacing(path: pathlib.Path, *, private: bool = False, lasting: bool = Fals
         yield part
 
 
-def put(path: pathlib.Path, content: bytes, *, private: bool = False, lasting: bool = False) -> None:
-    """The whole content under its name, or nothing: as `replacing`."""
-    with _part(path, private, lasting) as (_, handle):
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
+def put(
+    path: pathlib.Path, content: bytes, *, private: bool = False, lasting: bool = False, tidied: bool = False
+) -> None:
+    """The whole content under its name, or nothing: as `replacing`.
+
+    Args:
+        path: as of `replacing`, and so are the next two.
+        content: of the file.
+        private: only who runs this may read it.
+        lasting: through a power cut too.
+        tidied: what dead writers left need not be looked for; in a folder of many files that takes long.
+    """
+    with _part(path, private, lasting, tidied) as (_, handle):
+        _write(handle, content)
+
+
+def add(path: pathlib.Path, content: bytes) -> bool:
+    """Whether nothing had this name: then the whole content has it now. Of several who try at once one succeeds."""
+    place = path.absolute()
+    with _blamed(path):
+        part, handle = _begun(place, mode=0o666)
+        try:
+            _write(handle, content)
+            os.link(part, place)
+        except FileExistsError:
+            return False
+        finally:
+            try:
+                part.unlink(missing_ok=True)
+            finally:
+                _close(handle)
+    return True
+
+
+def _write(handle: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
 
 
 @contextlib.contextmanager
@@ -178,11 +210,12 @@ def sync(path: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _part(path: pathlib.Path, private: bool, lasting: bool) -> Iterator[tuple[pathlib.Path, int]]:
+def _part(path: pathlib.Path, private: bool, lasting: bool, tidied: bool = False) -> Iterator[tuple[pathlib.Path, int]]:
     """(the file to write to, a handle of it), put in place after the block."""
     place = path.absolute()
     with _blamed(path):
-        tidy(place)
+        if not tidied:
+            tidy(place)
         part, handle = _begun(place, mode=0o600 if private else 0o666)
         try:
             yield part, handle

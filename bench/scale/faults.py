@@ -7,14 +7,15 @@ chunks takes to be recognised, and what chunks, receipts and leases add to the w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
+import os
 import pathlib
 import signal
-import subprocess
-import sys
 import tempfile
 import time
+from multiprocessing.context import ForkServerProcess
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ import pyarrow as pa
 
 from bench.kit.results import Record
 from bench.kit.settings import setting
+from bench.scale import slow_worker
+from bench.scale.objects import Faults, Objects
 from lleval_jax.errors import BadInput
 from lleval_jax.scale import chunks, worker
 from lleval_jax.scale.store import Folder
@@ -49,6 +52,8 @@ class Settings:
     pause: float = setting(0.05, "seconds that a worker waits in each chunk")
     longest: float = setting(0.5, "seconds after which a worker is killed, at most")
     patience: float = setting(0.3, "seconds after which a dead worker's chunk is free")
+    preemptions: int = setting(10, "of jobs of submitit")
+    refused: float = setting(0.05, "share of requests to an object store that fail, and of slow reads")
     recognised: int = setting(10_000, "chunks of a finished study")
     cost: int = setting(100, "chunks by which the cost of chunks is measured")
 
@@ -61,6 +66,8 @@ def study(settings: Settings, record: Record) -> None:
         whole = runs.run(named(place, "whole", settings))
         record.part("kills", kills(place, whole, settings))
         record.part("SIGTERM", terminated(place, whole, settings))
+        record.part("preempted", preempted(place, whole, settings))
+        record.part("object store", in_store(place, whole, settings))
         record.part("damage", damage(place, whole, settings))
         record.part("two at once", two(place, whole, settings))
         record.part("other data", other(place, settings))
@@ -76,21 +83,16 @@ def answers(path: pathlib.Path) -> None:
     pd.DataFrame(table).to_csv(path, index=False)
 
 
-def named(place: pathlib.Path, name: str, settings: Settings, count: int = 0) -> Study:
-    """The study with a folder of its own."""
+def named(place: pathlib.Path, name: str, settings: Settings, count: int = 0, out: str = "") -> Study:
+    """The study with a folder of its own, or a place."""
     levels = np.round(np.linspace(0.5, 0.99, count or settings.chunks), 6).tolist()
-    (place / f"{name}.toml").write_text(STUDY.format(out=name, levels=levels))
+    (place / f"{name}.toml").write_text(STUDY.format(out=out or name, levels=levels))
     return read_study(place / f"{name}.toml")
 
 
-def started(place: pathlib.Path, name: str, settings: Settings) -> subprocess.Popen:
+def begun(place: pathlib.Path, name: str, settings: Settings) -> ForkServerProcess:
     """A worker, once it is at work."""
-    words = [sys.executable, "-m", "bench.scale.slow_worker", str(place / f"{name}.toml")]
-    words += [str(settings.pause), str(settings.patience)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
+    return slow_worker.started(str(place / f"{name}.toml"), settings.pause, settings.patience)
 
 
 def same(asked: Study, whole: pd.DataFrame) -> dict:
@@ -110,15 +112,14 @@ def kills(place: pathlib.Path, whole: pd.DataFrame, settings: Settings) -> dict:
         asked = named(place, f"kills-{studies}", settings)
         studies += 1
         while done < settings.kills:
-            process = started(place, f"kills-{studies - 1}", settings)
-            try:
-                process.wait(rng.uniform(0, settings.longest))
+            process = begun(place, f"kills-{studies - 1}", settings)
+            process.join(rng.uniform(0, settings.longest))
+            if not process.is_alive():
                 break  # it was done before
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                done += 1
-        started(place, f"kills-{studies - 1}", settings).wait()
+            process.kill()
+            process.join()
+            done += 1
+        begun(place, f"kills-{studies - 1}", settings).join()
         found.append(same(asked, whole))
         print("kills", done, found[-1], flush=True)
     return {"kills": done, "studies": studies, "chunks": settings.chunks} | _worst(found)
@@ -127,11 +128,12 @@ def kills(place: pathlib.Path, whole: pd.DataFrame, settings: Settings) -> dict:
 def terminated(place: pathlib.Path, whole: pd.DataFrame, settings: Settings) -> dict:
     """SIGTERM in the middle: the chunk at work is written, and no lease is left."""
     asked = named(place, "terminated", settings)
-    process = started(place, "terminated", settings)
+    process = begun(place, "terminated", settings)
     time.sleep(3 * settings.pause)
-    process.send_signal(signal.SIGTERM)
+    process.terminate()
     first = time.perf_counter()
-    status = process.wait()
+    process.join()
+    status = process.exitcode
     left = [name for name in Folder(asked.out).names() if name.endswith(".lease")]
     seconds, before = time.perf_counter() - first, len(list(chunks.done(Folder(asked.out), asked.chunks)))
     runs.work(asked)
@@ -164,8 +166,43 @@ def two(place: pathlib.Path, whole: pd.DataFrame, settings: Settings) -> dict:
     """Two workers, each of which takes the other for dead whenever it waits."""
     hasty = dataclasses.replace(settings, patience=settings.pause / 10)
     asked = named(place, "two", hasty)
-    both = [started(place, "two", hasty) for _ in range(2)]
-    return {"statuses": [each.wait() for each in both]} | same(asked, whole)
+    both = [begun(place, "two", hasty) for _ in range(2)]
+    for each in both:
+        each.join()
+    return {"statuses": [each.exitcode for each in both]} | same(asked, whole)
+
+
+def in_store(place: pathlib.Path, whole: pd.DataFrame, settings: Settings) -> dict:
+    """Two workers on an object store that refuses requests and is slow, one of which is killed."""
+    with Objects(Faults(failed=settings.refused, slow=settings.refused)) as server:
+        asked = named(place, "store", settings, out=server.address("bucket/study"))
+        first, second = (begun(place, "store", settings) for _ in range(2))
+        time.sleep(20 * settings.pause)
+        first.kill()
+        second.join()
+        refused = server.asked["failed"] / sum(server.asked.values())
+        return {"status": second.exitcode, "refused": refused} | same(asked, whole)
+
+
+def preempted(place: pathlib.Path, whole: pd.DataFrame, settings: Settings) -> dict:
+    """Jobs of submitit on this machine that are preempted at random moments, and go on as they are submitted again."""
+    import submitit
+
+    asked, rng = named(place, "preempted", settings), np.random.default_rng(2)
+    store, met, found = Folder(asked.out), set[str](), 0
+    executor = submitit.AutoExecutor(folder=place / "logs", cluster="local")
+    executor.update_parameters(timeout_min=60)
+    while len(list(chunks.done(store, asked.chunks))) < asked.chunks:  # it submits a job again five times at most
+        job = executor.submit(slow_worker.Job(), str(place / "preempted.toml"), settings.pause, settings.patience)
+        while not job.done():
+            time.sleep(rng.uniform(0, 2 * settings.longest))
+            new = {each.worker for each in chunks.done(store, asked.chunks)} - met
+            if new and found < settings.preemptions:
+                met, found = met | new, found + 1
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(new.pop().partition(":")[2]), signal.SIGUSR2)
+    workers = len({each.worker for each in chunks.done(store, asked.chunks)})
+    return {"preempted": found, "processes": workers} | same(asked, whole)
 
 
 def other(place: pathlib.Path, settings: Settings) -> dict:

@@ -107,6 +107,8 @@ def many() -> str:
 
 
 WORDS = {
+    "preempted": "preempted:",
+    "processes": "processes:",
     "kills": "kills:",
     "studies": "studies:",
     "status": "status",

@@ -4,11 +4,13 @@ A chunk is done where both are there and the hash is that of the table: a table 
 has turned, is done again.
 """
 
+import functools
 import hashlib
 import io
 import os
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pyarrow as pa
@@ -76,11 +78,9 @@ def receipt(store: Store, chunk: int) -> Receipt | None:
 def done(store: Store, count: int) -> Iterator[Receipt]:
     """Receipts of all chunks that are done, in order."""
     names = store.names()
-    for chunk in range(count):
-        if receipt_name(chunk) in names and table_name(chunk) in names:
-            found = receipt(store, chunk)
-            if found is not None:
-                yield found
+    there = [chunk for chunk in range(count) if receipt_name(chunk) in names and table_name(chunk) in names]
+    with ThreadPoolExecutor(store.readers) as pool:
+        yield from (found for found in pool.map(functools.partial(receipt, store), there) if found is not None)
 
 
 def tables(store: Store, receipts: list[Receipt]) -> Iterator[pa.Table]:

@@ -66,7 +66,8 @@ class Leases:
         count = 0
         while not over.wait(self.beat):
             count += 1
-            self.store.put(_name(chunk), self._sign(count))
+            with contextlib.suppress(OSError):  # a full disk, a store that is not there: the next beat may be seen
+                self.store.put(_name(chunk), self._sign(count))
 
     def _sign(self, count: int) -> bytes:
         return f"{self.me} {count}".encode()

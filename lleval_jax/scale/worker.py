@@ -1,7 +1,7 @@
 """A worker: takes chunks that are not done, does them, writes them, until all are done."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -56,25 +56,26 @@ def work(
     leases = Leases(store) if leases is None else leases
     known = {each.chunk: each for each in chunks.done(store, count)}
     mine = shard.order(count)
+    left = dict.fromkeys(chunk for chunk in mine if chunk not in known)
     began, here = time.perf_counter(), 0
-    tell(Progress("chunks", sum(chunk in known for chunk in mine), len(mine), unit="chunks"))
-    while not stop():
-        left = [chunk for chunk in mine if chunk not in known]
+    tell(Progress("chunks", len(mine) - len(left), len(mine), unit="chunks"))
+    while left and not stop():
         taken = next((chunk for chunk in left if leases.take(chunk)), None)
         if taken is None:
-            if not left:
-                break
             time.sleep(WAIT)  # others are at work on what is left
-            known |= _since(store, left)
-            continue
-        with leases.held(taken):
-            found = chunks.receipt(store, taken)  # another may have done it since
-            if found is None:
-                found = _done(store, taken, run)
-                here += 1
-        known[taken] = found
+            found = _since(store, left)
+        else:
+            with leases.held(taken):
+                receipt = chunks.receipt(store, taken)  # another may have done it since
+                if receipt is None:
+                    receipt = _done(store, taken, run)
+                    here += 1
+            found = {taken: receipt}
+        known |= found
+        for chunk in found:
+            del left[chunk]
         rate = here / (time.perf_counter() - began) or None
-        tell(Progress("chunks", sum(chunk in known for chunk in mine), len(mine), unit="chunks", rate=rate))
+        tell(Progress("chunks", len(mine) - len(left), len(mine), unit="chunks", rate=rate))
     return [known[chunk] for chunk in sorted(known)]
 
 
@@ -85,7 +86,7 @@ def _done(store: Store, chunk: int, run: Callable[[int], Piece]) -> Receipt:
     return chunks.keep(store, chunk, piece.table, tasks=piece.tasks, failed=piece.failed, seconds=seconds)
 
 
-def _since(store: Store, left: Sequence[int]) -> dict[int, Receipt]:
+def _since(store: Store, left: Iterable[int]) -> dict[int, Receipt]:
     """What others have done of these."""
     names = store.names()
     found = [chunks.receipt(store, chunk) for chunk in left if chunks.receipt_name(chunk) in names]

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import importlib
 import itertools
 import json
 import os
@@ -96,10 +97,23 @@ def work(
     return list(chunks.done(store, asked.chunks))  # those of others too
 
 
-def take_part(study: str, index: int, count: int) -> int:
-    """One worker of several: what an executor calls. Gives the chunks that are done when it ends."""
-    asked = read_study(study)
-    return len(worker.work(begun(asked), asked.chunks, _doer(asked), shard=Shard(index, count)))
+class TakePart:
+    """One worker of several, as an executor calls it: (path of a study, its index, how many) -> chunks done at its end.
+
+    submitit starts it again where its job was preempted, or its time is up.
+    """
+
+    def __call__(self, study: str, index: int, count: int) -> int:
+        """Do what is left of a study."""
+        asked = read_study(study)
+        return len(worker.work(begun(asked), asked.chunks, _doer(asked), shard=Shard(index, count)))
+
+    def checkpoint(self, *arguments: Any) -> Any:
+        """What submitit submits again: the same, which goes on."""
+        return importlib.import_module("submitit.helpers").DelayedSubmission(self, *arguments)
+
+
+take_part = TakePart()
 
 
 def _watched(jobs: list[Any], store: Store, count: int, tell: Tell) -> None:
