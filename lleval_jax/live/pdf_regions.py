@@ -5,6 +5,8 @@ from lleval_jax.live.pdf_lines import HYPHEN, Piece, Sheet
 from lleval_jax.live.values import Box, Cells
 
 MARGIN = 3.0  # points around a crop
+NEAR = 14.0  # points from a drawing to the words that belong to it
+MOST = 2_000  # drawings that are looked at one by one
 FEW = 8  # letters of a row that may be signs of the next one
 
 
@@ -25,7 +27,8 @@ def figure(sheet: Sheet, caption: Caption, others: list[Caption]) -> Box | None:
     left, right = column(sheet, caption)
     inside = [box for box in sheet.drawings + sheet.rules if left - 20 < (box[0] + box[2]) / 2 < right + 20]
     texts = [piece for piece in sheet.pieces if left - 10 < piece.left and piece.right < right + 10]
-    stops = [piece for piece in texts if _is_paragraph(piece, right - left, inside, caption)]
+    edge = min((piece.left for piece in texts if piece.width > 0.5 * (right - left)), default=left)
+    stops = [piece for piece in texts if _is_paragraph(piece, edge, right - left, inside, caption)]
     stops += [line for other in others if other is not caption for line in other.lines]
     ends = [p.bottom for p in stops if p.bottom <= caption.top + 2 and p.left < right and left < p.right]
     start = max(ends, default=0.0)
@@ -40,23 +43,37 @@ def figure(sheet: Sheet, caption: Caption, others: list[Caption]) -> Box | None:
 
 
 def _union(drawings: list[Box], texts: list[Piece], start: float, end: float) -> Box | None:
-    """The box around drawings between two heights, and the words next to them."""
+    """The box around drawings between two heights, and the words near to them: names of axes, but no running head."""
     shown = [box for box in drawings if start - 4 <= box[1] and box[3] <= end + 4]
-    if not any(box[2] - box[0] > 15 and box[3] - box[1] > 15 for box in shown) and len(shown) < 5:
+    core = [box for box in shown if box[2] - box[0] > 2 < box[3] - box[1]]
+    if not any(box[2] - box[0] > 15 and box[3] - box[1] > 15 for box in core) and len(shown) < 5:
         return None
-    around = _around(shown)
-    if around is None:
-        return None
-    words = [p.box for p in texts if start - 1 <= p.top and p.bottom <= end + 1]
-    return _around([around, *words])
+    around = _around(core or shown)
+    rest = [box for box in shown if box not in core] if len(shown) < MOST else []
+    rest += [p.box for p in texts if start - 1 <= p.top and p.bottom <= end + 1]
+    while around is not None:
+        near = [box for box in rest if _gap(around, box) < NEAR]
+        if not near:
+            break
+        rest = [box for box in rest if _gap(around, box) >= NEAR]
+        around = _around([around, *near])
+    return around
 
 
-def _is_paragraph(piece: Piece, wide: float, drawings: list[Box], caption: Caption) -> bool:
-    """Whether a piece is a line of the text: long enough, not small, and not within a drawing."""
+def _gap(one: Box, other: Box) -> float:
+    """Points between two boxes, the larger of across and down; below 0 where they overlap."""
+    across = max(one[0] - other[2], other[0] - one[2])
+    return max(across, one[1] - other[3], other[1] - one[3])
+
+
+def _is_paragraph(piece: Piece, left: float, wide: float, drawings: list[Box], caption: Caption) -> bool:
+    """Whether a piece is a line of the text: not small, long or at the column's edge, and not within a drawing."""
     x, y = (piece.left + piece.right) / 2, (piece.top + piece.bottom) / 2
     if any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in drawings):
         return False
-    return piece.width > 0.5 * wide and piece.size > caption.lines[0].size - 1.2
+    if piece.size < caption.lines[0].size - 1.2:
+        return False
+    return piece.width > 0.5 * wide or piece.width > 20 and abs(piece.left - left) < 3
 
 
 def table(sheet: Sheet, caption: Caption, others: list[Caption]) -> tuple[Box | None, Cells]:
