@@ -51,6 +51,7 @@ class Sheet:
     """What is on a page. `drawings` are boxes of pictures and lines, `rules` those of long horizontal lines.
 
     `turn` is 0, or 1 for text that runs up the page and -1 down: then all is as on a page turned until it can be read.
+    `across` are boxes of words that run in another direction, as names of axes do.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Sheet:
     drawings: list[Box]
     rules: list[Box]
     turn: int = 0
+    across: list[Box] = dataclasses.field(default_factory=list)
 
     def unturned(self, box: Box) -> Box:
         """A box of this sheet, on the page as it lies in the file."""
@@ -81,14 +83,15 @@ def sheets(page: Any, number: int) -> list[Sheet]:
     found = []
     for turn in (0, 1, -1):
         mine = [(index, one) for index, way, one in read if way is None or way == turn]
-        if turn and sum(one is not None for _, one in mine) < FEW:
-            continue
         here = [_turned(box, turn, wide, high) for box in boxes]
         rules = [box for box in here if _is_rule(box)]
         drawings = [box for box in here if not _is_rule(box)]
         size = (high, wide) if turn else (wide, high)
         found.append(Sheet(number, *size, list(_pieces(textpage, mine)), drawings, rules, turn))
-    return found
+    for one in found:
+        words = [other.unturned(piece.box) for other in found if other is not one for piece in other.pieces]
+        one.across = [_turned(box, one.turn, wide, high) for box in words]
+    return [one for one in found if one.turn == 0 or sum(len(piece.text) for piece in one.pieces) >= FEW]
 
 
 def _is_rule(box: Box) -> bool:

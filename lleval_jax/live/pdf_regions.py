@@ -5,7 +5,7 @@ from lleval_jax.live.pdf_lines import HYPHEN, Piece, Sheet
 from lleval_jax.live.values import Box, Cells
 
 MARGIN = 3.0  # points around a crop
-NEAR = 14.0  # points from a drawing to the words that belong to it
+NEAR = 18.0  # points from a drawing to the words that belong to it
 MOST = 2_000  # drawings that are looked at one by one
 FEW = 8  # letters of a row that may be signs of the next one
 
@@ -27,22 +27,23 @@ def figure(sheet: Sheet, caption: Caption, others: list[Caption]) -> Box | None:
     left, right = column(sheet, caption)
     inside = [box for box in sheet.drawings + sheet.rules if left - 20 < (box[0] + box[2]) / 2 < right + 20]
     texts = [piece for piece in sheet.pieces if left - 10 < piece.left and piece.right < right + 10]
+    words = [p.box for p in texts] + [box for box in sheet.across if left - 20 < box[0] and box[2] < right + 20]
     edge = min((piece.left for piece in texts if piece.width > 0.5 * (right - left)), default=left)
     stops = [piece for piece in texts if _is_paragraph(piece, edge, right - left, inside, caption)]
     stops += [line for other in others if other is not caption for line in other.lines]
     ends = [p.bottom for p in stops if p.bottom <= caption.top + 2 and p.left < right and left < p.right]
     start = max(ends, default=0.0)
-    found = _union(inside, texts, start, caption.top + 2)
+    found = _union(inside, words, start, caption.top + 2)
     if found is None:
         below = [p.top for p in stops if p.top >= caption.bottom - 2 and p.left < right and left < p.right]
-        found = _union(inside, texts, caption.bottom - 1, min(below, default=sheet.height))
+        found = _union(inside, words, caption.bottom - 1, min(below, default=sheet.height))
     if found is None:  # set by type, without drawings
         between = [p for p in texts if start - 1 <= p.top and p.bottom <= caption.top + 2]
         found = _around([piece.box for piece in between])
     return _within(found, sheet)
 
 
-def _union(drawings: list[Box], texts: list[Piece], start: float, end: float) -> Box | None:
+def _union(drawings: list[Box], words: list[Box], start: float, end: float) -> Box | None:
     """The box around drawings between two heights, and the words near to them: names of axes, but no running head."""
     shown = [box for box in drawings if start - 4 <= box[1] and box[3] <= end + 4]
     core = [box for box in shown if box[2] - box[0] > 2 < box[3] - box[1]]
@@ -50,7 +51,7 @@ def _union(drawings: list[Box], texts: list[Piece], start: float, end: float) ->
         return None
     around = _around(core or shown)
     rest = [box for box in shown if box not in core] if len(shown) < MOST else []
-    rest += [p.box for p in texts if start - 1 <= p.top and p.bottom <= end + 1]
+    rest += [box for box in words if start - 1 <= box[1] and box[3] <= end + 1]
     while around is not None:
         near = [box for box in rest if _gap(around, box) < NEAR]
         if not near:
