@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 import lleval_jax as ll
+from lleval_jax.cli.align.group import align
 from lleval_jax.cli.ask import ask
 from lleval_jax.cli.bank import bank
 from lleval_jax.cli.calibrate import calibrate
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for verb in (estimate, calibrate, check, ask, convert, sloth, train, compress, serve, serve_bench, run):
     options.add(app, verb)
+app.add_typer(align, name="align")
 app.add_typer(pepr, name="pepr")
 app.add_typer(prompts, name="prompts")
 app.add_typer(refresh, name="refresh")

@@ -6,6 +6,7 @@ from typing import Any
 
 from lleval_jax.data.rows import read_rows
 from lleval_jax.data.tables.columns import Aliases
+from lleval_jax.values.aligned import Aligned
 from lleval_jax.values.corrections import FURTHER, NEEDED, Corrections
 from lleval_jax.values.pool import Pool
 
@@ -54,3 +55,13 @@ def read_answers(
     asked = {("weak" if use == "answer" else use): name for use, name in (columns or {}).items()}
     frame = rows.named(ANSWERS, asked or None)
     return Pool.from_frame(frame, place=rows.place, source=rows.source)
+
+
+def read_aligned(path: str | os.PathLike[str] | Any) -> Aligned:
+    """What `lleval align run` wrote.
+
+    Raises:
+        BadInput: as `Aligned.from_frame`, with the line of the file; or the file is none or damaged.
+    """
+    rows = read_rows(path)
+    return Aligned.from_frame(rows.frame, place=rows.place, source=rows.source)

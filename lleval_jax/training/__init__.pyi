@@ -15,6 +15,7 @@ from lleval_jax.training.aligners.evaluate import evaluate as evaluate
 from lleval_jax.training.aligners.examples import Making as Making
 from lleval_jax.training.aligners.inspector import Inspector as Inspector
 from lleval_jax.training.aligners.inspector import fit_inspector as fit_inspector
+from lleval_jax.training.aligners.prompts import Asking as Asking
 from lleval_jax.training.aligners.split import by_question as by_question
 from lleval_jax.training.aligners.squad import Member as Member
 from lleval_jax.training.aligners.squad import Squad as Squad

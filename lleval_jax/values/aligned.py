@@ -6,8 +6,11 @@ import json
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from lleval_jax.errors import require
 from lleval_jax.values.pool import Spent
+from lleval_jax.values.preferences import Place
 from lleval_jax.values.results import Source
 from lleval_jax.values.value import Value
 
@@ -94,12 +97,54 @@ class Aligned(Value):
         return np.array([getattr(row, which) for row in self.rows], float).reshape(len(self.rows), len(self.members))
 
     def lines(self) -> str:
-        """The table as JSON, one line a row; scores by the name of their criterion, null where there is none."""
+        """The table as JSON, one line a row; scores in the order of `members`, null where there is none."""
         return "".join(json.dumps(self._line(row), ensure_ascii=False, allow_nan=False) + "\n" for row in self.rows)
 
     def _line(self, row: Row) -> dict[str, Any]:
         said = row._asdict() | {"steps": [list(step) for step in row.steps]}
         for name in ("first", "last"):
-            given = zip(self.members, getattr(row, name), strict=True)
-            said[name] = {member: None if score != score else round(float(score), 6) for member, score in given}
-        return said | {"thresholds": dict(zip(self.members, self.thresholds, strict=True))}
+            said[name] = [None if score != score else round(float(score), 6) for score in getattr(row, name)]
+        return said | {"members": list(self.members), "thresholds": list(self.thresholds)}
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, *, place: Place | None = None, source: Source | None = None) -> "Aligned":
+        """From the table that `lines` writes.
+
+        Raises:
+            BadInput: a column is missing, a row has other members than the first, or scores are not one a member.
+        """
+        place = place or (lambda row: f"row {row} of the table")
+        lack = [name for name in COLUMNS if name not in frame.columns]
+        require(not lack, f"the table has no column {lack and lack[0]!r}; 'lleval align run' writes it")
+        require(len(frame) > 0, "the table has no rows")
+        names, rows = None, []
+        for number, line in enumerate(frame[list(COLUMNS)].to_dict("records")):
+            at = place(number)
+            members, thresholds = tuple(map(str, _list(line, "members", at))), _scores(line, "thresholds", at)
+            names = names or (members, thresholds)
+            require(names == (members, thresholds), f"{at}: the members or thresholds are others than in the first row")
+            scores = [_scores(line, name, at) for name in ("first", "last")]
+            fits = all(len(each) == len(members) for each in (*scores, thresholds))
+            require(fits, f"{at}: there are {len(members)} members and other numbers of scores or thresholds")
+            steps = tuple(Step(*map(str, each)) for each in _list(line, "steps", at) if len(each) == 2)
+            require(line["status"] in STATUS, f"{at}: status is {line['status']!r}; it is one of {', '.join(STATUS)}")
+            texts_ = [str(line[name]) for name in ("id", "question", "before", "after")]
+            rows.append(Row(*texts_, *scores, steps, str(line["status"])))
+        return cls(*names, tuple(rows), source=source or Source())  # type: ignore[misc]
+
+
+COLUMNS = ("id", "question", "before", "after", "first", "last", "steps", "status", "members", "thresholds")
+
+
+def _list(line: dict[Any, Any], name: str, at: str) -> list[Any]:
+    found = line[name]
+    good = not isinstance(found, str) and hasattr(found, "__len__")
+    require(good, f"{at}: {name!r} is {found!r}; it must be a list")
+    return list(found)
+
+
+def _scores(line: dict[Any, Any], name: str, at: str) -> tuple[float, ...]:
+    found = _list(line, name, at)
+    good = all(score is None or isinstance(score, int | float) for score in found)
+    require(good, f"{at}: {name!r} is {found!r}; it must hold numbers")
+    return tuple(float("nan") if score is None else float(score) for score in found)

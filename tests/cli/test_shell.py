@@ -119,7 +119,7 @@ def test_two_outputs_in_one_place_are_refused(tmp_path) -> None:
         Outputs(json=path, file=path).check()
 
 
-@pytest.mark.parametrize("group", ["prompts", "refresh", "refine", "bank"])
+@pytest.mark.parametrize("group", ["prompts", "refresh", "refine", "align", "bank"])
 def test_help_lists_the_verbs_of_a_group_and_cuts_nothing(group: str, capsys) -> None:
     assert run([group, "--help"]) == OK
     shown = capsys.readouterr().out

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import lleval_jax as ll
+from lleval_jax.cli import answering
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.verb import Outputs, Run, verb
-from lleval_jax.errors import require
 
 if TYPE_CHECKING:
-    from lleval_jax.lm.client import Client as AnyClient
     from lleval_jax.report.text import Table
     from lleval_jax.values.pool import Pool, Refined
 
 SCHEMA = "lleval/refined/1"
-DEMO, SHIPPED = "demo:", ("pool.jsonl", "replies.jsonl", "scores.csv")
+PART = "refine"  # of `training`, whose examples ship
 
 PoolFile = Annotated[
     str,
@@ -29,14 +28,6 @@ PoolFile = Annotated[
 Out = Annotated[
     pathlib.Path,
     typer.Option("--out", metavar="JSONL", help="Write the answers there, as 'lleval train' reads them."),
-]
-Client = Annotated[
-    str,
-    typer.Option(
-        metavar="local|openai|FILE",
-        help="Who answers: a model on this machine; the server of OPENAI_BASE_URL with the key of OPENAI_API_KEY; or a "
-        "recording of replies, a file or demo:replies.",
-    ),
 ]
 How = Annotated[
     Literal["refine", "infer", "improve"],
@@ -65,10 +56,6 @@ Chat = Annotated[
     bool,
     typer.Option("--chat", help="Write only messages, as providers of fine-tuning take them, in place of columns."),
 ]
-Record = Annotated[
-    pathlib.Path | None, typer.Option(metavar="FILE", help="Keep the replies there too, for --client FILE.")
-]
-AtOnce = Annotated[int | None, typer.Option("--at-once", min=1, help="Requests under way at a time.")]
 Price = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="IN OUT", help="Of a million tokens read and a million written: what it cost is shown."),
@@ -88,7 +75,7 @@ Seed = Annotated[int, typer.Option(help="Of which answers are shown.")]
 def answers(
     pool: PoolFile,
     out: Out,
-    client: Client = "local",
+    client: answering.Client = "local",
     model: options.Answering = "",
     how: How = "refine",
     shown: Shown = 4,
@@ -98,8 +85,8 @@ def answers(
     limit: Limit = 512,
     temperature: Temperature = 0.0,
     chat: Chat = False,
-    record: Record = None,
-    at_once: AtOnce = None,
+    record: answering.Record = None,
+    at_once: answering.AtOnce = None,
     price: Price = None,
     columns: Columns = None,
     dtype: options.Dtype = "float32",
@@ -121,8 +108,8 @@ def answers(
         from lleval_jax import training
         from lleval_jax.data.pool import read_pool
 
-        given = read_pool(place_of(pool), columns=typed.columns(columns))
-        strong = _client(client, model, record, dtype, run)
+        given = read_pool(answering.place_of(pool, PART), columns=typed.columns(columns))
+        strong = answering.client_of(client, model, record, dtype, run, PART)
         decoding = training.Decoding(limit=limit, temperature=temperature, seed=seed)
         words: dict[str, Any] = {"decoding": decoding, "at_once": at_once, "tell": run.tell}
         if how == "improve":
@@ -136,33 +123,6 @@ def answers(
         output.text(found.lines(chat=chat), out)
         run.failed = not found.rows or "no reply" in found.reasons
         run.show([_table(found, out, price)], _content(found, out, price, seed))
-
-
-def place_of(word: str) -> str:
-    """A file, or one that ships: "demo:pool"."""
-    if not word.startswith(DEMO):
-        return word
-    names = {name.partition(".")[0]: name for name in SHIPPED}
-    asked = word.removeprefix(DEMO)
-    require(asked in names, f"there is no {word}; there are {', '.join(DEMO + name for name in names)}")
-    return str(pathlib.Path(ll.__file__).parent / "training" / "refine" / "demo" / names[asked])
-
-
-def _client(client: str, model: str, record: pathlib.Path | None, dtype: str, run: Run) -> "AnyClient":
-    """Who answers, and what keeps the replies."""
-    from lleval_jax import lm
-
-    if client not in ("local", "openai"):
-        require(record is None, f"--client {client} is a recording already; leave --record out")
-        return lm.Recording(place_of(client))
-    require(bool(model), f"--client {client} needs a model: say --model NAME")
-    if client == "openai":
-        strong: Any = lm.OpenAIClient(model)
-    else:
-        run.say(f"loading {model}")
-        strong = lm.LocalClient(lm.load(model, dtype=dtype, tell=run.tell), tell=run.tell)  # type: ignore[arg-type]
-    kept = lm.cached(strong)
-    return kept if record is None else lm.Recording(record, kept)
 
 
 def _vectors(near: str | None, pool: "Pool", run: Run) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import lleval_jax as ll
-from lleval_jax.cli.refine.answers import place_of
+from lleval_jax.cli import answering
 from lleval_jax.cli.shell import options, typed
 from lleval_jax.cli.shell.verb import Outputs, verb
 
@@ -67,7 +67,7 @@ def compare(
         from lleval_jax.training.refine.arms import Arms
         from lleval_jax.training.refine.compare import compare as compared
 
-        rows = read_rows(place_of(scores))
+        rows = read_rows(answering.place_of(scores, "refine"))
         words: dict[str, Any] = {"base": base, "teacher": teacher, "ceiling": ceiling, "refined": refined}
         run.say("drawing questions and seeds")
         arms = Arms.from_frame(rows.frame, base=base)

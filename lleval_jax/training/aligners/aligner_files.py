@@ -113,6 +113,19 @@ def load_aligner(
     return Taught(LocalClient(model), said.criterion, said.limit)
 
 
+def margin_of(folder: "str | os.PathLike[str]", aligner: Taught, *, tell: Tell = silent) -> Margin:
+    """What an inspector by margin is made of: an aligner that was kept with adapters, and the model that it was.
+
+    Raises:
+        BadInput: all weights of the aligner learned, so the model that it was is not known.
+    """
+    place = pathlib.Path(folder)
+    said = _read(place / ALIGNER, AlignerSettings, f"{place} holds no aligner")
+    require(not (place / MODEL).is_dir(), f"{place}: all weights learned; a margin needs the model that it was")
+    base = load(said.base, tell=tell)
+    return Margin(aligner.model, marks.flat(marks.marked(base, said.marks)[0]))
+
+
 def save_inspector(inspector: Inspector, folder: "str | os.PathLike[str]", *, encoder: str = "") -> None:
     """Write an inspector; its encoder, or its aligner, is not among it.
 

@@ -50,6 +50,15 @@ class Isotonic:
         return np.where(np.isnan(given), np.nan, np.interp(given, self.raw, self.probability))
 
 
+@dataclasses.dataclass(frozen=True)
+class Unchanged:
+    """Scores that are taken as they are, such as grades."""
+
+    def __call__(self, raw: Vector) -> Vector:
+        """As `Calibration`."""
+        return np.asarray(raw, float)
+
+
 class Report(NamedTuple):
     """How an inspector does on questions that it has not seen.
 

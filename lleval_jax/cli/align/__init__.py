@@ -1,0 +1,1 @@
+"""`lleval align`: aligners with inspectors, from examples to a squad and what it did."""
