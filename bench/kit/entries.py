@@ -337,6 +337,21 @@ ENTRIES: dict[str, Entry] = {
             {"draws": 20, "shown": (1, 2), "students": 5},
         ),
         Entry(
+            "aligners.checkable",
+            "three aligners on planted flaws: repaired, content kept, harm to good answers; squads by row and by batch",
+            60,
+            "checkable",
+            {"model": "tiny-lm", "encoder": "", "rows": 24, "steps": 2, "batch": 4, "test": 6, "limit": 4},
+            ("model:smollm2", "model:minilm"),
+        ),
+        Entry(
+            "aligners.copying",
+            "a toy of two layers learns to replace one word and to repeat all others: exact matches on 500 answers",
+            2,
+            "copying",
+            {"rows": 64, "test": 8, "steps": 2, "batch": 8, "width": 16},
+        ),
+        Entry(
             "data.reading",
             "speed and memory of reading large logs, and of the second read",
             10,

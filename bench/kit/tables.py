@@ -24,6 +24,7 @@ METHODS = (
     "lm",
     "training",
     "refine",
+    "aligners",
     "compress",
     "serving",
     "scale",

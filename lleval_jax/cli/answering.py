@@ -1,4 +1,4 @@
-"""Who answers a verb's questions: a model on this machine, a server, or a recording; and files that ship as examples."""
+"""Who answers what a verb asks: a model on this machine, a server, or a recording; and files that ship."""
 
 import pathlib
 from typing import TYPE_CHECKING, Annotated, Any

@@ -6,12 +6,14 @@ from typing import Any
 
 from lleval_jax.data.rows import read_rows
 from lleval_jax.data.tables.columns import Aliases
+from lleval_jax.errors import require
 from lleval_jax.values.aligned import Aligned
 from lleval_jax.values.corrections import FURTHER, NEEDED, Corrections
 from lleval_jax.values.pool import Pool
+from lleval_jax.values.text_columns import texts
 
 USES: Aliases = {name: () for name in (*NEEDED, *FURTHER, "criterion")}
-ANSWERS: Aliases = {"question": ("prompt",), "weak": ("answer", "completion"), "id": (), "topic": ()}
+ANSWERS: Aliases = {name: () for name in ("question", "answer", "id", "topic")}
 
 
 def read_corrections(
@@ -41,7 +43,7 @@ def read_corrections(
 def read_answers(
     path: str | os.PathLike[str] | Any, *, columns: Mapping[str, str] | None = None, encoding: str | None = None
 ) -> Pool:
-    """Questions and answers that are to be corrected: columns question (or prompt) and answer (or completion), or id.
+    """Questions and answers that are to be corrected: columns question, answer and, if wanted, id, topic.
 
     Args:
         path: as in `read_corrections`.
@@ -52,8 +54,14 @@ def read_answers(
         BadInput: a column is missing, or a cell is empty or no text; the message names the line.
     """
     rows = read_rows(path, encoding=encoding)
-    asked = {("weak" if use == "answer" else use): name for use, name in (columns or {}).items()}
-    frame = rows.named(ANSWERS, asked or None)
+    frame = rows.named(ANSWERS, columns)
+    lack = [name for name in ("question", "answer") if name not in frame.columns]
+    there = ", ".join(map(repr, list(rows.frame.columns)[:12]))
+    shell = f"Say --columns {lack and lack[0]}=NAME."
+    text = f"{rows.name}: answers need the columns question and answer; the table has {there}."
+    require(not lack, text, python=f"Pass columns={{{lack and lack[0]!r}: NAME}}.", shell=shell)
+    texts(frame["answer"], "answer", rows.place)  # under its own name in messages
+    frame = frame.rename(columns={"answer": "weak"})
     return Pool.from_frame(frame, place=rows.place, source=rows.source)
 
 

@@ -25,7 +25,7 @@ Asked = Annotated[
     str,
     typer.Argument(
         metavar="CRITERION",
-        help="careful, truthful, complete, polite, measured, whole, or a .toml file with principles and demonstrations.",
+        help="careful, truthful, complete, polite, measured, whole, or a .toml file: principles, demonstrations.",
         show_default=False,
     ),
 ]

@@ -105,6 +105,7 @@ def run(
         )
         work.say("writing")
         output.text(found.lines(), out)
+        work.failed = found.statuses.get("not inspected", 0) == len(found.rows)
         work.show([_table(found, out)], _content(found, out))
 
 
@@ -152,9 +153,15 @@ def _table(found: "Aligned", out: pathlib.Path) -> "Table":
         ("of these kept from before", f"{found.spent.cached:,}"),
     ]
     lines += [("tokens of corrections", f"{found.spent.asked + found.spent.written:,}")]
+    blind = found.statuses.get("not inspected", 0)
+    lost = (
+        (f"{blind:,} answers got no score, and were left as they are: a grade is a number from 0 to 10",)
+        if blind
+        else ()
+    )
     said = f"what it did: lleval align evaluate {out}"
     return ll.report.text.Table(
-        f"answers by {', '.join(found.members)}, written to {out}", ("", ""), tuple(lines), (said,)
+        f"answers by {', '.join(found.members)}, written to {out}", ("", ""), tuple(lines), (*lost, said)
     )
 
 

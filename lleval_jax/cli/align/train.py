@@ -74,9 +74,7 @@ def train(
     Questions are split once: 70% are learned by both, 15% calibrate the inspector, 15% measure it. Run it again to go
     on where it was stopped.
 
-    Example:
-
-      lleval align train polite.jsonl --model smollm2 --out squad/polite
+    Example: lleval align train polite.jsonl --model smollm2 --out squad/polite
     """
     with verb("reading examples", Outputs(json=json), seed=seed) as run:
         from lleval_jax import lm, training

@@ -1,0 +1,1 @@
+"""Aligners and squads where it can be checked exactly what they did."""
