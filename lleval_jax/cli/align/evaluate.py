@@ -19,7 +19,7 @@ PART = "aligners"
 
 File = Annotated[
     str,
-    typer.Argument(metavar="ALIGNED", help="What 'lleval align run' wrote, or demo:aligned.", show_default=False),
+    typer.Argument(metavar="ALIGNED", help="What 'lleval align run' wrote.", show_default=False),
 ]
 Judge = Annotated[
     pathlib.Path | None,
@@ -50,17 +50,17 @@ def evaluate(
     The judge sees each pair in both orders; a verdict that turns with the order is a tie, and so is an answer that did
     not change. Answers count as good before where all inspectors found them so.
 
-    Examples, the first with replies that come with the package:
+    Examples:
 
-      lleval align evaluate demo:aligned --criterion polite --client demo:replies
       lleval align evaluate aligned.jsonl --judge other/polite/inspector
+      lleval align evaluate aligned.jsonl --criterion polite --client openai --model qwen3-8b
     """
     replayed = client not in ("local", "openai") and judge is None
     with verb("reading answers", Outputs(json=json), seed=seed, computes=not replayed) as run:
         from lleval_jax import training
         from lleval_jax.data.corrections import read_aligned
 
-        found = read_aligned(answering.place_of(aligned, PART))
+        found = read_aligned(aligned)
         one = (judge is None) != (criterion is None)
         require(one, "who judges? Say either --judge DIR, or --criterion NAME with --client")
         who: Any = _inspector(judge, run) if judge is not None else None
