@@ -10,6 +10,7 @@ import json
 import pathlib
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -34,7 +35,7 @@ class Settings:
 
     rows: int = setting(8000, "examples that are learned")
     test: int = setting(500, "answers that are not")
-    steps: int = setting(700, "of training")
+    steps: int = setting(1000, "of training")
     batch: int = setting(64, "examples of a step")
     width: int = setting(64, "of the model")
     rate: float = setting(3e-3, "learning rate")
@@ -86,7 +87,14 @@ def model(folder: pathlib.Path, width: int) -> LanguageModel:
     (folder / "tokenizer.json").write_text(made.to_str())
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<end>", "unk_token": "<unk>"}))
     tokens = Tokens.read(folder)
-    shape = {"layers": 2, "width": width, "heads": 4, "kv_heads": 4, "head_dim": width // 4, "hidden": 2 * width}
+    shape: dict[str, Any] = {
+        "layers": 2,
+        "width": width,
+        "heads": 4,
+        "kv_heads": 4,
+        "head_dim": width // 4,
+        "hidden": 2 * width,
+    }
     config = Config(vocab=tokens.vocab, context=64, **shape)
     source = Source(pathlib.Path("toy"), (), "")
     return LanguageModel("toy", Decoder(config, rngs=nnx.Rngs(0)), tokens, config, None, source)

@@ -128,8 +128,8 @@ class Aligned(Value):
             require(fits, f"{at}: there are {len(members)} members and other numbers of scores or thresholds")
             steps = tuple(Step(*map(str, each)) for each in _list(line, "steps", at) if len(each) == 2)
             require(line["status"] in STATUS, f"{at}: status is {line['status']!r}; it is one of {', '.join(STATUS)}")
-            texts_ = [str(line[name]) for name in ("id", "question", "before", "after")]
-            rows.append(Row(*texts_, *scores, steps, str(line["status"])))
+            name, question, before, after = (str(line[name]) for name in COLUMNS[:4])
+            rows.append(Row(name, question, before, after, scores[0], scores[1], steps, str(line["status"])))
         return cls(*names, tuple(rows), source=source or Source())  # type: ignore[misc]
 
 

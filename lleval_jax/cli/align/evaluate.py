@@ -50,7 +50,7 @@ def evaluate(
     The judge sees each pair in both orders; a verdict that turns with the order is a tie, and so is an answer that did
     not change. Answers count as good before where all inspectors found them so.
 
-    Examples:
+    Examples, of a second inspector and of a model that is asked:
 
       lleval align evaluate aligned.jsonl --judge other/polite/inspector
       lleval align evaluate aligned.jsonl --criterion polite --client openai --model qwen3-8b
