@@ -24,6 +24,7 @@ from lleval_jax.core.solvers.simplex import Quadratic, minimise
 from lleval_jax.estimators import contract
 
 Changed = Callable[[Any], Any] | str
+Planned = Callable[[Any, ll.Plan], Any] | str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class Method:
     twice     world -> the same, with what is estimated from twice
     precise   what is fitted -> the fit in float64, where the default is float32
     kernel    True if the fit is a kernel of `estimators.contract`
+    planned   what is fitted, a `Plan` -> the fit
     chains    fields of what it finds that are Markov chains: a step that rounding decides sends them another way
     """
 
@@ -50,6 +52,7 @@ class Method:
     twice: Changed
     precise: Changed
     kernel: bool | str
+    planned: Planned
     chains: tuple[str, ...] = ()
 
 
@@ -125,6 +128,7 @@ METHODS = (
         twice=weighed_twice,
         precise=lambda known: scales(ll.irt.fit(known, precision="float64")),
         kernel=True,
+        planned=lambda known, plan: scales(ll.irt.fit(known, plan=plan)),
     ),
     Method(
         "tiny",
@@ -136,6 +140,7 @@ METHODS = (
         twice="kriging takes a score as it is, however many answers it is the mean of",
         precise="it is float64 on the host",
         kernel="nothing is iterated on the device but abilities",
+        planned="it has no fit of its own",
     ),
     Method(
         "adaptive",
@@ -147,6 +152,7 @@ METHODS = (
         twice=weighed_twice,
         precise="its sessions are float32",
         kernel="nothing is fitted",
+        planned="nothing is fitted",
     ),
     Method(
         "prompts",
@@ -158,6 +164,7 @@ METHODS = (
         twice=lambda world: (dataclasses.replace(world[0], weight=4 * world[0].weight), None),
         precise="other numbers are drawn in float64",
         kernel=True,
+        planned=lambda grid, plan: ll.prompts.fit(grid, plan=plan),
         chains=("sums",),
     ),
     Method(
@@ -170,6 +177,7 @@ METHODS = (
         twice="a model stands in a leaderboard once",
         precise="it is float64",
         kernel=True,
+        planned=lambda board, plan: ll.sloth.fit(board, skills=1, plan=plan),
     ),
     Method(
         "downstream",
@@ -181,6 +189,7 @@ METHODS = (
         twice="a model has one score",
         precise="it is float64",
         kernel=True,
+        planned=lambda world, plan: ll.downstream.fit(world[0], scores=world[1], plan=plan),
     ),
     Method(
         "refresh",
@@ -192,6 +201,7 @@ METHODS = (
         twice="a version has its items once",
         precise="it is float64",
         kernel=True,
+        planned=lambda versions, plan: ll.refresh.fit(versions, plan=plan),
     ),
     Method(
         "pairwise",
@@ -202,7 +212,8 @@ METHODS = (
         unseen="a model that met none has no rating, and is refused",
         twice=lambda world: (dataclasses.replace(world[0], counts=2 * world[0].counts), None),
         precise="it is float64",
-        kernel="its unknowns are a vector, and its data a table of counts: `loop.solve` is called with them",
+        kernel=True,
+        planned=lambda pairs, plan: ll.pairwise.fit(pairs, plan=plan),
     ),
     Method(
         "pepr",
@@ -214,6 +225,7 @@ METHODS = (
         twice=lambda world: (worlds.copied(world[0]), None),
         precise="it is float64",
         kernel="its fits are lanes of one call of `solve_many`",
+        planned=lambda table, plan: ll.pepr.fit(table, draws=1000, plan=plan),
     ),
 )
 

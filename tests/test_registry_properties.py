@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import json
 
 import jax
@@ -12,7 +13,9 @@ import registry
 from compiled import compiled
 
 import lleval_jax as ll
+from lleval_jax.estimators import planned
 from lleval_jax.estimators.contract import solve, solve_many
+from lleval_jax.scale.kept import Kept
 
 NAMES = [line.name for line in registry.METHODS]
 methods = pytest.mark.parametrize("line", registry.METHODS, ids=NAMES)
@@ -129,7 +132,7 @@ def test_every_method_has_a_line():
 
 def test_what_a_line_cannot_have_it_says_why():
     for line in registry.METHODS:
-        for name in ("shuffled", "unseen", "twice", "precise"):
+        for name in ("shuffled", "unseen", "twice", "precise", "planned"):
             value = getattr(line, name)
             assert callable(value) or len(value.split()) > 2, f"{line.name}: say why it has no `{name}`"
 
@@ -149,7 +152,7 @@ def test_a_line_says_whether_its_fit_is_a_kernel(line):
 
 def test_methods_whose_fit_is_no_kernel_are_these():
     without = {line.name for line in registry.METHODS if line.kernel is not True}
-    assert without == {"tiny", "adaptive", "pepr", "pairwise"}
+    assert without == {"tiny", "adaptive", "pepr"}
 
 
 def numbers(found, chains):
@@ -174,6 +177,80 @@ def test_equal_settings_share_a_compilation(line):
     kernel = made(line)[1][0]
     again = dataclasses.replace(kernel)
     assert (kernel, hash(kernel)) == (again, hash(again))
+
+
+# --- plans --------------------------------------------------------------------------------------------------------
+
+
+class Enough(Exception):
+    pass
+
+
+def kept_by(line, plan, monkeypatch, most=None):
+    """The fit by a plan, and how many states it went on from; it is stopped once it has kept so many."""
+    keep, last, count = Kept.keep, Kept.last, {"kept": 0, "found": 0}
+
+    def keeping(self, steps, state):
+        keep(self, steps, state)
+        count["kept"] += 1
+        if count["kept"] == most:
+            raise Enough
+
+    def looking(self, like):
+        found = last(self, like)
+        count["found"] += found is not None
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Kept, "keep", keeping)
+        patch.setattr(Kept, "last", looking)
+        return line.planned(line.world()[0], plan), count["found"]
+
+
+@having("planned")
+def test_a_fit_that_was_stopped_goes_on_and_finds_the_same(line, tmp_path, monkeypatch):
+    solved = made(line)[1]
+    piece = getattr(solved[0], "piece", 1) if solved else 1  # steps for which there is a program already
+    plan = ll.Plan(out=tmp_path, every=piece)
+    with pytest.raises(Enough):
+        kept_by(line, plan, monkeypatch, most=1)
+    found, went_on = kept_by(line, plan, monkeypatch)
+    assert went_on == 1
+    assert found == fitted(line)
+
+
+@having("planned")
+def test_a_place_of_another_fit_is_refused(line, tmp_path):
+    planned.kept(ll.Plan(out=tmp_path), "other.fit", {"level": 3})
+    with pytest.raises(ll.BadInput, match=r"holds another run: fit is other\.fit there and \w+\.fit here, level is 3"):
+        line.planned(line.world()[0], ll.Plan(out=tmp_path))
+
+
+@having("planned")
+def test_devices_change_nothing_or_are_refused_by_name(line):
+    mesh = ll.mesh(jax.devices()[:4])
+    if line.name in ("irt and ability", "pepr"):
+        same(line.estimate(line.planned(line.world()[0], ll.Plan(mesh=mesh)), line.world()[1]), base(line))
+    else:
+        with pytest.raises(ll.BadInput, match=rf"{line.name}\.fit is one fit that one device does"):
+            line.planned(line.world()[0], ll.Plan(mesh=mesh))
+
+
+def test_lanes_in_turn_over_devices_and_kept_are_as_at_once(tmp_path, monkeypatch):
+    line = next(line for line in registry.METHODS if line.name == "pepr")
+    plan = ll.Plan(mesh=ll.mesh(jax.devices()[:4]), chunk=50, out=tmp_path, every=5)  # 1001 fits in five parts
+    with pytest.raises(Enough):
+        kept_by(line, plan, monkeypatch, most=3)
+    found, went_on = kept_by(line, plan, monkeypatch)
+    assert went_on == 3
+    same(line.estimate(found, None), base(line), 1e-9)
+
+
+def test_every_fit_takes_a_plan():
+    for name in ll.__all__:
+        fit = getattr(getattr(ll, name), "fit", None)
+        if inspect.isfunction(fit) and fit.__module__.startswith("lleval_jax.estimators"):
+            assert "plan" in inspect.signature(fit).parameters, f"{name}.fit"
 
 
 # --- solvers ------------------------------------------------------------------------------------------------------

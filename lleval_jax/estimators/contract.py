@@ -88,12 +88,12 @@ def solve(
         key: a random key.
         tell: called between pieces.
         mesh: of devices over which `data` lies; what is found is on all of them.
-        kept: states of the fit, which goes on from the last.
+        kept: states of the fit, which goes on from the last; of a kernel that goes in one piece what it found.
     """
     if mesh is not None:
         data, key = on_all((data, key), mesh)
     if not isinstance(kernel, Stepwise):
-        return _compiled(kernel, "solve", mesh)(data, key)
+        return found_once(functools.partial(_compiled(kernel, "solve", mesh), data, key), kept)
     progress, advance = _compiled(kernel, "begin", mesh)(data, key), _compiled(kernel, "advance", mesh)
     if kept is not None:
         progress = _advance_kept(advance, data, progress, kept, tell, mesh)
@@ -101,6 +101,17 @@ def solve(
         progress = advance(data, progress, at_most=kernel.piece)
         tell(_fitting(int(progress.steps), float(progress.now.error)))
     return _compiled(kernel, "finish", mesh)(data, progress)
+
+
+def found_once(solve: Callable[[], Found], kept: Kept | None) -> Found:
+    """What a call finds, or found before."""
+    if kept is None:
+        return solve()
+    found = kept.last(jax.eval_shape(solve))
+    if found is None:
+        found = solve()
+        kept.keep(1, found)
+    return found
 
 
 def _advance_kept(advance: Callable, data: Any, progress: Any, kept: Kept, tell: Tell, mesh: Mesh | None) -> Any:

@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
-from lleval_jax.estimators.contract import Stepwise, compiled_lanes, is_none
+from lleval_jax.estimators.contract import Kernel, Stepwise, compiled_lanes, is_none
 from lleval_jax.types import Array, Status
 from lleval_jax.values.progress import Progress, Tell, silent
 
@@ -18,7 +18,7 @@ FEWER = 4  # lanes become a quarter once no more than that are in use, and none 
 
 
 def solve_in_turn(
-    kernel: Stepwise,
+    kernel: Kernel | Stepwise,
     data: Any,
     keys: Array,
     *,
@@ -27,7 +27,8 @@ def solve_in_turn(
     mesh: Mesh | None = None,
     tell: Tell = silent,
 ) -> Any:
-    """What `contract.solve_many` finds, with `chunk` fits on the device at a time.
+    """What `contract.solve_many` finds, with `chunk` fits on the device at a time. Where a kernel goes in one piece all
+    wait for the slowest.
 
     Args:
         kernel: of all fits.
@@ -43,8 +44,13 @@ def solve_in_turn(
     """
     count, devices = len(keys), mesh.size if mesh else 1
     require(count > 0, "there are no fits")
+    here = mesh is None or all(device.process_index == jax.process_index() for device in mesh.devices.flat)
+    require(here, "many fits are shared out to the devices of one host; for several hosts see lleval_jax.run")
     width = -(-min(chunk, count) // devices) * devices
     lanes = _Lanes(kernel, data, keys, axes, mesh)
+    if not isinstance(kernel, Stepwise):
+        parts = list(lanes.batches(count, width, tell))
+        return jax.tree.map(lambda *each: np.concatenate(each), *parts)
     found: list[tuple[np.ndarray, Any]] = []
     ended: list[tuple[int, Any]] = []
     for number, progress in _in_turn(lanes, count, width, devices):
@@ -79,6 +85,16 @@ class _Lanes:
         """The data of some fits, on the device."""
         each = zip(self.leaves, self.along, strict=True)
         return self.shape.unflatten([self._placed(leaf[numbers]) if axis == 0 else leaf for leaf, axis in each])
+
+    def batches(self, count: int, width: int, tell: Tell) -> Iterator[Any]:
+        """What all fits find, `width` at a time; the last batch is filled up with the first of all."""
+        for first in range(0, count, width):
+            numbers = np.arange(first, first + width) % count
+            found = compiled_lanes(self.kernel, "solve")(
+                self.of(numbers), self._placed(self.keys[numbers]), axes=self.axes
+            )
+            yield jax.tree.map(lambda x: np.asarray(x)[: count - first], found)  # noqa: B023
+            tell(Progress("fitting", min(first + width, count), count, unit="fits"))
 
     def begun(self, data: Any, numbers: np.ndarray) -> Any:
         """Before the first step."""

@@ -20,7 +20,7 @@ from lleval_jax.scale import hosts, same_run
 from lleval_jax.scale.store import Store
 
 DIGEST = 32  # bytes of a hash, before the state
-NAME = "step-{:08}.state"
+NAME = "{}-{:08}.state"  # of what, and after how many steps
 LEFT = 2  # states that are left: one that is damaged is no loss of all
 
 
@@ -31,13 +31,14 @@ class Kept:
         store: where.
         facts: what makes it this fit, as JSON has it.
         every: steps between two states.
+        part: of the fit, where it has several.
 
     Raises:
         BadInput: another fit's states are there, or processes have different facts; what differs is named.
     """
 
-    def __init__(self, store: Store, facts: dict[str, Any], every: int) -> None:
-        self.store, self.every = store, every
+    def __init__(self, store: Store, facts: dict[str, Any], every: int, part: str = "step") -> None:
+        self.store, self.every, self.part = store, every, part
         self._asked: list[int] = []
         with hosts.first_does():
             if hosts.is_first():
@@ -62,7 +63,7 @@ class Kept:
         if hosts.is_first():
             leaves = {f"{n}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(state))}
             content = safetensors.save(leaves)
-            self.store.put(NAME.format(steps), hashlib.sha256(content).digest() + content)
+            self.store.put(NAME.format(self.part, steps), hashlib.sha256(content).digest() + content)
             for name in self._names()[LEFT:]:
                 self.store.remove(name)
         self._leave_if_asked(steps)
@@ -86,7 +87,8 @@ class Kept:
             )
 
     def _names(self) -> list[str]:
-        return sorted((name for name in self.store.names() if name.endswith(".state")), reverse=True)
+        own = [name for name in self.store.names() if name.startswith(f"{self.part}-") and name.endswith(".state")]
+        return sorted(own, reverse=True)
 
     def _whole(self) -> bytes:
         for name in self._names():

@@ -20,9 +20,9 @@ class Plan:
 
     mesh   devices over which one fit, or many, are shared out; `mesh()` is all there are, of all hosts. None: here
     chunk  of many fits, how many are in memory at once; None: all
-    out    where the state of one fit is kept, a folder or a place that fsspec knows, which goes on from there when it
-           is called again; None: nowhere
-    every  steps of one fit between two states that are kept
+    out    where the state of a fit is kept, a folder or a place as of a study, which goes on from there when it is
+           called again; a fit that goes in one piece keeps what it found; None: nowhere
+    every  steps of one fit between two states that are kept; of many fits, chunks
 
     Raises:
         BadInput: a number below one.

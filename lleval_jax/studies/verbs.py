@@ -98,7 +98,7 @@ def _words(*functions: Callable, without: Sequence[str] = ()) -> tuple[str, ...]
     """The keywords of these functions that a study may set."""
     about = [one for each in functions for one in inspect.signature(each).parameters.values()]
     found = dict.fromkeys(one.name for one in about if one.kind is one.KEYWORD_ONLY)
-    return tuple(name for name in found if name not in ("tell", *without))
+    return tuple(name for name in found if name not in ("tell", "plan", *without))
 
 
 VERBS: Mapping[str, Verb] = {

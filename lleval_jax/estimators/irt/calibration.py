@@ -28,7 +28,8 @@ from lleval_jax.estimators.irt.found import Found
 from lleval_jax.estimators.irt.joint import Held, HeldOut, Joint, Trial
 from lleval_jax.estimators.irt.marginal import USUAL, Marginal
 from lleval_jax.estimators.irt.order import arranged, axes_of, ordered
-from lleval_jax.estimators.lanes import solve_in_turn
+from lleval_jax.estimators.planned import kept as kept_at
+from lleval_jax.estimators.planned import solve_many as solve_many_planned
 from lleval_jax.layout import irt as layout
 from lleval_jax.layout.answers import dense
 from lleval_jax.renamed import renamed
@@ -150,7 +151,7 @@ def fit(
         settings = {"model": name_of(curve), "dims": curve.dims, "engine": chosen, "precision": precision}
         settings |= {"positive": curve.positive, "tol": tol, "max_steps": max_steps, "seed": seed}
         settings |= chosen_by | {"prior": prior} | more
-        kept = planned.kept(responses, settings, plan)
+        kept = kept_at(plan, "irt.fit", {"settings": settings, "answers": responses})
         found = solve(kernel, laid, jax.random.key(seed), tell, mesh=plan.mesh, kept=kept)
     return arranged(_result(found, data, settings, strict), *met)
 
@@ -182,12 +183,11 @@ def fit_many(
         precision: as in `fit`.
         tell: called between pieces with the steps and the error of the lane that is furthest from its end.
         plan: with `chunk` so many lanes at a time, where one that has ended leaves its lane to the next; with a mesh
-            lanes are shared out to its devices.
+            lanes are shared out to its devices; with `out` what `every` chunks found is kept there.
 
     Raises:
-        BadInput: `row_weight` and a list, or neither; a curve of several abilities; a plan with `out`.
+        BadInput: `row_weight` and a list, or neither; a curve of several abilities; or `out` holds other fits.
     """
-    require(plan.out is None, "many fits in one call keep no state; a study does", python="See lleval_jax.run.")
     shared = isinstance(responses, Responses)
     require(shared != (row_weight is None), "pass row_weight with one set of answers, or a list of sets without it")
     sets = [responses] if isinstance(responses, Responses) else responses
@@ -195,17 +195,14 @@ def fit_many(
     require(curve.dims == 1, f"lanes have one ability; the curve has {curve.dims}. Fit them one by one.")
     _require_fits(curve)
     prior = _prior(prior, min(len(part.rows) for part in sets), curve, "marginal")
+    settings = {"model": name_of(curve), "dims": 1, "engine": "marginal", "precision": precision, "prior": prior}
     kernel = Marginal(_task(curve, prior, moments=True), tol, max_steps, standard_errors)
     with precise(precision):
         parts, data, axes = _lanes(sets, row_weight, precision)
         keys = jax.random.split(jax.random.key(0), len(parts))  # of which the marginal engine draws nothing
-        if plan.chunk is None and plan.mesh is None:
-            found = solve_many(kernel, data, keys, axes=axes, tell=tell)
-        else:
-            lanes: dict[str, Any] = {"chunk": plan.chunk or len(parts), "mesh": plan.mesh}
-            found = solve_in_turn(kernel, data, keys, axes=axes, tell=tell, **lanes)
-        found = jax.tree.map(np.asarray, found)
-    settings = {"model": name_of(curve), "dims": 1, "engine": "marginal", "precision": precision, "prior": prior}
+        facts = {"settings": settings, "answers": responses, "row_weight": row_weight}
+        how: dict[str, Any] = {"plan": plan, "name": "irt.fit_many", "facts": facts}
+        found = jax.tree.map(np.asarray, solve_many_planned(kernel, data, keys, axes=axes, tell=tell, **how))
     each = [jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(parts))]
     return [_result(one, part, settings, False, lane=True) for one, part in zip(each, parts, strict=True)]
 

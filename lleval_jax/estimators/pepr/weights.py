@@ -15,7 +15,7 @@ weights have sum one: subtracting the log-probability without any prompt is not 
 import dataclasses
 import warnings
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.pepr import linearity, residuals, search
 from lleval_jax.estimators.pepr.effects import UNIT, scored
 from lleval_jax.layout import texts as layout
+from lleval_jax.scale.plan import HERE, Plan
 from lleval_jax.types import Status
 from lleval_jax.values.logprobs import LogProbs
 from lleval_jax.values.params import PeprParams
@@ -50,6 +51,7 @@ def fit(
     seed: int = 0,
     strict: bool = False,
     tell: Tell = silent,
+    plan: Plan = HERE,
 ) -> FitResult[PeprParams]:
     """The weight of each element, from texts scored under every element alone and under the full prompt.
 
@@ -66,6 +68,8 @@ def fit(
         seed: of the draws.
         strict: make an error of every warning.
         tell: called with the fits to texts drawn again, of how many.
+        plan: with a mesh these fits are shared out to its devices, with `chunk` so many are done at once, and with
+            `out` what they found is kept there.
 
     Returns:
         A `FitResult` whose `status` is "ok", "not converged", or "not linear" where the model is refuted, which
@@ -89,8 +93,10 @@ def fit(
     require(data.pairs or scale == 1, "scale goes with pairs; log-probabilities of texts have none")
     require(draws >= 1, f"draws is {draws}; it must be at least 1")
     arrays, host = layout.lay_out(data, per)
+    settings = {"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed}
+    how: dict[str, Any] = {"plan": plan, "name": "pepr.fit", "facts": {"settings": settings, "scores": data}}
     with precise("float64"):
-        found = search.run(arrays, host, ridge, scale, draws, seed, tell)
+        found = search.run(arrays, host, ridge, scale, draws, seed, tell, how)
     params = _params(data, host, found, seed)
     linear = min(float(params.pattern_p), params.subset_p.min(initial=1)) >= FALSE_ALARM / 2
     end = ended(
@@ -106,7 +112,7 @@ def fit(
         axes={"texts": data.texts, "elements": data.elements},
         ended=end if linear or found.status != Status.CONVERGED else dataclasses.replace(end, status="not linear"),
         method="pepr-p" if data.pairs else "pepr-r",
-        settings={"per": per, "ridge": ridge, "scale": scale, "draws": draws, "seed": seed},
+        settings=settings,
         source=data.source.merge(Source(seed=seed, cite=CITE)),
     )
     _warn(made, data, strict)

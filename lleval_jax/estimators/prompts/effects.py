@@ -21,13 +21,14 @@ from scipy.special import expit
 
 from lleval_jax.core.precision import Precision, precise
 from lleval_jax.errors import NotConverged, require, require_known
-from lleval_jax.estimators import contract
+from lleval_jax.estimators import planned
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.prompts import balanced, choice, kernel
 from lleval_jax.estimators.prompts.published import CITE
 from lleval_jax.layout import grid as layout
 from lleval_jax.layout.grid import Axes, Features
 from lleval_jax.renamed import renamed
+from lleval_jax.scale.plan import HERE, Plan
 from lleval_jax.types import Status
 from lleval_jax.values.params import PromptParams, coded
 from lleval_jax.values.prices import prices_of
@@ -54,6 +55,7 @@ def fit(
     seed: int = 0,
     strict: bool = False,
     tell: Tell = silent,
+    plan: Plan = HERE,
 ) -> FitResult[PromptParams]:
     """Learn from a grid with few answers.
 
@@ -71,6 +73,7 @@ def fit(
         seed: of the draws.
         strict: raise `NotConverged` rather than warn.
         tell: called with a word before the fit, which goes in one piece.
+        plan: with `out` what was found is kept there, and the same call reads it; one device does it.
 
     Returns:
         Params are `PromptParams`.
@@ -86,7 +89,7 @@ def fit(
     require(bool(grid.seen.any()), "no cell of the grid is answered; plan some with prompts.choose and run them")
     _require_names(grid, models, prompts)
     tell(Progress(f"fitting {n:,} prompts x {items:,} examples"))
-    found, axes = _solved(grid, row_features, item_features, models, prompts, precision, room, draws, seed)
+    found, axes = _solved(grid, row_features, item_features, models, prompts, precision, room, draws, seed, plan)
     end = ended(
         f"the fit of {n} prompts x {items} examples",
         Status(int(found.status)),
@@ -177,6 +180,7 @@ def _solved(
     room: int = 0,
     draws: int = DRAWS,
     seed: int = 0,
+    plan: Plan = HERE,
 ) -> tuple[kernel.Found, Axes]:
     """A grid laid out and fitted, on the host."""
     rows = layout.matrix(row_features, grid.rows, "prompts")
@@ -186,7 +190,9 @@ def _solved(
     with precise(dtype):
         data, axes = layout.lay_out(grid.scores, grid.seen, weight, rows, columns, models, prompts, dtype, room)
         solver = kernel.Effects(draws, rounds=ROUNDS if fractional else 1)
-        found = contract.solve(solver, data, jax.random.key(seed))
+        facts = {"answers": grid, "features": (rows, columns), "models": models, "prompts": prompts, "draws": draws}
+        facts |= {"room": room, "seed": seed, "precision": dtype}
+        found = planned.solve(solver, data, jax.random.key(seed), plan=plan, name="prompts.fit", facts=facts)
     return jax.tree.map(np.asarray, found), axes
 
 

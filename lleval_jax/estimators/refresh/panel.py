@@ -10,6 +10,7 @@ drift, alone and by domain: see `core.laws.panel`. So the intervals hold for mod
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ from scipy import stats
 from lleval_jax.core.laws.panel import Panel
 from lleval_jax.core.precision import Precision, precise
 from lleval_jax.errors import BadInput, nearest, require, require_level
-from lleval_jax.estimators import contract
+from lleval_jax.estimators import planned
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.refresh import choice
 from lleval_jax.estimators.refresh.kernel import Found, Search, fewer
@@ -26,6 +27,7 @@ from lleval_jax.estimators.refresh.outlook import Outlook, conditioned, outlook
 from lleval_jax.estimators.refresh.standing import standing
 from lleval_jax.layout.chain import Named, append, chained, grow, lay_out, named_of
 from lleval_jax.renamed import renamed
+from lleval_jax.scale.plan import HERE, Plan
 from lleval_jax.types import Array, Status
 from lleval_jax.values.params import RefreshParams
 from lleval_jax.values.prices import prices_of
@@ -45,6 +47,7 @@ def fit(
     strict: bool = False,
     precision: Precision = "float64",
     tell: Tell = silent,
+    plan: Plan = HERE,
 ) -> FitResult[RefreshParams]:
     """Learn from the versions so far how scores move from one to the next.
 
@@ -56,6 +59,7 @@ def fit(
         strict: raise `NotConverged` rather than warn.
         precision: number type of the search: "float64", or "float32" where doubles are slow.
         tell: called with a word before the fit, which goes in one piece.
+        plan: with `out` what was found is kept there, and the same call reads it; one device does it.
 
     Raises:
         BadInput: no version, fewer than three models, or a version that shares no model with those before.
@@ -66,7 +70,7 @@ def fit(
     for answers in versions.values() if isinstance(versions, Mapping) else versions:
         source = source.merge(answers.source)
     tell(Progress(f"fitting {len(named.models):,} models on {len(versions)} versions"))
-    return _fitted(named, dims, source, strict, precision)[0]
+    return _fitted(named, dims, source, strict, precision, plan)[0]
 
 
 def estimate(
@@ -314,13 +318,14 @@ def _outlook(named: Named, fit: FitResult[RefreshParams], version: int) -> Outlo
 
 
 def _fitted(
-    named: Named, dims: int, source: Source, strict: bool, precision: Precision
+    named: Named, dims: int, source: Source, strict: bool, precision: Precision, plan: Plan = HERE
 ) -> tuple[FitResult[RefreshParams], Panel]:
     """The law of most evidence, and the panel that it was found from."""
     dims = fewer(dims, len(named.models))
     with precise(precision):
         data, axes = lay_out(named, precision)
-        found = contract.solve(Search(dims), data, jax.random.key(0))
+        how: dict[str, Any] = {"facts": {"answers": named, "dims": dims, "precision": precision}}
+        found = planned.solve(Search(dims), data, jax.random.key(0), plan=plan, name="refresh.fit", **how)
     return _result(jax.tree.map(_doubles, found), named, axes, source, strict), data.panel
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +20,12 @@ from scipy import special, stats
 from lleval_jax.core.laws import regression
 from lleval_jax.core.precision import precise
 from lleval_jax.errors import require, require_level
-from lleval_jax.estimators import contract
+from lleval_jax.estimators import planned
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
 from lleval_jax.renamed import renamed
+from lleval_jax.scale.plan import HERE, Plan
 from lleval_jax.types import Array, Status
 from lleval_jax.values.params import DownstreamParams, SlothParams, Units
 from lleval_jax.values.results import Estimate, FitResult
@@ -43,6 +44,7 @@ def fit(
     name: str = "score",
     floor: float = 0.0,
     strict: bool = False,
+    plan: Plan = HERE,
 ) -> FitResult[DownstreamParams]:
     """Learn how a score depends on the skills of a law.
 
@@ -52,6 +54,7 @@ def fit(
         name: of the score, for tables.
         floor: the score of guessing.
         strict: raise `NotConverged` rather than warn.
+        plan: with `out` what was found is kept there, and the same call reads it; one device does it.
 
     Raises:
         BadInput: a model that the law does not know (the nearest name is given), too few models, all of one score, or
@@ -62,7 +65,9 @@ def fit(
     _require_scores(models, score, law.params.loading.shape[1], floor)
     with precise("float64"):
         data, known, units = _lay_out(law, models, score, floor)
-        found = jax.tree.map(np.asarray, contract.solve(Regressions(), data, jax.random.key(0)))
+        facts = {"law": law.params, "scores": dict(scores), "floor": float(floor)}
+        how: dict[str, Any] = {"plan": plan, "name": "downstream.fit", "facts": facts}
+        found = jax.tree.map(np.asarray, planned.solve(Regressions(), data, jax.random.key(0), **how))
     tried = np.stack([data.noise, data.groups], 1)
     height = found.evidence - 0.5 * (np.log(tried[:, 0] / NOISE) / NOISE_SD) ** 2
     height = height - 0.5 * (np.log(tried[:, 1] / GROUP) / GROUP_SD) ** 2

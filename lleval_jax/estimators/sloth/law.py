@@ -6,7 +6,7 @@ families drawn around those of all, so that a family with one model, or none, ge
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,12 @@ from scipy import stats
 from lleval_jax.core.laws import pooled
 from lleval_jax.core.precision import Precision, light_jit, precise
 from lleval_jax.errors import nearest, require, require_known, require_level
-from lleval_jax.estimators import contract
+from lleval_jax.estimators import planned
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth.kernel import BENDS, Found, Search
 from lleval_jax.layout.board import MIDDLE, codes, inputs, law_of, lay_out, placed, slopes_of
 from lleval_jax.renamed import renamed
+from lleval_jax.scale.plan import HERE, Plan
 from lleval_jax.types import Status
 from lleval_jax.values.leaderboard import Leaderboard
 from lleval_jax.values.params import SlothParams, coded
@@ -60,6 +61,7 @@ def fit(
     strict: bool = False,
     tell: Tell = silent,
     precision: Precision = "float64",
+    plan: Plan = HERE,
 ) -> FitResult[SlothParams]:
     """Learn the law of a leaderboard. Models with some scores missing are used as they are.
 
@@ -71,6 +73,7 @@ def fit(
         strict: raise `NotConverged` rather than warn.
         tell: called between rounds of the search with the rounds and the error.
         precision: number type of the search: "float64", or "float32" where doubles are slow.
+        plan: with `out` the state is kept there, and the same call goes on from it; one device does it.
 
     Raises:
         BadInput: too few models or sizes, more skills than benchmarks, or a benchmark on which all score the same.
@@ -79,7 +82,9 @@ def fit(
     require_fit(leaderboard, skills, link)
     with precise(precision):
         data, where = lay_out(leaderboard, BENDS[link], precision)
-        found = contract.solve(Search(skills), data, jax.random.key(seed), tell)
+        facts = {"leaderboard": leaderboard, "skills": skills, "link": link, "seed": seed, "precision": precision}
+        how: dict[str, Any] = {"plan": plan, "name": "sloth.fit", "facts": facts}
+        found = planned.solve(Search(skills), data, jax.random.key(seed), tell, **how)
     return _result(jax.tree.map(np.asarray, found), leaderboard, where, link, seed, strict)
 
 
@@ -93,6 +98,7 @@ def fit_many(
     strict: bool = False,
     tell: Tell = silent,
     precision: Precision = "float64",
+    plan: Plan = HERE,
 ) -> list[FitResult[SlothParams]]:
     """Laws of leaderboards that differ in their scores alone, as folds do: lanes of one call.
 
@@ -104,6 +110,8 @@ def fit_many(
         strict: as for `fit`.
         tell: as for `fit`, with the steps and the error of the lane that is furthest from its end.
         precision: as for `fit`.
+        plan: with a mesh lanes are shared out to its devices, with `chunk` so many are done at a time, and with `out`
+            what `every` chunks found is kept there.
     """
     for leaderboard in leaderboards:
         require_fit(leaderboard, skills, link)
@@ -111,7 +119,15 @@ def fit_many(
         parts = [lay_out(leaderboard, BENDS[link], precision) for leaderboard in leaderboards]
         data = jax.tree.map(lambda *part: jnp.stack(part), *(part[0] for part in parts))
         keys = jnp.stack([jax.random.key(seed)] * len(parts))
-        found = contract.solve_many(Search(skills), data, keys, tell=tell)
+        facts = {
+            "leaderboards": list(leaderboards),
+            "skills": skills,
+            "link": link,
+            "seed": seed,
+            "precision": precision,
+        }
+        how: dict[str, Any] = {"plan": plan, "name": "sloth.fit_many", "facts": facts}
+        found = planned.solve_many(Search(skills), data, keys, tell=tell, **how)
     lanes = [jax.tree.map(lambda x, i=i: np.asarray(x[i]), found) for i in range(len(parts))]
     return [
         _result(lane, leaderboard, where, link, seed, strict, lane=True)

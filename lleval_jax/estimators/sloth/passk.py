@@ -12,7 +12,7 @@ each other more than that, pass@k for k above 1 comes out too high: on LiveCodeB
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +22,12 @@ from scipy import special, stats
 from lleval_jax.core.laws import tries as core
 from lleval_jax.core.precision import jit, precise
 from lleval_jax.errors import require, require_level
-from lleval_jax.estimators import contract
+from lleval_jax.estimators import planned
 from lleval_jax.estimators.ended import ended
 from lleval_jax.estimators.sloth import law as sloth
 from lleval_jax.estimators.sloth import units as law_skills
 from lleval_jax.renamed import renamed
+from lleval_jax.scale.plan import HERE, Plan
 from lleval_jax.types import Array, Status
 from lleval_jax.values.params import PasskParams, SlothParams
 from lleval_jax.values.results import Estimate, FitResult, Source
@@ -44,6 +45,7 @@ def fit(
     models: Sequence[str],
     questions: Sequence[str] | None = None,
     strict: bool = False,
+    plan: Plan = HERE,
 ) -> FitResult[PasskParams]:
     """Learn how chances on questions depend on the skills of a law.
 
@@ -54,6 +56,7 @@ def fit(
         models: names of the rows, models of the law; at least two more than there are skills.
         questions: names of the columns.
         strict: raise `NotConverged` rather than warn.
+        plan: with `out` what was found is kept there, and the same call reads it; one device does it.
 
     Raises:
         BadInput: a model that the law does not know (the nearest name is given), too few models or questions, or
@@ -71,7 +74,9 @@ def fit(
     units, mean, cov = law_skills.of_models(law)
     with precise("float64"):
         tried = core.Tried(*map(jnp.asarray, (successes, tries, mean[at], np.linalg.inv(cov[at]))))
-        found = jax.tree.map(np.asarray, contract.solve(Questions(), tried, jax.random.key(0)))
+        facts = {"law": law.params, "models": tuple(models), "successes": successes, "tries": tries}
+        words: dict[str, Any] = {"plan": plan, "name": "passk.fit", "facts": facts}
+        found = jax.tree.map(np.asarray, planned.solve(Questions(), tried, jax.random.key(0), **words))
     end, sure, status = found.at, found.posterior, Status(int(found.status))
     chance = np.clip(special.expit(end.logit.T), 1e-12, 1 - 1e-12)
     how = ended(
