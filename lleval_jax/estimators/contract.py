@@ -93,7 +93,8 @@ def solve(
     if mesh is not None:
         data, key = on_all((data, key), mesh)
     if not isinstance(kernel, Stepwise):
-        return found_once(functools.partial(_compiled(kernel, "solve", mesh), data, key), kept)
+        shape = functools.partial(jax.eval_shape, kernel.solve, data, key)
+        return found_once(lambda: _compiled(kernel, "solve", mesh)(data, key), shape, kept)
     progress, advance = _compiled(kernel, "begin", mesh)(data, key), _compiled(kernel, "advance", mesh)
     if kept is not None:
         progress = _advance_kept(advance, data, progress, kept, tell, mesh)
@@ -103,11 +104,11 @@ def solve(
     return _compiled(kernel, "finish", mesh)(data, progress)
 
 
-def found_once(solve: Callable[[], Found], kept: Kept | None) -> Found:
-    """What a call finds, or found before."""
+def found_once(solve: Callable[[], Any], shape: Callable[[], Any], kept: Kept | None) -> Any:
+    """What a call finds, of a shape, or found before."""
     if kept is None:
         return solve()
-    found = kept.last(jax.eval_shape(solve))
+    found = kept.last(shape())
     if found is None:
         found = solve()
         kept.keep(1, found)
@@ -195,6 +196,11 @@ def _lanes(
     if at_once is None:
         return jax.vmap(one)(lanes)
     return jax.lax.map(one, lanes, batch_size=None if at_once == 1 else at_once)  # one alone needs no batch
+
+
+def shape_of_lanes(kernel: Kernel, data: Any, keys: Array, axes: Any) -> Any:
+    """The shapes and number types of what `solve_many` finds, of which nothing is computed."""
+    return jax.eval_shape(functools.partial(_lanes, kernel, "solve", axes=axes), data, keys)
 
 
 def is_none(leaf: Any) -> bool:

@@ -94,15 +94,9 @@ def solve_many(
     for first in range(0, count, size):
         own, own_keys = _lanes(data, axes, slice(first, first + size)), keys[first : first + size]
         part = fingerprint([kernel, own, own_keys])[:LETTERS]
-        whole = functools.partial(contract.compiled_lanes(kernel, "solve"), own, own_keys, axes=axes)
-        shape = jax.eval_shape(whole)
-        place = kept(plan, name, facts, part)
-        assert place is not None
-        found = place.last(shape)
-        if found is None:
-            found = turns(own, own_keys)
-            place.keep(1, found)
-        parts.append(found)
+        shape = functools.partial(contract.shape_of_lanes, kernel, own, own_keys, axes)
+        alone = functools.partial(turns, own, own_keys)
+        parts.append(contract.found_once(alone, shape, kept(plan, name, facts, part)))
         tell(Progress("fitting", min(first + size, count), count, unit="fits"))
     return jax.tree.map(lambda *each: np.concatenate(each), *parts)
 

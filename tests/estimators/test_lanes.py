@@ -8,7 +8,7 @@ import pytest
 
 import lleval_jax as ll
 from lleval_jax.data import simulate
-from lleval_jax.estimators import lanes
+from lleval_jax.estimators import lanes, planned
 
 EXACT = {"precision": "float64", "model": "rasch"}
 
@@ -91,6 +91,20 @@ class Counted:
         return tree
 
 
-def test_a_plan_that_many_fits_cannot_follow_is_refused(sets, tmp_path):
-    with pytest.raises(ll.BadInput, match="many fits in one call keep no state; a study does"):
-        ll.irt.fit_many(sets, plan=ll.Plan(out=tmp_path))
+def test_fits_that_were_found_are_not_done_again(sets, tmp_path, monkeypatch):
+    asked, turns = [], planned.solve_in_turn
+
+    def counted(kernel, data, keys, **words):
+        asked.append(len(keys))
+        return turns(kernel, data, keys, **words)
+
+    monkeypatch.setattr(planned, "solve_in_turn", counted)
+    plan, some = ll.Plan(chunk=4, every=1, out=tmp_path), sets[:8]
+    once = ll.irt.fit_many(some, **EXACT, plan=plan)
+    assert asked == [4, 4]
+    kept = sorted(tmp_path.glob("*.state"))
+    kept[0].write_bytes(kept[0].read_bytes()[:-1])
+    assert ll.irt.fit_many(some, **EXACT, plan=plan) == once
+    assert asked == [4, 4, 4]
+    with pytest.raises(ll.BadInput, match="settings.model is rasch there and 2pl here"):
+        ll.irt.fit_many(some, precision="float64", plan=plan)
