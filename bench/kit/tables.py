@@ -25,6 +25,7 @@ METHODS = (
     "training",
     "refine",
     "aligners",
+    "live",
     "compress",
     "serving",
     "scale",

@@ -41,7 +41,9 @@ class Table:
 
     def evidence(self, column: str, rows: Sequence[int]) -> str:
         """The cells of a column that a key follows from."""
-        return f"{column}: " + "; ".join(f"{self.names[row]} {self.texts[column][row]}" for row in rows)
+        return f"{column}: " + "; ".join(
+            f"{self.names[row]} \N{RIGHTWARDS ARROW} {self.texts[column][row]}" for row in rows
+        )
 
 
 def table_of(element: Element) -> Table | None:

@@ -13,7 +13,7 @@ from lleval_jax.live.values import Element, Question, Verdict
 from lleval_jax.lm.replies import Cached
 from lleval_jax.values.progress import Tell
 
-TWICE, SHARE = "duplicates", "share"  # filters: asked already; enough of this paper
+TWICE, SHARE = "duplicates", "per paper"  # filters: asked already; enough of this paper
 JUDGE = agreement.ROLE
 
 

@@ -208,6 +208,9 @@ th, td {{ padding: .25rem .9rem .25rem 0; text-align: right; vertical-align: top
 th:first-child, td:first-child {{ text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }}
 thead th {{ border-bottom: 1px solid #888; font-weight: 600; }}
 tbody tr:nth-child(even) {{ background: #f6f6f6; }}
+@media (max-width: 40rem) {{ table {{ font-size: .85rem; width: 100%; }}
+ th, td {{ white-space: normal; padding-right: .6rem; }}
+ th:first-child, td:first-child {{ min-width: 5rem; }} }}
 </style>
 <body>
 {body}

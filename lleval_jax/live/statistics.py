@@ -167,7 +167,7 @@ GUESSERS: dict[str, Callable[[Sequence[Question]], list[float]]] = {
 GROUPS: dict[str, Callable[[Known, Question], str]] = {
     "domain": lambda known, each: known.paper(each).categories[0],
     "element": lambda known, each: known.element(each).kind,
-    "type of figure": lambda known, each: known.element(each).type if known.element(each).kind == "figure" else "table",
+    "type": lambda known, each: known.element(each).type if known.element(each).kind == "figure" else "table",
     "licence": lambda known, each: family(known.paper(each)),
     "kind": lambda known, each: each.kind,
     "made by": lambda known, each: each.made_by,

@@ -1,0 +1,1 @@
+"""A living benchmark: what its filters find, and what a run survives."""
