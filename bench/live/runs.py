@@ -31,7 +31,7 @@ class Settings:
     """What is run."""
 
     kills: int = setting(100, "processes that are killed")
-    longest: float = setting(6.0, "seconds until one is killed, at most")
+    longest: float = setting(6.0, "seconds of work until one is killed, at most")
     requests: int = setting(64, "slow requests under way together")
 
 
@@ -81,7 +81,8 @@ def killed(place: pathlib.Path, settings: Settings, whole: dict[str, bytes]) -> 
         while True:
             with subprocess.Popen([sys.executable, "-c", CODE, str(folder)], env=dict(os.environ)) as process:
                 try:
-                    process.wait(rng.uniform(1.0, settings.longest) if kills < settings.kills else None)
+                    _at_work(process, folder)
+                    process.wait(rng.uniform(0.0, settings.longest) if kills < settings.kills else None)
                     break
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGKILL)
@@ -101,6 +102,13 @@ def killed(place: pathlib.Path, settings: Settings, whole: dict[str, bytes]) -> 
         "extra requests": extra,
         "extra beyond kills x workers": worst,
     }
+
+
+def _at_work(process: subprocess.Popen, folder: pathlib.Path) -> None:
+    """Wait until a process holds the lock of a run: before that there is nothing to disturb."""
+    named, lock = f"process {process.pid} ", folder / "lock"
+    while process.poll() is None and not (lock.exists() and named in lock.read_text()):
+        time.sleep(0.02)
 
 
 def together(count: int) -> dict[str, float]:

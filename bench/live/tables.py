@@ -20,7 +20,14 @@ def blind() -> str:
         )
         for share, each in found["blind"].items()
     ]
-    head = ("known", "intervals that contain it", "mean estimate", "lost by luck", "most, of allowed", "LiveXiv's rule removes")
+    head = (
+        "known",
+        "intervals that contain it",
+        "mean estimate",
+        "lost by luck",
+        "most, of allowed",
+        "LiveXiv's rule removes",
+    )
     return markdown(head, rows)
 
 
@@ -35,7 +42,11 @@ def keys() -> str:
         ("two judges: share of wrong keys, planted 10%", percent(each["share"], 1), ""),
         ("intervals of it that contain the planted one", each["inside"], ""),
         ("wrong keys suspected / right ones", f"{percent(each['suspected'], 1)} / {percent(each['falsely'], 2)}", ""),
-        ("a judge that always says A: kappa, called a filter", f"{number(yes['kappa'])}, {_yes(yes['filter'])}", "0, no"),
+        (
+            "a judge that always says A: kappa, called a filter",
+            f"{number(yes['kappa'])}, {_yes(yes['filter'])}",
+            "0, no",
+        ),
         ("a wordy judge: replies not read", f"{wordy['unread']} of {wordy['unread'] + wordy['read']}", ""),
         ("verdicts given to another question", f"{wordy['misassigned']}", "0"),
         ("the same, read by position, a stray word before one in ten", percent(found["by position"]), ""),
@@ -56,7 +67,11 @@ def runs() -> str:
         ("questions kept", f"{run['kept']}", "100"),
         ("tokens as the models count them", _yes(run["tokens as the models count"]), "within 2%"),
         (f"{together['requests']} requests of {together['one']} s together", f"{together['seconds']:.2f} s", ""),
-        (f"{killed['kills']} kills: runs with tables equal byte by byte", f"{killed['equal']} of {killed['runs']}", "all"),
+        (
+            f"{killed['kills']} kills: runs with tables equal byte by byte",
+            f"{killed['equal']} of {killed['runs']}",
+            "all",
+        ),
         ("requests sent again", f"{killed['extra requests']}", "kills x workers"),
     ]
     return markdown(("", "reached", "bar"), rows)
@@ -77,7 +92,10 @@ def loop() -> str:
         for name, each in found.items()
         if name.endswith("models")
     ]
-    return markdown(("", "wrong keys found", "right ones named", "found, by rank at 2%", "error of scores, points", "after review"), rows)
+    return markdown(
+        ("", "wrong keys found", "right ones named", "found, by rank at 2%", "error of scores, points", "after review"),
+        rows,
+    )
 
 
 def _yes(value: bool) -> str:

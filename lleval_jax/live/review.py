@@ -33,7 +33,6 @@ CHOICES = {
     "unusable": "cannot be read",
 }
 FOLDER = "reviews"  # of a run
-SUSPECT = "key likely wrong"  # as `lleval check` flags an item
 
 
 class Review(msgspec.Struct, forbid_unknown_fields=True):
@@ -147,7 +146,7 @@ def wrong_keys(reviews: Reviews, version: Version) -> Share:
 
 
 def suspects_in(path: pathlib.Path, version: Version) -> list[str]:
-    """The questions whose keys `lleval check --json` suspects, the likeliest first.
+    """The questions whose keys `lleval check --json` doubts, the likeliest wrong first.
 
     Raises:
         BadInput: it is no such file.
@@ -156,11 +155,10 @@ def suspects_in(path: pathlib.Path, version: Version) -> list[str]:
     names = items.ids(version)
     try:
         found: Any = json.loads(path.read_bytes())
-        listed = [each for each in found["items"] if SUSPECT in each["flags"]]
-        listed.sort(key=lambda each: -(each["wrong_key"] or 0.0))
+        listed = sorted(found["suspects"], key=lambda each: -each["wrong_key"])
         return [names.get(item, item) for each in listed if (item := str(each["item"]).rpartition("/")[2])]
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} is not the JSON of 'lleval check': it lists no items") from error
+        raise BadInput(f"{path} is not the JSON of 'lleval check': it lists no suspects") from error
 
 
 def _verdict(question: str, found: set[str]) -> Verdict:

@@ -10,6 +10,7 @@ from lleval_jax.values.trust import Examination, Guard, ItemReport, Recovery, Ro
 
 SCHEMA = "lleval/check/1"
 ITEMS = 12  # on the page
+SUSPECTS = 100  # in the JSON
 PAIRS = 5
 MANY = {"slope": "slopes", "intercept": "intercepts", "ability": "abilities"}
 
@@ -119,6 +120,7 @@ def content(
     }
     out["flags"] = report.count()
     out["items"] = [_item(report, i) for i in report.flagged]
+    out["suspects"] = _suspects(report)
     if rotation is not None:
         out["rotation"] = {"by": rotation.by, "names": list(rotation.names), "turn": rotation.turn.tolist()}
         out["rotation"] |= {"correlation": rotation.correlation.tolist()}
@@ -132,6 +134,13 @@ def content(
 def _number(value: float) -> float | None:
     """JSON knows no NaN."""
     return float(value) if np.isfinite(value) else None
+
+
+def _suspects(report: ItemReport) -> list[dict[str, Any]]:
+    """The keys most in doubt, flagged or not: few answers rank them well before they prove one wrong."""
+    doubt = np.where(np.isfinite(report.wrong_key), report.wrong_key, 0.0)
+    first = np.argsort(-doubt, kind="stable")[:SUSPECTS]
+    return [{"item": report.items[i], "wrong_key": float(doubt[i])} for i in first if doubt[i] > 0]
 
 
 def _item(report: ItemReport, i: int) -> dict[str, Any]:

@@ -212,11 +212,9 @@ def test_suspects_of_check_come_to_the_page(whole, tmp_path):
     _, version = whole
     rows = [each for group in items.configs(version).values() for each in group]
     names = [f"live_x/{items.doc_hash(rows[3])}", f"live_x/{rows[5]['id']}"]
-    listed = [
-        {"item": name, "flags": [review.SUSPECT], "wrong_key": p} for name, p in zip(names, (0.6, 0.9), strict=True)
-    ]
+    listed = [{"item": name, "wrong_key": p} for name, p in zip(names, (0.3, 0.9), strict=True)]
     path = tmp_path / "check.json"
-    path.write_text(json.dumps({"items": [*listed, {"item": "z", "flags": ["negative slope"], "wrong_key": 0.1}]}))
+    path.write_text(json.dumps({"items": [], "suspects": listed}))
     found = review.suspects_in(path, version)
     assert found == [rows[5]["id"], rows[3]["id"]]
     assert [each.id for each in review.sample(version, 1, suspects=found)] == [rows[5]["id"]]
