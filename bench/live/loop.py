@@ -12,7 +12,6 @@ import lleval_jax as ll
 from bench.kit.results import Record
 from bench.kit.settings import setting
 
-
 FALSE = 0.02  # share of right keys that may be suspected, of the ranking
 
 

@@ -60,7 +60,8 @@ def runs() -> str:
     """The shipped example."""
     found = read("live", "runs")
     run, killed, together = found["run"], found["killed"], found["together"]
-    size = f"{run['papers']} papers, {run['elements']} elements, {run['questions']} questions, {run['requests']:,} requests"
+    parts = ("papers", "elements", "questions", "requests")
+    size = ", ".join(f"{run[name]:,} {name}" for name in parts)
     rows = [
         (size, f"{run['seconds']:.0f} s, {run['megabytes']:.0f} MB", "60 s, 1 GB"),
         ("of this, fetching and reading papers", f"{run['seconds of reading papers']:.0f} s", ""),
