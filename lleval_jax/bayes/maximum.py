@@ -19,10 +19,15 @@ def estimate(fit: FitResult[IrtParams], target: str = "rate", *, level: float = 
         level: of the intervals.
 
     Raises:
-        BadInput: another kind of fit, or another target.
+        BadInput: another kind of fit, another target, or rates of answers that are graded or continuous.
     """
     require(isinstance(fit.params, IrtParams), f"this fit ({fit.method}) is none of irt.fit")
     require_known(target, ("rate", "ability"), "target")
+    require(
+        fit.params.answers is None or target == "ability",
+        "rates by the delta method are of answers that are right or wrong; of graded and continuous ones ask for "
+        "'ability', or calibrate a bank of the fit and estimate with it",
+    )
     p, groups = fit.params, fit.axes["groups"]
     if target == "ability":
         value, variance = p.ability, np.diagonal(p.ability_cov, axis1=1, axis2=2)

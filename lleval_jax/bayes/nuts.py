@@ -133,8 +133,9 @@ def begin(model: Any, space: Space, settings: NUTS, data: Any, normal: Normal, k
     init, _ = _kernel(model, space)
     place, chain = jax.random.split(key)
     size = len(normal.mean.shared) + normal.mean.own.size
+    first = _nearer(lambda z: potential(model, space, data, normal.at(z)), standard(normal.mean, place))
     return init(
-        standard(normal.mean, place),
+        first,
         settings.warmup,
         step_size=size**-0.25,
         target_accept_prob=settings.accept or model.accept,
@@ -142,6 +143,20 @@ def begin(model: Any, space: Space, settings: NUTS, data: Any, normal: Normal, k
         model_args=(data, normal),
         rng_key=chain,
     )
+
+
+def _nearer(minus: Callable[[Point], Array], z: Point) -> Point:
+    """A draw of the normal, or a point between it and the mode, where that is far too improbable.
+
+    From the mode to z minus the log density of a normal rises by |z|^2 / 2; where it rises by more than twice that, as
+    beyond a scale that is nearly zero, a chain would not come back.
+    """
+    shares = jnp.asarray([1, 0.5, 0.25, 0.1, 0], z.own.dtype)
+    square = sum(jnp.sum(part**2) for part in z)
+    rise = jax.lax.map(lambda share: minus(jax.tree.map(lambda part: share * part, z)), shares)
+    fit = rise - rise[-1] <= shares**2 * square  # NaN is not; the last one is
+    share = shares[jnp.argmax(fit)]
+    return jax.tree.map(lambda part: share * part, z)
 
 
 def advance(

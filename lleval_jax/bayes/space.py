@@ -105,12 +105,16 @@ def curvature(fn: Callable[[Point], Array], at: Point) -> Arrow:
     """The Hessian of a function whose units meet only through what they share."""
     gradient = jax.grad(fn)
 
-    def along(direction: Point) -> Point:
+    n, (units, width), dtype = len(at.shared), at.own.shape, at.shared.dtype
+
+    def column(i: Array) -> Point:
+        """Along a shared coordinate, or along one of all units at once; one program does for both."""
+        one = jax.nn.one_hot(i, n + width, dtype=dtype)
+        direction = Point(one[:n], jnp.broadcast_to(one[n:], (units, width)))
         return jax.jvp(gradient, (at,), (direction,))[1]
 
-    still = jax.tree.map(jnp.zeros_like, at)
-    n, width = len(at.shared), at.own.shape[1]
-    eye = jnp.eye(n, dtype=at.shared.dtype)
-    by_shared = jax.lax.map(lambda e: along(still._replace(shared=e)), eye, batch_size=min(AT_ONCE, max(n, 1)))
-    blocks = [along(still._replace(own=still.own.at[:, k].set(1))).own for k in range(width)]
-    return Arrow(by_shared.shared, jnp.moveaxis(by_shared.own, 0, 2), jnp.stack(blocks, 2))
+    at_once = min(AT_ONCE, n + width)
+    wanted = jnp.arange(-(-(n + width) // at_once) * at_once)  # whole batches: a part of one is a program of its own
+    found = jax.lax.map(column, wanted, batch_size=at_once)
+    by_shared, blocks = jax.tree.map(lambda x: x[:n], found), found.own[n : n + width]
+    return Arrow(by_shared.shared, jnp.moveaxis(by_shared.own, 0, 2), jnp.moveaxis(blocks, 0, 2))

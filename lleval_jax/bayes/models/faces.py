@@ -8,12 +8,14 @@ import pandas as pd
 from lleval_jax.bayes.models.agents import Agents
 from lleval_jax.bayes.models.covariates import covariates
 from lleval_jax.bayes.models.irt import Irt
+from lleval_jax.bayes.models.kinds import Kinds
 from lleval_jax.bayes.models.pairwise import Pairwise
 from lleval_jax.bayes.models.prompts import Prompts
 from lleval_jax.bayes.models.refresh import Refresh
 from lleval_jax.bayes.models.sloth import Sloth
 from lleval_jax.curves import Curve, Model, curve_of
 from lleval_jax.errors import require, require_known
+from lleval_jax.estimators.irt.answers import Asked
 from lleval_jax.estimators.refresh.panel import DIMS
 from lleval_jax.estimators.sloth.kernel import BENDS
 from lleval_jax.estimators.sloth.law import SKILLS, Link, Target
@@ -26,6 +28,7 @@ def irt(
     families: Mapping[str, str] | None = None,
     groups: bool = False,
     features: pd.DataFrame | None = None,
+    answers: Asked = "bernoulli",
 ) -> Irt:
     """An item response model of `Responses`.
 
@@ -38,13 +41,21 @@ def irt(
         features: of items, numbers (covariates, the columns of an embedding); one line an item, the index has their
             names. They are prior means of how easy an item is, by weights that are learned, and so is how far items
             are from them. Scores on items that none has answered can then be estimated.
+        answers: how scores are spread, as of `irt.fit`: "bernoulli" takes a fraction as that share of a right answer;
+            "auto" chooses grades, repeats or a continuous kind for each group of items; or a kind by name, of all items
+            or of each. These have the 2pl curve and one dimension.
 
     Raises:
-        BadInput: an unknown curve, one that does not go with so many dimensions, or features that are not numbers.
+        BadInput: an unknown curve, one that does not go with so many dimensions or with such answers, or features that
+            are not numbers.
     """
     found = curve_of(curve, dims)
     require(dims == 1 or (found.logistic and not found.shared_slope), "rasch, 3pl and 4pl have one dimension")
-    return Irt(found, tuple((families or {}).items()), groups, covariates(features))
+    parts = found, tuple((families or {}).items()), groups, covariates(features)
+    if answers == "bernoulli":
+        return Irt(*parts)
+    require(found == curve_of("2pl", 1), "answers other than 'bernoulli' have the curve '2pl' and one dimension")
+    return Kinds(*parts, answers if isinstance(answers, str) else tuple(sorted(answers.items())))
 
 
 def rasch(

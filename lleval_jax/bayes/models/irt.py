@@ -144,9 +144,14 @@ class Irt:
 
     def _items(self, data: Data) -> Array:
         """(items, width), as `irf.constrain` reads them."""
+        found = self._coordinates(data)
+        return jnp.concatenate([found[name] for name in dict.fromkeys(["slope", *self.coordinates])], 1)
+
+    def _coordinates(self, data: Data) -> dict[str, Array]:
+        """(items, parameters) each."""
         count, dims = len(data.group), self.curve.dims
-        where = {name: self._where(name) for name in self.coordinates}
-        own = {name: standard(f"{name}_own", count, dims if name == "slope" else 1) for name in self.standard}
+        where = {name: self._where(name, data) for name in self.coordinates}
+        own = {name: standard(f"{name}_own", count, self._wide(name, data)) for name in self.standard}
         found = {name: where[name].mean + where[name].sd * x for name, x in own.items()}
         if self.curve.shared_slope:
             found["slope"] = jnp.broadcast_to(site("slope_all", dist.Normal(*self.usual("slope"))), (count, 1))
@@ -154,15 +159,19 @@ class Irt:
             found["slope"] = loadings.triangular(own["slope"], loadings.diagonal(dims), jnp.asarray(data.anchors))
         if self.features is not None:
             at = where["intercept"]
-            alone = effects.effects("intercept", jnp.asarray(at.sd), data.told)
-            found["intercept"] = (at.mean + alone + covariates.easiness(data.features))[:, None]
+            sd = jnp.broadcast_to(jnp.asarray(at.sd), (count, 1))[:, 0]
+            alone = effects.effects("intercept", sd, data.told)
+            found["intercept"] = at.mean + alone[:, None] + covariates.easiness(data.features)[:, None]
         if self.groups:
             between = half_normal("group_sd", BETWEEN)
             found["intercept"] += between * standard("group", len(data.share), 1)[data.group]
-        names = dict.fromkeys(["slope", *self.coordinates])
-        return jnp.concatenate([found[name] for name in names], 1)
+        return found
 
-    def _where(self, name: str) -> Where:
+    def _wide(self, name: str, data: Data) -> int:
+        """Parameters of an item that a coordinate has."""
+        return self.curve.dims if name == "slope" else 1
+
+    def _where(self, name: str, data: Data) -> Where:
         """Fixed, as in `irt.fit`, or learned."""
         mean, sd = self.usual(name)
         if name not in self.learned:
@@ -227,20 +236,7 @@ class Irt:
         if self.curve.positive and p.slope.mean() < 0:
             turn = -turn
         slope = p.slope @ turn
-        coordinates = {
-            "slope": np.log(np.maximum(slope, LEAST_SLOPE)) if self.curve.positive else slope,
-            "intercept": p.intercept[:, None],
-            "floor": _logit(p.floor)[:, None],
-            "ceiling": _logit((p.ceiling - p.floor) / (1 - p.floor))[:, None],
-        }
-        found = {"ability_own": p.ability @ turn}
-        for name in self.coordinates:
-            mean, sd = self.usual(name)
-            found[f"{name}_own"] = (coordinates[name] - mean) / sd
-            if name in self.learned:
-                found |= {f"{name}_mean": np.asarray(mean), f"{name}_sd": np.asarray(sd)}
-        if self.curve.shared_slope:
-            found["slope_all"] = coordinates["slope"][0, 0]
+        found = {"ability_own": p.ability @ turn} | self._items_start(data, p, slope)
         if self.curve.dims > 1:
             found["slope_diagonal"] = np.maximum(np.diagonal(slope[anchors]), LEAST_SLOPE)
         if self.families:
@@ -254,6 +250,24 @@ class Irt:
         mean, sd = self.usual("intercept")
         found["intercept_own"] = effects.start(p.intercept - mean, sd, data.told)
         return found | covariates.start(data.features)
+
+    def _items_start(self, data: Data, p: IrtParams, slope: np.ndarray) -> dict[str, np.ndarray]:
+        """Of each coordinate."""
+        coordinates = {
+            "slope": np.log(np.maximum(slope, LEAST_SLOPE)) if self.curve.positive else slope,
+            "intercept": p.intercept[:, None],
+            "floor": _logit(p.floor)[:, None],
+            "ceiling": _logit((p.ceiling - p.floor) / (1 - p.floor))[:, None],
+        }
+        found = {}
+        for name in self.coordinates:
+            mean, sd = self.usual(name)
+            found[f"{name}_own"] = (coordinates[name] - mean) / sd
+            if name in self.learned:
+                found |= {f"{name}_mean": np.asarray(mean), f"{name}_sd": np.asarray(sd)}
+        if self.curve.shared_slope:
+            found["slope_all"] = coordinates["slope"][0, 0]
+        return found
 
     def outcome(self, target: str, data: Data, draw: Values, key: Array) -> Array:
         """Abilities, or scores on the benchmark's items; see `answers.outcome`."""
