@@ -156,7 +156,8 @@ BIBTEX = {
 }""",
     "ngweta2024aligners": """@inproceedings{ngweta2024aligners,
   title = {Aligners: Decoupling {LLMs} and Alignment},
-  author = {Ngweta, Lilian and Agarwal, Mayank and Maity, Subha and Gittens, Alex and Sun, Yuekai and Yurochkin, Mikhail},
+  author = {Ngweta, Lilian and Agarwal, Mayank and Maity, Subha and Gittens, Alex and Sun, Yuekai and
+            Yurochkin, Mikhail},
   booktitle = {Findings of the Association for Computational Linguistics: EMNLP},
   year = {2024},
   eprint = {2403.04224},

@@ -1,5 +1,6 @@
 """Answers as arrays for a posterior, and the scores that follow from probabilities."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -8,12 +9,31 @@ import jax.numpy as jnp
 import numpy as np
 
 from lleval_jax.bayes.contract import Laid, Target
+from lleval_jax.core.irt import kinds
 from lleval_jax.errors import nearest, require
 from lleval_jax.types import Array
 from lleval_jax.values.responses import WHOLE, Responses
 from lleval_jax.values.sparse import SparseResponses, as_dense
 
 Numbers = Array | np.ndarray  # a layout is made on the host
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """The kinds that there are, by name: part of the program, not of the numbers."""
+
+    names: tuple[str, ...]
+
+    @property
+    def kinds(self) -> tuple[kinds.Kind, ...]:
+        """Themselves."""
+        return tuple(map(kinds.of, self.names))
+
+    @property
+    def shapes(self) -> int:
+        """Of the kind with the most; one where none has any, which then only its prior moves."""
+        return max(1, *(kind.shapes for kind in self.kinds))
 
 
 class Data(NamedTuple):
@@ -28,6 +48,8 @@ class Data(NamedTuple):
     anchors   (dims,)             items whose loadings are triangular
     features  (items, features)   standardised; none, unless the model has them
     told      (items,)            information about an item, as of `effects`, where it is needed
+    kind      (items,)            index into `known`
+    known     the kinds of answers
     """
 
     scores: Numbers
@@ -39,6 +61,8 @@ class Data(NamedTuple):
     anchors: Numbers
     features: Numbers
     told: Numbers
+    kind: Numbers
+    known: Known
 
 
 class Scored(Protocol):
@@ -82,6 +106,8 @@ def lay_out(
         anchors=anchors,
         features=np.zeros((len(responses.items), 0), precision),
         told=np.zeros(len(responses.items), precision),
+        kind=np.zeros(len(responses.items), np.int32),
+        known=Known(("bernoulli",)),
         **numbers,
     )
     dims = tuple(f"ability-{d + 1}" for d in range(len(anchors))) if len(anchors) > 1 else ("ability",)

@@ -17,7 +17,6 @@ import dataclasses
 import functools
 import warnings
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,7 @@ from numpyro import distributions as dist
 
 from lleval_jax.bayes.contract import Laid, Values
 from lleval_jax.bayes.models import answers
-from lleval_jax.bayes.models.answers import Numbers
+from lleval_jax.bayes.models.answers import Data, Known
 from lleval_jax.bayes.models.irt import ABOUT, SPREAD, Irt, Where
 from lleval_jax.bayes.models.sites import shown, site
 from lleval_jax.core.irt import kinds
@@ -43,50 +42,11 @@ ABOUT_SHAPE, SPREAD_SHAPE = 1.0, 1.0
 LEAST_SPREAD = 0.1  # of items where a start is
 
 
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class Known:
-    """The kinds that there are, by name: part of the program, not of the numbers."""
-
-    names: tuple[str, ...]
-
-    @property
-    def kinds(self) -> tuple[kinds.Kind, ...]:
-        """Themselves."""
-        return tuple(map(kinds.of, self.names))
-
-    @property
-    def shapes(self) -> int:
-        """Of the kind with the most; one where none has any, which then only its prior moves."""
-        return max(1, *(kind.shapes for kind in self.kinds))
-
-
-class Data(NamedTuple):
-    """As `answers.Data`, and:
-
-    kind   (items,)  index into `known`
-    known  the kinds
-    """
-
-    scores: Numbers
-    weight: Numbers
-    group: Numbers
-    share: Numbers
-    family: Numbers
-    families: Numbers
-    anchors: Numbers
-    features: Numbers
-    told: Numbers
-    kind: Numbers
-    known: Known
-
-
 @dataclasses.dataclass(frozen=True)
 class Kinds(Irt):
     """An item response model with `answers` as of `irt.fit`; `bayes.irt(answers=...)` makes it."""
 
     answers: str | tuple[tuple[str, str], ...] = "auto"
-    data: ClassVar[type] = Data
 
     @property
     def name(self) -> str:
@@ -158,7 +118,7 @@ class Kinds(Irt):
         names = _names(value, fit, self._asked)
         known = Known(tuple(sorted(set(names))))
         kind = np.array([known.names.index(name) for name in names], np.int32)
-        data = Data(**laid.data._asdict(), kind=kind, known=known)
+        data = laid.data._replace(kind=kind, known=known)
         shapes = tuple(f"shape-{k + 1}" for k in range(known.shapes))
         return laid._replace(data=data, axes={**laid.axes, "kinds": known.names, "shapes": shapes, "one": ("all",)})
 
