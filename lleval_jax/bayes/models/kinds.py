@@ -10,7 +10,7 @@ whose mean and spread are estimated; here both have priors of their own:
     shape_mean ~ N(usual, 1), shape_sd ~ HalfNormal(1)            "normal": HalfNormal(0.5)
 
 What shapes mean: log distances of thresholds (graded), steps (gpcm), log precision (beta), log standard deviation
-(logit-normal), log variance (normal). A grade that nobody was given has the distances that the other items have.
+(logit-normal), log variance (normal). A grade that no answer was given has the distances that the other items have.
 """
 
 import dataclasses
