@@ -49,6 +49,7 @@ from lleval_jax.scale.plan import Plan as Plan
 from lleval_jax.scale.plan import mesh as mesh
 from lleval_jax.scores import compare as compare
 from lleval_jax.scores import estimate as estimate
+from lleval_jax.scores import gate as gate
 from lleval_jax.studies.runs import run as run
 from lleval_jax.studies.study import read_study as read_study
 from lleval_jax.values import Anchors as Anchors
@@ -57,6 +58,7 @@ from lleval_jax.values import Comparison as Comparison
 from lleval_jax.values import Estimate as Estimate
 from lleval_jax.values import Examination as Examination
 from lleval_jax.values import FitResult as FitResult
+from lleval_jax.values import Gate as Gate
 from lleval_jax.values import Guard as Guard
 from lleval_jax.values import ItemBank as ItemBank
 from lleval_jax.values import Leaderboard as Leaderboard

@@ -14,6 +14,7 @@ import pytest
         "lleval_jax.words",
         "lleval_jax.scores",
         "lleval_jax.estimators.plain.score",
+        "lleval_jax.estimators.plain.gate",
         "lleval_jax.estimators.plain.paired",
     ],
 )

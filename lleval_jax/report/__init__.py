@@ -4,6 +4,7 @@ from lleval_jax.report import alignment as alignment
 from lleval_jax.report import cite as cite
 from lleval_jax.report import compare as compare
 from lleval_jax.report import compression as compression
+from lleval_jax.report import gate as gate
 from lleval_jax.report import pepr as pepr
 from lleval_jax.report import plain as plain
 from lleval_jax.report import plot as plot
