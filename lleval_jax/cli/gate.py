@@ -53,7 +53,7 @@ def gate(
 ) -> None:
     """Is a new model worse than the baseline by more than a margin? Paired on common questions.
 
-    Exit status: 0 pass, 3 fail, 4 inconclusive; 1 and 2 as of all verbs, so that what could not be compared never passes.
+    Exit status: 0 pass, 3 fail, 4 inconclusive; 1 and 2 as of all verbs, so what cannot be compared never passes.
 
     Examples:
       lleval gate new.jsonl --baseline old.jsonl --margin 0.02
