@@ -29,8 +29,9 @@ def gate(
 ) -> Gate:
     """Pass, fail or inconclusive: is `new` worse than `baseline` by more than `margin`?
 
-    It passes where the lower bound of the difference is above -margin, fails where the upper bound is below. A model that
-    is worse by more than the margin passes with chance 1 - level at most, one that is not fails with that chance at most.
+    It passes where the lower bound of the difference is above -margin, fails where the upper bound is below. A model
+    that is worse by more than the margin passes with chance 1 - level, one that is not fails with that chance, at most
+    but for the approximation of the test (`bench/gate`).
 
     Args:
         responses: answers of both, scores in [0, 1]; k right of n repeats are a score of k / n with weight n.
@@ -46,8 +47,8 @@ def gate(
         A `Gate`.
 
     Raises:
-        BadInput: a margin that is not in (0, 1), an unknown model or word, no question in common, clusters of one question
-            each, or all in one.
+        BadInput: a margin that is not in (0, 1), an unknown model or word, no question in common, clusters of one
+            question each, or all in one.
 
     Source: Tango (1998), Statistics in Medicine 17, 891; `plain.margin` has the formula, and what is done with repeats
     and clusters.

@@ -5,11 +5,11 @@ lost of n, the chance q of losing one under the hypothesis is the larger root of
 
     2 n q^2 + [(2 n - a + b) D - a - b] q - b D (1 - D) = 0,     z = (a - b - n D) / sqrt(n (2 q + D (1 - D))).
 
-The variance is that under the hypothesis, so a few questions on which two models agree are no proof that they always do.
-Bounds are the D at which z reaches the quantile.
+The variance is that under the hypothesis, so a few questions on which two models agree are no proof that they always
+do. Bounds are the D at which z reaches the quantile.
 
-Other scores, such as k of n repeats, differ by less than 1: with c = sum d^2 / sum |d|, the size of a typical difference,
-sum max(d, 0) / c questions count as won, sum max(-d, 0) / c as lost, and D as D / c. So sum d^2 is kept, and where all
+Other scores, such as k of n repeats, differ by less than 1: with c = sum d^2 / sum |d|, the size of a typical
+difference, sum max(d, 0) / c questions count as won, sum max(-d, 0) / c as lost, and D as D / c. So sum d^2 is kept, and where all
 differences have size c this is Tango's test. Clusters: a, b and n are divided by the design effect, which is the
 variance of the mean over clusters (`units`, CR2) by that over questions, 1 at least; the quantile is Student's with one
 degree of freedom more than Satterthwaite's.
