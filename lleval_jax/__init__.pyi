@@ -47,12 +47,14 @@ from lleval_jax.report.cite import cite as cite
 from lleval_jax.scale.hosts import join as join
 from lleval_jax.scale.plan import Plan as Plan
 from lleval_jax.scale.plan import mesh as mesh
+from lleval_jax.scores import audit as audit
 from lleval_jax.scores import compare as compare
 from lleval_jax.scores import estimate as estimate
 from lleval_jax.scores import gate as gate
 from lleval_jax.studies.runs import run as run
 from lleval_jax.studies.study import read_study as read_study
 from lleval_jax.values import Anchors as Anchors
+from lleval_jax.values import Audit as Audit
 from lleval_jax.values import Choice as Choice
 from lleval_jax.values import Comparison as Comparison
 from lleval_jax.values import Estimate as Estimate

@@ -6,8 +6,9 @@ from typing import Any
 
 from lleval_jax.data import load_bank, read
 from lleval_jax.errors import BadInput, nearest
+from lleval_jax.estimators import audit as boards
 from lleval_jax.estimators import plain, tiny
-from lleval_jax.values import Comparison, Estimate, Gate, ItemBank, Responses, SparseResponses
+from lleval_jax.values import Audit, Comparison, Estimate, Gate, ItemBank, Responses, SparseResponses
 from lleval_jax.values.sparse import as_dense
 
 
@@ -103,6 +104,19 @@ def gate(
         one = dataclasses.replace(one, rows=(f"{one.rows[0]} (new)",), parts={})
         two = dataclasses.replace(two, rows=(f"{two.rows[0]} (baseline)",), parts={})
     return plain.gate(one.merge(two), new=one.rows[0], baseline=two.rows[0], margin=margin, **words)
+
+
+def audit(board: Responses | SparseResponses | Any, **words: Any) -> Audit:
+    """Who is really ahead on a board, from per-question results of many models (`ll.estimators.audit`).
+
+    Args:
+        board: answers, or what `ll.read` takes.
+        words: `level`, `cluster`, `draws`, `times`, `seed`.
+
+    Returns:
+        An `Audit`: rank intervals, tiers, p values of all pairs, and what the questions can tell.
+    """
+    return boards.audit(_read(board), **words)
 
 
 def _one(answers: Responses | SparseResponses, name: str | None, which: str) -> Responses:

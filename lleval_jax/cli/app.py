@@ -7,6 +7,7 @@ import typer
 import lleval_jax as ll
 from lleval_jax.cli.align.group import align
 from lleval_jax.cli.ask import ask
+from lleval_jax.cli.audit import audit
 from lleval_jax.cli.bank import bank
 from lleval_jax.cli.calibrate import calibrate
 from lleval_jax.cli.check import check
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (estimate, gate, calibrate, check, ask, convert, sloth, train, compress, serve, serve_bench, run):
+for verb in (estimate, gate, audit, calibrate, check, ask, convert, sloth, train, compress, serve, serve_bench, run):
     options.add(app, verb)
 app.add_typer(align, name="align")
 app.add_typer(pepr, name="pepr")

@@ -1,6 +1,8 @@
 """Results for readers: text, plots, comparisons, citations. Reads values only."""
 
 from lleval_jax.report import alignment as alignment
+from lleval_jax.report import audit as audit
+from lleval_jax.report import audit_page as audit_page
 from lleval_jax.report import cite as cite
 from lleval_jax.report import compare as compare
 from lleval_jax.report import compression as compression

@@ -1,5 +1,6 @@
 """What passes from hand to hand: frozen, named, on the host."""
 
+from lleval_jax.values.audit import Audit as Audit
 from lleval_jax.values.bank import Anchors as Anchors
 from lleval_jax.values.bank import Calibration as Calibration
 from lleval_jax.values.bank import ItemBank as ItemBank

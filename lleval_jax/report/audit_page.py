@@ -1,0 +1,95 @@
+"""An audit as one HTML file: no network, no script, light and dark, and readable on a phone."""
+
+import html
+import importlib.resources
+import string
+
+from lleval_jax.report import audit as tables
+from lleval_jax.report.cite import cite
+from lleval_jax.values.audit import Audit
+from lleval_jax.words import visible
+
+ROW, EDGE = 20, 6  # of the picture, in its own units
+SHOWN = 60  # models in the picture
+
+
+def page(found: Audit, title: str) -> str:
+    """The whole file.
+
+    Args:
+        found: the audit.
+        title: of the page.
+
+    Returns:
+        HTML; every name is escaped.
+    """
+    template = importlib.resources.files("lleval_jax.report").joinpath("audit.html").read_text(encoding="utf-8")
+    size = f"{len(found.rows):,} models, {len(found.items):,} questions"
+    return string.Template(template).substitute(
+        title=_text(title),
+        lead=_text(_lead(found)),
+        size=_text(f"{size}. Scores are of {found.population}."),
+        cards="".join(_card(name, value) for name, value in tables.said(found)),
+        picture=_picture(found),
+        shown=_text(f"The first {min(SHOWN, len(found.rows))} models; the bar is the range of ranks a model may have."),
+        models=_rows(found),
+        questions=_questions(found),
+        method=" ".join(_text(line) for line in tables.method(found)),
+        made=_text(f"lleval {found.source.version}. {found.source.command}"),
+        files="".join(f"<li>{_text(name)} <code>{_text(hash_)}</code></li>" for name, hash_ in _files(found)),
+        cite=_text(cite(found.source)),
+    )
+
+
+def _text(words: str) -> str:
+    return html.escape(visible(words)) if "\n" not in words else html.escape(words)
+
+
+def _lead(found: Audit) -> str:
+    tied = int(found.tied.sum())
+    first = found.rows[0]
+    return f"{first} is first, alone." if not tied else f"{first} is first by score, and {tied:,} others tie with it."
+
+
+def _card(name: str, value: str) -> str:
+    return f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>"
+
+
+def _picture(found: Audit) -> str:
+    """Rank ranges, a line a model."""
+    count, models = min(SHOWN, len(found.rows)), len(found.rows)
+    last = int(found.worst[:count].max())
+    lines = []
+    for i in range(count):
+        top, tie = i * ROW, "tie" if i == 0 or found.tied[i] else "rest"
+        left, right = (100 * (rank - 1) / max(last, 1) for rank in (found.best[i], found.worst[i] + 1))
+        middle = 100 * (i + 0.5) / max(last, 1)
+        lines.append(
+            f'<rect class="{tie}" x="{left:.2f}%" y="{top + EDGE}" width="{right - left:.2f}%" height="{ROW - 2 * EDGE}"'
+            f' rx="3"><title>{_text(found.rows[i])}: rank {tables.ranks(found, i)}</title></rect>'
+            f'<circle cx="{middle:.2f}%" cy="{top + ROW / 2}" r="3"/>'
+        )
+    names = "".join(f"<li>{_text(row)}</li>" for row in found.rows[:count])
+    label = f"Ranks 1 to {last} of {models}"
+    svg = f'<svg role="img" aria-label="{label}" height="{count * ROW}">{"".join(lines)}</svg>'
+    return f'<div class="ranks"><ol>{names}</ol><div>{svg}<p class="axis"><span>1</span><span>{last}</span></p></div></div>'
+
+
+def _rows(found: Audit) -> str:
+    table = tables.models(found)
+    head = "".join(f"<th>{_text(cell)}</th>" for cell in table.head)
+    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in line)}</tr>" for line in table.lines)
+    return f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+
+
+def _questions(found: Audit) -> str:
+    content = found.to_dict()
+    lines = [
+        f"<tr><td>{_text(one['item'])}</td><td>{100 * one['share']:z.2f}%</td><td>{one['score']:z.2f}</td></tr>"
+        for one in (*content["questions_that_decide"], *content["questions_against"])
+    ]
+    return "".join(lines)
+
+
+def _files(found: Audit) -> list[tuple[str, str]]:
+    return sorted(found.source.files.items())
