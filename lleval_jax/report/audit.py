@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from lleval_jax.report.text import Table
 from lleval_jax.values.audit import GAPS, Audit
 
@@ -62,7 +64,9 @@ def said(found: Audit) -> list[tuple[str, str]]:
 def method(found: Audit) -> list[str]:
     """How ranks, tiers and p values were found."""
     units = f"{found.clusters:,} clusters of questions" if found.clusters else "questions"
+    few = found.clusters > 0 and not np.triu(found.separated, 1).any()
     return [
+        *([f"{found.clusters:,} clusters are too few to separate any of so many pairs."] if few else []),
         f"Paired tests on common questions, random signs of {units}, all pairs judged at once (step-down max-T): all "
         f"rank ranges together contain the true ranks with {100 * found.level:.4g}% confidence.",
         "A tier begins with the first model that is separated from the first model of the tier before it.",

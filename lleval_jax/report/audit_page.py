@@ -64,15 +64,17 @@ def _picture(found: Audit) -> str:
         top, tie = i * ROW, "tie" if i == 0 or found.tied[i] else "rest"
         left, right = (100 * (rank - 1) / max(last, 1) for rank in (found.best[i], found.worst[i] + 1))
         middle = 100 * (i + 0.5) / max(last, 1)
+        title = f"{_text(found.rows[i])}: rank {tables.ranks(found, i)}"
         lines.append(
-            f'<rect class="{tie}" x="{left:.2f}%" y="{top + EDGE}" width="{right - left:.2f}%" height="{ROW - 2 * EDGE}"'
-            f' rx="3"><title>{_text(found.rows[i])}: rank {tables.ranks(found, i)}</title></rect>'
-            f'<circle cx="{middle:.2f}%" cy="{top + ROW / 2}" r="3"/>'
+            f'<rect class="{tie}" x="{left:z.2f}%" y="{top + EDGE}" width="{right - left:z.2f}%" '
+            f'height="{ROW - 2 * EDGE}" rx="3"><title>{title}</title></rect>'
+            f'<circle cx="{middle:z.2f}%" cy="{top + ROW / 2}" r="3"/>'
         )
     names = "".join(f"<li>{_text(row)}</li>" for row in found.rows[:count])
     label = f"Ranks 1 to {last} of {models}"
     svg = f'<svg role="img" aria-label="{label}" height="{count * ROW}">{"".join(lines)}</svg>'
-    return f'<div class="ranks"><ol>{names}</ol><div>{svg}<p class="axis"><span>1</span><span>{last}</span></p></div></div>'
+    axis = f'<p class="axis"><span>1</span><span>{last}</span></p>'
+    return f'<div class="ranks"><ol>{names}</ol><div>{svg}{axis}</div></div>'
 
 
 def _rows(found: Audit) -> str:

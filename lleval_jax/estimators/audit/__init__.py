@@ -1,3 +1,3 @@
-"""Who is really ahead on a board: paired tests of all pairs at once, rank intervals, and what the questions can tell."""
+"""Who is really ahead on a board: paired tests of all pairs at once, rank intervals, what the questions can tell."""
 
 from lleval_jax.estimators.audit.board import audit as audit

@@ -36,7 +36,7 @@ def _correlation(one: NDArray, two: NDArray) -> NDArray:
 
 
 def reliability(board: Board) -> float:
-    """Cronbach's alpha over questions that all models answered, KR-20 of right or wrong answers; NaN where undefined."""
+    """Cronbach's alpha (KR-20 of right or wrong answers) over questions that all answered; NaN where undefined."""
     x = board.scores[:, board.seen.all(0)]
     if min(x.shape) < 2:
         return float("nan")

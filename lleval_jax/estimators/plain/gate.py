@@ -31,7 +31,7 @@ def gate(
 
     It passes where the lower bound of the difference is above -margin, fails where the upper bound is below. A model
     that is worse by more than the margin passes with chance 1 - level, one that is not fails with that chance, at most
-    but for the approximation of the test (`bench/gate`).
+    but for the approximation of the test (`bench/audit`).
 
     Args:
         responses: answers of both, scores in [0, 1]; k right of n repeats are a score of k / n with weight n.

@@ -9,10 +9,10 @@ The variance is that under the hypothesis, so a few questions on which two model
 do. Bounds are the D at which z reaches the quantile.
 
 Other scores, such as k of n repeats, differ by less than 1: with c = sum d^2 / sum |d|, the size of a typical
-difference, sum max(d, 0) / c questions count as won, sum max(-d, 0) / c as lost, and D as D / c. So sum d^2 is kept, and
-where all differences have size c this is Tango's test. Clusters: a, b and n are divided by the design effect, which is the
-variance of the mean over clusters (`units`, CR2) by that over questions, 1 at least; the quantile is Student's with one
-degree of freedom more than Satterthwaite's.
+difference, sum max(d, 0) / c questions count as won, sum max(-d, 0) / c as lost, and D as D / c. So sum d^2 is kept,
+and where all differences have size c this is Tango's test. Clusters: a, b and n are divided by the design effect, which
+is the variance of the mean over clusters (`units`, CR2) by that over questions, 1 at least; the quantile is Student's
+with one degree of freedom more than Satterthwaite's.
 """
 
 from typing import NamedTuple
