@@ -84,6 +84,6 @@ def test_no_question_in_common_is_one_line(logs, capsys) -> None:
 
 
 def test_python_says_the_same(logs) -> None:
-    found = ll.gate(f"{logs}/same.csv", baseline=f"{logs}/old.csv", margin=0.02, cluster="group")
+    found = ll.gate(f"{logs}/same.csv", baseline=f"{logs}/old.csv", margin=0.2, cluster="group")
     assert found.passed
     assert (found.clusters, found.new, found.baseline) == (25, "m<&> (new)", "m<&> (baseline)")

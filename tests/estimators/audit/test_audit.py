@@ -21,7 +21,7 @@ def board(right: np.ndarray, label: np.ndarray | None = None, seen: np.ndarray |
     return pairs.Board(right * seen.astype(float), seen, np.arange(right.shape[1]) if label is None else label)
 
 
-def tested(one: pairs.Board, draws: int = 200, seed: int = 0) -> np.ndarray:
+def adjusted(one: pairs.Board, draws: int = 200, seed: int = 0) -> np.ndarray:
     return pairs.p_values(one, pairs.gaps(one), draws, np.random.default_rng(seed))[0]
 
 
@@ -42,7 +42,7 @@ def test_step_down_by_hand(clustered: bool, missing: bool) -> None:
             units = np.bincount(label, d)
             size = np.sqrt(units @ units)
             t[i, j], drawn[i, j] = abs(units.sum()) / size, np.abs(signs @ units) / size
-    found, p = tested(one, draws), 0.0
+    found, p = adjusted(one, draws), 0.0
     for pair in sorted(t, key=lambda pair: -t[pair]):
         largest = np.max([drawn[other] for other in t if t[other] <= t[pair] + 1e-9], 0)
         p = max(p, (1 + np.sum(largest >= t[pair] - 1e-4)) / (draws + 1))
@@ -52,7 +52,7 @@ def test_step_down_by_hand(clustered: bool, missing: bool) -> None:
 def test_a_pair_alone_is_mcnemar() -> None:
     right = np.array([[1] * 14 + [0] * 5 + [1] * 30, [0] * 14 + [1] * 5 + [1] * 30])
     exact = binomtest(5, 19).pvalue
-    assert tested(board(right), 20_000)[0, 1] == pytest.approx(exact, abs=5 * np.sqrt(exact / 20_000))
+    assert adjusted(board(right), 20_000)[0, 1] == pytest.approx(exact, abs=5 * np.sqrt(exact / 20_000))
 
 
 @pytest.mark.parametrize("clustered", [False, True])
@@ -64,7 +64,7 @@ def test_equal_models_are_separated_on_one_board_in_twenty(clustered: bool) -> N
         ease = rng.normal(0, 1.5, 80) + np.array([0, 0, 0, 0, 0, 1, 2, -1])[:, None]
         if clustered:  # a model is good or bad at a whole cluster
             ease = ease + rng.normal(0, 1, (8, 20)).repeat(4, 1)
-        p = tested(board(rng.random((8, 80)) < 1 / (1 + np.exp(-ease)), label), seed=i)
+        p = adjusted(board(rng.random((8, 80)) < 1 / (1 + np.exp(-ease)), label), seed=i)
         false += bool((p[:5, :5] <= 0.05).any())
     assert false <= ALLOWED
 
@@ -74,7 +74,7 @@ def test_clusters_that_are_not_named_are_found_too_often() -> None:
     rng, false = np.random.default_rng(1), 0
     for i in range(100):
         ease = rng.normal(0, 1.5, 80) + rng.normal(0, 2, (8, 8)).repeat(10, 1)
-        false += bool((tested(board(rng.random((8, 80)) < 1 / (1 + np.exp(-ease))), seed=i) <= 0.05).any())
+        false += bool((adjusted(board(rng.random((8, 80)) < 1 / (1 + np.exp(-ease))), seed=i) <= 0.05).any())
     assert false > binom.isf(1e-6, 100, 0.05)
 
 

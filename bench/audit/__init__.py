@@ -1,0 +1,1 @@
+"""Boards audited, and gates."""
