@@ -103,6 +103,20 @@ ENTRIES: dict[str, Entry] = {
             {"problem": ("2pl_400x14000",), "small": True, "quick": True, "repeats": 1},
         ),
         Entry(
+            "audit.gate",
+            "false passes and false fails of a gate at its margin: repeats, clusters",
+            2,
+            "gate",
+            {"pairs": 50, "questions": (100,)},
+        ),
+        Entry(
+            "audit.boards",
+            "boards on which an audit separates equal models, and how many true differences it finds",
+            2,
+            "boards",
+            {"boards": 3, "draws": 100},
+        ),
+        Entry(
             "tiny.alpaca",
             "AlpacaEval 2.0: few answers to the full score",
             10,

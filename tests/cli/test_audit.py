@@ -40,7 +40,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs) -> None:  # noqa: ANN001
         self.loads += [f"{tag} {name}" for name, _ in attrs if name in ("src", "href", "srcset", "data", "onload")]
         self.loads += [tag] * (tag in ("script", "link", "iframe", "img", "object"))
-        self.open += [tag] * (tag not in ("meta", "br", "rect", "circle"))
+        self.open += [tag] * (tag not in ("meta", "br"))
 
     def handle_endtag(self, tag) -> None:  # noqa: ANN001
         assert self.open.pop() == tag
