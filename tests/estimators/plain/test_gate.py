@@ -10,8 +10,8 @@ import lleval_jax as ll
 from lleval_jax.estimators.plain import margin as margins
 
 PAIRS, QUESTIONS, MARGIN = 4000, 400, 0.03
-# The score test is approximate: the bar is a rate of .06. More than this share of false verdicts among 4,000 pairs would
-# have chance 1e-6 were the rate .06.
+# The score test is approximate: the bar is a rate of .06. A larger share of false verdicts than this among 4,000 pairs
+# would have chance 1e-6 were the rate .06.
 ALLOWED = binom.isf(1e-6, PAIRS, 0.06) / PAIRS
 
 
