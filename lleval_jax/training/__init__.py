@@ -6,6 +6,7 @@
     tr.adapter_files.save_peft(trained.model.decoder, trained.lora, "adapter")
 
 losses    what is minimised
+weak_text what is minimised of texts whose author may be wrong
 low_rank  adapters: layers, files, merging
 run       a run: batches, steps, checkpoints
 cost      what a run will cost, before it begins

@@ -71,6 +71,9 @@ from lleval_jax.training.run.trained import Trained as Trained
 from lleval_jax.training.serve.engine import Engine as Engine
 from lleval_jax.training.serve.engine import Request as Request
 from lleval_jax.training.serve.resident import Residents as Residents
+from lleval_jax.training.weak_text import TextConfidence as TextConfidence
+from lleval_jax.training.weak_text import TextProduct as TextProduct
+from lleval_jax.training.weak_text import TextSmoothing as TextSmoothing
 from lleval_jax.values.aligned import Aligned as Aligned
 from lleval_jax.values.corrections import Corrections as Corrections
 from lleval_jax.values.pool import Pool as Pool

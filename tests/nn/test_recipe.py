@@ -8,6 +8,7 @@ import pytest
 
 from lleval_jax.data.preferences import read_preferences
 from lleval_jax.errors import BadInput
+from lleval_jax.training import weak_text
 from lleval_jax.training.losses import AOT
 from lleval_jax.training.low_rank.lora import Lora
 from lleval_jax.training.run import recipe
@@ -81,6 +82,32 @@ WRONG = [
 def test_what_is_wrong_in_a_recipe_is_named(tmp_path, one: str, other: str, message: str) -> None:
     with pytest.raises(BadInput, match=re.escape(message)):
         read(tmp_path, GOOD.replace(one, other))
+
+
+WEAK = [
+    ('"smoothing"\nshare = 0.2', weak_text.TextSmoothing(0.2)),
+    ('"confidence"\ncoef = 0.3\nwarm_up = 0.2\njump = true', weak_text.TextConfidence(0.3, 0.2, True)),
+    ('"product"\nalpha = 2.0\nbeta = 0.5\nshare = 0.05', weak_text.TextProduct(2.0, 0.5, 0.05)),
+]
+WEAK_WRONG = [
+    ('"smoothing"\nshare = 1.0', "share is 1; it is from 0 to below 1"),
+    ('"confidence"\ncoeff = 0.3', "[loss] has no 'coeff'; did you mean 'coef'?"),
+    ('"confidence"\njump = "yes"', "[loss] jump is 'yes': Expected `bool`, got `str`"),
+    ('"confidence"\nwarm_up = 2.0', "warm_up is 2; it is a share of the steps"),
+    ('"product"\nshare = 0.0', "share is 0; it is above 0 and below 1"),
+]
+PLACE = 'name = "aot"\nbeta = 0.5\npenalty = "squared_hinge"'
+
+
+@pytest.mark.parametrize(("said", "loss"), WEAK, ids=[type(loss).__name__ for _, loss in WEAK])
+def test_a_recipe_takes_the_losses_of_weak_texts(tmp_path, said: str, loss: weak_text.WeakText) -> None:
+    assert read(tmp_path, GOOD.replace(PLACE, f"name = {said}")).loss == loss
+
+
+@pytest.mark.parametrize(("said", "message"), WEAK_WRONG, ids=[message[:30] for _, message in WEAK_WRONG])
+def test_wrong_settings_of_weak_texts_are_named(tmp_path, said: str, message: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(message)):
+        read(tmp_path, GOOD.replace(PLACE, f"name = {said}"))
 
 
 def test_recipes_that_ship_are_read() -> None:

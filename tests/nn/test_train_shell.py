@@ -63,6 +63,23 @@ def test_answers_are_learned_and_a_run_that_has_ended_stays(place, capsys) -> No
     assert again["history"] == found["history"]
 
 
+@pytest.mark.slow
+def test_weak_texts_are_learned_with_confidence(place, capsys) -> None:
+    recipe = written(place, ANSWERS, 'confidence"\ncoef = 0.5\njump = true\n#"')
+    assert run(["train", recipe, "--json", str(place / "out.json")]) == OK
+    found = json.loads((place / "out.json").read_text())
+    assert [record["step"] for record in found["history"]] == [1, 2, 3]
+    assert {entry["group"] for entry in found["held_out"]} >= {"loss", "perplexity", "perplexity before"}
+    assert "TextConfidence on" in capsys.readouterr().out
+
+
+def test_a_wrong_setting_of_weak_texts_is_one_line(place, capsys) -> None:
+    assert run(["-q", "train", written(place, ANSWERS, 'product"\nbeta = -1.0\n#"')]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert "beta -1; above 0, at least 0" in said
+    assert said.count("\n") == 1
+
+
 BAD = [
     ([*PAIRS, {"chosen": CHAT.format(1, "x"), "rejected": CHAT.format(2, "x")}], "aot", "data.jsonl:9: 'chosen' and"),
     ([*PAIRS, {"chosen": CHAT.format(1, ""), "rejected": CHAT.format(1, "x")[:-12]}], "dpo", "data.jsonl:9: "),

@@ -110,13 +110,16 @@ class Confidence:
         self, logits: Float[Array, "texts classes"], labels: Float[Array, "texts classes"], done: float | Array
     ) -> Float[Array, "texts classes"]:
         """As `Targets`."""
+        share = self.share(done).astype(labels.dtype)
+        return (1 - share) * labels + share * self.hardened(logits, labels).astype(labels.dtype)
+
+    def hardened(self, logits: Array, labels: Array) -> Array:
+        """(texts, 2) the predictions, each wholly of one class."""
         kinds = labels.shape[-1]
         require(kinds == 2, f"the confidence loss balances two classes; there are {kinds}. Use Product or Smoothing.")
         first = jax.nn.softmax(logits)[:, 0]
         is_first = first >= jnp.quantile(first, labels.mean(0)[1])
-        hard = jnp.stack([is_first, ~is_first], axis=1).astype(labels.dtype)
-        share = self.share(done).astype(labels.dtype)
-        return (1 - share) * labels + share * hard
+        return jnp.stack([is_first, ~is_first], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)

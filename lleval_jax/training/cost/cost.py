@@ -120,7 +120,7 @@ def program_bytes(course: "loop.Course", batch: Packed, alone: bool) -> int:
         lowered = step.lower_whole(course.loss, parts.shape, learned, fixed, shaped, Sides(*sizes))
     else:
         weights = jax.ShapeDtypeStruct((sum(course.sizes),), jnp.float32)
-        lowered = step.lower_gradient(parts.shape, learned, fixed, shaped, weights)
+        lowered = step.lower_gradient(course.loss, parts.shape, learned, fixed, shaped, weights)
     found: Any = lowered.compile().memory_analysis()
     return int(found.temp_size_in_bytes)
 

@@ -31,8 +31,9 @@ from lleval_jax.training.run.checkpoints import Kept, Run
 from lleval_jax.training.run.peak import Peak, peak
 from lleval_jax.training.run.plan import Plan, plan, spread
 from lleval_jax.training.run.schedule import Schedule
-from lleval_jax.training.run.step import Parts
+from lleval_jax.training.run.step import Parts, Weak
 from lleval_jax.training.run.trained import Trained
+from lleval_jax.training.weak_text import WeakText
 from lleval_jax.values.preferences import Preferences
 from lleval_jax.values.progress import Progress, Tell, silent
 
@@ -63,7 +64,8 @@ def fit(
     Args:
         model: what `lm.load` gives; it stays as it is. What learns is float32 whatever it computes in.
         data: pairs, answers that are labelled good or bad, or answers without alternatives.
-        loss: what is minimised; None: `losses.AOT()`. `losses.SFT()` learns the chosen answers and no others.
+        loss: what is minimised; None: `losses.AOT()`. `losses.SFT()` learns the chosen answers and no others;
+            so do the losses of `weak_text`.
         lora: adapters to learn; None: all weights learn.
         schedule: steps, batch, rate, when to evaluate and to keep.
         held_out: preferences that are not learned, for evaluation and for the best step.
@@ -206,16 +208,23 @@ class Course:
             jax.random.fold_in(jax.random.fold_in(self.key, number), i) if self.noisy else None
             for i in range(len(packed))
         ]
+        weak = self.weak(number)
         if len(packed) == 1:
-            return step.whole(self.loss, parts, packed[0], known, keys[0])
+            return step.whole(self.loss, parts, packed[0], known, keys[0], weak)
         sums = jnp.zeros(len(rows))
         for each, key in zip(packed, keys, strict=True) if self.twice else ():
             sums += step.answers(parts, each, len(rows), key)
         value, pulled = step.pulled(self.loss, sums, known)
         weights, found = jnp.concatenate(pulled), step.nothing(parts.learned)
         for each, key in zip(packed, keys, strict=True):
-            found = step.gradient(parts, each, weights, found, key)
+            found = step.gradient(parts, each, weights, found, key, weak)
         return (value if self.twice else found[0]), found[1]
+
+    def weak(self, number: int) -> Weak | None:
+        """Targets other than the tokens, where the loss has them."""
+        if not isinstance(self.loss, WeakText):
+            return None
+        return Weak(self.loss, jnp.asarray(number / self.schedule.steps, jnp.float32))
 
     def evaluated(self, now: Kept, known: Sides) -> dict[str, float]:
         """The loss on held-out answers, and how far the chosen ones dominate there, or the perplexity."""

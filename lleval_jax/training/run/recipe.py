@@ -11,7 +11,9 @@
     tensorboard = true                # metrics for TensorBoard too, next to metrics.jsonl
 
     [loss]
-    name = "aot"                      # aot, dpo, ipo, kto, sft; its settings follow
+    name = "aot"                      # aot, dpo, ipo, kto, sft; its settings follow. Of weak texts, which are learned
+                                      # as by sft: smoothing (share), confidence (coef, warm_up, jump), product
+                                      # (alpha, beta, share)
     beta = 0.01
 
     [adapter]                         # without this table all weights learn
@@ -39,7 +41,8 @@ from jax.sharding import Mesh
 
 from lleval_jax.errors import BadInput, chosen, nearest, require
 from lleval_jax.lm.mesh import mesh
-from lleval_jax.training.losses import LOSSES, Loss
+from lleval_jax.training import losses, weak_text
+from lleval_jax.training.losses import Loss
 from lleval_jax.training.low_rank.lora import Lora
 from lleval_jax.training.run.batches import Long
 from lleval_jax.training.run.schedule import Schedule
@@ -48,6 +51,7 @@ from lleval_jax.values.preferences import Preferences, WhenUnfit
 SHIPPED = pathlib.Path(__file__).parent / "recipes"
 DEMO = "demo:"  # before the name of a recipe that ships
 Dtype = Literal["float32", "bfloat16"]
+LOSSES = losses.LOSSES | weak_text.LOSSES
 TABLES = ("loss", "adapter", "schedule", "columns", "mesh")
 
 

@@ -16,8 +16,20 @@ from lleval_jax.training import losses
 from lleval_jax.training.losses import Loss, Sides
 from lleval_jax.training.low_rank import lora
 from lleval_jax.training.run.batches import Packed
+from lleval_jax.training.weak_text import WeakText, answer_gains
 
 State = Any  # a pytree of variables
+
+
+class Weak(NamedTuple):
+    """What is learned of weak texts instead of their tokens alone.
+
+    loss  what makes targets
+    done  share of all steps that were made, from 0 to 1
+    """
+
+    loss: WeakText
+    done: jax.Array
 
 
 class Parts(NamedTuple):
@@ -58,7 +70,12 @@ def answers(parts: Parts, batch: Packed, count: int, key: jax.Array | None = Non
 
 
 def gradient(
-    parts: Parts, batch: Packed, weights: jax.Array, so_far: tuple[jax.Array, State], key: jax.Array | None = None
+    parts: Parts,
+    batch: Packed,
+    weights: jax.Array,
+    so_far: tuple[jax.Array, State],
+    key: jax.Array | None = None,
+    weak: Weak | None = None,
 ) -> tuple[jax.Array, State]:
     """`so_far`, and sum(weights * log-probabilities of the micro-batch's answers) with its gradient.
 
@@ -68,26 +85,29 @@ def gradient(
         weights: (count,) derivative of the loss by each answer's log-probability.
         so_far: both of the micro-batches before, or `nothing`; it is used up.
         key: as it was for `answers`.
+        weak: targets other than the tokens, whose `weak_text.gains` stand for log-probabilities.
     """
-    return _gradient(parts.shape, parts.learned, parts.fixed, batch, weights, so_far, key)
+    loss, done = weak or (None, None)
+    return _gradient(parts.shape, parts.learned, parts.fixed, batch, weights, so_far, key, done, loss)
 
 
 def whole(
-    loss: Loss, parts: Parts, batch: Packed, known: Sides, key: jax.Array | None = None
+    loss: Loss, parts: Parts, batch: Packed, known: Sides, key: jax.Array | None = None, weak: Weak | None = None
 ) -> tuple[jax.Array, State]:
     """The loss of a batch that is one micro-batch, and its gradient: one pass."""
-    return _whole(loss, parts.shape, parts.learned, parts.fixed, batch, known, key)
+    done = None if weak is None else weak.done
+    return _whole(loss, parts.shape, parts.learned, parts.fixed, batch, known, key, done)
 
 
 def lower_whole(loss: Loss, shape: Any, learned: Any, fixed: Any, batch: Any, known: Any) -> jax.stages.Lowered:
     """The program of `whole` for these shapes, not yet compiled."""
-    return _whole.lower(loss, shape, learned, fixed, batch, known, None)
+    return _whole.lower(loss, shape, learned, fixed, batch, known, None, _done(loss))
 
 
-def lower_gradient(shape: Any, learned: Any, fixed: Any, batch: Any, weights: Any) -> jax.stages.Lowered:
+def lower_gradient(loss: Loss, shape: Any, learned: Any, fixed: Any, batch: Any, weights: Any) -> jax.stages.Lowered:
     """The program of `gradient` for these shapes, not yet compiled."""
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    return _gradient.lower(shape, learned, fixed, batch, weights, (number, learned), None)
+    number, own = jax.ShapeDtypeStruct((), jnp.float32), loss if isinstance(loss, WeakText) else None
+    return _gradient.lower(shape, learned, fixed, batch, weights, (number, learned), None, _done(loss), own)
 
 
 def pulled(loss: Loss, sums: jax.Array, known: Sides) -> tuple[jax.Array, Sides]:
@@ -122,12 +142,30 @@ def in_float32(learned: State) -> State:
     return jax.tree.map(lambda x: x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, learned)
 
 
-def _sums(shape: Any, learned: State, fixed: State, batch: Packed, key: jax.Array | None, count: int) -> jax.Array:
+def _done(loss: Loss) -> Any:
+    """The shape of a share of steps, where a loss asks for it."""
+    return jax.ShapeDtypeStruct((), jnp.float32) if isinstance(loss, WeakText) else None
+
+
+def _sums(
+    shape: Any,
+    learned: State,
+    fixed: State,
+    batch: Packed,
+    key: jax.Array | None,
+    count: int,
+    weak: Weak | None = None,
+) -> jax.Array:
     model: Any = nnx.merge(shape, learned, fixed)
     if key is not None:
         model = lora.with_noise(model, key)
     tokens, positions, segments, places, answer = map(jnp.asarray, batch)
-    each = answer_logprobs(model, tokens, places, positions=positions, segments=segments)
+    where = {"positions": positions, "segments": segments}
+    each = (
+        answer_logprobs(model, tokens, places, **where)
+        if weak is None
+        else answer_gains(model, tokens, places, *weak, **where)
+    )
     return jax.ops.segment_sum(each, answer, count)
 
 
@@ -136,28 +174,38 @@ def _answers(shape, learned, fixed, batch, key, count):  # noqa: ANN001, ANN202
     return _sums(shape, learned, fixed, batch, key, count)
 
 
-@jax.jit(static_argnums=0, donate_argnums=5)
-def _gradient(shape, learned, fixed, batch, weights, so_far, key):  # noqa: ANN001, ANN202
+@jax.jit(static_argnums=(0, 8), donate_argnums=5)
+def _gradient(shape, learned, fixed, batch, weights, so_far, key, done, loss):  # noqa: ANN001, ANN202
+    weak = None if loss is None else Weak(loss, done)
+
     def weighted(learned: State) -> jax.Array:
-        return jnp.vdot(weights, _sums(shape, learned, fixed, batch, key, len(weights)))
+        return jnp.vdot(weights, _sums(shape, learned, fixed, batch, key, len(weights), weak))
 
     found, slope = jax.value_and_grad(weighted)(learned)
     return jax.tree.map(jnp.add, so_far, (found, _laid(shape, learned, fixed, slope)))
 
 
 @jax.jit(static_argnums=(0, 1))
-def _whole(loss, shape, learned, fixed, batch, known, key):  # noqa: ANN001, ANN202
-    return value_and_slope(loss, shape, learned, fixed, batch, known, key)
+def _whole(loss, shape, learned, fixed, batch, known, key, done):  # noqa: ANN001, ANN202
+    return value_and_slope(loss, shape, learned, fixed, batch, known, key, done)
 
 
 def value_and_slope(
-    loss: Loss, shape: Any, learned: State, fixed: State, batch: Packed, known: Sides, key: jax.Array | None = None
+    loss: Loss,
+    shape: Any,
+    learned: State,
+    fixed: State,
+    batch: Packed,
+    known: Sides,
+    key: jax.Array | None = None,
+    done: jax.Array | None = None,
 ) -> tuple[jax.Array, State]:
     """`whole`, not compiled: to be traced."""
+    weak = Weak(loss, jnp.ones(()) if done is None else done) if isinstance(loss, WeakText) else None
 
     def value(learned: State) -> jax.Array:
         count = len(known.chosen) + len(known.rejected)
-        sums = _sides(_sums(shape, learned, fixed, batch, key, count), known)
+        sums = _sides(_sums(shape, learned, fixed, batch, key, count, weak), known)
         return loss.value(sums, known, _ones(known))
 
     found, slope = jax.value_and_grad(value)(learned)
