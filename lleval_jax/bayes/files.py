@@ -13,8 +13,10 @@ from lleval_jax.bayes import trees
 from lleval_jax.bayes.contract import Laid, Target
 from lleval_jax.bayes.diagnostics import Diagnostics
 from lleval_jax.bayes.models.agents import Agents
+from lleval_jax.bayes.models.answers import Known
 from lleval_jax.bayes.models.covariates import Covariates
 from lleval_jax.bayes.models.irt import Irt
+from lleval_jax.bayes.models.kinds import Kinds
 from lleval_jax.bayes.models.pairwise import Pairwise
 from lleval_jax.bayes.models.prompts import Prompts
 from lleval_jax.bayes.models.refresh import Refresh
@@ -26,7 +28,7 @@ from lleval_jax.values.results import Source
 from lleval_jax.writing import put
 
 SCHEMA = "lleval/posterior/1"
-MODELS: dict[str, type] = {kind.__name__: kind for kind in (Agents, Irt, Pairwise, Prompts, Refresh, Sloth)}
+MODELS: dict[str, type] = {kind.__name__: kind for kind in (Agents, Irt, Kinds, Pairwise, Prompts, Refresh, Sloth)}
 PARTS: dict[str, type] = {"curve": Curve, "features": Covariates}  # settings that are classes of their own
 
 
@@ -89,12 +91,14 @@ def _posterior(tree: xarray.DataTree, said: Mapping[str, Any]) -> Posterior:
     targets = {name: Target(tuple(r), tuple(g), np.asarray(n, int)) for name, (r, g, n) in said["targets"].items()}
     source = Source(**said["source"] | {"cite": tuple(said["source"]["cite"])})
     axes, dims = ({name: tuple(x) for name, x in said[what].items()} for what in ("axes", "dims"))
+    data = _made(model.data, "", arrays)
+    data = data._replace(known=Known(axes["kinds"])) if "kinds" in axes else data
     checked: dict[str, Any] = dict(said["diagnostics"])
     checked |= {name: np.asarray(checked[name], float) for name in ("rhat", "bulk", "tail", "bfmi")}
     checked["sites"] = tuple(checked["sites"])
     return Posterior(
         model=model,
-        laid=Laid(_made(model.data, "", arrays), axes, dims, targets, source),
+        laid=Laid(data, axes, dims, targets, source),
         draws=_group(tree, "posterior"),
         stats=_group(tree, "sample_stats") if "sample_stats" in tree.children else {},
         diagnostics=Diagnostics(**checked),
@@ -109,10 +113,13 @@ def _group(tree: xarray.DataTree, name: str) -> dict[str, np.ndarray]:
 
 
 def _made(kind: type, prefix: str, arrays: Mapping[str, np.ndarray]) -> Any:
-    """A NamedTuple from the arrays under its dotted names."""
+    """A NamedTuple from the arrays under its dotted names; what is not there stays as it is by default."""
     parts = {}
     for name, hint in get_type_hints(kind).items():
-        parts[name] = _made(hint, f"{prefix}{name}.", arrays) if hasattr(hint, "_fields") else arrays[f"{prefix}{name}"]
+        if hasattr(hint, "_fields"):
+            parts[name] = _made(hint, f"{prefix}{name}.", arrays)
+        elif f"{prefix}{name}" in arrays:
+            parts[name] = arrays[f"{prefix}{name}"]
     return kind(**parts)
 
 

@@ -85,7 +85,7 @@ def by_prior(draws: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_draws_are_of_the_posterior_by_draws_of_the_prior() -> None:
+def test_draws_are_of_the_posterior_by_draws_of_the_prior(tmp_path) -> None:
     engine = bayes.NUTS(chains=2, draws=300, accept=0.9)
     posterior = bayes.sample(bayes.irt(answers=KINDS), two(), engine=engine, key=3, precision="float64")
     mean, error = by_prior(400_000)
@@ -95,6 +95,10 @@ def test_draws_are_of_the_posterior_by_draws_of_the_prior() -> None:
         assert abs(draws.mean() - mean[i]) < norm.isf(FALSE_ALARM / 4) * np.hypot(own, error[i])
     score = posterior.estimate("score")
     assert ((score.low >= 0) & (score.high <= 1)).all()
+    bayes.save(posterior, tmp_path / "kinds.nc")
+    again = bayes.load(tmp_path / "kinds.nc")
+    assert again.model == posterior.model
+    np.testing.assert_array_equal(again.estimate("score").value, score.value)
 
 
 def test_answers_that_a_kind_does_not_take_are_refused() -> None:

@@ -419,7 +419,8 @@ def test_check_names_the_wrong_key(doubtful: pathlib.Path, tmp_path: pathlib.Pat
     found = json.loads(target.read_text())
     assert found["schema"] == "lleval/check/1"
     assert set(found) == {
-        *("schema", "ok", "guard", "fit", "reliability", "split_half", "dims", "dependence", "flags", "items", "source")
+        *("schema", "ok", "guard", "fit", "reliability", "split_half", "dims", "dependence", "flags", "items"),
+        *("suspects", "source"),
     }  # fmt: skip
     assert found["ok"]
     assert [one["item"] for one in found["items"] if "key likely wrong" in one["flags"]] == ["mistaken"]

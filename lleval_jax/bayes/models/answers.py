@@ -18,6 +18,9 @@ from lleval_jax.values.sparse import SparseResponses, as_dense
 Numbers = Array | np.ndarray  # a layout is made on the host
 
 
+RIGHT_OR_WRONG = np.zeros(0, np.int32)
+
+
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Known:
@@ -48,7 +51,7 @@ class Data(NamedTuple):
     anchors   (dims,)             items whose loadings are triangular
     features  (items, features)   standardised; none, unless the model has them
     told      (items,)            information about an item, as of `effects`, where it is needed
-    kind      (items,)            index into `known`
+    kind      (items,)            index into `known`; none, where all answers are right or wrong
     known     the kinds of answers
     """
 
@@ -61,8 +64,8 @@ class Data(NamedTuple):
     anchors: Numbers
     features: Numbers
     told: Numbers
-    kind: Numbers
-    known: Known
+    kind: Numbers = RIGHT_OR_WRONG
+    known: Known = Known(("bernoulli",))
 
 
 class Scored(Protocol):
@@ -106,8 +109,6 @@ def lay_out(
         anchors=anchors,
         features=np.zeros((len(responses.items), 0), precision),
         told=np.zeros(len(responses.items), precision),
-        kind=np.zeros(len(responses.items), np.int32),
-        known=Known(("bernoulli",)),
         **numbers,
     )
     dims = tuple(f"ability-{d + 1}" for d in range(len(anchors))) if len(anchors) > 1 else ("ability",)

@@ -160,12 +160,10 @@ def _sums(
     if key is not None:
         model = lora.with_noise(model, key)
     tokens, positions, segments, places, answer = map(jnp.asarray, batch)
-    where = {"positions": positions, "segments": segments}
-    each = (
-        answer_logprobs(model, tokens, places, **where)
-        if weak is None
-        else answer_gains(model, tokens, places, *weak, **where)
-    )
+    if weak is None:
+        each = answer_logprobs(model, tokens, places, positions=positions, segments=segments)
+    else:
+        each = answer_gains(model, tokens, places, *weak, positions=positions, segments=segments)
     return jax.ops.segment_sum(each, answer, count)
 
 
