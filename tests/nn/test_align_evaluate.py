@@ -26,6 +26,14 @@ def value(found, group: str) -> tuple[float, float, float]:
     return found.value[at], found.low[at], found.high[at]
 
 
+def test_none_of_forty_is_no_certainty() -> None:
+    """Wilson's upper end for 0 of n is z^2 / (n + z^2)."""
+    found = evaluate(aligned([row(i, "x", "y") for i in range(40)]), np.ones(40))
+    share, low, high = value(found, "losses")
+    assert (share, low) == (0, 0)
+    np.testing.assert_allclose(high, 1.959964**2 / (40 + 1.959964**2), rtol=1e-6)
+
+
 def test_three_numbers_and_what_ties_are() -> None:
     """50 wins, 30 ties, 20 losses: half, dropped, counted."""
     said = np.repeat([1.0, 0.0, -1.0], [50, 30, 20])

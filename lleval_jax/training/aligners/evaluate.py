@@ -3,10 +3,12 @@
 Ties are not left out: an aligner that copies has a win rate of 50% here, and none among its decided answers.
 """
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
+from lleval_jax.core.share import wilson
 from lleval_jax.errors import require, require_level
 from lleval_jax.training.refine import two_way
 from lleval_jax.training.refine.arms import word_distance
@@ -16,6 +18,7 @@ from lleval_jax.values.results import Estimate, Source
 
 CITE = ("ngweta2024aligners",)
 NONE = "no such answers"
+MEANS = ("length ratio", "distance", "passes")  # measures that are no shares
 Pair = tuple[np.ndarray, np.ndarray]  # what is counted, and of how many, row by row
 
 
@@ -67,7 +70,10 @@ def evaluate(
     _, owner = np.unique(np.array(questions, object), return_inverse=True)
     count = int(owner.max()) + 1
     by = two_way.drawn(count, 1, draws, seed)
-    found = {group: _interval(pair, owner, count, by, level) for group, pair in measures.items()}
+    found = {
+        group: _interval(pair, owner, count, by, level) if group in MEANS else _share(pair, owner, count, by, level)
+        for group, pair in measures.items()
+    }
     value, low, high, error = np.array([each if each else (0.0, -np.inf, np.inf, np.inf) for each in found.values()]).T
     return Estimate(
         target="alignment",
@@ -109,6 +115,16 @@ def _measures(aligned: Aligned, verdicts: np.ndarray, good: np.ndarray) -> dict[
         "passes": (aligned.passes.astype(float), every),
         "unfinished": (low, every),
     }
+
+
+def _share(pair: Pair, owner: np.ndarray, count: int, by: Draws, level: float) -> Interval | None:
+    """As `_interval`; where it happened to none or to all, by Wilson over the questions: no draw differs there."""
+    found, (above, below) = _interval(pair, owner, count, by, level), pair
+    if found is None or (above.any() and (above < below).any()):
+        return found
+    questions = len(np.unique(owner[below > 0]))
+    low, high = wilson(found.value, NormalDist().inv_cdf((1 + level) / 2) ** 2 / questions)
+    return Interval(found.value, float(low), float(high), float(high - low) / 2)
 
 
 def _interval(pair: Pair, owner: np.ndarray, count: int, by: Draws, level: float) -> Interval | None:
