@@ -113,7 +113,7 @@ def gate(
         more=more,
         unit="questions" if population is None else "repeats of each question",
         method="score test" + ", clustered" * (label is not None) if population is None else "adjusted, repeats alone",
-        source=both.source.merge(Source(cite=CITE + CLUSTERED * (label is not None) + FINITE * (population == ALL))),
+        source=both.source.merge(Source(cite=CITE + CLUSTERED * bool(label) + FINITE * (population == ALL))),
     )
 
 
