@@ -94,6 +94,7 @@ def gate(
             margins.needed(found, -margin, level)[0] if population is None else _repeats(found, low, high, margin, few)
         )
         more = max(1, math.ceil(total - few)) if total < margins.MOST * few else None
+    clusters = 0 if label is None else int(label.max()) + 1
     return Gate(
         verdict=verdict,
         new=new,
@@ -105,7 +106,7 @@ def gate(
         margin=margin,
         level=level,
         questions=len(common),
-        clusters=0 if label is None else int(label.max()) + 1,
+        clusters=clusters,
         repeats=(repeats[0], repeats[1]),
         won=int((one > two).sum()),
         lost=int((one < two).sum()),
@@ -113,7 +114,7 @@ def gate(
         more=more,
         unit="questions" if population is None else "repeats of each question",
         method="score test" + ", clustered" * (label is not None) if population is None else "adjusted, repeats alone",
-        source=both.source.merge(Source(cite=CITE + CLUSTERED * bool(label) + FINITE * (population == ALL))),
+        source=both.source.merge(Source(cite=CITE + CLUSTERED * bool(clusters) + FINITE * (population == ALL))),
     )
 
 
