@@ -23,7 +23,7 @@ RETRIES = 4
 MOST = 100_000_000  # bytes of an answer
 LONGEST = 600.0  # seconds that a server may ask to wait
 AGAIN = (429, 500, 502, 503, 504)
-AGENT = "lleval_jax (https://pypi.org/project/lleval-jax)"
+AGENT = "lleval_jax"
 
 
 class NotFetched(RunFailed):
