@@ -12,6 +12,8 @@ import time
 import traceback
 from collections.abc import Sequence
 
+import jax
+
 from bench.kit import front, pair, same
 from bench.kit.entries import ENTRIES, Entry, lacking
 from bench.kit.results import Record, path_of
@@ -53,6 +55,7 @@ def smoke(entry: Entry) -> int:
         except Exception:  # noqa: BLE001  (the other studies are run all the same)
             traceback.print_exc()
             done = False
+    jax.clear_caches()  # a process may hold only so many programs: each takes some of its memory maps
     word = "ok" if done else "FAILED"
     print(f"{entry.name}: {word}, {time.perf_counter() - began:.1f} s, {cpu() - used:.1f} CPU s", flush=True)
     return int(not done)

@@ -99,7 +99,7 @@ def fuzz(reader: str, cases: int, seconds: int, count: pathlib.Path) -> None:
     import atheris
 
     os.environ["LLEVAL_CACHE"] = "off"
-    with atheris.instrument_imports(include=["lleval_jax.data", "lleval_jax.values"], enable_loader_override=False):
+    with atheris.instrument_imports(include=["lleval_jax.data", "lleval_jax.values"], enable_loader_override=False):  # pyright: ignore[reportAttributeAccessIssue]
         from lleval_jax import data
         from lleval_jax.data import files
         from lleval_jax.data.answers import Options

@@ -71,7 +71,7 @@ def savers() -> dict[str, tuple[Callable, Callable, bool]]:
 
     from lleval_jax import data
 
-    of_fit = (lambda mark, place: data.save(test_writing.fit(mark), place), lambda place: data.load(place).steps, True)
+    of_fit = (lambda mark, place: data.save(test_writing.fit(mark), place), lambda place: data.load(place).steps, True)  # pyright: ignore[reportAttributeAccessIssue]
     return test_writing.SAVERS | {"fit": of_fit}
 
 

@@ -44,7 +44,7 @@ def flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         for field in dataclasses.fields(value):
             yield from flat(getattr(value, field.name), f"{name}.{field.name}")
     elif hasattr(value, "_asdict"):
-        yield from flat(value._asdict(), name)
+        yield from flat(value._asdict(), name)  # pyright: ignore[reportCallIssue]
     elif isinstance(value, str | int | float | bool | np.generic):
         yield name, value
     elif hasattr(value, "shape"):

@@ -68,7 +68,7 @@ def memory(chunks: tuple[int, ...]) -> list[dict]:
     for size in chunks:
 
         def value(hidden, head, targets, cut=Chunks(size)):  # noqa: B008
-            return token_logprobs(hidden, head, targets, None, cut).sum()
+            return token_logprobs(hidden, head, targets, None, cut).sum()  # pyright: ignore[reportAttributeAccessIssue]
 
         both = {"forward": value, "with gradients": jax.grad(value, (0, 1))}
         rows.append({"chunk": size} | {name: _bytes(function, shapes) for name, function in both.items()})

@@ -24,6 +24,7 @@ from bench.kit.settings import setting
 from lleval_jax.data import simulate_logprobs
 from lleval_jax.estimators.pepr import search
 from lleval_jax.layout import texts as layout
+from lleval_jax.scale.plan import HERE
 from lleval_jax.values.logprobs import LogProbs, members_of
 from lleval_jax.values.progress import silent
 
@@ -97,11 +98,11 @@ def preferences(runs: int, sizes: Sequence[int]) -> dict:
 def seconds(draws: int) -> dict:
     """1,000 fits to weighted texts in one call, and one by one with scipy; the same answers."""
     arrays, work = layout.lay_out(LogProbs.from_frame(simulate_logprobs(TRUE, 200, seed=0)), "text")
-    took = []
+    took, how = [], {"plan": HERE, "name": "pepr.fit", "facts": {}}
     for _ in range(6):
         start = time.perf_counter()
         with jax.enable_x64(True):
-            found = search.run(arrays, work, 0.0, 1.0, draws, 0, silent)
+            found = search.run(arrays, work, 0.0, 1.0, draws, 0, silent, how)
         took.append(time.perf_counter() - start)
     often = np.random.default_rng(0).standard_exponential((draws + 1, 200))[1:]
     start, apart = time.perf_counter(), 0.0
@@ -109,7 +110,7 @@ def seconds(draws: int) -> dict:
     for weight, ours in zip(often, found.drawn_weight, strict=True):
         turned = weight[:, None] * work.table.columns / weight.sum()
         gram, linear = turned.T @ work.table.columns, turned.T @ work.table.target
-        theirs = minimize(
+        theirs = minimize(  # pyright: ignore[reportCallIssue]
             lambda w: 0.5 * w @ gram @ w - linear @ w,  # noqa: B023
             np.full(6, 1 / 6),
             jac=lambda w: gram @ w - linear,  # noqa: B023

@@ -118,4 +118,4 @@ def study(settings: Settings, record) -> None:
     for part in (expected, failing, features):
         record.keep({part.__name__: {"worlds": settings.worlds} | part(settings.worlds)})
     worlds = max(settings.worlds // 8, 1)
-    record.keep({"fractions": {"worlds": worlds, "mean square": float(np.mean(fractions(worlds)["squares"]))}})
+    record.keep({"fractions": {"worlds": worlds, "mean square": float(np.mean(fractions(worlds)["squares"]))}})  # pyright: ignore[reportCallIssue]

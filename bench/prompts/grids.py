@@ -277,7 +277,7 @@ def quick_simulated(x: bool) -> dict:
 def known() -> dict:
     """Errors of one who knows how large effects are in the simulated sets, as if 1,000 had been seen."""
     sizes = {"EXPLAINED": 0.6, "REST": 0.25, "HARD": 1.5}
-    with mock.patch.multiple(crossed_layout, **sizes, OPEN=1e3, LOOSE=1e3, FIRM=1e3):
+    with mock.patch.multiple(crossed_layout, **sizes, OPEN=1e3, LOOSE=1e3, FIRM=1e3):  # pyright: ignore[reportCallIssue]
         return {"sizes": sizes, "with": quick_simulated(True)}
 
 

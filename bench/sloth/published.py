@@ -160,7 +160,7 @@ def predicted(form: Form, shape: tuple[str, bool], tables: Table, train: jax.Arr
 
         def law(table: Table):
             fit = skill_law.fit(form, table, key, starts=starts)
-            return skill_law.foretell(form, fit, table.inputs, table.intercept), fit.error, fit.steps, fit.status
+            return skill_law.scores(form, fit, table.inputs, table.intercept), fit.error, fit.steps, fit.status
 
         if kind == "translog":
             return law(known)

@@ -97,8 +97,13 @@ def run(name: str, targets: int, folds: int = 5, seed: int = 0) -> dict:
             fitted = regression.fit(answers[~out].astype(float), full[~out])
             for i in wanted[out[wanted]]:
                 strangers[:, i] = stranger(fitted, answers[i])
-    row = {"folds": summary(*ends, full) | {"bar": BARS.get(name), "cpu_seconds_a_fold": float(np.median(cpu))}}
-    row["strangers"] = summary(*strangers[:, wanted], full[wanted]) | {"bar": STRANGER_BARS.get(name)}
+    value, low, high = ends
+    row = {
+        "folds": summary(value, low, high, full) | {"bar": BARS.get(name), "cpu_seconds_a_fold": float(np.median(cpu))}
+    }
+    row["strangers"] = summary(strangers[0, wanted], strangers[1, wanted], strangers[2, wanted], full[wanted]) | {
+        "bar": STRANGER_BARS.get(name)
+    }
     for protocol, r in row.items():
         print(
             f"{name:13} {protocol:10} MAE {r['mae']:.3f} (bar {r['bar']})  coverage {r['coverage']:.3f} "

@@ -99,7 +99,7 @@ def faster_threads(trial: Callable[[], object], threads: int) -> int:
         started = time.perf_counter()
         trial()
         seconds[number] = time.perf_counter() - started
-    best = min(seconds, key=seconds.get)
+    best = min(seconds, key=lambda name: seconds[name])
     torch.set_num_threads(best)
     return best
 

@@ -47,7 +47,7 @@ def prepare(problem, threads):
 
     def fit():
         options = {"maxiter": 500, "maxcor": 10, "ftol": 1e-7, "gtol": 1e-2}
-        result = minimize(host, start(), jac=True, method="L-BFGS-B", options=options)
+        result = minimize(host, start(), jac=True, method="L-BFGS-B", options=options)  # pyright: ignore[reportCallIssue]
         abilities, slopes, intercepts = unpack(result.x)
         sign = np.where(slopes.mean(0) < 0, -1.0, 1.0)
         return {
