@@ -7,6 +7,7 @@ arXiv asks for one request in three seconds over one connection, for all its int
 import dataclasses
 import datetime
 import email.utils
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Mapping, MutableMapping
@@ -16,6 +17,8 @@ from lleval_jax.errors import RunFailed, require
 from lleval_jax.live.values import Finding
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 DELAY = 3.0  # seconds between requests
@@ -56,6 +59,14 @@ class Blobs(Protocol):
     def get(self, sha256: str, /) -> bytes:
         """The bytes of this sha256."""
         ...
+
+
+@functools.cache
+def _trusted() -> "ssl.SSLContext":
+    """Whom https trusts: read once, for it takes longer than a request on this machine."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 class Memory(dict[str, bytes]):
@@ -115,7 +126,9 @@ class Fetcher:
         self._free = clock()  # when the next request may go
         one = httpx2.Limits(max_connections=1, max_keepalive_connections=1)
         headers = {"User-Agent": AGENT}
-        self._client = httpx2.Client(limits=one, timeout=seconds, follow_redirects=True, headers=headers)
+        self._client = httpx2.Client(
+            verify=_trusted(), limits=one, timeout=seconds, follow_redirects=True, headers=headers
+        )
 
     def __enter__(self) -> "Fetcher":
         return self

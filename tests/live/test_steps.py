@@ -57,6 +57,15 @@ def test_what_is_done_is_not_done_again(folder):
     assert len(run.manifest.read_bytes().splitlines()) == 3
 
 
+def test_a_part_and_its_line_are_on_the_disk_before_the_next(folder, forced):
+    with Steps.opened(folder) as run:
+        before = len(forced)
+        once(run, "a", [])
+        assert len(forced) - before == 3  # the part, its folder, the line
+        run.blobs.put(b"picture")
+        assert len(forced) - before == 5
+
+
 @pytest.mark.parametrize("cut", [1, 30, 150])
 def test_a_torn_last_line_is_dropped_and_its_part_removed(folder, cut):
     made: list[str] = []

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 import random
 
 from lleval_jax.live.example import contents
@@ -56,6 +57,7 @@ class Record:
         return self.versions[0].date().isoformat()
 
 
+@functools.cache
 def corpus(*, later: bool = False) -> tuple[Record, ...]:
     """The records; `later`: a month on, when 50 have a further version or a new datestamp."""
     records = [_record(number) for number in range(SIZE)]
