@@ -1,7 +1,12 @@
 """Where the package keeps what it can make again. Imports nothing that takes time to load."""
 
+import hashlib
 import os
 import pathlib
+import platform
+from importlib import metadata
+
+PROGRAMS = "programs"
 
 
 def cache_folder() -> pathlib.Path | None:
@@ -14,3 +19,14 @@ def cache_folder() -> pathlib.Path | None:
     except RuntimeError:  # no home
         return None
     return pathlib.Path(asked) if asked else home / "lleval"
+
+
+def programs(place: pathlib.Path) -> pathlib.Path:
+    """Where compiled programs are kept in a folder: apart for each release of JAX and kind of processor."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    features = next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+    parts = [platform.system(), platform.machine(), features, metadata.version("jax"), metadata.version("jaxlib")]
+    return place / PROGRAMS / hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lleval_jax.report.text import Table
     from lleval_jax.studies.study import Study
 
-STUDY, COST = "lleval/study-run/1", "lleval/study-cost/1"
+STUDY, COST, WARMUP = "lleval/study-run/1", "lleval/study-cost/1", "lleval/study-warmup/1"
 SHOWN = 10  # reasons of failures
 File = Annotated[str, typer.Argument(metavar="STUDY", help="A TOML file: out, chunk, seed, tables of tasks.")]
 Shard = Annotated[
@@ -32,6 +32,10 @@ Shard = Annotated[
 ]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes of this machine that share the work.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what it would take: a task of each table is tried.")]
+Warmup = Annotated[
+    bool,
+    typer.Option("--warmup", help="Only compile: a task of each shape is done, and programs are left for all workers."),
+]
 Out = Annotated[
     pathlib.Path | None, typer.Option("--out", metavar="FILE", help="Write all that was found there (parquet, csv).")
 ]
@@ -42,6 +46,7 @@ def run(
     shard: Shard = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
+    warmup: Warmup = False,
     out: Out = None,
     json: options.Json = None,
 ) -> None:
@@ -64,9 +69,11 @@ def run(
 
         require(workers == 1 or shard is None, "name --workers, of this machine, or --shard, one of many")
         require(out is None or out.suffix in runs.WRITERS, f"{out} must end with {' or '.join(runs.WRITERS)}")
+        alone = not (dry_run or shard or out or workers > 1)
+        require(not warmup or alone, "--warmup does no chunk; leave out --dry-run, --shard, --workers and --out")
         asked = read_study(study)
-        if dry_run:
-            _tried(asked, at_work)
+        if dry_run or warmup:
+            (_tried if dry_run else _warmed)(asked, at_work)
             return
         words: dict[str, Any] = {"shard": named(shard), "tell": at_work.tell, "stop": _asked_to_stop()}
         at_work.say("working")
@@ -107,6 +114,22 @@ def _tried(asked: "Study", at_work: Run) -> None:
     table = ll.report.text.Table("what it would take", ("verb", "tasks", "first, s", "each, s"), tuple(lines), notes)
     content = {"schema": COST, "tasks": len(asked), "chunks": asked.chunks, "seconds": seconds, "bytes": memory}
     at_work.show([table], content | {"tables": [each._asdict() for each in costs]})
+
+
+def _warmed(asked: "Study", at_work: Run) -> None:
+    from lleval_jax.studies import warmup
+
+    at_work.say("compiling")
+    found = warmup.warmed(asked, tell=at_work.tell)
+    lines = [
+        ("programs", f"{found.programs:,}, of which {found.there:,} were there"),
+        ("compiling", f"{found.compiling:z.1f} s"),
+        ("in all", f"{found.seconds:z.1f} s"),
+        ("shapes of tasks", f"{found.shapes:,}"),
+    ]
+    notes = (f"{found.failed:,} of these tasks failed, as they will in the study",) if found.failed else ()
+    table = ll.report.text.Table(f"compiled into {found.place}", ("", ""), tuple(lines), notes)
+    at_work.show([table], {"schema": WARMUP, **found._asdict()})
 
 
 def _summary(asked: "Study", about: "dict[str, Any]") -> "Table":

@@ -25,7 +25,7 @@ from lleval_jax.scale.leases import Leases
 from lleval_jax.scale.shards import Shard
 from lleval_jax.scale.store import Store, store_at
 from lleval_jax.scale.worker import Piece
-from lleval_jax.studies import parts
+from lleval_jax.studies import parts, programs
 from lleval_jax.studies.study import Study, read_study
 from lleval_jax.studies.task import Task
 from lleval_jax.studies.verbs import VERBS
@@ -93,7 +93,8 @@ def work(
         require(not isinstance(study, Study), "with an executor the study must be a file that its workers can read")
         jobs = [executor.submit(take_part, os.fspath(study), index, workers) for index in range(workers)]  # type: ignore[arg-type]
         _watched(jobs, store, asked.chunks, tell)
-    worker.work(store, asked.chunks, _doer(asked), shard=shard, leases=leases, stop=stop, tell=tell)
+    with programs.of_study(asked):
+        worker.work(store, asked.chunks, _doer(asked), shard=shard, leases=leases, stop=stop, tell=tell)
     return list(chunks.done(store, asked.chunks))  # those of others too
 
 
@@ -106,7 +107,8 @@ class TakePart:
     def __call__(self, study: str, index: int, count: int) -> int:
         """Do what is left of a study."""
         asked = read_study(study)
-        return len(worker.work(begun(asked), asked.chunks, _doer(asked), shard=Shard(index, count)))
+        with programs.of_study(asked):
+            return len(worker.work(begun(asked), asked.chunks, _doer(asked), shard=Shard(index, count)))
 
     def checkpoint(self, *arguments: Any) -> Any:
         """What submitit submits again: the same, which goes on."""
@@ -210,12 +212,17 @@ def done(tasks: list[Task]) -> Piece:
     """All tasks of a chunk; those that read the same are given to their verb together."""
     tables: list[pd.DataFrame] = []
     failed = 0
-    for (verb, part), some in itertools.groupby(tasks, key=lambda task: (task.verb, task.part)):
-        same = list(some)
-        for task, found in zip(same, _found(verb, part, same), strict=True):
+    for same in together(tasks):
+        for task, found in zip(same, _found(same[0].verb, same[0].part, same), strict=True):
             failed += isinstance(found, Exception)
             tables.append(_labelled(task, found))
     return Piece(pa.Table.from_pandas(pd.concat(tables, ignore_index=True), preserve_index=False), len(tasks), failed)
+
+
+def together(tasks: list[Task]) -> Iterator[list[Task]]:
+    """Those that are given to their verb together: neighbours that read the same."""
+    for _, some in itertools.groupby(tasks, key=lambda task: (task.verb, task.part)):
+        yield list(some)
 
 
 def _found(verb: str, part: parts.Part, tasks: list[Task]) -> Iterator[Any]:

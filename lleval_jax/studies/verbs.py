@@ -26,10 +26,12 @@ class Verb(NamedTuple):
 
     run       (answers, tasks) -> the table of each task, or the error with which it failed
     settings  that a task may have
+    lanes     whether tasks go side by side, so that a program is for so many
     """
 
     run: Callable[[Answers, Sequence[Task]], Iterator[Found]]
     settings: tuple[str, ...]
+    lanes: bool = False
 
 
 def one_by_one(call: Callable[[Answers, Task], pd.DataFrame]) -> Callable[[Answers, Sequence[Task]], Iterator[Found]]:
@@ -104,6 +106,6 @@ def _words(*functions: Callable, without: Sequence[str] = ()) -> tuple[str, ...]
 VERBS: Mapping[str, Verb] = {
     "estimate": Verb(one_by_one(_estimated), _words(plain.estimate, tiny.estimate)),
     "ability": Verb(one_by_one(_able), _words(ability.estimate)),
-    "calibrate": Verb(_calibrated, _words(irt.fit_many, without=("row_weight",))),
+    "calibrate": Verb(_calibrated, _words(irt.fit_many, without=("row_weight",)), lanes=True),
     "prompts": Verb(one_by_one(_prompted), ("level", *_words(prompts.fit, without=("seed",)))),
 }

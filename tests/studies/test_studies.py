@@ -1,21 +1,25 @@
 """Studies: their tasks are the product of what is asked, and the table is the same however it is done."""
 
 import itertools
+import json
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 import lleval_jax as ll
 from lleval_jax.cli.main import run as lleval
 from lleval_jax.errors import BadInput
+from lleval_jax.scale import chunks
 from lleval_jax.scale.store import Folder
-from lleval_jax.studies import parts, probe, runs
+from lleval_jax.studies import parts, probe, programs, runs
 from lleval_jax.studies.study import read_study, study_of
 from lleval_jax.values.sparse import as_dense
 
@@ -206,3 +210,57 @@ def test_a_study_that_is_killed_again_and_again_gives_the_same_table(place, tmp_
     assert subprocess.run(words, check=False).returncode == 0
     found = runs.collect(read_study(place / "kill.toml"))
     pd.testing.assert_frame_equal(found, runs.run(at(place, tmp_path)), atol=1e-5)
+
+
+@pytest.fixture
+def own_programs(tmp_path):
+    """Programs are kept where a study says, not where all tests keep them; what other tests compiled stays there."""
+    before = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
+
+
+WARM = """
+out = "{out}"
+chunk = 3
+[[tasks]]
+verb = "ability"
+input = "demo:livexiv-vqa"
+models = {models}
+bank = "{bank}"
+[tasks.grid]
+level = [0.5, 0.95]
+by = ["map", "wle"]
+"""
+
+
+@pytest.mark.slow
+def test_a_warm_up_leaves_nothing_to_compile(tmp_path, own_programs, capsys):
+    (tmp_path / "warm.toml").write_text(WARM.format(out=tmp_path / "warm", models=1, bank="livexiv-vqa"))
+    assert lleval(["run", "-q", str(tmp_path / "warm.toml"), "--warmup", "--json", str(tmp_path / "warm.json")]) == 0
+    said, found = capsys.readouterr().out, json.loads((tmp_path / "warm.json").read_text())
+    assert f"compiled into {tmp_path / 'warm' / 'programs'}" in said
+    study = read_study(tmp_path / "warm.toml")
+    assert len(study) == 8
+    assert (found["shapes"], found["failed"], found["there"]) == (2, 0, 0)
+    assert found["programs"] >= 2
+    assert not list(chunks.done(Folder(study.out), study.chunks))  # nothing is done yet
+    jax.clear_caches()  # as a worker begins
+    with programs.Count() as count:
+        assert lleval(["run", "-q", str(tmp_path / "warm.toml")]) == 0
+    assert count.programs == count.there >= 2
+    assert not jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+
+
+def test_a_warm_up_says_what_cannot_be(tmp_path, own_programs, capsys):
+    (tmp_path / "no.toml").write_text(WARM.format(out=tmp_path / "no", models=1000, bank="no-such-bank"))
+    assert lleval(["run", "-q", str(tmp_path / "no.toml"), "--warmup"]) == 0
+    assert "2 of these tasks failed, as they will in the study" in capsys.readouterr().out
+    assert lleval(["run", "-q", str(tmp_path / "no.toml"), "--warmup", "--workers", "2"]) == 2
+    assert "--warmup does no chunk; leave out" in capsys.readouterr().err
+    (tmp_path / "far.toml").write_text(WARM.format(out=f"memory://{tmp_path.name}", models=1000, bank="none"))
+    assert lleval(["run", "-q", str(tmp_path / "far.toml"), "--warmup"]) == 2
+    assert "is in an object store, and there is no folder to keep programs in; name one" in capsys.readouterr().err

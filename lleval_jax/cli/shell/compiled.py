@@ -5,15 +5,11 @@ release of JAX and kind of processor, since a program that was compiled for one 
 JAX was told already (JAX_COMPILATION_CACHE_DIR) is left as it is. JAX reads these variables once, when it is loaded.
 """
 
-import hashlib
 import os
 import pathlib
-import platform
-from importlib import metadata
 
-from lleval_jax.places import cache_folder
+from lleval_jax.places import PROGRAMS, cache_folder, programs
 
-FOLDER = "programs"
 LARGEST = 1 << 29  # bytes that all programs may take; the least recently written go first
 BROKEN = "Error reading persistent compilation cache"
 _DIRECTORY = "JAX_COMPILATION_CACHE_DIR"
@@ -24,10 +20,10 @@ def keep() -> None:
     place = cache_folder()
     if place is None or _DIRECTORY in os.environ:
         return
-    folder = place / FOLDER / _kind()
+    folder = programs(place)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _prune(place / FOLDER)
+        _prune(place / PROGRAMS)
     except OSError:  # a cache that cannot be written is no reason to fail
         return
     os.environ[_DIRECTORY] = os.fspath(folder)
@@ -43,21 +39,10 @@ def is_broken(message: str) -> bool:
     if not message.startswith(BROKEN):
         return False
     place, folder = cache_folder(), os.environ.get(_DIRECTORY, "")
-    if place is not None and pathlib.Path(folder).parent == place / FOLDER:
+    if place is not None and pathlib.Path(folder).parent == place / PROGRAMS:
         for file in _files(pathlib.Path(folder)):
             file.unlink(missing_ok=True)
     return True
-
-
-def _kind() -> str:
-    """Releases of JAX and the processor, as a name."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    features = next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
-    parts = [platform.system(), platform.machine(), features, metadata.version("jax"), metadata.version("jaxlib")]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
