@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import pathlib
 import subprocess
@@ -21,6 +22,8 @@ from bench.kit.settings import add_to, made
 
 # Smoke runs compile more than they compute: what makes a program fast is left out.
 QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+TURNS = 3  # days over which the long smoke runs are spread
 
 
 def show() -> None:
@@ -61,6 +64,12 @@ def smoke(entry: Entry) -> int:
     return int(not done)
 
 
+def of_today(entries: Sequence[Entry], day: int) -> list[Entry]:
+    """All but two thirds of those whose smoke runs take long, which take turns by the day."""
+    long = [entry.name for entry in entries if entry.long]
+    return [entry for entry in entries if not entry.long or long.index(entry.name) % TURNS == day % TURNS]
+
+
 def smoke_alone(entry: Entry) -> int:
     """The same in a process of its own."""
     return subprocess.run([sys.executable, "-m", "bench", "run", entry.name, "--small"], check=False).returncode
@@ -79,6 +88,9 @@ def main(words: Sequence[str]) -> int:
     running = does.add_parser("run", help="one study, or small all of those that no test runs", add_help=False)
     running.add_argument("name", choices=[*ENTRIES, "all"])
     running.add_argument("--small", action="store_true")
+    running.add_argument(
+        "--every", action="store_true", help="of all small ones also those that are left for other days"
+    )
     tables = does.add_parser("table", help="write bench/README.md and bench/METHOD/README.md from the JSON")
     tables.add_argument("--check", action="store_true", help="write nothing; fail if one is not up to date")
     pair.add_to(does.add_parser("pair", help="seconds of the same calls at two checkouts, in turn"))
@@ -97,7 +109,10 @@ def main(words: Sequence[str]) -> int:
         if asked.name != "all":
             return smoke(ENTRIES[asked.name])
         untested = [entry for entry in ENTRIES.values() if not entry.tested]  # the tests run the others
-        return max(smoke_alone(entry) if entry.alone else smoke(entry) for entry in untested)
+        today = untested if asked.every else of_today(untested, datetime.date.today().toordinal())
+        if left := [entry.name for entry in untested if entry not in today]:
+            print(f"left for other days, --every runs them: {', '.join(left)}", flush=True)
+        return max(smoke_alone(entry) if entry.alone else smoke(entry) for entry in today)
     elif asked.name == "all":
         parser.error("all together are run with --small only")
     else:

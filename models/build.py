@@ -1,7 +1,7 @@
 """Makes the banks that ship: `python models/build.py livexiv-vqa`; the data it needs are in each bank's folder.
 
     --out DIR           write the bank there and leave the one that ships alone
-    --from-shared DIR   first make answers.npz anew from a folder that holds livexiv/*.npz
+    --from-shared DIR   first make answers.npz anew from a folder that holds the files of its source
 
 recipe.toml says what is done; the bank, the demonstration answers and their true scores follow from it.
 """
@@ -20,14 +20,31 @@ import pandas as pd
 
 import lleval_jax as ll
 from lleval_jax.cli.left_out import RANDOM, STRONGEST, left_out
+from lleval_jax.data.formats.swe_bench import repository
 
 HERE = pathlib.Path(__file__).resolve().parent
-CITE = ("shabtay2024livexiv",)
 LEVEL = 0.95  # of the intervals that are checked on models left out
 
 
+def parts(shared: pathlib.Path, recipe: dict) -> list[dict[str, np.ndarray]]:
+    """Of each version: the names of models and items, and the answers (models, items), as the source has them.
+
+    Versions of a living benchmark are files of their own; those of a board of repositories are parts of one file.
+    """
+    if "source" not in recipe:
+        files = [shared / "livexiv" / f"{recipe['modality']}_{version}.npz" for version in recipe["versions"]]
+        return [dict(np.load(file, allow_pickle=False)) for file in files]
+    whole = np.load(shared / recipe["source"], allow_pickle=False)
+    of = np.array([repository(item) for item in whole["items"].tolist()])
+    picked = [np.flatnonzero(of == version) for version in recipe["versions"]]
+    return [
+        {"models": whole["models"], "items": whole["items"][mine], "responses": whole["responses"][:, mine]}
+        for mine in picked
+    ]
+
+
 def pack(shared: pathlib.Path, recipe: dict, path: pathlib.Path) -> None:
-    """All versions of one modality as one file: answers as bits, names as compressed text.
+    """All versions as one file: answers as bits, names as compressed text.
 
     models, versions    names
     size (versions,)    items of each version, in order
@@ -35,19 +52,16 @@ def pack(shared: pathlib.Path, recipe: dict, path: pathlib.Path) -> None:
     bits                (models, items) answers, eight to a byte, 0 where not asked
     names               the items' names, one a line, zlib
     """
-    parts = [
-        np.load(shared / "livexiv" / f"{recipe['modality']}_{version}.npz", allow_pickle=False)
-        for version in recipe["versions"]
-    ]
-    models = max((part["models"].tolist() for part in parts), key=len)
+    found = parts(shared, recipe)
+    models = max((part["models"].tolist() for part in found), key=len)
     blocks, answered = [], []
-    for part in parts:
+    for part in found:
         has = np.isin(models, part["models"])
         block = np.zeros((len(models), part["responses"].shape[1]), bool)
         block[[models.index(model) for model in part["models"].tolist()]] = part["responses"] == 1
         blocks.append(block)
         answered.append(has)
-    names = "\n".join(name for part in parts for name in part["items"].tolist())
+    names = "\n".join(name for part in found for name in part["items"].tolist())
     np.savez(
         path,
         models=np.array(models),
@@ -81,11 +95,9 @@ def recipe_of(name: str) -> dict:
 
 def fitting(recipe: dict) -> dict:
     """How the items are fitted; `NotConverged` rather than a bad bank."""
-    prior = {name: tuple(numbers) for name, numbers in recipe["prior"].items()}
-    return {name: recipe[name] for name in ("model", "dims", "precision", "tol", "seed")} | {
-        "prior": prior,
-        "strict": True,
-    }
+    words = {name: recipe[name] for name in ("model", "dims", "precision", "tol", "seed")} | {"strict": True}
+    prior = {name: tuple(numbers) for name, numbers in recipe.get("prior", {}).items()}
+    return words | ({"prior": prior} if prior else {})
 
 
 def choosing(recipe: dict, guard: ll.Guard) -> dict:
@@ -124,7 +136,7 @@ def make(recipe: dict, responses: ll.Responses) -> ll.ItemBank:
         command=f"python models/build.py {recipe['name']}",
         seed=recipe["seed"],
         bank=recipe["name"],
-        cite=CITE,
+        cite=tuple(recipe["cite"]),
     )
     short = {name: getattr(bank, name).astype(np.float32) for name in ("slope", "intercept", "floor", "ceiling")}
     bank = dataclasses.replace(bank, **short, learned=bank.learned._replace(**single), source=source)

@@ -147,6 +147,19 @@ def torch_measure(folder: pathlib.Path, model: str, answers: Sequence[Asked]) ->
     return parquet(folder / f"{model}.parquet", rows, kind)
 
 
+def swe_bench(folder: pathlib.Path, model: str, answers: Sequence[Asked]) -> pathlib.Path:
+    """A report of a run as SWE-bench's harness writes it; what has no score was not submitted."""
+    ids = {each: f"org__{each.text.replace(' ', '_')}-1" for each in answers}
+    lists = {
+        "resolved_ids": [ids[each] for each in answers if each.score == 1],
+        "unresolved_ids": [ids[each] for each in answers if each.score == 0],
+        "incomplete_ids": [ids[each] for each in answers if each.score == ABSENT],
+    }
+    counts = {"total_instances": len(answers), "submitted_instances": len(answers) - len(lists["incomplete_ids"])}
+    counts["resolved_instances"] = len(lists["resolved_ids"])
+    return put(folder / f"{model}.run.json", counts | lists | {"schema_version": 2})
+
+
 def table(folder: pathlib.Path, model: str, answers: Sequence[Asked]) -> pathlib.Path:
     """A long table."""
     rows = [(model, each.text, each.score) for each in answers]
@@ -189,6 +202,7 @@ LOGS = {
     "every_eval_hashed": Log(every_eval_hashed, (None, NAN, ABSENT), "hash"),
     "pyirt": Log(pyirt, (None, NAN), ""),
     "torch_measure": Log(torch_measure, (None, NAN), ""),
+    "swe_bench": Log(swe_bench, (ABSENT,), ""),
     "table": Log(table, (None, NAN), ""),
 }
 

@@ -29,6 +29,7 @@ class Entry(NamedTuple):
     needs     of the whole: "shared:FOLDER/FILE" of the shared data, "rivals", "extra:PACKAGE", "model:NAME"
     small_needs  of the smoke run
     tested    the test that runs a few worlds of it at every change, in place of a smoke run
+    long      its smoke run takes over twenty seconds of a processor: three days' runs of all share these out
     alone     it says how many devices JAX has, which only a process that has none yet can do
     """
 
@@ -40,6 +41,7 @@ class Entry(NamedTuple):
     needs: Sequence[str] = ()
     small_needs: Sequence[str] = ()
     tested: str = ""
+    long: bool = False
     alone: bool = False
 
     @property
@@ -154,6 +156,14 @@ ENTRIES: dict[str, Entry] = {
             "stronger",
             {"sets": SIMULATED, "splits": 1, "items": 20},
             ("shared:data/new_models/mmlu.npz",),
+        ),
+        Entry(
+            "tiny.agents",
+            "SWE-bench Verified from 40, 60 and 100 instances: systems left out at random, the strongest left out",
+            15,
+            "agents",
+            {"board": "simulated", "protocols": ("extrap",), "items": (20,), "splits": 1},
+            ("shared:data/new_models/swebench_verified.npz",),
         ),
         Entry(
             "tiny.published",
@@ -349,6 +359,23 @@ ENTRIES: dict[str, Entry] = {
             1,
             "theory",
             {"draws": 20, "shown": (1, 2), "students": 5},
+        ),
+        Entry(
+            "refine.style",
+            "SmolLM2 shown styled answers: log-probabilities of styled and plain answers by how many it is shown",
+            3,
+            "style",
+            {"model": "tiny-lm", "shown": (0, 1), "questions": 3},
+            ("model:smollm2",),
+        ),
+        Entry(
+            "refine.preference",
+            "which of two answers is better, from weak labels: each loss and refinement, on hh-rlhf",
+            15,
+            "preference",
+            {"encoder": "", "pairs": 40, "folds": 2, "seeds": 1, "near": 3, "steps": 3, "draws": 10},
+            ("model:minilm", "shared:data/preference"),
+            ("shared:data/preference",),
         ),
         Entry(
             "aligners.checkable",

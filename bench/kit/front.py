@@ -28,7 +28,7 @@ RUNNING = """
 ```
 python -m bench list                  # every study: what it shows, minutes, needs
 python -m bench run tiny.alpaca       # one of them; --help says what it can be asked
-python -m bench run all --small       # does everything run? A few minutes on two free cores
+python -m bench run all --small       # does everything run? A few minutes; the long ones take turns by the day
 python -m bench table                 # make these pages anew from the JSON; --check only compares
 python -m bench pair OLD NEW          # seconds of the same calls at two checkouts, in turn
 python -m bench same OLD NEW          # what all public verbs say at two checkouts, compared

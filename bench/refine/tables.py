@@ -107,4 +107,29 @@ def _ticks(panel: Any, shown: Sequence[int], title: str) -> None:
     panel.set_title(title, fontsize=9, loc="left")
 
 
-TABLES = {"wrong": wrong, "risks": risks}
+def style() -> str:
+    """Nats a token by how many answers are shown."""
+    names = ("styled", "plain", "styled less plain")
+    rows = [
+        (each["shown"], *(f"{number(each[name], 2)} ± {number(each[f'{name}, error'], 2)}" for name in names))
+        for each in read("refine", "style")["rows"]
+    ]
+    return markdown(("answers shown", *names), rows)
+
+
+def preference() -> str:
+    """Accuracy of each arm, and less that of the labels as they are."""
+    found = read("refine", "preference")
+    rows = [
+        (name, interval(each), interval(found["less weak labels"].get(name)))
+        for name, each in found["accuracy"].items()
+    ]
+    return markdown(("student", "accuracy", "less weak labels"), rows)
+
+
+def interval(each: Mapping[str, float] | None) -> str:
+    """Value and bounds; "" for none."""
+    return "" if each is None else "{value} [{low}, {high}]".format(**{k: number(v, 3) for k, v in each.items()})
+
+
+TABLES = {"wrong": wrong, "risks": risks, "style": style, "preference": preference}

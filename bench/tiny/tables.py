@@ -85,6 +85,20 @@ def stronger() -> str:
     return markdown(head, rows)
 
 
+def agents() -> str:
+    """SWE-bench Verified by the number of instances run."""
+    rows = []
+    for key, of in read("tiny", "agents")["rows"].items():
+        protocol, items = key.split()
+        ours, errors = of["auto"], [number(of[method]["mae"]) for method in ("auto", "kriged", "aipw", "mean")]
+        who = {"interp": "at random", "extrap": "strongest 30%"}[protocol]
+        rows.append(
+            (who, items, *errors, f"{ours['bias']:+.1f}", number(ours["coverage"], 3), number(ours["width"], 1))
+        )
+    head = ("systems left out", "instances", "default", "kriged", "AIPW", "mean of the answers", "bias")
+    return markdown((*head, "coverage of 95%", "width"), rows)
+
+
 def memory() -> str:
     """Memory over calls of random shapes."""
     rows = []
@@ -110,5 +124,6 @@ TABLES = {
     "published": published,
     "livexiv": livexiv,
     "stronger": stronger,
+    "agents": agents,
     "memory": memory,
 }

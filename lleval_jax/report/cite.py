@@ -37,6 +37,12 @@ BIBTEX = {
   journal = {arXiv preprint arXiv:2410.10783},
   year = {2024}
 }""",
+    "ge2026psychometrics": """@article{ge2026psychometrics,
+  title = {Agent psychometrics: Task-level performance prediction in agentic coding benchmarks},
+  author = {Ge, Chris and Kryvosheieva, Daria and Fried, Daniel and Girit, Uzay and Hariharan, Kaivalya},
+  journal = {arXiv preprint arXiv:2604.00594},
+  year = {2026}
+}""",
     "bock1981marginal": """@article{bock1981marginal,
   title = {Marginal maximum likelihood estimation of item parameters: application of an {EM} algorithm},
   author = {Bock, R. Darrell and Aitkin, Murray},

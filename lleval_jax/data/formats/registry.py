@@ -21,6 +21,7 @@ from lleval_jax.data.formats import (
     matrix,
     opencompass,
     pyirt,
+    swe_bench,
     table,
     torch_measure,
 )
@@ -38,6 +39,7 @@ FORMATS: list[Format] = [
     every_eval.FORMAT,
     pyirt.FORMAT,
     torch_measure.FORMAT,
+    swe_bench.FORMAT,
     matrix.FORMAT,
     table.FORMAT,
 ]
