@@ -22,6 +22,7 @@ def make(folder: pathlib.Path) -> list[pathlib.Path]:
     pyirt(folder / "pyirt.jsonlines")
     lmms_eval(folder / "20260102_030405_samples_sums_vqa.jsonl")
     opencompass(folder / "sums.json")
+    swe_bench(folder / "agent.nightly.json")
     torch_measure(folder / "responses.parquet")
     lighteval_old(folder / "details_old_2024-01-01T00-00-00.parquet")
     true = [path for path in FIXTURES.rglob("*") if path.suffix in (".eval", ".jsonl", ".parquet")]
@@ -54,6 +55,23 @@ def lmms_eval(path: pathlib.Path) -> pathlib.Path:
         for i, text in enumerate(SUMS)
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def swe_bench(path: pathlib.Path) -> pathlib.Path:
+    """As SWE-bench 4's `make_run_report` writes it."""
+    lists = {
+        "completed_ids": ["django__django-1", "sympy__sympy-2", "sympy__sympy-3"],
+        "incomplete_ids": [],
+        "empty_patch_ids": [],
+        "submitted_ids": ["django__django-1", "sympy__sympy-2", "sympy__sympy-3"],
+        "resolved_ids": ["django__django-1"],
+        "unresolved_ids": ["sympy__sympy-2", "sympy__sympy-3"],
+        "error_ids": [],
+    }
+    counts = {"total": 3, "submitted": 3, "completed": 3, "resolved": 1, "unresolved": 2, "empty_patch": 0, "error": 0}
+    report = {f"{name}_instances": count for name, count in counts.items()} | lists | {"schema_version": 2}
+    path.write_text(json.dumps(report, indent=4))
     return path
 
 

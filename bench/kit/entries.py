@@ -103,6 +103,7 @@ ENTRIES: dict[str, Entry] = {
             10,
             "accelerator",
             {"problem": ("2pl_400x14000",), "small": True, "quick": True, "repeats": 1},
+            long=True,
         ),
         Entry(
             "audit.gate",
@@ -125,6 +126,7 @@ ENTRIES: dict[str, Entry] = {
             "alpaca",
             {"data": "simulated", "restarts": 1, "sizes": (10,)},
             ALPACA_DATA,
+            long=True,
         ),
         Entry(
             "tiny.full_score",
@@ -141,6 +143,7 @@ ENTRIES: dict[str, Entry] = {
             "scores",
             {"sets": SIMULATED, "items": 40, "asked": (15,), "draws": 1},
             ("shared:data/wildbench/wildbench_v2.0522_gpt-4o.npz", ALPACA_DATA[0]),
+            long=True,
         ),
         Entry(
             "tiny.memory",
@@ -148,6 +151,7 @@ ENTRIES: dict[str, Entry] = {
             15,
             "memory",
             {"methods": ("pirt", "map"), "calls": 3, "early": 2, "workers": 0},
+            long=True,
         ),
         Entry(
             "tiny.stronger",
@@ -156,6 +160,7 @@ ENTRIES: dict[str, Entry] = {
             "stronger",
             {"sets": SIMULATED, "splits": 1, "items": 20},
             ("shared:data/new_models/mmlu.npz",),
+            long=True,
         ),
         Entry(
             "tiny.agents",
@@ -172,6 +177,7 @@ ENTRIES: dict[str, Entry] = {
             "tinybench_reference",
             {"data": "simulated", "seeds": 2, "workers": 1, "folds": 1, "restarts": 1},
             ALPACA_DATA,
+            long=True,
         ),
         Entry(
             "tiny.coverage_livexiv",
@@ -187,6 +193,7 @@ ENTRIES: dict[str, Entry] = {
             "adaptive",
             {"sets": SIMULATED, "fixed": False, "tried": 8},
             (*FORMS, ALPACA_DATA[0]),
+            long=True,
         ),
         Entry(
             "adaptive.pairs",
@@ -235,6 +242,7 @@ ENTRIES: dict[str, Entry] = {
             "best_prompt",
             {"new": 1, "budgets": (120,), "shape": (16, 30), "others": False},
             SETS,
+            long=True,
         ),
         Entry(
             "sloth.scaling",
@@ -244,6 +252,7 @@ ENTRIES: dict[str, Entry] = {
             {"cells": ("lb1:1",), "skills": 1, "most": 1},
             STUDY,
             STUDY,
+            long=True,
         ),
         Entry(
             "sloth.published",
@@ -271,6 +280,7 @@ ENTRIES: dict[str, Entry] = {
             {"skills": 1, "benchmarks": "lb1", "groups": 0, "passk": False},
             (*STUDY, "shared:data/sloth/eq_bench.csv"),
             (*STUDY, "shared:data/sloth/eq_bench.csv"),
+            long=True,
         ),
         Entry(
             "refresh.chains",
@@ -279,6 +289,7 @@ ENTRIES: dict[str, Entry] = {
             "refresh",
             {"parts": ("simulation",), "worlds": 1, "trials": 1},
             LIVEXIV,
+            long=True,
         ),
         Entry(
             "refresh.published",
@@ -288,6 +299,7 @@ ENTRIES: dict[str, Entry] = {
             {"m": (3,), "modalities": ("tqa",), "starts": 1, "timed": False},
             (*LIVEXIV, SETS[1]),
             (*LIVEXIV, SETS[1]),
+            long=True,
         ),
         Entry(
             "pepr.pepr",
@@ -310,6 +322,7 @@ ENTRIES: dict[str, Entry] = {
             "plain_with_bank",
             {"sets": ("simulated",), "splits": 1, "draws": 1},
             ("shared:data/new_models/mmlu.npz",),
+            long=True,
         ),
         Entry(
             "bayes.speed",
@@ -319,6 +332,7 @@ ENTRIES: dict[str, Entry] = {
             {"models": 6, "items": 20, "chains": 2, "draws": 60, "warmup": 40, "plain_warmup": 40, "repeats": 1},
             ("extra:numpyro",),
             ("extra:numpyro",),
+            long=True,
         ),
         Entry(
             "bayes.calibration",
@@ -328,6 +342,7 @@ ENTRIES: dict[str, Entry] = {
             {"curves": ("rasch",), "engines": ("nuts", "laplace"), "worlds": 2, "draws": 49, "thin": 2},
             ("extra:numpyro",),
             ("extra:numpyro",),
+            long=True,
         ),
         Entry(
             "bayes.agreement",
@@ -337,6 +352,7 @@ ENTRIES: dict[str, Entry] = {
             {"sets": SIMULATED, "models": 6, "items": 12, "curves": ("rasch",), "draws": 40},
             ("extra:numpyro", *FORMS),
             ("extra:numpyro",),
+            long=True,
         ),
         Entry(
             "trust.guard",
@@ -384,6 +400,7 @@ ENTRIES: dict[str, Entry] = {
             "checkable",
             {"model": "tiny-lm", "encoder": "", "rows": 24, "steps": 2, "batch": 4, "test": 6, "limit": 4},
             ("model:smollm2", "model:minilm"),
+            long=True,
         ),
         Entry(
             "aligners.copying",
@@ -532,6 +549,7 @@ ENTRIES: dict[str, Entry] = {
             {"model": "tiny-lm", "texts": 10, "held_out": 4},
             ("model:smollm2", "extra:flax"),
             ("model:tiny-lm", "extra:flax"),
+            long=True,
         ),
         Entry(
             "lm.embedding",
@@ -551,6 +569,7 @@ ENTRIES: dict[str, Entry] = {
             ("extra:flax", "extra:orbax"),
             ("extra:flax", "extra:orbax"),
             alone=True,  # it forks, which only a process that has no devices yet can do
+            long=True,
         ),
         Entry(
             "training.speed",
@@ -567,6 +586,7 @@ ENTRIES: dict[str, Entry] = {
             },
             ("extra:flax", "extra:torch", "model:tiny-lm"),
             ("extra:flax", "model:tiny-lm"),
+            long=True,
         ),
         Entry(
             "training.sharding",
@@ -620,6 +640,7 @@ ENTRIES: dict[str, Entry] = {
             },
             needs=("shared:data/preference", "extra:flax", "extra:grain"),
             small_needs=("shared:data/preference", "extra:flax", "extra:grain"),
+            long=True,
         ),
         Entry(
             "training.alignment_smollm2",
@@ -639,6 +660,7 @@ ENTRIES: dict[str, Entry] = {
             },
             needs=("shared:data/preference", "extra:flax", "extra:grain", "model:smollm2"),
             small_needs=("shared:data/preference", "extra:flax", "extra:grain"),
+            long=True,
         ),
         Entry(
             "training.batches",
@@ -662,6 +684,7 @@ ENTRIES: dict[str, Entry] = {
             },
             needs=("shared:data/preference", "extra:flax", "extra:grain"),
             small_needs=("shared:data/preference", "extra:flax", "extra:grain"),
+            long=True,
         ),
         Entry(
             "training.elsewhere",
@@ -724,6 +747,7 @@ ENTRIES: dict[str, Entry] = {
             {"kills": 1, "longest": 3.0, "requests": 4},
             needs=("extra:lxml", "extra:pypdfium2"),
             small_needs=("extra:lxml", "extra:pypdfium2"),
+            long=True,
         ),
         Entry(
             "scale.abilities",
@@ -762,6 +786,7 @@ ENTRIES: dict[str, Entry] = {
             | {"rounds": 1, "rows": 4},
             needs=("extra:flax",),
             small_needs=("extra:flax",),
+            long=True,
         ),
         Entry(
             "serving.ways",
@@ -780,6 +805,7 @@ ENTRIES: dict[str, Entry] = {
             {"requests": 12, "clients": 3, "adapters": 3, "new": 4, "killed": 1, "stopped": 4},
             needs=("extra:flax", "extra:uvicorn", "extra:openai"),
             small_needs=("extra:flax", "extra:uvicorn", "extra:openai"),
+            long=True,
         ),
         Entry(
             "compress.speed",

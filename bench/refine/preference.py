@@ -12,6 +12,7 @@ import collections
 import dataclasses
 import functools
 import re
+import warnings
 from collections.abc import Callable
 
 import jax
@@ -19,12 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+import lleval_jax as ll
 from bench.kit.problems import SHARED
 from bench.kit.results import Record
 from bench.kit.settings import setting
 from lleval_jax import lm
 from lleval_jax.data.preferences import read_preferences
 from lleval_jax.training.classes.targets import Confidence, CrossEntropy, Product, Smoothing, Targets
+from lleval_jax.values.preferences import Prompt
 
 LOSSES: dict[str, Targets] = {
     "weak labels": CrossEntropy(),
@@ -81,10 +84,17 @@ def study(settings: Settings, record: Record) -> None:
 
 
 def pairs(count: int) -> list[tuple[str, str, str]]:
-    """(question, chosen, rejected), whose answers are not empty."""
-    found = read_preferences(SHARED / "data" / "preference" / "hh_harmless_base_test.jsonl.gz", unfit="drop")
-    every = zip(found.prompts, found.chosen, found.rejected, strict=True)
-    return [(str(q), str(a), str(b)) for q, a, b in every][:count]
+    """(what was last asked, chosen, rejected), whose answers are not empty."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ll.DataWarning)
+        found = read_preferences(SHARED / "data" / "preference" / "hh_harmless_base_test.jsonl.gz", unfit="drop")
+    every = zip(found.chosen.prompts, found.chosen.answers, found.rejected.answers, strict=True)
+    return [(last(asked), chosen, rejected) for asked, chosen, rejected in every][:count]
+
+
+def last(asked: Prompt) -> str:
+    """What the last turn of a chat says."""
+    return asked if isinstance(asked, str) else asked[-1][1]
 
 
 def features(texts: list[tuple[str, str, str]], settings: Settings) -> np.ndarray:
@@ -170,14 +180,14 @@ def _learned(gap: jax.Array, soft: jax.Array, loss: Targets, steps: int, penalty
 
 def compared(right: dict[str, list[np.ndarray]], draws: int) -> dict[str, dict]:
     """Accuracy of each arm, and less that of weak labels: 95% intervals by a bootstrap over pairs, seeds averaged."""
-    each = {name: np.nanmean(found, axis=0) for name, found in right.items()}
+    judged = ~np.isnan(right["weak labels"]).all(0)
+    each = {name: np.nanmean(np.array(found)[:, judged], axis=0) for name, found in right.items()}
     base = each["weak labels"]
-    judged = np.flatnonzero(~np.isnan(base))
-    drawn = np.random.default_rng(0).integers(len(judged), size=(draws, len(judged)))
+    drawn = np.random.default_rng(0).integers(len(base), size=(draws, len(base)))
 
     def row(values: np.ndarray) -> dict[str, float]:
-        low, high = np.quantile(values[judged][drawn].mean(1), (0.025, 0.975))
-        return {"value": float(values[judged].mean()), "low": float(low), "high": float(high)}
+        low, high = np.quantile(values[drawn].mean(1), (0.025, 0.975))
+        return {"value": float(values.mean()), "low": float(low), "high": float(high)}
 
     return {
         "accuracy": {name: row(values) for name, values in each.items()},

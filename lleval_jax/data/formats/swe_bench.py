@@ -104,7 +104,7 @@ def _failures(errors: int, empty: int) -> tuple[Note, ...]:
     """What is counted as not resolved without a test that failed."""
     counts = {"an error": errors, "an empty patch": empty}
     said = ", ".join(f"{count} ended with {what}" for what, count in counts.items() if count)
-    return (Note(f"instances count as not resolved, as on the board, of which {said}"),) if said else ()
+    return (Note(f"of the instances that count as not resolved, as on the board, {said}"),) if said else ()
 
 
 def _answers(path: pathlib.Path, scores: dict[str, float], notes: tuple[Note, ...] = ()) -> Answers:
@@ -120,7 +120,7 @@ def _answers(path: pathlib.Path, scores: dict[str, float], notes: tuple[Note, ..
 
 
 def is_companion(path: pathlib.Path) -> bool:
-    """Whether this is a file that the harness writes beside a report, or the list that a submission keeps."""
+    """Whether this is a file that the harness writes next to a report, or the list that a submission keeps."""
     if path.name == "results.json":
         return (path.parent.parent / "logs").is_dir()
     return path.name in BESIDE and (path.parent / "report.json").is_file()

@@ -37,7 +37,7 @@ def test_a_run(tmp_path):
     with pytest.warns(DataWarning) as told:
         found = data.read(path)
     said = " ".join(str(each.message) for each in told)
-    assert "as on the board, of which 1 ended with an error, 1 ended with an empty patch" in said
+    assert "as on the board, 1 ended with an error, 1 ended with an empty patch" in said
     assert "1 of 6 answers was not scored and was left out" in said
     assert found.rows == ("org/agent-1.5",)
     scores = dict(zip(found.items, found.scores[0].tolist(), strict=True))
@@ -49,7 +49,7 @@ def test_a_run(tmp_path):
 
 @pytest.mark.parametrize("inner", ["20250101_agent/logs", "run_evaluation/nightly/20250101_agent"])
 def test_a_report_an_instance(tmp_path, inner):
-    """A submission's folder, and the harness's own; the list beside the reports is set aside."""
+    """A submission's folder, and the harness's own; the list next to the reports is set aside."""
     for name, resolved in (("django__django-1", True), ("sympy__sympy-2", False)):
         put(tmp_path / inner / name / "report.json", one(name, resolved))
         (tmp_path / inner / name / "patch.diff").write_text("--- a\n+++ b\n")
