@@ -8,6 +8,7 @@ from lleval_jax.data import load as load
 from lleval_jax.data import load_bank as load_bank
 from lleval_jax.data import load_law as load_law
 from lleval_jax.data import read as read
+from lleval_jax.data import read_judges as read_judges
 from lleval_jax.data import read_leaderboard as read_leaderboard
 from lleval_jax.data import read_logprobs as read_logprobs
 from lleval_jax.data import read_scores as read_scores

@@ -14,6 +14,7 @@ from lleval_jax.bayes.laplace import Laplace as Laplace
 from lleval_jax.bayes.many import sample_many as sample_many
 from lleval_jax.bayes.models.faces import agents as agents
 from lleval_jax.bayes.models.faces import irt as irt
+from lleval_jax.bayes.models.faces import judges as judges
 from lleval_jax.bayes.models.faces import pairwise as pairwise
 from lleval_jax.bayes.models.faces import prompts as prompts
 from lleval_jax.bayes.models.faces import rasch as rasch

@@ -16,6 +16,7 @@ from lleval_jax.bayes.models.agents import Agents
 from lleval_jax.bayes.models.answers import Known
 from lleval_jax.bayes.models.covariates import Covariates
 from lleval_jax.bayes.models.irt import Irt
+from lleval_jax.bayes.models.judges import Judges
 from lleval_jax.bayes.models.kinds import Kinds
 from lleval_jax.bayes.models.pairwise import Pairwise
 from lleval_jax.bayes.models.prompts import Prompts
@@ -28,8 +29,8 @@ from lleval_jax.values.results import Source
 from lleval_jax.writing import put
 
 SCHEMA = "lleval/posterior/1"
-MODELS: dict[str, type] = {kind.__name__: kind for kind in (Agents, Irt, Kinds, Pairwise, Prompts, Refresh, Sloth)}
-PARTS: dict[str, type] = {"curve": Curve, "features": Covariates}  # settings that are classes of their own
+MODELS: dict[str, type] = {kind.__name__: kind for kind in (Agents, Irt, Judges, Kinds, Pairwise, Prompts, Refresh, Sloth)}
+PARTS: dict[str, type] = {"curve": Curve, "features": Covariates, "item_features": Covariates}  # settings that are classes of their own
 
 
 def save(posterior: Posterior, path: str | pathlib.Path) -> None:

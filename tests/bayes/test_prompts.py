@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from numpyro.infer.util import potential_energy, unconstrain_fn
 
@@ -21,9 +22,15 @@ def grid() -> ll.Responses:
     return ll.Responses.build(np.where(random.random(logit.shape) < 0.5, scores, np.nan))
 
 
-def test_the_density_is_the_cores(grid: ll.Responses) -> None:
+MODELS = {f"row-{i}": (f"model-{i // 3}", f"prompt-{i % 3}") for i in range(6)}
+FEATURES = pd.DataFrame({"long": [1.0, 2, 2, 5, 3, 1], "same": 1.0}, index=list(MODELS))
+ITEM_FEATURES = pd.DataFrame({"hard": np.arange(20.0) % 7}, index=[f"item-{i}" for i in range(20)])
+FULL = bayes.prompts(models=MODELS, features=FEATURES, item_features=ITEM_FEATURES)
+
+
+@pytest.mark.parametrize("model", [bayes.prompts(), FULL], ids=lambda m: m.name)
+def test_the_density_is_the_cores(model, grid: ll.Responses) -> None:
     """Up to a constant, and the Jacobian of effects in units of their size."""
-    model = bayes.prompts()
     data = model.lay_out(grid, None, "float64").data
     gaps = []
     for seed in range(4):
@@ -39,6 +46,26 @@ def test_the_density_is_the_cores(grid: ll.Responses) -> None:
         core = float(crossed.log_joint(params, data.design, data.cells))
         gaps.append(minus + core + n * scale[-2] + m * scale[-1])
     np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-9)
+
+
+def test_several_models_and_features_have_names_and_scores(grid: ll.Responses) -> None:
+    laid = FULL.lay_out(grid, None, "float64")
+    assert laid.axes["kinds"] == ("features", "model", "prompt", "example features", "model x prompt", "example")
+    assert laid.axes["features"] == ("long",)
+    assert laid.targets["quantiles"].groups == laid.targets["model"].rows == ("model-0", "model-1")
+    np.testing.assert_array_equal(laid.targets["model"].n_seen[:, 0], grid.n_seen.reshape(2, 3).sum(1))
+    draw = {"logit": jnp.asarray(np.random.default_rng(0).normal(size=(6, 20)))}
+    with numbers("float64"):
+        found = {t: FULL.outcome(t, laid.data, draw, jax.random.key(1)) for t in ("score", "model", "quantiles")}
+    score = np.asarray(found["score"]).reshape(2, 3)
+    np.testing.assert_allclose(found["model"][:, 0], score.mean(1))
+    np.testing.assert_allclose(found["quantiles"], np.quantile(score, [0.05, 0.25, 0.5, 0.75, 0.95], axis=1))
+    fit = FULL.maximum(grid)
+    assert {name: np.shape(x) for name, x in FULL.start(laid, fit).items()}["coef"] == (1 + 1 + 2 + 3 + 1,)
+    with pytest.raises(ll.BadInput, match="row 'row-0' has no model; they are given for 1"):
+        bayes.sample(bayes.prompts(models={"row-9": ("a", "b")}), grid)
+    with pytest.raises(ll.BadInput, match="1 prompts have no features"):
+        bayes.sample(bayes.prompts(features=FEATURES.drop(index="row-2")), grid)
 
 
 @pytest.mark.slow

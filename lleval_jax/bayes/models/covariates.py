@@ -37,17 +37,17 @@ class Covariates:
     items: tuple[str, ...]
     values: tuple[tuple[float, ...], ...]
 
-    def of(self, items: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Standardised columns that vary over these items, (items, kept), and their names.
+    def of(self, items: Sequence[str], what: str = "items") -> tuple[np.ndarray, tuple[str, ...]]:
+        """Standardised columns that vary over these items, (items, kept), and their names; `what` they are.
 
         Raises:
             BadInput: an item has no features, a feature is not a finite number, or none varies.
         """
         missing = sorted(set(items) - set(self.items))
-        require(not missing, f"{len(missing)} items have no features (first: {missing[:1]}); give them, or a mean")
+        require(not missing, f"{len(missing)} {what} have no features (first: {missing[:1]}); give them, or a mean")
         frame = pd.DataFrame(list(self.values), index=list(self.items), columns=list(self.names))
-        found, names = matrix(frame, items, "items")
-        require(bool(names), f"none of the features {', '.join(self.names[:5])} varies over the {len(items)} items")
+        found, names = matrix(frame, items, what)
+        require(bool(names), f"none of the features {', '.join(self.names[:5])} varies over the {len(items)} {what}")
         return found, names
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from lleval_jax.bayes.models.agents import Agents
 from lleval_jax.bayes.models.covariates import covariates
 from lleval_jax.bayes.models.irt import Irt
+from lleval_jax.bayes.models.judges import Judges
 from lleval_jax.bayes.models.kinds import Kinds
 from lleval_jax.bayes.models.pairwise import Pairwise
 from lleval_jax.bayes.models.prompts import Prompts
@@ -65,12 +66,55 @@ def rasch(
     return irt("rasch", families=families, groups=groups, features=features)
 
 
-def prompts() -> Prompts:
+def judges(
+    *,
+    answers: Asked = "auto",
+    sharpness: bool = False,
+    families: Mapping[str, str] | None = None,
+    groups: bool = False,
+) -> Judges:
+    """Scores that several judges gave to the same answers, some severer than others: of a mapping judge -> `Responses`.
+
+    Scores of models over all judges ("rate", "score"), abilities, the mean score that each judge gives ("judge") and
+    severities in logits ("severity"). A judge that scored few models is compared by those that others scored too; where
+    judges have no model in common, severities are as uncertain as the prior says.
+
+    Args:
+        answers: how scores are spread, as of `irt.fit`: "auto" chooses grades, right and wrong, or a continuous kind.
+        sharpness: judges also differ in how well they tell good answers from bad ones.
+        families: model -> its family, as of `irt`.
+        groups: of items, as of `irt`.
+
+    Example:
+        >>> scores = ll.read_judges("scores.csv", scale=(1, 10))  # model, item, judge, score  # doctest: +SKIP
+        >>> posterior = bayes.sample(bayes.judges(), scores)  # doctest: +SKIP
+        >>> posterior.estimate("rank"), posterior.estimate("severity")  # doctest: +SKIP
+    """
+    asked = answers if isinstance(answers, str) else tuple(sorted(answers.items()))
+    return Judges(curve_of("2pl", 1), tuple((families or {}).items()), groups, None, asked, sharpness)
+
+
+def prompts(
+    *,
+    models: Mapping[str, tuple[str, str]] | None = None,
+    features: pd.DataFrame | None = None,
+    item_features: pd.DataFrame | None = None,
+) -> Prompts:
     """The model of a grid of prompts by examples, as of `prompts.fit`: scores of prompts, and their quantiles.
 
-    Features, and several models in one grid, are not part of it.
+    Of several models in one grid also the mean of each over its prompts: `posterior.estimate("best", of="model")`.
+
+    Args:
+        models: row -> (model, prompt), where rows are prompts of several models; a prompt's effect is partly common to
+            all models, and examples are as hard for one as for another.
+        features: of the rows, numbers; one line a row, the index has their names.
+        item_features: the same of the examples.
+
+    Raises:
+        BadInput: features are not numbers.
     """
-    return Prompts()
+    rows = tuple((row, model, prompt) for row, (model, prompt) in (models or {}).items())
+    return Prompts(rows, covariates(features), covariates(item_features))
 
 
 def refresh(*, dims: int = DIMS, version: str | None = None) -> Refresh:

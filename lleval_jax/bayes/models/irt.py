@@ -231,7 +231,9 @@ class Irt:
 
     def start(self, laid: Laid, fit: FitResult[IrtParams]) -> dict[str, np.ndarray]:
         """Abilities and items where the likelihood is highest, all else where its prior is."""
-        p, data = fit.params, laid.data
+        return self._start_at(laid.data, fit.params)
+
+    def _start_at(self, data: Data, p: IrtParams) -> dict[str, np.ndarray]:
         anchors, turn = loadings.anchored(p.slope)
         if self.curve.positive and p.slope.mean() < 0:
             turn = -turn

@@ -14,25 +14,20 @@ What shapes mean: log distances of thresholds (graded), steps (gpcm), log precis
 """
 
 import dataclasses
-import functools
 import warnings
-from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 from numpyro import distributions as dist
 
 from lleval_jax.bayes.contract import Laid, Values
-from lleval_jax.bayes.models import answers
+from lleval_jax.bayes.models import answers, cells
 from lleval_jax.bayes.models.answers import Data, Known
 from lleval_jax.bayes.models.irt import ABOUT, SPREAD, Irt, Where
 from lleval_jax.bayes.models.sites import shown, site
-from lleval_jax.core.irt import kinds
 from lleval_jax.estimators.irt.calibration import answers_of
 from lleval_jax.estimators.irt.calibration import fit as maximum
-from lleval_jax.layout.answers import NEUTRAL
 from lleval_jax.types import Array
 from lleval_jax.values.params import IrtParams
 from lleval_jax.values.responses import Responses
@@ -74,7 +69,7 @@ class Kinds(Irt):
         for name in ("ability", *self.coordinates):
             shown(name, draw[name])
         logit = ability @ found["slope"].T + draw["intercept"][None] + apart
-        numpyro.factor("answers", jnp.sum(_log_density(data, logit, found["shape"])))
+        numpyro.factor("answers", jnp.sum(self._log_density(data, logit, found["shape"])))
 
     def _wide(self, name: str, data: Data) -> int:
         return data.known.shapes if name == "shape" else 1
@@ -115,12 +110,18 @@ class Kinds(Irt):
             BadInput: a score that its item's kind does not take.
         """
         laid = super().lay_out(value, fit, precision)
+        known, kind, names = self._of_items(value, fit)
+        return laid._replace(data=laid.data._replace(kind=kind, known=known), axes={**laid.axes, **names})
+
+    def _of_items(
+        self, value: Responses, fit: FitResult[IrtParams] | None
+    ) -> tuple[Known, np.ndarray, dict[str, tuple[str, ...]]]:
+        """The kinds, (items,) which one each is of, and the names of their axes."""
         names = _names(value, fit, self._asked)
         known = Known(tuple(sorted(set(names))))
-        kind = np.array([known.names.index(name) for name in names], np.int32)
-        data = laid.data._replace(kind=kind, known=known)
         shapes = tuple(f"shape-{k + 1}" for k in range(known.shapes))
-        return laid._replace(data=data, axes={**laid.axes, "kinds": known.names, "shapes": shapes, "one": ("all",)})
+        axes = {"kinds": known.names, "shapes": shapes, "one": ("all",)}
+        return known, np.array([known.names.index(name) for name in names], np.int32), axes
 
     def _kept(self) -> dict[str, tuple[str, ...]]:
         """What is kept of a draw, and its axes."""
@@ -151,14 +152,17 @@ class Kinds(Irt):
             return draw["ability"]
         logit, shape = self._logit(data, draw), draw["shape"]
         if target == "rate":
-            return answers.averaged(data.share, _by_kind(data, _mean, logit, shape))
-        keys = jax.random.split(key, logit.shape)
-        drawn = _by_kind(data, _draw, logit, shape, keys)
+            return answers.averaged(data.share, cells.expected(data, logit, shape))
+        drawn = cells.drawn(data, logit, shape, key)
         return answers.averaged(data.share, jnp.where(data.weight > 0, data.scores, drawn))
 
     def log_likelihood(self, data: Data, draw: Values) -> Array:
         """(models, items), 0 where not seen: log densities, of scores between 0 and 1."""
-        return _log_density(data, self._logit(data, draw), draw["shape"])
+        return self._log_density(data, self._logit(data, draw), draw["shape"])
+
+    @staticmethod
+    def _log_density(data: Data, logit: Array, shape: Array) -> Array:
+        return cells.log_density(data, data.scores, data.weight, logit, shape)
 
 
 def _names(value: Responses, fit: FitResult[IrtParams] | None, asked: str | dict[str, str]) -> tuple[str, ...]:
@@ -166,33 +170,3 @@ def _names(value: Responses, fit: FitResult[IrtParams] | None, asked: str | dict
     if fit is None:
         return answers_of(value, asked).names
     return fit.params.answers.of_items if fit.params.answers is not None else ("bernoulli",) * len(value.items)
-
-
-def _log_density(data: Data, logit: Array, shape: Array) -> Array:
-    """(models, items); 0 where not seen."""
-    scores, weight = jnp.asarray(data.scores), jnp.asarray(data.weight)
-
-    def one(kind: kinds.Kind, mine: Array, logit: Array, shape: Array, score: Array, weight: Array) -> Array:
-        safe = jnp.where(mine & (weight > 0), score, NEUTRAL)
-        return kinds.log_density(kind, safe, weight, logit, shape[: kind.shapes])
-
-    return jnp.where(weight > 0, _by_kind(data, one, logit, shape, scores, weight), 0)
-
-
-def _mean(kind: kinds.Kind, mine: Array, logit: Array, shape: Array) -> Array:
-    return kind.moments(logit, shape[: kind.shapes])[0]
-
-
-def _draw(kind: kinds.Kind, mine: Array, logit: Array, shape: Array, key: Array) -> Array:
-    return kind.draw(key, logit, shape[: kind.shapes])
-
-
-def _by_kind(data: Data, fn: Callable[..., Array], logit: Array, shape: Array, *cells: Array) -> Array:
-    """(models, items) of `fn(kind, whether an item is of it, logit, shape, *cells)`, each item by its own kind."""
-    found = jnp.zeros_like(logit)
-    for k, kind in enumerate(data.known.kinds):
-        mine = jnp.asarray(data.kind) == k
-        over_items = jax.vmap(functools.partial(fn, kind), (0, 0, 0, *(0 for _ in cells)))
-        over_models = jax.vmap(over_items, (None, 0, None, *(0 for _ in cells)))
-        found = jnp.where(mine[None], over_models(mine, logit, shape, *cells), found)
-    return found

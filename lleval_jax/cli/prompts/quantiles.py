@@ -93,8 +93,7 @@ def estimate(
       lleval prompts grid.parquet --bayes --per-prompt
     """
     if with_bayes:
-        words = {"--features": about.features, "--item-features": about.item_features, "--templates": about.templates}
-        bayes.require_alone({"--reference": reference} | words)
+        bayes.require_alone({"--reference": reference})
     shares, functionals = [grids.share(word) for word in grids.listed(quantiles)], _functionals(what)
     require(bool(shares or functionals or per_prompt), "nothing is asked for; give --quantiles, --what or --per-prompt")
     outputs, names = Outputs(json=json, plot=plot, folder=out, kind="fit"), about.names()
@@ -105,7 +104,7 @@ def estimate(
         known = None if truth is None else _scores(grids.read([truth], reading, whole=True, **words), grid)
         fit, more = run.stamped(_fitted(grid, about, run, reference=reference)), {}
         if with_bayes:
-            fit, more = _sampled(run, fit, grid, engine, draws)
+            fit, more = _sampled(run, fit, grid, about, engine, draws)
         run.say("scoring the prompts")
         asked: dict[str, Any] = {"quantiles": shares, "of": functionals, "per_prompt": per_prompt, "level": level}
         found = dataclasses.replace(ll.prompts.estimate(fit, **asked), caveats=tuple(_advice(more)))
@@ -142,13 +141,15 @@ def _fitted(grid: grids.Grid, about: cells.About, run: Run, *, reference: bool) 
 
 
 def _sampled(
-    run: Run, fit: "ll.FitResult", grid: grids.Grid, engine: bayes.Engine, draws: int
+    run: Run, fit: "ll.FitResult", grid: grids.Grid, about: cells.About, engine: bayes.Engine, draws: int
 ) -> tuple["ll.FitResult", dict[str, Any]]:
     """The fit with the scores that the posterior of its model draws, and what is known of that."""
     from lleval_jax.bayes import prompts as model
 
-    require(grid.models is None, "--bayes knows one model; the answers are of several")
-    posterior = bayes.sampled(run, model(), grid.answers, engine, draws, fit)
+    rows, parts = grid.answers.rows, zip(grid.models or (), grid.prompts or (), strict=True)
+    models = dict(zip(rows, parts, strict=True)) if grid.models else None
+    how = model(models=models, features=about.of_rows(grid), item_features=about.of_items(grid))
+    posterior = bayes.sampled(run, how, grid.answers, engine, draws, fit)
     params = fit.params._replace(draws=posterior.outcome("score")[:, :, 0])
     ended = dataclasses.replace(fit.ended, status=posterior.diagnostics.status)
     method = f"{posterior.model.name}, {posterior.engine}"
