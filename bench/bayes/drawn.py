@@ -1,4 +1,4 @@
-"""Worlds drawn from the prior of each model: unknowns by its own NumPyro function, answers by the formulas of papers."""
+"""Worlds drawn from the prior of each model: unknowns by its NumPyro function, answers by the formulas of papers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import numpyro
+import pandas as pd
 from scipy.special import expit, softmax
 
 import lleval_jax as ll
@@ -67,6 +68,13 @@ def _irt(draw: Draws, random: np.random.Generator) -> ll.Responses:
     return _right(floor + (ceiling - floor) * expit(_logit(draw)), random)
 
 
+def _with_hidden(draw: Draws, random: np.random.Generator) -> ll.Responses:
+    """The last two items have no answers."""
+    scores = (random.random((MODELS, ITEMS)) < expit(_logit(draw))).astype(float)
+    scores[:, -2:] = np.nan
+    return ll.Responses.build(scores)
+
+
 def _in_groups(draw: Draws, random: np.random.Generator) -> ll.Responses:
     code = np.unique(GROUP, return_inverse=True)[1]
     return _right(expit(_logit(draw) + draw["apart"][:, code]), random, group=GROUP)
@@ -78,7 +86,9 @@ def _scores(name: str, z: np.ndarray, shape: np.ndarray, random: np.random.Gener
     keys = jax.random.split(jax.random.key(int(random.integers(2**31))), z.shape)
     wide = np.broadcast_to(shape[:, : kind.shapes], (*z.shape, kind.shapes))
     with numbers("float32"):
-        flat = jax.vmap(kind.draw)(keys.reshape(-1), z.astype("float32").ravel(), wide.astype("float32").reshape(z.size, -1))
+        flat = jax.vmap(kind.draw)(
+            keys.reshape(-1), z.astype("float32").ravel(), wide.astype("float32").reshape(z.size, -1)
+        )
     found = np.asarray(flat, float).reshape(z.shape)
     return found if name.startswith(("graded", "gpcm")) else np.clip(found, NEAR, 1 - NEAR)
 
@@ -133,6 +143,10 @@ def _one(name: str) -> Callable[[Draws], np.ndarray]:
     return lambda draw: np.asarray(draw[name])[..., None]
 
 
+def _hidden(draw: Draws) -> np.ndarray:
+    return np.asarray(draw["intercept"])[..., -2:]
+
+
 def _prompt_effects(draw: Draws) -> np.ndarray:
     """Of prompts, told from their mean: the common level's prior lies where the answers do."""
     mean = np.asarray(draw["logit"]).mean(-1)
@@ -144,6 +158,8 @@ def _ratings(draw: Draws) -> np.ndarray:
     return rating - rating.mean(-1, keepdims=True)
 
 
+COLUMNS = np.random.default_rng(3).normal(size=(ITEMS, 2))
+FEATURES = pd.DataFrame(COLUMNS, index=[f"item-{i}" for i in range(ITEMS)], columns=["one", "two"])
 BLANK = ll.Responses.build(np.full((MODELS, ITEMS), 1.0))
 PAIRS = ll.Pairs.build(
     [f"row-{i}" for i in range(MODELS) for _ in range(i)],
@@ -164,6 +180,12 @@ WORLDS: dict[str, World] = {
         _in_groups,
         ABILITY | {"apart_sd": _one("apart_sd"), "group_sd": _one("group_sd")},
     ),
+    "rasch, item features": World(
+        bayes.rasch(features=FEATURES),
+        BLANK,
+        _with_hidden,
+        {"feature": _of("feature"), "feature_sd": _one("feature_sd"), "hidden item": _hidden},
+    ),
     "graded": World(bayes.irt(answers="graded-4"), BLANK, _of_kind("graded-4"), ABILITY),
     "logit-normal": World(
         bayes.irt(answers="logit-normal"),
@@ -178,7 +200,9 @@ WORLDS: dict[str, World] = {
         ABILITY | {"severity": _of("severity"), "answer_sd": _one("answer_sd")},
     ),
     "pairwise": World(bayes.pairwise(), PAIRS, _compared, {"rating": _ratings, "rating_sd": _one("rating_sd")}),
-    "prompts": World(bayes.prompts(), ll.Responses.build(np.tile([0.0, 1.0], (6, 5))), _prompted, {"effect": _prompt_effects}),
+    "prompts": World(
+        bayes.prompts(), ll.Responses.build(np.tile([0.0, 1.0], (6, 5))), _prompted, {"effect": _prompt_effects}
+    ),
     "agents": World(
         bayes.agents(SYSTEMS),
         _repeats(np.ones((4, ITEMS))),

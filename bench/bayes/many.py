@@ -50,9 +50,7 @@ def timed(run: Callable[[int], Mapping[str, bayes.Posterior]], repeats: int) -> 
 
 def study(settings: Settings, record: Record) -> None:
     """At once, then one after the other, by NUTS and by Laplace's method."""
-    values = {
-        f"task-{i}": worlds.two_parameter(i, settings.models, settings.items)[0] for i in range(settings.tasks)
-    }
+    values = {f"task-{i}": worlds.two_parameter(i, settings.models, settings.items)[0] for i in range(settings.tasks)}
     some = dict(list(values.items())[: settings.alone])
     engines = {
         "nuts": bayes.NUTS(chains=settings.chains, draws=settings.draws, warmup=settings.warmup),

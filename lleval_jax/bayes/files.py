@@ -29,8 +29,14 @@ from lleval_jax.values.results import Source
 from lleval_jax.writing import put
 
 SCHEMA = "lleval/posterior/1"
-MODELS: dict[str, type] = {kind.__name__: kind for kind in (Agents, Irt, Judges, Kinds, Pairwise, Prompts, Refresh, Sloth)}
-PARTS: dict[str, type] = {"curve": Curve, "features": Covariates, "item_features": Covariates}  # settings that are classes of their own
+MODELS: dict[str, type] = {
+    kind.__name__: kind for kind in (Agents, Irt, Judges, Kinds, Pairwise, Prompts, Refresh, Sloth)
+}
+PARTS: dict[str, type] = {
+    "curve": Curve,
+    "features": Covariates,
+    "item_features": Covariates,
+}  # settings that are classes of their own
 
 
 def save(posterior: Posterior, path: str | pathlib.Path) -> None:

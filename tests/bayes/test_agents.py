@@ -1,12 +1,12 @@
-"""Agents: names, the density, posteriors against integration, scores over scaffolds, and data at the edge."""
+"""Agents: names, the density, scores over scaffolds, and data at the edge; `bench.bayes.calibration` has posteriors."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from arviz_stats.base import array_stats
 from numpyro.infer.util import potential_energy, unconstrain_fn
+from posteriors import of_prior
 from scipy.special import expit
 from scipy.stats import beta as beta_of
 from scipy.stats import betabinom, halfnorm, norm
@@ -15,8 +15,6 @@ import lleval_jax as ll
 from lleval_jax import bayes
 from lleval_jax.bayes.numbers import numbers
 
-FALSE_ALARM = 1e-5
-QUICK = bayes.NUTS(chains=2, draws=100, warmup=50, accept=0.7, max_depth=4)
 SYSTEMS = {"a-one": ("one", "a"), "a-two": ("two", "a"), "b-one": ("one", "b"), "c": ("", "c")}
 
 
@@ -84,41 +82,10 @@ def test_the_density_is_the_one_that_is_told(told: float) -> None:
     np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-8)
 
 
-def on_a_grid(right: int, asked: int) -> tuple[float, float]:
-    """Mean and second moment of level + effects of one system on one task: brute force over logit and noise.
-
-    Effects and their sizes are one mixture of normals; its density by quadrature over the four sizes.
-    """
-    u = (np.arange(24) + 0.5) / 24
-    sizes = [halfnorm.ppf(u, 0, scale) ** 2 for scale in (1.0, 1.0, 0.5, 2.5)]
-    variance = (1.5**2 + sizes[0][:, None, None, None] + sizes[1][:, None, None] + sizes[2][:, None] + sizes[3]).ravel()
-    z = np.linspace(-25, 25, 2001)
-    edges = np.quantile(variance, np.linspace(0, 1, 401))  # the mixture in 400 slices of equal mass
-    middle = 0.5 * (edges[1:] + edges[:-1])
-    prior = norm.pdf(z[:, None], 0, np.sqrt(middle)).mean(1)
-    share = beta_of.ppf((np.arange(200) + 0.5) / 200, 1, 4)
-    size = (1 - share) / share
-    m = np.clip(expit(z), 1e-12, 1 - 1e-12)
-    weight = prior * betabinom.pmf(right, asked, m[:, None] * size, (1 - m[:, None]) * size).mean(1)
-    return (weight * m).sum() / weight.sum(), (weight * m**2).sum() / weight.sum()
-
-
-@pytest.mark.slow
-def test_draws_are_of_the_posterior_on_a_grid() -> None:
-    """One system, one task, 4 of 5 repeats: its rate, by brute force over the logit."""
-    responses = ll.Responses.build(np.array([[0.8]]), weight=np.array([[5.0]]), rows=["a-one"])
-    engine = bayes.NUTS(chains=2, draws=1500, accept=0.95)
-    posterior = bayes.sample(bayes.agents(SYSTEMS), responses, engine=engine, key=2, precision="float64")
-    rate = posterior.outcome("rate")[:, 0, 0].reshape(2, -1)
-    for power, true in zip((1, 2), on_a_grid(4, 5), strict=True):
-        error = array_stats.mcse(rate**power, chain_axis=0, draw_axis=1, method="mean")
-        assert abs((rate**power).mean() - true) < norm.isf(FALSE_ALARM / 4) * error + 2e-4  # and the grid's own error
-
-
 @pytest.fixture(scope="module")
 def posterior() -> bayes.Posterior:
     features = pd.DataFrame({"lines": np.arange(6.0)}, index=[f"item-{i}" for i in range(6)])
-    return bayes.sample(bayes.agents(SYSTEMS, features=features), answers(), engine=QUICK, key=1)
+    return of_prior(bayes.agents(SYSTEMS, features=features), answers())
 
 
 def test_scores_of_models_are_over_scaffolds(posterior: bayes.Posterior, tmp_path) -> None:
@@ -142,8 +109,19 @@ def test_scores_of_models_are_over_scaffolds(posterior: bayes.Posterior, tmp_pat
     assert bayes.load(tmp_path / "agents.nc").estimate("best", of="model") == posterior.estimate("best", of="model")
 
 
-@pytest.mark.parametrize("scores", [[[1.0]], [[1.0, 0, 1]], [[1.0], [0], [1]], [[1.0, 1], [1, 1]], [[0.0, 0], [0, 0]]])
-def test_one_system_one_task_all_right_all_wrong(scores: list[list[float]]) -> None:
+@pytest.mark.parametrize("scores", [[[1.0, 0, 1]], [[1.0], [0], [1]]])
+def test_one_system_or_one_task_has_a_density_where_sampling_starts(scores: list[list[float]]) -> None:
+    model = bayes.agents(SYSTEMS)
+    laid = model.lay_out(ll.Responses.build(np.array(scores), rows=list(SYSTEMS)[: len(scores)]), None, "float64")
+    with numbers("float64"):
+        at = unconstrain_fn(model, (laid.data,), {}, model.start(laid, None))
+        minus, slope = jax.value_and_grad(lambda at: potential_energy(model, (laid.data,), {}, at))(at)
+    assert np.isfinite(minus)
+    assert all(np.isfinite(each).all() for each in slope.values())
+
+
+@pytest.mark.parametrize("scores", [[[1.0, 1], [1, 1]], [[0.0, 0], [0, 0]]])
+def test_all_right_all_wrong(scores: list[list[float]]) -> None:
     responses = ll.Responses.build(np.array(scores), rows=list(SYSTEMS)[: len(scores)])
     found = bayes.sample(bayes.agents(SYSTEMS), responses, engine="laplace", key=0).estimate()
     assert ((found.low > 0) & (found.high < 1) & (found.low < found.high)).all()

@@ -1,18 +1,17 @@
-"""Features of items as prior means: planted weights are found, and scores on items that none has answered."""
+"""Features of items as prior means: the density, scores on items that none has answered; and see bench.bayes."""
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 from numpyro.infer.util import potential_energy, unconstrain_fn
+from posteriors import of_prior
 from scipy.special import expit
 from scipy.stats import halfnorm, norm
 
 import lleval_jax as ll
 from lleval_jax import bayes
 from lleval_jax.bayes.numbers import numbers
-
-FALSE_ALARM = 1e-5
 
 
 def world(seed: int, models: int, items: int, hidden: int, weight: np.ndarray, sd: float = 0.7, mean: float = 0.3):
@@ -61,34 +60,11 @@ def test_the_density_is_the_one_that_is_told() -> None:
     np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-9)
 
 
-@pytest.mark.slow
-def test_planted_weights_are_found_and_hidden_items_predicted() -> None:
-    """Truths at most Z posterior deviations away, where the posterior is nearly normal; and informative intervals."""
-    weight, z = np.array([1.0, -0.6, 0.0]), norm.isf(FALSE_ALARM / 2 / 5)
-    responses, frame, p = world(1, 16, 100, 25, weight)
-    posterior = bayes.sample(bayes.rasch(features=frame), responses, engine=bayes.NUTS(chains=2, draws=200), key=3)
-    assert posterior.diagnostics.divergences == 0, posterior.diagnostics
-    assert posterior.diagnostics.rhat.max() < 1.1, posterior.diagnostics
-    slope = posterior.draws["slope"][:, :, 0, 0].mean()  # abilities have variance 1, and logits their scale
-    found = posterior.draws["feature"].reshape(-1, 3)
-    moved = (found.mean(0) - weight) / found.std(0)
-    assert slope == pytest.approx(1, abs=0.3)
-    assert (np.abs(moved) < z).all(), moved
-    assert (found.std(0) < 0.25).all()
-    rate = posterior.outcome("rate")
-    hidden = rate[:, :, 2]  # all, asked, hidden
-    truth = p[:, -25:].mean(1)
-    away = (hidden.mean(0) - truth) / hidden.std(0)  # models share the items: one mean, and each model's own
-    assert abs(away.mean()) < z
-    blind = bayes.sample(bayes.rasch(), responses, engine=bayes.NUTS(chains=2, draws=200), key=3)
-    assert (hidden.std(0) < blind.outcome("rate")[:, :, 2].std(0)).all()  # for each model
-
-
 def test_an_embedding_and_files(tmp_path) -> None:
     """More columns than items, with groups: kept in the settings, and back from a file."""
     responses, _, _ = world(2, 4, 8, 2, np.array([1.0]))
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(8, 12)), index=list(responses.items))
-    posterior = bayes.sample(bayes.rasch(groups=True, features=frame), responses, engine="laplace", key=1)
+    posterior = of_prior(bayes.rasch(groups=True, features=frame), responses)
     assert posterior.draws["feature"].shape[2:] == (12,)
     assert "item features" in posterior.model.name
     pytest.importorskip("h5py", reason="netCDF files need h5py, which the extra 'bayes' installs")

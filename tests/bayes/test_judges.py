@@ -1,12 +1,12 @@
-"""Judges: the density and scores by scipy, posteriors by weighing draws of the prior, tables, and bad input."""
+"""Judges: the density and scores by scipy, tables, and bad input; `bench.bayes.calibration` has their posteriors."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from arviz_stats.base import array_stats
 from numpyro.infer.util import potential_energy, unconstrain_fn
+from posteriors import of_prior
 from scipy.special import expit
 from scipy.stats import halfnorm, norm
 
@@ -14,7 +14,6 @@ import lleval_jax as ll
 from lleval_jax import bayes
 from lleval_jax.bayes.numbers import numbers
 
-FALSE_ALARM = 1e-5
 KINDS = {"essay": "graded-3", "fluency": "normal"}
 TABLE = pd.DataFrame(  # b's essay was read by one judge alone
     [("a", "essay", "kind", 3), ("a", "essay", "strict", 2), ("b", "essay", "kind", 2)]
@@ -97,45 +96,36 @@ def test_the_density_and_the_scores_are_those_of_scipy() -> None:
     np.testing.assert_allclose(gaps, 0, atol=1e-5)  # scores are float32
 
 
-def by_prior(draws: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means of both severities' and both abilities' gaps given the scores, and errors: draws of the prior, weighed."""
-    random = np.random.default_rng(0)
-
-    def coordinate(at, about, spread) -> np.ndarray:
-        at, spread = np.ravel(at), np.ravel(spread)
-        mean, sd = random.normal(at, about, (draws, 2)), np.abs(random.normal(0, spread, (draws, 2)))
-        return mean + sd * random.normal(size=(draws, 2))
-
-    draw = {name: coordinate(*scales) for name, scales in {**SCALES, "shape": SHAPE}.items()}
-    size = {"severity": (0.7, (2,)), "answer": (1.0, (2, 2)), "sharpness": (0.3, (2,))}
-    for name, (scale, shape) in size.items():
-        sd = np.abs(random.normal(0, scale, (draws, *(1 for _ in shape))))
-        draw[name] = sd * random.normal(size=(draws, *shape))
-    draw |= {"sharpness": np.exp(draw["sharpness"]), "ability": random.normal(size=(draws, 2))}
-    log_weight = log_likelihood(draw)[0].sum((-3, -2, -1))
-    share = np.exp(log_weight - log_weight.max())
-    share /= share.sum()
-    gap = np.stack([draw[name][:, 1] - draw[name][:, 0] for name in ("severity", "ability")], 1)
-    mean = share @ gap
-    return mean, np.sqrt(share**2 @ (gap - mean) ** 2)
-
-
-@pytest.mark.slow
-def test_draws_are_of_the_posterior_by_draws_of_the_prior(tmp_path) -> None:
-    engine = bayes.NUTS(chains=2, draws=300, warmup=200, accept=0.9)
-    model = bayes.judges(answers=KINDS, sharpness=True)
-    posterior = bayes.sample(model, judged(), engine=engine, key=3, precision="float64")
-    mean, error = by_prior(300_000)
-    for i, name in enumerate(("severity", "ability")):
-        draws = np.diff(posterior.draws[name].reshape(2, -1, 2), axis=2)[..., 0]
-        own = array_stats.mcse(draws, chain_axis=0, draw_axis=1, method="mean")
-        assert abs(draws.mean() - mean[i]) < norm.isf(FALSE_ALARM / 4) * np.hypot(own, error[i]), name
-    assert posterior.estimate("ahead", of="judge", first="kind", second="strict").value[0] > 0.5
+def test_judges_are_compared_and_kept(tmp_path) -> None:
+    posterior = of_prior(bayes.judges(answers=KINDS, sharpness=True), judged())
+    severity, judge = (posterior.outcome(what)[:, :, 0] for what in ("severity", "judge"))
+    first = posterior.estimate("ahead", of="judge", first="kind", second="strict").value
+    np.testing.assert_allclose(first, (judge[:, 0] > judge[:, 1]).mean())
+    same = posterior.draws["sharpness"].reshape(-1, 2).std(1) < 0.05
+    severer, lower = severity[same, 0] > severity[same, 1] + 0.5, judge[same, 0] < judge[same, 1]
+    assert severer.sum() > 5, "too few draws to tell"
+    assert lower[severer].mean() > 0.9
     pytest.importorskip("h5py", reason="netCDF files need h5py, which the extra 'bayes' installs")
     bayes.save(posterior, tmp_path / "judges.nc")
     again = bayes.load(tmp_path / "judges.nc")
     assert again.model == posterior.model
     assert again.estimate("score") == posterior.estimate("score")
+
+
+def test_sampling_starts_where_judges_differ() -> None:
+    """A fit with a judge's models as rows: the severer judge starts with the larger severity, the density is finite."""
+    model = bayes.judges(answers=KINDS, sharpness=True)
+    value = judged()
+    fit = model.maximum(value)
+    laid = model.lay_out(value, fit, "float64")
+    start = model.start(laid, fit)
+    assert start["severity_own"][1] > start["severity_own"][0]
+    with numbers("float64"):
+        at = unconstrain_fn(model, (laid.data,), {}, start)
+        assert np.isfinite(float(potential_energy(model, (laid.data,), {}, at)))
+        parted = model.part(laid.data, np.arange(1))
+    assert parted.scores.shape == (2, 2, 1)
+    assert parted.met.shape == (1, 2)
 
 
 def test_wrong_input_is_one_clear_error() -> None:

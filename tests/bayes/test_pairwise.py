@@ -1,10 +1,9 @@
-"""Posteriors of pairwise answers: the core's density, a grid, maximum likelihood, and comparisons that fit refuses."""
+"""Posteriors of pairwise answers: the density, maximum likelihood, and comparisons that fit refuses."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import worlds
-from arviz_stats.base import array_stats
 from numpyro.infer.util import potential_energy, unconstrain_fn
 from scipy.special import log_softmax
 from scipy.stats import halfnorm, norm
@@ -13,7 +12,6 @@ import lleval_jax as ll
 from lleval_jax import bayes
 from lleval_jax.bayes.numbers import numbers
 
-FALSE_ALARM = 1e-5
 ELO = 400 / np.log(10)
 
 
@@ -40,30 +38,6 @@ def test_the_density_is_the_one_that_is_told() -> None:
     np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-9)
 
 
-def on_a_grid(counts: np.ndarray) -> np.ndarray:
-    """First two moments of the gap of two models, the size of ratings and ties integrated out: brute force."""
-    gap, tie = np.linspace(-14, 14, 561), np.linspace(-6, 5, 221)
-    sd = halfnorm.ppf((np.arange(400) + 0.5) / 400, 0, 1.5)
-    prior = norm.pdf(gap[:, None], 0, np.sqrt(2) * sd).mean(1)[:, None] * norm.pdf(tie, -0.7, 1.2)
-    logits = np.stack(np.broadcast_arrays(gap[:, None] / 2, tie[None], -gap[:, None] / 2), -1)
-    weight = prior * np.exp(log_softmax(logits, axis=-1) @ counts)
-    return np.array([(weight * gap[:, None] ** k).sum() for k in (1, 2)]) / weight.sum()
-
-
-@pytest.mark.slow
-def test_draws_are_of_the_posterior_on_a_grid() -> None:
-    pairs = ll.Pairs.build(["a"] * 6, ["b"] * 6, [1, 1, 1, 0.5, 1, 0])
-    engine = bayes.NUTS(chains=2, draws=1000, accept=0.95)
-    posterior = bayes.sample(bayes.pairwise(), pairs, engine=engine, key=4, precision="float64")
-    assert posterior.diagnostics.divergences < 20, posterior.diagnostics
-    gap = np.diff(posterior.draws["rating"], axis=-1)[..., 0] * -1
-    for power, true in zip((1, 2), on_a_grid(pairs.counts[0]), strict=True):
-        error = array_stats.mcse(gap**power, chain_axis=0, draw_axis=1, method="mean")
-        assert abs((gap**power).mean() - true) < norm.isf(FALSE_ALARM / 4) * error + 2e-3 * abs(
-            true
-        )  # the grid's error
-
-
 @pytest.mark.slow
 def test_many_comparisons_give_maximum_likelihood() -> None:
     """Bernstein and von Mises: 600 of each pair leave the prior little to say."""
@@ -75,7 +49,8 @@ def test_many_comparisons_give_maximum_likelihood() -> None:
     ]
     first, second, score, weight = zip(*lines, strict=True)
     pairs = ll.Pairs.build(first, second, score, weight=weight)
-    posterior = bayes.sample(bayes.pairwise(), pairs, engine=bayes.NUTS(chains=2, draws=500), key=0)
+    posterior = bayes.sample(bayes.pairwise(), pairs, engine=bayes.Laplace(chains=2, draws=500), key=0)
+    assert posterior.diagnostics.status == "ok", posterior.diagnostics  # weights made the draws the posterior's
     fit = ll.pairwise.fit(pairs)
     for target in ("rating", "win"):
         one, two = posterior.estimate(target), ll.pairwise.estimate(fit, target)

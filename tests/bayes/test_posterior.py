@@ -1,12 +1,15 @@
 """What follows from draws: estimates, ranks, files, diagnostics, and data at the edge."""
 
+import jax
 import numpy as np
 import pytest
+from numpyro.infer.util import potential_energy, unconstrain_fn
 from scipy.stats import beta
 
 import lleval_jax as ll
 from lleval_jax import bayes
 from lleval_jax.bayes import outcomes
+from lleval_jax.bayes.numbers import numbers
 from lleval_jax.data.simulate import simulate
 
 QUICK = bayes.NUTS(chains=2, draws=100, warmup=50, accept=0.7, max_depth=3)
@@ -102,12 +105,20 @@ def test_the_same_key_draws_the_same(posterior, answers) -> None:
     assert not np.array_equal(other.draws["ability"], posterior.draws["ability"])
 
 
-ONE_MODEL = pytest.param([[1, 0, 1, 1.0]], marks=pytest.mark.slow)
-ONE_ITEM = pytest.param([[1.0], [0.0], [1.0]], marks=pytest.mark.slow)
+@pytest.mark.parametrize("scores", [[[1, 0, 1, 1.0]], [[1.0], [0.0], [1.0]]])
+def test_one_model_or_one_item_has_a_density_where_sampling_starts(scores: list[list[float]]) -> None:
+    model, responses = bayes.irt("2pl"), ll.Responses.build(np.array(scores))
+    fit = model.maximum(responses)
+    laid = model.lay_out(responses, fit, "float64")
+    with numbers("float64"):
+        at = unconstrain_fn(model, (laid.data,), {}, model.start(laid, fit))
+        minus, slope = jax.value_and_grad(lambda at: potential_energy(model, (laid.data,), {}, at))(at)
+    assert np.isfinite(minus)
+    assert all(np.isfinite(each).all() for each in slope.values())
 
 
-@pytest.mark.parametrize("scores", [[[1.0]], ONE_MODEL, ONE_ITEM, [[1, 1.0], [1, 1]], [[0, 0.0], [0, 0]]])
-def test_one_model_one_item_all_right_all_wrong(scores: list[list[float]]) -> None:
+@pytest.mark.parametrize("scores", [[[1, 1.0], [1, 1]], [[0, 0.0], [0, 0]]])
+def test_all_right_all_wrong(scores: list[list[float]]) -> None:
     """A posterior is proper whatever was answered: finite intervals that contain no certainty."""
     found = bayes.sample(bayes.irt("2pl"), ll.Responses.build(np.array(scores)), engine="laplace", key=0).estimate()
     assert ((found.low > 0) & (found.high < 1) & (found.low < found.high)).all()

