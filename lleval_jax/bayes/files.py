@@ -99,7 +99,7 @@ def _posterior(tree: xarray.DataTree, said: Mapping[str, Any]) -> Posterior:
     source = Source(**said["source"] | {"cite": tuple(said["source"]["cite"])})
     axes, dims = ({name: tuple(x) for name, x in said[what].items()} for what in ("axes", "dims"))
     data = _made(model.data, "", arrays)
-    data = data._replace(known=Known(axes["kinds"])) if "kinds" in axes else data
+    data = data._replace(known=Known(axes["kinds"])) if hasattr(data, "known") and "kinds" in axes else data
     checked: dict[str, Any] = dict(said["diagnostics"])
     checked |= {name: np.asarray(checked[name], float) for name in ("rhat", "bulk", "tail", "bfmi")}
     checked["sites"] = tuple(checked["sites"])

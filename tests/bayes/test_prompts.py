@@ -61,12 +61,22 @@ def test_several_models_and_features_have_names_and_scores(grid: ll.Responses) -
     score = np.asarray(found["score"]).reshape(2, 3)
     np.testing.assert_allclose(found["model"][:, 0], score.mean(1))
     np.testing.assert_allclose(found["quantiles"], np.quantile(score, [0.05, 0.25, 0.5, 0.75, 0.95], axis=1))
-    fit = FULL.maximum(grid)
-    assert {name: np.shape(x) for name, x in FULL.start(laid, fit).items()}["coef"] == (1 + 1 + 2 + 3 + 1,)
     with pytest.raises(ll.BadInput, match="row 'row-0' has no model; they are given for 1"):
         bayes.sample(bayes.prompts(models={"row-9": ("a", "b")}), grid)
     with pytest.raises(ll.BadInput, match="1 prompts have no features"):
         bayes.sample(bayes.prompts(features=FEATURES.drop(index="row-2")), grid)
+
+
+@pytest.mark.slow
+def test_several_models_are_sampled_and_kept(grid: ll.Responses, tmp_path) -> None:
+    posterior = bayes.sample(FULL, grid, engine=bayes.Laplace(draws=50), key=1)
+    assert posterior.estimate("best", of="model").value.sum() == pytest.approx(1)
+    assert posterior.draws["feature"].shape == (4, 50, 1)
+    pytest.importorskip("h5py", reason="netCDF files need h5py, which the extra 'bayes' installs")
+    bayes.save(posterior, tmp_path / "prompts.nc")
+    back = bayes.load(tmp_path / "prompts.nc")
+    assert back.model == posterior.model
+    assert back.estimate("quantiles") == posterior.estimate("quantiles")
 
 
 def test_scores_and_quantiles_of_prompts(grid: ll.Responses, tmp_path) -> None:

@@ -158,15 +158,16 @@ def test_draws_are_of_the_posterior_by_integration_over_sizes() -> None:
             drawn = draws[:, :, m, c] ** power
             error = array_stats.mcse(drawn, chain_axis=0, draw_axis=1, method="mean")
             assert abs(drawn.mean() - true[m, c]) < Z * np.hypot(error, off[m, c])
+    found, fitted = posterior.estimate("score"), ll.refresh.estimate(ll.refresh.fit(value, dims=0))
+    unknown = fitted.std_error > 0  # the fit takes sizes as known: near, and not wider
+    assert (np.abs(found.value - fitted.value)[unknown] < fitted.std_error[unknown]).all()
+    assert np.median(found.std_error[unknown] / fitted.std_error[unknown]) > 0.8
 
 
 def test_a_posterior_is_kept(versions, tmp_path) -> None:
     posterior = of_prior(bayes.refresh(dims=0), versions)
-    fitted = ll.refresh.estimate(ll.refresh.fit(versions, dims=0))
-    found = posterior.estimate("score")
-    assert list(zip(found.rows, found.group, strict=True)) == list(zip(fitted.rows, fitted.group, strict=True))
-    known = fitted.std_error == 0
-    np.testing.assert_allclose(found.value[known], fitted.value[known], atol=1e-6)
+    assert posterior.estimate("score").rows[::3] == versions[-1].rows
+    assert posterior.estimate("score").group[:3] == ("all", "law", "math")
     pytest.importorskip("h5py", reason="netCDF files need h5py, which the extra 'bayes' installs")
     bayes.save(posterior, tmp_path / "refresh.nc")
     assert bayes.load(tmp_path / "refresh.nc").estimate("rank") == posterior.estimate("rank")

@@ -87,10 +87,6 @@ def test_refresh_says_the_posterior(versions, capsys):
     assert [entry["value"] for entry in found["estimates"]] == want.value.tolist()
     assert found["method"] == "refresh, laplace"
     assert len(found["ranks"]) == 6
-    fitted = ll.refresh.estimate(ll.refresh.fit(value, dims=0))  # it takes sizes as known: near, and not much narrower
-    unknown = fitted.std_error > 0
-    assert (np.abs(want.value - fitted.value)[unknown] < fitted.std_error[unknown]).all()
-    assert 0.8 < np.median(want.std_error[unknown] / fitted.std_error[unknown]) < 1.5
 
 
 @pytest.mark.slow

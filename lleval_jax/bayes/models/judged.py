@@ -46,8 +46,10 @@ class Panel(NamedTuple):
         used = np.argwhere(self.seen.any(2).T)  # (model, judge)
         rows = [f"{self.models[m]}{BETWEEN}{self.judges[j]}" for m, j in used]
         m, j = used.T
-        words = {"seen": self.seen[j, m], "weight": self.weight[j, m], "items": self.items, "group": self.group}
-        return Responses.build(self.scores[j, m], rows=rows, source=self.source, **words)
+        seen = self.seen[j, m]
+        weight = np.where(seen, self.weight[j, m], 1)
+        words = {"seen": seen, "weight": weight, "items": self.items, "group": self.group, "source": self.source}
+        return Responses.build(self.scores[j, m], rows=rows, **words)
 
 
 def panel(value: Judged) -> Panel:
@@ -92,8 +94,10 @@ def standing(
     seen: (judges, models, items).
     """
     ability, place = fit.params.ability[:, 0], {row: i for i, row in enumerate(fit.rows)}
-    found = np.full(seen.shape[:2], np.nan)
-    for j, m in np.argwhere(seen.any(2)):
+    scored = seen.any(2)
+    found = np.zeros(scored.shape)
+    for j, m in np.argwhere(scored):
         found[j, m] = ability[place[f"{models[m]}{BETWEEN}{judges[j]}"]]
-    model = np.nanmean(found, 0)
-    return model[:, None], -float(np.mean(fit.params.slope)) * np.nanmean(found - model, 1)
+    model = found.sum(0) / np.maximum(scored.sum(0), 1)
+    lenient = (scored * (found - model)).sum(1) / scored.sum(1)
+    return model[:, None], -float(np.mean(fit.params.slope)) * lenient
