@@ -1,4 +1,4 @@
-"""A posterior that costs no sampling: draws of a model's prior, for tests of what follows from draws."""
+"""Posteriors that cost no sampling: draws of a model's prior, for tests of what follows from draws; or weighed."""
 
 from typing import Any
 
@@ -27,3 +27,12 @@ def of_prior(model: Any, value: Any, *, draws: int = 25, seed: int = 0) -> bayes
     kept = {name: np.asarray(x).reshape(2, draws, *x.shape[1:]) for name, x in found.items()}
     unknown = Draws(Point(None, None), {}, np.full((2, draws), np.nan))  # pyright: ignore[reportArgumentType]
     return bayes.Posterior(model, laid, kept, {}, diagnosed(kept, unknown, worth=np.nan), "prior", "float32", seed)
+
+
+def weighed(posterior: bayes.Posterior, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of values (draws, ...) of the prior's draws under the posterior, and their errors, by the likelihood."""
+    log_weight = posterior.log_likelihood().reshape(posterior.count, -1).astype(float).sum(1)
+    share = np.exp(log_weight - log_weight.max())
+    share /= share.sum()
+    mean = np.tensordot(share, values, 1)
+    return mean, np.sqrt(np.tensordot(share**2, (values - mean) ** 2, 1))

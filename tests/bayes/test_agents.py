@@ -1,4 +1,4 @@
-"""Agents: names, the density, scores over scaffolds, and data at the edge; `bench.bayes.calibration` has posteriors."""
+"""Agents: names, the density, the posterior against integration, scores over scaffolds, and data at the edge."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpyro.infer.util import potential_energy, unconstrain_fn
-from posteriors import of_prior
+from posteriors import of_prior, weighed
 from scipy.special import expit
 from scipy.stats import beta as beta_of
 from scipy.stats import betabinom, halfnorm, norm
@@ -15,6 +15,7 @@ import lleval_jax as ll
 from lleval_jax import bayes
 from lleval_jax.bayes.numbers import numbers
 
+FALSE_ALARM = 1e-5
 SYSTEMS = {"a-one": ("one", "a"), "a-two": ("two", "a"), "b-one": ("one", "b"), "c": ("", "c")}
 
 
@@ -80,6 +81,35 @@ def test_the_density_is_the_one_that_is_told(told: float) -> None:
             density -= 0.5 * len(x) * np.log(told + 1 / sd[name] ** 2)  # the Jacobian from `own` to effects
         gaps.append(minus + density)
     np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-8)
+
+
+def on_a_grid(right: int, asked: int) -> tuple[float, float]:
+    """Mean and second moment of level + effects of one system on one task: brute force over logit and noise.
+
+    Effects and their sizes are one mixture of normals; its density by quadrature over the four sizes.
+    """
+    u = (np.arange(24) + 0.5) / 24
+    sizes = [halfnorm.ppf(u, 0, scale) ** 2 for scale in (1.0, 1.0, 0.5, 2.5)]
+    variance = (1.5**2 + sizes[0][:, None, None, None] + sizes[1][:, None, None] + sizes[2][:, None] + sizes[3]).ravel()
+    z = np.linspace(-25, 25, 2001)
+    edges = np.quantile(variance, np.linspace(0, 1, 401))  # the mixture in 400 slices of equal mass
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    prior = norm.pdf(z[:, None], 0, np.sqrt(middle)).mean(1)
+    share = beta_of.ppf((np.arange(200) + 0.5) / 200, 1, 4)
+    size = (1 - share) / share
+    m = np.clip(expit(z), 1e-12, 1 - 1e-12)
+    weight = prior * betabinom.pmf(right, asked, m[:, None] * size, (1 - m[:, None]) * size).mean(1)
+    return (weight * m).sum() / weight.sum(), (weight * m**2).sum() / weight.sum()
+
+
+def test_the_posterior_is_the_one_on_a_grid() -> None:
+    """One system, one task, 4 of 5 repeats: its rate, by draws of the prior weighed by the likelihood."""
+    responses = ll.Responses.build(np.array([[0.8]]), weight=np.array([[5.0]]), rows=["a-one"])
+    prior = of_prior(bayes.agents(SYSTEMS), responses, draws=10_000)
+    rate = prior.outcome("rate")[:, 0, 0]
+    for power, true in zip((1, 2), on_a_grid(4, 5), strict=True):
+        mean, error = weighed(prior, rate**power)
+        assert abs(mean - true) < norm.isf(FALSE_ALARM / 4) * error + 2e-4  # and the grid's own error
 
 
 @pytest.fixture(scope="module")

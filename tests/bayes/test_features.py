@@ -1,17 +1,19 @@
-"""Features of items as prior means: the density, scores on items that none has answered; and see bench.bayes."""
+"""Features of items as prior means: the density, and scores on items that none has answered."""
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 from numpyro.infer.util import potential_energy, unconstrain_fn
-from posteriors import of_prior
+from posteriors import of_prior, weighed
 from scipy.special import expit
 from scipy.stats import halfnorm, norm
 
 import lleval_jax as ll
 from lleval_jax import bayes
 from lleval_jax.bayes.numbers import numbers
+
+FALSE_ALARM = 1e-5
 
 
 def world(seed: int, models: int, items: int, hidden: int, weight: np.ndarray, sd: float = 0.7, mean: float = 0.3):
@@ -58,6 +60,27 @@ def test_the_density_is_the_one_that_is_told() -> None:
         change = told - 0.5 * np.log(laid.data.told + 1 / sd**2).sum() - norm.logpdf(intercept / 2).sum()
         gaps.append(found[0] - found[1] + change)
     np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-9)
+
+
+def test_features_say_how_hard_an_unanswered_item_is() -> None:
+    """Both models fail the items of feature -1, and pass those of 1; draws of the prior, as written here and NumPyro's."""
+    feature, scores = np.array([-1.0, -1, 1, 1, 1]), np.array([[0, 0, 1, 1, np.nan]] * 2)
+    responses = ll.Responses.build(scores, group=["asked"] * 4 + ["hidden"])
+    frame = pd.DataFrame({"x": feature}, index=list(responses.items))
+    prior = of_prior(bayes.rasch(features=frame), responses, draws=10_000)
+    found, own = weighed(prior, prior.outcome("rate")[:, 0, 2])
+    random, count = np.random.default_rng(0), 200_000
+    ability, slope = random.normal(size=(count, 2, 1)), np.exp(0.5 * random.normal(size=(count, 1, 1)))
+    weight = np.abs(random.normal(size=(count, 1))) * random.normal(size=(count, 1))
+    mean, sd = 1.5 * random.normal(size=(count, 1)), 2 * np.abs(random.normal(size=(count, 1)))
+    standard = (feature - feature.mean()) / feature.std()
+    p = expit(slope * ability + (mean + weight * standard + sd * random.normal(size=(count, 5)))[:, None])
+    share = np.prod(np.where(np.nan_to_num(scores) > 0, p, 1 - p)[:, :, :4], (1, 2))
+    share /= share.sum()
+    true = share @ p[:, 0, 4]
+    error = np.sqrt(share**2 @ (p[:, 0, 4] - true) ** 2)
+    assert abs(found - true) < norm.isf(FALSE_ALARM / 2) * np.hypot(own, error)
+    assert true > 0.55
 
 
 def test_an_embedding_and_files(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Judges: the density and scores by scipy, tables, and bad input; `bench.bayes.calibration` has their posteriors."""
+"""Judges: the density and scores by scipy, starts, tables, and bad input."""
 
 import jax
 import jax.numpy as jnp
@@ -144,6 +144,6 @@ def test_wrong_input_is_one_clear_error() -> None:
     with pytest.raises(ll.BadInput, match="no column 'judge'"):
         ll.read_judges(TABLE, scale=(1, 3))
     with pytest.raises(ll.BadInput, match="no column 'model'"):
-        ll.read_judges(TABLE.drop(columns="model"), scale=(1, 3), columns={"judge": "rater"})
+        ll.read_judges(TABLE.drop(columns="model").iloc[[0, 1, 3]], scale=(1, 3), columns={"judge": "rater"})
     with pytest.raises(ll.BadInput, match="row 1"):
         ll.read_judges(TABLE, scale=(1, 2), columns={"judge": "rater"})

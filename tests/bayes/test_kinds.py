@@ -1,10 +1,10 @@
-"""Posteriors of graded answers: their density by scipy; `bench.bayes.calibration` has their draws."""
+"""Posteriors of graded answers: their density by scipy, and by weighing draws of the prior."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpyro.infer.util import potential_energy, unconstrain_fn
-from posteriors import of_prior
+from posteriors import of_prior, weighed
 from scipy.special import expit, log_softmax
 from scipy.stats import halfnorm, norm
 
@@ -13,6 +13,7 @@ from lleval_jax import bayes
 from lleval_jax.bayes.numbers import numbers
 from lleval_jax.errors import BadInput
 
+FALSE_ALARM = 1e-5
 MODELS, ITEMS = ("a", "b"), ("essay", "share")
 KINDS = {"essay": "graded-3", "share": "gpcm-3"}
 SEEN = np.array([[True, True], [True, False]])
@@ -65,6 +66,30 @@ def test_the_density_is_that_of_scipy() -> None:
         told = log_likelihood(sites["ability_own"][:, 0], item["slope"], item["intercept"], item["shape"]).sum()
         gaps.append(minus + told + log_prior)
     np.testing.assert_allclose(gaps, 0, rtol=0, atol=1e-9)
+
+
+def by_prior(draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means of both abilities given the answers, and their errors: draws of the prior, each by its likelihood."""
+    random = np.random.default_rng(0)
+    ability = random.normal(size=(draws, 2))
+
+    def coordinate(at, about: float, spread: float) -> np.ndarray:
+        mean, sd = random.normal(at, about, (draws, 2)), np.abs(random.normal(0, spread, (draws, 2)))
+        return mean + sd * random.normal(size=(draws, 2))
+
+    item = coordinate(1, 0.3, 0.6), coordinate(0, 1.5, 2), coordinate(0, 1, 1)
+    weight = np.exp(log_likelihood(ability, *item).sum((-1, -2)))
+    share = weight / weight.sum()
+    mean = share @ ability
+    return mean, np.sqrt(share**2 @ (ability - mean) ** 2)
+
+
+def test_the_posterior_is_that_of_draws_of_the_prior() -> None:
+    """Draws of the prior as it is written here, and of NumPyro's, each weighed by its likelihood."""
+    prior = of_prior(bayes.irt(answers=KINDS), two(), draws=10_000)
+    found, own = weighed(prior, prior.draws["ability"].reshape(-1, 2))
+    mean, error = by_prior(400_000)
+    assert (np.abs(found - mean) < norm.isf(FALSE_ALARM / 4) * np.hypot(own, error)).all()
 
 
 def test_scores_of_kinds_are_scores_and_are_kept(tmp_path) -> None:

@@ -1,10 +1,11 @@
-"""Posteriors of pairwise answers: the density, maximum likelihood, and comparisons that fit refuses."""
+"""Posteriors of pairwise answers: the density, a grid, maximum likelihood, and comparisons that fit refuses."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import worlds
 from numpyro.infer.util import potential_energy, unconstrain_fn
+from posteriors import of_prior, weighed
 from scipy.special import log_softmax
 from scipy.stats import halfnorm, norm
 
@@ -12,6 +13,7 @@ import lleval_jax as ll
 from lleval_jax import bayes
 from lleval_jax.bayes.numbers import numbers
 
+FALSE_ALARM = 1e-5
 ELO = 400 / np.log(10)
 
 
@@ -36,6 +38,27 @@ def test_the_density_is_the_one_that_is_told() -> None:
         told += halfnorm.logpdf(sd, 0, 1.5) + np.log(sd) - 0.5 * np.log(data.told + 1 / sd**2).sum()
         gaps.append(minus + told)
     np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-9)
+
+
+def on_a_grid(counts: np.ndarray) -> np.ndarray:
+    """First two moments of the gap of two models, the size of ratings and ties integrated out: brute force."""
+    gap, tie = np.linspace(-14, 14, 561), np.linspace(-6, 5, 221)
+    sd = halfnorm.ppf((np.arange(400) + 0.5) / 400, 0, 1.5)
+    prior = norm.pdf(gap[:, None], 0, np.sqrt(2) * sd).mean(1)[:, None] * norm.pdf(tie, -0.7, 1.2)
+    logits = np.stack(np.broadcast_arrays(gap[:, None] / 2, tie[None], -gap[:, None] / 2), -1)
+    weight = prior * np.exp(log_softmax(logits, axis=-1) @ counts)
+    return np.array([(weight * gap[:, None] ** k).sum() for k in (1, 2)]) / weight.sum()
+
+
+def test_the_posterior_is_the_one_on_a_grid() -> None:
+    """By draws of the prior weighed by the likelihood."""
+    pairs = ll.Pairs.build(["a"] * 6, ["b"] * 6, [1, 1, 1, 0.5, 1, 0])
+    prior = of_prior(bayes.pairwise(), pairs, draws=10_000)
+    rating = prior.draws["rating"].reshape(-1, 2)
+    gap = rating[:, 0] - rating[:, 1]
+    for power, true in zip((1, 2), on_a_grid(pairs.counts[0]), strict=True):
+        mean, error = weighed(prior, gap**power)
+        assert abs(mean - true) < norm.isf(FALSE_ALARM / 4) * error + 2e-3 * abs(true)  # and the grid's own error
 
 
 @pytest.mark.slow
