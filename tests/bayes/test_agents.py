@@ -147,7 +147,7 @@ def test_one_system_or_one_task_has_a_density_where_sampling_starts(scores: list
     laid = model.lay_out(ll.Responses.build(np.array(scores), rows=list(SYSTEMS)[: len(scores)]), None, "float64")
     with numbers("float64"):
         at = unconstrain_fn(model, (laid.data,), {}, model.start(laid, None))
-        minus, slope = jax.value_and_grad(lambda at: potential_energy(model, (laid.data,), {}, at))(at)
+        minus, slope = jax.jit(jax.value_and_grad(lambda at: potential_energy(model, (laid.data,), {}, at)))(at)
     assert np.isfinite(minus)
     assert all(np.isfinite(each).all() for each in slope.values())
 

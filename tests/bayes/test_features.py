@@ -63,7 +63,7 @@ def test_the_density_is_the_one_that_is_told() -> None:
 
 
 def test_features_say_how_hard_an_unanswered_item_is() -> None:
-    """Both models fail the items of feature -1, and pass those of 1; draws of the prior, as written here and NumPyro's."""
+    """Both models fail items of feature -1 and pass those of 1; draws of the prior, as written here and NumPyro's."""
     feature, scores = np.array([-1.0, -1, 1, 1, 1]), np.array([[0, 0, 1, 1, np.nan]] * 2)
     responses = ll.Responses.build(scores, group=["asked"] * 4 + ["hidden"])
     frame = pd.DataFrame({"x": feature}, index=list(responses.items))

@@ -112,7 +112,7 @@ def test_one_model_or_one_item_has_a_density_where_sampling_starts(scores: list[
     laid = model.lay_out(responses, fit, "float64")
     with numbers("float64"):
         at = unconstrain_fn(model, (laid.data,), {}, model.start(laid, fit))
-        minus, slope = jax.value_and_grad(lambda at: potential_energy(model, (laid.data,), {}, at))(at)
+        minus, slope = jax.jit(jax.value_and_grad(lambda at: potential_energy(model, (laid.data,), {}, at)))(at)
     assert np.isfinite(minus)
     assert all(np.isfinite(each).all() for each in slope.values())
 
