@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from bench.kit.results import read
-from bench.kit.tables import bold, markdown, number, percent
+from bench.kit.tables import bold, markdown, number
 
 
 def speed() -> str:
@@ -32,33 +32,4 @@ def speed() -> str:
     return markdown(head, rows)
 
 
-def calibration() -> str:
-    """Ranks of true values, by model and engine."""
-    rows = []
-    for name, found in read("bayes", "calibration").items():
-        for what, each in found.items():
-            if not isinstance(each, dict) or "covered" not in each:
-                continue
-            covered, uniform = each["covered"], bold("no") if not each["uniform"] else "yes"
-            least = f"{min(each['p']):.2g}"
-            share = percent(found["approximate"])
-            rows.append((name, what, *(percent(covered[k], 1) for k in ("95", "50")), uniform, least, share))
-    head = ("model, engine", "of", "95% intervals hold", "50% intervals hold", "uniform", "least p", "not corrected")
-    return markdown(head, rows)
-
-
-def agreement() -> str:
-    """Engines against NUTS."""
-    rows = []
-    for name, found in read("bayes", "agreement").items():
-        for each in found if isinstance(found, list) else ():
-            moved, width = (each[f"{what}, median"] for what in ("moved", "width"))
-            ends = [number(each[f"width, {end}"]) for end in ("least", "most")]
-            agrees = "yes" if each["agrees"] else bold("no")
-            cells = number(moved), number(each["moved, most"]), number(width), " to ".join(ends), agrees
-            rows.append((name, each["engine"], *cells))
-    head = ("answers, model, of", "engine", "moved, median", "moved, most", "width, median", "width, all", "agrees")
-    return markdown(head, rows)
-
-
-TABLES: dict[str, Any] = {"speed": speed, "calibration": calibration, "agreement": agreement}
+TABLES: dict[str, Any] = {"speed": speed}

@@ -250,8 +250,8 @@ class Irt:
         if self.features is None:
             return found
         mean, sd = self.usual("intercept")
-        found["intercept_own"] = effects.start(p.intercept - mean, sd, data.told)
-        return found | covariates.start(data.features)
+        found["intercept_own"] = effects.start(p.intercept - mean, sd, np.asarray(data.told))
+        return found | covariates.start(np.asarray(data.features))
 
     def _items_start(self, data: Data, p: IrtParams, slope: np.ndarray) -> dict[str, np.ndarray]:
         """Of each coordinate."""

@@ -36,7 +36,7 @@ class Panel(NamedTuple):
     @property
     def answered(self) -> Responses:
         """Which answers any judge scored, and how many did; no scores."""
-        seen = self.seen.any(0)
+        seen = np.asarray(self.seen.any(0))
         words = {"rows": self.models, "items": self.items, "group": self.group, "source": self.source}
         return Responses.build(np.zeros(seen.shape), seen=seen, weight=np.maximum(self.weight.sum(0), 1), **words)
 

@@ -138,7 +138,7 @@ class Prompts:
         numbers = scores.astype(precision), responses.seen.astype(precision)
         data = Data(laid.design, laid.cells, *numbers, share, np.zeros(len(rows[1]), precision))
         by_prompt, count = Target(responses.rows, (WHOLE,), responses.n_seen[:, None]), responses.n_seen
-        behind = np.array([count[mine].sum() for mine in member]) if called else np.array([count.sum()])
+        behind = np.array([int(mine.astype(int) @ count) for mine in member]) if called else np.array([count.sum()])
         names = tuple(f"q{q:02d}" for q in QUANTILES)
         spread = Target(names, called or (WHOLE,), np.tile(behind, (len(names), 1)))
         found = {"score": by_prompt, "rate": by_prompt, "quantiles": spread}
@@ -189,7 +189,7 @@ class Prompts:
             chance = jnp.where(data.seen > 0, data.scores, drawn)
         score = jnp.mean(chance, 1, keepdims=True)
         if target == "model":
-            return data.share @ score
+            return jnp.asarray(data.share) @ score
         if target != "quantiles":
             return score
         of_model = jnp.where(data.share.T > 0, score, jnp.nan) if len(data.share) else score
