@@ -52,11 +52,9 @@ def _kind(head: bytes) -> str:
     if ONE.match(head):
         return "instance"
     keys = files.top_keys(head) if head.lstrip()[:1] == b"{" else frozenset()
-    return (
-        "run"
-        if keys >= OF_RUN or {"resolved_ids", "unresolved_ids"} <= keys
-        else ("submission" if keys >= OF_SUBMISSION else "")
-    )
+    if keys >= OF_RUN or keys >= {"resolved_ids", "unresolved_ids"}:
+        return "run"
+    return "submission" if keys >= OF_SUBMISSION else ""
 
 
 def beside(path: pathlib.Path) -> tuple[str, ...]:
