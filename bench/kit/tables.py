@@ -19,6 +19,7 @@ METHODS = (
     "refresh",
     "pepr",
     "trust",
+    "audit",
     "bayes",
     "data",
     "lm",
