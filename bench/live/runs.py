@@ -18,21 +18,34 @@ import numpy as np
 
 from bench.kit.results import Record
 from bench.kit.settings import setting
-from lleval_jax.live import requests, run
+from lleval_jax.live import recipe, requests, run
 from lleval_jax.live.example.models import Scripted
 from lleval_jax.live.example.truth import behind
 from lleval_jax.live.steps import lines_of
 
 CODE = "import sys, pathlib; from lleval_jax.live import run; run.run(pathlib.Path(sys.argv[1]))"
+RECIPE = 'address = "example"'  # of the one that ships
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What is run."""
 
+    papers: int = setting(42, "papers of the larger archive, all but two open")
     kills: int = setting(100, "processes that are killed")
-    longest: float = setting(6.0, "seconds of work until one is killed, at most")
+    longest: float = setting(3.0, "seconds that one works on after it did something, until it is killed, at most")
     requests: int = setting(64, "slow requests under way together")
+
+
+def larger(place: pathlib.Path, papers: int) -> str:
+    """A recipe with so many papers and few questions of each: where it lies."""
+    text = recipe.place_of("demo:live").read_text()
+    for old, new in {"count = 5": "count = 1", "exact = 6": "exact = 2", RECIPE: f'{RECIPE[:-1]}-{papers}"'}.items():
+        assert old in text
+        text = text.replace(old, new)
+    path = place / "larger.toml"
+    path.write_text(text)
+    return str(path)
 
 
 def undisturbed(folder: pathlib.Path) -> tuple[dict[str, Any], run.Version]:
@@ -54,7 +67,7 @@ def undisturbed(folder: pathlib.Path) -> tuple[dict[str, Any], run.Version]:
     told = {name: (each.asked, each.written) for name, each in spent.items()}
     return {
         "seconds": seconds,
-        "seconds of reading papers": by_step["read/1"],
+        "seconds of reading papers": by_step[run.READ],
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "papers": len(version.papers),
         "elements": len(version.elements),
@@ -71,17 +84,18 @@ def tables(folder: pathlib.Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "tables").iterdir())}
 
 
-def killed(place: pathlib.Path, settings: Settings, whole: dict[str, bytes]) -> dict[str, Any]:
+def killed(place: pathlib.Path, recipe: str, settings: Settings, whole: dict[str, bytes]) -> dict[str, Any]:
     """Runs that are killed at random times, each started again until it is through; then another."""
     rng = np.random.default_rng(0)
     kills, runs, equal, extra, worst = 0, 0, 0, 0, 0
     while kills < settings.kills:
-        folder = run.new("demo:live", f"killed-{runs}", place)
+        folder = run.new(recipe, f"killed-{runs}", place)
         before = kills
         while True:
+            there = _done(folder)
             with subprocess.Popen([sys.executable, "-c", CODE, str(folder)], env=dict(os.environ)) as process:
                 try:
-                    _at_work(process, folder)
+                    _at_work(process, folder, there)
                     process.wait(rng.uniform(0.0, settings.longest) if kills < settings.kills else None)
                     break
                 except subprocess.TimeoutExpired:
@@ -89,10 +103,10 @@ def killed(place: pathlib.Path, settings: Settings, whole: dict[str, bytes]) -> 
                     kills += 1
         equal += tables(folder) == whole
         runs += 1
-        recipe = run.load(folder).recipe
-        again = sum(each.extra for each in requests.spent(folder, recipe.models.values()).values())
+        models = run.load(folder).recipe.models.values()
+        again = sum(each.extra for each in requests.spent(folder, models).values())
         extra += again
-        worst = max(worst, again - (kills - before) * max(each.at_once for each in recipe.models.values()))
+        worst = max(worst, again - (kills - before) * max(each.at_once for each in models))
         keys = [json.loads(line)["key"] for line in (folder / "manifest.jsonl").read_bytes().splitlines()]
         assert len(set(keys)) == len(keys)
     return {
@@ -104,11 +118,17 @@ def killed(place: pathlib.Path, settings: Settings, whole: dict[str, bytes]) -> 
     }
 
 
-def _at_work(process: subprocess.Popen, folder: pathlib.Path) -> None:
-    """Wait until a process holds the lock of a run: before that there is nothing to disturb."""
-    named, lock = f"process {process.pid} ", folder / "lock"
-    while process.poll() is None and not (lock.exists() and named in lock.read_text()):
+def _at_work(process: subprocess.Popen, folder: pathlib.Path, there: int) -> None:
+    """Wait until a process has done something that was not there: before that there is little to disturb."""
+    while process.poll() is None and _done(folder) <= there:
         time.sleep(0.02)
+
+
+def _done(folder: pathlib.Path) -> int:
+    """Units and replies that are kept."""
+    manifest = folder / "manifest.jsonl"
+    units = manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+    return units + sum(len(os.listdir(each)) for each in (folder / "replies").glob("*") if each.is_dir())
 
 
 def together(count: int) -> dict[str, float]:
@@ -126,8 +146,9 @@ def study(settings: Settings, record: Record) -> None:
     """All of it."""
     with tempfile.TemporaryDirectory() as name:
         place = pathlib.Path(name)
-        folder = run.new("demo:live", "whole", place)
-        found, _ = undisturbed(folder)
-        record.part("run", found)
+        record.part("run", undisturbed(run.new("demo:live", "whole", place))[0])
+        text = larger(place, settings.papers)
+        folder = run.new(text, "large", place)
+        record.part("large", undisturbed(folder)[0])
         record.part("together", together(settings.requests))
-        record.part("killed", killed(place, settings, tables(folder)))
+        record.part("killed", killed(place, text, settings, tables(folder)))

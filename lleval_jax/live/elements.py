@@ -8,6 +8,7 @@ from typing import Literal
 
 from lleval_jax.live.panels import with_panels
 from lleval_jax.live.reading import Read
+from lleval_jax.live.types import type_of
 from lleval_jax.live.values import Element, Finding
 
 NEAR = 0.1  # share of letters in which two captions may differ
@@ -53,7 +54,8 @@ def agreed(
             if otherwise == "drop" or "latex" not in found:
                 continue
             found = {"latex": found["latex"]}
-        kept.append(with_panels(_joined(found), images))
+        whole = with_panels(_joined(found), images)
+        kept.append(dataclasses.replace(whole, type=type_of(whole, images)) if whole.kind == "figure" else whole)
     used = {key for each in kept for key in (each.image, *(panel.image for panel in each.panels))}
     return Read(tuple(kept), {k: v for k, v in images.items() if k in used}, tuple(dict.fromkeys(findings)))
 

@@ -32,6 +32,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import tomllib
 from typing import Any, Literal
 
@@ -44,12 +45,17 @@ from lleval_jax.live.archive import Addresses
 SHIPPED = pathlib.Path(__file__).parent / "example"
 DEMO = "demo:"  # before the name of a recipe that ships
 LOOPBACK = "example"  # in place of an address: the archive that ships, started for the run
+LARGER = re.compile(rf"{LOOPBACK}-(\d{{1,2}})")  # the same with so many papers
 HARNESSES = ("hf", "lm-eval", "lmms-eval", "inspect")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Papers:
-    """Which papers. `address`: "arxiv", "example" (the archive that ships) or that of a server with all interfaces."""
+    """Which papers.
+
+    `address`: "arxiv", "example" (the archive that ships; "example-42" with so many papers) or that of a server with
+    all interfaces.
+    """
 
     categories: tuple[str, ...]
     first: datetime.date
@@ -68,6 +74,12 @@ class Papers:
             require(
                 family in known, f"[papers] allow has {family!r}; there are {', '.join(known)}{nearest(family, known)}"
             )
+
+    @property
+    def loopback(self) -> int | None:
+        """Papers of the archive that ships, 0 for as many as it has; None where another one is asked."""
+        larger = LARGER.fullmatch(self.address)
+        return int(larger[1]) if larger else 0 if self.address == LOOPBACK else None
 
     @property
     def addresses(self) -> Addresses:

@@ -5,6 +5,7 @@ The share of wrong keys in a sample then has an interval; a question that was ju
 the next export.
 """
 
+import dataclasses
 import hashlib
 import html
 import json
@@ -17,7 +18,7 @@ import msgspec
 
 from lleval_jax import writing
 from lleval_jax.errors import BadInput, require
-from lleval_jax.live import ask, shares
+from lleval_jax.live import ask, options, shares
 from lleval_jax.live.exports import items
 from lleval_jax.live.run import Version
 from lleval_jax.live.shares import Share
@@ -40,6 +41,8 @@ class Review(msgspec.Struct, forbid_unknown_fields=True):
 
     question: str
     judgement: Literal["right", "wrong", "several", "unusable"]
+    right: int | None = None  # the place of the option that is right, where the key is wrong
+    key: int | None = None  # the place of the key that was shown; that of the version as it was made if not named
 
 
 class Reviews(msgspec.Struct):
@@ -122,19 +125,50 @@ def keep(folder: pathlib.Path, path: pathlib.Path, version: Version) -> Reviews:
     known = {each.id for each in version.questions}
     strange = [each.question for each in found.reviews if each.question not in known]
     require(not strange, f"{path} names the question {strange and strange[0]!r}, which this version does not have")
+    keys = {each.id: each.key for each in version.questions}
+    for each in found.reviews:
+        good = each.right is None or each.judgement == "wrong" and 0 <= each.right < options.COUNT
+        require(good, f"{path}: {each.question} names a right option, {each.right}; only a wrong key has one, 0 to 3")
+        shown = keys[each.question] if each.key is None else each.key
+        require(each.right != shown, f"{path}: {each.question} has the same option called wrong, and right")
     content = path.read_bytes()
     (folder / FOLDER).mkdir(exist_ok=True)
     writing.put(folder / FOLDER / f"{hashlib.sha256(content).hexdigest()[:16]}.json", content)
     return found
 
 
-def verdicts(folder: pathlib.Path) -> list[Verdict]:
-    """Of all reviews in a run's folder; where two differ about a question it is dropped."""
-    judged: dict[str, set[str]] = {}
-    for path in sorted((folder / FOLDER).glob("*.json")):
-        for each in read(path).reviews:
-            judged.setdefault(each.question, set()).add(each.judgement)
-    return [_verdict(question, found) for question, found in sorted(judged.items())]
+def reviewed(folder: pathlib.Path, version: Version) -> Version:
+    """A version as it was made, with what people said of it: keys corrected, and verdicts.
+
+    A question is kept where all who looked name the same option as right; a key that it replaces has a verdict with a
+    score of 0. Where they differ, or name none, it is dropped.
+    """
+    keys = {each.id: each.key for each in version.questions}
+    named: dict[str, set[tuple[str, int | None]]] = {}
+    for each in _kept(folder):
+        right = keys.get(each.question) if each.key is None else each.key
+        said = right if each.judgement == "right" else each.right
+        named.setdefault(each.question, set()).add((each.judgement if said is None else "", said))
+    found = [_verdict(question, named[question], keys.get(question)) for question in sorted(named)]
+    right = {id: said for id, ((_, said), *others) in named.items() if said is not None and not others}
+    fixed = (dataclasses.replace(each, key=right.get(each.id, each.key)) for each in version.questions)
+    return dataclasses.replace(version, questions=tuple(fixed)).judged(found)
+
+
+def _kept(folder: pathlib.Path) -> list[Review]:
+    return [each for path in sorted((folder / FOLDER).glob("*.json")) for each in read(path).reviews]
+
+
+def _verdict(question: str, named: set[tuple[str, int | None]], key: int | None) -> Verdict:
+    words = {"question": question, "filter": NAME}
+    bad, places = sorted({judgement for judgement, _ in named} - {""}), {place for _, place in named}
+    if bad or len(places) > 1:
+        said = CHOICES[bad[0]] if bad else "another key is right than another person says"
+        return Verdict(**words, keep=False, score=0.0, reason=f"a person says: {said}")
+    (place,) = places
+    if place == key or place is None:
+        return Verdict(**words, keep=True, score=1.0, reason="")
+    return Verdict(**words, keep=True, score=0.0, reason=f"a person says: the key is {ask.LETTERS[place]}")
 
 
 def wrong_keys(reviews: Reviews, version: Version) -> Share:
@@ -159,9 +193,3 @@ def suspects_in(path: pathlib.Path, version: Version) -> list[str]:
         return [names.get(item, item) for each in listed if (item := str(each["item"]).rpartition("/")[2])]
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is not the JSON of 'lleval check': it lists no suspects") from error
-
-
-def _verdict(question: str, found: set[str]) -> Verdict:
-    bad = sorted(found - {"right"})
-    reason = f"a person says: {CHOICES[bad[0]]}" if bad else ""
-    return Verdict(question=question, filter=NAME, keep=not bad, score=float(not bad), reason=reason)

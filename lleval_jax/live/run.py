@@ -21,7 +21,7 @@ from lleval_jax.lm.client import Client
 from lleval_jax.lm.replies import Cached
 from lleval_jax.values.progress import Progress, Tell, silent
 
-PAPERS, READ = "papers/1", "read/1"  # steps, with the versions of their code
+PAPERS, READ, ALIKE = "papers/1", "read/2", "alike/1"  # steps, with the versions of their code
 Until = Literal["fetch", "read", "ask", "filter"]
 UNTIL: tuple[Until, ...] = ("fetch", "read", "ask", "filter")
 
@@ -73,7 +73,7 @@ class Version:
     findings: tuple[Finding, ...]
 
     def judged(self, verdicts: Sequence[Verdict]) -> "Version":
-        """With further verdicts, as of people (`review.verdicts`)."""
+        """With further verdicts, as of people (`review.reviewed`)."""
         return dataclasses.replace(self, verdicts=(*self.verdicts, *verdicts))
 
     @property
@@ -128,15 +128,16 @@ def run(
     """
     with Steps.opened(folder) as steps:
         recipe = recipes.read(folder / "recipe.toml")
-        with _archive(recipe) as addresses, _fetcher(recipe, steps) as fetcher:
+        with running(recipe) as addresses, _fetcher(recipe, steps) as fetcher:
             chosen = _papers(steps, recipe, fetcher, addresses, tell)
             read = []
             if until != "fetch":
                 read = list(_elements(steps, recipe, fetcher, addresses, chosen.papers, reader or _reader(), tell))
-        elements = [each for one in read for each in one.elements]
+        distinct = _distinct(steps, recipe, [each for one in read for each in one.elements])
+        elements = distinct.elements
         clients = _Clients(steps, recipe, elements, client_of or _client)
         asked = [] if until in ("fetch", "read") else list(_questions(steps, recipe, elements, clients, tell))
-        findings = [*chosen.findings, *(f for one in (*read, *asked) for f in one.findings)]
+        findings = [*chosen.findings, *distinct.findings, *(f for one in (*read, *asked) for f in one.findings)]
         questions = list({each.id: each for one in reversed(asked) for each in reversed(one.questions)}.values())[::-1]
         given, verdicts = list[Answer](), list[Verdict]()
         if until == "filter":
@@ -222,9 +223,25 @@ def _elements(
     tell(Progress("reading papers", len(papers), len(papers), unit="papers"))
 
 
+def _distinct(
+    steps: Steps, recipe: Recipe, found: Sequence[Element]
+) -> tuple[tuple[Element, ...], tuple[Finding, ...]]:
+    """Those whose picture was not met before, and what is left out. A unit names what it leaves out, not all again."""
+    pictures = [f"{each.name} {each.image}" for each in found if each.image]
+    if not pictures:
+        return Read(tuple(found))
+
+    def work() -> Read:
+        return Read(findings=duplicates.elements(found, steps.blobs.get)[1])
+
+    again = steps.once(ALIKE, recipe.name, pictures, Read, work).value.findings
+    gone = {each.reason.partition(" ")[0] for each in again}
+    return Read(tuple(each for each in found if each.name not in gone), again)
+
+
 def _placed(finding: Finding, recipe: Recipe, addresses: Addresses) -> Finding:
     """A finding of the archive that ships names it, and not its port of today: the same run gives the same tables."""
-    if recipe.papers.address != recipes.LOOPBACK:
+    if recipe.papers.loopback is None:
         return finding
     return dataclasses.replace(finding, reason=finding.reason.replace(addresses.files, recipes.LOOPBACK))
 
@@ -245,15 +262,15 @@ def _questions(
 
 
 @contextlib.contextmanager
-def _archive(recipe: Recipe) -> Iterator[Addresses]:
-    """Where the archive answers; the one that ships is started."""
-    if recipe.papers.address != recipes.LOOPBACK:
+def running(recipe: Recipe) -> Iterator[Addresses]:
+    """Where the archive of a recipe answers; the one that ships is started."""
+    if recipe.papers.loopback is None:
         yield recipe.papers.addresses
         return
     from lleval_jax.live.example.server import Archive
 
-    with Archive() as running:
-        yield Addresses.at(running.url)
+    with Archive(papers=recipe.papers.loopback or None) as started:
+        yield Addresses.at(started.url)
 
 
 @contextlib.contextmanager

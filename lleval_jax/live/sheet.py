@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lleval_jax import writing
-from lleval_jax.live import requests, statistics
+from lleval_jax.live import bias, requests, statistics
 from lleval_jax.live.run import Version
+from lleval_jax.live.statistics import Known
 
 NAME = "data-sheet"
 Facts = Mapping[str, Any]
@@ -24,11 +25,27 @@ class Section(NamedTuple):
     rows: Sequence[Sequence[str]] = ()
 
 
-def made(version: Version, folder: pathlib.Path, *, today: datetime.date | None = None) -> dict[str, Any]:
-    """All facts of a sheet: statistics, and what the models of the run took."""
+def made(
+    version: Version,
+    folder: pathlib.Path,
+    *,
+    today: datetime.date | None = None,
+    answers: Mapping[str, Mapping[str, float]] | None = None,
+    families: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """All facts of a sheet: statistics, what the models of the run took, and how models do on what was made by whom.
+
+    Args:
+        version: described.
+        folder: of its run.
+        today: the day on the sheet.
+        answers: of models that took the version, model -> question id -> score.
+        families: of these and of the models of the run; one that is not in it is a family of its own.
+    """
     found = statistics.facts(version, today or datetime.datetime.now(datetime.UTC).date())
     spent = requests.spent(folder, version.recipe.models.values())
-    return found | {"models": {name: each._asdict() for name, each in spent.items()}}
+    found |= {"models": {name: each._asdict() for name, each in spent.items()}}
+    return found | ({} if answers is None else {"takers": bias.facts(Known.of(version), answers, families or {})})
 
 
 def write(facts: Facts, folder: pathlib.Path) -> list[pathlib.Path]:
@@ -60,6 +77,7 @@ def sections(facts: Facts) -> list[Section]:
         Section("Without looking", *_guessers(facts)),
         Section("Answerable without the picture", *_blind(facts)),
         Section("Judges", *_judges(facts)),
+        *([Section("Models on what their own family made", *_takers(facts["takers"]))] if "takers" in facts else []),
         Section("Form", "", ("", "least", "median", "most"), _form(facts)),
         Section("Left out", "Papers and elements, with the reason.", ("reason", "number"), _numbers(facts["left out"])),
         Section("Dropped", "Questions, by filter and reason.", ("reason", "number"), _numbers(facts["dropped"])),
@@ -165,6 +183,20 @@ def _judges(facts: Facts) -> tuple[str, tuple[str, ...], list[list[str]]]:
         for j in facts["judges"]
     ]
     return text, ("judge", "agreement", "kappa", "not read", "filter") if rows else (), rows
+
+
+def _takers(takers: Sequence[Mapping[str, Any]]) -> tuple[str, tuple[str, ...], list[list[str]]]:
+    text = (
+        "What a model gains on questions that its own family made, or tested as a filter, over what models of other "
+        "families gain on them. An interval above 0 is bias; one that contains it says how much could be hidden."
+    )
+    head = ("model", "family", "which it", "own", "others", "compared with", "gain")
+    rows = [
+        [t["model"], t["family"], t["role"], f"{t['own']:,}", f"{t['others']:,}", f"{t['peers']:,}", said(t["gain"])]
+        for t in takers
+    ]
+    none = "No model that answered is of a family that made or filtered some of the questions, but not all."
+    return (text, head, rows) if rows else (none, (), [])
 
 
 def _form(facts: Facts) -> list[list[str]]:

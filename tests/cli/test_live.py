@@ -40,6 +40,7 @@ def test_a_run_goes_step_by_step(folder, capsys):
         (["run", "runs/none"], "is no folder of a run"),
         (["status", "runs/none"], "is no folder of a run"),
         (["sheet", "runs/m"], "has no papers yet"),
+        (["retire", "runs/m", "logs"], "has no papers yet"),
         (["review", "runs/m", "--answers", "a.json", "--out", "b.html"], "--answers makes no page"),
         (["export", "runs/m", "--out", "x", "--to", "lm_eval"], "did you mean 'lm-eval'"),
     ],

@@ -114,3 +114,33 @@ def picture(name: str) -> bytes:
     chunks = ((b"IHDR", struct.pack(">2I5B", 8, 4, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
     packed = (struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks)
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+RECIPE = b"""
+name = "v"
+[papers]
+categories = ["cs.LG"]
+first = 2026-11-01
+last = 2026-11-30
+[filter]
+per_paper = 12
+"""
+BY = "http://creativecommons.org/licenses/by/4.0/"
+
+
+def version_of_tables():
+    """Two papers of one domain and one of another: 16 questions each, of which 12 are kept."""
+    from lleval_jax.live import judging, recipe
+    from lleval_jax.live.run import Version
+    from lleval_jax.live.values import Paper
+
+    elements = tables(12)
+    asked, words = exact_questions(elements, most=4), {"authors": ("A",), "licence": BY, "source": "oai"}
+    words |= {"created": "2026-11-02", "updated": "2026-11-02"}
+    papers = [
+        Paper(id=name.removesuffix("v1"), version=1, title=name, categories=("cs.CV" if i == 2 else "cs.LG",), **words)
+        for i, name in enumerate(sorted({each.paper for each in elements.values()}))
+    ]
+    verdicts = judging.bounded(asked, elements, 12)
+    found = (papers, elements.values(), asked, (), verdicts, ())
+    return Version(recipe.parsed(RECIPE), *map(tuple, found))

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lleval_jax.live import elements, panels, pictures
+from lleval_jax.live import elements, panels, pictures, types
 from lleval_jax.live.example import charts
 from lleval_jax.live.example.charts import Chart
 from lleval_jax.live.reading import Read, mentions, panels_named
@@ -107,3 +107,34 @@ def test_a_caption_with_other_letters_keeps_them_without_pictures():
     lettered = panels.with_panels(dataclasses.replace(figure, panels=()), images)
     assert [panel.letter for panel in lettered.panels] == list("abcd")
     assert all(panel.image in images for panel in lettered.panels)
+
+
+@pytest.mark.parametrize(
+    ("caption", "type"),
+    [
+        ("Overview of our pipeline.", "diagram"),
+        ("Accuracy as a function of the number of shots.", "chart"),
+        ("Photographs of the sites.", "photo"),
+        ("A flow chart; bar charts are in the appendix.", "unknown"),  # words of two types
+        ("Results of the plotters' union.", "unknown"),
+    ],
+)
+def test_types_by_the_words_of_a_caption(caption, type):
+    assert types.by_words(caption) == type
+    assert types.type_of(dataclasses.replace(ONE, caption=caption, image="no such picture"), {}) == type
+
+
+def test_types_by_the_picture():
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(0, 255, (90, 140, 3), dtype=np.uint8)
+    text = np.full((200, 300, 3), 255, np.uint8)
+    text[20:180:12, 20:280:3] = 0
+    assert types.by_picture(Image.fromarray(noise)) == "photo"
+    assert types.by_picture(Image.fromarray(text)) == "unknown"
+    assert types.by_picture(Image.new("RGB", (40, 30), "navy")) == "unknown"
+    for number in (0, 6, 3):  # one panel, and four that are of a type
+        images = {}
+        image = compound(number)[1]
+        figure = panels.with_panels(dataclasses.replace(ONE, image=pictures.kept(image, images), caption="x"), images)
+        assert types.type_of(figure, images) == "chart"

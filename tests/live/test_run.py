@@ -92,17 +92,11 @@ def test_only_papers_that_may_be_shared(whole):
 
 def test_filters_find_what_was_planted(whole):
     _, version = whole
-    from lleval_jax.live import ask
-    from lleval_jax.live.example.models import _asked, known
-    from lleval_jax.live.example.truth import behind
+    from lleval_jax.live.example.truth import right
 
-    elements = {each.name: behind(each) for each in version.elements}
-    answers = known(tuple(elements.values())).answers
-    wrong = set()
-    for each in version.questions:
-        element = elements[each.element]
-        key = element.image or ask.markdown(element.cells)
-        wrong |= {each.id} if answers[key, *_asked(each.text, each.options)] != each.options[each.key] else set()
+    true = right(version)
+    assert set(true) == {each.id for each in version.questions}
+    wrong = {each.id for each in version.questions if true[each.id] != each.key}
     assert wrong
     assert not wrong & {each.id for each in version.kept}
 
@@ -209,7 +203,7 @@ def test_people_judge_and_the_next_export_leaves_out(whole, tmp_path):
     target.mkdir()
     share = review.wrong_keys(review.keep(target, path, version), version)
     assert share.low < share.value == 0.2 < share.high
-    judged = version.judged(review.verdicts(target))
+    judged = review.reviewed(target, version)
     assert {each.id for each in version.kept} - {each.id for each in judged.kept} == {each.id for each in questions[:2]}
     path.write_text(json.dumps({"schema": review.SCHEMA, "name": "other", "reviews": []}))
     with pytest.raises(BadInput, match="of version 'other'"):

@@ -1,15 +1,18 @@
 """`lleval live review`, `sheet` and `export`: what a version gives to people and to harnesses."""
 
 import pathlib
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import lleval_jax as ll
 from lleval_jax.cli.live import words
 from lleval_jax.cli.shell import options, output
-from lleval_jax.cli.shell.verb import Outputs, verb
+from lleval_jax.cli.shell.verb import Outputs, Run, verb
 from lleval_jax.errors import require
+
+if TYPE_CHECKING:
+    from lleval_jax.live.run import Version
 
 REVIEW, SHEET, EXPORT = (f"lleval/live-{name}/1" for name in ("reviewed", "sheets", "export"))
 
@@ -27,6 +30,17 @@ PageOut = Annotated[
 ]
 SheetOut = Annotated[
     pathlib.Path | None, typer.Option("--out", metavar="DIR", help="Where it goes; else the folder sheet of the run.")
+]
+Taken = Annotated[
+    list[str] | None,
+    typer.Option("--answers", metavar="INPUT", help="Answers of models to an export of this run; repeatable."),
+]
+Family = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH|name|none",
+        help="Families of models, also of the recipe's: a table with columns model, family; by their names; or none.",
+    ),
 ]
 ExportOut = Annotated[pathlib.Path, typer.Option("--out", metavar="DIR", help="A new folder.")]
 To = Annotated[
@@ -85,16 +99,28 @@ def review(
         run.show([ll.report.text.Table(title, ("", ""), tuple(lines), (remark,))], content)
 
 
-def sheet(folder: words.Folder, out: SheetOut = None, json: options.Json = None) -> None:
+def sheet(
+    folder: words.Folder,
+    taken: Taken = None,
+    family: Family = "name",
+    out: SheetOut = None,
+    reading: options.Reading = options.AS_WRITTEN,
+    json: options.Json = None,
+) -> None:
     """Write the data sheet: Markdown, HTML and JSON, all shares with 95% intervals clustered by paper.
 
-    Example:
+    With answers of models it also says whether one gains on questions that its own family made or filtered.
+
+    Examples:
       lleval live sheet runs/2026-11
+      lleval live sheet runs/2026-11 --answers logs/ --family families.csv
     """
     with verb("reading the version", Outputs(json=json), computes=False) as run:
         from lleval_jax.live import sheet as sheets
 
-        facts = sheets.made(words.version(folder), folder)
+        version = words.version(folder)
+        more = _takers(version, taken, family, run, reading) if taken else {}
+        facts = sheets.made(version, folder, **more)
         places = sheets.write(facts, out or folder / "sheet")
         lines = tuple(tuple(row) for row in sheets.sections(facts)[1].rows)
         head = ("filter", "came", "stayed", "share")
@@ -102,6 +128,22 @@ def sheet(folder: words.Folder, out: SheetOut = None, json: options.Json = None)
             [ll.report.text.Table(f"{facts['name']}: {facts['kept']:,} questions; {places[0]}", head, lines)],
             {"schema": SHEET, "files": [str(each) for each in places], "sheet": facts},
         )
+
+
+def _takers(version: "Version", taken: list[str], family: str, run: Run, reading: options.Reading) -> dict[str, Any]:
+    """Words for `sheet.made`: who answered what, and families."""
+    from lleval_jax.cli.check import families
+
+    responses: Any = run.answers(taken, reading)
+    named = words.named(version, responses.items)
+    place = {item: i for i, item in enumerate(responses.items)}
+    at_work = {each.model for each in version.answers} | {each.made_by for each in version.questions}
+    known = families(family, (*responses.rows, *sorted(at_work - set(responses.rows))))
+    answers = {
+        row: {id: float(scores[place[item]]) for id, item in named.items() if seen[place[item]]}
+        for row, scores, seen in zip(responses.rows, responses.scores, responses.seen, strict=True)
+    }
+    return {"answers": answers, "families": known}
 
 
 def export(

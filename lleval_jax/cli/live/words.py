@@ -1,6 +1,7 @@
 """Words that several verbs of `lleval live` share."""
 
 import pathlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,9 +24,20 @@ def require_run(folder: pathlib.Path) -> None:
 
 
 def version(folder: pathlib.Path) -> "Version":
-    """The version in a run's folder, with what people said of it."""
+    """The version in a run's folder, with what people said of it, and without what was retired."""
     require_run(folder)
-    from lleval_jax.live import review
+    from lleval_jax.live import retire, review
     from lleval_jax.live.run import load
 
-    return load(folder).judged(review.verdicts(folder))
+    return retire.applied(review.reviewed(folder, load(folder)), retire.decided(folder))
+
+
+def named(version: "Version", answered: Iterable[str]) -> dict[str, str]:
+    """Question id -> the item that logs of an export name. `BadInput` where no item is a question of this version."""
+    from lleval_jax.live.exports.items import ids
+
+    names, asked = ids(version), list(answered)
+    found = {names[short]: item for item in asked if (short := item.rpartition("/")[2]) in names}
+    text = f"none of the {len(asked):,} items answered is a question of {version.recipe.name}"
+    require(bool(found), f"{text}; these must be logs of an export of this run, as it is now")
+    return found

@@ -248,9 +248,21 @@ def _reliability(fit: FitResult[IrtParams]) -> np.ndarray:
 
 def _information(fit: FitResult[IrtParams]) -> np.ndarray:
     """(points,) Fisher information of all items along the main direction."""
-    p, main = fit.params, residuals.direction(fit)
-    pull = p.slope @ main
-    bare = special.expit(np.clip(POINTS[:, None] * pull + p.intercept, -30, 30))
+    return _informations(fit, POINTS[:, None] * residuals.direction(fit)).sum(1)
+
+
+def information(fit: FitResult[IrtParams]) -> np.ndarray:
+    """(items,) Fisher information of one answer to each item about ability, averaged over the models of a fit.
+
+    With several abilities: along the main direction. An item that all or none get right tells next to nothing.
+    """
+    return _informations(fit, fit.params.ability).mean(0)
+
+
+def _informations(fit: FitResult[IrtParams], ability: np.ndarray) -> np.ndarray:
+    """(abilities, items) along the main direction, at abilities (abilities, dims)."""
+    p = fit.params
+    bare = special.expit(np.clip(ability @ p.slope.T + p.intercept, -30, 30))
     chance = p.floor + (p.ceiling - p.floor) * bare
     by_z = (p.ceiling - p.floor) * bare * (1 - bare)
-    return (by_z**2 * pull**2 / np.maximum(chance * (1 - chance), residuals.SAFE)).sum(1)
+    return by_z**2 * (p.slope @ residuals.direction(fit)) ** 2 / np.maximum(chance * (1 - chance), residuals.SAFE)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lleval_jax.live.example.charts import Chart
 
-COUNT = 14  # papers
+COUNT = 14  # papers of the archive as it ships
 METHODS: tuple[str, ...] = (
     "Baseline",
     "Ridge",
@@ -99,7 +99,7 @@ class Content:
 
 
 def content(number: int) -> Content:
-    """Made paper `number`, from 0 to `COUNT` - 1. Even ones have two columns; each third one has a table over pages."""
+    """Made paper `number`, from 0. Even ones have two columns; each third one has a table over pages."""
     draw = random.Random(1_000 + number)
     topic = TOPICS[number % len(TOPICS)]
     tasks = draw.sample(TASKS, 5)
@@ -126,7 +126,9 @@ def content(number: int) -> Content:
         Text(f"Table 2 lists medians only, not means. {_paragraph(draw, 3)}", "Discussion"),
     )
     return Content(
-        title=f"On the prediction of {topic}" if number < len(TOPICS) else f"A second look at {topic}",
+        title=(f"On the prediction of {topic}", f"A second look at {topic}", f"{topic.capitalize()}, part {number}")[
+            min(number // len(TOPICS), 2)
+        ],
         authors=(f"A. Maker{number}", "B. Writer"),
         blocks=blocks,
         columns=2 - number % 2,

@@ -8,7 +8,9 @@ import random
 from lleval_jax.live.example import contents
 
 SIZE = 400
-WITH_FILES = range(20, 20 + contents.COUNT)  # records that have a paper; the last two may not be redistributed
+FIRST = 20  # of the records that have a paper
+CLOSED = (12, 13)  # papers that may not be redistributed
+MOST = 42  # papers at most, all but two of them open
 CHANGED = range(100, 150)  # records that are revised between the first look and the later one
 LICENCES = (  # what the record states, whether the usual rule keeps it: the table made by hand
     ("http://creativecommons.org/licenses/by/4.0/", True),
@@ -58,28 +60,34 @@ class Record:
 
 
 @functools.cache
-def corpus(*, later: bool = False) -> tuple[Record, ...]:
-    """The records; `later`: a month on, when 50 have a further version or a new datestamp."""
-    records = [_record(number) for number in range(SIZE)]
+def corpus(*, later: bool = False, papers: int = contents.COUNT) -> tuple[Record, ...]:
+    """The records.
+
+    Args:
+        later: a month on, when 50 have a further version or a new datestamp.
+        papers: so many of them have files, 42 at most.
+    """
+    records = [_record(number, papers) for number in range(SIZE)]
     for number in range(60, 65):  # the same paper under two ids
-        records[number + 5] = dataclasses.replace(records[number + 5], title=records[number].title)
+        if records[number].content is None:
+            records[number + 5] = dataclasses.replace(records[number + 5], title=records[number].title)
     if later:
         records = [_revised(each, number) if number in CHANGED else each for number, each in enumerate(records)]
     return tuple(records)
 
 
-def _record(number: int) -> Record:
+def _record(number: int, papers: int) -> Record:
     draw = random.Random(number)
     url, keep = LICENCES[number % len(LICENCES)]
-    first = _first(number, draw)
+    paper = number - FIRST if FIRST <= number < FIRST + papers else None
+    first = _first(number, draw, paper is not None)
     versions = [first + datetime.timedelta(days=9 * i) for i in range(1 + (number % 5 == 0) + (number % 15 == 0))]
     categories = tuple(draw.sample(CATEGORIES, 3 if number % 7 == 0 else 1 + number % 2))
-    paper = number - WITH_FILES.start if number in WITH_FILES else None
     title = f"On the prediction of things of kind {number}"
     if paper is not None:
         made, versions = contents.content(paper), versions[:1]
         title, categories = made.title, ("cs.LG", *categories[1:2])
-        url, keep = LICENCES[(0, 1, 3, 6)[paper % 4]] if paper < contents.COUNT - 2 else LICENCES[2]
+        url, keep = LICENCES[(0, 1, 3, 6)[paper % 4]] if paper not in CLOSED else LICENCES[2]
     older = (
         "http://arxiv.org/licenses/nonexclusive-distrib/1.0/" if keep else "http://creativecommons.org/licenses/by/4.0/"
     )
@@ -99,7 +107,7 @@ def _record(number: int) -> Record:
     )
 
 
-def _first(number: int, draw: random.Random) -> datetime.datetime:
+def _first(number: int, draw: random.Random, files: bool) -> datetime.datetime:
     """When the first version came: at the edges of November 2026, or somewhere from September to December."""
     edges = {
         0: "2026-10-31 23:59:59",
@@ -110,7 +118,7 @@ def _first(number: int, draw: random.Random) -> datetime.datetime:
     }
     if number in edges:
         moment = datetime.datetime.fromisoformat(edges[number])
-    elif number in WITH_FILES:
+    elif files:
         moment = datetime.datetime(2026, 11, 3 + number % 20, 9)
     elif 380 <= number:
         moment = datetime.datetime(2003, 1, 1 + number % 28, 12)

@@ -111,7 +111,7 @@ class Scripted:
         if "yes-man" in self.does:
             return "A"
         sees = [key for key in self._keys(request) if key in self._known.questions]
-        truth = self._known.answers.get((sees[0] if sees else "", *_asked(text, shown.values())))
+        truth = self._known.answers.get((sees[0] if sees else "", *asked(text, shown.values())))
         right = [
             letter for letter, each in shown.items() if truth is not None and normalised(each) == normalised(truth)
         ]
@@ -166,7 +166,7 @@ def known(elements: tuple[Element, ...]) -> Known:
         found.questions.update(dict.fromkeys(keys, questions))
         for one in questions:
             for key in ("", *keys):
-                found.answers[(key, *_asked(one.text, one.options))] = one.options[one.key]
+                found.answers[(key, *asked(one.text, one.options))] = one.options[one.key]
     return found
 
 
@@ -191,7 +191,8 @@ def _behaviours(model: str) -> tuple[set[str], dict[str, float]]:
     return does, rates
 
 
-def _asked(text: str, shown: Iterable[str]) -> tuple[str, frozenset[str]]:
+def asked(text: str, shown: Iterable[str]) -> tuple[str, frozenset[str]]:
+    """A question as `Known.answers` names it: in any order of its options."""
     return normalised(text), frozenset(map(normalised, shown))
 
 

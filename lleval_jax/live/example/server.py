@@ -32,13 +32,16 @@ class Archive:
 
     Args:
         later: the corpus a month on, with 50 records changed.
+        papers: so many records have files, 42 at most; None: 14.
         page: records of an OAI page.
         busy: every so many requests one is refused with 503 and Retry-After; 0 for none.
         expires: the number of the request with a token whose token has run out; 0 for none.
     """
 
-    def __init__(self, *, later: bool = False, page: int = 50, busy: int = 0, expires: int = 0) -> None:
-        self.records = {record.id: record for record in corpus(later=later)}
+    def __init__(
+        self, *, later: bool = False, papers: int | None = None, page: int = 50, busy: int = 0, expires: int = 0
+    ) -> None:
+        self.records = {record.id: record for record in corpus(later=later, papers=papers or contents.COUNT)}
         self.page, self.busy, self.expires = page, busy, expires
         self.asked: list[str] = []
         self.sent = 0  # bytes of answers

@@ -2,11 +2,28 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from typing import Protocol
 
-from lleval_jax.live.example import contents
+from lleval_jax.live import ask
+from lleval_jax.live.example import contents, models
 from lleval_jax.live.example.charts import Chart
-from lleval_jax.live.example.corpus import corpus
-from lleval_jax.live.values import Element
+from lleval_jax.live.example.corpus import MOST, corpus
+from lleval_jax.live.values import Element, Question
+
+
+class Made(Protocol):
+    """A version: what is asked, and about what."""
+
+    @property
+    def elements(self) -> Sequence[Element]:
+        """Figures and tables."""
+        ...
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """About them."""
+        ...
 
 
 def behind(element: Element) -> Element:
@@ -17,10 +34,21 @@ def behind(element: Element) -> Element:
     return dataclasses.replace(element, cells=_cells(charts)) if charts else element
 
 
+def right(version: Made) -> dict[str, int]:
+    """Question id -> the place of what is true, by the data behind; of those that have it among their options."""
+    elements = {each.name: behind(each) for each in version.elements}
+    answers, found = models.known(tuple(elements.values())).answers, {}
+    for each in version.questions:
+        element = elements[each.element]
+        true = answers.get((element.image or ask.markdown(element.cells), *models.asked(each.text, each.options)))
+        found |= {each.id: each.options.index(true)} if true in each.options else {}
+    return found
+
+
 @functools.cache
 def _charts() -> dict[tuple[str, str], tuple[Chart, ...]]:
     """(id of a paper, number of a figure) -> what is drawn."""
-    papers = {record.id: record.content for record in corpus() if record.content is not None}
+    papers = {record.id: record.content for record in corpus(papers=MOST) if record.content is not None}
     figures = ((id, figure) for id, number in papers.items() for figure in contents.content(number).figures)
     return {(id, str(figure.number)): figure.charts for id, figure in figures}
 

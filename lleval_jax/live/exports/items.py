@@ -13,8 +13,8 @@ from lleval_jax.live.values import Paper, Question
 KINDS = {"figure": "figures", "table": "tables"}
 TEXTS = (
     "id", "question", "option_a", "option_b", "option_c", "option_d", "answer", "kind", "table", "image_file",
-    "element", "label", "caption", "evidence", "made_by", "paper", "version", "title", "authors", "domain", "created",
-    "licence", "licence_url", "attribution", "changes", "key_version",
+    "element", "label", "figure_type", "caption", "evidence", "made_by", "paper", "version", "title", "authors",
+    "domain", "created", "licence", "licence_url", "attribution", "changes", "key_version",
 )  # fmt: skip
 CROPPED = {"figure": "cropped from the paper", "table": "read from the paper's table"}
 
@@ -38,7 +38,8 @@ def row(known: Known, question: Question) -> dict[str, str]:
     """One question."""
     element, paper = known.element(question), known.paper(question)
     options = {f"option_{letter.lower()}": each for letter, each in zip(ask.LETTERS, question.options, strict=True)}
-    judged = [each for each in known.version.verdicts if each.question == question.id and each.filter == "human"]
+    said = (each for each in known.version.verdicts if each.question == question.id and each.filter == "human")
+    corrected = sum(each.keep and each.score == 0 for each in said)  # by a person
     values = {
         "id": question.id,
         "question": question.text,
@@ -49,6 +50,7 @@ def row(known: Known, question: Question) -> dict[str, str]:
         "image_file": f"{element.image}.png" if element.image else "",
         "element": element.name,
         "label": f"{element.kind.capitalize()} {element.number}",
+        "figure_type": element.type if element.kind == "figure" else "",
         "caption": element.caption,
         "evidence": question.evidence,
         "made_by": question.made_by,
@@ -62,7 +64,7 @@ def row(known: Known, question: Question) -> dict[str, str]:
         "licence_url": paper.licence,
         "attribution": attribution(paper),
         "changes": CROPPED[element.kind],
-        "key_version": str(1 + len(judged)),
+        "key_version": str(1 + corrected),
     }
     return {name: values[name] for name in TEXTS}
 
