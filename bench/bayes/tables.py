@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from bench.kit.results import read
-from bench.kit.tables import bold, markdown, number
+from bench.kit.tables import bold, markdown, number, percent
 
 
 def speed() -> str:
@@ -32,4 +32,19 @@ def speed() -> str:
     return markdown(head, rows)
 
 
-TABLES: dict[str, Any] = {"speed": speed}
+def calibration() -> str:
+    """Ranks of true values, by model and engine."""
+    rows = []
+    for name, found in read("bayes", "calibration").items():
+        for what, each in found.items():
+            if not isinstance(each, dict) or "covered" not in each:
+                continue
+            covered, uniform = each["covered"], bold("no") if not each["uniform"] else "yes"
+            least = f"{min(each['p']):.2g}"
+            share = percent(found["approximate"])
+            rows.append((name, what, *(percent(covered[k], 1) for k in ("95", "50")), uniform, least, share))
+    head = ("model, engine", "of", "95% intervals hold", "50% intervals hold", "uniform", "least p", "not corrected")
+    return markdown(head, rows)
+
+
+TABLES: dict[str, Any] = {"speed": speed, "calibration": calibration}

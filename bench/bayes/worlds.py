@@ -8,29 +8,23 @@ from arviz_stats.base.array import BaseArray
 import lleval_jax as ll
 
 
-def rasch(seed: int, models: int, items: int) -> tuple[ll.Responses, np.ndarray]:
-    """Answers of a world drawn from the prior of `bayes.rasch()`, and the abilities (models,) behind them."""
-    random = np.random.default_rng([11, seed])
-    ability = random.normal(size=models)
-    slope, intercept = np.exp(0.5 * random.normal()), 2 * random.normal(size=items)
-    return _answered(random, slope * ability[:, None] + intercept), ability
-
-
 def two_parameter(seed: int, models: int, items: int) -> tuple[ll.Responses, np.ndarray]:
-    """The same of `bayes.irt("2pl")`."""
+    """Answers of a world drawn from the prior of `bayes.irt("2pl")`, and the abilities (models,) behind them."""
     random = np.random.default_rng([12, seed])
     ability = random.normal(size=models)
     slope, intercept = 1 + 0.6 * random.normal(size=items), 2 * random.normal(size=items)
     return _answered(random, slope * ability[:, None] + intercept), ability
 
 
-WORLDS = {"rasch": rasch, "2pl": two_parameter}
-
-
 def least_effective(draws: dict[str, np.ndarray]) -> float:
     """The smallest bulk effective sample size of sites (chains, draws, ...)."""
     flat = np.concatenate([x.reshape(*x.shape[:2], -1) for x in draws.values()], 2).astype(float)
-    return float(np.min(BaseArray().ess(flat, chain_axis=0, draw_axis=1, method="bulk")))
+    return float(np.min(effective(flat)))
+
+
+def effective(draws: np.ndarray) -> np.ndarray:
+    """Bulk effective sample size of each entry, of draws (chains, draws, ...)."""
+    return np.asarray(BaseArray().ess(draws.astype(float), chain_axis=0, draw_axis=1, method="bulk"))
 
 
 def _answered(random: np.random.Generator, logit: np.ndarray) -> ll.Responses:

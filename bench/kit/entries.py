@@ -339,7 +339,7 @@ ENTRIES: dict[str, Entry] = {
             "simulation-based calibration of each model by NUTS, SVI and Laplace",
             120,
             "calibration",
-            {"curves": ("rasch",), "engines": ("nuts", "laplace"), "worlds": 2, "draws": 49, "thin": 2},
+            {"models": ("rasch",), "engines": ("laplace",), "worlds": 3, "approximate": 99},
             ("extra:numpyro",),
             ("extra:numpyro",),
             long=True,

@@ -27,6 +27,11 @@ class Laplace:
     Exact where the posterior is normal. Where sizes of effects are learned (families, groups) it is no substitute for
     NUTS: on five models and 320 questions in eight groups its intervals were three times as wide, as the sizes' tails
     are far from normal. `agree` shows it, and estimates say "approximate".
+
+    Simulation-based calibration (`bench.bayes.calibration`: 100 worlds of 4 models x 10 items from each prior): 95%
+    intervals contain the ability in 91% of cases under the Rasch model (NUTS: 96%), 97% under the 2PL (96%), and 94%
+    with families and groups. Ranks of abilities are uniform; sizes of effects come out too large: intervals of
+    `apart_sd` and `group_sd` contain the truth in 72% and 82%, which mostly lies below.
     """
 
     chains: int = 4
