@@ -69,33 +69,3 @@ def judged(questions: list[Question], error: float, rng: np.random.Generator, mo
         for i, q in enumerate(questions)
         for j, o in enumerate(JUDGE)
     ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Taker:
-    """A model that answers questions: it finds what is true with a logistic probability, else picks another option.
-
-    `ability` is (versions, kinds): of figures and of tables, on each version.
-    """
-
-    name: str
-    ability: np.ndarray
-
-    def reply(self, id: str, kind: str, right: int, version: int) -> str:
-        """What it says: a letter. The same question gets the same answer at any time."""
-        place = np.random.default_rng(int(id, 16))  # of the question, the same for all models
-        hard, slope = place.normal(0, 1.0), place.lognormal(0.0, 0.3)
-        mine = np.random.default_rng([int(id, 16), *self.name.encode()])
-        knows = mine.random() < 1 / (1 + np.exp(-slope * (self.ability[version, KINDS.index(kind)] - hard)))
-        return "ABCD"[right if knows else (right + int(mine.integers(1, 4))) % 4]
-
-
-KINDS = ("figures", "tables")
-
-
-def takers(count: int, versions: int, rng: np.random.Generator) -> dict[str, Taker]:
-    """Models: able to a degree, a little better at figures or tables, each drifting from version to version."""
-    ability = rng.normal(0.8, 1.0, (count, 1, 1)) + rng.normal(0, 0.3, (count, 1, 2))
-    drift = rng.normal(0, 0.12, (count, versions, 2)).cumsum(axis=1)
-    names = [f"model-{i:02d}-{rng.integers(1 << 30):x}" for i in range(count)]
-    return {name: Taker(name, one) for name, one in zip(names, ability + drift, strict=True)}

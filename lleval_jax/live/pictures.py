@@ -45,12 +45,14 @@ def rendered(content: bytes, *, page: int = 1, dpi: int = DPI, name: str = "the 
     """A page of a PDF file as a bitmap; pages count from 1.
 
     Raises:
-        BadFile: it is not a PDF file, is encrypted, or the page would have more than 50 million pixels.
+        BadFile: it is not a PDF file, is encrypted, has no such page, or that would have more than 50 million pixels.
     """
     import pypdfium2
 
     try:
         with pypdfium2.PdfDocument(content) as document:
+            if not 1 <= page <= len(document):
+                raise BadFile(f"{name} has no page {page}; it has {len(document):,}")
             sheet = document[page - 1]
             pixels = sheet.get_width() * sheet.get_height() * (dpi / 72) ** 2
             if pixels > MOST_PIXELS:

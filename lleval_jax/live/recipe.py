@@ -7,6 +7,7 @@
     first = 2026-10-01                # days on which the first versions were made, both included, UTC
     last = 2026-10-31
     allow = ["CC-BY", "CC-BY-SA", "CC0"]
+    images = "kept"                   # or "by-reference": other papers too, of which an export holds nothing
     most = 100                        # papers
     delay = 3                         # seconds between requests
 
@@ -53,6 +54,8 @@ HARNESSES = ("hf", "lm-eval", "lmms-eval", "inspect")
 class Papers:
     """Which papers.
 
+    `images`: "kept", or "by-reference": papers that may not be shown are taken too, and an export names the page and
+    box of their pictures in place of holding them.
     `address`: "arxiv", "example" (the archive that ships; "example-42" with so many papers) or that of a server with
     all interfaces.
     """
@@ -62,6 +65,7 @@ class Papers:
     last: datetime.date
     address: str = "arxiv"
     allow: tuple[str, ...] = licences.ALLOW
+    images: Literal["kept", "by-reference"] = "kept"
     most: int = 1000
     delay: float = 3.0
 

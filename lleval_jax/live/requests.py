@@ -9,13 +9,14 @@ import hashlib
 import json
 import pathlib
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lleval_jax import writing
 from lleval_jax.live import ask
 from lleval_jax.live.recipe import Model
 from lleval_jax.live.steps import Blobs
+from lleval_jax.live.values import Element
 from lleval_jax.lm.client import Client, Message, Reply, Request
 from lleval_jax.lm.replies import Cached, cached
 
@@ -57,6 +58,22 @@ class Spent(NamedTuple):
     written: int = 0
     unknown: int = 0
     money: float = 0.0
+
+
+def client_of(model: Model, elements: Sequence[Element]) -> Client:
+    """The client that a recipe names; scripted ones know what is behind the elements."""
+    if model.client == "scripted":
+        from lleval_jax.live.example.models import Scripted
+        from lleval_jax.live.example.truth import behind
+
+        return Scripted(model.model, map(behind, elements), at_once=model.at_once)
+    from lleval_jax import lm
+
+    return (
+        lm.Recording(model.model)
+        if model.client == "recording"
+        else lm.OpenAIClient(model.model, at_once=model.at_once)
+    )
 
 
 def kept(client: Client, folder: pathlib.Path, blobs: Blobs, model: Model) -> Cached:

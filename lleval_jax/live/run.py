@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from lleval_jax import writing
 from lleval_jax.errors import require
-from lleval_jax.live import archive, asking, duplicates, judging, licences, requests
+from lleval_jax.live import archive, asking, duplicates, judging, licences, references, requests
 from lleval_jax.live import recipe as recipes
 from lleval_jax.live.archive import Addresses
 from lleval_jax.live.fetch import Fetcher
@@ -135,7 +135,7 @@ def run(
                 read = list(_elements(steps, recipe, fetcher, addresses, chosen.papers, reader or _reader(), tell))
         distinct = _distinct(steps, recipe, [each for one in read for each in one.elements])
         elements = distinct.elements
-        clients = _Clients(steps, recipe, elements, client_of or _client)
+        clients = _Clients(steps, recipe, elements, client_of or requests.client_of)
         asked = [] if until in ("fetch", "read") else list(_questions(steps, recipe, elements, clients, tell))
         findings = [*chosen.findings, *distinct.findings, *(f for one in (*read, *asked) for f in one.findings)]
         questions = list({each.id: each for one in reversed(asked) for each in reversed(one.questions)}.values())[::-1]
@@ -193,7 +193,7 @@ def _papers(steps: Steps, recipe: Recipe, fetcher: Fetcher, addresses: Addresses
         papers, findings = list[Paper](), list(found.findings)
         for paper in found.papers:
             decision = licences.allowed(paper.licence, asked.allow)
-            if decision.keep:
+            if decision.keep or asked.images == "by-reference":
                 papers.append(paper)
             else:
                 findings.append(Finding(paper=paper.name, step="licence", reason=decision.reason))
@@ -217,15 +217,18 @@ def _elements(
 
         def work(paper: Paper = paper) -> Read:
             found, findings = reader(fetcher, paper, addresses, steps.blobs)
+            if not licences.allowed(paper.licence, recipe.papers.allow).keep:
+                found, more = references.referred(fetcher, paper, addresses, found, steps.blobs)
+                findings = [*findings, *more]
             return Read(tuple(found), tuple(_placed(each, recipe, addresses) for each in findings))
 
-        yield steps.once(READ, paper.name, [repr(paper), recipe.papers.address], Read, work, needs=_pictures).value
+        yield steps.once(
+            READ, paper.name, [repr(paper), recipe.papers.address, recipe.papers.images], Read, work, needs=_pictures
+        ).value
     tell(Progress("reading papers", len(papers), len(papers), unit="papers"))
 
 
-def _distinct(
-    steps: Steps, recipe: Recipe, found: Sequence[Element]
-) -> tuple[tuple[Element, ...], tuple[Finding, ...]]:
+def _distinct(steps: Steps, recipe: Recipe, found: Sequence[Element]) -> Read:
     """Those whose picture was not met before, and what is left out. A unit names what it leaves out, not all again."""
     pictures = [f"{each.name} {each.image}" for each in found if each.image]
     if not pictures:
@@ -283,19 +286,3 @@ def _reader() -> Reader:
     from lleval_jax.live import documents
 
     return documents.read
-
-
-def _client(model: Model, elements: Sequence[Element]) -> Client:
-    """As the recipe says."""
-    if model.client == "scripted":
-        from lleval_jax.live.example.models import Scripted
-        from lleval_jax.live.example.truth import behind
-
-        return Scripted(model.model, map(behind, elements), at_once=model.at_once)
-    from lleval_jax import lm
-
-    return (
-        lm.Recording(model.model)
-        if model.client == "recording"
-        else lm.OpenAIClient(model.model, at_once=model.at_once)
-    )

@@ -57,7 +57,7 @@ class Known:
 
 
 def family(paper: Paper) -> str:
-    """The family of its licence; "unknown" is never exported."""
+    """The family of its licence; "unknown" is never exported with its pictures."""
     found = licences.licence(paper.licence)
     return "unknown" if found is None else found.family
 

@@ -70,12 +70,12 @@ def by_picture(image: "Image") -> Type:
     scale = min(SIDE / max(image.size), 1.0)
     small = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
     pixels = np.asarray(small, dtype=np.int64)
-    paper = (pixels >= BLANK).all(2)
+    paper = np.asarray((pixels >= BLANK).all(2))
     if paper.mean() <= PHOTO:
         codes = (pixels >> 4) @ np.array([256, 16, 1])
         counts = np.sort(np.bincount(codes.ravel()))
         return "photo" if 1 - counts[-8:].sum() / counts.sum() > OTHERS else "unknown"
-    return "chart" if paper.mean() >= CHART and _axes(~paper) else "unknown"
+    return "chart" if paper.mean() >= CHART and _axes(np.asarray(~paper)) else "unknown"
 
 
 def _axes(ink: np.ndarray) -> bool:

@@ -41,6 +41,7 @@ def test_a_run_goes_step_by_step(folder, capsys):
         (["status", "runs/none"], "is no folder of a run"),
         (["sheet", "runs/m"], "has no papers yet"),
         (["retire", "runs/m", "logs"], "has no papers yet"),
+        (["restore", "runs/m"], "holds all its pictures"),
         (["review", "runs/m", "--answers", "a.json", "--out", "b.html"], "--answers makes no page"),
         (["export", "runs/m", "--out", "x", "--to", "lm_eval"], "did you mean 'lm-eval'"),
     ],

@@ -34,7 +34,14 @@ def doc_to_image(doc):
     """The picture of a row, opened from the folder next to this one."""
     from PIL import Image
 
-    return [Image.open(HERE.parent / "images" / doc["image_file"]).convert("RGB")] if doc["image_file"] else []
+    if not doc["image_file"]:
+        return []
+    place = HERE.parent / "images" / doc["image_file"]
+    if not place.exists():
+        raise FileNotFoundError(
+            f"{place}: it is held by reference; cut it out first: lleval live restore {HERE.parent}"
+        )
+    return [Image.open(place).convert("RGB")]
 
 
 def doc_to_target(doc):

@@ -62,7 +62,7 @@ def card(name: str, configs: Mapping[str, Sequence[dict[str, str]]], sheet: str)
 
 def _picture(row: dict[str, str], blobs: Blobs) -> dict[str, Any] | None:
     name = row["image_file"]
-    return {"bytes": blobs.get(name.removesuffix(".png")), "path": name} if name else None
+    return {"bytes": blobs.get(name.removesuffix(".png")), "path": name} if name and not row["box"] else None
 
 
 def _shards(rows: Sequence[dict[str, str]], blobs: Blobs, most: int) -> Iterator[list[dict[str, str]]]:
@@ -70,7 +70,9 @@ def _shards(rows: Sequence[dict[str, str]], blobs: Blobs, most: int) -> Iterator
     part, size = list[dict[str, str]](), 0
     for each in rows:
         name = each["image_file"]
-        more = sum(map(len, each.values())) + (blobs.path(name.removesuffix(".png")).stat().st_size if name else 0)
+        more = sum(map(len, each.values())) + (
+            blobs.path(name.removesuffix(".png")).stat().st_size if name and not each["box"] else 0
+        )
         if part and size + more > most:
             yield part
             part, size = [], 0

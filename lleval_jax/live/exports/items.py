@@ -14,7 +14,7 @@ KINDS = {"figure": "figures", "table": "tables"}
 TEXTS = (
     "id", "question", "option_a", "option_b", "option_c", "option_d", "answer", "kind", "table", "image_file",
     "element", "label", "figure_type", "caption", "evidence", "made_by", "paper", "version", "title", "authors",
-    "domain", "created", "licence", "licence_url", "attribution", "changes", "key_version",
+    "domain", "created", "page", "box", "licence", "licence_url", "attribution", "changes", "key_version",
 )  # fmt: skip
 CROPPED = {"figure": "cropped from the paper", "table": "read from the paper's table"}
 
@@ -22,14 +22,17 @@ CROPPED = {"figure": "cropped from the paper", "table": "read from the paper's t
 def configs(version: Version) -> dict[str, list[dict[str, str]]]:
     """Config -> rows: one for each family of licences and kind of element. All columns are texts.
 
-    Questions of papers whose licence is not known, or not allowed by the recipe, are in none.
+    Questions of papers whose licence is not known, or not allowed by the recipe, are in none; or, where the recipe asks
+    for pictures by reference, in configs of their own, with nothing of the paper but where its picture is.
     """
     known, allow = Known.of(version), version.recipe.papers.allow
     found: dict[str, list[dict[str, str]]] = {}
     for each in version.kept:
         paper = known.paper(each)
-        if licences.allowed(paper.licence, allow).keep:
-            name = f"{family(paper).lower().replace(' ', '-')}-{KINDS[known.element(each).kind]}"
+        held = licences.allowed(paper.licence, allow).keep
+        if held or version.recipe.papers.images == "by-reference":
+            name = family(paper).lower().replace(" ", "-") if held else "by-reference"
+            name += f"-{KINDS[known.element(each).kind]}"
             found.setdefault(name, []).append(row(known, each))
     return dict(sorted(found.items()))
 
@@ -40,19 +43,20 @@ def row(known: Known, question: Question) -> dict[str, str]:
     options = {f"option_{letter.lower()}": each for letter, each in zip(ask.LETTERS, question.options, strict=True)}
     said = (each for each in known.version.verdicts if each.question == question.id and each.filter == "human")
     corrected = sum(each.keep and each.score == 0 for each in said)  # by a person
+    held = licences.allowed(paper.licence, known.version.recipe.papers.allow).keep
     values = {
         "id": question.id,
         "question": question.text,
         **options,
         "answer": ask.LETTERS[question.key],
         "kind": question.kind,
-        "table": ask.markdown(element.cells) if element.kind == "table" else "",
+        "table": ask.markdown(element.cells) if held and element.kind == "table" else "",
         "image_file": f"{element.image}.png" if element.image else "",
         "element": element.name,
         "label": f"{element.kind.capitalize()} {element.number}",
         "figure_type": element.type if element.kind == "figure" else "",
-        "caption": element.caption,
-        "evidence": question.evidence,
+        "caption": element.caption if held else "",
+        "evidence": question.evidence if held else "",
         "made_by": question.made_by,
         "paper": paper.id,
         "version": "" if paper.version is None else str(paper.version),
@@ -60,10 +64,12 @@ def row(known: Known, question: Question) -> dict[str, str]:
         "authors": "; ".join(paper.authors),
         "domain": paper.categories[0],
         "created": paper.created,
+        "page": "" if held else str(element.page),
+        "box": "" if held else json.dumps(element.box),
         "licence": family(paper),
         "licence_url": paper.licence,
         "attribution": attribution(paper),
-        "changes": CROPPED[element.kind],
+        "changes": CROPPED[element.kind] if held else "not held: it is cut out of the paper by whoever has it",
         "key_version": str(1 + corrected),
     }
     return {name: values[name] for name in TEXTS}

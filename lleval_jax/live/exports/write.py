@@ -9,6 +9,7 @@ from importlib import resources
 
 from lleval_jax import writing
 from lleval_jax.errors import require
+from lleval_jax.live import references
 from lleval_jax.live.exports import hf, items, lm_eval
 from lleval_jax.live.recipe import HARNESSES
 from lleval_jax.live.run import Version
@@ -59,6 +60,8 @@ def write(
             _pictures(folder / "images", rows, blobs)
         (folder / "README.md").write_text(hf.card(version.recipe.name, configs, sheet), encoding="utf-8")
         (folder / "NOTICE").write_text(items.notice(version, rows), encoding="utf-8")
+        if referred := references.table(rows, blobs):
+            (folder / references.FILE).write_text(referred, encoding="utf-8")
         (folder / "items.csv").write_text(_names(configs, version.recipe.name), encoding="utf-8")
     return {name: len(group) for name, group in configs.items()}
 
@@ -76,7 +79,7 @@ def _inspect(folder: pathlib.Path, name: str, configs: Configs) -> None:
 
 def _pictures(folder: pathlib.Path, rows: Sequence[dict[str, str]], blobs: Blobs) -> None:
     folder.mkdir()
-    for name in sorted({each["image_file"] for each in rows} - {""}):
+    for name in sorted({each["image_file"] for each in rows if not each["box"]} - {""}):
         (folder / name).write_bytes(blobs.get(name.removesuffix(".png")))
 
 
