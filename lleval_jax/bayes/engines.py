@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from lleval_jax.bayes.space import Space, potential
 from lleval_jax.core.linalg.arrow import Point
@@ -20,6 +21,7 @@ class Problem(NamedTuple):
 
     data   (tasks, ...) each array
     start  (tasks, ...) where the fits are
+    mesh   of devices to which tasks are shared out
     """
 
     model: Any
@@ -27,6 +29,7 @@ class Problem(NamedTuple):
     data: Any
     start: Point
     precision: str
+    mesh: Mesh | None = None
 
 
 class Draws(NamedTuple):
@@ -45,6 +48,19 @@ class Draws(NamedTuple):
     def task(self, i: int) -> "Draws":
         """Those of one task, without its axis."""
         return jax.tree.map(lambda x: x[i], self)
+
+    def named(self) -> dict[str, np.ndarray]:
+        """As arrays with names, to be kept."""
+        points = {f"at.{name}": x for name, x in self.at._asdict().items()}
+        weights = {} if self.log_weight is None else {"log_weight": self.log_weight}
+        return {**points, **{f"stats.{name}": x for name, x in self.stats.items()}, **weights}
+
+    @classmethod
+    def of(cls, named: Mapping[str, np.ndarray]) -> "Draws":
+        """What `named` made arrays of."""
+        at = Point(*(named[f"at.{name}"] for name in Point._fields))
+        stats = {name.removeprefix("stats."): x for name, x in named.items() if name.startswith("stats.")}
+        return cls(at, stats, named.get("log_weight"))
 
 
 def in_chains(at: Point, log_weight: Array, chains: int) -> Draws:

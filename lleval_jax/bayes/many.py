@@ -15,11 +15,14 @@ from lleval_jax.bayes.posterior import Posterior
 from lleval_jax.bayes.sample import Task, random_key, seed_of, side_by_side
 from lleval_jax.core.precision import Precision
 from lleval_jax.errors import require
+from lleval_jax.estimators import planned
+from lleval_jax.scale.plan import HERE, Plan, require_one_host
 from lleval_jax.types import Array
 from lleval_jax.values.progress import Progress, Tell, silent
 
 NUMBERS = {"cpu": 30_000}  # of the largest array of all tasks of a program: beyond that a CPU gains nothing more
 ELSEWHERE = 30_000_000
+NAME = "bayes.sample_many"
 
 
 def sample_many(
@@ -30,6 +33,7 @@ def sample_many(
     key: int | Array = 0,
     precision: Precision = "float32",
     tell: Tell = silent,
+    plan: Plan = HERE,
 ) -> dict[str, Posterior]:
     """The posterior of each of many values by itself: subjects of a benchmark, resampled answers, simulated worlds.
 
@@ -45,12 +49,17 @@ def sample_many(
         key: a seed, or a random key.
         precision: as of `sample`.
         tell: called with a `Progress` now and then.
+        plan: `chunk` tasks at most are sampled at a time; with a mesh those of a program are shared out to its devices,
+            all of one host; in `out` the draws of each program are kept, and the same call goes on after the last of
+            them. Fits are not kept: they are found again. Another chunk or mesh makes other programs, whose draws
+            differ by rounding, as above.
 
     Returns:
         Name -> `Posterior`, each with its own diagnostics and without padding.
 
     Raises:
-        BadInput: no values, an unknown engine, or a value that the model cannot take; its name is said.
+        BadInput: no values, an unknown engine, or a value that the model cannot take, whose name is said; a mesh of
+            several hosts; or `out` holds something else, and what differs is named.
 
     Example:
         >>> posteriors = bayes.sample_many(bayes.irt("2pl"), {"anatomy": one, "law": two})  # doctest: +SKIP
@@ -59,6 +68,10 @@ def sample_many(
     require(len(values) > 0, "there are no values to sample; give name -> answers, one at least")
     largest = max(values.values(), key=lambda value: float(np.sum(getattr(value, "n_seen", 0))))
     by = choice.engine(engine, largest, model) if isinstance(engine, str) else engine
+    require_one_host(plan.mesh)
+    facts = {"model": model, "engine": by, "key": key, "precision": precision, "values": values}
+    kept = planned.kept_parts(plan, NAME, facts)
+    kept("draws")  # what is there is looked at before the work
     root, tasks = random_key(key), []
     for i, (own, wide) in enumerate(zip(values.values(), padded(list(values.values())), strict=True)):
         tell(Progress("fitting", i, len(values), unit="tasks"))
@@ -67,15 +80,17 @@ def sample_many(
         apart = laid if own is wide else model.lay_out(own, fit, precision)
         tasks.append(Task(apart, laid, fit, jax.random.fold_in(root, i)))
     found: dict[int, Posterior] = {}
-    for chunk in _chunks(tasks):
+    for chunk in _chunks(tasks, plan.chunk or len(tasks), plan.mesh.size if plan.mesh else 1):
         tell(Progress("sampling", len(found), len(tasks), unit="tasks"))
-        posteriors = side_by_side(model, [tasks[i] for i in chunk], by, seed_of(key), precision, silent)
+        some = [tasks[i] for i in chunk]
+        at = {"mesh": plan.mesh, "kept": kept(planned.fingerprint(chunk)[: planned.LETTERS])}
+        posteriors = side_by_side(model, some, by, seed_of(key), precision, silent, **at)
         found |= dict(zip(chunk, posteriors, strict=True))  # the last chunk of a shape is filled up with a task of it
     return {name: found[i] for i, name in enumerate(values)}
 
 
-def _chunks(tasks: list[Task]) -> list[list[int]]:
-    """Indices of tasks of one shape, equally many in each chunk of that shape: one program for all of it."""
+def _chunks(tasks: list[Task], most: int, devices: int) -> list[list[int]]:
+    """Indices of tasks of one shape, equally many in each chunk of that shape, and on each device: one program."""
     shapes: dict[tuple, list[int]] = {}
     for i, task in enumerate(tasks):
         shape = tuple(np.shape(x) for x in jax.tree.leaves(task.wide.data))
@@ -83,9 +98,9 @@ def _chunks(tasks: list[Task]) -> list[list[int]]:
     chunks = []
     for shape, members in shapes.items():
         size = max(math.prod(each) for each in shape)
-        room = max(1, NUMBERS.get(jax.default_backend(), ELSEWHERE) // max(size, 1))
+        room = max(1, min(most, NUMBERS.get(jax.default_backend(), ELSEWHERE) * devices // max(size, 1)))
         count = math.ceil(len(members) / room)
-        each = math.ceil(len(members) / count)
+        each = math.ceil(len(members) / count / devices) * devices
         for start in range(0, len(members), each):
             part = members[start : start + each]
             chunks.append(part + part[-1:] * (each - len(part)))

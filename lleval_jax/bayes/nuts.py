@@ -23,6 +23,7 @@ from lleval_jax.bayes.numbers import numbers
 from lleval_jax.bayes.space import Space, potential
 from lleval_jax.core.linalg.arrow import Point
 from lleval_jax.core.precision import jit, light_jit
+from lleval_jax.errors import require
 from lleval_jax.types import Array
 from lleval_jax.values.progress import Progress, Tell
 
@@ -52,8 +53,8 @@ class NUTS:
     warmup     draws that set step size and scales, and are then left out
     accept     acceptance probability aimed at; more makes smaller steps and fewer divergences. None: the model's
     max_depth  a draw takes at most 2^max_depth - 1 gradients
-    chains_by  "threads": on the CPU's cores; "vectorised": one program for all; "auto": threads on a CPU. Tasks are
-               always side by side
+    chains_by  "threads": on the CPU's cores; "vectorised": one program for all; "auto": threads on a CPU, but for a
+               mesh. Tasks are always side by side
     """
 
     chains: int = 4
@@ -72,9 +73,10 @@ class NUTS:
         """All chains, after their warm-up."""
         normal = approximation(problem, tell)
         keys = jax.vmap(lambda key: jax.random.split(key, self.chains))(keys)
-        by = self.chains_by
+        by, several = self.chains_by, problem.mesh is not None
+        require(by != "threads" or not several, "chains in threads go to one device; over a mesh leave chains_by out")
         if by == "auto":
-            by = "threads" if jax.default_backend() == "cpu" else "vectorised"
+            by = "threads" if jax.default_backend() == "cpu" and not several else "vectorised"
         tell(Progress("compiling"))
         count = _Count(tell, self.warmup + self.draws, self.chains if by == "threads" else 1)
         if by == "vectorised":

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lleval_jax.bayes import choice, importance, space
 from lleval_jax.bayes.contract import Laid, Model
@@ -16,11 +17,16 @@ from lleval_jax.bayes.padding import cut
 from lleval_jax.bayes.posterior import Posterior
 from lleval_jax.core.linalg.arrow import Point
 from lleval_jax.core.precision import Precision, jit
+from lleval_jax.estimators import planned
+from lleval_jax.estimators.contract import found_once
+from lleval_jax.scale.kept import Kept
+from lleval_jax.scale.plan import HERE, Plan
 from lleval_jax.types import Array
 from lleval_jax.values.progress import Progress, Tell, silent
 from lleval_jax.values.results import FitResult
 
 BATCH = 50  # draws side by side
+NAME = "bayes.sample"
 
 
 def sample(
@@ -32,6 +38,7 @@ def sample(
     fit: FitResult | None = None,
     precision: Precision = "float32",
     tell: Tell = silent,
+    plan: Plan = HERE,
 ) -> Posterior:
     """The posterior of a model given what was observed.
 
@@ -47,20 +54,25 @@ def sample(
         fit: of the same model, if there is one already.
         precision: of the device arrays; float64 needs no global setting.
         tell: called with a `Progress` now and then; `print` is one.
+        plan: with `out` the draws are kept there, and the same call reads them.
 
     Raises:
-        BadInput: no answers, an unknown engine, or a value that the model cannot take.
+        BadInput: no answers, an unknown engine, a value that the model cannot take, or a plan with `mesh` or `chunk`.
 
     Example:
         >>> from lleval_jax import bayes
         >>> posterior = bayes.sample(bayes.irt("2pl"), responses, key=1)  # doctest: +SKIP
         >>> posterior.estimate("rank")  # doctest: +SKIP
     """
+    planned.require_one(plan, NAME)
     by = choice.engine(engine, value, model) if isinstance(engine, str) else engine
+    facts = {"model": model, "engine": by, "key": key, "precision": precision, "fit": fit, "value": value}
+    kept = planned.kept(plan, NAME, facts)
     tell(Progress("fitting"))
     fit = fit or model.maximum(value)
     laid = model.lay_out(value, fit, precision)
-    return side_by_side(model, [Task(laid, laid, fit, random_key(key))], by, seed_of(key), precision, tell)[0]
+    task = Task(laid, laid, fit, random_key(key))
+    return side_by_side(model, [task], by, seed_of(key), precision, tell, kept=kept)[0]
 
 
 class Task(NamedTuple):
@@ -79,18 +91,32 @@ class Task(NamedTuple):
 
 
 def side_by_side(
-    model: Model, tasks: Sequence[Task], by: Engine, seed: int, precision: Precision, tell: Tell
+    model: Model,
+    tasks: Sequence[Task],
+    by: Engine,
+    seed: int,
+    precision: Precision,
+    tell: Tell,
+    *,
+    mesh: Mesh | None = None,
+    kept: Kept | None = None,
 ) -> list[Posterior]:
-    """The posterior of each task, all of one shape, by one program."""
+    """The posterior of each task, all of one shape, by one program, over a mesh if there is one; or of kept draws."""
     with numbers(precision):
         data = jax.tree.map(lambda *x: np.stack(x), *(task.wide.data for task in tasks))
         starts = [model.start(task.wide, task.fit) for task in tasks]
         start = jax.tree.map(lambda *x: jnp.asarray(np.stack(x), precision), *starts)
         where, at = space.placed(model, data, start)
-        problem = Problem(model, where, data, at, precision)
-        drawn = by.draw(problem, jnp.stack([task.key for task in tasks]), tell)
+        data, at, keys = _shared_out((data, at, jnp.stack([task.key for task in tasks])), mesh)
+        problem = Problem(model, where, data, at, precision, mesh)
+        drawn = Draws.of(found_once(lambda: by.draw(problem, keys, tell).named(), lambda: None, kept))
         tell(Progress("checking"))
         return [_posterior(problem, task, drawn.task(i), by, seed) for i, task in enumerate(tasks)]
+
+
+def _shared_out(tree: Any, mesh: Mesh | None) -> Any:
+    """Arrays (tasks, ...) over the devices of a mesh."""
+    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
 
 
 def _posterior(problem: Problem, task: Task, drawn: Draws, by: Engine, seed: int) -> Posterior:

@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import require
 from lleval_jax.estimators.contract import Kernel, Stepwise, compiled_lanes, is_none
+from lleval_jax.scale.plan import require_one_host
 from lleval_jax.types import Array, Status
 from lleval_jax.values.progress import Progress, Tell, silent
 
@@ -44,8 +45,7 @@ def solve_in_turn(
     """
     count, devices = len(keys), mesh.size if mesh else 1
     require(count > 0, "there are no fits")
-    here = mesh is None or all(device.process_index == jax.process_index() for device in mesh.devices.flat)
-    require(here, "many fits are shared out to the devices of one host; for several hosts see lleval_jax.run")
+    require_one_host(mesh)
     width = -(-min(chunk, count) // devices) * devices
     lanes = _Lanes(kernel, data, keys, axes, mesh)
     if not isinstance(kernel, Stepwise):

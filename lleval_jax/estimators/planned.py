@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -53,8 +53,7 @@ def solve(
     Raises:
         BadInput: a plan with `mesh` or `chunk`; or another fit is kept in `out`, and what differs is named.
     """
-    require(plan.chunk is None, f"{name} is one fit, and chunk is of many; leave it out of the plan")
-    require(plan.mesh is None, f"{name} is one fit that one device does; leave mesh out of the plan")
+    require_one(plan, name)
     return contract.solve(kernel, data, key, tell, kept=kept(plan, name, facts))
 
 
@@ -90,30 +89,42 @@ def solve_many(
     turns = functools.partial(solve_in_turn, kernel, axes=axes, chunk=plan.chunk or count, mesh=plan.mesh)
     if plan.out is None:
         return turns(data, keys, tell=tell)
-    size, parts = (plan.chunk or count) * plan.every, []
+    size, parts, of_part = (plan.chunk or count) * plan.every, [], kept_parts(plan, name, facts)
     for first in range(0, count, size):
         own, own_keys = _lanes(data, axes, slice(first, first + size)), keys[first : first + size]
         part = fingerprint([kernel, own, own_keys])[:LETTERS]
         shape = functools.partial(contract.shape_of_lanes, kernel, own, own_keys, axes)
         alone = functools.partial(turns, own, own_keys)
-        parts.append(contract.found_once(alone, shape, kept(plan, name, facts, part)))
+        parts.append(contract.found_once(alone, shape, of_part(part)))
         tell(Progress("fitting", min(first + size, count), count, unit="fits"))
     return jax.tree.map(lambda *each: np.concatenate(each), *parts)
 
 
-def kept(plan: Plan, name: str, facts: Mapping[str, Any], part: str = "step") -> Kept | None:
+def require_one(plan: Plan, name: str) -> None:
+    """`BadInput` for a plan that one fit on one device cannot follow."""
+    require(plan.chunk is None, f"{name} is one fit, and chunk is of many; leave it out of the plan")
+    require(plan.mesh is None, f"{name} is one fit that one device does; leave mesh out of the plan")
+
+
+def kept(plan: Plan, name: str, facts: Mapping[str, Any]) -> Kept | None:
     """Where the state of a fit is kept, if anywhere.
 
     Raises:
         BadInput: another fit is kept there, or processes were called with other facts; what differs is named.
     """
+    return kept_parts(plan, name, facts)("step")
+
+
+def kept_parts(plan: Plan, name: str, facts: Mapping[str, Any]) -> Callable[[str], Kept | None]:
+    """`kept` of each part of a fit, by its name."""
     if plan.out is None and jax.process_count() == 1:
-        return None
+        return lambda part: None
     about = {"version": metadata.version("lleval-jax"), "fit": name}
     about |= {key: value if _is_plain(value) else fingerprint(value) for key, value in facts.items()}
     about = json.loads(json.dumps(about, default=str))
     require_alike(json.dumps(about).encode())
-    return None if plan.out is None else Kept(store_at(plan.out), about, plan.every, part)
+    store = None if plan.out is None else store_at(plan.out)
+    return lambda part: None if store is None else Kept(store, about, plan.every, part)
 
 
 def fingerprint(value: Any) -> str:

@@ -44,8 +44,11 @@ class Kept:
             if hosts.is_first():
                 same_run.begin(store, facts)
 
-    def last(self, like: Any) -> Any:
-        """The latest state that is whole, as a tree like this one; None where there is none. The same in every process.
+    def last(self, like: Any = None) -> Any:
+        """The latest state that is whole; None where there is none. The same in every process.
+
+        Args:
+            like: a tree of its shape; None: it was kept as a dict of arrays, and is one again.
 
         Raises:
             BadInput: it is a state of something else.
@@ -54,6 +57,8 @@ class Kept:
         if not content:
             return None
         found, (leaves, shape) = safetensors.load(content), jax.tree.flatten(like)
+        if like is None:
+            return found
         same = len(found) == len(leaves) and all(found[f"{n}"].shape == leaf.shape for n, leaf in enumerate(leaves))
         require(same, f"{self.store} holds the state of another fit; name another folder")
         return shape.unflatten([found[f"{n}"].astype(leaf.dtype) for n, leaf in enumerate(leaves)])
@@ -61,8 +66,10 @@ class Kept:
     def keep(self, steps: int, state: Any) -> None:
         """Write a state, and take away those before the last."""
         if hosts.is_first():
-            leaves = {f"{n}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(state))}
-            content = safetensors.save(leaves)
+            leaves = (
+                state if isinstance(state, dict) else {f"{n}": leaf for n, leaf in enumerate(jax.tree.leaves(state))}
+            )
+            content = safetensors.save({name: np.asarray(leaf) for name, leaf in leaves.items()})
             self.store.put(NAME.format(self.part, steps), hashlib.sha256(content).digest() + content)
             for name in self._names()[LEFT:]:
                 self.store.remove(name)

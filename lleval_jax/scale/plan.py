@@ -45,6 +45,12 @@ class Plan:
 HERE = Plan()
 
 
+def require_one_host(mesh: Mesh | None) -> None:
+    """`BadInput` for a mesh of several hosts, over which many fits are not shared out."""
+    here = mesh is None or all(device.process_index == jax.process_index() for device in mesh.devices.flat)
+    require(here, "many fits are shared out to the devices of one host; for several hosts see lleval_jax.run")
+
+
 def mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """All devices of all hosts in a row, or these.
 

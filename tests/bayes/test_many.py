@@ -80,6 +80,43 @@ def test_tasks_may_differ_in_items_groups_and_models() -> None:
         assert one.estimate("rate").rows == ll.plain.estimate(value, groups=True).rows
 
 
+def same(one, other, within: float) -> None:
+    assert list(one) == list(other)
+    for name in one:
+        for site, draws in one[name].draws.items():
+            np.testing.assert_allclose(other[name].draws[site], draws, atol=within, err_msg=site)
+
+
+def test_a_plan_changes_no_draw_and_what_was_drawn_is_kept(tmp_path, monkeypatch) -> None:
+    values = {f"world {seed}": simulate(3, 6, seed=seed)[0] for seed in range(3)}
+    how = {"engine": bayes.Laplace(draws=30), "key": 5}
+    here = bayes.sample_many(bayes.rasch(), values, **how)
+    mesh = ll.mesh(jax.devices()[:4])
+    same(here, bayes.sample_many(bayes.rasch(), values, **how, plan=ll.Plan(mesh=mesh)), 2e-3)  # 4 lanes for 3 tasks
+    plan, drawn, draw = ll.Plan(chunk=1, out=tmp_path), [], bayes.Laplace.draw
+
+    def counted(self, problem, keys, tell):
+        drawn.append(len(keys))
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return draw(self, problem, keys, tell)
+
+    monkeypatch.setattr(bayes.Laplace, "draw", counted)
+    with pytest.raises(KeyboardInterrupt):
+        bayes.sample_many(bayes.rasch(), values, **how, plan=plan)
+    again = bayes.sample_many(bayes.rasch(), values, **how, plan=plan)
+    assert drawn == [1, 1, 1, 1]  # the third one, which was stopped, and no other
+    same(here, again, 2e-3)
+    kept = bayes.sample_many(bayes.rasch(), values, **how, plan=plan)
+    assert len(drawn) == 4
+    same(again, kept, 0)
+    assert kept["world 1"].diagnostics == again["world 1"].diagnostics
+    with pytest.raises(BadInput, match="holds another run: key is 5 there and 6 here"):
+        bayes.sample_many(bayes.rasch(), values, **{**how, "key": 6}, plan=plan)
+    with pytest.raises(BadInput, match="bayes.sample is one fit, and chunk is of many"):
+        bayes.sample(bayes.rasch(), values["world 0"], plan=plan)
+
+
 def test_nothing_to_sample_is_said() -> None:
     with pytest.raises(BadInput, match="no values"):
         bayes.sample_many(bayes.rasch(), {})

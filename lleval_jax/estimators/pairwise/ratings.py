@@ -31,7 +31,8 @@ def fit(pairs: Pairs, *, max_steps: int = 200, strict: bool = False, plan: Plan 
         pairs: outcomes of comparisons; `Pairs.build` and `Pairs.from_frame` make them.
         max_steps: give up after so many Newton steps.
         strict: raise if the search does not converge, rather than warn.
-        plan: with `out` what was found is kept there, and the same call reads it; one device does it.
+        plan: with `out` what was found is kept there, and the same call reads it; its steps are not, since it goes in
+            one piece, on one device.
 
     Raises:
         BadInput: the ratings have no finite or no unique estimate: parts never met (they are named), one part won all

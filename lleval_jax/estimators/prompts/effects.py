@@ -73,7 +73,8 @@ def fit(
         seed: of the draws.
         strict: raise `NotConverged` rather than warn.
         tell: called with a word before the fit, which goes in one piece.
-        plan: with `out` what was found is kept there, and the same call reads it; one device does it.
+        plan: with `out` what was found is kept there, and the same call reads it; its steps are not, since it goes in
+            one piece, on one device.
 
     Returns:
         Params are `PromptParams`.

@@ -59,7 +59,8 @@ def fit(
         strict: raise `NotConverged` rather than warn.
         precision: number type of the search: "float64", or "float32" where doubles are slow.
         tell: called with a word before the fit, which goes in one piece.
-        plan: with `out` what was found is kept there, and the same call reads it; one device does it.
+        plan: with `out` what was found is kept there, and the same call reads it; its steps are not, since it goes in
+            one piece, on one device.
 
     Raises:
         BadInput: no version, fewer than three models, or a version that shares no model with those before.

@@ -54,7 +54,8 @@ def fit(
         name: of the score, for tables.
         floor: the score of guessing.
         strict: raise `NotConverged` rather than warn.
-        plan: with `out` what was found is kept there, and the same call reads it; one device does it.
+        plan: with `out` what was found is kept there, and the same call reads it; its steps are not, since it goes in
+            one piece, on one device.
 
     Raises:
         BadInput: a model that the law does not know (the nearest name is given), too few models, all of one score, or

@@ -56,7 +56,8 @@ def fit(
         models: names of the rows, models of the law; at least two more than there are skills.
         questions: names of the columns.
         strict: raise `NotConverged` rather than warn.
-        plan: with `out` what was found is kept there, and the same call reads it; one device does it.
+        plan: with `out` what was found is kept there, and the same call reads it; its steps are not, since it goes in
+            one piece, on one device.
 
     Raises:
         BadInput: a model that the law does not know (the nearest name is given), too few models or questions, or
