@@ -56,7 +56,7 @@ class Draws(NamedTuple):
         return {**points, **{f"stats.{name}": x for name, x in self.stats.items()}, **weights}
 
     @classmethod
-    def of(cls, named: Mapping[str, np.ndarray]) -> "Draws":
+    def of(cls, named: Mapping[str, Any]) -> "Draws":
         """What `named` made arrays of."""
         at = Point(*(named[f"at.{name}"] for name in Point._fields))
         stats = {name.removeprefix("stats."): x for name, x in named.items() if name.startswith("stats.")}

@@ -83,8 +83,8 @@ def sample_many(
     for chunk in _chunks(tasks, plan.chunk or len(tasks), plan.mesh.size if plan.mesh else 1):
         tell(Progress("sampling", len(found), len(tasks), unit="tasks"))
         some = [tasks[i] for i in chunk]
-        at = {"mesh": plan.mesh, "kept": kept(planned.fingerprint(chunk)[: planned.LETTERS])}
-        posteriors = side_by_side(model, some, by, seed_of(key), precision, silent, **at)
+        part = kept(planned.fingerprint(chunk)[: planned.LETTERS])
+        posteriors = side_by_side(model, some, by, seed_of(key), precision, silent, mesh=plan.mesh, kept=part)
         found |= dict(zip(chunk, posteriors, strict=True))  # the last chunk of a shape is filled up with a task of it
     return {name: found[i] for i, name in enumerate(values)}
 
