@@ -345,6 +345,16 @@ ENTRIES: dict[str, Entry] = {
             long=True,
         ),
         Entry(
+            "bayes.many",
+            "57 posteriors of 100 x 250 answers at once, and one after the other",
+            30,
+            "many",
+            {"tasks": 3, "models": 4, "items": 10, "draws": 20, "warmup": 20, "alone": 2, "repeats": 1},
+            ("extra:numpyro",),
+            ("extra:numpyro",),
+            long=True,
+        ),
+        Entry(
             "bayes.agreement",
             "maximum likelihood, Laplace, SVI and NUTS side by side: values and widths of intervals",
             15,
