@@ -13,8 +13,6 @@ import time
 import traceback
 from collections.abc import Sequence
 
-import jax
-
 from bench.kit import front, pair, same
 from bench.kit.entries import ENTRIES, Entry, lacking
 from bench.kit.results import Record, path_of
@@ -49,6 +47,8 @@ def smoke(entry: Entry) -> int:
     if absent := lacking(entry.small_needs):
         print(f"{entry.name}: skipped, {' and '.join(absent)} not there", flush=True)
         return 0
+    import jax  # not needed for lists and tables
+
     began, used = time.perf_counter(), cpu()
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -1,27 +1,23 @@
 """Posteriors that cost no sampling: draws of a model's prior, for tests of what follows from draws; or weighed."""
 
+import functools
 from typing import Any
 
 import jax
 import numpy as np
-import numpyro
 
 from lleval_jax import bayes
 from lleval_jax.bayes.diagnostics import diagnosed
 from lleval_jax.bayes.engines import Draws
 from lleval_jax.bayes.numbers import numbers
+from lleval_jax.bayes.prior import unknowns
 from lleval_jax.core.linalg.arrow import Point
 
 
 def of_prior(model: Any, value: Any, *, draws: int = 25, seed: int = 0) -> bayes.Posterior:
     """Two chains of the prior as `bayes.sample` returns what an approximation drew whose weights are not known."""
     laid = model.lay_out(value, None, "float32")
-
-    def one(key: jax.Array) -> dict[str, jax.Array]:
-        with numpyro.handlers.seed(rng_seed=key), numpyro.handlers.trace() as trace:
-            model(laid.data)
-        return {name: trace[name]["value"] for name in laid.dims}
-
+    one = functools.partial(unknowns, model, laid)
     with numbers("float32"):
         found = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(seed), 2 * draws))
     kept = {name: np.asarray(x).reshape(2, draws, *x.shape[1:]) for name, x in found.items()}

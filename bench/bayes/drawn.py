@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import numpyro
 import pandas as pd
 from scipy.special import expit, softmax
 
 import lleval_jax as ll
 from lleval_jax import bayes
 from lleval_jax.bayes.numbers import numbers
+from lleval_jax.bayes.prior import unknowns
 from lleval_jax.core.irt import kinds
 
 Draws = Mapping[str, np.ndarray]
@@ -42,12 +43,7 @@ class World(NamedTuple):
 def drawn(world: World, count: int, seed: int) -> tuple[list[Any], dict[str, np.ndarray]]:
     """Answers of so many worlds, and the truth behind them: each site (count, ...)."""
     laid = world.model.lay_out(world.blank, None, "float32")
-
-    def one(key: jax.Array) -> dict[str, jax.Array]:
-        with numpyro.handlers.seed(rng_seed=key), numpyro.handlers.trace() as trace:
-            world.model(laid.data)
-        return {name: trace[name]["value"] for name in laid.dims}
-
+    one = functools.partial(unknowns, world.model, laid)
     with numbers("float32"):
         truth = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(seed), count))
     truth = {name: np.asarray(x, float) for name, x in truth.items()}

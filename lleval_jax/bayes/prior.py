@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import numpyro
 
-from lleval_jax.bayes.contract import Model
+from lleval_jax.bayes.contract import Laid, Model
 from lleval_jax.bayes.numbers import numbers
 from lleval_jax.core.precision import jit
 from lleval_jax.errors import chosen, require
@@ -81,15 +81,19 @@ def prior_scores(
     known = chosen(laid.targets, target, "target")
 
     def one(keys: Array) -> Array:
-        with numpyro.handlers.seed(rng_seed=keys[0]), numpyro.handlers.trace() as trace:
-            model(laid.data)
-        values = {name: trace[name]["value"] for name in laid.dims}
-        return model.outcome(target, laid.data, values, keys[1])
+        return model.outcome(target, laid.data, unknowns(model, laid, keys[0]), keys[1])
 
     random = jax.random.key(key) if isinstance(key, int) else key
     with numbers("float32"):
         found = jit(lambda keys: jax.lax.map(one, keys, batch_size=BATCH))(jax.random.split(random, (draws, 2)))
     return PriorScores(target, known.rows, known.groups, np.asarray(found, float))
+
+
+def unknowns(model: Model, laid: Laid, key: Array) -> dict[str, Array]:
+    """One draw of the prior: all that a posterior keeps, name -> value."""
+    with numpyro.handlers.seed(rng_seed=key), numpyro.handlers.trace() as trace:
+        model(laid.data)
+    return {name: trace[name]["value"] for name in laid.dims}
 
 
 def _middle(x: np.ndarray) -> str:

@@ -1,5 +1,6 @@
 """`lleval live retire`: which questions go, and what comes in for them, by the answers of models."""
 
+import dataclasses
 import pathlib
 import warnings
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,8 +102,6 @@ def _evidence(version: "Version", examined: "dict[str, tuple[float, float]]") ->
 
 
 def _with_blind(version: "Version", evidence: "Evidence", responses: Any) -> "Evidence":
-    import dataclasses
-
     place = {item: i for i, item in enumerate(responses.items)}
     scores, seen = responses.scores, responses.seen
     counts = {
@@ -113,8 +112,6 @@ def _with_blind(version: "Version", evidence: "Evidence", responses: Any) -> "Ev
 
 
 def _with_archive(version: "Version", evidence: "Evidence") -> "Evidence":
-    import dataclasses
-
     from lleval_jax.live import retire
 
     return dataclasses.replace(evidence, papers=retire.asked_again(version.recipe))
@@ -151,8 +148,6 @@ def _tables(
 def _content(
     version: "Version", found: "list[Decision]", level: dict[str, dict[str, float]], place: pathlib.Path | None
 ) -> dict[str, Any]:
-    import dataclasses
-
     return {
         "schema": RETIRED,
         "name": version.recipe.name,
