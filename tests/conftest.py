@@ -49,6 +49,8 @@ CHECKED = (
 install_import_hook([f"lleval_jax.core.{module}" for module in CHECKED], "beartype.beartype")
 
 
+pytest_plugins = ["turns"]
+
 LONGEST = ("test_models.py",)  # tests of a minute
 
 

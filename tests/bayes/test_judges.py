@@ -68,6 +68,7 @@ def at_random(told: tuple, seed: int) -> tuple[dict, dict, float]:
     return sites, draw, log_prior
 
 
+@pytest.mark.slow
 def test_the_density_and_the_scores_are_those_of_scipy() -> None:
     model = bayes.judges(answers=KINDS, sharpness=True)
     laid = model.lay_out(judged(), None, "float64")

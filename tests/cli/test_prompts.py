@@ -251,6 +251,7 @@ def test_a_plan_shows_its_first_cells(capsys: Shown) -> None:
     assert (found["answered"], found["budget"], found["by"]) == (300, 303, "balanced")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_the_best_prompt_so_far_and_whom_to_ask(place: pathlib.Path, tmp_path: pathlib.Path, capsys: Shown) -> None:
     line = f"prompts best {place}/grid.csv --budget"

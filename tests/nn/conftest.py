@@ -13,6 +13,8 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from memory import room  # noqa: E402, F401  (a fixture)
 
+pytest_plugins = ["turns"]
+
 CHECKOUT = pathlib.Path(__file__).parents[2]
 jax.config.update("jax_num_cpu_devices", 8)
 KEPT = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(CHECKOUT / ".pytest_cache" / "jax"))
