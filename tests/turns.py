@@ -9,13 +9,14 @@ import pytest
 def of_turn(items: list[pytest.Item], turn: str) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """(`items` of the turn, those left). `turn` is "K/N": a slow test has one of N turns, with all its cases."""
     now, turns = map(int, turn.split("/"))
-    left = [
-        item
-        for item in items
-        if item.get_closest_marker("slow")
-        and zlib.crc32(f"{item.path.name}::{getattr(item, 'originalname', item.name)}".encode()) % turns != now
-    ]
-    return [item for item in items if item not in set(left)], left
+    if not 0 <= now < turns:
+        raise ValueError(f"turn {turn}: of {turns} turns the first is 0 and the last {turns - 1}")
+    kept, left = [], []
+    for item in items:
+        name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+        mine = not item.get_closest_marker("slow") or zlib.crc32(name.encode()) % turns == now
+        (kept if mine else left).append(item)
+    return kept, left
 
 
 @pytest.hookimpl(tryfirst=True)
