@@ -8,6 +8,7 @@ from lleval_jax.data import load as load
 from lleval_jax.data import load_bank as load_bank
 from lleval_jax.data import load_law as load_law
 from lleval_jax.data import read as read
+from lleval_jax.data import read_draws as read_draws
 from lleval_jax.data import read_judges as read_judges
 from lleval_jax.data import read_leaderboard as read_leaderboard
 from lleval_jax.data import read_logprobs as read_logprobs
@@ -15,6 +16,7 @@ from lleval_jax.data import read_scores as read_scores
 from lleval_jax.data import save as save
 from lleval_jax.data import verify as verify
 from lleval_jax.data import write as write
+from lleval_jax.data import write_draws as write_draws
 from lleval_jax.errors import BadInput as BadInput
 from lleval_jax.errors import BankMismatch as BankMismatch
 from lleval_jax.errors import DataWarning as DataWarning
@@ -24,6 +26,7 @@ from lleval_jax.errors import NotConverged as NotConverged
 from lleval_jax.errors import RunFailed as RunFailed
 from lleval_jax.errors import Stopped as Stopped
 from lleval_jax.estimators import adaptive as adaptive
+from lleval_jax.estimators import guarantee as guarantee
 from lleval_jax.estimators import irt as irt
 from lleval_jax.estimators import pairwise as pairwise
 from lleval_jax.estimators import pepr as pepr
@@ -58,6 +61,7 @@ from lleval_jax.values import Anchors as Anchors
 from lleval_jax.values import Audit as Audit
 from lleval_jax.values import Choice as Choice
 from lleval_jax.values import Comparison as Comparison
+from lleval_jax.values import Draws as Draws
 from lleval_jax.values import Estimate as Estimate
 from lleval_jax.values import Examination as Examination
 from lleval_jax.values import FitResult as FitResult

@@ -61,6 +61,19 @@ def answered() -> tuple[ll.Responses, ll.Responses]:
     return worlds.known(), ll.anchors.anchors_only(worlds.new(), bank=worlds.bank())
 
 
+@functools.cache
+def draws() -> ll.Draws:
+    """Twelve items drawn from the bank."""
+    return ll.guarantee.choose(None, bank=worlds.bank(), k=12).draws
+
+
+def drawn() -> tuple[ll.Responses, ll.Responses]:
+    """Models that calibrate, and new ones that answered what was drawn."""
+    new = worlds.new()
+    asked = np.isin(new.items, draws().items)
+    return worlds.known(), dataclasses.replace(new, seen=new.seen & asked, scores=np.where(asked, new.scores, 0))
+
+
 def backwards(world):
     """All rows in the opposite order."""
     return tuple(part.take(range(len(part.rows))[::-1]) for part in world)
@@ -151,6 +164,18 @@ METHODS = (
         unseen=columns_left_out,
         twice=weighed_twice,
         precise="its sessions are float32",
+        kernel="nothing is fitted",
+        planned="nothing is fitted",
+    ),
+    Method(
+        "guarantee",
+        drawn,
+        lambda known: worlds.bank(),
+        lambda bank, new: ll.guarantee.estimate(new, bank=bank, draws=draws()),
+        shuffled=new_backwards,
+        unseen=columns_left_out,
+        twice="the truth is the score of the answers as they are",
+        precise="it is float64 on the host",
         kernel="nothing is fitted",
         planned="nothing is fitted",
     ),

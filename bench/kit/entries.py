@@ -120,6 +120,14 @@ ENTRIES: dict[str, Entry] = {
             {"boards": 3, "draws": 100},
         ),
         Entry(
+            "guarantee.coverage",
+            "intervals of drawn items: models like the known ones, stronger, contaminated, random, with a permuted key",
+            60,
+            "coverage",
+            {"sets": ("simulated",), "cases": ("permuted key",), "runs": 2, "k": 20},
+            ("shared:data/new_models/mmlu.npz",),
+        ),
+        Entry(
             "tiny.alpaca",
             "AlpacaEval 2.0: few answers to the full score",
             10,

@@ -14,6 +14,7 @@ METHODS = (
     "tiny",
     "kinds",
     "adaptive",
+    "guarantee",
     "prompts",
     "sloth",
     "refresh",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import lleval_jax as ll
+from lleval_jax.cli import drawing
 from lleval_jax.cli.shell import options, output, typed
 from lleval_jax.cli.shell.verb import Outputs, verb
 from lleval_jax.errors import require
@@ -49,6 +50,15 @@ Tolerance = Annotated[
 Price = Annotated[str | None, typer.Option(metavar="PATH", help="Cost of each item: a table with columns item, price.")]
 Balance = Annotated[bool, typer.Option("--balance", help="Ask each part of the benchmark in its proportion.")]
 Exposure = Annotated[int, typer.Option(metavar="R", min=1, help="Draw each item from the best R, to spread exposure.")]
+Guarantee = Annotated[
+    pathlib.Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Draw items at random and keep their chances in this file, made where there is none: 'lleval estimate "
+        "--guarantee FILE' then gives an interval that needs no faith in the bank. Takes -k, --width, --threshold, "
+        "--budget.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
 Out = Annotated[pathlib.Path | None, typer.Option(metavar="FILE", help="Write the items there, one a line.")]
 
@@ -69,6 +79,7 @@ def ask(
     price: Price = None,
     balance: Balance = False,
     exposure: Exposure = 1,
+    guarantee: Guarantee = None,
     level: options.Level = 0.95,
     reading: options.Reading = options.AS_WRITTEN,
     strict: options.Strict = False,
@@ -83,15 +94,24 @@ def ask(
 
       lleval ask --bank livexiv-vqa -k 5
       lleval ask demo:livexiv-vqa --bank livexiv-vqa --std-error 0.03
+      lleval ask --bank livexiv-vqa -k 40 --guarantee draws.json --out next.txt
     """
     stop = ll.adaptive.Stop(std_error, width, threshold, certainty, budget)
     other = {"--compare": compare, "--std-error": std_error, "--width": width, "--threshold": threshold}
     other |= {"--price": price, "--balance": balance, "--exposure": exposure > 1, "--by": by != "score"}
     _require_alone(leaderboard, bool(inputs), tolerance, other)
     typed.require_answers(inputs, plot)
+    if guarantee is not None:
+        by_draws = {"--compare": compare, "--leaderboard": leaderboard, "--std-error": std_error, "--price": price}
+        by_draws |= {"--balance": balance, "--exposure": exposure > 1, "--by": by != "score", "--plot": plot}
+        given = [word for word, value in by_draws.items() if value]
+        require(not given, f"--guarantee draws items at random; it does not go with {', '.join(given)}")
+        typed.file_for(guarantee, "--guarantee")
+        words: dict[str, Any] = {"k": k, "width": width, "threshold": threshold, "budget": budget, "level": level}
+        return drawing.draw(bank, inputs, reading, guarantee, words, Outputs(json=json, file=out), strict, seed)
     with verb("reading the bank", Outputs(json=json, plot=plot, file=out), strict=strict, seed=seed) as run:
         known = ll.load_bank(bank)
-        words: dict[str, Any] = {"k": k, "by": by, "stop": stop, "compare": compare, "balance": balance}
+        words = {"k": k, "by": by, "stop": stop, "compare": compare, "balance": balance}
         words |= {"exposure": exposure, "level": level, "seed": seed}
         words["price"] = None if price is None else _prices(price, known)
         responses = run.answers(inputs, reading) if inputs else None

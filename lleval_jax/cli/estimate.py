@@ -9,7 +9,7 @@ import typer
 
 import lleval_jax as ll
 from lleval_jax import outside
-from lleval_jax.cli import bayes
+from lleval_jax.cli import bayes, drawing
 from lleval_jax.cli.asked import Asked
 from lleval_jax.cli.shell import inputs as given
 from lleval_jax.cli.shell import options
@@ -61,6 +61,16 @@ Population = Annotated[
         "all: these are all its questions.",
     ),
 ]
+Guarantee = Annotated[
+    pathlib.Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Also the interval that holds whatever the model is, from items that 'lleval ask --guarantee FILE' drew.",
+    ),
+]
+EveryLook = Annotated[
+    bool, typer.Option("--every-look", help="With --guarantee: valid however often you look and stop.")
+]
 Known = Annotated[
     str | None,
     typer.Option(metavar="PATH", help="Known full scores (model, score[, group]) to compare with; or demo:BANK."),
@@ -80,6 +90,8 @@ def estimate(
     cluster: Cluster = None,
     population: Population = None,
     truth: Known = None,
+    guarantee: Guarantee = None,
+    every_look: EveryLook = False,
     with_bayes: bayes.Bayes = False,
     engine: bayes.BayesEngine = "auto",
     curve: bayes.BayesModel = "2pl",
@@ -109,6 +121,7 @@ def estimate(
         _refuse(bank, target, by, {"--cluster": cluster, "--population": population})
     if target == "ability":
         _refuse_scores({"--groups": groups, "--truth": truth, "--leaderboard": leaderboard})
+    drawing.require_bank(guarantee, every_look, bank, target, with_bayes)
     outputs = Outputs(json=json, plot=plot, folder=out, kind="estimate")
     with verb("reading the bank", outputs, strict=strict, seed=seed, computes=with_bayes or bank is not None) as run:
         known = None if truth is None else given.known_scores(truth)
@@ -123,6 +136,10 @@ def estimate(
             found, tables, content = _plain(run, responses, asked, cluster, _number(population))
         else:
             found, tables, content = _banked(run, responses, chosen, target, asked)
+            if guarantee is not None:
+                tables += drawing.guaranteed(
+                    run, responses, chosen, guarantee, every_look or None, known, content, level
+                )
         run.draw(lambda path: ll.report.plot.forest(found, known, path, group=found.group[0]))
         run.keep(found)
         run.show(tables, content)

@@ -1,5 +1,7 @@
 """Files <-> values: the only place that reads and writes user files."""
 
+from lleval_jax.data.draws import read_draws as read_draws
+from lleval_jax.data.draws import write_draws as write_draws
 from lleval_jax.data.formats.format import Format as Format
 from lleval_jax.data.formats.registry import FORMATS as FORMATS
 from lleval_jax.data.judged import read_judges as read_judges

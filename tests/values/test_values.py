@@ -31,6 +31,7 @@ def every() -> dict[str, Value]:
         "SparseResponses": ll.SparseResponses(*cells, answers.rows, answers.items, answers.group, answers.groups),
         "ItemBank": bank,
         "Estimate": estimate,
+        "Draws": ll.Draws("b", ("x", "y"), np.array([0.5, 0.25])),
         "Choice": ll.adaptive.choose(answers, bank=bank, k=2),
         "Ranking": ll.ranking.estimate(answers, bank=bank),
         "FitResult": ll.irt.fit(worlds.known(), max_steps=2, standard_errors=False, tol=1e9),

@@ -146,11 +146,7 @@ def _predict(
     t^2 / (t^2 + v), t the prior sd of the offset and v the variance of a mean of so many answers. Outside of what is
     known, answers are as dispersed as the row's own residuals, where that is more than among the known models.
     """
-    coef = np.concatenate([curves.coef, np.ones((len(curves.coef), 1))], axis=1)  # a new model may be better everywhere
-    prior = np.append(np.ones(FACTORS), 1 / SHIFT)
-    theta, precision = np.zeros((len(answers), len(prior))), np.eye(len(prior))
-    for _ in range(NEWTON):
-        theta, precision = _ability_step(coef[index], answers, theta, prior)
+    coef, theta, precision = _abilities(curves, index, answers)
     p = expit(coef[:, 0] + theta @ coef[:, 1:].T)
     spread, residual = p * (1 - p), answers - p[:, index]
     unseen = weight.copy()
@@ -174,6 +170,35 @@ def _predict(
     plain = outside * mean_variance * unseen.sum(1) ** 2  # out there curves are not known to be better than a mean
     variance = np.maximum(np.stack(columns, 1), plain)
     return value + believed * residual.mean(1)[:, None], variance, left**2
+
+
+def _abilities(curves: Curves, index: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coefficients with a shift, (items, 1 + q); abilities of models (models, q) and their posterior precision."""
+    coef = np.concatenate([curves.coef, np.ones((len(curves.coef), 1))], axis=1)  # a new model may be better everywhere
+    prior = np.append(np.ones(FACTORS), 1 / SHIFT)
+    theta, precision = np.zeros((len(answers), len(prior))), np.tile(np.diag(prior), (len(answers), 1, 1))
+    for _ in range(NEWTON if len(index) else 0):
+        theta, precision = _ability_step(coef[index], answers, theta, prior)
+    return coef, theta, precision
+
+
+def each(curves: Curves, near: np.ndarray, index: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What one model will answer to each item, and how far off that may be, from its answers to some.
+
+    near (items, coordinates) of `embedding`; index (k,) of what it answered; answers (k,)  -> mean, variance (items,).
+    Residuals of the last BLOCK answers at most are kriged.
+    """
+    coef, theta, precision = _abilities(curves, index, answers[None])
+    p = expit(coef[:, 0] + coef[:, 1:] @ theta[0])
+    spread = p * (1 - p)
+    ability = spread**2 * (coef[:, 1:] @ np.linalg.inv(precision[0]) * coef[:, 1:]).sum(1)
+    mean, late = p, index[-BLOCK:]
+    if len(index):
+        distance = cluster.squared_distance(near, near[late])
+        kernel = np.exp(-distance / (2 * distance.min(1).mean() + 1e-12))
+        residual = np.linalg.solve(kernel[late] + np.eye(len(late)), (answers - p[index])[-BLOCK:])
+        mean = np.clip(p + RHO * kernel @ residual, 0, 1)
+    return mean, curves.phi * spread + ability
 
 
 def _carry(near: np.ndarray, unseen: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Intervals from items drawn with known chances."""
