@@ -311,8 +311,9 @@ def fit_of(line: Method) -> tuple[Any, tuple[Any, Any, Any] | None]:
 
         return run
 
+    known = line.world()[0]  # which may fit what others share
     with mock.patch.object(contract, "_compiled", watched):
-        fit = line.fit(line.world()[0])
+        fit = line.fit(known)
     return fit, asked[0] if asked else None
 
 

@@ -27,6 +27,7 @@ from lleval_jax.estimators.tiny.reach import Reach, beyond, reach
 from lleval_jax.values.bank import Learned
 
 FACTORS, SWEEPS, NEWTON = 2, 25, 25
+STILL = 1e-10  # steps of abilities so short that they have converged
 LOCAL, SHRINK = 32, 0.75  # residual directions in the embedding, share of their variance kept
 GRID = np.linspace(-3.0, 4.0, 15)  # abilities at which item curves are compared ...
 GRID_WEIGHT = (1 + (GRID / 1.5) ** 2) ** -1.5
@@ -178,7 +179,9 @@ def _abilities(curves: Curves, index: np.ndarray, answers: np.ndarray) -> tuple[
     prior = np.append(np.ones(FACTORS), 1 / SHIFT)
     theta, precision = np.zeros((len(answers), len(prior))), np.tile(np.diag(prior), (len(answers), 1, 1))
     for _ in range(NEWTON if len(index) else 0):
-        theta, precision = _ability_step(coef[index], answers, theta, prior)
+        before, (theta, precision) = theta, _ability_step(coef[index], answers, theta, prior)
+        if np.abs(theta - before).max(initial=0) < STILL:
+            break
     return coef, theta, precision
 
 
