@@ -10,6 +10,7 @@ from lleval_jax.data import load_law as load_law
 from lleval_jax.data import read as read
 from lleval_jax.data import read_draws as read_draws
 from lleval_jax.data import read_judges as read_judges
+from lleval_jax.data import read_labels as read_labels
 from lleval_jax.data import read_leaderboard as read_leaderboard
 from lleval_jax.data import read_logprobs as read_logprobs
 from lleval_jax.data import read_scores as read_scores
@@ -28,6 +29,7 @@ from lleval_jax.errors import Stopped as Stopped
 from lleval_jax.estimators import adaptive as adaptive
 from lleval_jax.estimators import guarantee as guarantee
 from lleval_jax.estimators import irt as irt
+from lleval_jax.estimators import judged as judged
 from lleval_jax.estimators import pairwise as pairwise
 from lleval_jax.estimators import pepr as pepr
 from lleval_jax.estimators import plain as plain
@@ -76,6 +78,7 @@ from lleval_jax.values import Responses as Responses
 from lleval_jax.values import Source as Source
 from lleval_jax.values import SparseResponses as SparseResponses
 from lleval_jax.values import Verdict as Verdict
+from lleval_jax.values import Worth as Worth
 
 __all__ = ["bandit", "estimable", "itemfit", "sessions"]  # named unlike their modules
 __version__: str

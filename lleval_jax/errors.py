@@ -37,6 +37,10 @@ class BadFile(BadInput):
     """A file as a whole gives no answer: it is damaged, cut short or empty. Among others it is left out and named."""
 
 
+class NothingScored(BadFile):
+    """A file of answers none of which has a score."""
+
+
 class BankMismatch(BadInput):
     """The answers and the item bank do not belong together."""
 

@@ -320,6 +320,7 @@ def fit_of(line: Method) -> tuple[Any, tuple[Any, Any, Any] | None]:
 # Public modules with an `estimate` that have no line of their own, and why.
 ELSEWHERE = {
     "ability": "with irt",
+    "judged": "fits nothing; tests/estimators/judged/test_judged.py has its properties",
     "passk": "draws by the place of a model; tests/estimators/sloth/test_passk.py has its properties",
     "plain": "fits nothing; tests/estimators/plain/test_plain.py has its properties",
     "ranking": "an answer about the same sessions as adaptive",

@@ -57,7 +57,7 @@ CASES: dict[str, tuple[str, Answers]] = {
 class Settings:
     """What is run."""
 
-    sets: tuple[str, ...] = setting(("mmlu", "swebench_verified", "med_qa"), "matrices of new_models, or 'simulated'")
+    sets: tuple[str, ...] = setting(("mmlu", "swebench_verified"), "matrices of new_models, or 'simulated'")
     cases: tuple[str, ...] = setting(tuple(CASES), "which models are asked about")
     runs: int = setting(1000, "of each case")
     k: int = setting(7, "items drawn at a time")

@@ -128,6 +128,13 @@ ENTRIES: dict[str, Entry] = {
             ("shared:data/new_models/mmlu.npz",),
         ),
         Entry(
+            "judged.coverage",
+            "scores of good, biased, noisy and useless judges, corrected by human labels: coverage and worth",
+            3,
+            "coverage",
+            {"worlds": 2, "labels": (20,)},
+        ),
+        Entry(
             "tiny.alpaca",
             "AlpacaEval 2.0: few answers to the full score",
             10,

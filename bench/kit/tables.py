@@ -21,6 +21,7 @@ METHODS = (
     "pepr",
     "trust",
     "audit",
+    "judged",
     "bayes",
     "data",
     "lm",

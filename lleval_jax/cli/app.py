@@ -15,6 +15,7 @@ from lleval_jax.cli.compress import compress
 from lleval_jax.cli.convert import convert
 from lleval_jax.cli.estimate import estimate
 from lleval_jax.cli.gate import gate
+from lleval_jax.cli.judge import judge
 from lleval_jax.cli.live.group import live
 from lleval_jax.cli.models import models
 from lleval_jax.cli.pepr.group import pepr
@@ -36,7 +37,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (estimate, gate, audit, calibrate, check, ask, convert, sloth, train, compress, serve, serve_bench, run):
+for verb in (
+    estimate,
+    gate,
+    audit,
+    judge,
+    calibrate,
+    check,
+    ask,
+    convert,
+    sloth,
+    train,
+    compress,
+    serve,
+    serve_bench,
+    run,
+):
     options.add(app, verb)
 app.add_typer(align, name="align")
 app.add_typer(pepr, name="pepr")

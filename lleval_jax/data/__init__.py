@@ -5,6 +5,7 @@ from lleval_jax.data.draws import write_draws as write_draws
 from lleval_jax.data.formats.format import Format as Format
 from lleval_jax.data.formats.registry import FORMATS as FORMATS
 from lleval_jax.data.judged import read_judges as read_judges
+from lleval_jax.data.labels import read_labels as read_labels
 from lleval_jax.data.leaderboards import list_leaderboards as list_leaderboards
 from lleval_jax.data.leaderboards import read_leaderboard as read_leaderboard
 from lleval_jax.data.logprobs import read_logprobs as read_logprobs

@@ -12,7 +12,7 @@ from lleval_jax.data.cells import Cells, axis, join
 from lleval_jax.data.notes import Note
 from lleval_jax.data.repeats import joined
 from lleval_jax.data.sameness import compared
-from lleval_jax.errors import BadInput, require
+from lleval_jax.errors import BadInput, NothingScored
 from lleval_jax.values import Responses, Source, SparseResponses
 from lleval_jax.values.origin import Origin, code
 from lleval_jax.values.responses import WHOLE
@@ -35,7 +35,8 @@ def pivot(
     _require_text("model", rows)
     _require_text("item", items)
     cells = join(parts, row_place, item_place)
-    require(len(cells.row) > 0, f"there is no answer in {', '.join(part.file for part in parts[:5])}")
+    if not len(cells.row):
+        raise NothingScored(f"there is no answer in {', '.join(part.file for part in parts[:5])}")
     cells, notes = joined(parts, cells, len(items), repeats)
     notes += compared(parts, item_place, len(items))
     notes += [*nearly.said("model", dict.fromkeys(parts_of(rows)["model"])), *nearly.said("item", items)]

@@ -75,6 +75,22 @@ BIBTEX = {
   eprint = {2403.03208},
   archiveprefix = {arXiv}
 }""",
+    "angelopoulos2023ppi": """@article{angelopoulos2023ppi,
+  title = {Prediction-powered inference},
+  author = {Angelopoulos, Anastasios N. and Bates, Stephen and Fannjiang, Clara and Jordan, Michael I.
+    and Zrnic, Tijana},
+  journal = {Science},
+  volume = {382},
+  number = {6671},
+  pages = {669--674},
+  year = {2023}
+}""",
+    "angelopoulos2024ppipp": """@article{angelopoulos2024ppipp,
+  title = {{PPI++}: efficient prediction-powered inference},
+  author = {Angelopoulos, Anastasios N. and Duchi, John C. and Zrnic, Tijana},
+  journal = {arXiv preprint arXiv:2311.01453},
+  year = {2024}
+}""",
     "waudbysmith2024time": """@article{waudbysmith2024time,
   title = {Time-uniform central limit theory and asymptotic confidence sequences},
   author = {Waudby-Smith, Ian and Arbour, David and Sinha, Ritwik and Kennedy, Edward H. and Ramdas, Aaditya},

@@ -7,6 +7,7 @@ from lleval_jax.values.bank import ItemBank as ItemBank
 from lleval_jax.values.comparison import Comparison as Comparison
 from lleval_jax.values.draws import Draws as Draws
 from lleval_jax.values.gate import Gate as Gate
+from lleval_jax.values.judged import Worth as Worth
 from lleval_jax.values.leaderboard import Leaderboard as Leaderboard
 from lleval_jax.values.pairs import Pairs as Pairs
 from lleval_jax.values.progress import Progress as Progress

@@ -26,7 +26,7 @@ from lleval_jax.data.formats import (
     torch_measure,
 )
 from lleval_jax.data.formats.format import Format
-from lleval_jax.errors import BadFile, BadInput
+from lleval_jax.errors import BadFile, BadInput, NothingScored
 
 # A file of one format is recognised by that format alone; were it recognised by two, the first here would read it.
 FORMATS: list[Format] = [
@@ -154,7 +154,7 @@ def _read(path: pathlib.Path, format: Format, options: Options) -> Answers:
         with files.damage(path.name), files.in_utf8(path):
             found = format.read(path, options).scaled(options.scale)
         if not len(found.row):
-            raise BadFile(f"{path.name} holds no answer that was scored")
+            raise NothingScored(f"{path.name} holds no answer that was scored")
         return found
     except BadInput as error:
         if format is TABLE or format.title.lower() in str(error).replace(path.name, "").lower():

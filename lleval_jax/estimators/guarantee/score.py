@@ -118,9 +118,10 @@ def interval(trace: Trace, level: float, every_look: bool) -> Span:
     share = np.clip(-(a * off) @ trace.plain / max(a @ off**2, 1e-300), 0, 1)
     z = trace.plain + share * gap
     value = float(a @ z / total)
-    variance = (a @ (z - value) ** 2 + PRIOR * trace.first) / (n - 1 + PRIOR)
+    free = max(n - 2, 0)  # the mean and the share of predictions were chosen
+    variance = (a @ (z - value) ** 2 + PRIOR * trace.first) / (free + PRIOR)
     error = float(np.sqrt(variance / total))
-    reach = float(student.ppf(0.5 + level / 2, n - 1 + PRIOR))
+    reach = float(student.ppf(0.5 + level / 2, max(free, 1)))
     if every_look:
         reach *= _mixture(total, level) / float(norm.ppf(0.5 + level / 2))
     return Span(value, error, value - reach * error, value + reach * error)
