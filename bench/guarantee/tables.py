@@ -34,4 +34,4 @@ def stopped() -> str:
     return _shown("until 0.25 wide", "draws")
 
 
-TABLES = {"share": share, "stopped": stopped}
+TABLES = {"share": share}
