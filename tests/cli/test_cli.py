@@ -453,6 +453,7 @@ DRAWING = (  # every verb that draws, with the words it cannot do without
     "check {place}/answers.csv",
     "compress {place}/answers.csv",
     "estimate {place}/answers.csv",
+    "judge {place}/answers.csv",
     "pepr estimate {place}/answers.csv",
     "prompts best {place}/answers.csv --budget 9",
     "prompts estimate {place}/answers.csv",
