@@ -61,6 +61,13 @@ Population = Annotated[
         "all: these are all its questions.",
     ),
 ]
+PassAt = Annotated[
+    int | None, typer.Option("--pass-at", metavar="K", min=1, help="Without a bank: one of K tries is right (pass@k).")
+]
+PassAll = Annotated[
+    int | None,
+    typer.Option("--pass-all", metavar="K", min=1, help="Without a bank: all of K tries are right (pass^k)."),
+]
 Guarantee = Annotated[
     pathlib.Path | None,
     typer.Option(
@@ -89,6 +96,8 @@ def estimate(
     compare: Compare = None,
     cluster: Cluster = None,
     population: Population = None,
+    pass_at: PassAt = None,
+    pass_all: PassAll = None,
     truth: Known = None,
     guarantee: Guarantee = None,
     every_look: EveryLook = False,
@@ -115,10 +124,12 @@ def estimate(
       lleval estimate logs/ --bayes --leaderboard
       lleval estimate demo:livexiv-vqa --bank livexiv-vqa
     """
+    tries = {"--pass-at": pass_at, "--pass-all": pass_all}
+    require(not all(tries.values()), "--pass-at and --pass-all are two questions; ask one at a time")
     if with_bayes:
-        bayes.require_alone({"--bank": bank, "--by": by, "--cluster": cluster, "--population": population})
+        bayes.require_alone({"--bank": bank, "--by": by, "--cluster": cluster, "--population": population} | tries)
     else:
-        _refuse(bank, target, by, {"--cluster": cluster, "--population": population})
+        _refuse(bank, target, by, {"--cluster": cluster, "--population": population} | tries)
     if target == "ability":
         _refuse_scores({"--groups": groups, "--truth": truth, "--leaderboard": leaderboard})
     drawing.require_bank(guarantee, every_look, bank, target, with_bayes)
@@ -126,14 +137,15 @@ def estimate(
     with verb("reading the bank", outputs, strict=strict, seed=seed, computes=with_bayes or bank is not None) as run:
         known = None if truth is None else given.known_scores(truth)
         chosen = None if bank is None else ll.load_bank(bank)
-        responses = run.answers(inputs, reading)
+        responses = _tried(run.answers(inputs, reading), pass_at, pass_all)
         asked = Asked(level, by, groups, leaderboard, compare, known, seed)
         _require_models(responses, compare)
         run.say(f"estimating {len(responses.rows)} models")
         if with_bayes:
             found, tables, content = bayes.found(run, responses, bayes.How(engine, curve, draws, target), asked)
         elif chosen is None:
-            found, tables, content = _plain(run, responses, asked, cluster, _number(population))
+            named = f"pass@{pass_at}" if pass_at else f"pass^{pass_all}" if pass_all else ""
+            found, tables, content = _plain(run, responses, asked, cluster, _number(population), named)
         else:
             found, tables, content = _banked(run, responses, chosen, target, asked)
             if guarantee is not None:
@@ -145,12 +157,19 @@ def estimate(
         run.show(tables, content)
 
 
+def _tried(responses: Any, pass_at: int | None, pass_all: int | None) -> Any:
+    """Each question's score as the chance of so many tries, where that is asked."""
+    k = pass_at or pass_all
+    return responses if k is None else ll.plain.tries(responses, k=k, need="one" if pass_at else "all")
+
+
 def _plain(
-    run: Run, responses: Any, asked: Asked, cluster: str | None, population: int | str | None
+    run: Run, responses: Any, asked: Asked, cluster: str | None, population: int | str | None, target: str
 ) -> tuple["ll.Estimate", list["Table"], dict[str, Any]]:
     """From the answers alone."""
     words: dict[str, Any] = {"level": asked.level, "cluster": cluster, "population": population, "groups": asked.groups}
     found = run.stamped(ll.plain.estimate(responses, by=asked.by or "wilson", **words))
+    found = dataclasses.replace(found, target=target or found.target)
     content: dict[str, Any] = found.to_dict()
     _add_truth(found, asked.truth, content)
     ranks = None

@@ -6,3 +6,4 @@ from lleval_jax.estimators.plain.paired import compare as compare
 from lleval_jax.estimators.plain.paired import ranks as ranks
 from lleval_jax.estimators.plain.score import CITE as CITE
 from lleval_jax.estimators.plain.score import estimate as estimate
+from lleval_jax.estimators.plain.tries import tries as tries
