@@ -22,6 +22,7 @@ from lleval_jax.cli.pepr.group import pepr
 from lleval_jax.cli.prompts.quantiles import prompts
 from lleval_jax.cli.refine.group import refine
 from lleval_jax.cli.refresh.group import refresh
+from lleval_jax.cli.report import report
 from lleval_jax.cli.run import run
 from lleval_jax.cli.serve import serve
 from lleval_jax.cli.serve_bench import serve_bench
@@ -46,6 +47,7 @@ for verb in (
     check,
     ask,
     convert,
+    report,
     sloth,
     train,
     compress,

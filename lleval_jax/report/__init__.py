@@ -7,6 +7,7 @@ from lleval_jax.report import cite as cite
 from lleval_jax.report import compare as compare
 from lleval_jax.report import compression as compression
 from lleval_jax.report import gate as gate
+from lleval_jax.report import pages as pages
 from lleval_jax.report import pepr as pepr
 from lleval_jax.report import plain as plain
 from lleval_jax.report import plot as plot
@@ -14,6 +15,7 @@ from lleval_jax.report import posterior as posterior
 from lleval_jax.report import prompts as prompts
 from lleval_jax.report import refresh as refresh
 from lleval_jax.report import refresh_plots as refresh_plots
+from lleval_jax.report import result_page as result_page
 from lleval_jax.report import serving as serving
 from lleval_jax.report import sloth_plots as sloth_plots
 from lleval_jax.report import sloth_tables as sloth_tables

@@ -1,13 +1,11 @@
 """An audit as one HTML file: no network, no script, light and dark, and readable on a phone."""
 
-import html
-import importlib.resources
-import string
-
 from lleval_jax.report import audit as tables
+from lleval_jax.report import pages
 from lleval_jax.report.cite import cite
+from lleval_jax.report.pages import card as _card
+from lleval_jax.report.pages import text as _text
 from lleval_jax.values.audit import Audit
-from lleval_jax.words import visible
 
 ROW, EDGE = 20, 6  # of the picture, in its own units
 SHOWN = 60  # models in the picture
@@ -23,9 +21,9 @@ def page(found: Audit, title: str) -> str:
     Returns:
         HTML; every name is escaped.
     """
-    template = importlib.resources.files("lleval_jax.report").joinpath("audit.html").read_text(encoding="utf-8")
     size = f"{len(found.rows):,} models, {len(found.items):,} questions"
-    return string.Template(template).substitute(
+    return pages.filled(
+        "audit.html",
         title=_text(title),
         lead=_text(_lead(found)),
         size=_text(f"{size}. Scores are of {found.population}."),
@@ -41,18 +39,11 @@ def page(found: Audit, title: str) -> str:
     )
 
 
-def _text(words: str) -> str:
-    return html.escape(visible(words)) if "\n" not in words else html.escape(words)
-
-
 def _lead(found: Audit) -> str:
     tied = int(found.tied.sum())
     first = found.rows[0]
-    return f"{first} is first, alone." if not tied else f"{first} is first by score, and {tied:,} others tie with it."
-
-
-def _card(name: str, value: str) -> str:
-    return f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>"
+    others = "1 other ties" if tied == 1 else f"{tied:,} others tie"
+    return f"{first} is first, alone." if not tied else f"{first} is first by score, and {others} with it."
 
 
 def _picture(found: Audit) -> str:
@@ -79,9 +70,7 @@ def _picture(found: Audit) -> str:
 
 def _rows(found: Audit) -> str:
     table = tables.models(found)
-    head = "".join(f"<th>{_text(cell)}</th>" for cell in table.head)
-    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in line)}</tr>" for line in table.lines)
-    return f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return pages.table(table.head, table.lines)
 
 
 def _questions(found: Audit) -> str:

@@ -291,7 +291,7 @@ def test_wrong_settings_of_jax_are_one_line(answers) -> None:
 
 def test_completion_names_the_verbs() -> None:
     words = {"_LLEVAL_COMPLETE": "complete_bash", "COMP_WORDS": "lleval re", "COMP_CWORD": "1"}
-    assert started(**words).stdout.split() == ["refresh", "refine"]
+    assert started(**words).stdout.split() == ["report", "refresh", "refine"]
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.1, 0.2])
