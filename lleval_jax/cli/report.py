@@ -40,8 +40,9 @@ def _content(path: pathlib.Path) -> dict[str, Any]:
     """The JSON of a result."""
     if path.is_dir():
         found = ll.load(path)
-        require(isinstance(found, ll.Estimate), f"{path} holds no estimate; pass what its verb wrote with --json")
-        return found.to_dict()
+        if isinstance(found, ll.Estimate):
+            return found.to_dict()
+        raise BadInput(f"{path} holds no estimate; pass what its verb wrote with --json")
     require(path.is_file(), f"there is no file {path}; a verb writes one with --json")
     try:
         return json.loads(path.read_bytes())

@@ -32,7 +32,7 @@ def page(results: Sequence[tuple[str, Content]], title: str) -> str:
     for name, content in results:
         known = isinstance(content, Mapping) and str(content.get("schema", "")).startswith(SCHEMA)
         require(known, f"{name} is not the JSON of a result: it has no schema '{SCHEMA}...'. Write one with --json.")
-    keys = dict.fromkeys(key for _, content in results for key in _source(content).get("cite", ()))
+    keys = dict.fromkeys(str(key) for _, content in results for key in _source(content).get("cite", ()))
     return pages.filled(
         "result.html",
         title=text(title),
