@@ -75,14 +75,15 @@ def estimate(
         what = f"{here.rows[row]!r} answered none of the {len(draws)} drawn items"
         raise BadInput(what + (f"; the first is {draws.items[0]!r}" if len(draws) else "; draw some first"))
     spans, rows = [], range(len(here.rows))
+    exact = found.count == np.count_nonzero(known.weight)
     for row in rows:
         n = int(found.count[row])
         index, answers = found.index[:n], found.scores[row, :n]
         trace = follow(known, index, draws.chance[:n], answers)
         sure = float(known.weight[index] @ answers)
-        spans.append(_within(interval(trace, level, looks), sure, float(known.weight[index].sum())))
+        span = _within(interval(trace, level, looks), sure, float(known.weight[index].sum()))
+        spans.append(Span(sure, 0.0, sure, sure) if exact[row] else span)
     value, error, low, high = np.array(spans).T
-    exact = np.array([(known.weight[found.index[:n]].sum() > 1 - 1e-9) for n in found.count])
     usual = tiny.estimate(here, bank=bank, by="kriged", level=level)
     far = np.abs(usual.value - value) > APART * np.hypot(error, usual.std_error)
     words = [
@@ -138,8 +139,6 @@ def _within(span: Span, sure: float, answered: float) -> Span:
     """Within what the answers make certain: what was answered right, and all that is left on top."""
     low, high = np.clip([sure, sure + 1 - answered], 0, 1)
     value = float(np.clip(span.value, low, high))
-    if answered > 1 - 1e-9:
-        return Span(value, 0.0, value, value)
     return Span(value, span.std_error, float(np.clip(span.low, low, value)), float(np.clip(span.high, value, high)))
 
 
