@@ -7,7 +7,7 @@ WORKERS ?= 2
 export OPENBLAS_NUM_THREADS ?= 1
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-.PHONY: demo install test test-all lint notebooks bench-small clean
+.PHONY: demo install test test-all lint notebooks docs bench-small clean
 .DEFAULT_GOAL := demo
 
 demo: $(STAMP)
@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; \
 	  rm -rf $(VENV); exit 1; }
 	@echo "Installing lleval_jax and its tools into $(VENV) (once; a few minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plot,train,serve,bayes,live]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plot,train,serve,bayes,live,docs]'
 	@touch $@
 
 # A worker gets neighbours, which share fixtures and compiled code; one that is done takes over half of what is left.
@@ -59,5 +59,9 @@ notebooks: $(STAMP)
 	@$(if $(KEEP),,export XLA_FLAGS="$${XLA_FLAGS:-$(QUICK)}";) out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && printf '%s\n' notebooks/*.ipynb | xargs -P $(WORKERS) -I BOOK \
 	  $(BIN)/python -m nbconvert --to notebook --execute BOOK $(if $(KEEP),--inplace,--output-dir "$$out")
 
+# The site, from disk: site/index.html. A broken link fails.
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) dist build site
