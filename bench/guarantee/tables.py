@@ -8,7 +8,7 @@ from bench.kit.tables import bold, markdown, percent
 BAR, LEAST_GAIN = 0.94, 0.9
 
 
-def _shown(part: str, last: str) -> str:
+def _shown(part: str, last: str, *looked: str) -> str:
     rows = []
     for name, one in read("guarantee", "coverage")[part]["rows"].items():
         known, case = name.split(", ")
@@ -17,21 +17,22 @@ def _shown(part: str, last: str) -> str:
             "gain": bold(f"{gain:.2f}", gain < (3 if case == "like the others" else LEAST_GAIN)),
             "draws": f"{one['draws']:.0f}",
         }
-        cover = [bold(percent(one[what], 1), one[what] < BAR) for what in ("inside", "always")]
-        cover = cover if last == "gain" else cover[:1]
-        rows.append((known, case, told[last], *cover, f"{100 * one['mae']:.1f}", f"{100 * one['width']:.1f}"))
-    both = ("interval contains", "every look contains") if last == "gain" else ("interval at the stop contains",)
-    return markdown(("set", "model", last, *both, "mean error, points", "width, points"), rows)
+        cover = [bold(percent(one[what], 1), one[what] < BAR) for what in looked]
+        points = (f"{100 * one[what]:.1f}" for what in ("mae", "width"))
+        rows.append((known, case, f"{one['runs']:,}", told[last], *cover, *points))
+    named = {"inside": "interval contains", "always": "every look contains"}
+    head = ("set", "model", "sessions", last, *(named[what] for what in looked))
+    return markdown((*head, "mean error, points", "width, points"), rows)
 
 
 def share() -> str:
     """At 5% of the items."""
-    return _shown("share", "gain")
+    return _shown("share", "gain", "inside")
 
 
 def stopped() -> str:
     """Stopped by width."""
-    return _shown("until 0.25 wide", "draws")
+    return _shown("until 0.25 wide", "draws", "inside", "always")
 
 
-TABLES = {"share": share}
+TABLES = {"share": share, "stopped": stopped}

@@ -17,7 +17,9 @@ from lleval_jax.values.results import Estimate, Source
 from lleval_jax.values.sparse import SparseResponses
 
 CITE = ("desraj1956", "zrnic2024active", "waudbysmith2024time")
-PRIOR = 3.0  # draws that the variance which the bank predicts counts for
+PRIOR = 3.0  # draws that the variance which the bank predicts counts for ...
+MOST = 0.25  # ... or the largest that scores can have, where looks come early ...
+EARLY = 20  # ... but none before so many draws: fewer answers may be all alike, and tell nothing of their spread
 SHARPEST = 64.0  # draws after which an interval that is valid at every look is narrowest
 APART = 2.0  # standard errors by which the two estimates may differ before that is remarked
 
@@ -107,7 +109,7 @@ def estimate(
 
 
 def interval(trace: Trace, level: float, every_look: bool) -> Span:
-    """From the draws of one model; `every_look`: valid at all numbers of draws at once.
+    """From the draws of one model; `every_look`: valid at all numbers of draws at once, and endless before EARLY.
 
     The mean of the Z_t, each by its precision 1 / left^2 if all draws were alike. The share of predictions is that with
     which they spread least.
@@ -120,10 +122,13 @@ def interval(trace: Trace, level: float, every_look: bool) -> Span:
     z = trace.plain + share * gap
     value = float(a @ z / total)
     free = max(n - 2, 0)  # the mean and the share of predictions were chosen
-    variance = (a @ (z - value) ** 2 + PRIOR * trace.first) / (free + PRIOR)
+    prior = max(trace.first, MOST) if every_look else trace.first
+    variance = (a @ (z - value) ** 2 + PRIOR * prior) / (free + PRIOR)
     error = float(np.sqrt(variance / total))
     reach = float(student.ppf(0.5 + level / 2, max(free, 1)))
-    if every_look:
+    if every_look and n < EARLY:
+        reach = np.inf
+    elif every_look:
         reach *= _mixture(total, level) / float(norm.ppf(0.5 + level / 2))
     return Span(value, error, value - reach * error, value + reach * error)
 

@@ -145,11 +145,11 @@ def test_draws_go_on_where_they_were_and_are_those_of_their_seed():
 
 def test_stopping_by_answers_makes_the_interval_hold_at_every_look():
     scores = odd(6)
-    seen, drawn = session(scores, 10, 10, seed=0)
+    seen, drawn = session(scores, 24, 24, seed=0)
     bank = worlds.bank()
     assert not drawn.every_look
     plain = ll.guarantee.estimate(seen, bank=bank, draws=drawn)
-    for stop, why in (({"width": 0.99}, "the interval, valid at every look, is"), ({"budget": 10}, "the budget of 10")):
+    for stop, why in (({"width": 0.99}, "the interval, valid at every look, is"), ({"budget": 24}, "the budget of 24")):
         asked = ll.guarantee.choose(seen, bank=bank, draws=drawn, **stop)
         assert asked.choice.enough
         assert asked.choice.reason.startswith(why)
@@ -159,6 +159,19 @@ def test_stopping_by_answers_makes_the_interval_hold_at_every_look():
     assert looks.high[0] - looks.low[0] > plain.high[0] - plain.low[0]
     clear = ll.guarantee.choose(seen, bank=bank, draws=drawn, threshold=0.0)
     assert clear.choice.enough == bool(looks.low[0] > 0)
+
+
+def test_no_look_before_enough_draws_claims_anything():
+    scores = np.ones(worlds.ITEMS)
+    bank = worlds.bank()
+    for draws, silent in ((score.EARLY - 1, True), (score.EARLY, False)):
+        seen, drawn = session(scores, draws, draws, seed=0)
+        found = ll.guarantee.estimate(seen, bank=bank, draws=drawn, every_look=True)
+        right = float(bank.target_weight[0][follow.places(bank, drawn)].sum())
+        assert (found.low[0] == pytest.approx(right)) == silent
+        assert found.high[0] == pytest.approx(1)
+    asked = ll.guarantee.choose(seen, bank=bank, draws=drawn, threshold=0.99)
+    assert not asked.choice.enough
 
 
 def test_a_model_unlike_the_others_is_remarked():
