@@ -139,5 +139,5 @@ def help_of(words: list[str]) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Without the one script that the theme takes from the network, for its search when pages are read from disk."""
-    return re.sub(r'<script src="https://unpkg.com/iframe-worker/shim"></script>', "", output)
+    """Without scripts from the network: the theme takes one for its search when pages are read from disk."""
+    return re.sub(r'<script src="https?://[^"]*"></script>', "", output)
