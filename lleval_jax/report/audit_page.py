@@ -3,11 +3,12 @@
 from lleval_jax.report import audit as tables
 from lleval_jax.report import pages
 from lleval_jax.report.cite import cite
+from lleval_jax.report.pages import ROW
 from lleval_jax.report.pages import card as _card
 from lleval_jax.report.pages import text as _text
 from lleval_jax.values.audit import Audit
 
-ROW, EDGE = 20, 6  # of the picture, in its own units
+EDGE = 6  # above and below a bar, in the picture's own units
 SHOWN = 60  # models in the picture
 
 
@@ -61,11 +62,7 @@ def _picture(found: Audit) -> str:
             f'height="{ROW - 2 * EDGE}" rx="3"><title>{title}</title></rect>'
             f'<circle cx="{middle:z.2f}%" cy="{top + ROW / 2}" r="3"/>'
         )
-    names = "".join(f"<li>{_text(row)}</li>" for row in found.rows[:count])
-    label = f"Ranks 1 to {last} of {models}"
-    svg = f'<svg role="img" aria-label="{label}" height="{count * ROW}">{"".join(lines)}</svg>'
-    axis = f'<p class="axis"><span>1</span><span>{last}</span></p>'
-    return f'<div class="ranks"><ol>{names}</ol><div>{svg}{axis}</div></div>'
+    return pages.picture(found.rows[:count], lines, f"Ranks 1 to {last} of {models}", ("1", str(last)))
 
 
 def _rows(found: Audit) -> str:
@@ -75,11 +72,9 @@ def _rows(found: Audit) -> str:
 
 def _questions(found: Audit) -> str:
     content = found.to_dict()
-    lines = [
-        f"<tr><td>{_text(one['item'])}</td><td>{100 * one['share']:z.2f}%</td><td>{one['score']:z.2f}</td></tr>"
-        for one in (*content["questions_that_decide"], *content["questions_against"])
-    ]
-    return "".join(lines)
+    shown = (*content["questions_that_decide"], *content["questions_against"])
+    lines = ((one["item"], f"{100 * one['share']:z.2f}%", f"{one['score']:z.2f}") for one in shown)
+    return pages.table(("question", "share", "score"), lines)
 
 
 def _files(found: Audit) -> list[tuple[str, str]]:

@@ -10,11 +10,22 @@ from lleval_jax.words import visible
 HERE = "lleval_jax.report"
 
 
-def filled(template: str, **parts: str) -> str:
-    """A template of this folder with its parts; "style" is that of all pages."""
-    folder = importlib.resources.files(HERE)
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    return string.Template(folder.joinpath(template).read_text(encoding="utf-8")).substitute(style=style, **parts)
+ROW = 20  # height of a line of a picture, in its own units
+
+
+def filled(body: str, **parts: str) -> str:
+    """A page whose body is a template of this folder, with its parts; "title" is one of them."""
+    inside = _template(body).substitute(parts)
+    style = _read("page.css")
+    return _template("page.html").substitute(title=parts["title"], style=style, body=inside)
+
+
+def _template(name: str) -> string.Template:
+    return string.Template(_read(name))
+
+
+def _read(name: str) -> str:
+    return importlib.resources.files(HERE).joinpath(name).read_text(encoding="utf-8")
 
 
 def text(words: str) -> str:
@@ -32,3 +43,11 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     top = "".join(f"<th>{text(cell)}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in line)}</tr>" for line in lines)
     return f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
+
+
+def picture(names: Sequence[str], marks: Iterable[str], label: str, ends: tuple[str, str]) -> str:
+    """A line a name, with its marks of SVG next to it, from the left end to the right one."""
+    listed = "".join(f"<li>{text(name)}</li>" for name in names)
+    svg = f'<svg role="img" aria-label="{text(label)}" height="{len(names) * ROW}">{"".join(marks)}</svg>'
+    axis = f'<p class="axis"><span>{text(ends[0])}</span><span>{text(ends[1])}</span></p>'
+    return f'<div class="ranks"><ol>{listed}</ol><div>{svg}{axis}</div></div>'

@@ -11,10 +11,10 @@ from typing import Any
 from lleval_jax.errors import require
 from lleval_jax.report import pages
 from lleval_jax.report.cite import BIBTEX
-from lleval_jax.report.pages import card, text
+from lleval_jax.report.pages import ROW, card, text
 
 SCHEMA, ENTRIES = "lleval/", "estimates"
-ROW, SHOWN, LINES, NAMES = 20, 60, 200, 12  # height of a line; most lines of a picture, of a table, names in a fact
+SHOWN, LINES, NAMES = 60, 200, 12  # most lines of a picture, of a table, names in a fact
 HEAD = {"row": "model", "n_seen": "answers", "std_error": "standard error"}
 Content = Mapping[str, Any]
 
@@ -91,10 +91,7 @@ def _picture(lines: Sequence[Content]) -> str:
             f'<rect class="tie" x="{left:z.2f}%" y="{i * ROW + 7}" width="{max(right - left, 0.4):z.2f}%" height="6" '
             f'rx="3"><title>{text(told)}</title></rect><circle cx="{middle:z.2f}%" cy="{i * ROW + ROW / 2}" r="4"/>'
         )
-    names = "".join(f"<li>{text(_name(line))}</li>" for line in lines)
-    svg = f'<svg role="img" aria-label="Intervals" height="{len(lines) * ROW}">{"".join(marks)}</svg>'
-    axis = f'<p class="axis"><span>{_shown(low)}</span><span>{_shown(high)}</span></p>'
-    return f'<div class="ranks"><ol>{names}</ol><div>{svg}{axis}</div></div>'
+    return pages.picture([_name(line) for line in lines], marks, "Intervals", (_shown(low), _shown(high)))
 
 
 def _name(line: Content) -> str:

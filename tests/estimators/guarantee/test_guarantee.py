@@ -131,7 +131,7 @@ def test_all_items_drawn_is_the_exact_score():
 
 def test_draws_go_on_where_they_were_and_are_those_of_their_seed():
     scores = odd(5)
-    seen, drawn = session(scores, 10, 5, seed=7)
+    _, drawn = session(scores, 10, 5, seed=7)
     assert (len(set(drawn.items)), drawn.seed) == (10, 7)
     assert session(scores, 10, 5, seed=7)[1] == drawn
     assert session(scores, 10, 5, seed=8)[1].items != drawn.items
@@ -140,7 +140,6 @@ def test_draws_go_on_where_they_were_and_are_those_of_their_seed():
     assert (waiting.choice.items[0], waiting.draws) == (drawn.items[5:], drawn)
     found = ll.guarantee.estimate(half, bank=worlds.bank(), draws=drawn)
     assert (found.n_seen[0], found.remark[0].split(";")[0]) == (5, "5 of 10 drawn items answered")
-    del seen
 
 
 def test_stopping_by_answers_makes_the_interval_hold_at_every_look():
